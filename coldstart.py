@@ -1,0 +1,686 @@
+"""coldstart: turns your own repository into a gym for a small local coding model.
+
+    python coldstart.py demo practice                      # a practice repository to try it on
+    python coldstart.py bootstrap --repo practice          # past the cold start, with a teacher
+    python coldstart.py climb                              # REINFORCE on the repository's own tests; no teacher any more
+
+Reinforcement learning needs rollouts that succeeded: a task the model never solves gives a zero gradient. So `bootstrap` 1. mines
+tasks from the repository's tests, 2. probes which the student never solves (cold), 3. asks a teacher for those only, and keeps
+what the tests verify, 4. fine-tunes the student on it and probes again. `climb` 5. goes on from there on the student's own
+rollouts, and 6. needs no teacher, no key and no network.
+
+Exit codes: 0 done, 1 the answer is no (not resolved, still cold), 2 bad usage or input, 3 the harness or the machine failed,
+130 interrupted. `--json` prints one JSON object as the last line of standard output; progress goes to standard error.
+"""
+import json
+import os
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from sandbox.errors import HarnessError, UsageError
+
+PROBE_CHUNK = 24
+"""Tasks that are sampled and judged between two records of a probe on the disk."""
+GROUPS = ("taught", "untaught", "heldout", "all")
+
+
+# ==================================================================================================== the command line
+
+class Screen:
+    """What a person sees: sentences on standard output, one progress bar on standard error, none of it where a machine reads."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json, self._bar, self._what = as_json, None, None
+
+    def say(self, text: str = "") -> None:
+        self.end_bar()
+        click.echo(text, err=self.as_json)
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Show that `done` of `total` steps of `what` are done. Silent where standard error is no terminal."""
+        from tqdm import tqdm
+
+        if self._what != what:
+            self.end_bar()
+            self._bar, self._what = tqdm(total=total, desc=what, leave=False, disable=not sys.stderr.isatty()), what
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
+
+    def end_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        self._bar = self._what = None
+
+    def result(self, record: dict) -> None:
+        """The last line for machines."""
+        self.end_bar()
+        if self.as_json:
+            click.echo(json.dumps(record))
+
+
+class Commands(click.Group):
+    """A click group whose errors are sentences with the right exit code."""
+
+    def invoke(self, context: click.Context):
+        try:
+            return super().invoke(context)
+        except UsageError as error:
+            code, text = 2, str(error)
+        except HarnessError as error:
+            code, text = 3, f"The harness failed, and nothing was judged by it: {error}"
+        except OSError as error:
+            code, text = 2, f"{error.filename or 'The disk'}: {error.strerror}. What was done is kept; give the same command again."
+        except KeyboardInterrupt:
+            code, text = 130, "Interrupted. What was done is kept; give the same command again to go on."
+        if os.environ.get("COLDSTART_TRACEBACK"):
+            import traceback
+            traceback.print_exc()
+        click.echo(f"coldstart: {text}", err=True)
+        context.exit(code)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def cli() -> None:
+    """Turn your own repository into a gym for a small local coding model."""
+
+
+def run_option(function):
+    return click.option("--run", "run_folder", type=click.Path(path_type=Path), help="The run's folder. [default: runs/latest]")(function)
+
+
+def json_option(function):
+    return click.option("--json", "as_json", is_flag=True, help="One JSON object as the last line of standard output.")(function)
+
+
+def new_run_options(function):
+    for option in (
+        click.option("--repo", type=click.Path(path_type=Path), help="The repository to learn from (a git work tree with pytest tests)."),
+        click.option("--python", help="The project's interpreter. [default: its .venv, venv, $VIRTUAL_ENV, else this one]"),
+        click.option("--recipe", default="auto", show_default=True, help="A name in recipes/ or the path of a TOML file."),
+        click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one setting, as in climb.cycles=20."),
+        click.option("--seed", type=int, help="All randomness flows from this. [default: the recipe's]"),
+        click.option("--new", is_flag=True, help="Start a new run even where one could be continued."),
+    ):
+        function = option(function)
+    return function
+
+
+# ==================================================================================================== commands
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def demo(folder: Path) -> None:
+    """Write a practice repository with tests into FOLDER."""
+    from sandbox.practice import write_practice_repository
+
+    write_practice_repository(folder)
+    click.echo(f"A practice repository is in {folder}. Next: python coldstart.py bootstrap --repo {folder}")
+
+
+@cli.command()
+@new_run_options
+@click.option("--limit", type=click.IntRange(min=0), help="At most this many tasks.")
+@run_option
+@json_option
+def tasks(repo, python, recipe, overrides, seed, new, limit, run_folder, as_json) -> None:
+    """Mine tasks from a repository and list them."""
+    screen = Screen(as_json)
+    overrides = (*overrides, *([f"tasks.limit={limit}"] if limit is not None else []))
+    with continue_or_start(repo, python, recipe, overrides, seed, new, run_folder, screen) as run:
+        mine_tasks(run, screen)
+        if not as_json:
+            list_tasks(run, screen)
+        screen.result({**mined_facts(run), "run": str(run.folder)})
+
+
+@cli.command()
+@click.argument("task")
+@run_option
+@click.option("--overlay", type=click.Path(path_type=Path), help="A folder of files that replace those of the broken state.")
+@click.option("--patch", type=click.Path(path_type=Path), help="A unified diff against the broken state.")
+@click.option("--reply", type=click.Path(path_type=Path), help="A reply as a model writes it.")
+@json_option
+def judge(task, run_folder, overlay, patch, reply, as_json) -> None:
+    """Judge an edit to TASK in the jail: exit code 0 if it is resolved, 1 if not."""
+    from sandbox.edits import InvalidEdit, from_overlay, from_patch, from_reply
+    from sandbox.repo import restore_snapshot
+    from sandbox.source import decode
+
+    if sum(option is not None for option in (overlay, patch, reply)) != 1:
+        raise UsageError("Give exactly one of --overlay DIR, --patch FILE and --reply FILE.")
+    run = find_run(run_folder)
+    chosen = find_task(run, task)
+    restore_snapshot(run.repository)
+    broken = chosen.broken(run.repository.snapshot)
+    try:
+        if overlay is not None:
+            if not overlay.is_dir():
+                raise UsageError(f"--overlay {overlay} is not a folder.")
+            edit = from_overlay(overlay)
+        elif patch is not None:
+            edit = from_patch(decode(read_input(patch)), broken, run.repository.snapshot)
+        else:
+            edit = from_reply(decode(read_input(reply)), chosen, broken, run.recipe.prompt.style)
+    except InvalidEdit as error:
+        edit = error
+    with open_judge(run) as court:
+        verdict = court.judge_many([(chosen, edit)])[0]
+    screen = Screen(as_json)
+    screen.say(f"{verdict.status}: {verdict.reason}")
+    screen.result(verdict.to_dict())
+    raise SystemExit(0 if verdict.status == "resolved" else 1)
+
+
+@cli.command()
+@new_run_options
+@run_option
+@json_option
+def bootstrap(repo, python, recipe, overrides, seed, new, run_folder, as_json) -> None:
+    """Get the student past the cold start: mine, probe, teach the cold tasks, fine-tune, probe again."""
+    screen = Screen(as_json)
+    with continue_or_start(repo, python, recipe, overrides, seed, new, run_folder, screen) as run:
+        mine_tasks(run, screen)                                                  # 1. tasks from the repository's own tests
+        with open_judge(run) as court:
+            bench = Workbench(run, court, screen)
+            bench.probe("before")                                                # 2. which does the student never solve?
+            bench.teach()                                                        # 3. a teacher for the cold ones only
+            bench.distil()                                                       # 4. until the student solves some itself
+            bench.probe("after")
+        before, after = bench.summary("before"), bench.summary("after")
+        describe_bootstrap(run, before, after, screen)
+        teacher = {"name": "reference", "requests": len(bench.cold_for_teacher()), "usd": 0.0, "asked": len(bench.cold_for_teacher()),
+                   "verified": len(run.read("trajectories.jsonl"))}
+        screen.result({"run": str(run.folder), "recipe": run.recipe.name, "student": run.recipe.student.model, "teacher": teacher,
+                       "probe": {"before": before, "after": after}, "seconds": run.content["seconds"]})
+        if not bench.anything_solved("after"):
+            raise SystemExit(1)
+
+
+@cli.command()
+@run_option
+@click.option("--cycles", type=click.IntRange(min=1), help="Climb until the run has so many cycles in all. [default: the recipe's]")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after the cycle in which this time is over.")
+@json_option
+def climb(run_folder, cycles, minutes, as_json) -> None:
+    """REINFORCE on the repository's own tests: no teacher, no key, no network."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    screen = Screen(as_json)
+    with find_run(run_folder) as run:
+        if not run.is_done("after"):
+            raise UsageError(f"{run.folder} has not been bootstrapped. First: python coldstart.py bootstrap --run {run.folder}")
+        with open_judge(run) as court:
+            bench = Workbench(run, court, screen)
+            if not bench.anything_solved("after"):
+                from recipes.reinforce import cold_start_in_words
+                screen.say(cold_start_in_words(len(bench.by_split("train")), run.recipe.probe.k))
+                raise SystemExit(1)
+            done = bench.climb(cycles or run.recipe.climb.cycles, minutes)        # 5. REINFORCE, 6. nobody else is asked
+            phase = f"climb-{done:04d}"
+            bench.probe(phase)
+        before, after = bench.summary("after"), bench.summary(phase)
+        describe_climb(run, before, after, screen)
+        metrics = run.read("metrics.jsonl")
+        screen.result({"run": str(run.folder), "cycles": done, "probe": {"before": before, "after": after},
+                       "zero_variance": {c: sum(m[f"groups/{c}"] for m in metrics) for c in ("cold", "mastered", "truncated")},
+                       "rollouts": sum(m["rollouts"] for m in metrics), "best_checkpoint": run.checkpoint("best").name,
+                       "seconds": run.content["seconds"]})
+
+
+@cli.command()
+@run_option
+@json_option
+def status(run_folder, as_json) -> None:
+    """Where the run stands, and what to do next."""
+    run = find_run(run_folder)
+    screen = Screen(as_json)
+    facts = run_facts(run)
+    screen.say(f"{run.folder}: {facts['phase']}. {facts['next']}")
+    for name, p in facts["probes"].items():
+        screen.say(f"  {name:12} " + "  ".join(f"{group} {p[group]['pass_at_1']:.3f}" for group in GROUPS if p[group]["n"]))
+    screen.result(facts)
+
+
+# ==================================================================================================== the steps
+
+@contextmanager
+def step(run, name: str):
+    """Time one step and mark it done at its end; the time of a step that was cut off is added too."""
+    started = time.monotonic()
+    try:
+        yield
+    except BaseException:
+        run.add_seconds(name, time.monotonic() - started)
+        raise
+    run.mark_done(name, time.monotonic() - started)
+
+
+def mine_tasks(run, screen: Screen) -> None:
+    """Step 1: tasks.jsonl, from the repository's own tests."""
+    from sandbox.mine import mine
+
+    if run.is_done("mine"):
+        return
+    recipe = run.recipe
+    with step(run, "mine"):
+        mined = mine(run.repository, limits_of(recipe), run.folder, recipe.tasks.heldout, recipe.tasks.limit, recipe.seed, screen.progress)
+        if not mined.tasks:
+            raise UsageError(f"{run.repository.root} gives no valid task: " + in_words(mined.excluded) + ".")
+        run.keep_only("tasks.jsonl", [t.to_dict() for t in mined.tasks])
+        run.content["excluded"] = mined.excluded
+    counts = {split: sum(t.split == split for t in mined.tasks) for split in ("train", "heldout")}
+    screen.say(f"{len(mined.tasks)} tasks mined: {counts['train']} for training, {counts['heldout']} held out. "
+               + (f"Left out: {in_words(mined.excluded)}." if mined.excluded else ""))
+
+
+class Workbench:
+    """The student at work on one run: loads it when it is first needed, and takes the steps of both loops."""
+
+    def __init__(self, run, court, screen: Screen) -> None:
+        self.run, self.court, self.screen, self.recipe = run, court, screen, run.recipe
+        self.tree, self.tasks = run.repository.snapshot, run.tasks
+        self._student = self._prompts = None
+
+    # -------------------------------------------------------------------------------- the student and its prompts
+
+    @property
+    def student(self):
+        if self._student is None:
+            from recipes.student import Student
+
+            self._student = Student.load(self.recipe, self._model_path(), self.recipe.seed)
+            for note in self._student.notes:
+                self.screen.say(note)
+        return self._student
+
+    def _model_path(self) -> Path | str:
+        if self.recipe.student.model != "nano":
+            return self.recipe.student.model
+        from recipes.nano import make_student
+        from sandbox.repo import cache_folder
+
+        with step_time(self.run, "student"):
+            return make_student(cache_folder() / "students", self.recipe.seed, on_progress=self.screen.progress)
+
+    @property
+    def prompts(self) -> dict[str, list[int]]:
+        """{instance_id: prompt ids} of the tasks whose prompt is short enough for the recipe."""
+        if self._prompts is None:
+            from recipes.prompts import messages
+
+            ids = {t.instance_id: self.student.prompt_ids(messages(t, self.tree, self.recipe.prompt.style)) for t in self.tasks}
+            self._prompts = {name: p for name, p in ids.items() if len(p) <= self.recipe.student.max_prompt}
+            if left_out := len(ids) - len(self._prompts):
+                self.screen.say(f"{left_out} tasks are left out: their prompt is longer than {self.recipe.student.max_prompt} tokens.")
+            if not self._prompts:
+                raise UsageError(f"Every task's prompt is longer than {self.recipe.student.max_prompt} tokens. "
+                                 "Raise it with --set student.max_prompt=N, or choose another recipe.")
+        return self._prompts
+
+    def by_split(self, split: str) -> list:
+        return [t for t in self.tasks if t.split == split and t.instance_id in self.prompts]
+
+    def judge_replies(self, pairs: list) -> list:
+        """Verdicts for (task, reply text) pairs."""
+        from sandbox.edits import InvalidEdit, from_reply
+
+        def edit(task, reply):
+            try:
+                return from_reply(reply, task, task.broken(self.tree), self.recipe.prompt.style)
+            except InvalidEdit as error:
+                return error
+
+        return self.court.judge_many([(task, edit(task, reply)) for task, reply in pairs])
+
+    # -------------------------------------------------------------------------------- measuring
+
+    def probe(self, phase: str) -> None:
+        """k rollouts of every task: probe.jsonl and rollouts.jsonl, a chunk at a time."""
+        from recipes.measure import probe
+
+        if self.run.is_done(phase):
+            return
+        if phase != "before":
+            self.student.restore(self.run.checkpoint("best"))
+        known = {r["instance_id"] for r in self.run.read("probe.jsonl") if r["phase"] == phase}
+        self._drop_rollouts(lambda r: r["phase"] == phase and r["instance_id"] not in known)
+        wanted = [t for t in self.tasks if t.instance_id in self.prompts]
+        pending = [(t, self.prompts[t.instance_id]) for t in wanted if t.instance_id not in known]
+        settings, done = self.recipe.probe, len(known)
+        with step(self.run, phase):
+            for chunk in probe(self.student, pending, settings.k, settings.temperature, self.recipe.student.max_new, self.recipe.seed,
+                               self.judge_replies, PROBE_CHUNK):
+                self.run.append("rollouts.jsonl", [{"phase": phase, **r.record()} for _, group in chunk for r in group])
+                self.run.append("probe.jsonl", [{"phase": phase, "temperature": settings.temperature, "instance_id": p.instance_id, "k": p.k,
+                                                 "resolved": p.resolved, "truncated": p.truncated} for p, _ in chunk])
+                done += len(chunk)
+                self.screen.progress(f"probing the student ({phase})", done, len(wanted))
+
+    def _drop_rollouts(self, cut_off) -> None:
+        """Drop the lines of a step that was cut off before they counted."""
+        rollouts = self.run.read("rollouts.jsonl")
+        kept = [r for r in rollouts if not cut_off(r)]
+        if len(kept) < len(rollouts):
+            self.run.keep_only("rollouts.jsonl", kept)
+
+    def summary(self, phase: str) -> dict:
+        return probe_summary(self.run, phase)
+
+    def anything_solved(self, phase: str) -> bool:
+        """Whether a task for training was solved at least once: what REINFORCE needs."""
+        train = {t.instance_id for t in self.tasks if t.split == "train"}
+        return any(r["resolved"] for r in self.run.read("probe.jsonl") if r["phase"] == phase and r["instance_id"] in train)
+
+    # -------------------------------------------------------------------------------- bootstrap
+
+    def cold_for_teacher(self) -> list:
+        from recipes.teacher import choose_cold
+
+        states = {p.instance_id: p.state for p in read_probes(self.run, "before")}
+        return choose_cold(self.tasks, states, self.recipe.teacher.share, self.recipe.seed)
+
+    def teach(self) -> None:
+        """Ask the teacher for the cold tasks; what the tests verify becomes trajectories.jsonl."""
+        from recipes.prompts import messages
+        from recipes.teacher import ReferenceTeacher
+
+        if self.run.is_done("teach"):
+            return
+        chosen = self.cold_for_teacher()
+        known = {r["instance_id"] for r in self.run.read("trajectories.jsonl")}
+        teacher = ReferenceTeacher(self.tree, self.recipe.prompt.style)
+        self.screen.say("No API teacher is named, so the reference teacher answers: with the repository's own code, verified like any other.")
+        pending = [t for t in chosen if t.instance_id not in known]
+        with step(self.run, "teach"):
+            for start in range(0, len(pending), PROBE_CHUNK):
+                asked = [(t, messages(t, self.tree, self.recipe.prompt.style)) for t in pending[start:start + PROBE_CHUNK]]
+                replies = [(t, m, teacher.reply(t, m)) for t, m in asked]
+                verdicts = self.judge_replies([(t, reply) for t, _, reply in replies])
+                self.run.append("trajectories.jsonl", [
+                    {"messages": [*m, {"role": "assistant", "content": reply}], "instance_id": t.instance_id, "source": teacher.source,
+                     "reward": verdict.reward} for (t, m, reply), verdict in zip(replies, verdicts) if verdict.status == "resolved"])
+                self.screen.progress("asking the teacher", start + len(asked), len(pending))
+        self.screen.say(f"{len(chosen)} cold tasks were given to the teacher; the tests verified {len(self.run.read('trajectories.jsonl'))} answers.")
+
+    def distil(self) -> None:
+        """Fine-tune on the verified trajectories."""
+        from recipes.distil import distil
+        from recipes.student import Sample
+
+        if self.run.is_done("distil"):
+            return
+        trajectories = self.run.read("trajectories.jsonl")
+        examples = [Sample(tuple(self.student.prompt_ids(t["messages"][:-1])),
+                           tuple(self.student.completion_ids(t["messages"][-1]["content"]))) for t in trajectories]
+        folder = self.run.folder / "checkpoints"
+        start = self.student.restore(self.run.checkpoint("last"))["step"] if "last" in self.run.content["checkpoints"] else 0
+        with step(self.run, "distil"):
+            if not examples:
+                self.screen.say("The teacher verified nothing, so there is nothing to distil: the student stays as it is.")
+            for now in distil(self.student, examples, self.recipe.distil, self.recipe.seed, start) if examples else ():
+                self.screen.progress("fine-tuning on the verified answers", now.step, now.steps)
+                if now.step % self.recipe.distil.save_every == 0 and now.step < now.steps:
+                    name = f"distil-{now.step:04d}"
+                    self.student.save(folder / name, {"step": now.step})
+                    self.run.name_checkpoints(last=name)
+            self.student.save(folder / "distilled", {"step": self.recipe.distil.steps})
+            self.run.name_checkpoints(distilled="distilled", last="distilled", best="distilled")
+
+    # -------------------------------------------------------------------------------- climb
+
+    def climb(self, cycles: int, minutes: float | None) -> int:
+        """REINFORCE until the run has `cycles` cycles; returns how many it has."""
+        from recipes.reinforce import ClimbState, cycle, in_words
+
+        run, recipe = self.run, self.recipe
+        counters = self.student.restore(run.checkpoint("last"))
+        state = ClimbState.from_dict(counters.get("climb", {}))
+        self._forget_after(state.cycle, counters.get("metrics"))
+        if recipe.climb.kl:
+            self.student.freeze_reference(run.checkpoint("distilled"))
+        started, train = time.monotonic(), self.by_split("train")
+        if state.best_pass_at_1 is None and (value := self._heldout_pass_at_1()) is not None:
+            state.is_best(value)
+        with step_time(run, "climb"):
+            while state.cycle < cycles and (minutes is None or time.monotonic() - started < 60 * minutes):
+                result = cycle(self.student, train, self.prompts, state, recipe, self.judge_replies)
+                line, name, best = dict(result.metrics), f"cycle-{result.cycle:04d}", False
+                if result.cycle % recipe.climb.eval_every == 0 or result.cycle == cycles:
+                    line["heldout/pass_at_1"] = value = self._heldout_pass_at_1()
+                    best = value is None or state.is_best(value)
+                run.append("rollouts.jsonl", [{"phase": "climb", "cycle": result.cycle, **r.record()} for r in result.rollouts])
+                self.student.save(run.folder / "checkpoints" / name, {"climb": state.to_dict(), "metrics": line})
+                run.name_checkpoints(last=name, **({"best": name} if best else {}))
+                run.append("metrics.jsonl", [line])
+                words = in_words(result)
+                if line.get("heldout/pass_at_1") is not None:
+                    words += f"; held-out pass@1 {line['heldout/pass_at_1']:.3f}" + (", the best so far" if best else "")
+                self.screen.say(words)
+                self.screen.progress("climbing", result.cycle, cycles)
+        return state.cycle
+
+    def _forget_after(self, cycle: int, line: dict | None) -> None:
+        """Bring metrics.jsonl and rollouts.jsonl in step with the checkpoint that climbing goes on from."""
+        self._drop_rollouts(lambda r: r["phase"] == "climb" and r["cycle"] > cycle)
+        metrics = [m for m in self.run.read("metrics.jsonl") if m["cycle"] < cycle]
+        if line is not None:
+            self.run.keep_only("metrics.jsonl", [*metrics, line])
+
+    def _heldout_pass_at_1(self) -> float | None:
+        """pass@1 of the held-out tasks, always on the same seeds, which are not those of the probes; None without such tasks."""
+        from recipes.measure import probe, summarise
+
+        pairs = [(t, self.prompts[t.instance_id]) for t in self.by_split("heldout")]
+        settings, found = self.recipe.probe, []
+        for chunk in probe(self.student, pairs, settings.k, settings.temperature, self.recipe.student.max_new, self.recipe.seed + 1,
+                           self.judge_replies, PROBE_CHUNK):
+            found += [p for p, _ in chunk]
+        return summarise(found, settings.temperature)["pass_at_1"] if found else None
+
+
+# ==================================================================================================== runs
+
+@contextmanager
+def continue_or_start(repo, python, recipe_name, overrides, seed, new, run_folder, screen: Screen):
+    """The run that a command works on, locked: the one that was named, the latest one of the same repository and recipe, or a
+    new one."""
+    from recipes import load
+    from recipes.run import Run
+    from sandbox.repo import jail_works, open_repository, restore_snapshot
+
+    if run_folder is not None and (run_folder / "run.json").exists():
+        run = Run.open(run_folder)
+        if repo is not None and Path(os.path.abspath(repo)) != Path(run.repository.root):
+            raise UsageError(f"{run_folder} is a run of {run.repository.root}, not of {repo}. Name another folder with --run.")
+        restore_snapshot(run.repository)
+    else:
+        if repo is None:
+            raise UsageError("Which repository? Name it with --repo DIR.")
+        recipe = load(recipe_name, [*overrides, *([f"seed={seed}"] if seed is not None else [])])
+        repository = open_repository(repo, python)
+        jail_works(repository)
+        if repository.dirty:
+            screen.say(f"{repo} has uncommitted changes: the last commit plus these changes is what coldstart sees.")
+        run = None if new or run_folder is not None else _latest_of(repository, recipe)
+        if run is None:
+            run = Run.create(run_folder or Run.new_folder(Path("runs"), repository), repository, recipe, versions())
+            screen.say(f"Run {run.folder}: {repository.root} at {repository.commit[:10]}, its tests run by {repository.python} "
+                       f"(Python {repository.python_version}); recipe {recipe.name}.")
+        else:
+            screen.say(f"Going on with {run.folder}. (--new starts another run.)")
+        run.point_latest_here()
+    with run:
+        yield run
+
+
+def _latest_of(repository, recipe):
+    """The latest run, where it is of the same tree and recipe and not yet bootstrapped."""
+    from recipes.run import Run
+
+    if not Path("runs/latest/run.json").exists():
+        return None
+    run = Run.latest(Path("runs"))
+    same = run.repository == repository and run.content["recipe"] == json.loads(json.dumps(recipe.to_dict()))
+    return run if same and not run.is_done("after") else None
+
+
+def find_run(folder: Path | None):
+    from recipes.run import Run
+
+    return Run.latest(Path("runs")) if folder is None else Run.open(folder)
+
+
+def find_task(run, name: str):
+    import difflib
+
+    known = {t.instance_id: t for t in run.tasks}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3)
+        raise UsageError(f"{run.folder} has no task {name!r}." + (f" Did you mean {' or '.join(near)}?" if near else ""))
+    return known[name]
+
+
+def open_judge(run):
+    from sandbox.repo import restore_snapshot
+    from sandbox.verdict import Judge
+
+    restore_snapshot(run.repository)
+    return Judge(run.repository, limits_of(run.recipe), memory=run.folder / "verdicts.jsonl", preload=run.survey.modules)
+
+
+def limits_of(recipe):
+    from sandbox.verdict import Limits
+
+    return Limits(workers=recipe.judge.workers, timeout=recipe.judge.timeout, memory_mb=recipe.judge.memory_mb)
+
+
+def read_input(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a run's numbers; nothing is imported for it."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name in ("torch", "transformers", "peft", "bitsandbytes", "unsloth", "llama-cpp-python"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@contextmanager
+def step_time(run, name: str):
+    """Add the time of the block to the run's account of seconds."""
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        run.add_seconds(name, time.monotonic() - started)
+
+
+# ==================================================================================================== words and facts
+
+def read_probes(run, phase: str) -> list:
+    from recipes.measure import TaskProbe
+
+    return [TaskProbe(r["instance_id"], r["k"], r["resolved"], r["truncated"]) for r in run.read("probe.jsonl") if r["phase"] == phase]
+
+
+def probe_summary(run, phase: str) -> dict:
+    """{group: summary} for the groups `all`, `taught`, `untaught` and `heldout`."""
+    from recipes.measure import summarise
+
+    taught = {r["instance_id"] for r in run.read("trajectories.jsonl")}
+    heldout = {t.instance_id for t in run.tasks if t.split == "heldout"}
+    probes = read_probes(run, phase)
+    groups = {"all": probes, "taught": [p for p in probes if p.instance_id in taught], "heldout": [p for p in probes if p.instance_id in heldout],
+              "untaught": [p for p in probes if p.instance_id not in taught and p.instance_id not in heldout]}
+    return {name: summarise(groups[name], run.recipe.probe.temperature, run.recipe.seed) for name in GROUPS}
+
+
+def mined_facts(run) -> dict:
+    tasks = run.tasks
+    counts = {kind: {split: sum(t.kind == kind and t.split == split for t in tasks) for split in ("train", "heldout")}
+              for kind in sorted({t.kind for t in tasks})}
+    repository = run.repository
+    return {"repo": repository.root, "commit": repository.commit, "python": repository.python, "counts": counts,
+            "excluded": run.content["excluded"], "seconds": run.content["seconds"].get("mine", 0.0),
+            "tasks": [{"instance_id": t.instance_id, "kind": t.kind, "split": t.split, "file": t.file, "function": t.function,
+                       "fail_to_pass": len(t.FAIL_TO_PASS), "pass_to_pass": len(t.PASS_TO_PASS), "twins": 0} for t in tasks]}
+
+
+def list_tasks(run, screen: Screen) -> None:
+    for task in run.tasks:
+        screen.say(f"{task.split:8} {task.instance_id}  ({len(task.FAIL_TO_PASS)} tests to mend, {len(task.PASS_TO_PASS)} to keep)")
+
+
+def run_facts(run) -> dict:
+    """What `status` tells."""
+    from recipes.measure import TaskProbe  # noqa: F401  (the summary needs no torch)
+
+    steps = {"mine": "tasks are being mined", "before": "the student is being probed", "teach": "the teacher is being asked",
+             "distil": "the student is being fine-tuned", "after": "the student is being probed again"}
+    waiting = next((name for name in steps if not run.is_done(name)), None)
+    cycles = len(run.read("metrics.jsonl"))
+    probes = {name: probe_summary(run, name) for name in run.content["done"] if name in ("before", "after") or name.startswith("climb-")}
+    if waiting:
+        phase, following = f"bootstrap: {steps[waiting]}", f"Go on with: python coldstart.py bootstrap --run {run.folder}"
+    else:
+        phase, following = f"bootstrapped, {cycles} cycles climbed", f"Go on with: python coldstart.py climb --run {run.folder}"
+    return {"run": str(run.folder), "phase": phase, "cycles": cycles, "probes": probes, "seconds": run.content["seconds"],
+            "checkpoints": run.content["checkpoints"], "next": following}
+
+
+def describe_bootstrap(run, before: dict, after: dict, screen: Screen) -> None:
+    train = [before["taught"], before["untaught"]]
+    screen.say()
+    show_table(before, after, screen)
+    still = after["taught"]["cold"] + after["untaught"]["cold"]
+    screen.say(f"Before, {sum(p['cold'] for p in train)} of {sum(p['n'] for p in train)} training tasks were cold (never solved). "
+               f"{before['taught']['n']} were taught. Now {still} are cold, {after['taught']['warm'] + after['untaught']['warm']} warm, "
+               f"{after['taught']['mastered'] + after['untaught']['mastered']} mastered.")
+    if still == sum(p["n"] for p in train):
+        screen.say("No training task is solved even once: this is still a cold start, and RL cannot help. More from a teacher can.")
+    else:
+        screen.say(f"Next: python coldstart.py climb --run {run.folder}")
+
+
+def describe_climb(run, before: dict, after: dict, screen: Screen) -> None:
+    screen.say()
+    show_table(before, after, screen)
+    low, high = after["heldout"]["ci95"]
+    if after["heldout"]["n"]:
+        change = after["heldout"]["pass_at_1"] - before["heldout"]["pass_at_1"]
+        screen.say(f"Held-out tasks, which it never trained on: pass@1 {before['heldout']['pass_at_1']:.3f} before, "
+                   f"{after['heldout']['pass_at_1']:.3f} after ({change:+.3f}; 95 % interval {low:.3f} to {high:.3f}). "
+                   "The best checkpoint was chosen by held-out tasks on other seeds.")
+    screen.say(f"The best checkpoint is {run.checkpoint('best')}.")
+
+
+def show_table(before: dict, after: dict, screen: Screen) -> None:
+    k = after["all"]["k"]
+    screen.say(f"{'':10}{'tasks':>6}  {'pass@1 before':>13}  {'pass@1 after':>12}  {'95 % interval':>15}  {f'pass@{k} after':>13}"
+               f"  {'cold':>5} {'warm':>5} {'mastered':>8}")
+    for group in GROUPS:
+        old, new = before[group], after[group]
+        if new["n"]:
+            low, high = new["ci95"]
+            screen.say(f"{group:10}{new['n']:6}  {old['pass_at_1']:13.3f}  {new['pass_at_1']:12.3f}  {f'{low:.3f} to {high:.3f}':>15}"
+                       f"  {new['pass_at_k']:13.3f}  {new['cold']:5} {new['warm']:5} {new['mastered']:8}")
+
+
+def in_words(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} x {reason}" for reason, count in sorted(counts.items(), key=lambda item: -item[1]))
+
+
+if __name__ == "__main__":
+    cli()

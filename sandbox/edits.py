@@ -1,0 +1,248 @@
+"""A reply -> an edit -> the files that are judged: what is read from a model's answer, and what may be edited at all.
+
+An edit is a map from a path, relative to the repository, to the whole new text of that file in the broken state.
+
+**The reply** (`blocks`): a few words of reason, then either a fenced `python` block with whole functions, each replacing the
+one of the same (qualified) name in the task's file, new imports and helpers added at module level; or SEARCH/REPLACE blocks
+under the file's path, as aider writes them. The last complete block for a place counts. With `body` the whole reply is the
+bare body of the task's function.
+
+**The gate**, before anything runs: only regular `.py` text that parses, only files that are there already, never tests or
+what configures them. For the task's own file only the task's function is taken from the edit and spliced into the broken
+file, with imports and helpers that are new; whatever else the edit changed there is ignored.
+"""
+import ast
+import re
+from pathlib import Path, PurePosixPath
+
+from sandbox import patches
+from sandbox.source import FUNCTIONS, body_nodes, find, functions, parse, read_text, source_of, with_body, with_function
+from sandbox.tasks import Task
+
+FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*)[^\n]*\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
+SEARCH_REPLACE = re.compile(r"^<{5,9} SEARCH\n(.*?)^={5,9}\n(.*?)^>{5,9} REPLACE[ \t]*$", re.DOTALL | re.MULTILINE)
+FORBIDDEN_NAMES = {"conftest.py", "setup.py", "sitecustomize.py", "usercustomize.py", "noxfile.py", "tasks.py", "fabfile.py"}
+MAX_BYTES = 1 << 20
+
+
+class InvalidEdit(Exception):
+    """There is no usable edit; `str(error)` says why. The verdict is `invalid`."""
+
+
+# -------------------------------------------------------------------------------------------------------- replies
+
+def from_reply(reply: str, task: Task, broken: dict[str, str], style: str = "blocks") -> dict[str, str]:
+    """The edit that a reply asks for. Raises InvalidEdit."""
+    if style == "body":
+        return {task.file: _with_bare_body(reply, task, broken[task.file])}
+    texts = dict(broken)
+    changed = _apply_search_replace(reply, texts, task)
+    blocks = [code for language, code in FENCE.findall(reply)
+              if language in ("python", "py", "") and not SEARCH_REPLACE.search(code)]
+    for code in blocks:
+        text = _with_functions(code, texts[task.file], task)
+        if text is not None:
+            texts[task.file] = text
+            changed.add(task.file)
+    if not changed:
+        raise InvalidEdit("the reply holds no complete python block with the function and no SEARCH/REPLACE block")
+    return {path: texts[path] for path in sorted(changed)}
+
+
+def _with_bare_body(reply: str, task: Task, text: str) -> str:
+    function = find(text, task.function)
+    if not reply.strip():
+        raise InvalidEdit("the reply is empty")
+    new = with_body(text, function, reply.rstrip())
+    try:
+        after = find(new, task.function)
+    except SyntaxError as error:
+        raise InvalidEdit(f"the body does not parse: {error.msg}") from None
+    if after is None or len(parse(new).body) != len(parse(text).body) or not body_nodes(after):
+        raise InvalidEdit("the reply is not the body of one function")
+    return new
+
+
+def _with_functions(code: str, text: str, task: Task) -> str | None:
+    """`text` with the functions of `code` in place and its new imports and helpers added; None where none belongs there."""
+    try:
+        module, original = parse(code), parse(text)
+    except SyntaxError as error:
+        raise InvalidEdit(f"the python block does not parse: {error.msg} (line {error.lineno})") from None
+    replaced = False
+    plain = task.function.rpartition(".")[2]
+    named = {f.qualname: f for f in functions(code) if "<locals>" not in f.qualname}
+    known = _defined(original) | set(named)
+    if task.function not in named and plain in named and "." in task.function:
+        named[task.function] = named.pop(plain)      # a method shown without its class
+    for qualname, function in named.items():
+        target = find(text, qualname)
+        if target is not None:
+            text = with_function(text, target, source_of(code, function))
+            replaced = True
+    if not replaced:
+        return None
+    helpers = {name for name in named if "." not in name and find(text, name) is None}
+    return _with_additions(text, code, module, known - helpers)
+
+
+def _apply_search_replace(reply: str, texts: dict[str, str], task: Task) -> set[str]:
+    """Apply the blocks in `texts`, in place; returns the changed paths. The search text must occur exactly once."""
+    changed = set()
+    for match in SEARCH_REPLACE.finditer(reply):
+        search, replace = match.groups()
+        path = _path_above(reply[:match.start()]) or task.file
+        if path not in texts:
+            raise InvalidEdit(f"a SEARCH/REPLACE block names {path}, which this task does not edit")
+        count = texts[path].count(search) if search.strip() else 0
+        if count != 1:
+            raise InvalidEdit(f"the search text for {path} occurs {count} times, not once")
+        texts[path] = texts[path].replace(search, replace)
+        changed.add(path)
+    return changed
+
+
+def _path_above(text: str) -> str | None:
+    """The file named on the last line above a block, fences left out."""
+    for line in reversed(text.rstrip("\n").split("\n")[-3:]):
+        line = line.strip().strip("`*# ").removeprefix("python").strip()
+        if line.endswith(".py") and " " not in line:
+            return line
+        if line and not line.startswith("`"):
+            return None
+    return None
+
+
+# -------------------------------------------------------------------------------------------------------- other doors
+
+def from_patch(patch: str, broken: dict[str, str], tree: Path) -> dict[str, str]:
+    """The edit that a unified diff against the broken state makes. Raises InvalidEdit."""
+    try:
+        texts = {}
+        for path in patches.paths(patch):
+            _check_path(path, tree)
+            texts[path] = broken.get(path) if path in broken else read_text(tree / path)
+        return patches.apply(texts, patch)
+    except patches.PatchError as error:
+        raise InvalidEdit(str(error)) from None
+
+
+def from_overlay(folder: Path) -> dict[str, str]:
+    """The edit that a folder of files makes. Raises InvalidEdit for links and anything that is not a regular file."""
+    edit = {}
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            raise InvalidEdit(f"{relative} is a link; an edit is made of regular files")
+        if path.is_file():
+            edit[relative] = read_text(path)
+        elif not path.is_dir():
+            raise InvalidEdit(f"{relative} is not a regular file")
+    return edit
+
+
+# -------------------------------------------------------------------------------------------------------- gate
+
+def gate(edit: dict[str, str], task: Task, tree: Path) -> dict[str, str]:
+    """The files of the broken state with the allowed part of `edit` in them. Raises InvalidEdit."""
+    broken = task.broken(tree)
+    if not edit:
+        raise InvalidEdit("the edit is empty")
+    for path, text in edit.items():
+        _check_path(path, tree)
+        if path not in broken:
+            raise InvalidEdit(f"it edits {path}; this task is about {task.file} alone")
+        if len(text) > MAX_BYTES:
+            raise InvalidEdit(f"{path} is larger than {MAX_BYTES} bytes")
+        try:
+            parse(text)
+        except SyntaxError as error:
+            raise InvalidEdit(f"{path} does not parse: {error.msg} (line {error.lineno})") from None
+    return {**broken, task.file: splice(edit[task.file], task, broken[task.file])}
+
+
+def splice(text: str, task: Task, broken: str) -> str:
+    """The broken file with the task's function from `text`, and with the imports and helpers that are new in `text`."""
+    function = find(text, task.function)
+    if function is None:
+        raise InvalidEdit(f"{task.file} no longer has the function {task.function}")
+    source = source_of(text, function)
+    spliced = with_function(broken, find(broken, task.function), source)
+    spliced = _with_additions(spliced, text, parse(text), _defined(parse(broken)))
+    if find(spliced, task.function) is None:
+        raise InvalidEdit("the function cannot be put in its place")
+    return spliced
+
+
+def _check_path(path: str, tree: Path) -> None:
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts or str(pure) != path or not re.fullmatch(r"[\w./+-]+", path, re.ASCII):
+        raise InvalidEdit(f"{path!r} is not a plain path below the repository")
+    if pure.suffix != ".py":
+        raise InvalidEdit(f"{path} is not a Python source file")
+    if is_test_path(path) or pure.name in FORBIDDEN_NAMES:
+        raise InvalidEdit(f"{path} is a test or configures how tests run, and may not be edited")
+    if any((tree / parent).is_symlink() for parent in [pure, *pure.parents]) or not (tree / path).is_file():
+        raise InvalidEdit(f"{path} is not a file of the repository")
+
+
+def is_test_path(path: str) -> bool:
+    """Whether this file belongs to the tests: by its name, or by the folder that it is in."""
+    pure = PurePosixPath(path)
+    return pure.name == "conftest.py" or pure.name.startswith("test_") or pure.stem.endswith("_test") or pure.name == "tests.py" or \
+        any(part in ("tests", "test", "testing") for part in pure.parts[:-1])
+
+
+# -------------------------------------------------------------------------------------------------------- additions
+
+def _defined(module: ast.Module) -> set[str]:
+    """Names that the module's own statements define or import."""
+    names = set()
+    for node in module.body:
+        names.update(_names_of(node))
+    return names
+
+
+def _names_of(node: ast.stmt) -> set[str]:
+    if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+        return {node.name}
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return {(alias.asname or alias.name.partition(".")[0]) for alias in node.names}
+    if isinstance(node, ast.Assign):
+        return {n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name)}
+    if isinstance(node, (ast.AnnAssign, ast.AugAssign)) and isinstance(node.target, ast.Name):
+        return {node.target.id}
+    return {n for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt) for n in _names_of(child)}
+
+
+def _with_additions(text: str, source: str, module: ast.Module, known: set[str]) -> str:
+    """`text` with what `module` imports and defines under names that are not `known`, after its own imports."""
+    lines, imports, definitions = source.split("\n"), [], []
+    for node in module.body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            # One statement may import names that are there already beside new ones.
+            node.names = [a for a in node.names if (a.asname or a.name.partition(".")[0]) not in known]
+            if node.names and getattr(node, "module", "") != "__future__":
+                imports.append(ast.unparse(node))
+        elif isinstance(node, (*FUNCTIONS, ast.ClassDef, ast.Assign, ast.AnnAssign)) and not _names_of(node) & known:
+            first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+            definitions.append("\n".join(lines[first - 1:node.end_lineno]))
+    if not imports and not definitions:
+        return text
+    text_lines = text.split("\n")
+    end = "\r" if text_lines[0].endswith("\r") else ""
+    added = imports + [line for block in definitions for line in ["", "", *block.split("\n")]]
+    at = _end_of_imports(parse(text))
+    return "\n".join(text_lines[:at] + [line.rstrip("\r") + end for line in added] + text_lines[at:])
+
+
+def _end_of_imports(module: ast.Module) -> int:
+    """The last line of the module's docstring and leading imports."""
+    end = 0
+    for node in module.body:
+        is_docstring = node is module.body[0] and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if is_docstring or isinstance(node, (ast.Import, ast.ImportFrom)):
+            end = node.end_lineno
+        elif isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+            break
+    return end

@@ -1,0 +1,167 @@
+"""One pytest run inside the jail: run the named tests, say what became of each. Standard library and pytest, Python >= 3.9.
+
+    run({"ids": [...], "args": [...], "root": "/home/u/project", "path": [...]}, progress) -> reply
+
+A test is `passed` only if it was named, collected, ran and passed exactly once, set-up and clean-up included. The other
+outcomes are `failed`, `error` (set-up or clean-up), `skipped`, `xfailed`, `xpassed` and, for what was named and never
+reported, `missing`.
+"""
+import base64
+import importlib.util
+import io
+import os
+import sys
+import threading
+import time
+
+TEXT_LIMIT = 4000
+
+
+class Recorder:
+    """pytest plugin: the outcome, time and (where wanted) failure text of every test."""
+
+    def __init__(self, want_text, progress):
+        self.outcomes, self.seconds, self.text, self.collect_errors = {}, {}, {}, []
+        self.want_text, self.progress = want_text, progress
+        self.total = self.done = 0
+        self.touched = None
+
+    def pytest_collection_finish(self, session):
+        self.total = len(session.items)
+
+    def pytest_collectreport(self, report):
+        if report.failed:
+            self.collect_errors.append(str(report.longrepr)[-TEXT_LIMIT:])
+
+    def pytest_runtest_logreport(self, report):
+        node = report.nodeid
+        self.seconds[node] = self.seconds.get(node, 0.0) + report.duration
+        outcome = self._outcome(report)
+        before = self.outcomes.get(node)
+        if outcome and (before in (None, "passed") or outcome in ("failed", "error")):
+            # The same test passing twice (two items of one id) is no clean pass: it cannot be told which one was meant.
+            self.outcomes[node] = "error" if before == outcome == "passed" else outcome
+        if report.failed and self.want_text and node not in self.text:
+            self.text[node] = str(report.longrepr)[-TEXT_LIMIT:]
+        if report.when == "teardown":
+            self.done += 1
+            self.progress(self.done, self.total)
+
+    @staticmethod
+    def _outcome(report):
+        if getattr(report, "context", None) is not None:      # a subtest: it only counts when it fails
+            return "failed" if report.failed else None
+        if hasattr(report, "wasxfail"):
+            return "xfailed" if report.skipped else "xpassed"
+        if report.when == "call":
+            return report.outcome
+        if report.failed:
+            return "error"
+        return "skipped" if report.skipped else None
+
+
+class Tracer:
+    """pytest plugin: which functions of the tree each test calls, by the interpreter's profiling hook (calls only)."""
+
+    def __init__(self, root):
+        self.prefix = root.rstrip("/") + "/"
+        self.functions, self.by_test, self.codes = {}, {}, set()
+
+    def _profile(self, frame, event, arg):
+        if event == "call":
+            self.codes.add(frame.f_code)
+
+    def pytest_runtest_logstart(self, nodeid, location):
+        self.codes = set()
+        threading.setprofile(self._profile)
+        sys.setprofile(self._profile)
+
+    def pytest_runtest_logfinish(self, nodeid, location):
+        sys.setprofile(None)
+        threading.setprofile(None)
+        mine = {(c.co_filename[len(self.prefix):], c.co_firstlineno, c.co_name)
+                for c in self.codes if c.co_filename.startswith(self.prefix)}
+        self.by_test[nodeid] = sorted(self.functions.setdefault(f, len(self.functions)) for f in sorted(mine))
+
+    def report(self):
+        """{"functions": [[file, first line, name]], "calls": {node id: [index of a function]}}"""
+        return {"functions": [list(f) for f in self.functions], "calls": self.by_test}
+
+
+def neutral_arguments():
+    """Arguments that keep a project's own `addopts` and switch off only what would move or slow the run: several processes,
+    coverage measurement, random order."""
+    # A warm process has loaded the plugins before pytest could rewrite their assertions, and a project may turn warnings to errors.
+    arguments = ["-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:sugar",
+                 "-W", "ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning"]
+    for module, switch in (("xdist", ["-n", "0"]), ("pytest_cov", ["--no-cov"]), ("pytest_rerunfailures", ["--reruns", "0"])):
+        if importlib.util.find_spec(module):
+            arguments += switch
+    return arguments
+
+
+def run(request, progress=lambda done, total: None):
+    """Run `request["ids"]` (empty: the whole suite) and return {"exit", "outcomes", "seconds", "text", ...}."""
+    import pytest
+
+    os.chdir(request["root"])
+    sys.path[:] = request["path"]
+    importlib.invalidate_caches()
+    recorder = Recorder(request.get("text", False), progress)
+    plugins = [recorder]
+    if request.get("trace"):
+        tracer = Tracer(request["root"])
+        plugins.append(tracer)
+    style = "--tb=short" if request.get("text") or request.get("output") else "--tb=no"
+    started = time.perf_counter()
+    code = pytest.main(neutral_arguments() + ["-q", style] + request.get("args", []) + request["ids"], plugins=plugins)
+    reply = {
+        "exit": int(code),
+        "outcomes": recorder.outcomes,
+        "times": {node: round(seconds, 4) for node, seconds in recorder.seconds.items()},
+        "text": recorder.text,
+        "collect_errors": recorder.collect_errors[:5],
+        "seconds": time.perf_counter() - started,
+    }
+    if request.get("trace"):
+        reply.update(tracer.report())
+    if request.get("modules"):
+        reply["modules"] = outside_modules(request["root"])
+        reply["bytecode"] = rewritten_bytecode(request["root"])
+    return reply
+
+
+def outside_modules(root):
+    """Names of the loaded modules that do not come from the tree: what a warm process may load before it sees any edit."""
+    prefix = root.rstrip("/") + "/"
+    names = []
+    for name, module in sorted(sys.modules.items()):
+        spec = getattr(module, "__spec__", None)
+        origin = getattr(spec, "origin", None) or getattr(module, "__file__", None) or ""
+        if spec is not None and name == spec.name and origin and not origin.startswith(prefix):
+            names.append(name)
+    return names
+
+
+def rewritten_bytecode(root):
+    """{path: base64} of pytest's own cache files for the test modules that are loaded: rewriting their assertions is most of
+    the time that a small test run takes. {} where this version of pytest works differently: it is only about speed."""
+    import pathlib
+    try:
+        from _pytest.assertion.rewrite import PYC_TAIL, AssertionRewritingHook, _rewrite_test, _write_pyc_fp
+    except ImportError:
+        return {}
+    prefix, files = root.rstrip("/") + "/", {}
+    for module in list(sys.modules.values()):
+        spec = getattr(module, "__spec__", None)
+        origin = getattr(spec, "origin", None) or ""
+        if isinstance(getattr(spec, "loader", None), AssertionRewritingHook) and origin.startswith(prefix):
+            try:
+                status, code = _rewrite_test(pathlib.Path(origin), None)
+                data = io.BytesIO()
+                _write_pyc_fp(data, status, code)
+            except (OSError, SyntaxError, TypeError, ValueError):
+                continue
+            folder, name = os.path.split(origin[len(prefix):])
+            files[os.path.join(folder, "__pycache__", name[:-3] + PYC_TAIL)] = base64.b64encode(data.getvalue()).decode()
+    return files

@@ -1,0 +1,313 @@
+"""The first process inside the jail: waits for requests, forks a child for each. Standard library and pytest, Python >= 3.9.
+
+Frames on standard input and output: four bytes of length, then JSON. The first line in is the configuration:
+
+    {"root", "trees", "scratch_mb", "late_binds": [[from, to]], "preload": [module], "once": bool}
+
+It loads pytest, its plugins and `preload` while the tree is not there yet (the root is an empty folder), so that no module of
+the project can be loaded before the edit is in place: that is what makes a forked run equal to a cold one. Each child has
+its own process-id and mount namespaces; in it the tree is an overlay (changes go to a tmpfs of limited size that dies with
+the child), /tmp and /dev/shm are fresh, and before any test is loaded it gives up every capability for good.
+
+With "once" the process serves one request itself, without a fork, and ends: a cold run.
+"""
+import ctypes
+import importlib
+import json
+import os
+import resource
+import select
+import shutil
+import signal
+import struct
+import sys
+import time
+import warnings
+
+libc = ctypes.PyDLL(None, use_errno=True)
+NEWNS, NEWPID = 0x00020000, 0x20000000
+MS_BIND, MS_REC, MS_PRIVATE, MS_NOSUID, MS_NODEV = 4096, 16384, 1 << 18, 2, 4
+CLONE = {"x86_64": 56, "aarch64": 220}
+PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 4, 38, 47, 4
+REPLY_LIMIT = 64 << 20
+SCRATCH = "/scratch"
+
+
+def main():
+    requests, replies = os.dup(0), os.dup(1)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(2, 1)                                  # whatever a module prints while it is loaded goes to the diagnostics
+    config = read_frame(requests)
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    # An ordinary process of the same user could otherwise read this one's memory and descriptors through /proc.
+    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    preload(config)
+    write_frame(replies, {"ready": True})
+    while True:
+        request = read_frame(requests)
+        if request is None:
+            return
+        if config["once"]:
+            enter(config, request)
+            write_frame(replies, {"entered": True})
+            serve(config, request, replies)
+            return
+        write_frame(replies, forked(config, request, replies))
+
+
+# ---------------------------------------------------------------------------------------------------- frames
+
+def read_exactly(fd, n):
+    data = b""
+    while len(data) < n:
+        piece = os.read(fd, n - len(data))
+        if not piece:
+            return None
+        data += piece
+    return data
+
+
+def read_frame(fd):
+    """The next object, or None at the end of the stream."""
+    head = read_exactly(fd, 4)
+    if head is None:
+        return None
+    body = read_exactly(fd, struct.unpack(">I", head)[0])
+    return None if body is None else json.loads(body)
+
+
+def write_frame(fd, obj):
+    body = json.dumps(obj).encode()
+    data = struct.pack(">I", len(body)) + body
+    while data:
+        data = data[os.write(fd, data):]
+
+
+# ---------------------------------------------------------------------------------------------------- warming up
+
+def preload(config):
+    """Load pytest, its plugins and the modules that the suite loads anyway. Failures do not matter: the child will tell."""
+    import pytest  # noqa: F401
+
+    import runner  # noqa: F401
+
+    if config["once"]:
+        return
+    names = ["_pytest." + n for n in _pytest_plugins()] + _plugin_modules() + list(config["preload"])
+    for name in names:
+        if name not in sys.modules and name != "__main__":
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    importlib.import_module(name)
+            except BaseException:                  # a foreign module may raise anything at all, SystemExit included
+                sys.modules.pop(name, None)
+
+
+def _pytest_plugins():
+    import _pytest.config
+    return list(_pytest.config.default_plugins)
+
+
+def _plugin_modules():
+    """The modules of the installed pytest plugins: pytest loads each of them at every start."""
+    from importlib.metadata import entry_points
+    try:
+        points = entry_points(group="pytest11")
+    except TypeError:                              # Python 3.9 takes no selection
+        points = entry_points().get("pytest11", [])
+    return [p.value.partition(":")[0] for p in points]
+
+
+# ---------------------------------------------------------------------------------------------------- a child
+
+def forked(config, request, replies):
+    """Serve `request` in a child of its own; a reply with "died", "timeout" or "harness" where there is none from the tests."""
+    inner_read, inner_write = os.pipe()
+    pid = clone(NEWNS | NEWPID)
+    if pid == 0:
+        os.close(inner_read)
+        first_process(config, request, inner_write)
+    os.close(inner_write)
+    reply = collect(inner_read, time.monotonic() + request["timeout"], replies)
+    os.close(inner_read)
+    try:
+        os.kill(pid, signal.SIGKILL)               # the first process of its namespace: everything in it dies with it
+    except ProcessLookupError:
+        pass
+    usage = os.wait4(pid, 0)[2]
+    reply["cpu"] = usage.ru_utime + usage.ru_stime
+    return reply
+
+
+def first_process(config, request, out):
+    """Process 1 of the new namespace: prepares it, forks the process that runs the tests, and waits for that one.
+
+    The tests do not run as process 1 themselves: that one ignores signals it has no handler for, and code may rely on them.
+    """
+    try:
+        enter(config, request)
+        write_frame(out, {"entered": True})        # from here on a failure is the tests' own
+        pid = os.fork()
+        if pid == 0:
+            serve(config, request, out)
+            os._exit(0)
+        os.close(out)
+        while os.wait()[0] != pid:
+            pass
+    except BaseException as error:                 # nothing may unwind into the zygote's loop
+        try:
+            write_frame(out, {"harness": "%s: %s" % (type(error).__name__, error)})
+        except OSError:
+            pass
+    finally:
+        os._exit(0)
+
+
+def collect(fd, deadline, replies):
+    """Read the child's frames until its reply, the deadline, or the end of the stream; pass progress on."""
+    buffer, entered = b"", False
+    died = {"died": "the test process ended without a report"}
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([fd], [], [], left)[0]:
+            return {"timeout": True} if entered else {"harness": "the jail took too long to start"}
+        piece = os.read(fd, 1 << 16)
+        if not piece:
+            return died if entered else {"harness": "the jail's first process ended early"}
+        buffer += piece
+        while len(buffer) >= 4 and len(buffer) >= 4 + struct.unpack(">I", buffer[:4])[0]:
+            size = struct.unpack(">I", buffer[:4])[0]
+            try:
+                frame = json.loads(buffer[4:4 + size])
+            except ValueError:
+                return died
+            buffer = buffer[4 + size:]
+            if not isinstance(frame, dict):
+                return died
+            if not entered:
+                if "entered" not in frame:
+                    return {"harness": str(frame.get("harness", "no report from the jail's first process"))}
+                entered = True
+            elif "progress" in frame:
+                write_frame(replies, {"progress": frame["progress"]})
+            else:
+                return frame if "outcomes" in frame else died
+        if len(buffer) > REPLY_LIMIT:
+            return died
+
+
+def clone(flags):
+    """fork() into new namespaces; Python's own bookkeeping for forks is done around it."""
+    machine = os.uname().machine
+    if machine not in CLONE:
+        raise OSError("no warm runner for the processor " + machine)
+    ctypes.pythonapi.PyOS_BeforeFork()
+    pid = libc.syscall(CLONE[machine], ctypes.c_ulong(flags | signal.SIGCHLD), None, None, None, None)
+    if pid == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+    else:
+        ctypes.pythonapi.PyOS_AfterFork_Parent()
+    if pid < 0:
+        raise OSError(ctypes.get_errno(), "clone: " + os.strerror(ctypes.get_errno()))
+    return pid
+
+
+def mount(source, target, kind, flags=0, data=None):
+    encode = lambda s: None if s is None else s.encode()
+    if libc.mount(encode(source), encode(target), encode(kind), ctypes.c_ulong(flags), encode(data)):
+        code = ctypes.get_errno()
+        raise OSError(code, "mount %s on %s: %s" % (kind or source, target, os.strerror(code)))
+
+
+def enter(config, request):
+    """Build this child's own view of the file system, put the request's files in the tree, give up all capabilities."""
+    root, trees = config["root"], config["trees"]
+    size = "size=%dm,mode=1777" % config["scratch_mb"]
+    if config["once"]:
+        libc.unshare(NEWNS)
+    mount(None, "/", None, MS_REC | MS_PRIVATE)
+    mount("tmpfs", SCRATCH, "tmpfs", MS_NOSUID | MS_NODEV, size)
+    mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, size)
+    mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, size)
+    os.makedirs(root, exist_ok=True)
+    upper, work = SCRATCH + "/upper", SCRATCH + "/work"
+    os.mkdir(upper)
+    os.mkdir(work)
+    try:
+        mount("overlay", root, "overlay", MS_NOSUID | MS_NODEV,
+              "lowerdir=%s,upperdir=%s,workdir=%s,userxattr" % (":".join(trees), upper, work))
+    except OSError:                                # kernels before 5.11 have no overlay for ordinary users: copy instead
+        for tree in reversed(trees):
+            shutil.copytree(tree, upper, symlinks=True, dirs_exist_ok=True)
+        mount(upper, root, None, MS_BIND)
+    for source, target in config["late_binds"]:
+        os.makedirs(target, exist_ok=True)
+        mount(source, target, None, MS_BIND | MS_REC)
+    for relative, text in request["files"].items():
+        path = os.path.join(root, relative)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(text.encode("utf-8", "surrogateescape"))
+    for folder in (os.environ["HOME"], os.environ["TMPDIR"]):
+        os.makedirs(folder, exist_ok=True)
+    drop_capabilities()
+
+
+def drop_capabilities():
+    """No capability is left, and none can come back through exec."""
+    class Header(ctypes.Structure):
+        _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
+
+    empty = (ctypes.c_uint32 * 6)()
+    libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    if libc.capset(ctypes.byref(Header(0x20080522, 0)), ctypes.byref(empty)):
+        raise OSError(ctypes.get_errno(), "capset")
+
+
+def limit(request):
+    for name, value in (("RLIMIT_CORE", 0), ("RLIMIT_AS", request["memory_mb"] << 20), ("RLIMIT_FSIZE", 256 << 20),
+                        ("RLIMIT_NOFILE", 1024), ("RLIMIT_CPU", int(request["timeout"]) + 5)):
+        resource.setrlimit(getattr(resource, name), (value, value))
+
+
+def serve(config, request, out):
+    """Run the tests with every descriptor closed but `out`, and write the reply there."""
+    import runner
+
+    limit(request)
+    out_fd = out if out > 2 else os.dup(out)
+    output = open_output(request)
+    for fd in (1, 2):
+        os.dup2(output, fd)
+    keep = {0, 1, 2, out_fd}
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) not in keep:
+            try:
+                os.close(int(name))
+            except OSError:                        # the descriptor that listed the folder is closed already
+                pass
+    progress = (lambda done, total: write_frame(out_fd, {"progress": [done, total]})) if request.get("progress") else (
+        lambda done, total: None)
+    reply = runner.run(dict(request, root=config["root"]), progress)
+    if request.get("output"):
+        sys.stdout.flush()
+        reply["output"] = tail_of(1)
+    write_frame(out_fd, reply)
+
+
+def open_output(request):
+    if request.get("output"):
+        return os.open("/tmp/.output", os.O_RDWR | os.O_CREAT, 0o600)
+    return os.open(os.devnull, os.O_RDWR)
+
+
+def tail_of(fd, size=8000):
+    end = os.lseek(fd, 0, os.SEEK_END)
+    return os.pread(fd, size, max(0, end - size)).decode("utf-8", "replace")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,278 @@
+"""Isolation and limits: one bubblewrap jail around the interpreter of the user's project.
+
+    jail = Jail(layout)                    # starts the process inside; `layout` says what it may see
+    reply = jail.ask({"ids": [...], "files": {...}, "timeout": 10.0})
+    jail.close()
+
+What the jail covers (`tests/test_jail.py` attacks each): no network but its own loopback; no file of the host but the
+read-only system folders, the interpreter and the snapshot of the project; no writable host path at all; no process, memory
+or descriptor of the host; no environment variable of ours; no capability and no way to get one; a limit of address space,
+file size, open files and time; everything in it dies with it.
+
+What it does not cover: the kernel is shared, so a hole in the kernel is a hole in the jail; processor time is shared; the
+jailed code can read what it may see (the project and its interpreter).
+
+Started by root, the jail runs as `nobody` (`drop_root.py`).
+"""
+import json
+import os
+import select
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.errors import HarnessError, UsageError
+
+INSIDE = Path(__file__).parent / "inside"
+REPLY_LIMIT = 80 << 20
+START_SECONDS = 60.0
+SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/libx32")
+SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives", "/etc/ssl/certs", "/etc/mime.types")
+FRESH = ("/tmp", "/dev/shm")
+"""Folders that every child gets a fresh copy of; what lies under them is bound again afterwards."""
+
+INSTALL_HINT = ("Install bubblewrap (Debian, Ubuntu: apt install bubblewrap; Fedora: dnf install bubblewrap; "
+                "Arch: pacman -S bubblewrap).")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What one jail shows to the code in it. All paths are absolute paths of the host."""
+
+    root: Path
+    """Where the tree appears inside: the project's own folder, so that editable installs lead to the copy."""
+    tree: Path
+    """The snapshot that it shows, read-only underneath."""
+    python: Path
+    """The project's interpreter."""
+    folders: tuple[Path, ...]
+    """Read-only folders that the interpreter needs (prefixes, site-packages)."""
+    masked: tuple[Path, ...] = ()
+    """Files and folders in there that must not be seen: an installed copy of the project itself."""
+    bytecode: Path | None = None
+    """pytest's cache files for the intact tests, laid over the tree."""
+    preload: tuple[str, ...] = ()
+    """Modules that the warm process loads before it sees the tree."""
+    scratch_mb: int = 256
+    """Size of each writable file system in the jail, MiB."""
+
+
+class Jail:
+    """One jail with the warm process in it; `once=True` makes one that serves a single request cold.
+
+    Raises HarnessError if it cannot be started.
+    """
+
+    def __init__(self, layout: Layout, once: bool = False) -> None:
+        self._stage = Path(tempfile.mkdtemp(prefix="coldstart-jail-"))
+        self._stage.chmod(0o755)
+        self._errors = tempfile.TemporaryFile()
+        self._process = None
+        try:
+            command, late_binds = self._command(layout)
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
+                                             env={"PATH": "/usr/bin:/bin"}, cwd="/", start_new_session=True)
+            self._send({"root": str(layout.root), "trees": (["/bytecode"] if layout.bytecode else []) + ["/tree"],
+                        "scratch_mb": layout.scratch_mb, "once": once,
+                        "late_binds": late_binds, "preload": list(layout.preload)})
+            if self._receive(time.monotonic() + START_SECONDS) != {"ready": True}:
+                raise HarnessError("The jail's first word was not that it is ready.")
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, request: dict, on_progress=lambda done, total: None) -> dict:
+        """Run one request ({"files", "ids", "path", "args", "timeout", "memory_mb", ...}, see inside/runner.py).
+
+        Returns the runner's reply, or {"timeout": True}, or {"died": text}: those are the fault of the code that was run.
+        Raises HarnessError where the jail itself failed.
+        """
+        # The zygote enforces the request's own deadline; a later one here catches a zygote that hangs.
+        deadline = time.monotonic() + request["timeout"] + 15
+        self._send(request)
+        while True:
+            reply = self._receive(deadline, timeout_is_fault=False)
+            if "progress" in reply:
+                on_progress(*reply["progress"])
+            elif "harness" in reply:
+                raise HarnessError(f"The jail could not prepare a test run: {reply['harness']}.")
+            elif "entered" not in reply:
+                return reply
+
+    def ask_once(self, request: dict, on_progress=lambda done, total: None) -> dict:
+        """As `ask`, for a jail made with once=True: the process that answers is the one that runs the tests."""
+        deadline = time.monotonic() + request["timeout"]
+        self._send(request)
+        if self._receive(time.monotonic() + START_SECONDS).get("entered") is not True:
+            raise HarnessError("The jail could not prepare a test run.")
+        try:
+            while "progress" in (reply := self._receive(deadline, timeout_is_fault=False)):
+                on_progress(*reply["progress"])
+            return reply
+        except HarnessError:
+            if time.monotonic() >= deadline:
+                return {"timeout": True}
+            return {"died": "the test process ended without a report"}
+
+    def kill(self) -> None:
+        """Kill everything in the jail; whoever waits for an answer gets a HarnessError. `close` is still to be called."""
+        if self._process is not None:
+            self._process.kill()
+
+    def close(self) -> None:
+        """Kill everything in the jail. Safe to call twice."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            for stream in (self._process.stdin, self._process.stdout):
+                try:
+                    stream.close()
+                except BrokenPipeError:
+                    pass
+            self._process = None
+        self._errors.close()
+        # In this process's mount namespace the stage holds empty folders and copies only: the binds were private.
+        shutil.rmtree(self._stage, ignore_errors=True)
+
+    def __enter__(self) -> "Jail":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    # ------------------------------------------------------------------------------------------------ talking
+
+    def _send(self, obj: dict) -> None:
+        body = json.dumps(obj).encode()
+        try:
+            self._process.stdin.write(struct.pack(">I", len(body)) + body)
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise HarnessError(f"The jail ended early: {self._last_words()}") from None
+
+    def _receive(self, deadline: float, timeout_is_fault: bool = True) -> dict:
+        head = self._read(4, deadline)
+        size = struct.unpack(">I", head)[0]
+        if size > REPLY_LIMIT:
+            raise HarnessError("The jail sent a report that is too long.")
+        try:
+            reply = json.loads(self._read(size, deadline))
+        except ValueError:
+            raise HarnessError("The jail sent a report that is not JSON.") from None
+        if not isinstance(reply, dict):
+            raise HarnessError("The jail sent a report of an unknown form.")
+        return reply
+
+    def _read(self, n: int, deadline: float) -> bytes:
+        fd, data = self._process.stdout.fileno(), b""
+        while len(data) < n:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([fd], [], [], left)[0]:
+                raise HarnessError("The jail did not answer in time.")
+            piece = os.read(fd, min(n - len(data), 1 << 20))
+            if not piece:
+                raise HarnessError(f"The jail ended early: {self._last_words()}")
+            data += piece
+        return data
+
+    def _last_words(self) -> str:
+        self._process.wait(timeout=5)
+        self._errors.seek(0, os.SEEK_END)
+        self._errors.seek(max(0, self._errors.tell() - 2000))
+        return self._errors.read().decode("utf-8", "replace").strip() or "it said nothing."
+
+    # ------------------------------------------------------------------------------------------------ building
+
+    def _command(self, layout: Layout) -> tuple[list[str], list[list[str]]]:
+        """The command that starts the jail, and the binds that each child of the warm process repeats."""
+        bwrap = find_bwrap()
+        inside = self._stage / "inside"
+        shutil.copytree(INSIDE, inside, ignore=shutil.ignore_patterns("__pycache__"))
+        etc = self._write_etc()
+        for path in [inside, *inside.iterdir(), etc, *etc.iterdir()]:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        hidden = [*FRESH, str(layout.root)]
+        binds, late_binds = [(str(layout.tree), "/tree"), (str(inside), "/coldstart")], []
+        if layout.bytecode:
+            binds.append((str(layout.bytecode), "/bytecode"))
+        for number, folder in enumerate(layout.folders):
+            binds.append((str(folder), str(folder)))
+            if any(is_below(str(folder), h) for h in hidden):
+                binds.append((str(folder), f"/late/{number}"))
+                late_binds.append([f"/late/{number}", str(folder)])
+        for file in etc.iterdir():
+            binds.append((str(file), f"/etc/{file.name}"))
+        arguments = [
+            "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try",
+            "--disable-userns", "--uid", "65534", "--gid", "65534", "--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN",
+            "--hostname", "jail", "--new-session", "--die-with-parent", "--clearenv",
+        ]
+        for name, value in ENVIRONMENT.items():
+            arguments += ["--setenv", name, value]
+        for folder in SYSTEM_FOLDERS:
+            if os.path.islink(folder):
+                arguments += ["--symlink", os.readlink(folder), folder]
+            elif os.path.isdir(folder):
+                arguments += ["--ro-bind", folder, folder]
+        for file in SYSTEM_FILES:
+            arguments += ["--ro-bind-try", file, file]
+        # bubblewrap 0.8 started by root leaves /proc/sys writable: it is bound over itself, read-only.
+        arguments += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev"]
+        for folder in (*FRESH, "/scratch", str(layout.root)):
+            arguments += ["--size", str(1 << 20), "--tmpfs", folder]
+        arguments += [part for source, target in self._staged(binds) for part in ("--ro-bind", source, target)]
+        for path in layout.masked:
+            for target in [path] + [Path(late) / path.relative_to(folder) for late, folder in late_binds
+                                    if is_below(str(path), folder)]:
+                arguments += ["--tmpfs", str(target)] if path.is_dir() else ["--ro-bind", "/dev/null", str(target)]
+        arguments += ["--remount-ro", "/", "--chdir", "/", str(layout.python), "-I", "-B", "/coldstart/zygote.py"]
+        return [*self._prefix(binds), bwrap, *arguments], late_binds
+
+    def _write_etc(self) -> Path:
+        etc = self._stage / "etc"
+        etc.mkdir()
+        (etc / "passwd").write_text("nobody:x:65534:65534:nobody:/tmp/home:/bin/sh\n")
+        (etc / "group").write_text("nogroup:x:65534:\n")
+        (etc / "hosts").write_text("127.0.0.1 localhost jail\n::1 localhost jail\n")
+        (etc / "nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files\n")
+        return etc
+
+    def _staged(self, binds: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The binds with the sources that bubblewrap is to use: as root, those that drop_root.py prepares."""
+        if os.geteuid() != 0:
+            return binds
+        staged = []
+        for number, (source, target) in enumerate(binds):
+            place = self._stage / str(number)
+            place.mkdir() if os.path.isdir(source) else place.touch()
+            staged.append((str(place), target))
+        return staged
+
+    def _prefix(self, binds: list[tuple[str, str]]) -> list[str]:
+        if os.geteuid() != 0:
+            return []
+        return [sys.executable, "-I", "-S", str(Path(__file__).with_name("drop_root.py")), str(self._stage),
+                *(source for source, _ in binds), "--"]
+
+
+ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp/home", "TMPDIR": "/tmp/t", "LANG": "C.UTF-8",
+               "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+"""The whole environment inside."""
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Whether `path` is `folder` or lies in it (both absolute, no links resolved)."""
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def find_bwrap() -> str:
+    """The path of bubblewrap; raises UsageError with the command that installs it."""
+    path = shutil.which("bwrap")
+    if path is None:
+        raise UsageError(f"No working jail: bubblewrap is not installed, and coldstart never runs a model's code without one. {INSTALL_HINT}")
+    return path

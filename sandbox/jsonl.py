@@ -1,0 +1,62 @@
+"""Files of one JSON object a line, appended whole; a line torn by a crash is dropped when the file is read or opened again."""
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+
+def dumps(record: dict) -> str:
+    """One line, without its end; the same record always gives the same bytes."""
+    return json.dumps(record, ensure_ascii=True, separators=(", ", ": "))
+
+
+def read(path: Path) -> list[dict]:
+    """The whole lines of the file; [] where there is none. Raises ValueError naming the line that is not JSON."""
+    return list(_whole_lines(path))
+
+
+def append(path: Path, records: Iterable[dict]) -> None:
+    """Add the records in one write and flush it to the disk, after dropping what a crash tore at the end."""
+    data = "".join(dumps(r) + "\n" for r in records).encode()
+    with open(path, "ab+") as file:
+        _drop_torn_end(file)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def rewrite(path: Path, records: Iterable[dict]) -> None:
+    """Replace the file as a whole."""
+    write_aside(path, "".join(dumps(r) + "\n" for r in records).encode())
+
+
+def write_aside(path: Path, data: bytes) -> None:
+    """Write `data` next to `path` and rename: the file is the old or the new one, never half of it."""
+    aside = path.with_name(f".{path.name}.new")
+    with open(aside, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(aside, path)
+
+
+def _whole_lines(path: Path) -> Iterator[dict]:
+    if not path.exists():
+        return
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            raise ValueError(f"line {number} of {path} is not JSON") from None
+        yield record
+
+
+def _drop_torn_end(file) -> None:
+    end = file.seek(0, os.SEEK_END)
+    if end == 0:
+        return
+    file.seek(end - 1)
+    if file.read(1) == b"\n":
+        return
+    file.seek(0)
+    file.truncate(file.read().rfind(b"\n") + 1)

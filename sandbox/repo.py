@@ -1,0 +1,320 @@
+"""The user's repository: which commit, which interpreter, and a snapshot that everything afterwards works on.
+
+The work tree itself is only ever read. What is seen is the last commit plus the uncommitted changes, that is, the files as
+they lie there; `Repository.dirty` says whether the two differ. The snapshot lives in the cache folder under the hash of its
+content, so a run goes on with what it began with however the work tree moves.
+"""
+import hashlib
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sandbox.errors import HarnessError, UsageError
+from sandbox.jail import INSTALL_HINT, Layout, is_below
+
+SKIPPED_FOLDERS = {".git", ".hg", ".svn", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".tox", ".nox", ".eggs",
+                   "node_modules", ".hypothesis", ".ipynb_checkpoints"}
+SKIPPED_AT_THE_TOP = {"build", "dist"}
+SNAPSHOT_TIME = 1_600_000_000
+"""Time stamp of every file in a snapshot: bytecode made for one snapshot fits the same one taken again."""
+FOREIGN_MARKS = ("pyvenv.cfg", "run.json", "latest/run.json")
+"""What tells that a folder is a virtual environment, a run of ours, or the folder of our runs."""
+PYTEST_NEEDS = {"pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "exceptiongroup", "tomli"}
+"""Import names that pytest itself loads: a project that is one of these would judge itself."""
+QUERY = """
+import importlib.util, json, os, sys
+print(json.dumps({"version": list(sys.version_info[:3]), "prefixes": [sys.prefix, sys.base_prefix, sys.exec_prefix,
+    sys.base_exec_prefix, os.path.dirname(os.path.dirname(os.path.realpath(sys.executable)))],
+    "path": [p for p in sys.path if p], "pytest": importlib.util.find_spec("pytest") is not None}))
+"""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A snapshot of the user's repository and how to run its tests. Plain data; `to_dict` goes in run.json."""
+
+    root: str
+    """The folder of the work tree."""
+    commit: str
+    """The last commit's hash."""
+    dirty: bool
+    """Whether the work tree differs from that commit."""
+    tree: str
+    """Hash of the snapshot's content."""
+    python: str
+    """The project's interpreter."""
+    python_version: str
+    folders: tuple[str, ...]
+    """What the interpreter needs to see in the jail."""
+    path: tuple[str, ...]
+    """`sys.path` inside."""
+    masked: tuple[str, ...]
+    """Installed copies of the project, hidden in the jail."""
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict) -> "Repository":
+        return cls(**{**data, **{k: tuple(data[k]) for k in ("folders", "path", "masked")}})
+
+    @property
+    def snapshot(self) -> Path:
+        """The folder of the snapshot."""
+        return cache_folder() / "trees" / self.tree
+
+    @property
+    def bytecode(self) -> Path:
+        """The folder of pytest's cache files for the snapshot's tests; they fit one version of the interpreter."""
+        return cache_folder() / "bytecode" / f"{self.tree}-{self.python_version}"
+
+    def layout(self, preload: tuple[str, ...] = ()) -> Layout:
+        """What a jail for this repository shows."""
+        return Layout(root=Path(self.root), tree=self.snapshot, python=Path(self.python), preload=preload,
+                      bytecode=self.bytecode if self.bytecode.is_dir() else None,
+                      folders=tuple(map(Path, self.folders)), masked=tuple(map(Path, self.masked)))
+
+
+def cache_folder() -> Path:
+    """Where snapshots and made models are kept between runs: $XDG_CACHE_HOME/coldstart or ~/.cache/coldstart."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "coldstart"
+
+
+def open_repository(folder: str | Path, python: str | None = None) -> Repository:
+    """Look at the work tree in `folder` and take its snapshot. Raises UsageError with a sentence."""
+    root = Path(os.path.abspath(folder))
+    if not root.is_dir():
+        raise UsageError(f"{folder} is not a folder.")
+    commit, dirty = _git_state(root)
+    interpreter = _interpreter(root, python)
+    facts = _ask_interpreter(interpreter)
+    names = _import_names(root)
+    if clash := sorted(names & PYTEST_NEEDS):
+        raise UsageError(f"{root} is {clash[0]}, which pytest itself is built on: it would be judging itself. "
+                         "coldstart cannot work on this project.")
+    inside_path = [str(root)] + ([str(root / "src")] if (root / "src").is_dir() else [])
+    return Repository(
+        root=str(root), commit=commit, dirty=dirty, tree=take_snapshot(root), python=str(interpreter),
+        python_version=".".join(map(str, facts["version"])), folders=tuple(_needed_folders(root, facts)),
+        path=tuple(dict.fromkeys(inside_path + facts["path"])), masked=tuple(_installed_copies(names, facts["path"], root)))
+
+
+def restore_snapshot(repository: Repository) -> None:
+    """Make sure that the snapshot is there: take it again if the cache was emptied and the work tree is still the same.
+
+    Raises UsageError where the interpreter is gone or the work tree has moved on.
+    """
+    if not Path(repository.python).exists():
+        raise UsageError(f"The interpreter of this run, {repository.python}, is gone. Recreate it, or start a new run.")
+    if repository.snapshot.is_dir():
+        return
+    if not Path(repository.root).is_dir() or take_snapshot(Path(repository.root)) != repository.tree:
+        raise UsageError(f"The snapshot of this run is no longer in {cache_folder()}, and {repository.root} has changed since. "
+                         "Start a new run with: python coldstart.py tasks --repo " + repository.root)
+
+
+# -------------------------------------------------------------------------------------------------------- git
+
+def _git_state(root: Path) -> tuple[str, bool]:
+    import git
+
+    try:
+        repo = git.Repo(root, search_parent_directories=True)
+    except (git.InvalidGitRepositoryError, git.NoSuchPathError):
+        raise UsageError(f"{root} is not a git repository. Make it one: git init && git add -A && git commit -m start") from None
+    try:
+        if repo.bare:
+            raise UsageError(f"{root} is a bare git repository; a work tree with files is needed.")
+        try:
+            commit = repo.head.commit.hexsha
+        except ValueError:
+            raise UsageError(f"{root} has no commits yet. Make one: git add -A && git commit -m start") from None
+        return commit, bool(repo.git.status("--porcelain", "--", str(root)))
+    except git.GitCommandError as error:
+        words = (error.stderr or str(error)).strip().removeprefix("stderr:").strip(" '\n")
+        raise UsageError(f"git cannot read {root}: {words}") from None
+    finally:
+        repo.close()
+
+
+# -------------------------------------------------------------------------------------------------------- interpreter
+
+def _interpreter(root: Path, wanted: str | None) -> Path:
+    """--python, then .venv, venv, $VIRTUAL_ENV, else ours."""
+    if wanted:
+        found = shutil.which(os.path.expanduser(wanted))
+        if not found:
+            raise UsageError(f"--python {wanted}: there is no such interpreter.")
+        return Path(os.path.abspath(found))
+    folders = [root / ".venv", root / "venv"]
+    if os.environ.get("VIRTUAL_ENV"):
+        folders.append(Path(os.environ["VIRTUAL_ENV"]))
+    for folder in folders:
+        if os.access(folder / "bin" / "python", os.X_OK):
+            return folder / "bin" / "python"
+    return Path(sys.executable)
+
+
+def _ask_interpreter(python: Path) -> dict:
+    """Version, prefixes, sys.path and whether pytest is there. The user's own interpreter, run where no project is."""
+    environment = {k: os.environ[k] for k in ("PATH", "HOME", "LANG", "PYENV_ROOT", "PYENV_VERSION") if k in os.environ}
+    try:
+        done = subprocess.run([str(python), "-B", "-c", QUERY], cwd="/", env=environment, capture_output=True, text=True, timeout=60)
+        facts = json.loads(done.stdout)
+    except (OSError, subprocess.TimeoutExpired, ValueError):
+        raise UsageError(f"{python} does not work as a Python interpreter. Name another one with --python.") from None
+    version = ".".join(map(str, facts["version"]))
+    if tuple(facts["version"]) < (3, 9):
+        raise UsageError(f"{python} is Python {version}; the project's interpreter must be 3.9 or newer. Name another one with --python.")
+    if not facts["pytest"]:
+        raise UsageError(f"pytest is not installed in the project's interpreter. Install it: {python} -m pip install pytest")
+    return facts
+
+
+def _needed_folders(root: Path, facts: dict) -> list[str]:
+    wanted = []
+    for folder in facts["prefixes"] + facts["path"]:
+        for path in (folder, os.path.realpath(folder)):
+            if os.path.isdir(path) and not is_below(path, "/usr") and path not in wanted:
+                if path == "/" or is_below(os.path.expanduser("~"), path):
+                    raise UsageError(f"The project's interpreter keeps its packages in {path}, and showing that folder to untrusted "
+                                     "code would show it everything. Use a virtual environment: python -m venv .venv")
+                wanted.append(path)
+    # A folder of the project itself (an editable install) is in the jail as the snapshot.
+    wanted = [w for w in wanted if not is_below(w, str(root)) or os.path.exists(os.path.join(w, "pyvenv.cfg"))]
+    return [w for w in wanted if not any(is_below(w, other) for other in wanted if other != w)]
+
+
+def _import_names(root: Path) -> set[str]:
+    """Top-level import names that the project defines, in a flat or a src layout."""
+    names = set()
+    for base in (root, root / "src"):
+        if base.is_dir():
+            for entry in base.iterdir():
+                if (entry / "__init__.py").is_file() and entry.name.isidentifier():
+                    names.add(entry.name)
+                elif entry.suffix == ".py" and entry.stem.isidentifier() and entry.stem not in ("setup", "conftest", "noxfile"):
+                    names.add(entry.stem)
+    return names
+
+
+def _installed_copies(names: set[str], path: list[str], root: Path) -> list[str]:
+    found = []
+    for folder in path:
+        if os.path.isdir(folder) and not is_below(folder, str(root)) and folder.endswith(("site-packages", "dist-packages")):
+            found += [os.path.join(folder, e) for e in sorted(os.listdir(folder)) if e in names or e.removesuffix(".py") in names]
+    return found
+
+
+# -------------------------------------------------------------------------------------------------------- snapshot
+
+def files_of(root: Path) -> list[tuple[str, str]]:
+    """[(path below root, "file" | "link")] of all that a snapshot holds, in sorted order."""
+    found = []
+    for folder, subfolders, names in os.walk(root):
+        at_the_top = folder == str(root)
+        linked = [s for s in subfolders if os.path.islink(os.path.join(folder, s))]
+        subfolders[:] = sorted(
+            s for s in subfolders if s not in linked and s not in SKIPPED_FOLDERS and not (at_the_top and s in SKIPPED_AT_THE_TOP)
+            and not any(os.path.lexists(os.path.join(folder, s, mark)) for mark in FOREIGN_MARKS))
+        for name in sorted(names + linked):
+            full = os.path.join(folder, name)
+            mode = os.lstat(full).st_mode
+            if stat.S_ISLNK(mode):
+                target = os.path.normpath(os.path.join(folder, os.readlink(full)))
+                if not os.path.isabs(os.readlink(full)) and is_below(target, str(root)):
+                    found.append((os.path.relpath(full, root), "link"))
+            elif stat.S_ISREG(mode) and not name.endswith((".pyc", ".pyo")):
+                found.append((os.path.relpath(full, root), "file"))
+    return found
+
+
+def content_hash(root: Path) -> str:
+    """Hash over names, modes and contents of all that a snapshot of `root` holds. Raises UsageError for unreadable files."""
+    return _hash_files(root, files_of(root))
+
+
+def _hash_files(root: Path, files: list[tuple[str, str]]) -> str:
+    total = hashlib.sha256()
+    for name, kind in files:
+        full = root / name
+        try:
+            data = os.readlink(full).encode() if kind == "link" else full.read_bytes()
+            executable = kind == "file" and bool(full.stat().st_mode & 0o100)
+        except OSError as error:
+            raise UsageError(f"{full} cannot be read: {error.strerror}.") from None
+        total.update(f"{name}\0{kind}\0{executable}\0{len(data)}\0".encode("utf-8", "surrogateescape"))
+        total.update(data)
+    return total.hexdigest()[:24]
+
+
+def take_snapshot(root: Path) -> str:
+    """Copy the tree into the cache under its content's hash, and return the hash."""
+    files = files_of(root)
+    name = _hash_files(root, files)
+    final = cache_folder() / "trees" / name
+    if final.is_dir():
+        return name
+    final.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=".making-", dir=final.parent))
+    try:
+        for relative, kind in files:
+            target = aside / relative
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if kind == "link":
+                os.symlink(os.readlink(root / relative), target)
+            else:
+                shutil.copyfile(root / relative, target)
+                target.chmod(0o755 if (root / relative).stat().st_mode & 0o100 else 0o644)
+                os.utime(target, (SNAPSHOT_TIME, SNAPSHOT_TIME))
+        for folder, _, _ in os.walk(aside):
+            os.chmod(folder, 0o755)
+        if content_hash(aside) != name:
+            raise UsageError(f"{root} changed while it was being read. Try again.")
+        os.replace(aside, final)
+    except OSError as error:
+        if final.is_dir():                         # another process has made the same snapshot at the same time
+            return name
+        raise HarnessError(f"The snapshot of {root} cannot be written to {final.parent}: {error.strerror}.") from None
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return name
+
+
+def keep_bytecode(repository: Repository, files: dict[str, bytes]) -> None:
+    """Store pytest's cache files for the snapshot's tests ({path: content}), to be laid over it from now on."""
+    if repository.bytecode.is_dir():
+        return
+    repository.bytecode.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=".making-", dir=repository.bytecode.parent))
+    for relative, data in files.items():
+        target = aside / relative
+        if not is_below(os.path.normpath(target), str(aside)):
+            raise HarnessError(f"A cache file of pytest has the odd name {relative!r}.")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+        target.chmod(0o644)
+    for folder, _, _ in os.walk(aside):
+        os.chmod(folder, 0o755)
+    try:
+        os.replace(aside, repository.bytecode)
+    except OSError:                                # another process was first
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def jail_works(repository: Repository) -> None:
+    """Start one jail and end it. Raises UsageError that says what to install or allow where that fails."""
+    from sandbox.jail import Jail
+
+    try:
+        Jail(repository.layout(), once=True).close()
+    except HarnessError as error:
+        raise UsageError(f"No working jail: {error} {INSTALL_HINT} If it is installed, user namespaces may be switched off: on Ubuntu, "
+                         "`sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0` allows them.") from None

@@ -1,0 +1,185 @@
+"""Functions as text in a file: find one, take its body out, put another one in. Nothing else in the file changes.
+
+Text is `str` as read by `read_text`: bytes that are not UTF-8 are kept as surrogates, line ends stay what they are.
+"""
+import ast
+import io
+import textwrap
+import tokenize
+from dataclasses import dataclass
+from pathlib import Path
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+BLANK_BODY = "raise NotImplementedError"
+
+
+@dataclass(frozen=True)
+class Function:
+    """Where a function stands in a file. Lines count from 1, ends included."""
+
+    qualname: str
+    node: ast.AST
+    first: int
+    """Its first line, decorators included: what `co_firstlineno` says."""
+    last: int
+    indent: str
+
+
+def decode(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def read_text(path: Path) -> str:
+    return decode(path.read_bytes())
+
+
+def to_bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def parse(text: str) -> ast.Module:
+    """The syntax tree, the file's own coding line honoured. Raises SyntaxError (null bytes and deep nesting included)."""
+    try:
+        return ast.parse(to_bytes(text))
+    except (ValueError, RecursionError, MemoryError, LookupError) as error:
+        raise SyntaxError(str(error)) from None
+
+
+def functions(text: str) -> list[Function]:
+    """All functions in the file, nested ones and methods included, in the order of their lines. Raises SyntaxError."""
+    lines, found = text.split("\n"), []
+
+    def visit(node: ast.AST, path: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, FUNCTIONS):
+                first = min([child.lineno, *(d.lineno for d in child.decorator_list)])
+                line = lines[child.lineno - 1]
+                found.append(Function(path + child.name, child, first, child.end_lineno, line[:len(line) - len(line.lstrip())]))
+                visit(child, f"{path}{child.name}.<locals>.")
+            elif isinstance(child, ast.ClassDef):
+                visit(child, f"{path}{child.name}.")
+            else:
+                visit(child, path)
+
+    visit(parse(text), "")
+    return sorted(found, key=lambda f: (f.first, f.last))
+
+
+def find(text: str, qualname: str) -> Function | None:
+    """The last function of this qualified name, the one that counts at run time. Raises SyntaxError."""
+    return next((f for f in reversed(functions(text)) if f.qualname == qualname), None)
+
+
+def body_nodes(function: Function) -> list[ast.stmt]:
+    """The statements of its body without the docstring."""
+    body = function.node.body
+    return body[1:] if ast.get_docstring(function.node, clean=False) is not None else body
+
+
+def source_of(text: str, function: Function) -> str:
+    """Its lines as they stand, decorators included."""
+    return "\n".join(text.split("\n")[function.first - 1:function.last])
+
+
+def head_of(text: str, function: Function) -> str:
+    """Signature and docstring as they stand, decorators included, ending without a line end."""
+    lines = text.split("\n")
+    body = body_nodes(function)
+    if not body:
+        return source_of(text, function)
+    start = body[0]
+    first_body_line = min([start.lineno, *(d.lineno for d in getattr(start, "decorator_list", []))])
+    if first_body_line > _line_before(function):
+        return "\n".join(lines[function.first - 1:_line_before(function)])
+    # The body stands on the line where the signature or docstring ends.
+    line = to_bytes(lines[start.lineno - 1])[:start.col_offset].decode("utf-8", "surrogateescape").rstrip(" \t;")
+    return "\n".join([*lines[function.first - 1:start.lineno - 1], line])
+
+
+def _line_before(function: Function) -> int:
+    """The last line of the signature or, where there is one, of the docstring."""
+    node = function.node
+    if ast.get_docstring(node, clean=False) is not None:
+        return node.body[0].end_lineno
+    ends = [node.lineno, *(n.end_lineno for n in ast.walk(node.args) if hasattr(n, "end_lineno"))]
+    if node.returns is not None:
+        ends.append(node.returns.end_lineno)
+    # A closing parenthesis may stand on a line of its own; the colon is on the last line before the body.
+    return max(max(ends), min(node.body[0].lineno, *(d.lineno for d in getattr(node.body[0], "decorator_list", []) or [node.body[0]])) - 1)
+
+
+def body_of(text: str, function: Function) -> str:
+    """The body without signature and docstring, indented by four spaces, ending with a line end."""
+    nodes = body_nodes(function)
+    lines = text.split("\n")
+    if nodes[0].lineno > _line_before(function):
+        source = "\n".join(lines[_line_before(function):function.last])
+    else:
+        source = to_bytes(lines[nodes[0].lineno - 1])[nodes[0].col_offset:].decode("utf-8", "surrogateescape")
+    return reindent(source.replace("\r", ""), "    ") + "\n"
+
+
+def with_body(text: str, function: Function, body: str) -> str:
+    """The file with this function's body (docstring kept) replaced by `body`, at whatever indentation that one has."""
+    inner = function.indent + "    "
+    existing = body_nodes(function)
+    if existing and existing[0].lineno > function.node.lineno:
+        line = text.split("\n")[existing[0].lineno - 1]
+        inner = line[:len(line) - len(line.lstrip())]
+    return _replace_lines(text, function, head_of(text, function).replace("\r", "") + "\n" + reindent(body, inner))
+
+
+def with_function(text: str, function: Function, source: str) -> str:
+    """The file with this function replaced by `source`, a whole definition at whatever indentation.
+
+    Where `source` has no decorators the function keeps its own: an edit is to the function, not to what wraps it.
+    """
+    source = reindent(source, function.indent)
+    if not source.lstrip().startswith("@"):
+        kept = text.split("\n")[function.first - 1:function.node.lineno - 1]
+        source = "\n".join([*(line.rstrip("\r") for line in kept), source])
+    return _replace_lines(text, function, source)
+
+
+def blanked(text: str, function: Function) -> str:
+    """The file with this function's body taken out; signature and docstring stay."""
+    return with_body(text, function, BLANK_BODY)
+
+
+def reindent(source: str, indent: str) -> str:
+    """`source` moved so that its first line has this indentation; the inside of multi-line strings is left alone."""
+    source = source.strip("\n")
+    lines = source.split("\n")
+    now = lines[0][:len(lines[0]) - len(lines[0].lstrip())]
+    if now == indent:
+        return source
+    inside_string = _string_continuations(source)
+    moved = []
+    for number, line in enumerate(lines, 1):
+        if number in inside_string or not line.strip():
+            moved.append(line)
+        else:
+            moved.append(indent + (line[len(now):] if line.startswith(now) else line.lstrip()))
+    return "\n".join(moved)
+
+
+def _string_continuations(source: str) -> set[int]:
+    """Numbers of the lines that begin inside a string."""
+    inside = set()
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(textwrap.dedent(source) + "\n").readline):
+            if token.type == tokenize.STRING or tokenize.tok_name[token.type] == "FSTRING_MIDDLE":
+                inside.update(range(token.start[0] + 1, token.end[0] + 1))
+    except (tokenize.TokenError, IndentationError, SyntaxError):
+        # What does not tokenize does not parse either: the caller's own parse will say so.
+        return inside
+    return inside
+
+
+def _replace_lines(text: str, function: Function, new: str) -> str:
+    lines = text.split("\n")
+    end = "\r" if lines[function.first - 1].endswith("\r") else ""
+    fresh = [line.rstrip("\r") + end for line in new.split("\n")]
+    if function.last == len(lines) and end:
+        fresh[-1] = fresh[-1].rstrip("\r")
+    return "\n".join(lines[:function.first - 1] + fresh + lines[function.last:])
