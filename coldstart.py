@@ -548,7 +548,8 @@ def open_judge(run):
     from sandbox.verdict import Judge
 
     restore_snapshot(run.repository)
-    return Judge(run.repository, limits_of(run.recipe), memory=run.folder / "verdicts.jsonl", preload=run.survey.modules)
+    return Judge(run.repository, limits_of(run.recipe), memory=run.folder / "verdicts.jsonl", preload=run.survey.modules,
+                 test_files=run.survey.test_files)
 
 
 def limits_of(recipe):

@@ -63,12 +63,16 @@ class Layout:
 
 
 class Jail:
-    """One jail with the warm process in it; `once=True` makes one that serves a single request cold.
+    """One jail with the process in it that answers requests. `tier` is one of
+
+    - `warm`: pytest is loaded, nothing of the project; each request runs in a fork, with any edit;
+    - `hot`: the tests of `files` are collected; each request swaps one function's code in a fork, or is answered `unfit`;
+    - `cold`: serves a single request (`ask_once`) in a process that has loaded nothing beforehand.
 
     Raises HarnessError if it cannot be started.
     """
 
-    def __init__(self, layout: Layout, once: bool = False) -> None:
+    def __init__(self, layout: Layout, tier: str = "warm", files: list[str] = (), path: tuple[str, ...] = ()) -> None:
         self._stage = Path(tempfile.mkdtemp(prefix="coldstart-jail-"))
         self._stage.chmod(0o755)
         self._errors = tempfile.TemporaryFile()
@@ -78,9 +82,10 @@ class Jail:
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
                                              env={"PATH": "/usr/bin:/bin"}, cwd="/", start_new_session=True)
             self._send({"root": str(layout.root), "trees": (["/bytecode"] if layout.bytecode else []) + ["/tree"],
-                        "scratch_mb": layout.scratch_mb, "once": once,
-                        "late_binds": late_binds, "preload": list(layout.preload)})
-            if self._receive(time.monotonic() + START_SECONDS) != {"ready": True}:
+                        "scratch_mb": layout.scratch_mb, "tier": tier, "files": list(files),
+                        "path": list(path), "late_binds": late_binds, "preload": list(layout.preload)})
+            self.ready = self._receive(time.monotonic() + START_SECONDS)
+            if self.ready.get("ready") is not True:
                 raise HarnessError("The jail's first word was not that it is ready.")
         except BaseException:
             self.close()
@@ -89,7 +94,8 @@ class Jail:
     def ask(self, request: dict, on_progress=lambda done, total: None) -> dict:
         """Run one request ({"files", "ids", "path", "args", "timeout", "memory_mb", ...}, see inside/runner.py).
 
-        Returns the runner's reply, or {"timeout": True}, or {"died": text}: those are the fault of the code that was run.
+        Returns the runner's reply, or {"timeout": True}, or {"died": text}: those are the fault of the code that was run. A hot
+        jail may return {"unfit": reason} instead.
         Raises HarnessError where the jail itself failed.
         """
         # The zygote enforces the request's own deadline; a later one here catches a zygote that hangs.
@@ -105,7 +111,7 @@ class Jail:
                 return reply
 
     def ask_once(self, request: dict, on_progress=lambda done, total: None) -> dict:
-        """As `ask`, for a jail made with once=True: the process that answers is the one that runs the tests."""
+        """As `ask`, for a `cold` jail: the process that answers is the one that runs the tests."""
         deadline = time.monotonic() + request["timeout"]
         self._send(request)
         if self._receive(time.monotonic() + START_SECONDS).get("entered") is not True:

@@ -51,6 +51,11 @@ class Survey:
     modules: tuple[str, ...]
     """Modules from outside the tree that the suite loads: a warm process may load them beforehand."""
 
+    @property
+    def test_files(self) -> tuple[str, ...]:
+        """The files of the passing tests."""
+        return tuple(dict.fromkeys(test.partition("::")[0] for test in self.passing))
+
     def to_dict(self) -> dict:
         return asdict(self)
 
@@ -102,7 +107,7 @@ def mine(repository: Repository, limits: Limits, folder: Path, share: float, lim
     records = jsonl.read(records_file)
     known = {r["instance_id"] for r in records}
     pending = [c for c in pending if instance_id("blank", c.file, c.function.qualname) not in known]
-    with Judge(repository, limits, preload=found.modules) as judge:
+    with Judge(repository, limits, preload=found.modules, test_files=found.test_files) as judge:
         for chunk in validate(judge, found, pending, seed, on_progress):
             jsonl.append(records_file, chunk)
             records += chunk
@@ -227,18 +232,18 @@ def validate(judge: Judge, found: Survey, pending: list[Candidate], seed: int, o
     """
     for start in range(0, len(pending), CHUNK):
         chunk = [_blank_task(judge.repository, found, c) for c in pending[start:start + CHUNK]]
-        records, requests = [], []
+        records, fit, runs = [], [], []
         for task in chunk:
             try:
                 broken = task.broken(judge.repository.snapshot)
                 gold = gate({task.file: read_text(judge.repository.snapshot / task.file)}, task, judge.repository.snapshot)
             except (UsageError, InvalidEdit) as error:
                 records.append({"instance_id": task.instance_id, "task": None, "reason": f"cannot be taken apart: {error}"})
-                continue
-            timeout = judge.limits.timeout + 10 * task.test_seconds
-            requests.append((task, [{"files": files, "ids": list(task.tests), "timeout": timeout} for files in (broken, gold, gold)]))
-        replies = iter(judge.run_many([request for _, three in requests for request in three]))
-        for task, _ in requests:
+            else:
+                fit.append(task)
+                runs += [(task, broken), (task, gold), (task, gold)]
+        replies = iter(judge.screen_many(runs))
+        for task in fit:
             records.append(_weigh(task, next(replies), next(replies), next(replies), seed))
         yield records
         on_progress("measuring tasks", start + len(chunk), len(pending))
@@ -274,7 +279,7 @@ def _weigh(task: Task, broken: dict, gold_1: dict, gold_2: dict, seed: int) -> d
         return no("needed while the tests are collected" if did_not_run else "no test notices")
     still_pass = tuple(t for t in usable if broke[t] == "passed")
     done = replace(task, FAIL_TO_PASS=fail, PASS_TO_PASS=still_pass, shown=_shown(fail, task.instance_id, seed),
-                   test_seconds=round(max(gold_1["seconds"], gold_2["seconds"]), 4))
+                   test_seconds=round(sum(gold_1["times"][t] for t in usable), 4))
     return {"instance_id": task.instance_id, "task": done.to_dict(), "reason": ""}
 
 

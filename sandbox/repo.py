@@ -314,7 +314,7 @@ def jail_works(repository: Repository) -> None:
     from sandbox.jail import Jail
 
     try:
-        Jail(repository.layout(), once=True).close()
+        Jail(repository.layout(), tier="cold").close()
     except HarnessError as error:
         raise UsageError(f"No working jail: {error} {INSTALL_HINT} If it is installed, user namespaces may be switched off: on Ubuntu, "
                          "`sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0` allows them.") from None

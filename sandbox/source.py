@@ -7,6 +7,7 @@ import io
 import textwrap
 import tokenize
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -45,6 +46,7 @@ def parse(text: str) -> ast.Module:
         raise SyntaxError(str(error)) from None
 
 
+@lru_cache(maxsize=512)
 def functions(text: str) -> list[Function]:
     """All functions in the file, nested ones and methods included, in the order of their lines. Raises SyntaxError."""
     lines, found = text.split("\n"), []
@@ -144,6 +146,23 @@ def with_function(text: str, function: Function, source: str) -> str:
 def blanked(text: str, function: Function) -> str:
     """The file with this function's body taken out; signature and docstring stay."""
     return with_body(text, function, BLANK_BODY)
+
+
+def one_body_changed(before: str, after: str, qualname: str) -> tuple[Function, str, str] | None:
+    """(function in `before`, its source there, its source in `after`) where nothing but the body of that one function differs:
+    signature, decorators, docstring and everything around it are the same. Else None. Raises SyntaxError."""
+    old, new = find(before, qualname), find(after, qualname)
+    if old is None or new is None or type(old.node) is not type(new.node):
+        return None
+    def frame(node: ast.AST) -> list:
+        parts = [node.args, *node.decorator_list, *([node.returns] if node.returns else [])]
+        return [ast.dump(part) for part in parts] + [ast.get_docstring(node, clean=False)]
+    old_lines, new_lines = before.split("\n"), after.split("\n")
+    around_old = old_lines[:old.first - 1], old_lines[old.last:]
+    around_new = new_lines[:new.first - 1], new_lines[new.last:]
+    if around_old != around_new or frame(old.node) != frame(new.node):
+        return None
+    return old, source_of(before, old), source_of(after, new)
 
 
 def reindent(source: str, indent: str) -> str:

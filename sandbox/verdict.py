@@ -6,7 +6,8 @@
 Layers, in this order; the first that says no decides:
 
 1. *gate* (`edits.py`), before anything runs;
-2. *screen*: the named tests in a warm jail, tens of milliseconds;
+2. *screen*: the named tests in a jail that is warm already, tens of milliseconds: `hot` where the edit stays inside the body
+   of one function, else `warm` (`jail.py`, `inside/hot.py` say what these are);
 3. *confirm*, only for what passed the screen: the named tests again, by a cold process in a fresh jail.
 
 Tests and what configures them always come from the snapshot; of the edit only what the gate let through. The same edit to the
@@ -30,6 +31,7 @@ from sandbox.edits import InvalidEdit, gate
 from sandbox.errors import HarnessError, UsageError
 from sandbox.jail import Jail
 from sandbox.repo import Repository
+from sandbox.source import one_body_changed, read_text
 from sandbox.tasks import Task
 
 
@@ -81,9 +83,13 @@ class Verdict:
 class Judge:
     """Verdicts for the tasks of one repository. Owns its warm jails; use it as a context manager."""
 
-    def __init__(self, repository: Repository, limits: Limits, memory: Path | None = None, preload: tuple[str, ...] = ()) -> None:
+    def __init__(self, repository: Repository, limits: Limits, memory: Path | None = None, preload: tuple[str, ...] = (),
+                 test_files: tuple[str, ...] = ()) -> None:
+        """`preload`: modules that a warm jail may load beforehand; `test_files`: files that a hot jail collects, () for none."""
         self.repository, self.limits, self._memory_file = repository, limits, memory
         self._layout = repository.layout(preload)
+        self._test_files = test_files
+        self._no_hot_tier = "" if test_files else "no test files were named"
         self._remembered = self._read_memory()
         self._lock = threading.Lock()
         self._local = threading.local()
@@ -126,12 +132,12 @@ class Judge:
         return [run if isinstance(run, Verdict) else self._remembered[key] for key, run in started]
 
     def run(self, request: dict, on_progress: Callable[[int, int], None] = lambda done, total: None) -> dict:
-        """One request to a warm jail (see inside/runner.py), the limits filled in: how the miner runs tests."""
-        return self._pool.submit(self._ask, request, on_progress).result()
+        """One request to a warm jail (see inside/runner.py), the limits filled in: how the miner runs a whole suite."""
+        return self._pool.submit(self._ask, "warm", request, on_progress).result()
 
-    def run_many(self, requests: list[dict]) -> list[dict]:
-        """`run` for several requests at a time, replies in their order."""
-        return list(self._pool.map(self._ask, requests))
+    def screen_many(self, pairs: list[tuple[Task, dict[str, str]]]) -> list[dict]:
+        """The runner's replies for (task, files of the tree) pairs, in their order: a test run without a verdict."""
+        return list(self._pool.map(lambda pair: self._screen(*pair), pairs))
 
     # ------------------------------------------------------------------------------------------------ one verdict
 
@@ -150,49 +156,75 @@ class Judge:
         return key, (task, files)
 
     def _decide(self, task: Task, files: dict[str, str]) -> Verdict:
-        began = time.perf_counter()
-        request = {"files": files, "ids": list(task.tests), "timeout": self.limits.timeout + 10 * task.test_seconds}
-        stage = "screen"
-        status, reason, tests = read_reply(self._ask(request), task.tests)
+        began, stage = time.perf_counter(), "screen"
+        status, reason, tests = read_reply(self._screen(task, files), task.tests)
         if status == "resolved":
             stage = "confirm"
-            status, reason, tests = read_reply(self._ask_cold(request), task.tests)
+            status, reason, tests = read_reply(self._ask_cold(self._request(task, files)), task.tests)
         return Verdict(task.instance_id, status, stage, reason, tests, round(time.perf_counter() - began, 4))
+
+    def _request(self, task: Task, files: dict[str, str]) -> dict:
+        return {"files": files, "ids": list(task.tests), "timeout": self.limits.timeout + 10 * task.test_seconds}
+
+    def _screen(self, task: Task, files: dict[str, str]) -> dict:
+        """The runner's reply from the fastest tier that may judge these files."""
+        request = self._request(task, files)
+        if not self._no_hot_tier and list(files) == [task.file]:
+            change = one_body_changed(read_text(self.repository.snapshot / task.file), files[task.file], task.function)
+            if change is not None:
+                function, old, new = change
+                swap = {"file": task.file, "chain": task.function.split("."), "line": function.first, "old": old, "new": new}
+                reply = self._ask_hot({**request, "swap": swap})
+                if "unfit" not in reply:
+                    return reply
+        return self._ask("warm", request)
+
+    def _ask_hot(self, request: dict) -> dict:
+        """Ask this thread's hot jail; {"unfit": reason} where there can be none."""
+        try:
+            return self._ask("hot", request)
+        except HarnessError as error:
+            if self._closing:
+                raise
+            self._no_hot_tier = str(error)
+            return {"unfit": str(error)}
 
     def _complete(self, request: dict) -> dict:
         return {"memory_mb": self.limits.memory_mb, "path": list(self.repository.path), "files": {}, "timeout": self.limits.timeout,
                 **request}
 
-    def _ask(self, request: dict, on_progress: Callable[[int, int], None] = lambda done, total: None) -> dict:
-        """Ask this thread's warm jail; one that died is replaced once."""
+    def _ask(self, tier: str, request: dict, on_progress: Callable[[int, int], None] = lambda done, total: None) -> dict:
+        """Ask this thread's jail of the tier; one that died is replaced once."""
         request = self._complete(request)
         for last_try in (False, True):
             try:
-                return self._warm_jail().ask(request, on_progress)
+                return self._jail(tier).ask(request, on_progress)
             except HarnessError:
-                self._discard_jail()
+                self._discard_jail(tier)
                 if last_try or self._closing:
                     raise
         raise AssertionError("the loop returns or raises")
 
-    def _warm_jail(self) -> Jail:
-        if getattr(self._local, "jail", None) is None:
+    def _jail(self, tier: str) -> Jail:
+        mine = self._local.__dict__.setdefault("jails", {})
+        if tier not in mine:
             if self._closing:
                 raise HarnessError("The judge is being closed.")
-            self._local.jail = Jail(self._layout)
+            files = list(self._test_files) if tier == "hot" else []
+            mine[tier] = Jail(self._layout, tier, files, self.repository.path)
             with self._lock:
-                self._jails.append(self._local.jail)
-        return self._local.jail
+                self._jails.append(mine[tier])
+        return mine[tier]
 
-    def _discard_jail(self) -> None:
-        jail, self._local.jail = getattr(self._local, "jail", None), None
+    def _discard_jail(self, tier: str) -> None:
+        jail = self._local.__dict__.get("jails", {}).pop(tier, None)
         if jail is not None and not self._closing:
             with self._lock:
                 self._jails.remove(jail)
             jail.close()
 
     def _ask_cold(self, request: dict) -> dict:
-        with Jail(self._layout, once=True) as jail:
+        with Jail(self._layout, "cold") as jail:
             return jail.ask_once(self._complete(request))
 
     # ------------------------------------------------------------------------------------------------ memory

@@ -47,6 +47,11 @@ class Recorder:
             self.done += 1
             self.progress(self.done, self.total)
 
+    def reply(self):
+        """What was recorded, as part of the runner's reply."""
+        return {"outcomes": self.outcomes, "times": {node: round(seconds, 4) for node, seconds in self.seconds.items()},
+                "text": self.text, "collect_errors": self.collect_errors[:5]}
+
     @staticmethod
     def _outcome(report):
         if getattr(report, "context", None) is not None:      # a subtest: it only counts when it fails
@@ -104,9 +109,7 @@ def run(request, progress=lambda done, total: None):
     """Run `request["ids"]` (empty: the whole suite) and return {"exit", "outcomes", "seconds", "text", ...}."""
     import pytest
 
-    os.chdir(request["root"])
-    sys.path[:] = request["path"]
-    importlib.invalidate_caches()
+    enter_tree(request["root"], request["path"])
     recorder = Recorder(request.get("text", False), progress)
     plugins = [recorder]
     if request.get("trace"):
@@ -115,20 +118,20 @@ def run(request, progress=lambda done, total: None):
     style = "--tb=short" if request.get("text") or request.get("output") else "--tb=no"
     started = time.perf_counter()
     code = pytest.main(neutral_arguments() + ["-q", style] + request.get("args", []) + request["ids"], plugins=plugins)
-    reply = {
-        "exit": int(code),
-        "outcomes": recorder.outcomes,
-        "times": {node: round(seconds, 4) for node, seconds in recorder.seconds.items()},
-        "text": recorder.text,
-        "collect_errors": recorder.collect_errors[:5],
-        "seconds": time.perf_counter() - started,
-    }
+    reply = {"exit": int(code), "seconds": time.perf_counter() - started, **recorder.reply()}
     if request.get("trace"):
         reply.update(tracer.report())
     if request.get("modules"):
         reply["modules"] = outside_modules(request["root"])
         reply["bytecode"] = rewritten_bytecode(request["root"])
     return reply
+
+
+def enter_tree(root, path):
+    """Stand in the tree with its own import path, as `python -m pytest` would."""
+    os.chdir(root)
+    sys.path[:] = path
+    importlib.invalidate_caches()
 
 
 def outside_modules(root):

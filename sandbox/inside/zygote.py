@@ -2,14 +2,16 @@
 
 Frames on standard input and output: four bytes of length, then JSON. The first line in is the configuration:
 
-    {"root", "trees", "scratch_mb", "late_binds": [[from, to]], "preload": [module], "once": bool}
+    {"root", "trees", "scratch_mb", "late_binds": [[from, to]], "preload": [module], "tier": "hot" | "warm" | "cold"}
 
-It loads pytest, its plugins and `preload` while the tree is not there yet (the root is an empty folder), so that no module of
-the project can be loaded before the edit is in place: that is what makes a forked run equal to a cold one. Each child has
-its own process-id and mount namespaces; in it the tree is an overlay (changes go to a tmpfs of limited size that dies with
-the child), /tmp and /dev/shm are fresh, and before any test is loaded it gives up every capability for good.
+`warm`: it loads pytest, its plugins and `preload` while the tree is not there yet (the root is an empty folder), so that no
+module of the project can be loaded before the edit is in place: that is what makes a forked run equal to a cold one.
+`hot`: it collects the tests of the intact tree, and the fork swaps one function's code (`hot.py`).
+`cold`: the process serves one request itself, without a fork, and ends.
 
-With "once" the process serves one request itself, without a fork, and ends: a cold run.
+Each child has its own process-id and mount namespaces; in it the tree is an overlay (changes go to a tmpfs of limited size that
+dies with the child), the folders it was made from are hidden, /tmp and /dev/shm are fresh, and before any edited code runs it
+gives up every capability for good.
 """
 import ctypes
 import importlib
@@ -26,7 +28,7 @@ import warnings
 
 libc = ctypes.PyDLL(None, use_errno=True)
 NEWNS, NEWPID = 0x00020000, 0x20000000
-MS_BIND, MS_REC, MS_PRIVATE, MS_NOSUID, MS_NODEV = 4096, 16384, 1 << 18, 2, 4
+MS_BIND, MS_REC, MS_PRIVATE, MS_RDONLY, MS_NOSUID, MS_NODEV = 4096, 16384, 1 << 18, 1, 2, 4
 CLONE = {"x86_64": 56, "aarch64": 220}
 PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 4, 38, 47, 4
 REPLY_LIMIT = 64 << 20
@@ -43,17 +45,32 @@ def main():
     # An ordinary process of the same user could otherwise read this one's memory and descriptors through /proc.
     libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     preload(config)
-    write_frame(replies, {"ready": True})
+    if config["tier"] == "hot":
+        import hot
+        libc.unshare(NEWNS)
+        build_view(config, {})
+        hot.serve(config, lambda ready, answer: answer_requests(config, requests, replies, ready, answer))
+    elif config["tier"] == "warm":
+        answer_requests(config, requests, replies, {"ready": True}, None)
+    else:
+        write_frame(replies, {"ready": True})
+        request = read_frame(requests)
+        libc.unshare(NEWNS)
+        build_view(config, request["files"])
+        hide(config)
+        drop_capabilities()
+        write_frame(replies, {"entered": True})
+        serve(config, request, replies, None, ())
+
+
+def answer_requests(config, requests, replies, ready, answer):
+    """A fork for each request, until there are no more. `answer` runs the tests in a hot fork; None: the fork starts pytest."""
+    write_frame(replies, ready)
     while True:
         request = read_frame(requests)
         if request is None:
             return
-        if config["once"]:
-            enter(config, request)
-            write_frame(replies, {"entered": True})
-            serve(config, request, replies)
-            return
-        write_frame(replies, forked(config, request, replies))
+        write_frame(replies, forked(config, request, replies, answer, (requests, replies)))
 
 
 # ---------------------------------------------------------------------------------------------------- frames
@@ -90,9 +107,9 @@ def preload(config):
     """Load pytest, its plugins and the modules that the suite loads anyway. Failures do not matter: the child will tell."""
     import pytest  # noqa: F401
 
-    import runner  # noqa: F401
+    import runner  # noqa: F401  (so that no fork has to)
 
-    if config["once"]:
+    if config["tier"] == "cold":
         return
     names = ["_pytest." + n for n in _pytest_plugins()] + _plugin_modules() + list(config["preload"])
     for name in names:
@@ -122,13 +139,13 @@ def _plugin_modules():
 
 # ---------------------------------------------------------------------------------------------------- a child
 
-def forked(config, request, replies):
+def forked(config, request, replies, answer, private):
     """Serve `request` in a child of its own; a reply with "died", "timeout" or "harness" where there is none from the tests."""
     inner_read, inner_write = os.pipe()
     pid = clone(NEWNS | NEWPID)
     if pid == 0:
         os.close(inner_read)
-        first_process(config, request, inner_write)
+        first_process(config, request, inner_write, answer, private)
     os.close(inner_write)
     reply = collect(inner_read, time.monotonic() + request["timeout"], replies)
     os.close(inner_read)
@@ -141,17 +158,19 @@ def forked(config, request, replies):
     return reply
 
 
-def first_process(config, request, out):
+def first_process(config, request, out, answer, private):
     """Process 1 of the new namespace: prepares it, forks the process that runs the tests, and waits for that one.
 
     The tests do not run as process 1 themselves: that one ignores signals it has no handler for, and code may rely on them.
     """
     try:
-        enter(config, request)
+        build_view(config, request["files"])
+        hide(config)
+        drop_capabilities()
         write_frame(out, {"entered": True})        # from here on a failure is the tests' own
         pid = os.fork()
         if pid == 0:
-            serve(config, request, out)
+            serve(config, request, out, answer, private)
             os._exit(0)
         os.close(out)
         while os.wait()[0] != pid:
@@ -193,7 +212,7 @@ def collect(fd, deadline, replies):
             elif "progress" in frame:
                 write_frame(replies, {"progress": frame["progress"]})
             else:
-                return frame if "outcomes" in frame else died
+                return frame if {"outcomes", "unfit"} & set(frame) else died
         if len(buffer) > REPLY_LIMIT:
             return died
 
@@ -221,16 +240,13 @@ def mount(source, target, kind, flags=0, data=None):
         raise OSError(code, "mount %s on %s: %s" % (kind or source, target, os.strerror(code)))
 
 
-def enter(config, request):
-    """Build this child's own view of the file system, put the request's files in the tree, give up all capabilities."""
+def build_view(config, files):
+    """This process's own view of the file system, with `files` ({path: text}) in the tree. Needs a mount namespace of its own."""
     root, trees = config["root"], config["trees"]
     size = "size=%dm,mode=1777" % config["scratch_mb"]
-    if config["once"]:
-        libc.unshare(NEWNS)
     mount(None, "/", None, MS_REC | MS_PRIVATE)
-    mount("tmpfs", SCRATCH, "tmpfs", MS_NOSUID | MS_NODEV, size)
-    mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, size)
-    mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, size)
+    for folder in (SCRATCH, "/tmp", "/dev/shm"):
+        mount("tmpfs", folder, "tmpfs", MS_NOSUID | MS_NODEV, size)
     os.makedirs(root, exist_ok=True)
     upper, work = SCRATCH + "/upper", SCRATCH + "/work"
     os.mkdir(upper)
@@ -245,14 +261,19 @@ def enter(config, request):
     for source, target in config["late_binds"]:
         os.makedirs(target, exist_ok=True)
         mount(source, target, None, MS_BIND | MS_REC)
-    for relative, text in request["files"].items():
+    for relative, text in files.items():
         path = os.path.join(root, relative)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as file:
             file.write(text.encode("utf-8", "surrogateescape"))
     for folder in (os.environ["HOME"], os.environ["TMPDIR"]):
         os.makedirs(folder, exist_ok=True)
-    drop_capabilities()
+
+
+def hide(config):
+    """Cover the folders that the view was made from: the intact tree holds the answers."""
+    for folder in config["trees"] + [SCRATCH]:
+        mount("tmpfs", folder, "tmpfs", MS_RDONLY, "size=4k")
 
 
 def drop_capabilities():
@@ -273,29 +294,32 @@ def limit(request):
         resource.setrlimit(getattr(resource, name), (value, value))
 
 
-def serve(config, request, out):
-    """Run the tests with every descriptor closed but `out`, and write the reply there."""
-    import runner
-
+def serve(config, request, out, answer, private):
+    """Run the tests and write the reply to `out`, with the `private` descriptors closed; without `answer` a new pytest runs
+    them, and every other descriptor is closed as well."""
     limit(request)
-    out_fd = out if out > 2 else os.dup(out)
     output = open_output(request)
     for fd in (1, 2):
         os.dup2(output, fd)
-    keep = {0, 1, 2, out_fd}
+    for fd in private:
+        os.close(fd)
+    if answer is not None:
+        write_frame(out, answer(request))
+        return
     for name in os.listdir("/proc/self/fd"):
-        if int(name) not in keep:
+        if int(name) not in (0, 1, 2, out):
             try:
                 os.close(int(name))
             except OSError:                        # the descriptor that listed the folder is closed already
                 pass
-    progress = (lambda done, total: write_frame(out_fd, {"progress": [done, total]})) if request.get("progress") else (
+    import runner
+    progress = (lambda done, total: write_frame(out, {"progress": [done, total]})) if request.get("progress") else (
         lambda done, total: None)
     reply = runner.run(dict(request, root=config["root"]), progress)
     if request.get("output"):
         sys.stdout.flush()
         reply["output"] = tail_of(1)
-    write_frame(out_fd, reply)
+    write_frame(out, reply)
 
 
 def open_output(request):

@@ -1,0 +1,148 @@
+"""The hot tier: a process that has collected the tests already, and swaps one function's code in a fork of itself.
+
+Standard library and pytest, Python >= 3.9. It runs on the intact tree, with only the user's own code in it. A request names
+the function and both sources; the fork swaps `__code__` in every function object that has the intact code, and runs the tests.
+
+That equals a cold run only under these conditions, each of which is checked (the ones about the text outside, by `verdict.py`):
+the edit stays inside the body of one function (signature, decorators, docstring unchanged); the function did not run while
+the tests were imported and collected; nothing rewrote its code; the new code has the same free variables.
+"""
+import __future__
+import ast
+import gc
+import os
+import sys
+import threading
+import types
+
+import runner
+
+FUTURE_FLAGS = 0
+for _name in __future__.all_feature_names:
+    FUTURE_FLAGS |= getattr(__future__, _name).compiler_flag
+
+
+class Server:
+    """pytest plugin: where pytest would run the collected tests, answer requests instead."""
+
+    def __init__(self, root, recorder, loop):
+        """`loop(ready, answer)` sends `ready` and calls `answer(request)` in a fork for each request, until there are no more."""
+        self.root, self.prefix = root, root.rstrip("/") + "/"
+        self.recorder, self.loop = recorder, loop
+        self.early = set()
+
+    # ---- which functions run while the tests are imported and collected
+
+    def watch(self):
+        sys.setprofile(self._note)
+
+    def _note(self, frame, event, arg):
+        if event == "call" and frame.f_code.co_filename.startswith(self.prefix):
+            code = frame.f_code
+            self.early.add((code.co_filename[len(self.prefix):], code.co_firstlineno, code.co_name))
+
+    def pytest_runtestloop(self, session):
+        sys.setprofile(None)
+        self.session = session
+        self.items = {}
+        for position, item in enumerate(session.items):
+            self.items.setdefault(item.nodeid, []).append((position, item))
+        self.functions = self._index()
+        gc.collect()
+        gc.freeze()
+        self.loop({"ready": True, "tests": len(session.items), "functions": len(self.functions),
+                   "threads": threading.active_count()}, self.answer)
+        return True
+
+    pytest_runtestloop.tryfirst = True
+
+    def _index(self):
+        """{(file, first line, name): function objects} of the tree."""
+        found = {}
+        for thing in gc.get_objects():
+            if type(thing) is types.FunctionType and thing.__code__.co_filename.startswith(self.prefix):
+                code = thing.__code__
+                found.setdefault((code.co_filename[len(self.prefix):], code.co_firstlineno, code.co_name), []).append(thing)
+        return found
+
+    # ---- one request, in a fork
+
+    def answer(self, request):
+        """The runner's reply, or {"unfit": reason} where only a fresh process can judge this edit."""
+        os.chdir(self.root)                        # the fork's own view of the tree lies over the one it was in
+        reason = self._swap(request["swap"])
+        if reason:
+            return {"unfit": reason}
+        found = [self.items[node][0] for node in request["ids"] if len(self.items.get(node, ())) == 1]
+        if len(found) != len(request["ids"]):
+            return {"unfit": "a named test was not collected exactly once"}
+        items = [item for _, item in sorted(found, key=lambda pair: pair[0])]
+        for item, following in zip(items, items[1:] + [None]):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        return self.recorder.reply()
+
+    def _swap(self, swap):
+        """Put the new code in place; a reason in words where that would not equal a cold run."""
+        key = (swap["file"], swap["line"], swap["chain"][-1])
+        functions = self.functions.get(key)
+        if not functions:
+            return "the function is not loaded"
+        if key in self.early:
+            return "the function runs while the tests are collected"
+        original = functions[0].__code__
+        path, flags = original.co_filename, original.co_flags & FUTURE_FLAGS
+        try:
+            intact = compiled(path, swap["chain"], swap["old"], swap["line"], flags)
+            new = compiled(path, swap["chain"], swap["new"], swap["line"], flags)
+        except (SyntaxError, ValueError, LookupError, RecursionError, MemoryError) as error:
+            return "its code cannot be compiled alone: %s" % type(error).__name__
+        if any(not same_code(f.__code__, intact) for f in functions):
+            return "something has rewritten the function's code"
+        if new.co_freevars != original.co_freevars:
+            return "the new code has other free variables"
+        for function in functions:
+            function.__code__ = new
+        return None
+
+
+def compiled(path, chain, source, line, flags):
+    """The code object of one function, compiled alone inside empty classes of the right names (private names depend on them).
+
+    Raises SyntaxError, ValueError or LookupError.
+    """
+    indented = source[:1] in (" ", "\t")
+    module = ast.parse("if 1:\n" + source if indented else source)
+    function = module.body[0].body[0] if indented else module.body[0]
+    first = min([function.lineno] + [d.lineno for d in function.decorator_list])
+    ast.increment_lineno(function, line - first)
+    function.decorator_list = []
+    node = function
+    for name in reversed(chain[:-1]):
+        node = ast.copy_location(ast.ClassDef(name=name, bases=[], keywords=[], body=[node], decorator_list=[], type_params=[]), function)
+    code = compile(ast.Module(body=[node], type_ignores=[]), path, "exec", flags=flags, dont_inherit=True)
+    for name in chain:
+        code = next(c for c in code.co_consts if isinstance(c, types.CodeType) and c.co_name == name)
+    return code
+
+
+def same_code(a, b):
+    """Equal in all that decides what the code does; lines may differ."""
+    names = ("co_code", "co_freevars", "co_cellvars", "co_names", "co_varnames", "co_flags", "co_argcount", "co_kwonlyargcount",
+             "co_posonlyargcount")
+    if any(getattr(a, n) != getattr(b, n) for n in names) or len(a.co_consts) != len(b.co_consts):
+        return False
+    return all(same_code(x, y) if isinstance(x, types.CodeType) and isinstance(y, types.CodeType)
+               else type(x) is type(y) and repr(x) == repr(y) for x, y in zip(a.co_consts, b.co_consts))
+
+
+def serve(config, loop):
+    """Collect the tests of `config["files"]` and answer requests from then on."""
+    import pytest
+
+    recorder = runner.Recorder(False, lambda done, total: None)
+    server = Server(config["root"], recorder, loop)
+    runner.enter_tree(config["root"], config["path"])
+    server.watch()
+    # Without capturing: the forks would share the offset of one temporary file.
+    pytest.main(runner.neutral_arguments() + ["-q", "--tb=no", "-s", "--continue-on-collection-errors"] + config["files"],
+                plugins=[recorder, server])

@@ -1,0 +1,65 @@
+"""Distillation lowers the loss, and a restart changes nothing."""
+import pytest
+
+from recipes import DistilSettings
+from recipes.distil import batch_indices, distil, learning_rate
+from recipes.student import Sample
+from tests.tiny import adapter_bytes, load_tiny, make_tiny
+
+SETTINGS = DistilSettings(steps=12, batch=4, lr=1e-2, warmup=3, final_lr=0.1, clip=1.0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_tiny(tmp_path_factory.mktemp("models") / "llama")
+
+
+@pytest.fixture(scope="module")
+def examples():
+    return [Sample((5, 6, 7 + i), (20 + i, 21, 22 + i, 1)[i % 2:]) for i in range(6)]
+
+
+def test_the_loss_falls_and_is_nats_a_token(folder, examples):
+    student = load_tiny(folder, wake=0)
+    first = [examples[i] for i in batch_indices(6, 4, 0, 0)]
+    expected = -sum(p.sum().item() for p in student.logprobs(first, 1.0)) / sum(len(s.completion) for s in first)
+    steps = list(distil(student, examples, SETTINGS, seed=0))
+    assert [s.step for s in steps] == list(range(1, 13)) and {s.steps for s in steps} == {12}
+    assert steps[0].loss == pytest.approx(expected, rel=1e-5)
+    assert steps[-1].loss < 0.5 * steps[0].loss
+    assert all(s.grad_norm > 0 for s in steps)
+
+
+def test_a_restart_at_any_step_gives_the_same_adapter(folder, examples, tmp_path):
+    student = load_tiny(folder, wake=0)
+    losses = []
+    for step in distil(student, examples, SETTINGS, seed=0):
+        losses.append(step.loss)
+        if step.step in (5, 9):
+            student.save(tmp_path / str(step.step), {"step": step.step})
+    whole = adapter_bytes(student)
+    for start in (5, 9):
+        again = load_tiny(folder, seed=9, checkpoint=tmp_path / str(start))
+        assert [s.loss for s in distil(again, examples, SETTINGS, 0, start_step=again.counters["step"])] == losses[start:]
+        assert adapter_bytes(again) == whole
+
+
+def test_every_epoch_sees_every_example_once_in_its_own_order():
+    stream = [i for step in range(9) for i in batch_indices(6, 4, 0, step)]
+    epochs = [stream[start:start + 6] for start in range(0, 36, 6)]
+    assert all(sorted(epoch) == list(range(6)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) > 3
+    assert [i for step in range(9) for i in batch_indices(6, 4, 1, step)] != stream
+    assert sorted(batch_indices(3, 8, 0, 0)[:3]) == [0, 1, 2]
+
+
+def test_the_learning_rate_rises_and_falls_in_straight_lines():
+    rates = [learning_rate(SETTINGS, step) for step in range(12)]
+    assert rates[:3] == pytest.approx([1e-2 / 3, 2e-2 / 3, 1e-2])
+    assert rates[3:] == pytest.approx([1e-2 * (1 - 0.1 * i) for i in range(1, 10)])
+    assert learning_rate(DistilSettings(steps=1, warmup=0, lr=1.0, final_lr=0.5), 0) == 0.5
+
+
+def test_no_examples_are_refused(folder):
+    with pytest.raises(ValueError):
+        next(distil(None, [], SETTINGS, 0))

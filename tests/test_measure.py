@@ -1,0 +1,112 @@
+"""Estimators against brute force and known values, and a probe that resumes."""
+from itertools import combinations
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recipes.measure import TaskProbe, derived_seed, interval, pass_at_k, probe, summarise
+from sandbox.errors import HarnessError
+from tests.tiny import load_tiny, make_tiny
+
+
+@given(st.integers(1, 8).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
+def test_pass_at_k_is_the_share_of_subsets_with_a_right_one(values):
+    n, c, k = values
+    subsets = list(combinations([1] * c + [0] * (n - c), k))
+    assert pass_at_k(n, c, k) == pytest.approx(sum(any(s) for s in subsets) / len(subsets), abs=1e-12)
+
+
+@pytest.mark.parametrize("n, c, k", [(8, 9, 1), (8, -1, 1), (8, 1, 9), (8, 1, 0)])
+def test_pass_at_k_refuses_what_has_no_meaning(n, c, k):
+    with pytest.raises(ValueError):
+        pass_at_k(n, c, k)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 8).map(lambda c: c / 8), min_size=1, max_size=40), st.integers(0, 3))
+def test_the_interval_contains_the_mean_and_has_a_width(values, seed):
+    low, high = interval(values, seed)
+    assert 0 <= low <= sum(values) / len(values) + 1e-12 and sum(values) / len(values) - 1e-12 <= high <= 1
+    assert low < high
+    assert (low, high) == interval(values, seed)
+
+
+def test_the_interval_of_tasks_that_agree_is_wilsons():
+    # Wilson's interval for 0 of 20 is (0, z^2 / (n + z^2)), and for 20 of 20 its mirror image.
+    assert interval([0.0] * 20, 0) == pytest.approx((0.0, 0.16113), abs=1e-5)
+    assert interval([1.0] * 20, 0) == pytest.approx((0.83887, 1.0), abs=1e-5)
+    assert interval([], 0) == (0.0, 1.0)
+
+
+def test_the_interval_is_about_two_standard_errors_each_way():
+    low, high = interval([0.0, 1.0] * 100, 0)
+    assert (low, high) == pytest.approx((0.5 - 1.96 * 0.5 / 200**0.5, 0.5 + 1.96 * 0.5 / 200**0.5), abs=0.006)
+
+
+@pytest.mark.parametrize("resolved, truncated, state", [
+    (0, 0, "cold"), (0, 1, "truncated"), (0, 8, "truncated"), (1, 0, "warm"), (7, 1, "warm"), (8, 0, "mastered")])
+def test_states(resolved, truncated, state):
+    assert TaskProbe("t", 8, resolved, truncated).state == state
+
+
+def test_summary():
+    probes = [TaskProbe("a", 4, 0, 0), TaskProbe("b", 4, 2, 0), TaskProbe("c", 4, 4, 0), TaskProbe("d", 4, 0, 3)]
+    out = summarise(probes, 0.7)
+    low, high = out.pop("ci95")
+    assert low < 0.375 < high
+    assert out == {"n": 4, "k": 4, "temperature": 0.7, "pass_at_1": 0.375, "pass_at_k": 0.5, "cold": 1, "warm": 1,
+                   "mastered": 1, "truncated": 1}
+    assert summarise([], 0.7)["pass_at_1"] is None and summarise([], 0.7)["n"] == 0
+    with pytest.raises(ValueError):
+        summarise([TaskProbe("a", 4, 0, 0), TaskProbe("b", 8, 0, 0)], 0.7)
+
+
+def test_derived_seeds_differ_and_stay():
+    assert derived_seed("a", 1) == derived_seed("a", 1)
+    assert len({derived_seed("a", 1), derived_seed("a", 2), derived_seed("a1"), derived_seed("b", 1)}) == 4
+    assert derived_seed("probe", 0, "x") < 1 << 63
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory):
+    student = load_tiny(make_tiny(tmp_path_factory.mktemp("models") / "llama"))
+    student.end_ids = frozenset([1, *range(2, 384, 8)])
+    return student
+
+
+PAIRS = [(SimpleNamespace(instance_id=f"t{i}"), [5 + i, 9, 20][:1 + i % 3]) for i in range(7)]
+
+
+def judge(pairs):
+    return [SimpleNamespace(status="resolved", reward=1.0) if len(text) % 2 else SimpleNamespace(status="failed", reward=0.0)
+            for _, text in pairs]
+
+
+def test_a_probe_that_resumes_gives_what_one_call_gives(student):
+    def run(pairs):
+        return list(probe(student, pairs, 4, 0.9, 8, seed=3, judge=judge, chunk=3))
+
+    whole = run(PAIRS)
+    assert [len(chunk) for chunk in whole] == [3, 3, 1]
+    assert run(PAIRS[3:]) == whole[1:] and run(PAIRS[6:]) == whole[2:]
+    flat = [pair for chunk in whole for pair in chunk]
+    for (task, _), (task_probe, rollouts) in zip(PAIRS, flat):
+        assert task_probe == TaskProbe(task.instance_id, 4, sum(r.status == "resolved" for r in rollouts),
+                                       sum(r.status == "truncated" for r in rollouts))
+    assert {r.status for _, rollouts in flat for r in rollouts} == {"resolved", "failed", "truncated"}
+
+
+def test_seeds_come_from_the_task_and_not_from_its_place(student):
+    forward = {p.instance_id: r for chunk in probe(student, PAIRS, 2, 0.9, 8, 3, judge, 3) for p, r in chunk}
+    backward = {p.instance_id: r for chunk in probe(student, PAIRS[::-1], 2, 0.9, 8, 3, judge, 3) for p, r in chunk}
+    assert {k: [r.text for r in v] for k, v in forward.items()} == {k: [r.text for r in v] for k, v in backward.items()}
+
+
+def test_a_failed_sandbox_is_no_measurement(student):
+    def broken(pairs):
+        return [SimpleNamespace(status="harness_error", reward=0.0)] * len(pairs)
+
+    with pytest.raises(HarnessError, match="t0"):
+        list(probe(student, PAIRS, 4, 0.9, 8, 3, broken, 3))

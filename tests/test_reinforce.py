@@ -1,0 +1,285 @@
+"""REINFORCE learns a toy reward, skips what cannot teach, and undoes what goes wrong."""
+import json
+import math
+import random
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recipes import ClimbSettings
+from recipes.measure import TaskProbe
+from recipes.reinforce import ClimbState, advantages, choose, cold_start_in_words, cycle, in_words
+from recipes.student import Sample
+from tests.tiny import adapter_bytes, load_tiny, make_tiny, tiny_recipe
+
+TASKS = [SimpleNamespace(instance_id=f"t{i}") for i in range(4)]
+PROMPTS = {f"t{i}": [5 + i, 9, 20] for i in range(4)}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_tiny(tmp_path_factory.mktemp("models") / "llama")
+
+
+@pytest.fixture
+def student(folder):
+    return loaded(folder)
+
+
+def loaded(folder, **keywords):
+    student = load_tiny(folder, **keywords)
+    student.end_ids = frozenset([1, *range(2, 384, 4)])
+    return student
+
+
+def recipe(**climb):
+    return tiny_recipe(climb={"groups": 4, "group_size": 8, "lr": 2e-2, "warmup": 1} | climb, probe={"temperature": 1.0})
+
+
+def verdict(reward):
+    return SimpleNamespace(status="resolved" if reward else "failed", reward=float(reward))
+
+
+def judge(pairs):
+    """A toy: a reply is right if its first letter comes early in the alphabet of bytes."""
+    return [verdict(text.encode()[:1] < b"\x60") for _, text in pairs]
+
+
+def every_other(pairs):
+    """Rewards that no reply decides."""
+    return [verdict(i % 2) for i in range(len(pairs))]
+
+
+# ---- advantages ------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=16))
+def test_advantages_are_leave_one_out_and_sum_to_zero(rewards):
+    out = advantages(rewards)
+    for i, reward in enumerate(rewards):
+        others = rewards[:i] + rewards[i + 1:]
+        assert out[i] == pytest.approx(reward - sum(others) / len(others), abs=1e-9)
+    assert math.fsum(out) == pytest.approx(0, abs=1e-9)
+
+
+@given(st.floats(0, 1), st.integers(2, 16))
+def test_equal_rewards_have_no_advantage_at_all(reward, size):
+    assert advantages([reward] * size) == [0.0] * size
+
+
+def test_one_rollout_has_no_others():
+    with pytest.raises(ValueError):
+        advantages([1.0])
+
+
+# ---- choice of tasks -------------------------------------------------------------------------------------------------
+
+
+def test_tasks_are_chosen_by_what_they_can_teach():
+    tasks = [SimpleNamespace(instance_id=name) for name in ("cold", "warm", "mastered", "unseen")]
+    p = {"cold": 0.0, "warm": 0.5, "mastered": 1.0}
+    rng = random.Random(0)
+    first = [choose(tasks, p, ClimbSettings(groups=1, floor=0.05), rng)[0].instance_id for _ in range(4000)]
+    weights = {"cold": 0.05, "warm": 0.30, "mastered": 0.05, "unseen": 0.30}
+    for name, weight in weights.items():
+        assert first.count(name) / 4000 == pytest.approx(weight / 0.7, abs=0.03), name
+
+
+def test_choice_is_without_replacement_and_takes_all_when_there_are_few():
+    rng = random.Random(0)
+    chosen = choose(TASKS, {"t0": 1.0, "t1": 0.0}, ClimbSettings(groups=3, floor=0.0), rng)
+    assert len({t.instance_id for t in chosen}) == 3 and {"t2", "t3"} <= {t.instance_id for t in chosen}
+    assert sorted(t.instance_id for t in choose(TASKS, {}, ClimbSettings(groups=9), rng)) == ["t0", "t1", "t2", "t3"]
+
+
+# ---- the cycle -------------------------------------------------------------------------------------------------------
+
+
+def test_it_learns_a_toy_reward(student):
+    state = ClimbState()
+    results = [cycle(student, TASKS, PROMPTS, state, recipe(), judge) for _ in range(8)]
+    rewards = [r.metrics["reward/mean"] for r in results]
+    assert max(rewards[:2]) < 0.6 and min(rewards[-2:]) > max(rewards[:2]) + 0.2, rewards
+    assert state.cycle == 8 and all(r.metrics["drift"] < 1e-3 for r in results)
+    assert not any(r.undone for r in results)
+
+
+def test_the_update_follows_the_gradient_by_definition(student):
+    """One group, its loss written out without merging, importance weights or chunks."""
+    settings = recipe(groups=1, clip=1e9, lr=0.0)
+    accumulated = {}
+    step = student.step
+
+    def spy(lr, clip):
+        accumulated.update({n: p.grad.clone() for n, p in student.model.named_parameters() if p.grad is not None})
+        return step(lr, clip)
+
+    student.step = spy
+    result = cycle(student, TASKS, PROMPTS, ClimbState(), settings, judge)
+    assert result.metrics["groups/used"] == 1
+    loss = 0
+    for rollout, advantage in zip(result.rollouts, advantages([r.reward for r in result.rollouts])):
+        sample = Sample(tuple(PROMPTS[rollout.instance_id]), rollout.completion.ids)
+        loss = loss - advantage * student.logprobs([sample], 1.0)[0].sum() / 8
+    loss.backward()
+    for name, expected in accumulated.items():
+        got = dict(student.model.named_parameters())[name].grad
+        assert (got - expected).norm() <= 1e-3 * expected.norm() + 1e-7, name
+
+
+def test_identical_completions_are_merged(student):
+    student.end_ids = frozenset(range(384))  # completions of one token: many are the same
+    result = cycle(student, TASKS, PROMPTS, ClimbState(), recipe(group_size=16), every_other)
+    distinct = len({(r.instance_id, r.completion.ids) for r in result.rollouts})
+    assert result.metrics["rollouts/distinct"] == distinct < result.metrics["rollouts"] == 64
+
+
+@pytest.mark.parametrize("status, name", [("failed", "cold"), ("resolved", "mastered"), ("harness_error", "harness_error")])
+def test_groups_of_equal_rewards_change_nothing_and_are_counted(student, status, name):
+    student.end_ids = frozenset(range(384))
+    before = adapter_bytes(student)
+    state = ClimbState()
+    same = lambda pairs: [SimpleNamespace(status=status, reward=float(status == "resolved"))] * len(pairs)
+    result = cycle(student, TASKS, PROMPTS, state, recipe(), same)
+    assert adapter_bytes(student) == before and not student._optimiser.state
+    assert result.metrics[f"groups/{name}"] == 4 and result.metrics["groups/used"] == 0
+    assert "no update" in in_words(result) and "0 of 4 groups taught" in in_words(result)
+    assert state.p == ({} if name == "harness_error" else {t: float(status == "resolved") for t in PROMPTS})
+
+
+def test_a_group_at_zero_that_was_cut_off_is_not_cold(student):
+    student.end_ids = frozenset([-1])
+    result = cycle(student, TASKS, PROMPTS, ClimbState(), recipe(), judge)
+    assert result.metrics["groups/truncated"] == 4 and result.metrics["groups/cold"] == 0
+    assert {r.status for r in result.rollouts} == {"truncated"}
+
+
+def test_a_zero_variance_group_beside_a_warm_one_adds_no_gradient(folder):
+    adapters = []
+    for others in (0, 1):
+        def rule(pairs):
+            return [verdict(i % 2 if task.instance_id == "t0" else others) for i, (task, _) in enumerate(pairs)]
+
+        student = loaded(folder)
+        student.end_ids = frozenset(range(384))
+        result = cycle(student, TASKS, PROMPTS, ClimbState(), recipe(), rule)
+        assert result.metrics["groups/used"] == 1
+        adapters.append(adapter_bytes(student))
+    assert adapters[0] == adapters[1] != adapter_bytes(loaded(folder))
+
+
+def test_the_harness_failing_once_is_no_reward_of_any_kind(student):
+    """The rollout is left out of its group's baseline."""
+    student.end_ids = frozenset(range(384))
+    calls = []
+
+    def one_fails(pairs):
+        calls.append(len(pairs))
+        return [SimpleNamespace(status="harness_error", reward=0.0), *judge(pairs)[1:]]
+
+    state = ClimbState()
+    result = cycle(student, TASKS, PROMPTS, state, recipe(), one_fails)
+    first = [r for r in result.rollouts if r.instance_id == result.rollouts[0].instance_id]
+    assert state.p[first[0].instance_id] == pytest.approx(sum(r.reward for r in first[1:]) / 7)
+
+
+@pytest.mark.parametrize("belt, words", [({"max_drift": -1.0}, "trainer and sampler differ"),
+                                         ({"entropy_band": (0.0, 0.01)}, "sampling entropy")])
+def test_a_seat_belt_undoes_the_cycle(student, belt, words):
+    warm = ClimbState()
+    cycle(student, TASKS, PROMPTS, warm, recipe(), judge)  # so that the optimiser has a state to keep
+    before, state = adapter_bytes(student), ClimbState.from_dict(warm.to_dict())
+    optimiser = {k: v.clone() for k, v in student._optimiser.state_dict()["state"][0].items()}
+    result = cycle(student, TASKS, PROMPTS, state, recipe(**belt), judge)
+    assert adapter_bytes(student) == before
+    assert all(torch.equal(v, optimiser[k]) for k, v in student._optimiser.state_dict()["state"][0].items())
+    assert all(p.grad is None for p in student.model.parameters())
+    assert (state.lr_scale, state.undone, state.cycle) == (0.5, 1, 2)
+    assert result.metrics["undone"] == 1 and words in result.undone
+    assert "UNDONE" in in_words(result) and words in in_words(result)
+    assert cycle(student, TASKS, PROMPTS, state, recipe(), judge).metrics["lr"] == pytest.approx(1e-2)
+
+
+def test_a_step_that_ruins_the_policy_is_undone(student):
+    """The entropy is measured after the step, too: otherwise the next cycle would begin with the ruin."""
+    snapshot, before = student.snapshot(), adapter_bytes(student)
+    free = cycle(student, TASKS, PROMPTS, ClimbState(), recipe(lr=0.3), judge).metrics
+    assert free["entropy/after"] > free["entropy"] + 0.1 and adapter_bytes(student) != before
+    student.rollback(snapshot)
+    between, state = (free["entropy"] + free["entropy/after"]) / 2, ClimbState()
+    result = cycle(student, TASKS, PROMPTS, state, recipe(lr=0.3, entropy_band=(0.0, between)), judge)
+    assert "it would leave an entropy" in result.undone and adapter_bytes(student) == before and state.lr_scale == 0.5
+
+
+def test_a_gradient_that_is_not_finite_is_undone(student):
+    state, before = ClimbState(), adapter_bytes(student)
+    infinite = lambda pairs: [SimpleNamespace(status="resolved", reward=float("inf") if i == 0 else 0.0)
+                              for i in range(len(pairs))]
+    result = cycle(student, TASKS, PROMPTS, state, recipe(), infinite)
+    assert result.undone == "the gradient is not finite" and adapter_bytes(student) == before
+    assert result.metrics["grad_norm"] is None and state.lr_scale == 0.5
+
+
+def test_cycles_continue_from_a_checkpoint_with_the_same_lines(folder, tmp_path):
+    student, state, lines = loaded(folder), ClimbState(), []
+    for number in range(1, 5):
+        result = cycle(student, TASKS, PROMPTS, state, recipe(groups=2), judge)
+        lines.append(json.dumps([result.metrics, [r.record() for r in result.rollouts]]))
+        if number == 2:
+            student.save(tmp_path / "c", state.to_dict() | {"other": 1})
+    again = loaded(folder, seed=8, checkpoint=tmp_path / "c")
+    state = ClimbState.from_dict(again.counters)
+    assert state.cycle == 2
+    for line in lines[2:]:
+        result = cycle(again, TASKS, PROMPTS, state, recipe(groups=2), judge)
+        assert json.dumps([result.metrics, [r.record() for r in result.rollouts]]) == line
+    assert adapter_bytes(again) == adapter_bytes(student)
+
+
+def test_an_exception_on_the_way_changes_nothing(student):
+    state, before = ClimbState(), adapter_bytes(student)
+
+    def broken(pairs):
+        raise OSError("no sandbox")
+
+    with pytest.raises(OSError):
+        cycle(student, TASKS, PROMPTS, state, recipe(), broken)
+    assert state == ClimbState() and adapter_bytes(student) == before
+
+
+def test_warm_up_scales_the_learning_rate(student):
+    state = ClimbState()
+    rates = [cycle(student, TASKS, PROMPTS, state, recipe(warmup=2, lr=4e-3), judge).metrics["lr"] for _ in range(3)]
+    assert rates == pytest.approx([2e-3, 4e-3, 4e-3])
+
+
+def test_the_running_solve_rate_is_a_half_and_half_average(student):
+    student.end_ids = frozenset(range(384))
+    state = ClimbState(p={"t0": 0.5})
+    cycle(student, TASKS, PROMPTS, state, recipe(), lambda pairs: [verdict(1)] * len(pairs))
+    assert state.p == {"t0": 0.75, "t1": 1.0, "t2": 1.0, "t3": 1.0}
+
+
+# ---- state and words -------------------------------------------------------------------------------------------------
+
+
+def test_state_survives_json_and_keeps_the_best():
+    state = ClimbState(cycle=10, p={"a": 0.25})
+    assert state.is_best(0.2) and not state.is_best(0.2) and not state.is_best(0.1)
+    state.cycle = 20
+    assert state.is_best(0.3) and state.best_cycle == 20
+    assert ClimbState.from_dict(json.loads(json.dumps(state.to_dict()))) == state
+
+
+def test_words(student):
+    student.end_ids = frozenset(range(384))
+    result = cycle(student, TASKS, PROMPTS, ClimbState(), recipe(), every_other)
+    m, line = result.metrics, in_words(result)
+    assert line.startswith(f"cycle 1: {100 * m['reward/mean']:.0f} % of 32 rollouts resolved; {m['groups/used']} of 4 groups")
+    assert "drift 0.000" in line and "\n" not in line
+    said = cold_start_in_words(12, 8)
+    assert "12 tasks" in said and "cold start" in said and "RL cannot help" in said and "bootstrap with a teacher" in said
+    assert TaskProbe("t", 8, 0, 0).state == "cold"
