@@ -75,7 +75,7 @@ class ProbeSettings:
     k: int = 8
     """Samples a task; pass@1 and pass@k are estimated from these (Chen et al. 2021, arXiv:2107.03374)."""
     temperature: float = 0.7
-    """Sampling temperature, for the probe and for climbing alike."""
+    """Sampling temperature of probes."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,8 @@ class ClimbSettings:
     """Tasks a cycle."""
     group_size: int = 8
     """Rollouts a task (G)."""
+    temperature: float = 1.0
+    """Sampling temperature of the rollouts, and of the policy that is updated. Higher than the probe's: groups then differ more."""
     lr: float = 3e-5
     """Peak learning rate of AdamW, constant after the warm-up."""
     warmup: int = 5
@@ -195,7 +197,33 @@ def load(name: str = "auto", overrides: tuple[str, ...] | list[str] = ()) -> Rec
 
 def from_dict(data: dict, where: str = "recipe") -> Recipe:
     """A Recipe from nested plain data; raises UsageError naming the key's full path."""
-    return _fill(Recipe, data, "", where)
+    recipe = _fill(Recipe, data, "", where)
+    for key, value in _values(recipe):
+        allowed = ALLOWED.get(key)
+        if isinstance(allowed, tuple) and not set(value if isinstance(value, tuple) else (value,)) <= set(allowed):
+            raise UsageError(f"{where}: {key!r} must be {' or '.join(allowed)}, not {value!r}.")
+        if isinstance(value, (int, float)) and not (value > 0 or value == 0 and key in MAY_BE_ZERO):
+            raise UsageError(f"{where}: {key!r} must be {'0 or more' if key in MAY_BE_ZERO else 'more than 0'}, not {value!r}.")
+        if key in SHARES and value > 1:
+            raise UsageError(f"{where}: {key!r} is a share and must not be more than 1, not {value!r}.")
+    if recipe.climb.group_size < 2:
+        raise UsageError(f"{where}: 'climb.group_size' must be 2 or more: the baseline is the mean of the other rollouts.")
+    return recipe
+
+
+ALLOWED = {"prompt.style": ("blocks", "body"), "tasks.kinds": ("blank",)}
+MAY_BE_ZERO = {"seed", "tasks.heldout", "tasks.limit", "judge.workers", "teacher.share", "distil.warmup", "distil.final_lr", "climb.warmup",
+               "climb.floor", "climb.kl"}
+SHARES = {"tasks.heldout", "teacher.share", "distil.final_lr"}
+
+
+def _values(section, path: str = "") -> list[tuple[str, object]]:
+    """[(full key, value)] of every setting."""
+    found = []
+    for f in fields(section):
+        value = getattr(section, f.name)
+        found += _values(value, f"{path}{f.name}.") if is_dataclass(value) else [(path + f.name, value)]
+    return found
 
 
 def fitting_recipe() -> str:
@@ -246,7 +274,7 @@ def _fill(cls: type, data: dict, path: str, where: str):
     for key, value in data.items():
         full = f"{path}{key}"
         if key not in known:
-            near = difflib.get_close_matches(full, _all_keys(Recipe), n=1, cutoff=0.5)
+            near = difflib.get_close_matches(full, [known for known, _ in _values(Recipe())], n=1, cutoff=0.5)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise UsageError(f"{where}: unknown key {full!r}.{hint}")
         default = known[key].default if known[key].default is not MISSING else known[key].default_factory()
@@ -276,11 +304,3 @@ def _in_words(default) -> str:
     if type(default) is tuple:
         return f"a list such as {list(default)}"
     return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[type(default)]
-
-
-def _all_keys(cls: type, path: str = "") -> list[str]:
-    keys = []
-    for f in fields(cls):
-        default = f.default if f.default is not MISSING else f.default_factory()
-        keys += [f"{path}{f.name}"] + (_all_keys(type(default), f"{path}{f.name}.") if is_dataclass(default) else [])
-    return keys

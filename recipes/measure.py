@@ -114,13 +114,26 @@ def probe(student, prompts_by_task: Sequence[tuple], k: int, temperature: float,
     the yielded chunks down and passes what is left gets what one uninterrupted call would have given. `judge` is as for
     `rollout.attempts`. Raises HarnessError if a verdict says `harness_error`: that is no measurement.
     """
-    from recipes.rollout import attempts
+    from concurrent.futures import ThreadPoolExecutor
 
-    for start in range(0, len(prompts_by_task), chunk):
-        pairs = prompts_by_task[start:start + chunk]
-        seeds = [derived_seed("probe", seed, task.instance_id) for task, _ in pairs]
-        groups = attempts(student, pairs, k, temperature, max_new, seeds, judge)
-        yield [(_task_probe(group), group) for group in groups]
+    from recipes.rollout import judged, sampled
+
+    def rollouts(waiting) -> list[tuple[TaskProbe, list]]:
+        return [(_task_probe(group), group) for group in waiting.result()]
+
+    # The jails are other processes: while they judge one chunk, the next one is sampled.
+    with ThreadPoolExecutor(1) as background:
+        waiting = None
+        for start in range(0, len(prompts_by_task), chunk):
+            pairs = prompts_by_task[start:start + chunk]
+            seeds = [derived_seed("probe", seed, task.instance_id) for task, _ in pairs]
+            groups = sampled(student, pairs, k, temperature, max_new, seeds)
+            following = background.submit(judged, groups, judge)
+            if waiting is not None:
+                yield rollouts(waiting)
+            waiting = following
+        if waiting is not None:
+            yield rollouts(waiting)
 
 
 def _task_probe(group: list) -> TaskProbe:

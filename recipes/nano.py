@@ -14,10 +14,11 @@ watch from end to end.
 
 The chat template renders the content of a message as it is, and an assistant's with the end token behind it.
 
-The recipe, and what was measured on the way to it (180 CPU seconds, loss in nats a completion token):
+The recipe. Making it takes 140 CPU seconds (17 to read the library, 7 for the tokenizer, 118 of training) and ends at
+1.34 nats a completion token on samples drawn anew; NF4 costs 0.013 nats more.
 
-- d128, 4 layers, 4 heads, ff384, tied embeddings, 1,024 tokens: 0.95 M parameters. Twice the size is worse
-  at this budget, because it sees half as much.
+- d128, 4 layers, 4 heads, ff384, tied embeddings, 1,024 tokens: 0.98 M parameters. Twice the size did worse
+  in short budgets, because it sees half as much.
 - byte-level BPE; digits and punctuation are tokens of their own, so that constants are copied digit by
   digit. No token reaches across the end of the prompt: the closing quotes own their newline and the body's
   first indent stands alone, so that a chat tokenised whole is the prompt's tokens, then the completion's.
@@ -25,8 +26,18 @@ The recipe, and what was measured on the way to it (180 CPU seconds, loss in nat
   most 72 tokens a sample; the prompt counts a tenth in the loss; constant rate to 40 %, then linear to zero.
 - the budget is steps and never seconds: the same seed on the same machine gives the same bytes.
 
+What it does on the practice repository (`sandbox.practice`; means over three seeds of student, adapter and split; 90 functions
+taught, 134 with their tests only, 56 held out; pass@1 at T = 0.7, 8 samples each):
+
+                                                                    taught  untaught  held out
+    cold                                                             .002     .003      .001
+    distilled: 200 steps of 16, lr 4e-3 falling to a tenth          1.000     .485      .530
+    and 60 cycles of REINFORCE: 24 groups of 8, T = 1, lr 3e-4       .994     .677      .632
+    or as long a time of more distillation instead                  1.000     .508      .555
+
 Traps: `torch.optim.Muon` orthogonalises in bf16, 50 times slower on a CPU than the fp32 one here; a Muon rate
-of 2e-2 learns nothing useful; the student must see its end token in training, or it never stops.
+of 2e-2 learns nothing useful; the student must see its end token in training, or it never stops; positions past 72
+tokens were never trained, so much longer prompts are outside of what it knows.
 """
 
 import hashlib

@@ -103,7 +103,7 @@ def cycle(student: Student, tasks: Sequence, prompts: dict, state: ClimbState, r
     """
     if not tasks:
         raise ValueError("a cycle needs at least one task")
-    settings, temperature = recipe.climb, recipe.probe.temperature
+    settings, temperature = recipe.climb, recipe.climb.temperature
     number = state.cycle + 1
 
     # 1. Choose. Cold and mastered tasks teach nothing now, but the floor keeps asking whether that is still so.

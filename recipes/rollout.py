@@ -83,25 +83,33 @@ def sample(student, prompts: Sequence[Sequence[int]], n: int, temperature: float
 
 def attempts(student, pairs: Sequence[tuple], n: int, temperature: float, max_new: int, seeds: Sequence[int],
              judge: Callable) -> list[list[Rollout]]:
-    """`n` judged rollouts of each (task, prompt ids) of `pairs`.
+    """`n` judged rollouts of each (task, prompt ids) of `pairs`: `sampled` and then `judged`."""
+    return judged(sampled(student, pairs, n, temperature, max_new, seeds), judge)
 
-    `judge(list of (task, reply text)) -> list of verdicts` is called once; a verdict has `.status` and `.reward`. What was cut
-    off by `max_new` is never judged: it is `truncated`, with reward 0. Tasks need `.instance_id` only.
-    """
+
+def sampled(student, pairs: Sequence[tuple], n: int, temperature: float, max_new: int, seeds: Sequence[int]) -> list[list[tuple]]:
+    """`n` attempts at each (task, prompt ids), as `judged` takes them: (task, seed, index, completion, text)."""
     groups = sample(student, [prompt for _, prompt in pairs], n, temperature, max_new, seeds)
-    asked = [(task, student.text(c.ids)) for (task, _), group in zip(pairs, groups) for c in group if c.finished]
-    verdicts = iter(judge(asked)) if asked else iter(())
-    return [[_rollout(student, task, seed, index, completion, verdicts) for index, completion in enumerate(group)]
+    return [[(task, seed, index, completion, student.text(completion.ids)) for index, completion in enumerate(group)]
             for (task, _), seed, group in zip(pairs, seeds, groups)]
 
 
-def _rollout(student, task, seed: int, index: int, completion: Completion, verdicts) -> Rollout:
-    status, reward = "truncated", 0.0
-    if completion.finished:
-        verdict = next(verdicts)
-        status, reward = verdict.status, float(verdict.reward)
-    return Rollout(instance_id=task.instance_id, seed=seed, index=index, text=student.text(completion.ids),
-                   tokens=len(completion.ids), status=status, reward=reward, completion=completion)
+def judged(groups: list[list[tuple]], judge: Callable) -> list[list[Rollout]]:
+    """The attempts with their verdicts. Needs no model, so it can run while the next ones are sampled.
+
+    `judge(list of (task, reply text)) -> list of verdicts` is called once; a verdict has `.status` and `.reward`. What was cut
+    off by the token limit is never judged: it is `truncated`, with reward 0. Tasks need `.instance_id` only.
+    """
+    asked = [(task, text) for group in groups for task, _, _, completion, text in group if completion.finished]
+    verdicts = iter(judge(asked)) if asked else iter(())
+    return [[_rollout(attempt, next(verdicts) if attempt[3].finished else None) for attempt in group] for group in groups]
+
+
+def _rollout(attempt: tuple, verdict) -> Rollout:
+    task, seed, index, completion, text = attempt
+    status, reward = ("truncated", 0.0) if verdict is None else (verdict.status, float(verdict.reward))
+    return Rollout(instance_id=task.instance_id, seed=seed, index=index, text=text, tokens=len(completion.ids), status=status,
+                   reward=reward, completion=completion)
 
 
 def _uniforms(seed: int, index: int, count: int) -> np.ndarray:

@@ -6,9 +6,13 @@ import ast
 import io
 import textwrap
 import tokenize
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
+# A model's code may hold what Python only warns about; these warnings are not about a file of ours.
+warnings.filterwarnings("ignore", category=SyntaxWarning, module="<unknown>")
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 BLANK_BODY = "raise NotImplementedError"

@@ -1,0 +1,24 @@
+"""Real libraries to measure on: their source distributions with the tests in them, pinned, as one-commit git repositories.
+
+All are permissively licensed and pure Python, and their tests need nothing but pytest (toolz, boltons, parse, inflection, more-itertools).
+"""
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+PINNED = ("boltons==26.2.0", "more-itertools==11.2.1", "toolz==1.2.0", "parse==1.22.4", "inflection==0.5.1")
+
+
+def fetch(requirement: str, folder: Path) -> Path:
+    """Download the source distribution with pip, unpack it in `folder`, and commit it. Returns the repository."""
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d", str(folder), requirement],
+                   check=True, stderr=subprocess.DEVNULL)
+    archive = next(folder.glob(requirement.partition("==")[0].replace("-", "_") + "-*.tar.gz"))
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, filter="data")
+    repository = folder / archive.name.removesuffix(".tar.gz")
+    for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", archive.name]):
+        subprocess.run(["git", *command], cwd=repository, check=True)
+    return repository
