@@ -18,12 +18,10 @@ optimiser and the caller's counters and no generator state. On the CPU the same 
 number of threads give the same bytes.
 """
 import contextlib
-import hashlib
 import importlib.util
 import io
 import json
 import os
-import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
@@ -36,7 +34,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.utils.checkpoint import checkpoint as recompute
 
-from recipes import Recipe
+from recipes import Recipe, checkpoint
+from recipes.checkpoint import ADAPTER, CONFIG, OPTIMISER
 from sandbox.errors import UsageError
 
 MICRO_TOKENS = 4096
@@ -45,9 +44,6 @@ MICRO_TOKENS = 4096
 
 HEAD_LOGITS = 1 << 24
 """Logits held at once: 64 MiB as float32, that is 110 positions of a 152k vocabulary."""
-
-ADAPTER, CONFIG, OPTIMISER, COUNTERS = "adapter_model.safetensors", "adapter_config.json", "optimizer.pt", "counters.json"
-CHECKPOINT_FORMAT = 1
 
 PLAIN_TEMPLATE_NOTE = (
     "This model has no chat template, so it is given the messages one after the other with a blank line between them and "
@@ -289,7 +285,8 @@ class Student:
 
     def freeze_reference(self, folder: Path) -> None:
         """Hold the adapter of checkpoint `folder` beside the trained one, frozen, for the KL term. Raises UsageError."""
-        tensors = _read_adapter(_verified(folder), folder)
+        checkpoint.read(Path(folder))
+        tensors = _read_adapter(Path(folder))
         self._check_fits(tensors, folder)
         if "reference" not in self.model.peft_config:
             self.model.add_adapter("reference", deepcopy(self.model.peft_config["default"]))
@@ -305,25 +302,12 @@ class Student:
         JSON data) with the digest of the other files. An older checkpoint of the same name stays until the new one is
         complete. Same adapter, same bytes. Raises OSError when the disk is full; what was there before is then untouched.
         """
-        folder = Path(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        recover_checkpoint(folder)
-        for stale in folder.parent.glob(f"{folder.name}.tmp-*"):
-            shutil.rmtree(stale, ignore_errors=True)
-        aside = folder.with_name(f"{folder.name}.tmp-{os.getpid()}")
-        aside.mkdir()
-        try:
+        def fill(aside: Path) -> None:
             save_file({k: v.contiguous().cpu() for k, v in self._adapter().items()}, aside / ADAPTER, metadata={"format": "pt"})
             (aside / CONFIG).write_text(self._adapter_config(), encoding="utf-8")
             torch.save(self._optimiser.state_dict(), aside / OPTIMISER)
-            content = {"format": CHECKPOINT_FORMAT, "counters": counters,
-                       "sha256": {name: _digest(aside / name) for name in (ADAPTER, CONFIG, OPTIMISER)}}
-            (aside / COUNTERS).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-            _flush_folder(aside)
-        except BaseException:
-            shutil.rmtree(aside, ignore_errors=True)
-            raise
-        _replace_folder(aside, folder)
+
+        checkpoint.write(Path(folder), fill, counters)
 
     def restore(self, folder: Path) -> dict:
         """Adapter, optimiser and counters of checkpoint `folder`; returns the counters.
@@ -331,9 +315,8 @@ class Student:
         Raises UsageError when it is missing, damaged, written by another version, or made for another model or rank.
         """
         folder = Path(folder)
-        recover_checkpoint(folder)
-        content = _verified(folder)
-        tensors = _read_adapter(content, folder)
+        content = checkpoint.read(folder)
+        tensors = _read_adapter(folder)
         self._check_fits(tensors, folder)
         try:
             state = torch.load(folder / OPTIMISER, map_location="cpu", weights_only=True)
@@ -447,18 +430,6 @@ def micro_batches(samples: Sequence[Sample]) -> Iterator[list[int]]:
         batch.append(i)
     if batch:
         yield batch
-
-
-def recover_checkpoint(folder: Path) -> bool:
-    """Whether checkpoint `folder` exists, after putting back the old one that a kill in the middle of `save` set aside."""
-    folder = Path(folder)
-    old = _set_aside(folder)
-    if old.is_dir():
-        if folder.exists():
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            old.rename(folder)
-    return folder.is_dir()
 
 
 # ---- loading: the one thing that differs between machines -------------------------------------------------------------
@@ -605,69 +576,12 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-# ---- checkpoint files ------------------------------------------------------------------------------------------------
-
-
-def _verified(folder: Path) -> dict:
-    """The content of counters.json after every file's digest was found right. Raises UsageError."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UsageError(f"There is no checkpoint {folder}.")
-    damaged = f"Checkpoint {folder} is damaged ({{}}). Delete it or use another one."
-    try:
-        content = json.loads((folder / COUNTERS).read_text(encoding="utf-8"))
-        version, digests = content["format"], content["sha256"]
-        content["counters"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(damaged.format(f"{COUNTERS}: {type(error).__name__}")) from None
-    if version != CHECKPOINT_FORMAT:
-        raise UsageError(f"Checkpoint {folder} was written by another version of this program (format {version}).")
-    for name in (ADAPTER, CONFIG, OPTIMISER):
-        if not (folder / name).is_file() or _digest(folder / name) != digests.get(name):
-            raise UsageError(damaged.format(name))
-    return content
-
-
-def _read_adapter(content: dict, folder: Path) -> dict:
+def _read_adapter(folder: Path) -> dict:
     """The tensors of a checkpoint whose digests were right. Raises UsageError."""
     try:
-        return load_file(Path(folder) / ADAPTER)
+        return load_file(folder / ADAPTER)
     except (SafetensorError, OSError) as error:
         raise UsageError(f"Checkpoint {folder} is damaged ({ADAPTER}: {_first_line(error)}).") from None
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make the disk hold the files, then their names: a rename that outlives its content is worse than none."""
-    for path in [*folder.iterdir(), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _set_aside(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.old")
-
-
-def _replace_folder(new: Path, folder: Path) -> None:
-    """Put `new` where `folder` is. A folder cannot be renamed over a full one, so the old one steps aside for an instant;
-    `recover_checkpoint` undoes the first half if that instant is the last."""
-    old = _set_aside(folder)
-    if folder.exists():
-        folder.rename(old)
-    new.rename(folder)
-    descriptor = os.open(folder.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _cloned(tree):

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from recipes.student import COUNTERS, MICRO_TOKENS, Sample, Student, micro_batches, recover_checkpoint
+from recipes.checkpoint import COUNTERS
+from recipes.checkpoint import recover as recover_checkpoint
+from recipes.student import MICRO_TOKENS, Sample, Student, micro_batches
 from sandbox.errors import UsageError
 from tests.tiny import adapter_bytes, load_tiny, make_tiny, tiny_recipe
 
