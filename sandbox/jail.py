@@ -14,6 +14,7 @@ jailed code can read what it may see (the project and its interpreter).
 
 Started by root, the jail runs as `nobody` (`drop_root.py`).
 """
+import base64
 import json
 import os
 import select
@@ -26,6 +27,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox import seccomp
 from sandbox.errors import HarnessError, UsageError
 
 INSIDE = Path(__file__).parent / "inside"
@@ -82,7 +84,7 @@ class Jail:
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
                                              env={"PATH": "/usr/bin:/bin"}, cwd="/", start_new_session=True)
             self._send({"root": str(layout.root), "trees": (["/bytecode"] if layout.bytecode else []) + ["/tree"],
-                        "scratch_mb": layout.scratch_mb, "tier": tier, "files": list(files),
+                        "scratch_mb": layout.scratch_mb, "tier": tier, "files": list(files), "seccomp": base64.b64encode(seccomp.program()).decode(),
                         "path": list(path), "late_binds": late_binds, "preload": list(layout.preload)})
             self.ready = self._receive(time.monotonic() + START_SECONDS)
             if self.ready.get("ready") is not True:

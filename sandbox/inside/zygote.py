@@ -2,17 +2,19 @@
 
 Frames on standard input and output: four bytes of length, then JSON. The first line in is the configuration:
 
-    {"root", "trees", "scratch_mb", "late_binds": [[from, to]], "preload": [module], "tier": "hot" | "warm" | "cold"}
+    {"root", "trees", "scratch_mb", "late_binds": [[from, to]], "preload": [module], "tier": "hot" | "warm" | "cold",
+     "seccomp": base64 of the filter}
 
 `warm`: it loads pytest, its plugins and `preload` while the tree is not there yet (the root is an empty folder), so that no
 module of the project can be loaded before the edit is in place: that is what makes a forked run equal to a cold one.
 `hot`: it collects the tests of the intact tree, and the fork swaps one function's code (`hot.py`).
 `cold`: the process serves one request itself, without a fork, and ends.
 
-Each child has its own process-id and mount namespaces; in it the tree is an overlay (changes go to a tmpfs of limited size that
+Each child has its own process-id, mount and IPC namespaces; in it the tree is an overlay (changes go to a tmpfs of limited size that
 dies with the child), the folders it was made from are hidden, /tmp and /dev/shm are fresh, and before any edited code runs it
-gives up every capability for good.
+gives up every capability for good and gets the system call filter.
 """
+import base64
 import ctypes
 import importlib
 import json
@@ -27,10 +29,11 @@ import time
 import warnings
 
 libc = ctypes.PyDLL(None, use_errno=True)
-NEWNS, NEWPID = 0x00020000, 0x20000000
+NEWNS, NEWPID, NEWIPC = 0x00020000, 0x20000000, 0x08000000
 MS_BIND, MS_REC, MS_PRIVATE, MS_RDONLY, MS_NOSUID, MS_NODEV = 4096, 16384, 1 << 18, 1, 2, 4
 CLONE = {"x86_64": 56, "aarch64": 220}
-PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 4, 38, 47, 4
+PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 4, 22, 38, 47
+PR_CAP_AMBIENT_CLEAR_ALL, SECCOMP_MODE_FILTER = 4, 2
 REPLY_LIMIT = 64 << 20
 SCRATCH = "/scratch"
 
@@ -58,7 +61,7 @@ def main():
         libc.unshare(NEWNS)
         build_view(config, request["files"])
         hide(config)
-        drop_capabilities()
+        seal(config)
         write_frame(replies, {"entered": True})
         serve(config, request, replies, None, ())
 
@@ -142,7 +145,7 @@ def _plugin_modules():
 def forked(config, request, replies, answer, private):
     """Serve `request` in a child of its own; a reply with "died", "timeout" or "harness" where there is none from the tests."""
     inner_read, inner_write = os.pipe()
-    pid = clone(NEWNS | NEWPID)
+    pid = clone(NEWNS | NEWPID | NEWIPC)
     if pid == 0:
         os.close(inner_read)
         first_process(config, request, inner_write, answer, private)
@@ -166,7 +169,7 @@ def first_process(config, request, out, answer, private):
     try:
         build_view(config, request["files"])
         hide(config)
-        drop_capabilities()
+        seal(config)
         write_frame(out, {"entered": True})        # from here on a failure is the tests' own
         pid = os.fork()
         if pid == 0:
@@ -276,16 +279,25 @@ def hide(config):
         mount("tmpfs", folder, "tmpfs", MS_RDONLY, "size=4k")
 
 
-def drop_capabilities():
-    """No capability is left, and none can come back through exec."""
+def seal(config):
+    """Give up every capability for good, then put the system call filter in place."""
     class Header(ctypes.Structure):
         _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
 
+    class Program(ctypes.Structure):
+        _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+
     empty = (ctypes.c_uint32 * 6)()
-    libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
-    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    if libc.capset(ctypes.byref(Header(0x20080522, 0)), ctypes.byref(empty)):
-        raise OSError(ctypes.get_errno(), "capset")
+    checked("prctl", libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))
+    checked("prctl", libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    checked("capset", libc.capset(ctypes.byref(Header(0x20080522, 0)), ctypes.byref(empty)))
+    code = base64.b64decode(config["seccomp"])
+    checked("seccomp", libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(Program(len(code) // 8, code)), 0, 0))
+
+
+def checked(name, result):
+    if result:
+        raise OSError(ctypes.get_errno(), "%s: %s" % (name, os.strerror(ctypes.get_errno())))
 
 
 def limit(request):
