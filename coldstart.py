@@ -395,6 +395,7 @@ class Workbench:
         self.screen.say("No API teacher is named, so the reference teacher answers: with the repository's own code, verified like any other.")
         pending = [t for t in chosen if t.instance_id not in known]
         with step(self.run, "teach"):
+            self.run.append("trajectories.jsonl", [])
             for start in range(0, len(pending), PROBE_CHUNK):
                 asked = [(t, messages(t, self.tree, self.recipe.prompt.style)) for t in pending[start:start + PROBE_CHUNK]]
                 replies = [(t, m, teacher.reply(t, m)) for t, m in asked]
@@ -493,15 +494,21 @@ def continue_or_start(repo, python, recipe_name, overrides, seed, new, run_folde
     from recipes.run import Run
     from sandbox.repo import jail_works, open_repository, restore_snapshot
 
+    def settings():
+        return load(recipe_name, [*overrides, *([f"seed={seed}"] if seed is not None else [])])
+
     if run_folder is not None and (run_folder / "run.json").exists():
         run = Run.open(run_folder)
         if repo is not None and Path(os.path.abspath(repo)) != Path(run.repository.root):
             raise UsageError(f"{run_folder} is a run of {run.repository.root}, not of {repo}. Name another folder with --run.")
+        if (recipe_name != "auto" or overrides or seed is not None) and settings() != run.recipe:
+            raise UsageError(f"{run_folder} was started with another recipe or other settings, and a run keeps those that it began with. "
+                             "Leave --recipe, --set and --seed out, or name another folder with --run.")
         restore_snapshot(run.repository)
     else:
         if repo is None:
             raise UsageError("Which repository? Name it with --repo DIR.")
-        recipe = load(recipe_name, [*overrides, *([f"seed={seed}"] if seed is not None else [])])
+        recipe = settings()
         repository = open_repository(repo, python)
         jail_works(repository)
         if repository.dirty:
@@ -513,7 +520,8 @@ def continue_or_start(repo, python, recipe_name, overrides, seed, new, run_folde
                        f"(Python {repository.python_version}); recipe {recipe.name}.")
         else:
             screen.say(f"Going on with {run.folder}. (--new starts another run.)")
-        run.point_latest_here()
+        if run_folder is None:
+            run.point_latest_here()
     with run:
         yield run
 
@@ -651,7 +659,7 @@ def describe_bootstrap(run, before: dict, after: dict, screen: Screen) -> None:
     screen.say(f"Before, {sum(p['cold'] for p in train)} of {sum(p['n'] for p in train)} training tasks were cold (never solved). "
                f"{before['taught']['n']} were taught. Now {still} are cold, {after['taught']['warm'] + after['untaught']['warm']} warm, "
                f"{after['taught']['mastered'] + after['untaught']['mastered']} mastered.")
-    if still == sum(p["n"] for p in train):
+    if not any(after[group][state] for group in ("taught", "untaught") for state in ("warm", "mastered")):
         screen.say("No training task is solved even once: this is still a cold start, and RL cannot help. More from a teacher can.")
     else:
         screen.say(f"Next: python coldstart.py climb --run {run.folder}")

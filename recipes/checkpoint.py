@@ -31,7 +31,7 @@ def write(folder: Path, fill: Callable[[Path], None], counters: dict) -> None:
         fill(aside)
         content = {"format": FORMAT, "counters": counters,
                    "sha256": {name: _digest(aside / name) for name in (ADAPTER, CONFIG, OPTIMISER)}}
-        (aside / COUNTERS).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        (aside / COUNTERS).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         for path in [*aside.iterdir(), aside]:     # a rename that outlives its content would be worse than none
             _flush(path)
     except BaseException:

@@ -9,6 +9,7 @@ grows is appended a line at a time (`sandbox/jsonl.py`). One process at a time m
 import fcntl
 import json
 import os
+import re
 import shutil
 from datetime import datetime, timezone
 from pathlib import Path
@@ -36,7 +37,8 @@ class Run:
     @classmethod
     def create(cls, folder: Path, repository: Repository, recipe: Recipe, versions: dict[str, str]) -> "Run":
         """A new run in `folder`, which must be empty or absent. Raises UsageError."""
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        # A kill while run.json was written for the first time leaves the file that was to be renamed, and that alone.
+        if folder.exists() and (not folder.is_dir() or any(p.name != ".run.json.new" for p in folder.iterdir())):
             raise UsageError(f"{folder} is not empty and is not a run. Name another folder with --run.")
         with _disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -61,8 +63,10 @@ class Run:
                              "Use that version, or start a new run.")
         run = cls(folder, content)
         try:
-            run.recipe, run.repository, run.content["done"], run.content["seconds"], run.content["checkpoints"]
-        except (KeyError, TypeError):
+            run.recipe, run.repository
+            if any(type(content[key]) is not kind for key, kind in (("done", list), ("seconds", dict), ("checkpoints", dict))):
+                raise TypeError
+        except (KeyError, TypeError, AttributeError):
             raise UsageError(f"{file} is damaged. Restore it from a backup, or start a new run.") from None
         return run
 
@@ -124,7 +128,8 @@ class Run:
     # ------------------------------------------------------------------------------------------------ what is written
 
     def write(self) -> None:
-        jsonl.write_aside(self.folder / "run.json", (json.dumps(self.content, indent=2) + "\n").encode())
+        with _disk_errors(self.folder):
+            jsonl.write_aside(self.folder / "run.json", (json.dumps(self.content, indent=2) + "\n").encode())
 
     def append(self, name: str, records: list[dict]) -> None:
         with _disk_errors(self.folder):
@@ -139,9 +144,8 @@ class Run:
         return step in self.content["done"]
 
     def mark_done(self, step: str, seconds: float) -> None:
-        with _disk_errors(self.folder):
-            self.content["done"].append(step)
-            self.add_seconds(step, seconds)
+        self.content["done"].append(step)
+        self.add_seconds(step, seconds)
 
     def add_seconds(self, step: str, seconds: float) -> None:
         self.content["seconds"][step] = round(self.content["seconds"].get(step, 0.0) + seconds, 1)
@@ -152,7 +156,7 @@ class Run:
     def checkpoint(self, name: str) -> Path:
         """The folder of a checkpoint; `best` and `last` are names for others. Raises UsageError where there is none."""
         folder = self.folder / "checkpoints" / self.content["checkpoints"].get(name, name)
-        if "/" in name or not folder.is_dir():
+        if not re.fullmatch(r"[\w-]+", name) or not folder.is_dir():
             known = sorted({*self.content["checkpoints"], *(p.name for p in (self.folder / "checkpoints").glob("*") if "." not in p.name)})
             raise UsageError(f"{self.folder} has no checkpoint {name!r}. Known: {', '.join(known) or 'none yet'}.")
         return folder

@@ -13,6 +13,7 @@ file, with imports and helpers that are new; whatever else the edit changed ther
 """
 import ast
 import re
+import textwrap
 from pathlib import Path, PurePosixPath
 
 from sandbox import patches
@@ -35,6 +36,7 @@ def from_reply(reply: str, task: Task, broken: dict[str, str], style: str = "blo
     """The edit that a reply asks for. Raises InvalidEdit."""
     if style == "body":
         return {task.file: _with_bare_body(reply, task, broken[task.file])}
+    reply = reply.replace("\r\n", "\n")
     texts = dict(broken)
     changed = _apply_search_replace(reply, texts, task)
     blocks = [code for language, code in FENCE.findall(reply)
@@ -65,6 +67,7 @@ def _with_bare_body(reply: str, task: Task, text: str) -> str:
 
 def _with_functions(code: str, text: str, task: Task) -> str | None:
     """`text` with the functions of `code` in place and its new imports and helpers added; None where none belongs there."""
+    code = textwrap.dedent(code)
     try:
         module, original = parse(code), parse(text)
     except SyntaxError as error:
@@ -232,17 +235,20 @@ def _with_additions(text: str, source: str, module: ast.Module, known: set[str])
     text_lines = text.split("\n")
     end = "\r" if text_lines[0].endswith("\r") else ""
     added = imports + [line for block in definitions for line in ["", "", *block.split("\n")]]
-    at = _end_of_imports(parse(text))
+    at = _end_of_imports(parse(text), text_lines)
     return "\n".join(text_lines[:at] + [line.rstrip("\r") + end for line in added] + text_lines[at:])
 
 
-def _end_of_imports(module: ast.Module) -> int:
+def _end_of_imports(module: ast.Module, lines: list[str]) -> int:
     """The last line of the module's docstring and leading imports."""
-    end = 0
+    end = at_top = 0
     for node in module.body:
         is_docstring = node is module.body[0] and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         if is_docstring or isinstance(node, (ast.Import, ast.ImportFrom)):
             end = node.end_lineno
         elif isinstance(node, (*FUNCTIONS, ast.ClassDef)):
             break
-    return end
+    # A coding line counts in the first two lines only, so nothing is put above the comments at the top.
+    while end == 0 and at_top < len(lines) and lines[at_top].startswith("#"):
+        at_top += 1
+    return end or at_top

@@ -75,7 +75,8 @@ class Jail:
     """
 
     def __init__(self, layout: Layout, tier: str = "warm", files: list[str] = (), path: tuple[str, ...] = ()) -> None:
-        self._stage = Path(tempfile.mkdtemp(prefix="coldstart-jail-"))
+        # Root's TMPDIR may be closed to others, and the jail of root runs as `nobody`.
+        self._stage = Path(tempfile.mkdtemp(prefix="coldstart-jail-", dir="/tmp" if os.geteuid() == 0 else None))
         self._stage.chmod(0o755)
         self._errors = tempfile.TemporaryFile()
         self._process = None
@@ -238,7 +239,7 @@ class Jail:
             for target in [path] + [Path(late) / path.relative_to(folder) for late, folder in late_binds
                                     if is_below(str(path), folder)]:
                 arguments += ["--tmpfs", str(target)] if path.is_dir() else ["--ro-bind", "/dev/null", str(target)]
-        arguments += ["--remount-ro", "/", "--chdir", "/", str(layout.python), "-I", "-B", "/coldstart/zygote.py"]
+        arguments += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/", str(layout.python), "-I", "-B", "/coldstart/zygote.py"]
         return [*self._prefix(binds), bwrap, *arguments], late_binds
 
     def _write_etc(self) -> Path:

@@ -48,6 +48,8 @@ def _whole_lines(path: Path) -> Iterator[dict]:
             record = json.loads(line)
         except ValueError:
             raise ValueError(f"line {number} of {path} is not JSON") from None
+        if not isinstance(record, dict):
+            raise ValueError(f"line {number} of {path} is no record")
         yield record
 
 

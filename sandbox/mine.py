@@ -93,7 +93,10 @@ def mine(repository: Repository, limits: Limits, folder: Path, share: float, lim
     """
     survey_file, records_file = folder / "survey.json", folder / "mining.jsonl"
     if survey_file.exists():
-        found = Survey.from_dict(json.loads(survey_file.read_text()))
+        try:
+            found = Survey.from_dict(json.loads(survey_file.read_text()))
+        except (ValueError, KeyError, TypeError):
+            raise UsageError(f"{survey_file} is damaged. Delete it; the suite will be run again.") from None
     else:
         with Judge(repository, limits) as judge:
             found = survey(judge, on_progress)
@@ -104,7 +107,10 @@ def mine(repository: Repository, limits: Limits, folder: Path, share: float, lim
                          + "; ".join(f"{count} x {reason}" for reason, count in excluded.items()) + ".")
     if limit:
         pending.sort(key=lambda c: _draw(seed, instance_id("blank", c.file, c.function.qualname)))
-    records = jsonl.read(records_file)
+    try:
+        records = jsonl.read(records_file)
+    except ValueError as error:
+        raise UsageError(f"{records_file} is damaged ({error}). Delete it; the tasks will be measured again.") from None
     known = {r["instance_id"] for r in records}
     pending = [c for c in pending if instance_id("blank", c.file, c.function.qualname) not in known]
     with Judge(repository, limits, preload=found.modules, test_files=found.test_files) as judge:
@@ -180,7 +186,8 @@ def candidates(repository: Repository, found: Survey) -> tuple[list[Candidate], 
             file, line, _ = found.functions[index]
             tests_of.setdefault((file, line), []).append(test)
     result, excluded = [], Counter()
-    for file in sorted({file for file, _, _ in found.functions if file.endswith(".py") and not is_test_path(file)}):
+    for file in sorted({file for file, _, _ in found.functions if file.endswith(".py") and not is_test_path(file)
+                        and file not in found.test_files}):
         try:
             in_file = functions(read_text(repository.snapshot / file))
         except (OSError, SyntaxError):

@@ -136,7 +136,7 @@ def _git_state(root: Path) -> tuple[str, bool]:
             commit = repo.head.commit.hexsha
         except ValueError:
             raise UsageError(f"{root} has no commits yet. Make one: git add -A && git commit -m start") from None
-        return commit, bool(repo.git.status("--porcelain", "--", str(root)))
+        return commit, bool(repo.git.status("--porcelain", "--", str(root), env={"GIT_OPTIONAL_LOCKS": "0"}))
     except git.GitCommandError as error:
         words = (error.stderr or str(error)).strip().removeprefix("stderr:").strip(" '\n")
         raise UsageError(f"git cannot read {root}: {words}") from None
@@ -168,7 +168,8 @@ def _ask_interpreter(python: Path) -> dict:
     try:
         done = subprocess.run([str(python), "-B", "-c", QUERY], cwd="/", env=environment, capture_output=True, text=True, timeout=60)
         facts = json.loads(done.stdout)
-    except (OSError, subprocess.TimeoutExpired, ValueError):
+        facts["version"], facts["pytest"], facts["prefixes"], facts["path"]
+    except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError):
         raise UsageError(f"{python} does not work as a Python interpreter. Name another one with --python.") from None
     version = ".".join(map(str, facts["version"]))
     if tuple(facts["version"]) < (3, 9):
@@ -208,7 +209,7 @@ def _import_names(root: Path) -> set[str]:
 def _installed_copies(names: set[str], path: list[str], root: Path) -> list[str]:
     found = []
     for folder in path:
-        if os.path.isdir(folder) and not is_below(folder, str(root)) and folder.endswith(("site-packages", "dist-packages")):
+        if os.path.isdir(folder) and folder.endswith(("site-packages", "dist-packages")):
             found += [os.path.join(folder, e) for e in sorted(os.listdir(folder)) if e in names or e.removesuffix(".py") in names]
     return found
 

@@ -44,6 +44,8 @@ def to_bytes(text: str) -> bytes:
 
 def parse(text: str) -> ast.Module:
     """The syntax tree, the file's own coding line honoured. Raises SyntaxError (null bytes and deep nesting included)."""
+    if "\r" in text.replace("\r\n", ""):
+        raise SyntaxError("a bare carriage return")          # to Python it ends a line, to everything else here it does not
     try:
         return ast.parse(to_bytes(text))
     except (ValueError, RecursionError, MemoryError, LookupError) as error:
@@ -54,20 +56,20 @@ def parse(text: str) -> ast.Module:
 def functions(text: str) -> list[Function]:
     """All functions in the file, nested ones and methods included, in the order of their lines. Raises SyntaxError."""
     lines, found = text.split("\n"), []
-
-    def visit(node: ast.AST, path: str) -> None:
+    # A stack of its own: what a model writes may be nested deeper than Python may call.
+    pending: list[tuple[ast.AST, str]] = [(parse(text), "")]
+    while pending:
+        node, path = pending.pop()
         for child in ast.iter_child_nodes(node):
+            inner = path
             if isinstance(child, FUNCTIONS):
                 first = min([child.lineno, *(d.lineno for d in child.decorator_list)])
                 line = lines[child.lineno - 1]
                 found.append(Function(path + child.name, child, first, child.end_lineno, line[:len(line) - len(line.lstrip())]))
-                visit(child, f"{path}{child.name}.<locals>.")
+                inner = f"{path}{child.name}.<locals>."
             elif isinstance(child, ast.ClassDef):
-                visit(child, f"{path}{child.name}.")
-            else:
-                visit(child, path)
-
-    visit(parse(text), "")
+                inner = f"{path}{child.name}."
+            pending.append((child, inner))
     return sorted(found, key=lambda f: (f.first, f.last))
 
 
@@ -155,12 +157,13 @@ def blanked(text: str, function: Function) -> str:
 def one_body_changed(before: str, after: str, qualname: str) -> tuple[Function, str, str] | None:
     """(function in `before`, its source there, its source in `after`) where nothing but the body of that one function differs:
     signature, decorators, docstring and everything around it are the same. Else None. Raises SyntaxError."""
-    old, new = find(before, qualname), find(after, qualname)
-    if old is None or new is None or type(old.node) is not type(new.node):
-        return None
     def frame(node: ast.AST) -> list:
         parts = [node.args, *node.decorator_list, *([node.returns] if node.returns else [])]
         return [ast.dump(part) for part in parts] + [ast.get_docstring(node, clean=False)]
+
+    old, new = find(before, qualname), find(after, qualname)
+    if old is None or new is None or type(old.node) is not type(new.node):
+        return None
     old_lines, new_lines = before.split("\n"), after.split("\n")
     around_old = old_lines[:old.first - 1], old_lines[old.last:]
     around_new = new_lines[:new.first - 1], new_lines[new.last:]

@@ -130,7 +130,7 @@ def run_cli(*arguments, cwd: Path, check: int | None = 0, env: dict | None = Non
     done = subprocess.run([sys.executable, str(ROOT / "coldstart.py"), *map(str, arguments)], cwd=cwd, capture_output=True, text=True,
                           env={**os.environ, **(env or {})}, timeout=timeout)
     assert check is None or done.returncode == check, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-    assert "Traceback" not in done.stderr, done.stderr
+    assert "Traceback (most recent call last)" not in done.stderr, done.stderr
     return done
 
 

@@ -163,10 +163,11 @@ def test_progress_and_silence(small, tmp_path, capfd):
 def test_leaves_torch_as_it_was(small, tmp_path):
     import torch
     threads, state = torch.get_num_threads(), torch.get_rng_state()
+    deterministic = torch.are_deterministic_algorithms_enabled()
     nano.make_student(tmp_path, steps=1)
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), state)
-    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.are_deterministic_algorithms_enabled() == deterministic
 
 
 def test_nothing_is_left_when_killed_half_way(tmp_path):

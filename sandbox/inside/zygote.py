@@ -36,6 +36,8 @@ PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 4, 22, 38
 PR_CAP_AMBIENT_CLEAR_ALL, SECCOMP_MODE_FILTER = 4, 2
 REPLY_LIMIT = 64 << 20
 SCRATCH = "/scratch"
+MAX_PROCESSES = 512
+"""Processes and threads in one jail."""
 
 
 def main():
@@ -274,8 +276,9 @@ def build_view(config, files):
 
 
 def hide(config):
-    """Cover the folders that the view was made from: the intact tree holds the answers."""
-    for folder in config["trees"] + [SCRATCH]:
+    """Cover the folders that the view was made from, for the intact tree holds the answers, and the jail's own first process,
+    through whose /proc entry they could be reached."""
+    for folder in config["trees"] + [SCRATCH, "/proc/1"]:
         mount("tmpfs", folder, "tmpfs", MS_RDONLY, "size=4k")
 
 
@@ -302,7 +305,7 @@ def checked(name, result):
 
 def limit(request):
     for name, value in (("RLIMIT_CORE", 0), ("RLIMIT_AS", request["memory_mb"] << 20), ("RLIMIT_FSIZE", 256 << 20),
-                        ("RLIMIT_NOFILE", 1024), ("RLIMIT_CPU", int(request["timeout"]) + 5)):
+                        ("RLIMIT_NOFILE", 1024), ("RLIMIT_NPROC", MAX_PROCESSES), ("RLIMIT_CPU", int(request["timeout"]) + 5)):
         resource.setrlimit(getattr(resource, name), (value, value))
 
 

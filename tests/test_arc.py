@@ -1,0 +1,224 @@
+"""The whole arc, end to end and in processes of its own: a student that cannot do anything is bootstrapped, and climbs."""
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, run_cli
+from tests.tiny import make_tiny
+
+pytestmark = pytest.mark.slow
+
+SETTINGS = {"student.max_new": 40, "student.max_prompt": 400, "tasks.limit": 16, "probe.k": 4, "probe.temperature": 1.0, "distil.steps": 60,
+            "distil.save_every": 20, "climb.groups": 4, "climb.group_size": 4, "climb.eval_every": 2, "climb.cycles": 2}
+GROUPS = {"all", "taught", "untaught", "heldout"}
+PROBE_KEYS = {"n", "k", "temperature", "pass_at_1", "pass_at_k", "ci95", "cold", "warm", "mastered"}
+
+
+def make_student(folder: Path, steps: int = 200) -> Path:
+    """A student that has learned one thing, to write a line of nonsense and then to end: an untrained one is cut off by its
+    token limit, and what is cut off is not cold."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    make_tiny(folder, hidden=64)
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    draw = random.Random(0)
+    names = "alpha beta gamma delta count value text items".split()
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(steps):
+        rows = []
+        for _ in range(8):
+            argument, number = draw.choice(names), draw.randrange(99)
+            prompt = f'def {draw.choice(names)}_{number}({argument}):\n    """Return {argument} {draw.choice(names)} {number}."""\n'
+            rows.append((tokenizer(prompt).input_ids, tokenizer(f"    return {argument} + {draw.randrange(99)}\n").input_ids + [1]))
+        width = max(len(p) + len(c) for p, c in rows)
+        tokens = torch.tensor([p + c + [0] * (width - len(p) - len(c)) for p, c in rows])
+        labels = torch.tensor([[-100] * len(p) + c + [-100] * (width - len(p) - len(c)) for p, c in rows])
+        model(input_ids=tokens, labels=labels).loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    model.save_pretrained(folder)
+    return folder
+
+
+def settings(student: Path, **changes) -> list[str]:
+    """The options that make a run small enough for a test."""
+    values = {"student.model": student, **SETTINGS, **changes}
+    return ["--recipe", "nano", *(part for key, value in values.items() for part in ("--set", f"{key}={value}"))]
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def last_line(done: subprocess.CompletedProcess) -> dict:
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory) -> Path:
+    return make_student(tmp_path_factory.mktemp("models") / "student")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A folder with the practice repository in it."""
+    folder = tmp_path_factory.mktemp("place")
+    run_cli("demo", "practice", cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bootstrapped(place, student):
+    """(run folder, what bootstrap printed)"""
+    done = run_cli("bootstrap", "--repo", "practice", "--run", "run", "--json", *settings(student), cwd=place)
+    return place / "run", done
+
+
+@pytest.fixture(scope="module")
+def climbed(bootstrapped, place):
+    """(run folder, what climb printed), on a copy of the bootstrapped run"""
+    shutil.copytree(bootstrapped[0], place / "climbed")
+    return place / "climbed", run_cli("climb", "--run", "climbed", "--json", cwd=place)
+
+
+def check_probe(probe: dict) -> None:
+    assert set(probe) == GROUPS
+    for group in probe.values():
+        assert PROBE_KEYS <= set(group)
+        low, high = group["ci95"]
+        assert 0 <= low <= high <= 1
+        assert group["cold"] + group["warm"] + group["mastered"] <= group["n"]
+        assert group["n"] == 0 or low <= group["pass_at_1"] <= high and group["pass_at_1"] <= group["pass_at_k"]
+    assert probe["all"]["n"] == sum(probe[name]["n"] for name in GROUPS - {"all"})
+
+
+def test_bootstrap_says_what_it_did(bootstrapped):
+    run, done = bootstrapped
+    result = last_line(done)
+    assert {"run", "recipe", "student", "teacher", "probe", "seconds"} <= set(result)
+    assert Path(result["run"]).name == "run" and result["recipe"] == "nano"
+    assert {"name", "requests", "usd", "asked", "verified"} <= set(result["teacher"])
+    teacher, before, after = result["teacher"], result["probe"]["before"], result["probe"]["after"]
+    assert teacher["name"] == "reference" and teacher["usd"] == 0 and 1 <= teacher["verified"] <= teacher["asked"]
+    check_probe(before)
+    check_probe(after)
+    assert before["all"]["n"] == 16 and before["all"]["pass_at_1"] == 0, "the student was not cold"
+    assert after["taught"]["n"] == teacher["verified"] and after["taught"]["pass_at_k"] > 0, "nothing was learned from the teacher"
+    assert {"mine", "before", "teach", "distil", "after"} <= set(result["seconds"])
+    assert "reference teacher" in done.stderr
+    assert done.stdout.count("\n") == 1, "standard output is for the machine alone"
+
+
+def test_the_run_folder_after_bootstrap(bootstrapped):
+    run, _ = bootstrapped
+    content = json.loads((run / "run.json").read_text())
+    assert content["done"] == ["mine", "before", "teach", "distil", "after"]
+    assert content["recipe"]["distil"]["steps"] == 60 and content["repository"]["root"].endswith("practice")
+    tasks = {t["instance_id"]: t for t in lines(run / "tasks.jsonl")}
+    assert len(tasks) == 16 and {t["split"] for t in tasks.values()} == {"train", "heldout"}
+    probes = lines(run / "probe.jsonl")
+    assert {(p["phase"], p["instance_id"]) for p in probes} == {(phase, name) for phase in ("before", "after") for name in tasks}
+    rollouts = lines(run / "rollouts.jsonl")
+    assert len(rollouts) == 2 * 16 * 4
+    for probe in probes:
+        mine = [r for r in rollouts if (r["phase"], r["instance_id"]) == (probe["phase"], probe["instance_id"])]
+        assert probe["k"] == len(mine) == 4 and probe["resolved"] == sum(r["status"] == "resolved" for r in mine)
+        assert all(r["reward"] == (r["status"] == "resolved") for r in mine)
+    folder = run / "checkpoints" / content["checkpoints"]["best"]
+    assert {"adapter_model.safetensors", "adapter_config.json"} <= {p.name for p in folder.iterdir()}
+
+
+def test_trajectories_hold_verified_answers_to_cold_training_tasks_only(bootstrapped):
+    run, done = bootstrapped
+    tasks = {t["instance_id"]: t for t in lines(run / "tasks.jsonl")}
+    before = {p["instance_id"]: p for p in lines(run / "probe.jsonl") if p["phase"] == "before"}
+    verdicts = {(v["instance_id"], v["status"]) for v in lines(run / "verdicts.jsonl")}
+    trajectories = lines(run / "trajectories.jsonl")
+    assert len(trajectories) == last_line(done)["teacher"]["verified"]
+    for line in trajectories:
+        name = line["instance_id"]
+        assert set(line) >= {"messages", "instance_id", "source", "reward"}
+        assert line["reward"] == 1.0 and line["source"] == "reference" and (name, "resolved") in verdicts
+        assert [m["role"] for m in line["messages"]] == ["user", "assistant"] and all(m["content"] for m in line["messages"])
+        assert tasks[name]["split"] == "train" and before[name]["resolved"] == before[name]["truncated"] == 0
+
+
+def test_bootstrap_again_changes_nothing(bootstrapped, place):
+    run, done = bootstrapped
+    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
+    again = run_cli("bootstrap", "--run", "run", "--json", cwd=place)
+    assert last_line(again)["probe"] == last_line(done)["probe"]
+    assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
+
+
+def test_climb_says_what_it_did(climbed, bootstrapped):
+    run, done = climbed
+    result = last_line(done)
+    assert {"run", "cycles", "probe", "zero_variance", "rollouts", "best_checkpoint", "seconds"} <= set(result)
+    check_probe(result["probe"]["before"])
+    check_probe(result["probe"]["after"])
+    assert result["probe"]["before"] == last_line(bootstrapped[1])["probe"]["after"]
+    metrics = lines(run / "metrics.jsonl")
+    assert result["cycles"] == 2 and [m["cycle"] for m in metrics] == [1, 2]
+    climbing = [r for r in lines(run / "rollouts.jsonl") if r["phase"] == "climb"]
+    assert result["rollouts"] == len(climbing) == 2 * 4 * 4
+    train = {t["instance_id"] for t in lines(run / "tasks.jsonl") if t["split"] == "train"}
+    assert {r["instance_id"] for r in climbing} <= train
+    dropped = {"cold": 0, "mastered": 0, "truncated": 0}
+    for cycle in (1, 2):
+        for name in {r["instance_id"] for r in climbing if r["cycle"] == cycle}:
+            group = [r for r in climbing if r["cycle"] == cycle and r["instance_id"] == name]
+            if sum(r["reward"] for r in group) == len(group):
+                dropped["mastered"] += 1
+            elif not any(r["reward"] for r in group):
+                dropped["truncated" if any(r["status"] == "truncated" for r in group) else "cold"] += 1
+    assert result["zero_variance"] == dropped
+    assert (run / "checkpoints" / result["best_checkpoint"] / "adapter_model.safetensors").is_file()
+
+
+def test_climb_without_network_and_key_gives_the_same(climbed, bootstrapped, place):
+    without = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--net", "--map-current-user"]
+    try:
+        subprocess.run([*without, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"this machine does not let the network be cut off: {error}")
+    shutil.copytree(bootstrapped[0], place / "offline")
+    environment = {k: os.environ[k] for k in ("PATH", "HOME", "XDG_CACHE_HOME", "LANG", "TMPDIR") if k in os.environ}
+    done = subprocess.run([*without, sys.executable, ROOT / "coldstart.py", "climb", "--run", "offline", "--json"], cwd=place,
+                          env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert last_line(done)["probe"] == last_line(climbed[1])["probe"]
+    assert (place / "offline" / "metrics.jsonl").read_bytes() == (climbed[0] / "metrics.jsonl").read_bytes()
+
+
+def test_climb_goes_on_where_it_stopped(climbed, place):
+    metrics = (climbed[0] / "metrics.jsonl").read_bytes()
+    shutil.copytree(climbed[0], place / "further")
+    result = last_line(run_cli("climb", "--run", "further", "--cycles", 3, "--json", cwd=place))
+    assert result["cycles"] == 3
+    assert (place / "further" / "metrics.jsonl").read_bytes().startswith(metrics)
+    assert [m["cycle"] for m in lines(place / "further" / "metrics.jsonl")] == [1, 2, 3]
+
+
+def test_status_of_a_climbed_run(climbed, place):
+    result = last_line(run_cli("status", "--run", "climbed", "--json", cwd=place))
+    assert result["cycles"] == 2 and {"before", "after"} <= set(result["probes"])
+    assert "climb" in result["next"]
+
+
+def test_without_a_teacher_it_stays_cold_and_says_why(place, student):
+    small = settings(student, **{"teacher.share": 0, "tasks.limit": 4})
+    done = run_cli("bootstrap", "--repo", "practice", "--run", "cold", *small, cwd=place, check=1)
+    assert "cold start" in done.stdout and "climb --run" not in done.stdout
+    done = run_cli("climb", "--run", "cold", cwd=place, check=1)
+    assert "cold start" in done.stdout and "teacher" in done.stdout
+    assert not (place / "cold" / "metrics.jsonl").exists()
