@@ -75,8 +75,7 @@ class Jail:
     """
 
     def __init__(self, layout: Layout, tier: str = "warm", files: list[str] = (), path: tuple[str, ...] = ()) -> None:
-        # Root's TMPDIR may be closed to others, and the jail of root runs as `nobody`.
-        self._stage = Path(tempfile.mkdtemp(prefix="coldstart-jail-", dir="/tmp" if os.geteuid() == 0 else None))
+        self._stage = Path(tempfile.mkdtemp(prefix="coldstart-jail-", dir=_stage_parent()))
         self._stage.chmod(0o755)
         self._errors = tempfile.TemporaryFile()
         self._process = None
@@ -272,6 +271,13 @@ class Jail:
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp/home", "TMPDIR": "/tmp/t", "LANG": "C.UTF-8",
                "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
 """The whole environment inside."""
+
+
+def _stage_parent() -> Path:
+    """The temporary folder; /tmp for a root whose own is closed to others, because the jail of root runs as `nobody`."""
+    folder = Path(tempfile.gettempdir()).resolve()
+    open_to_all = all(parent.stat().st_mode & 0o001 for parent in [folder, *folder.parents])
+    return folder if open_to_all or os.geteuid() != 0 else Path("/tmp")
 
 
 def is_below(path: str, folder: str) -> bool:
