@@ -438,9 +438,7 @@ class Workbench:
 
         run, recipe = self.run, self.recipe
         counters = self.student.restore(run.checkpoint("last"))
-        # What the probe after bootstrap saw is where climbing starts to estimate what each task can teach.
-        solved = {p.instance_id: p.resolved / p.k for p in read_probes(run, "after")}
-        state = ClimbState.from_dict(counters.get("climb", {"p": solved}))
+        state = ClimbState.from_dict(counters.get("climb", {}))
         self._forget_after(state.cycle, counters.get("metrics"))
         if recipe.climb.kl:
             self.student.freeze_reference(run.checkpoint("distilled"))
