@@ -23,6 +23,7 @@ from sandbox.errors import UsageError
 from sandbox.repo import Repository, keep_bytecode
 from sandbox.source import Function, blanked, body_nodes, functions, read_text
 from sandbox.tasks import Task, split_by_function
+from sandbox.twins import twin_file
 from sandbox.verdict import Judge, Limits
 
 SUITE_SECONDS = 1800.0
@@ -250,9 +251,10 @@ def validate(judge: Judge, found: Survey, pending: list[Candidate], seed: int, o
                 fit.append(task)
                 runs += [(task, broken), (task, gold), (task, gold)]
         replies = iter(judge.screen_many(runs))
-        for task in fit:
-            records.append(_weigh(task, next(replies), next(replies), next(replies), seed))
-        yield records
+        weighed = [_weigh(task, next(replies), next(replies), next(replies), seed) for task in fit]
+        valid = with_twins(judge, [task for task in weighed if isinstance(task, Task)], seed)
+        records += [task for task in weighed if not isinstance(task, Task)]
+        yield records + [{"instance_id": task.instance_id, "task": task.to_dict(), "reason": ""} for task in valid]
         on_progress("measuring tasks", start + len(chunk), len(pending))
 
 
@@ -267,8 +269,8 @@ def _blank_task(repository: Repository, found: Survey, candidate: Candidate) -> 
                 problem_statement=f"The body of `{name}` in `{candidate.file}` is missing. Write it so that its tests pass.")
 
 
-def _weigh(task: Task, broken: dict, gold_1: dict, gold_2: dict, seed: int) -> dict:
-    """One record: the task with its tests sorted, or the reason why it is none."""
+def _weigh(task: Task, broken: dict, gold_1: dict, gold_2: dict, seed: int) -> Task | dict:
+    """The task with its tests sorted, or the record of why it is none."""
     def no(reason: str) -> dict:
         return {"instance_id": task.instance_id, "task": None, "reason": reason}
 
@@ -285,9 +287,37 @@ def _weigh(task: Task, broken: dict, gold_1: dict, gold_2: dict, seed: int) -> d
         did_not_run = all(outcome == "missing" for outcome in broke.values())
         return no("needed while the tests are collected" if did_not_run else "no test notices")
     still_pass = tuple(t for t in usable if broke[t] == "passed")
-    done = replace(task, FAIL_TO_PASS=fail, PASS_TO_PASS=still_pass, shown=_shown(fail, task.instance_id, seed),
+    return replace(task, FAIL_TO_PASS=fail, PASS_TO_PASS=still_pass, shown=_shown(fail, task.instance_id, seed),
                    test_seconds=round(sum(gold_1["times"][t] for t in usable), 4))
-    return {"instance_id": task.instance_id, "task": done.to_dict(), "reason": ""}
+
+
+def with_twins(judge: Judge, tasks: list[Task], seed: int) -> list[Task]:
+    """The tasks with their twins, each measured: the gold edit fails it."""
+    tree = judge.repository.snapshot
+    changed = [_twin_files(task, task.FAIL_TO_PASS, tree, seed) for task in tasks]
+    done = []
+    for task, files, reply in zip(tasks, changed, judge.run_many(tasks, changed)):
+        failed = tuple(t for t in task.FAIL_TO_PASS if reply.get("outcomes", {}).get(t) == "failed")
+        # Made again from the tests that failed alone: a change that the gold edit survives would be noise.
+        files = _twin_files(task, failed, tree, seed)
+        patch = "".join(patches.make(read_text(tree / path), text, path) for path, text in sorted(files.items()))
+        done.append(replace(task, twin_patch=patch, twin_tests=failed if patch else ()))
+    return done
+
+
+def _twin_files(task: Task, tests: tuple[str, ...], tree: Path, seed: int) -> dict[str, str]:
+    """{path: text} of the test files with one expectation changed in each of these tests."""
+    by_file: dict[str, list[str]] = {}
+    for test in tests:
+        file, _, name = test.partition("[")[0].partition("::")
+        names = by_file.setdefault(file, [])
+        if (qualname := name.replace("::", ".")) not in names:
+            names.append(qualname)
+    files = {}
+    for file, names in by_file.items():
+        if file.endswith(".py") and (text := twin_file(read_text(tree / file), names, f"{seed}/{task.instance_id}")):
+            files[file] = text
+    return files
 
 
 def _shown(fail: tuple[str, ...], name: str, seed: int) -> tuple[str, ...]:

@@ -36,6 +36,10 @@ class Task:
     problem_statement: str
     test_seconds: float
     """How long the named tests took on the intact tree."""
+    twin_patch: str = ""
+    """Unified diff of the test files: one expectation changed in each of `twin_tests`. Empty where there are none."""
+    twin_tests: tuple[str, ...] = ()
+    """Those of FAIL_TO_PASS that the gold edit fails, as measured, once `twin_patch` is in place."""
 
     @property
     def tests(self) -> tuple[str, ...]:
@@ -54,12 +58,21 @@ class Task:
         except patches.PatchError as error:
             raise UsageError(f"Task {self.instance_id} does not fit the repository's snapshot: {error}.") from None
 
+    def twin_files(self, tree: Path) -> dict[str, str]:
+        """{path: text} of the test files with the twins in them. Raises UsageError if the tree has moved on."""
+        if not self.twin_patch:
+            return {}
+        try:
+            return patches.apply({path: read_text(tree / path) for path in patches.paths(self.twin_patch)}, self.twin_patch)
+        except (OSError, patches.PatchError) as error:
+            raise UsageError(f"Task {self.instance_id}: its twins do not fit the repository's snapshot: {error}.") from None
+
     def to_dict(self) -> dict:
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: dict) -> "Task":
-        lists = {k: tuple(data[k]) for k in ("FAIL_TO_PASS", "PASS_TO_PASS", "shown")}
+        lists = {k: tuple(data[k]) for k in ("FAIL_TO_PASS", "PASS_TO_PASS", "shown", "twin_tests")}
         return cls(**{**{k: data[k] for k in cls.__dataclass_fields__}, **lists})
 
 

@@ -8,7 +8,8 @@ Layers, in this order; the first that says no decides:
 1. *gate* (`edits.py`), before anything runs;
 2. *screen*: the named tests in a jail that is warm already, tens of milliseconds: `hot` where the edit stays inside the body
    of one function, else `warm` (`jail.py`, `inside/hot.py` say what these are);
-3. *confirm*, only for what passed the screen: the named tests again, by a cold process in a fresh jail.
+3. *confirm*, only for what passed the screen: *originals*, the named tests again, by a cold process in a fresh jail; then *twins*
+   (`twins.py`): tests with one expectation changed, each of which must fail. An edit that passes one is `tampered`.
 
 Tests and what configures them always come from the snapshot; of the edit only what the gate let through. The same edit to the
 same task has the same verdict: it is remembered by hash and never run twice. A failure of the harness is never remembered
@@ -57,7 +58,7 @@ class Verdict:
 
     instance_id: str
     status: str
-    """`resolved`, `failed`, `timeout` or `invalid`."""
+    """`resolved`, `failed`, `timeout`, `invalid` or `tampered`."""
     stage: str
     """The layer that decided: `gate`, `screen` or `confirm`."""
     reason: str
@@ -139,6 +140,11 @@ class Judge:
         """The runner's replies for (task, files of the tree) pairs, in their order: a test run without a verdict."""
         return list(self._pool.map(lambda pair: self._screen(*pair), pairs))
 
+    def run_many(self, tasks: list[Task], files: list[dict[str, str]]) -> list[dict]:
+        """As `screen_many`, for files that may hold changed tests: always in the warm tier, and FAIL_TO_PASS alone."""
+        requests = [{**self._request(task, changed), "ids": list(task.FAIL_TO_PASS)} for task, changed in zip(tasks, files)]
+        return list(self._pool.map(lambda request: self._ask("warm", request), requests))
+
     # ------------------------------------------------------------------------------------------------ one verdict
 
     def _start(self, task: Task, edit: dict[str, str] | InvalidEdit):
@@ -161,7 +167,19 @@ class Judge:
         if status == "resolved":
             stage = "confirm"
             status, reason, tests = read_reply(self._ask_cold(self._request(task, files)), task.tests)
+        if status == "resolved" and (passed := self._passed_twins(task, files)):
+            status = "tampered"
+            reason = (f"{passed[0]} does not fail although its expectation was changed: the edit makes the test meaningless, or takes "
+                      "the answer from it.")
         return Verdict(task.instance_id, status, stage, reason, tests, round(time.perf_counter() - began, 4))
+
+    def _passed_twins(self, task: Task, files: dict[str, str]) -> list[str]:
+        """The twins that do not fail as they must. In a fork of the warm process, which has loaded nothing of the project."""
+        if not task.twin_tests:
+            return []
+        twins = task.twin_files(self.repository.snapshot)
+        reply = self._ask("warm", {**self._request(task, {**files, **twins}), "ids": list(task.twin_tests)})
+        return [test for test in task.twin_tests if reply.get("outcomes", {}).get(test) != "failed"]
 
     def _request(self, task: Task, files: dict[str, str]) -> dict:
         return {"files": files, "ids": list(task.tests), "timeout": self.limits.timeout + 10 * task.test_seconds}

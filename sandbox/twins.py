@@ -1,0 +1,101 @@
+"""Twins: a test with one expectation changed, so that the right code must fail it.
+
+    text = twin_file(text, ["TestMedian.test_even"], seed)      # the same file, names and order; None where nothing can be changed
+
+A candidate that passes a twin has made the assertion meaningless, or has read the answer from the test: `tampered`. Where an
+expectation holds a literal, that literal becomes another of its kind (3 -> 4, 'ab' -> 'abx', True -> False); else the expected
+side of a comparison becomes one that equals nothing; an exception that is expected becomes one that nobody raises; what is left
+(`assert f(x)`) is negated. Whether the gold edit really fails a twin is measured when it is mined, never assumed.
+"""
+import ast
+import random
+from collections.abc import Iterator
+
+from sandbox.source import FUNCTIONS, Function, find, parse, to_bytes
+
+NEVER_RAISED = "ZeroDivisionError if {0} is not ZeroDivisionError else BlockingIOError"
+UNITTEST_EQUAL = {"assertEqual", "assertEquals", "assertAlmostEqual", "assertListEqual", "assertDictEqual", "assertTupleEqual",
+                  "assertSetEqual", "assertSequenceEqual", "assertCountEqual", "assertMultiLineEqual", "assertIs"}
+UNITTEST_TRUTH = {"assertTrue": "assertFalse", "assertFalse": "assertTrue", "assertIsNone": "assertIsNotNone",
+                  "assertIsNotNone": "assertIsNone", "assertIn": "assertNotIn", "assertNotIn": "assertIn"}
+
+
+def twin_file(text: str, tests: list[str], seed: str) -> str | None:
+    """`text` with one expectation changed in each of the named test functions where that can be done; None where in none.
+
+    `tests` are qualified names. Which expectation it is in a test that has several is drawn by the seed.
+    """
+    changes = []
+    for name in tests:
+        function = find(text, name)
+        options = list(expectations(function)) if function else []
+        if options:
+            changes.append(random.Random(f"{seed}/{name}").choice(options))
+    if not changes:
+        return None
+    for node, new in sorted(changes, key=lambda change: (change[0].lineno, change[0].col_offset), reverse=True):
+        text = replace_expression(text, node, new)
+    try:
+        parse(text)
+    except SyntaxError:
+        return None
+    return text
+
+
+def expectations(function: Function) -> Iterator[tuple[ast.expr, str]]:
+    """(expression, what to put in its place) for all that the test expects."""
+    for node in _own_nodes(function.node):
+        if isinstance(node, ast.Assert):
+            yield _changed_assertion(node.test)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            name = node.func.attr
+            if name in UNITTEST_EQUAL and len(node.args) >= 2:
+                yield _changed_side(node.args[0], node.args[1])
+            elif name in UNITTEST_TRUTH and isinstance(node.func.value, ast.Name):
+                yield node.func, f"{ast.unparse(node.func.value)}.{UNITTEST_TRUTH[name]}"
+            elif name in ("raises", "assertRaises") and node.args:
+                expected = ast.unparse(node.args[0])
+                yield node.args[0], f"({NEVER_RAISED.format(f'({expected})')})"
+
+
+def _own_nodes(function: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a test, without those of the functions defined inside it."""
+    for child in ast.iter_child_nodes(function):
+        if not isinstance(child, (*FUNCTIONS, ast.Lambda, ast.ClassDef)):
+            yield child
+            yield from _own_nodes(child)
+
+
+def _changed_assertion(test: ast.expr) -> tuple[ast.expr, str]:
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], (ast.Eq, ast.Is)):
+        return _changed_side(test.left, test.comparators[0])
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return test, f"({ast.unparse(test.operand)})"
+    return test, f"(not ({ast.unparse(test)}))"
+
+
+def _changed_side(left: ast.expr, right: ast.expr) -> tuple[ast.expr, str]:
+    """The side of an equation that is expected, changed: the one that calls less."""
+    expected = min((right, left), key=lambda side: sum(isinstance(n, (ast.Call, ast.Await)) for n in ast.walk(side)))
+    literals = [n for n in ast.walk(expected) if isinstance(n, ast.Constant) and type(n.value) in (bool, int, float, str, bytes)]
+    if literals and not any(isinstance(n, ast.JoinedStr) for n in ast.walk(expected)):
+        return literals[-1], _other(literals[-1].value)
+    return expected, f"({ast.unparse(expected)}, 'another')"
+
+
+def _other(value) -> str:
+    """A literal of the same kind with another value."""
+    if isinstance(value, bool):
+        return repr(not value)
+    if isinstance(value, (int, float)):
+        return f"({value + 1!r})"
+    return repr(value + ("x" if isinstance(value, str) else b"x"))
+
+
+def replace_expression(text: str, node: ast.expr, new: str) -> str:
+    """`text` with the expression at `node`'s place replaced. Columns of the syntax tree count bytes."""
+    lines = to_bytes(text).split(b"\n")
+    first, last = node.lineno - 1, node.end_lineno - 1
+    tail = lines[last][node.end_col_offset:]
+    lines[first:last + 1] = [lines[first][:node.col_offset] + to_bytes(new) + tail]
+    return b"\n".join(lines).decode("utf-8", "surrogateescape")
