@@ -490,7 +490,7 @@ def continue_or_start(repo, python, recipe_name, overrides, seed, new, run_folde
     new one."""
     from recipes import load
     from recipes.run import Run
-    from sandbox.repo import jail_works, open_repository, restore_snapshot
+    from sandbox.repo import check_jail, open_repository, restore_snapshot
 
     def settings():
         return load(recipe_name, [*overrides, *([f"seed={seed}"] if seed is not None else [])])
@@ -508,7 +508,7 @@ def continue_or_start(repo, python, recipe_name, overrides, seed, new, run_folde
             raise UsageError("Which repository? Name it with --repo DIR.")
         recipe = settings()
         repository = open_repository(repo, python)
-        jail_works(repository)
+        check_jail(repository)
         if repository.dirty:
             screen.say(f"{repo} has uncommitted changes: the last commit plus these changes is what coldstart sees.")
         run = None if new or run_folder is not None else _latest_of(repository, recipe)

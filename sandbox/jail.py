@@ -6,13 +6,14 @@
 
 What the jail covers (`tests/test_jail.py` attacks each): no network but its own loopback; no file of the host but the
 read-only system folders, the interpreter and the snapshot of the project; no writable host path at all; no process, memory
-or descriptor of the host; no environment variable of ours; no capability and no way to get one; a limit of address space,
-file size, open files and time; everything in it dies with it.
+or descriptor of the host; no environment variable of ours; no capability and no way to get one; no system call of those that `seccomp.py` lists; a limit of address space,
+file size, open files, processes and time; everything in it dies with it.
 
 What it does not cover: the kernel is shared, so a hole in the kernel is a hole in the jail; processor time is shared; the
 jailed code can read what it may see (the project and its interpreter).
 
-Started by root, the jail runs as `nobody` (`drop_root.py`).
+Started by root, the jail runs as `nobody` (`drop_root.py`). Before a run begins the jail is tried: real escapes are attempted in it
+and must fail (`inside/escapes.py`, `repo.check_jail`).
 """
 import base64
 import json

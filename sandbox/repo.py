@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sandbox.errors import HarnessError, UsageError
-from sandbox.jail import INSTALL_HINT, Layout, is_below
+from sandbox.jail import INSTALL_HINT, Jail, Layout, is_below
 
 SKIPPED_FOLDERS = {".git", ".hg", ".svn", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".tox", ".nox", ".eggs",
                    "node_modules", ".hypothesis", ".ipynb_checkpoints"}
@@ -310,12 +311,27 @@ def keep_bytecode(repository: Repository, files: dict[str, bytes]) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def jail_works(repository: Repository) -> None:
-    """Start one jail and end it. Raises UsageError that says what to install or allow where that fails."""
-    from sandbox.jail import Jail
+def check_jail(repository: Repository) -> None:
+    """Start a jail and try to get out of it: the network, a file of the host, its processes, the kernel's settings, namespaces.
 
-    try:
-        Jail(repository.layout(), tier="cold").close()
-    except HarnessError as error:
-        raise UsageError(f"No working jail: {error} {INSTALL_HINT} If it is installed, user namespaces may be switched off: on Ubuntu, "
-                         "`sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0` allows them.") from None
+    Raises UsageError that says what to install or allow where there is no working jail, or what got out.
+    """
+    secret = cache_folder() / f".secret-{os.getpid()}"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        secret.write_text("a file of the host\n")
+        facts = {"port": listener.getsockname()[1], "secret": str(secret), "pid": os.getpid(),
+                 "command": Path(f"/proc/{os.getpid()}/cmdline").read_bytes().decode("utf-8", "replace")}
+        request = {"escapes": facts, "files": {}, "ids": [], "path": [], "timeout": 30.0, "memory_mb": 2048}
+        try:
+            with Jail(repository.layout(), tier="cold") as jail:
+                reply = jail.ask_once(request)
+        except HarnessError as error:
+            raise UsageError(f"No working jail: {error} {INSTALL_HINT} If it is installed, user namespaces may be switched off: on "
+                             "Ubuntu, `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0` allows them.") from None
+        finally:
+            secret.unlink()
+    if "escapes" not in reply:
+        raise UsageError("No working jail: what was started in it did not answer.")
+    if reply["escapes"]:
+        raise UsageError(f"No working jail: code in it got out ({', '.join(reply['escapes'])}). coldstart will not run a model's code "
+                         "on this machine.")

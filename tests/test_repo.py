@@ -1,4 +1,5 @@
 """The user's repository: what a snapshot holds, which interpreter is found, and the sentence for what cannot be used."""
+import json
 import os
 import shutil
 import site
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from sandbox import repo as repo_module
 from sandbox.errors import UsageError
-from sandbox.repo import Repository, content_hash, jail_works, open_repository, restore_snapshot, take_snapshot
+from sandbox.repo import Repository, check_jail, content_hash, open_repository, restore_snapshot, take_snapshot
 from tests.conftest import git, make_repo
 
 FILES = {"pkg/__init__.py": "", "pkg/core.py": "x = 1\n", "tests/test_core.py": "def test():\n    pass\n", "run.sh": "#!/bin/sh\n"}
@@ -270,12 +272,33 @@ def test_an_interpreter_that_keeps_its_packages_at_home(tmp_path, monkeypatch):
 
 def test_no_jail_says_what_to_install(tmp_path, monkeypatch):
     repository = open_repository(make_repo(tmp_path / "p", FILES))
-    jail_works(repository)
+    check_jail(repository)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match="No working jail: .*apt install bubblewrap"):
-        jail_works(repository)
+        check_jail(repository)
     for script in ("#!/bin/sh\necho 'setting up uid map: Permission denied' >&2\nexit 1\n", "#!/bin/sh\nexit 0\n"):
         (tmp_path / "bwrap").write_text(script)
         (tmp_path / "bwrap").chmod(0o755)
         with pytest.raises(UsageError, match="No working jail"):
-            jail_works(repository)
+            check_jail(repository)
+
+
+def test_the_escapes_that_are_tried_in_the_jail_work_outside_of_it(tmp_path):
+    # Otherwise their failing inside would say nothing.
+    secret = tmp_path / "secret"
+    secret.write_text("x")
+    script = ("import json, os, socket, sys; sys.path.insert(0, sys.argv[1]); import escapes\n"
+              "listener = socket.create_server(('127.0.0.1', 0))\n"
+              "command = open('/proc/self/cmdline', 'rb').read().decode()\n"
+              "print(json.dumps(escapes.succeeded({'port': listener.getsockname()[1], 'secret': sys.argv[2], 'pid': os.getpid(),"
+              " 'command': command})))")
+    inside = Path(repo_module.__file__).parent / "inside"
+    done = subprocess.run([sys.executable, "-c", script, str(inside), str(secret)], capture_output=True, text=True, check=True)
+    assert {"network", "read a file", "write beside it", "see the parent"} <= set(json.loads(done.stdout))
+    assert secret.exists() and not secret.with_name("secret.escaped").exists()
+
+
+def test_the_jail_is_tried_and_leaves_no_secret_behind(tmp_path, cache):
+    repository = open_repository(make_repo(tmp_path / "p", {"a.py": ""}))
+    check_jail(repository)
+    assert not list((cache / "coldstart").glob(".secret-*"))

@@ -3,12 +3,12 @@ import ast
 
 import pytest
 
-from conftest import CALC, make_repo
 from sandbox.mine import mine
 from sandbox.repo import open_repository
 from sandbox.source import find, read_text, with_body
 from sandbox.twins import twin_file
 from sandbox.verdict import Judge, Limits
+from tests.conftest import CALC, make_repo
 
 LIMITS = Limits(workers=1, timeout=10)
 
