@@ -414,13 +414,17 @@ class Workbench:
         if self.run.is_done("distil"):
             return
         trajectories = self.run.read("trajectories.jsonl")
-        examples = [Sample(tuple(self.student.prompt_ids(t["messages"][:-1])),
-                           tuple(self.student.completion_ids(t["messages"][-1]["content"]))) for t in trajectories]
+        pairs = [Sample(tuple(self.student.prompt_ids(t["messages"][:-1])),
+                        tuple(self.student.completion_ids(t["messages"][-1]["content"]))) for t in trajectories]
+        examples = [e for e in pairs if len(e.completion) <= self.recipe.student.max_new]
+        if len(examples) < len(pairs):
+            self.screen.say(f"{len(pairs) - len(examples)} verified answers are longer than the {self.recipe.student.max_new} tokens that the "
+                            "student may write, and are left out.")
         folder = self.run.folder / "checkpoints"
         start = self.student.restore(self.run.checkpoint("last"))["step"] if "last" in self.run.content["checkpoints"] else 0
         with step(self.run, "distil"):
             if not examples:
-                self.screen.say("The teacher verified nothing, so there is nothing to distil: the student stays as it is.")
+                self.screen.say("No verified answer is left, so there is nothing to distil: the student stays as it is.")
             for now in distil(self.student, examples, self.recipe.distil, self.recipe.seed, start) if examples else ():
                 self.screen.progress("fine-tuning on the verified answers", now.step, now.steps)
                 if now.step % self.recipe.distil.save_every == 0 and now.step < now.steps:
