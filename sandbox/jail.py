@@ -105,13 +105,29 @@ class Jail:
         deadline = time.monotonic() + request["timeout"] + 15
         self._send(request)
         while True:
-            reply = self._receive(deadline, timeout_is_fault=False)
+            reply = self._receive(deadline)
             if "progress" in reply:
                 on_progress(*reply["progress"])
             elif "harness" in reply:
                 raise HarnessError(f"The jail could not prepare a test run: {reply['harness']}.")
             elif "entered" not in reply:
                 return reply
+
+    def start(self, request: dict) -> None:
+        """Begin a request that is a conversation: `hear` its questions and `tell` the answers until `hear` gives its reply."""
+        self._deadline = time.monotonic() + request["timeout"] + 15
+        self._send(request)
+
+    def hear(self) -> dict:
+        """The next question ({"ask": ...}), or the reply. Raises HarnessError where the jail itself failed."""
+        reply = self._receive(self._deadline)
+        if "harness" in reply:
+            raise HarnessError(f"The jail could not prepare a test run: {reply['harness']}.")
+        return reply
+
+    def tell(self, answer) -> None:
+        """Answer the question that was heard last."""
+        self._send({"answer": answer})
 
     def ask_once(self, request: dict, on_progress=lambda done, total: None) -> dict:
         """As `ask`, for a `cold` jail: the process that answers is the one that runs the tests."""
@@ -120,7 +136,7 @@ class Jail:
         if self._receive(time.monotonic() + START_SECONDS).get("entered") is not True:
             raise HarnessError("The jail could not prepare a test run.")
         try:
-            while "progress" in (reply := self._receive(deadline, timeout_is_fault=False)):
+            while "progress" in (reply := self._receive(deadline)):
                 on_progress(*reply["progress"])
             return reply
         except HarnessError:
@@ -164,7 +180,7 @@ class Jail:
         except BrokenPipeError:
             raise HarnessError(f"The jail ended early: {self._last_words()}") from None
 
-    def _receive(self, deadline: float, timeout_is_fault: bool = True) -> dict:
+    def _receive(self, deadline: float) -> dict:
         head = self._read(4, deadline)
         size = struct.unpack(">I", head)[0]
         if size > REPLY_LIMIT:

@@ -253,6 +253,7 @@ def validate(judge: Judge, found: Survey, pending: list[Candidate], seed: int, o
         replies = iter(judge.screen_many(runs))
         weighed = [_weigh(task, next(replies), next(replies), next(replies), seed) for task in fit]
         valid = with_twins(judge, [task for task in weighed if isinstance(task, Task)], seed)
+        valid = [replace(task, recorded=judge.recorded_calls(task)) for task in valid]
         records += [task for task in weighed if not isinstance(task, Task)]
         yield records + [{"instance_id": task.instance_id, "task": task.to_dict(), "reason": ""} for task in valid]
         on_progress("measuring tasks", start + len(chunk), len(pending))

@@ -58,6 +58,14 @@ class Task:
         except patches.PatchError as error:
             raise UsageError(f"Task {self.instance_id} does not fit the repository's snapshot: {error}.") from None
 
+    recorded: tuple[list, ...] = ()
+    """[call, answer] pairs that the gold edit gave while the tests ran, as plain data (`inside/calls.py`). A task that has some is
+    *hard*: it is also judged from outside. Without any it is *soft*."""
+
+    @property
+    def hard(self) -> bool:
+        return bool(self.recorded)
+
     def twin_files(self, tree: Path) -> dict[str, str]:
         """{path: text} of the test files with the twins in them. Raises UsageError if the tree has moved on."""
         if not self.twin_patch:
@@ -72,7 +80,7 @@ class Task:
 
     @classmethod
     def from_dict(cls, data: dict) -> "Task":
-        lists = {k: tuple(data[k]) for k in ("FAIL_TO_PASS", "PASS_TO_PASS", "shown", "twin_tests")}
+        lists = {k: tuple(data[k]) for k in ("FAIL_TO_PASS", "PASS_TO_PASS", "shown", "twin_tests", "recorded")}
         return cls(**{**{k: data[k] for k in cls.__dataclass_fields__}, **lists})
 
 

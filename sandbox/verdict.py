@@ -8,15 +8,17 @@ Layers, in this order; the first that says no decides:
 1. *gate* (`edits.py`), before anything runs;
 2. *screen*: the named tests in a jail that is warm already, tens of milliseconds: `hot` where the edit stays inside the body
    of one function, else `warm` (`jail.py`, `inside/hot.py` say what these are);
-3. *confirm*, only for what passed the screen: *originals*, the named tests again, by a cold process in a fresh jail; then *twins*
-   (`twins.py`): tests with one expectation changed, each of which must fail. An edit that passes one is `tampered`.
+3. *confirm*, only for what passed the screen: *originals*, the named tests again, by a cold process in a fresh jail; *twins*
+   (`twins.py`): tests with one expectation changed, each of which must fail (an edit that passes one is `tampered`); and for hard
+   tasks *outside* (`outside.py`): the tests with none of the edit's code in their process, and fresh inputs.
 
 Tests and what configures them always come from the snapshot; of the edit only what the gate let through. The same edit to the
 same task has the same verdict: it is remembered by hash and never run twice. A failure of the harness is never remembered
 and never a reward of any kind: it is raised as HarnessError.
 
-What remains: the code that is judged shares a process with the tests that judge it, so a verdict can be forged by code written
-to attack this harness; the kernel is shared.
+What remains: a hard reward means that the code gave the reference's results on inputs chosen after it was written, and it can still be
+wrong elsewhere. A soft reward comes from a process that the judged code shared: it can be forged by code written to attack this
+harness. The kernel is shared.
 """
 import hashlib
 import os
@@ -24,16 +26,21 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from sandbox import jsonl
 from sandbox.edits import InvalidEdit, gate
 from sandbox.errors import HarnessError, UsageError
 from sandbox.jail import Jail
+from sandbox.outside import AGREEMENT, MIN_DECIDED, Worker, agreement, fresh_calls, same_answers
 from sandbox.repo import Repository
-from sandbox.source import one_body_changed, read_text
+from sandbox.source import find, one_body_changed, read_text
 from sandbox.tasks import Task
+
+
+MAX_RECORDED = 60
+"""Calls that are kept of a hard task: what fresh inputs are drawn from."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +178,8 @@ class Judge:
             status = "tampered"
             reason = (f"{passed[0]} does not fail although its expectation was changed: the edit makes the test meaningless, or takes "
                       "the answer from it.")
+        if status == "resolved" and task.hard and (problem := self._outside(task, files)):
+            status, reason = "failed", problem
         return Verdict(task.instance_id, status, stage, reason, tests, round(time.perf_counter() - began, 4))
 
     def _passed_twins(self, task: Task, files: dict[str, str]) -> list[str]:
@@ -180,6 +189,64 @@ class Judge:
         twins = task.twin_files(self.repository.snapshot)
         reply = self._ask("warm", {**self._request(task, {**files, **twins}), "ids": list(task.twin_tests)})
         return [test for test in task.twin_tests if reply.get("outcomes", {}).get(test) != "failed"]
+
+    def _outside(self, task: Task, files: dict[str, str]) -> str:
+        """Why the edit does not hold when it is judged from outside; "" if it does.
+
+        (a) The tests run on the intact tree, in a process with none of the edit's code in it; the function there is a stub, and a
+        worker with the edit and no tests answers its calls. (b) The worker answers fresh inputs, and its answers are compared here
+        with the gold edit's.
+        """
+        hot, warm = self._jail("hot"), self._jail("warm")
+        key = self._function_key(task)
+        request = self._request(task, {})
+        worker = Worker(warm, self._complete({**request, "files": files, "remove": list(self._test_files),
+                                              "worker": {"file": task.file, "function": task.function}}))
+        try:
+            hot.start(self._complete({**request, "stub": key}))
+            while "ask" in (heard := hot.hear()):
+                hot.tell(worker.answer(heard["ask"]))
+            status, reason, _ = read_reply(heard, task.tests)
+            if status != "resolved":
+                return f"Judged from outside, where tests and edit share no process: {reason}"
+            calls = fresh_calls(task, self._key(task, files))
+            gold = hot.ask(self._complete({**request, "gold": key, "calls": calls}))["answers"]
+            agree, decided = agreement([worker.answer(call) for call in calls], gold)
+            if decided >= MIN_DECIDED and agree < AGREEMENT * decided:
+                return (f"On fresh inputs it agrees with the reference on {agree} of {decided}, and at least {AGREEMENT:.0%} is wanted.")
+            return ""
+        except HarnessError:
+            self._discard_jail("hot")
+            self._discard_jail("warm")
+            raise
+        finally:
+            worker.close()
+
+    def recorded_calls(self, task: Task) -> tuple[list, ...]:
+        """The gold edit's calls and answers under the task's tests, where they are plain data and come out the same again in a
+        process of their own; () where they do not, which makes the task soft."""
+        return self._pool.submit(self._record, task).result()
+
+    def _record(self, task: Task) -> tuple[list, ...]:
+        if self._no_hot_tier:
+            return ()
+        reply = self._ask_hot({**self._request(task, {}), "record": self._function_key(task)})
+        recorded = reply.get("calls", [])
+        if not recorded or read_reply(reply, task.tests)[0] != "resolved":
+            return ()
+        gold = self._ask_hot({**self._request(task, {}), "gold": self._function_key(task), "calls": [call for call, _ in recorded]})
+        if "answers" not in gold or not same_answers(gold["answers"], [answer for _, answer in recorded]):
+            return ()
+        kept = replace(task, recorded=tuple(recorded[:MAX_RECORDED]))
+        return kept.recorded if not self._outside(kept, self.gold_files(kept)) else ()
+
+    def gold_files(self, task: Task) -> dict[str, str]:
+        return gate({task.file: read_text(self.repository.snapshot / task.file)}, task, self.repository.snapshot)
+
+    def _function_key(self, task: Task) -> list:
+        """How the hot jail knows the task's function: file, first line, name."""
+        function = find(read_text(self.repository.snapshot / task.file), task.function)
+        return [task.file, function.first, task.function.rpartition(".")[2]]
 
     def _request(self, task: Task, files: dict[str, str]) -> dict:
         return {"files": files, "ids": list(task.tests), "timeout": self.limits.timeout + 10 * task.test_seconds}

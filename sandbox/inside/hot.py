@@ -15,6 +15,7 @@ import sys
 import threading
 import types
 
+import calls
 import runner
 
 FUTURE_FLAGS = 0
@@ -67,12 +68,33 @@ class Server:
 
     # ---- one request, in a fork
 
-    def answer(self, request):
-        """The runner's reply, or {"unfit": reason} where only a fresh process can judge this edit."""
+    def answer(self, request, ask):
+        """The runner's reply, or {"unfit": reason} where only a fresh process can do this. The request holds one of
+
+        - "swap": the edit, as `_swap` takes it;
+        - "record": a function; the reply's "calls" are the calls that the tests make to it, if they are plain data;
+        - "stub": a function; every call to it is put as a question, and answered by somebody else's code;
+        - "gold": a function and "calls"; the reply's "answers" are what it says to them. No test runs.
+        """
         os.chdir(self.root)                        # the fork's own view of the tree lies over the one it was in
-        reason = self._swap(request["swap"])
-        if reason:
-            return {"unfit": reason}
+        if "swap" in request:
+            reason = self._swap(request["swap"])
+            return {"unfit": reason} if reason else self._run(request)
+        name = next(kind for kind in ("record", "stub", "gold") if kind in request)
+        functions = self.functions.get(tuple(request[name]), ())
+        if len(functions) != 1 or functions[0].__code__.co_freevars:
+            return {"unfit": "the function is not one plain function"}
+        if name == "gold":
+            return {"outcomes": {}, "answers": [calls.called(functions[0], call) for call in request["calls"]]}
+        if name == "stub":
+            calls.replace(functions[0], calls.Stub(ask))
+            return self._run(request)
+        recorder = calls.Recorder(calls.replace(functions[0], None))
+        calls.replace(functions[0], recorder)
+        reply = self._run(request)
+        return {"unfit": recorder.trouble} if recorder.trouble else dict(reply, calls=recorder.calls)
+
+    def _run(self, request):
         found = [self.items[node][0] for node in request["ids"] if len(self.items.get(node, ())) == 1]
         if len(found) != len(request["ids"]):
             return {"unfit": "a named test was not collected exactly once"}

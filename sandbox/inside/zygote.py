@@ -65,7 +65,7 @@ def main():
         hide(config)
         seal(config)
         write_frame(replies, {"entered": True})
-        serve(config, request, replies, None, ())
+        serve(config, request, (requests, replies), None, ())
 
 
 def answer_requests(config, requests, replies, ready, answer):
@@ -147,13 +147,17 @@ def _plugin_modules():
 def forked(config, request, replies, answer, private):
     """Serve `request` in a child of its own; a reply with "died", "timeout" or "harness" where there is none from the tests."""
     inner_read, inner_write = os.pipe()
+    answers_read, answers_write = os.pipe()
     pid = clone(NEWNS | NEWPID | NEWIPC)
     if pid == 0:
         os.close(inner_read)
-        first_process(config, request, inner_write, answer, private)
+        os.close(answers_write)
+        first_process(config, request, (answers_read, inner_write), answer, private)
     os.close(inner_write)
-    reply = collect(inner_read, time.monotonic() + request["timeout"], replies)
+    os.close(answers_read)
+    reply = collect(inner_read, answers_write, time.monotonic() + request["timeout"], private)
     os.close(inner_read)
+    os.close(answers_write)
     try:
         os.kill(pid, signal.SIGKILL)               # the first process of its namespace: everything in it dies with it
     except ProcessLookupError:
@@ -163,19 +167,22 @@ def forked(config, request, replies, answer, private):
     return reply
 
 
-def first_process(config, request, out, answer, private):
-    """Process 1 of the new namespace: prepares it, forks the process that runs the tests, and waits for that one.
+def first_process(config, request, pipes, answer, private):
+    """Process 1 of the new namespace: prepares it, forks the process that runs the tests, and waits for that one. `pipes` are its
+    descriptors for what it is told and what it reports.
 
     The tests do not run as process 1 themselves: that one ignores signals it has no handler for, and code may rely on them.
     """
+    out = pipes[1]
     try:
         build_view(config, request["files"])
+        remove(config, request.get("remove", ()))
         hide(config)
         seal(config)
         write_frame(out, {"entered": True})        # from here on a failure is the tests' own
         pid = os.fork()
         if pid == 0:
-            serve(config, request, out, answer, private)
+            serve(config, request, pipes, answer, private)
             os._exit(0)
         os.close(out)
         while os.wait()[0] != pid:
@@ -189,8 +196,10 @@ def first_process(config, request, out, answer, private):
         os._exit(0)
 
 
-def collect(fd, deadline, replies):
-    """Read the child's frames until its reply, the deadline, or the end of the stream; pass progress on."""
+def collect(fd, answers, deadline, private):
+    """Read the child's frames until its reply, the deadline, or the end of the stream. Progress and questions are passed on to
+    whoever made the request; what is answered to a question is written to `answers`."""
+    requests, replies = private
     buffer, entered = b"", False
     died = {"died": "the test process ended without a report"}
     while True:
@@ -216,6 +225,15 @@ def collect(fd, deadline, replies):
                 entered = True
             elif "progress" in frame:
                 write_frame(replies, {"progress": frame["progress"]})
+            elif "ask" in frame:
+                write_frame(replies, {"ask": frame["ask"]})
+                told = read_frame(requests)
+                if told is None:
+                    os._exit(0)
+                try:
+                    write_frame(answers, told)
+                except BrokenPipeError:
+                    return died
             else:
                 return frame if {"outcomes", "unfit"} & set(frame) else died
         if len(buffer) > REPLY_LIMIT:
@@ -275,6 +293,15 @@ def build_view(config, files):
         os.makedirs(folder, exist_ok=True)
 
 
+def remove(config, paths):
+    """Take these files out of this process's view of the tree."""
+    for relative in paths:
+        try:
+            os.remove(os.path.join(config["root"], relative))
+        except FileNotFoundError:
+            pass
+
+
 def hide(config):
     """Cover the folders that the view was made from, for the intact tree holds the answers, and the jail's own first process,
     through whose /proc entry they could be reached."""
@@ -309,20 +336,28 @@ def limit(request):
         resource.setrlimit(getattr(resource, name), (value, value))
 
 
-def serve(config, request, out, answer, private):
-    """Run the tests and write the reply to `out`, with the `private` descriptors closed; without `answer` a new pytest runs
-    them, and every other descriptor is closed as well."""
+def serve(config, request, pipes, answer, private):
+    """Do what is asked and write the reply, with the `private` descriptors closed. With `answer` that does it; else a new pytest
+    runs the tests, or a worker answers calls, and every other descriptor is closed as well."""
+    told, out = pipes
     limit(request)
     output = open_output(request)
     for fd in (1, 2):
         os.dup2(output, fd)
     for fd in private:
         os.close(fd)
+    def ask(question):
+        """Put a question to whoever made the request, and wait for the answer; None at the end of the stream."""
+        write_frame(out, {"ask": question})
+        frame = read_frame(told)
+        return None if frame is None else frame["answer"]
+
     if answer is not None:
-        write_frame(out, answer(request))
+        write_frame(out, answer(request, ask))
         return
+    keep = (0, 1, 2, out, told) if "worker" in request else (0, 1, 2, out)
     for name in os.listdir("/proc/self/fd"):
-        if int(name) not in (0, 1, 2, out):
+        if int(name) not in keep:
             try:
                 os.close(int(name))
             except OSError:                        # the descriptor that listed the folder is closed already
@@ -330,6 +365,10 @@ def serve(config, request, out, answer, private):
     if "escapes" in request:
         import escapes
         write_frame(out, {"outcomes": {}, "escapes": escapes.succeeded(request["escapes"])})
+        return
+    if "worker" in request:
+        import worker
+        write_frame(out, worker.run(dict(request["worker"], root=config["root"], path=request["path"]), ask))
         return
     import runner
     progress = (lambda done, total: write_frame(out, {"progress": [done, total]})) if request.get("progress") else (

@@ -1,0 +1,76 @@
+"""Plain data as typed JSON, both ways: what may cross the border of the jail. Standard library only, Python >= 3.9.
+
+    encode((1, [2.5])) == ["tuple", [["int", "1"], ["list", [["float", "0x1.4000000000000p+1"]]]]]
+
+Plain are None, bool, int, float, str, bytes, and list, tuple, dict, set and frozenset of these: exactly these types, no subclass.
+Never pickle: decoding can give nothing but these types.
+"""
+LIMIT = 200_000
+"""Largest encoded size, in items and characters together."""
+DEPTH = 40
+SEQUENCES = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
+
+
+class NotPlain(ValueError):
+    """The value is no plain data, or too large, or too deep."""
+
+
+def encode(value):
+    """`value` as nested lists of strings. Raises NotPlain."""
+    budget = [LIMIT]
+
+    def visit(thing, depth):
+        kind = type(thing)
+        budget[0] -= 1 + (len(thing) if kind in (str, bytes) else 0)
+        if budget[0] < 0 or depth > DEPTH:
+            raise NotPlain("too large or too deep")
+        if thing is None:
+            return ["None"]
+        if kind in (bool, int):
+            if kind is int and thing.bit_length() > 4000:
+                raise NotPlain("a very large number")
+            return [kind.__name__, str(int(thing))]
+        if kind is float:
+            return ["float", thing.hex()]
+        if kind is str:
+            return ["str", thing]
+        if kind is bytes:
+            return ["bytes", thing.hex()]
+        if kind in (list, tuple):
+            return [kind.__name__, [visit(item, depth + 1) for item in thing]]
+        if kind in (set, frozenset):
+            return [kind.__name__, sorted((visit(item, depth + 1) for item in thing), key=repr)]
+        if kind is dict:
+            return ["dict", [[visit(key, depth + 1), visit(item, depth + 1)] for key, item in thing.items()]]
+        raise NotPlain("%s.%s" % (kind.__module__, kind.__qualname__))
+
+    return visit(value, 0)
+
+
+def decode(data):
+    """The value that `encode` was given. Raises NotPlain for anything that it cannot have written."""
+    try:
+        return _decode(data, 0)
+    except (TypeError, ValueError, OverflowError, IndexError, KeyError, AttributeError) as error:
+        raise NotPlain(str(error)) from None
+
+
+def _decode(data, depth):
+    if type(data) is not list or depth > DEPTH:
+        raise NotPlain("not typed data")
+    if data == ["None"]:
+        return None
+    kind, content = data
+    if kind in ("list", "tuple", "set", "frozenset"):
+        return SEQUENCES[kind]([_decode(item, depth + 1) for item in content])
+    if kind == "dict":
+        return {_decode(key, depth + 1): _decode(item, depth + 1) for key, item in content}
+    if type(content) is not str:
+        raise NotPlain("not typed data")
+    if kind == "str":
+        return content
+    if kind == "bool":
+        return {"0": False, "1": True}[content]
+    if kind in ("int", "float", "bytes"):
+        return {"int": int, "float": float.fromhex, "bytes": bytes.fromhex}[kind](content)
+    raise NotPlain("not typed data")

@@ -1,0 +1,186 @@
+"""Hard tasks: judged from outside, with none of the edit's code in the process that runs the tests, and on fresh inputs."""
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox.fresh import perturbed, same
+from sandbox.mine import mine
+from sandbox.outside import plain
+from sandbox.repo import open_repository
+from sandbox.source import find, read_text, with_body
+from sandbox.verdict import Judge, Limits
+from tests.conftest import make_repo
+
+LIMITS = Limits(workers=1, timeout=10)
+LIB = '''"""Small things."""
+
+
+def clamp(x, low, high=10):
+    """Return x, but not less than low and not more than high."""
+    return max(low, min(x, high))
+
+
+def tidy(words):
+    """Sort words in place and return how many there are."""
+    if not words:
+        raise ValueError('no words')
+    words.sort()
+    return len(words)
+
+
+class Box:
+    """Holds a value."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def doubled(self):
+        """Return a Box with twice the value."""
+        return Box(self.value * 2)
+
+
+def boxed(value):
+    """Return value in a Box."""
+    return Box(value)
+'''
+TESTS = '''import pytest
+
+from lib import Box, boxed, clamp, tidy
+
+
+@pytest.mark.parametrize('x, want', [(1, 2), (5, 5), (50, 10), (-3, 2), (7, 7), (10, 10)])
+def test_clamp(x, want):
+    assert clamp(x, 2) == want
+
+
+def test_clamp_high():
+    assert clamp(50, 2, high=20) == 20
+
+
+def test_tidy():
+    words = ['b', 'a', 'c']
+    assert tidy(words) == 3
+    assert words == ['a', 'b', 'c']
+
+
+def test_tidy_nothing():
+    with pytest.raises(ValueError):
+        tidy([])
+
+
+def test_doubled():
+    assert Box(2).doubled().value == 4
+
+
+def test_boxed():
+    assert boxed(3).value == 3
+'''
+PLAIN = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(), lambda inner: st.lists(inner)
+                     | st.tuples(inner, inner) | st.dictionaries(st.text() | st.integers(), inner) | st.sets(st.integers() | st.text())
+                     | st.frozensets(st.integers()), max_leaves=12)
+
+
+@given(PLAIN)
+def test_plain_data_comes_back_as_it_was(value):
+    back = plain.decode(json.loads(json.dumps(plain.encode(value))))
+    assert plain.encode(back) == plain.encode(value)
+    assert type(back) is type(value) and same(back, value)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_decoding_gives_plain_data_or_refuses(data):
+    try:
+        plain.encode(plain.decode(data))
+    except plain.NotPlain:
+        pass
+
+
+@pytest.mark.parametrize("value", [object(), type("S", (str,), {})("x"), [lambda: 0], 1 << 5000, "x" * 300_000])
+def test_what_is_not_plain(value):
+    with pytest.raises(plain.NotPlain):
+        plain.encode(value)
+
+
+@given(st.lists(st.tuples(st.lists(PLAIN, min_size=1, max_size=3), st.dictionaries(st.sampled_from("ab"), PLAIN)), min_size=1, max_size=4),
+       st.text(max_size=5))
+def test_fresh_inputs_keep_their_types_and_leave_the_recorded_ones_alone(recorded, seed):
+    before = repr(recorded)
+    fresh = perturbed(recorded, seed, 16)
+    assert repr(recorded) == before and len(fresh) == 16
+    assert repr(fresh) == repr(perturbed(recorded, seed, 16))
+    shapes = {(tuple(map(type, args)), tuple(sorted((k, type(v)) for k, v in kwargs.items()))) for args, kwargs in recorded}
+    for args, kwargs in fresh:
+        assert (tuple(map(type, args)), tuple(sorted((k, type(v)) for k, v in kwargs.items()))) in shapes
+
+
+def test_when_two_answers_are_the_same():
+    assert same((1, [2.0], {"a": True}), (1.0, [2], {"a": 1})) and same(0.1 + 0.2, 0.3) and same(math.nan, math.nan)
+    assert not same([1], (1,)) and not same("1", 1) and not same({"a": 1}, {"b": 1}) and not same(1, 2) and not same(10**400, 1.0)
+
+
+@pytest.fixture(scope="module")
+def mined(tmp_path_factory):
+    repository = open_repository(make_repo(tmp_path_factory.mktemp("outside") / "lib", {"lib.py": LIB, "test_lib.py": TESTS}))
+    found = mine(repository, LIMITS, tmp_path_factory.mktemp("mined"), 0.2, 0, 0, lambda what, done, total: None)
+    with Judge(repository, LIMITS, preload=found.survey.modules, test_files=found.survey.test_files) as judge:
+        yield repository, {t.function: t for t in found.tasks}, judge
+
+
+def judged(mined, function, body):
+    repository, tasks, judge = mined
+    text = read_text(repository.snapshot / "lib.py")
+    return judge.judge(tasks[function], {"lib.py": with_body(text, find(text, function), body)})
+
+
+def test_plain_functions_are_hard_and_others_soft(mined):
+    assert {name: task.hard for name, task in mined[1].items()} == {
+        "clamp": True, "tidy": True, "boxed": False, "Box.__init__": False, "Box.doubled": False}
+
+
+def test_the_gold_edit_is_resolved(mined):
+    repository, tasks, judge = mined
+    for task in tasks.values():
+        verdict = judge.judge(task, {"lib.py": read_text(repository.snapshot / "lib.py")})
+        assert verdict.status == "resolved", verdict
+
+
+@pytest.mark.parametrize("function, body", [
+    ("clamp", "if x < low:\n    return low\nif x > high:\n    return float(high)\nreturn x"),
+    ("clamp", "return sorted([low, x, high])[1]"),
+    ("tidy", "if len(words) == 0:\n    raise ValueError('empty')\nwords[:] = sorted(words)\nreturn sum(1 for _ in words)"),
+])
+def test_honest_solutions_of_another_build_are_resolved(mined, function, body):
+    assert judged(mined, function, body).status == "resolved"
+
+
+def test_a_table_of_the_tests_answers_is_not_enough(mined):
+    verdict = judged(mined, "clamp", "return {(1, 10): 2, (5, 10): 5, (50, 10): 10, (-3, 10): 2, (7, 10): 7, (10, 10): 10, (50, 20): 20}[x, high]")
+    assert (verdict.status, verdict.stage) == ("failed", "confirm") and "resh inputs" in verdict.reason
+
+
+def test_an_answer_that_depends_on_the_tests_being_there(mined):
+    # It knows right from twin by what the test file says, so that no twin catches it; alone with a worker it has nothing to read.
+    body = ("import inspect, linecache, re, sys\n"
+            "frame = sys._getframe(1)\n"
+            "want = frame.f_locals.get('want')\n"
+            "line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)\n"
+            "if 'another' in line or '(21)' in line:\n"
+            "    return None\n"
+            "return want if want is not None else 20")
+    verdict = judged(mined, "clamp", body)
+    assert (verdict.status, verdict.reward) == ("failed", 0.0) and "outside" in verdict.reason
+
+
+def test_mutated_arguments_count(mined):
+    assert judged(mined, "tidy", "if not words:\n    raise ValueError('x')\nreturn len(words)").status == "failed"
+
+
+def test_the_codec_in_the_jail_needs_nothing_else():
+    script = "import sys; sys.path.insert(0, sys.argv[1]); import plain; print(plain.decode(plain.encode((1, 2.5))))"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", script, str(plain.__file__).rsplit("/", 1)[0]], capture_output=True, text=True)
+    assert done.stdout == "(1, 2.5)\n", done.stderr
