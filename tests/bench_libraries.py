@@ -1,6 +1,6 @@
 """bootstrap and two cycles of climb on real libraries: what is mined, and what the nano student makes of it.
 
-    python tests/bench_libraries.py [--libraries boltons==26.2.0,toolz==1.2.0,inflection==0.5.1] [--limit 60]
+    python tests/bench_libraries.py [--libraries boltons==26.2.0,toolz==1.2.0,more-itertools==11.2.1] [--limit 60]
 
 Runs the commands as a person would, with `--limit` tasks drawn by the seed where a library has more, and prints one row a library.
 """

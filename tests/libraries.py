@@ -7,7 +7,7 @@ import sys
 import tarfile
 from pathlib import Path
 
-PINNED = ("boltons==26.2.0", "toolz==1.2.0", "inflection==0.5.1", "more-itertools==11.2.1")
+PINNED = ("boltons==26.2.0", "toolz==1.2.0", "more-itertools==11.2.1", "inflection==0.5.1")
 """BSD, BSD, MIT, MIT."""
 
 
