@@ -4,6 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Machines are noisy: how long an example takes says nothing.
+settings.register_profile("coldstart", deadline=None)
+settings.load_profile("coldstart")
 
 ROOT = Path(__file__).parent.parent
 
