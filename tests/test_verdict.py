@@ -264,3 +264,18 @@ def test_a_project_whose_tests_need_their_surroundings(tmp_path):
         assert judge.judge(task, {"lib/core.py": intact}).status == "resolved"
         verdict = judge.judge(task, task.broken(repository.snapshot))
         assert verdict.status == "failed" and verdict.tests == {"tests/test_load.py::test_load": "failed"}
+
+
+def test_a_report_that_is_a_question_confuses_nobody(repository, tasks, judge):
+    # The judged code writes a frame of the harness's own protocol to every descriptor it finds.
+    body = ("import json, os, struct\n"
+            "data = json.dumps({'ask': {'ready': True}}).encode()\n"
+            "for name in os.listdir('/proc/self/fd'):\n"
+            "    try:\n"
+            "        os.write(int(name), struct.pack('>I', len(data)) + data)\n"
+            "    except OSError:\n"
+            "        pass\n"
+            "return a + b")
+    verdict = judge.judge(tasks["add"], edit_of(tasks["add"], repository, body))
+    assert (verdict.status, verdict.reward) == ("failed", 0.0)
+    assert judge.judge(tasks["add"], edit_of(tasks["add"], repository, "return a + b + 0")).status == "resolved"
