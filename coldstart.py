@@ -638,8 +638,6 @@ def list_tasks(run, screen: Screen) -> None:
 
 def run_facts(run) -> dict:
     """What `status` tells."""
-    from recipes.measure import TaskProbe  # noqa: F401  (the summary needs no torch)
-
     steps = {"mine": "tasks are being mined", "before": "the student is being probed", "teach": "the teacher is being asked",
              "distil": "the student is being fine-tuned", "after": "the student is being probed again"}
     waiting = next((name for name in steps if not run.is_done(name)), None)

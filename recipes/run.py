@@ -16,7 +16,7 @@ from pathlib import Path
 
 from recipes import Recipe, from_dict
 from sandbox import jsonl
-from sandbox.errors import HarnessError, UsageError
+from sandbox.errors import UsageError
 from sandbox.mine import Survey
 from sandbox.repo import Repository
 from sandbox.tasks import Task, read_tasks

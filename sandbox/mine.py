@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from sandbox import jsonl, patches
-from sandbox.edits import InvalidEdit, gate, is_test_path
+from sandbox.edits import InvalidEdit, is_test_path
 from sandbox.errors import UsageError
 from sandbox.repo import Repository, keep_bytecode
 from sandbox.source import Function, blanked, body_nodes, functions, read_text
@@ -244,7 +244,7 @@ def validate(judge: Judge, found: Survey, pending: list[Candidate], seed: int, o
         for task in chunk:
             try:
                 broken = task.broken(judge.repository.snapshot)
-                gold = gate({task.file: read_text(judge.repository.snapshot / task.file)}, task, judge.repository.snapshot)
+                gold = judge.gold_files(task)
             except (UsageError, InvalidEdit) as error:
                 records.append({"instance_id": task.instance_id, "task": None, "reason": f"cannot be taken apart: {error}"})
             else:
@@ -253,7 +253,7 @@ def validate(judge: Judge, found: Survey, pending: list[Candidate], seed: int, o
         replies = iter(judge.screen_many(runs))
         weighed = [_weigh(task, next(replies), next(replies), next(replies), seed) for task in fit]
         valid = with_twins(judge, [task for task in weighed if isinstance(task, Task)], seed)
-        valid = [replace(task, recorded=judge.recorded_calls(task)) for task in valid]
+        valid = [replace(task, recorded=calls) for task, calls in zip(valid, judge.recorded_calls(valid))]
         records += [task for task in weighed if not isinstance(task, Task)]
         yield records + [{"instance_id": task.instance_id, "task": task.to_dict(), "reason": ""} for task in valid]
         on_progress("measuring tasks", start + len(chunk), len(pending))

@@ -222,10 +222,10 @@ class Judge:
         finally:
             worker.close()
 
-    def recorded_calls(self, task: Task) -> tuple[list, ...]:
-        """The gold edit's calls and answers under the task's tests, where they are plain data and come out the same again in a
-        process of their own; () where they do not, which makes the task soft."""
-        return self._pool.submit(self._record, task).result()
+    def recorded_calls(self, tasks: list[Task]) -> list[tuple[list, ...]]:
+        """For each task the gold edit's calls and answers under its tests, where they are plain data and come out the same again in
+        a process of their own; () where they do not, which makes the task soft."""
+        return list(self._pool.map(self._record, tasks))
 
     def _record(self, task: Task) -> tuple[list, ...]:
         if self._no_hot_tier:
@@ -241,6 +241,7 @@ class Judge:
         return kept.recorded if not self._outside(kept, self.gold_files(kept)) else ()
 
     def gold_files(self, task: Task) -> dict[str, str]:
+        """The files of the tree with the gold edit in them, as the gate lets it through. Raises InvalidEdit."""
         return gate({task.file: read_text(self.repository.snapshot / task.file)}, task, self.repository.snapshot)
 
     def _function_key(self, task: Task) -> list:
