@@ -150,6 +150,7 @@ def judge(task, run_folder, overlay, patch, reply, as_json) -> None:
     from sandbox.repo import restore_snapshot
     from sandbox.source import decode
 
+    screen = Screen(as_json)
     if sum(option is not None for option in (overlay, patch, reply)) != 1:
         raise UsageError("Give exactly one of --overlay DIR, --patch FILE and --reply FILE.")
     run = find_run(run_folder)
@@ -167,9 +168,8 @@ def judge(task, run_folder, overlay, patch, reply, as_json) -> None:
             edit = from_reply(decode(read_input(reply)), chosen, broken, run.recipe.prompt.style)
     except InvalidEdit as error:
         edit = error
-    with open_judge(run) as court:
+    with open_judge(run, screen) as court:
         verdict = court.judge_many([(chosen, edit)])[0]
-    screen = Screen(as_json)
     screen.say(f"{verdict.status}: {verdict.reason}")
     screen.result(verdict.to_dict())
     raise SystemExit(0 if verdict.status == "resolved" else 1)
@@ -184,7 +184,7 @@ def bootstrap(repo, python, recipe, overrides, seed, new, run_folder, as_json) -
     screen = Screen(as_json)
     with continue_or_start(repo, python, recipe, overrides, seed, new, run_folder, screen) as run:
         mine_tasks(run, screen)                                                  # 1. tasks from the repository's own tests
-        with open_judge(run) as court:
+        with open_judge(run, screen) as court:
             bench = Workbench(run, court, screen)
             bench.probe("before")                                                # 2. which does the student never solve?
             bench.teach()                                                        # 3. a teacher for the cold ones only
@@ -212,7 +212,7 @@ def climb(run_folder, cycles, minutes, as_json) -> None:
     with find_run(run_folder) as run:
         if not run.is_done("after"):
             raise UsageError(f"{run.folder} has not been bootstrapped. First: python coldstart.py bootstrap --run {run.folder}")
-        with open_judge(run) as court:
+        with open_judge(run, screen) as court:
             bench = Workbench(run, court, screen)
             if not bench.anything_solved("after"):
                 from recipes.reinforce import cold_start_in_words
@@ -555,19 +555,20 @@ def find_task(run, name: str):
     return known[name]
 
 
-def open_judge(run):
+def open_judge(run, screen: Screen):
     from sandbox.repo import restore_snapshot
     from sandbox.verdict import Judge
 
     restore_snapshot(run.repository)
     return Judge(run.repository, limits_of(run.recipe), memory=run.folder / "verdicts.jsonl", preload=run.survey.modules,
-                 test_files=run.survey.test_files)
+                 test_files=run.survey.test_files, on_note=screen.say)
 
 
 def limits_of(recipe):
     from sandbox.verdict import Limits
 
-    return Limits(workers=recipe.judge.workers, timeout=recipe.judge.timeout, memory_mb=recipe.judge.memory_mb)
+    return Limits(workers=recipe.judge.workers, timeout=recipe.judge.timeout, memory_mb=recipe.judge.memory_mb,
+                  recheck=recipe.judge.recheck)
 
 
 def read_input(path: Path) -> bytes:

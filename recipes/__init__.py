@@ -66,6 +66,8 @@ class JudgeSettings:
     """Seconds that a verdict may take beside ten times what the intact tests took."""
     memory_mb: int = 2048
     """Address space of each process in the jail, MiB."""
+    recheck: float = 0.02
+    """Share of the fast verdicts that a cold process repeats; a difference makes the task cold for good (DESIGN.md, section 6)."""
 
 
 @dataclass(frozen=True)

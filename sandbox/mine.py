@@ -23,7 +23,7 @@ from sandbox.errors import UsageError
 from sandbox.repo import Repository, keep_bytecode
 from sandbox.source import Function, blanked, body_nodes, functions, read_text
 from sandbox.tasks import Task, split_by_function
-from sandbox.twins import twin_file
+from sandbox.twins import test_functions, twin_file
 from sandbox.verdict import Judge, Limits
 
 SUITE_SECONDS = 1800.0
@@ -297,10 +297,11 @@ def with_twins(judge: Judge, tasks: list[Task], seed: int) -> list[Task]:
     tree = judge.repository.snapshot
     changed = [_twin_files(task, task.FAIL_TO_PASS, tree, seed) for task in tasks]
     done = []
-    for task, files, reply in zip(tasks, changed, judge.run_many(tasks, changed)):
+    for task, files, reply in zip(tasks, changed, judge.twins_many(tasks, changed)):
         failed = tuple(t for t in task.FAIL_TO_PASS if reply.get("outcomes", {}).get(t) == "failed")
-        # Made again from the tests that failed alone: a change that the gold edit survives would be noise.
-        files = _twin_files(task, failed, tree, seed)
+        if failed != task.FAIL_TO_PASS:
+            # Made again from the tests that failed alone: a change that the gold edit survives would be noise.
+            files = _twin_files(task, failed, tree, seed)
         patch = "".join(patches.make(read_text(tree / path), text, path) for path, text in sorted(files.items()))
         done.append(replace(task, twin_patch=patch, twin_tests=failed if patch else ()))
     return done
@@ -308,14 +309,8 @@ def with_twins(judge: Judge, tasks: list[Task], seed: int) -> list[Task]:
 
 def _twin_files(task: Task, tests: tuple[str, ...], tree: Path, seed: int) -> dict[str, str]:
     """{path: text} of the test files with one expectation changed in each of these tests."""
-    by_file: dict[str, list[str]] = {}
-    for test in tests:
-        file, _, name = test.partition("[")[0].partition("::")
-        names = by_file.setdefault(file, [])
-        if (qualname := name.replace("::", ".")) not in names:
-            names.append(qualname)
     files = {}
-    for file, names in by_file.items():
+    for file, names in test_functions(tests).items():
         if file.endswith(".py") and (text := twin_file(read_text(tree / file), names, f"{seed}/{task.instance_id}")):
             files[file] = text
     return files

@@ -78,6 +78,18 @@ def find(text: str, qualname: str) -> Function | None:
     return next((f for f in reversed(functions(text)) if f.qualname == qualname), None)
 
 
+@lru_cache(maxsize=512)
+def imports(text: str) -> str:
+    """The names that the module imports at its own level, as one import statement; "" where it imports none. Raises SyntaxError."""
+    names, pending = set(), list(parse(text).body)
+    for node in pending:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names.update(alias.asname or alias.name.partition(".")[0] for alias in node.names if alias.name != "*")
+        elif not isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+            pending += [child for child in ast.iter_child_nodes(node) if isinstance(child, (ast.stmt, ast.excepthandler))]
+    return "import " + ", ".join(sorted(names)) if names else ""
+
+
 def body_nodes(function: Function) -> list[ast.stmt]:
     """The statements of its body without the docstring."""
     body = function.node.body
@@ -154,22 +166,33 @@ def blanked(text: str, function: Function) -> str:
     return with_body(text, function, BLANK_BODY)
 
 
-def one_body_changed(before: str, after: str, qualname: str) -> tuple[Function, str, str] | None:
-    """(function in `before`, its source there, its source in `after`) where nothing but the body of that one function differs:
-    signature, decorators, docstring and everything around it are the same. Else None. Raises SyntaxError."""
-    def frame(node: ast.AST) -> list:
-        parts = [node.args, *node.decorator_list, *([node.returns] if node.returns else [])]
-        return [ast.dump(part) for part in parts] + [ast.get_docstring(node, clean=False)]
+def bodies_changed(before: str, after: str, qualnames: list[str]) -> list[tuple[Function, str, str]] | None:
+    """(function in `before`, its source there, its source in `after`) for those of the named functions that differ, where nothing but
+    their bodies differs: signature, decorators, docstring and everything around them are the same. Else None. Raises SyntaxError."""
+    old, new = ([find(text, name) for name in qualnames] for text in (before, after))
+    if None in old or None in new or _without(before, old) != _without(after, new):
+        return None
+    changed = []
+    for was, now in zip(old, new):
+        if type(was.node) is not type(now.node) or _frame(was.node) != _frame(now.node):
+            return None
+        if (source := source_of(before, was)) != (fresh := source_of(after, now)):
+            changed.append((was, source, fresh))
+    return changed
 
-    old, new = find(before, qualname), find(after, qualname)
-    if old is None or new is None or type(old.node) is not type(new.node):
-        return None
-    old_lines, new_lines = before.split("\n"), after.split("\n")
-    around_old = old_lines[:old.first - 1], old_lines[old.last:]
-    around_new = new_lines[:new.first - 1], new_lines[new.last:]
-    if around_old != around_new or frame(old.node) != frame(new.node):
-        return None
-    return old, source_of(before, old), source_of(after, new)
+
+def _without(text: str, cut: list[Function]) -> list[str]:
+    """The lines outside these functions, with a mark where each was."""
+    lines = text.split("\n")
+    for function in sorted(cut, key=lambda f: f.first, reverse=True):
+        lines[function.first - 1:function.last] = [function.qualname]
+    return lines
+
+
+def _frame(node: ast.AST) -> list:
+    """What of a function is not its body."""
+    parts = [node.args, *node.decorator_list, *([node.returns] if node.returns else [])]
+    return [ast.dump(part) for part in parts] + [ast.get_docstring(node, clean=False)]
 
 
 def reindent(source: str, indent: str) -> str:

@@ -9,7 +9,7 @@ side of a comparison becomes one that equals nothing; an exception that is expec
 """
 import ast
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sandbox.source import FUNCTIONS, Function, find, parse, to_bytes
 
@@ -40,6 +40,17 @@ def twin_file(text: str, tests: list[str], seed: str) -> str | None:
     except SyntaxError:
         return None
     return text
+
+
+def test_functions(tests: Iterable[str]) -> dict[str, list[str]]:
+    """{file: qualified names} of the functions that these node ids stand for."""
+    by_file: dict[str, list[str]] = {}
+    for test in tests:
+        file, _, name = test.partition("[")[0].partition("::")
+        names = by_file.setdefault(file, [])
+        if (qualname := name.replace("::", ".")) not in names:
+            names.append(qualname)
+    return by_file
 
 
 def expectations(function: Function) -> Iterator[tuple[ast.expr, str]]:

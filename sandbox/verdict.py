@@ -8,9 +8,13 @@ Layers, in this order; the first that says no decides:
 1. *gate* (`edits.py`), before anything runs;
 2. *screen*: the named tests in a jail that is warm already, tens of milliseconds: `hot` where the edit stays inside the body
    of one function, else `warm` (`jail.py`, `inside/hot.py` say what these are);
-3. *confirm*, only for what passed the screen: *originals*, the named tests again, by a cold process in a fresh jail; *twins*
-   (`twins.py`): tests with one expectation changed, each of which must fail (an edit that passes one is `tampered`); and for hard
-   tasks *outside* (`outside.py`): the tests with none of the edit's code in their process, and fresh inputs.
+3. *confirm*, only for what passed the screen: *originals*, the named tests again, in a process that has loaded nothing of the
+   project; *twins* (`twins.py`): tests with one expectation changed, each of which must fail (an edit that passes one is
+   `tampered`); and for hard tasks *outside* (`outside.py`): the tests with none of the edit's code in their process, and fresh inputs.
+
+The originals run in a fork of the warm jail where that is another tier than the screen's and the task is hard, which decides outside
+anyway; else by a cold process in a jail of its own. A fast verdict must be what a cold process would have said: a share of them
+(`Limits.recheck`, drawn by the hash of the edit) is run cold as well, and one difference makes the whole task cold from then on.
 
 Tests and what configures them always come from the snapshot; of the edit only what the gate let through. The same edit to the
 same task has the same verdict: it is remembered by hash and never run twice. A failure of the harness is never remembered
@@ -35,8 +39,9 @@ from sandbox.errors import HarnessError, UsageError
 from sandbox.jail import Jail
 from sandbox.outside import AGREEMENT, MIN_DECIDED, Worker, agreement, fresh_calls, same_answers
 from sandbox.repo import Repository
-from sandbox.source import find, one_body_changed, read_text
+from sandbox.source import bodies_changed, find, imports, read_text
 from sandbox.tasks import Task
+from sandbox.twins import test_functions
 
 
 MAX_RECORDED = 60
@@ -53,6 +58,8 @@ class Limits:
     """Seconds beside ten times what the named tests took on the intact tree."""
     memory_mb: int = 2048
     """Address space of each process, MiB."""
+    recheck: float = 0.02
+    """Share of the fast verdicts that a cold process repeats."""
 
     @property
     def jails(self) -> int:
@@ -92,12 +99,13 @@ class Judge:
     """Verdicts for the tasks of one repository. Owns its warm jails; use it as a context manager."""
 
     def __init__(self, repository: Repository, limits: Limits, memory: Path | None = None, preload: tuple[str, ...] = (),
-                 test_files: tuple[str, ...] = ()) -> None:
-        """`preload`: modules that a warm jail may load beforehand; `test_files`: files that a hot jail collects, () for none."""
+                 test_files: tuple[str, ...] = (), on_note: Callable[[str], None] = lambda note: None) -> None:
+        """`preload`: modules that a warm jail may load beforehand; `test_files`: files that a hot jail collects, () for none;
+        `on_note` hears, in words, when a tier is given up."""
         self.repository, self.limits, self._memory_file = repository, limits, memory
         self._layout = repository.layout(preload)
         self._test_files = test_files
-        self._no_hot_tier = "" if test_files else "no test files were named"
+        self._hot_tier, self._cold_tasks, self._note = bool(test_files), set(), on_note
         self._remembered = self._read_memory()
         self._lock = threading.Lock()
         self._local = threading.local()
@@ -147,10 +155,9 @@ class Judge:
         """The runner's replies for (task, files of the tree) pairs, in their order: a test run without a verdict."""
         return list(self._pool.map(lambda pair: self._screen(*pair), pairs))
 
-    def run_many(self, tasks: list[Task], files: list[dict[str, str]]) -> list[dict]:
-        """As `screen_many`, for files that may hold changed tests: always in the warm tier, and FAIL_TO_PASS alone."""
-        requests = [{**self._request(task, changed), "ids": list(task.FAIL_TO_PASS)} for task, changed in zip(tasks, files)]
-        return list(self._pool.map(lambda request: self._ask("warm", request), requests))
+    def twins_many(self, tasks: list[Task], twins: list[dict[str, str]]) -> list[dict]:
+        """The runner's replies for each task's FAIL_TO_PASS on the intact tree but for these test files."""
+        return list(self._pool.map(lambda task, files: self._run_twins(task, files, task.FAIL_TO_PASS), tasks, twins))
 
     # ------------------------------------------------------------------------------------------------ one verdict
 
@@ -170,10 +177,14 @@ class Judge:
 
     def _decide(self, task: Task, files: dict[str, str]) -> Verdict:
         began, stage = time.perf_counter(), "screen"
-        status, reason, tests = read_reply(self._screen(task, files), task.tests)
+        reply = self._screen(task, files)
+        status, reason, tests = read_reply(reply, task.tests)
         if status == "resolved":
             stage = "confirm"
-            status, reason, tests = read_reply(self._ask_cold(self._request(task, files)), task.tests)
+            if reply["tier"] != "cold":
+                again = self._ask("warm", self._request(task, files)) if reply["tier"] == "hot" and task.hard else (
+                    self._ask_cold(self._request(task, files)))
+                status, reason, tests = read_reply(again, task.tests)
         if status == "resolved" and (passed := self._passed_twins(task, files)):
             status = "tampered"
             reason = (f"{passed[0]} does not fail although its expectation was changed: the edit makes the test meaningless, or takes "
@@ -183,12 +194,14 @@ class Judge:
         return Verdict(task.instance_id, status, stage, reason, tests, round(time.perf_counter() - began, 4))
 
     def _passed_twins(self, task: Task, files: dict[str, str]) -> list[str]:
-        """The twins that do not fail as they must. In a fork of the warm process, which has loaded nothing of the project."""
+        """The twins that do not fail as they must."""
         if not task.twin_tests:
             return []
-        twins = task.twin_files(self.repository.snapshot)
-        reply = self._ask("warm", {**self._request(task, {**files, **twins}), "ids": list(task.twin_tests)})
+        reply = self._run_twins(task, {**files, **task.twin_files(self.repository.snapshot)}, task.twin_tests)
         return [test for test in task.twin_tests if reply.get("outcomes", {}).get(test) != "failed"]
+
+    def _run_twins(self, task: Task, files: dict[str, str], tests: tuple[str, ...]) -> dict:
+        return self._run_changed({**self._request(task, files), "ids": list(tests)}, {task.file: [task.function], **test_functions(tests)})
 
     def _outside(self, task: Task, files: dict[str, str]) -> str:
         """Why the edit does not hold when it is judged from outside; "" if it does.
@@ -228,7 +241,7 @@ class Judge:
         return list(self._pool.map(self._record, tasks))
 
     def _record(self, task: Task) -> tuple[list, ...]:
-        if self._no_hot_tier:
+        if not self._hot_tier:
             return ()
         reply = self._ask_hot({**self._request(task, {}), "record": self._function_key(task)})
         recorded = reply.get("calls", [])
@@ -253,17 +266,42 @@ class Judge:
         return {"files": files, "ids": list(task.tests), "timeout": self.limits.timeout + 10 * task.test_seconds}
 
     def _screen(self, task: Task, files: dict[str, str]) -> dict:
-        """The runner's reply from the fastest tier that may judge these files."""
+        """The runner's reply and its "tier": the fastest that may judge these files and has not been caught at a difference."""
         request = self._request(task, files)
-        if not self._no_hot_tier and list(files) == [task.file]:
-            change = one_body_changed(read_text(self.repository.snapshot / task.file), files[task.file], task.function)
-            if change is not None:
-                function, old, new = change
-                swap = {"file": task.file, "chain": task.function.split("."), "line": function.first, "old": old, "new": new}
-                reply = self._ask_hot({**request, "swap": swap})
-                if "unfit" not in reply:
-                    return reply
-        return self._ask("warm", request)
+        if task.instance_id in self._cold_tasks:
+            return self._ask_cold(request)
+        fast = self._run_changed(request, {task.file: [task.function]})
+        if int(self._key(task, files)[:8], 16) >= self.limits.recheck * 2**32:
+            return fast
+        cold = self._ask_cold(request)
+        if read_reply(fast, task.tests) != read_reply(cold, task.tests):
+            self._cold_tasks.add(task.instance_id)
+            self._note(f"{task.instance_id}: a {fast['tier']} process and a cold one do not agree on an edit, so its edits are judged cold "
+                       "from now on.")
+        return cold
+
+    def _run_changed(self, request: dict, names: dict[str, list[str]]) -> dict:
+        """The runner's reply from the faster tier that may run these files; `names` are the functions in which they may differ from
+        the intact tree for the hot one."""
+        if self._hot_tier and (swaps := self._swaps(request["files"], names)) is not None:
+            reply = self._ask_hot({**request, "swaps": swaps})
+            if "unfit" not in reply:
+                return {**reply, "tier": "hot"}
+        return {**self._ask("warm", request), "tier": "warm"}
+
+    def _swaps(self, files: dict[str, str], names: dict[str, list[str]]) -> list[dict] | None:
+        """The changed functions as `inside/hot.py` takes them; None where there is another change."""
+        swaps = []
+        for path, text in files.items():
+            if not (self.repository.snapshot / path).is_file():
+                return None
+            intact = read_text(self.repository.snapshot / path)
+            changed = bodies_changed(intact, text, names.get(path, []))
+            if changed is None:
+                return None
+            swaps += [{"file": path, "chain": function.qualname.split("."), "line": function.first, "old": old, "new": new,
+                       "imports": imports(intact)} for function, old, new in changed]
+        return swaps
 
     def _ask_hot(self, request: dict) -> dict:
         """Ask this thread's hot jail; {"unfit": reason} where there can be none."""
@@ -272,7 +310,9 @@ class Judge:
         except HarnessError as error:
             if self._closing:
                 raise
-            self._no_hot_tier = str(error)
+            if self._hot_tier:
+                self._hot_tier = False
+                self._note(f"The tests cannot be kept collected, so verdicts take longer: {error}")
             return {"unfit": str(error)}
 
     def _complete(self, request: dict) -> dict:
@@ -311,7 +351,7 @@ class Judge:
 
     def _ask_cold(self, request: dict) -> dict:
         with Jail(self._layout, "cold") as jail:
-            return jail.ask_once(self._complete(request))
+            return {**jail.ask_once(self._complete(request)), "tier": "cold"}
 
     # ------------------------------------------------------------------------------------------------ memory
 

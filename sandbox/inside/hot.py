@@ -1,11 +1,12 @@
-"""The hot tier: a process that has collected the tests already, and swaps one function's code in a fork of itself.
+"""The hot tier: a process that has collected the tests already, and swaps functions' code in a fork of itself.
 
 Standard library and pytest, Python >= 3.9. It runs on the intact tree, with only the user's own code in it. A request names
-the function and both sources; the fork swaps `__code__` in every function object that has the intact code, and runs the tests.
+the functions (the edited one; for twins, tests too) and both sources of each; the fork swaps `__code__` in every function object that
+has the intact code, and runs the tests.
 
 That equals a cold run only under these conditions, each of which is checked (the ones about the text outside, by `verdict.py`):
-the edit stays inside the body of one function (signature, decorators, docstring unchanged); the function did not run while
-the tests were imported and collected; nothing rewrote its code; the new code has the same free variables.
+a change stays inside the body of one function (signature, decorators, docstring unchanged); the function did not run while
+the tests were imported and collected; nothing but pytest rewrote its code; the new code has the same free variables.
 """
 import __future__
 import ast
@@ -17,6 +18,7 @@ import types
 
 import calls
 import runner
+from _pytest.assertion.rewrite import rewrite_asserts
 
 FUTURE_FLAGS = 0
 for _name in __future__.all_feature_names:
@@ -71,14 +73,14 @@ class Server:
     def answer(self, request, ask):
         """The runner's reply, or {"unfit": reason} where only a fresh process can do this. The request holds one of
 
-        - "swap": the edit, as `_swap` takes it;
+        - "swaps": changed functions, as `_swap` takes each;
         - "record": a function; the reply's "calls" are the calls that the tests make to it, if they are plain data;
         - "stub": a function; every call to it is put as a question, and answered by somebody else's code;
         - "gold": a function and "calls"; the reply's "answers" are what it says to them. No test runs.
         """
         os.chdir(self.root)                        # the fork's own view of the tree lies over the one it was in
-        if "swap" in request:
-            reason = self._swap(request["swap"])
+        if "swaps" in request:
+            reason = next(filter(None, map(self._swap, request["swaps"])), None)
             return {"unfit": reason} if reason else self._run(request)
         name = next(kind for kind in ("record", "stub", "gold") if kind in request)
         functions = self.functions.get(tuple(request[name]), ())
@@ -114,8 +116,10 @@ class Server:
         original = functions[0].__code__
         path, flags = original.co_filename, original.co_flags & FUTURE_FLAGS
         try:
-            intact = compiled(path, swap["chain"], swap["old"], swap["line"], flags)
-            new = compiled(path, swap["chain"], swap["new"], swap["line"], flags)
+            # pytest rewrites the assertions of test modules: a function that was rewritten is compiled in the same way.
+            asserts = self.session.config if "@pytest_ar" in functions[0].__globals__ else None
+            intact = compiled(path, swap["chain"], swap["old"], swap["line"], flags, swap["imports"], asserts)
+            new = compiled(path, swap["chain"], swap["new"], swap["line"], flags, swap["imports"], asserts)
         except (SyntaxError, ValueError, LookupError, RecursionError, MemoryError) as error:
             return "its code cannot be compiled alone: %s" % type(error).__name__
         if any(not same_code(f.__code__, intact) for f in functions):
@@ -127,8 +131,10 @@ class Server:
         return None
 
 
-def compiled(path, chain, source, line, flags):
-    """The code object of one function, compiled alone inside empty classes of the right names (private names depend on them).
+def compiled(path, chain, source, line, flags, imports="", asserts=None):
+    """The code object of one function, compiled alone inside empty classes of the right names (private names depend on them), after
+    its module's `imports` (Python compiles a call through an imported name differently); where a pytest configuration is given, its
+    assertions rewritten as pytest does it.
 
     Raises SyntaxError, ValueError or LookupError.
     """
@@ -141,7 +147,11 @@ def compiled(path, chain, source, line, flags):
     node = function
     for name in reversed(chain[:-1]):
         node = ast.copy_location(ast.ClassDef(name=name, bases=[], keywords=[], body=[node], decorator_list=[], type_params=[]), function)
-    code = compile(ast.Module(body=[node], type_ignores=[]), path, "exec", flags=flags, dont_inherit=True)
+    module = ast.Module(body=[*ast.parse(imports).body, node], type_ignores=[])
+    if asserts is not None:
+        # pytest wants the text as well, for its messages: the function's own, on its own lines.
+        rewrite_asserts(module, b"\n" * (line - 1) + source.encode("utf-8", "surrogateescape"), path, asserts)
+    code = compile(module, path, "exec", flags=flags, dont_inherit=True)
     for name in chain:
         code = next(c for c in code.co_consts if isinstance(c, types.CodeType) and c.co_name == name)
     return code
