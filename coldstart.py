@@ -327,13 +327,14 @@ class Workbench:
         """Verdicts for (task, reply text) pairs."""
         from sandbox.edits import InvalidEdit, from_reply
 
-        def edit(task, reply):
-            try:
-                return from_reply(reply, task, task.broken(self.tree), self.recipe.prompt.style)
-            except InvalidEdit as error:
-                return error
-
-        return self.court.judge_many([(task, edit(task, reply)) for task, reply in pairs])
+        edits = {}                                 # a student often writes the same thing again
+        for task, reply in pairs:
+            if (key := (task.instance_id, reply)) not in edits:
+                try:
+                    edits[key] = from_reply(reply, task, task.broken(self.tree), self.recipe.prompt.style)
+                except InvalidEdit as error:
+                    edits[key] = error
+        return self.court.judge_many([(task, edits[task.instance_id, reply]) for task, reply in pairs])
 
     # -------------------------------------------------------------------------------- measuring
 

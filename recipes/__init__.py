@@ -65,7 +65,7 @@ class JudgeSettings:
     timeout: float = 10.0
     """Seconds that a verdict may take beside ten times what the intact tests took."""
     memory_mb: int = 2048
-    """Address space of each process in the jail, MiB."""
+    """Memory that a verdict may use, all its processes together, MiB."""
     recheck: float = 0.02
     """Share of the fast verdicts that a cold process repeats; a difference makes the task cold for good (DESIGN.md, section 6)."""
 

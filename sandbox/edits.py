@@ -12,6 +12,7 @@ what configures them. For the task's own file only the task's function is taken 
 file, with imports and helpers that are new; whatever else the edit changed there is ignored.
 """
 import ast
+import copy
 import re
 import textwrap
 from pathlib import Path, PurePosixPath
@@ -224,9 +225,10 @@ def _with_additions(text: str, source: str, module: ast.Module, known: set[str])
     for node in module.body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             # One statement may import names that are there already beside new ones.
-            node.names = [a for a in node.names if (a.asname or a.name.partition(".")[0]) not in known]
-            if node.names and getattr(node, "module", "") != "__future__":
-                imports.append(ast.unparse(node))
+            fresh = copy.copy(node)
+            fresh.names = [a for a in node.names if (a.asname or a.name.partition(".")[0]) not in known]
+            if fresh.names and getattr(node, "module", "") != "__future__":
+                imports.append(ast.unparse(fresh))
         elif isinstance(node, (*FUNCTIONS, ast.ClassDef, ast.Assign, ast.AnnAssign)) and not _names_of(node) & known:
             first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
             definitions.append("\n".join(lines[first - 1:node.end_lineno]))

@@ -6,8 +6,8 @@
 
 What the jail covers (`tests/test_jail.py` attacks each): no network but its own loopback; no file of the host but the
 read-only system folders, the interpreter and the snapshot of the project; no writable host path at all; no process, memory
-or descriptor of the host; no environment variable of ours; no capability and no way to get one; no system call of those that `seccomp.py` lists; a limit of address space,
-file size, open files, processes and time; everything in it dies with it.
+or descriptor of the host; no environment variable of ours; no capability and no way to get one; no system call of those
+that `seccomp.py` lists; a limit of memory, disk, output, open files, processes and time; everything in it dies with it.
 
 What it does not cover: the kernel is shared, so a hole in the kernel is a hole in the jail; processor time is shared; the
 jailed code can read what it may see (the project and its interpreter).
@@ -70,7 +70,7 @@ class Jail:
 
     - `warm`: pytest is loaded, nothing of the project; each request runs in a fork, with any edit;
     - `hot`: the tests of `files` are collected; each request swaps one function's code in a fork, or is answered `unfit`;
-    - `cold`: serves a single request (`ask_once`) in a process that has loaded nothing beforehand.
+    - `cold`: as warm, with nothing loaded but pytest itself; for a single request.
 
     Raises HarnessError if it cannot be started.
     """
@@ -80,6 +80,8 @@ class Jail:
         self._stage.chmod(0o755)
         self._errors = tempfile.TemporaryFile()
         self._process = None
+        self.held: tuple[int, int] | None = None
+        """KiB and descriptors that its first process held after the first request; for whoever watches it for leaks."""
         try:
             command, late_binds = self._command(layout)
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
@@ -101,25 +103,19 @@ class Jail:
         jail may return {"unfit": reason} instead.
         Raises HarnessError where the jail itself failed.
         """
-        # The zygote enforces the request's own deadline; a later one here catches a zygote that hangs.
-        deadline = time.monotonic() + request["timeout"] + 15
-        self._send(request)
-        while True:
-            reply = self._receive(deadline)
-            if "progress" in reply:
-                on_progress(*reply["progress"])
-            elif "harness" in reply:
-                raise HarnessError(f"The jail could not prepare a test run: {reply['harness']}.")
-            elif "entered" not in reply:
-                return reply
+        self.start(request)
+        while "progress" in (reply := self.hear()):
+            on_progress(*reply["progress"])
+        return reply
 
     def start(self, request: dict) -> None:
         """Begin a request that is a conversation: `hear` its questions and `tell` the answers until `hear` gives its reply."""
+        # The zygote enforces the request's own deadline; a later one here catches a zygote that hangs.
         self._deadline = time.monotonic() + request["timeout"] + 15
         self._send(request)
 
     def hear(self) -> dict:
-        """The next question ({"ask": ...}), or the reply. Raises HarnessError where the jail itself failed."""
+        """The next question ({"ask": ...}), {"progress": [done, total]}, or the reply. Raises HarnessError where the jail itself failed."""
         reply = self._receive(self._deadline)
         if "harness" in reply:
             raise HarnessError(f"The jail could not prepare a test run: {reply['harness']}.")
@@ -128,21 +124,6 @@ class Jail:
     def tell(self, answer) -> None:
         """Answer the question that was heard last."""
         self._send({"answer": answer})
-
-    def ask_once(self, request: dict, on_progress=lambda done, total: None) -> dict:
-        """As `ask`, for a `cold` jail: the process that answers is the one that runs the tests."""
-        deadline = time.monotonic() + request["timeout"]
-        self._send(request)
-        if self._receive(time.monotonic() + START_SECONDS).get("entered") is not True:
-            raise HarnessError("The jail could not prepare a test run.")
-        try:
-            while "progress" in (reply := self._receive(deadline)):
-                on_progress(*reply["progress"])
-            return reply
-        except HarnessError:
-            if time.monotonic() >= deadline:
-                return {"timeout": True}
-            return {"died": "the test process ended without a report"}
 
     def kill(self) -> None:
         """Kill everything in the jail; whoever waits for an answer gets a HarnessError. `close` is still to be called."""
@@ -235,6 +216,7 @@ class Jail:
         arguments = [
             "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try",
             "--disable-userns", "--uid", "65534", "--gid", "65534", "--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN",
+            "--cap-add", "CAP_SYS_PTRACE",          # its first process adds up what its children use; they drop this, too
             "--hostname", "jail", "--new-session", "--die-with-parent", "--clearenv",
         ]
         for name, value in ENVIRONMENT.items():

@@ -324,7 +324,7 @@ def check_jail(repository: Repository) -> None:
         request = {"escapes": facts, "files": {}, "ids": [], "path": [], "timeout": 30.0, "memory_mb": 2048}
         try:
             with Jail(repository.layout(), tier="cold") as jail:
-                reply = jail.ask_once(request)
+                reply = jail.ask(request)
         except HarnessError as error:
             raise UsageError(f"No working jail: {error} {INSTALL_HINT} If it is installed, user namespaces may be switched off: on "
                              "Ubuntu, `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0` allows them.") from None

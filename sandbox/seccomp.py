@@ -20,6 +20,8 @@ REFUSED = {
     # kernel interfaces with a history
     "io_uring_setup": (425, 425), "io_uring_enter": (426, 426), "io_uring_register": (427, 427), "userfaultfd": (323, 282),
     "bpf": (321, 280), "perf_event_open": (298, 241), "lookup_dcookie": (212, 18), "quotactl": (179, 60), "vmsplice": (278, 75),
+    # memory that belongs to no process and no file system, which nobody could add up
+    "memfd_create": (319, 279), "memfd_secret": (447, 447), "shmget": (29, 194),
     # keyrings outlive the process that wrote to them
     "add_key": (248, 217), "request_key": (249, 218), "keyctl": (250, 219),
     # mounts and namespaces

@@ -42,8 +42,10 @@ def to_bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
+@lru_cache(maxsize=16)
 def parse(text: str) -> ast.Module:
-    """The syntax tree, the file's own coding line honoured. Raises SyntaxError (null bytes and deep nesting included)."""
+    """The syntax tree, the file's own coding line honoured: shared, so not to be changed. Raises SyntaxError (null bytes and deep
+    nesting included)."""
     if "\r" in text.replace("\r\n", ""):
         raise SyntaxError("a bare carriage return")          # to Python it ends a line, to everything else here it does not
     try:

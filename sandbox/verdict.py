@@ -46,6 +46,8 @@ from sandbox.twins import test_functions
 
 MAX_RECORDED = 60
 """Calls that are kept of a hard task: what fresh inputs are drawn from."""
+GROWTH_KB, GROWTH_DESCRIPTORS = 64 << 10, 8
+"""A warm process that holds so much more than after its first request leaks, and is replaced."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Limits:
     timeout: float = 10.0
     """Seconds beside ten times what the named tests took on the intact tree."""
     memory_mb: int = 2048
-    """Address space of each process, MiB."""
+    """Memory of all processes of one verdict together, MiB."""
     recheck: float = 0.02
     """Share of the fast verdicts that a cold process repeats."""
 
@@ -149,7 +151,7 @@ class Judge:
 
     def run(self, request: dict, on_progress: Callable[[int, int], None] = lambda done, total: None) -> dict:
         """One request to a warm jail (see inside/runner.py), the limits filled in: how the miner runs a whole suite."""
-        return self._pool.submit(self._ask, "warm", request, on_progress).result()
+        return self._pool.submit(self._ask, request, on_progress).result()
 
     def screen_many(self, pairs: list[tuple[Task, dict[str, str]]]) -> list[dict]:
         """The runner's replies for (task, files of the tree) pairs, in their order: a test run without a verdict."""
@@ -182,7 +184,7 @@ class Judge:
         if status == "resolved":
             stage = "confirm"
             if reply["tier"] != "cold":
-                again = self._ask("warm", self._request(task, files)) if reply["tier"] == "hot" and task.hard else (
+                again = self._ask(self._request(task, files)) if reply["tier"] == "hot" and task.hard else (
                     self._ask_cold(self._request(task, files)))
                 status, reason, tests = read_reply(again, task.tests)
         if status == "resolved" and (passed := self._passed_twins(task, files)):
@@ -204,12 +206,20 @@ class Judge:
         return self._run_changed({**self._request(task, files), "ids": list(tests)}, {task.file: [task.function], **test_functions(tests)})
 
     def _outside(self, task: Task, files: dict[str, str]) -> str:
-        """Why the edit does not hold when it is judged from outside; "" if it does.
+        """Why the edit does not hold when it is judged from outside; "" if it does. A jail that failed is replaced once.
 
         (a) The tests run on the intact tree, in a process with none of the edit's code in it; the function there is a stub, and a
         worker with the edit and no tests answers its calls. (b) The worker answers fresh inputs, and its answers are compared here
         with the gold edit's.
         """
+        try:
+            return self._held_outside(task, files)
+        except HarnessError:
+            if self._closing:
+                raise
+            return self._held_outside(task, files)
+
+    def _held_outside(self, task: Task, files: dict[str, str]) -> str:
         hot, warm = self._jail("hot"), self._jail("warm")
         key = self._function_key(task)
         request = self._request(task, {})
@@ -223,7 +233,7 @@ class Judge:
             if status != "resolved":
                 return f"Judged from outside, where tests and edit share no process: {reason}"
             calls = fresh_calls(task, self._key(task, files))
-            gold = hot.ask(self._complete({**request, "gold": key, "calls": calls}))["answers"]
+            gold = hot.ask(self._complete({**request, "gold": key, "calls": calls})).get("answers", [])
             agree, decided = agreement([worker.answer(call) for call in calls], gold)
             if decided >= MIN_DECIDED and agree < AGREEMENT * decided:
                 return (f"On fresh inputs it agrees with the reference on {agree} of {decided}, and at least {AGREEMENT:.0%} is wanted.")
@@ -287,7 +297,7 @@ class Judge:
             reply = self._ask_hot({**request, "swaps": swaps})
             if "unfit" not in reply:
                 return {**reply, "tier": "hot"}
-        return {**self._ask("warm", request), "tier": "warm"}
+        return self._ask(request)
 
     def _swaps(self, files: dict[str, str], names: dict[str, list[str]]) -> list[dict] | None:
         """The changed functions as `inside/hot.py` takes them; None where there is another change."""
@@ -306,7 +316,12 @@ class Judge:
     def _ask_hot(self, request: dict) -> dict:
         """Ask this thread's hot jail; {"unfit": reason} where there can be none."""
         try:
-            return self._ask("hot", request)
+            try:
+                return self._ask_jail("hot", request)
+            except HarnessError:
+                if self._closing:
+                    raise
+                return self._ask_jail("hot", request)
         except HarnessError as error:
             if self._closing:
                 raise
@@ -319,17 +334,28 @@ class Judge:
         return {"memory_mb": self.limits.memory_mb, "path": list(self.repository.path), "files": {}, "timeout": self.limits.timeout,
                 **request}
 
-    def _ask(self, tier: str, request: dict, on_progress: Callable[[int, int], None] = lambda done, total: None) -> dict:
-        """Ask this thread's jail of the tier; one that died is replaced once."""
-        request = self._complete(request)
-        for last_try in (False, True):
-            try:
-                return self._jail(tier).ask(request, on_progress)
-            except HarnessError:
-                self._discard_jail(tier)
-                if last_try or self._closing:
-                    raise
-        raise AssertionError("the loop returns or raises")
+    def _ask(self, request: dict, on_progress: Callable[[int, int], None] = lambda done, total: None) -> dict:
+        """Ask this thread's warm jail; where it fails, a cold one repeats what was asked."""
+        try:
+            return {**self._ask_jail("warm", request, on_progress), "tier": "warm"}
+        except HarnessError:
+            if self._closing:
+                raise
+            return self._ask_cold(request)
+
+    def _ask_jail(self, tier: str, request: dict, on_progress: Callable[[int, int], None] = lambda done, total: None) -> dict:
+        """Ask this thread's jail of the tier. One that fails, or holds much more than it did at first, is given up afterwards."""
+        jail = self._jail(tier)
+        try:
+            reply = jail.ask(self._complete(request), on_progress)
+        except HarnessError:
+            self._discard_jail(tier)
+            raise
+        memory_kb, descriptors = reply.get("held", jail.held)
+        jail.held = jail.held or (memory_kb, descriptors)
+        if memory_kb > jail.held[0] + GROWTH_KB or descriptors > jail.held[1] + GROWTH_DESCRIPTORS:
+            self._discard_jail(tier)
+        return reply
 
     def _jail(self, tier: str) -> Jail:
         mine = self._local.__dict__.setdefault("jails", {})
@@ -351,7 +377,7 @@ class Judge:
 
     def _ask_cold(self, request: dict) -> dict:
         with Jail(self._layout, "cold") as jail:
-            return {**jail.ask_once(self._complete(request)), "tier": "cold"}
+            return {**jail.ask(self._complete(request)), "tier": "cold"}
 
     # ------------------------------------------------------------------------------------------------ memory
 

@@ -127,7 +127,7 @@ ATTACKS = {
         with pytest.raises(MemoryError):
             bytearray(3 << 30)
         with pytest.raises((MemoryError, OSError, ValueError)):
-            mmap.mmap(-1, 3 << 30)""",
+            mmap.mmap(-1, 30 << 30)""",
     "write_a_huge_file": """
         with open("/tmp/huge", "wb") as file, pytest.raises(OSError):
             file.truncate(300 << 20)""",
@@ -422,6 +422,17 @@ def test_a_flood_of_output_is_cut(judge):
     assert outcome(attack(judge, code)) == "passed"
     reply = attack(judge, code, output=True)
     assert outcome(reply) == "passed" and len(reply["output"]) <= 20_000
+
+
+@pytest.mark.parametrize("hoard", [
+    "shared = mmap.mmap(-1, 2 << 30)\n    for at in range(0, len(shared), 4096):\n        shared[at] = 1",
+    pytest.param("for _ in range(8):\n        if os.fork() == 0:\n            hoard = bytearray(300 << 20)\n            time.sleep(60)\n    time.sleep(60)", marks=SLOW),
+    pytest.param("fd = os.memfd_create('hoard')\n    for _ in range(2000):\n        os.write(fd, bytes(1 << 20))\n        if os.lseek(fd, 0, 1) > 200 << 20:\n"
+                 "            fd = os.memfd_create('hoard')", marks=SLOW)], ids=["a shared mapping", "many processes", "memory files"])
+def test_who_takes_more_memory_than_allowed_is_ended(judge, hoard):
+    reply = attack(judge, f"import mmap\n\ndef test_it():\n    {hoard}\n")
+    assert "1024 MiB" in reply.get("died", "") or outcome(reply) == "failed", reply
+    assert still_works(judge)
 
 
 def test_the_scratch_space_is_limited(repository):

@@ -12,6 +12,7 @@ import __future__
 import ast
 import gc
 import os
+import signal
 import sys
 import threading
 import types
@@ -20,6 +21,8 @@ import calls
 import runner
 from _pytest.assertion.rewrite import rewrite_asserts
 
+GOLD_SECONDS = 1.0
+"""An input that takes the right code longer than this decides nothing."""
 FUTURE_FLAGS = 0
 for _name in __future__.all_feature_names:
     FUTURE_FLAGS |= getattr(__future__, _name).compiler_flag
@@ -87,7 +90,7 @@ class Server:
         if len(functions) != 1 or functions[0].__code__.co_freevars:
             return {"unfit": "the function is not one plain function"}
         if name == "gold":
-            return {"outcomes": {}, "answers": [calls.called(functions[0], call) for call in request["calls"]]}
+            return {"outcomes": {}, "answers": [in_time(functions[0], call) for call in request["calls"]]}
         if name == "stub":
             calls.replace(functions[0], calls.Stub(ask))
             return self._run(request)
@@ -129,6 +132,25 @@ class Server:
         for function in functions:
             function.__code__ = new
         return None
+
+
+class TooSlow(BaseException):
+    """Raised in a call that takes too long."""
+
+
+def in_time(function, call):
+    """The right code's answer to a call, as `calls.called` gives it, if it comes within GOLD_SECONDS."""
+    def too_slow(signum, frame):
+        raise TooSlow
+
+    signal.signal(signal.SIGALRM, too_slow)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, GOLD_SECONDS)
+        return calls.called(function, call)
+    except TooSlow:
+        return {"not plain": "it took more than %g seconds" % GOLD_SECONDS}
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def compiled(path, chain, source, line, flags, imports="", asserts=None):

@@ -8,7 +8,7 @@ Frames on standard input and output: four bytes of length, then JSON. The first 
 `warm`: it loads pytest, its plugins and `preload` while the tree is not there yet (the root is an empty folder), so that no
 module of the project can be loaded before the edit is in place: that is what makes a forked run equal to a cold one.
 `hot`: it collects the tests of the intact tree, and the fork swaps one function's code (`hot.py`).
-`cold`: the process serves one request itself, without a fork, and ends.
+`cold`: as warm, with nothing loaded beforehand but pytest itself; it is asked once.
 
 Each child has its own process-id, mount and IPC namespaces; in it the tree is an overlay (changes go to a tmpfs of limited size that
 dies with the child), the folders it was made from are hidden, /tmp and /dev/shm are fresh, and before any edited code runs it
@@ -38,6 +38,8 @@ REPLY_LIMIT = 64 << 20
 SCRATCH = "/scratch"
 MAX_PROCESSES = 512
 """Processes and threads in one jail."""
+WATCH_EVERY = 0.1
+"""Seconds between two looks at how much memory a child uses."""
 
 
 def main():
@@ -55,17 +57,8 @@ def main():
         libc.unshare(NEWNS)
         build_view(config, {})
         hot.serve(config, lambda ready, answer: answer_requests(config, requests, replies, ready, answer))
-    elif config["tier"] == "warm":
-        answer_requests(config, requests, replies, {"ready": True}, None)
     else:
-        write_frame(replies, {"ready": True})
-        request = read_frame(requests)
-        libc.unshare(NEWNS)
-        build_view(config, request["files"])
-        hide(config)
-        seal(config)
-        write_frame(replies, {"entered": True})
-        serve(config, request, (requests, replies), None, ())
+        answer_requests(config, requests, replies, {"ready": True}, None)
 
 
 def answer_requests(config, requests, replies, ready, answer):
@@ -157,7 +150,7 @@ def forked(config, request, replies, answer, private):
     os.close(answers_read)
     # Only these two put questions: from anything else a question is an attempt to confuse whoever made the request.
     asks = "worker" in request or "stub" in request
-    reply = collect(inner_read, answers_write if asks else None, time.monotonic() + request["timeout"], private)
+    reply = collect(inner_read, answers_write if asks else None, time.monotonic() + request["timeout"], Watchdog(request["memory_mb"]), private)
     os.close(inner_read)
     os.close(answers_write)
     try:
@@ -166,7 +159,39 @@ def forked(config, request, replies, answer, private):
         pass
     usage = os.wait4(pid, 0)[2]
     reply["cpu"] = usage.ru_utime + usage.ru_stime
+    reply["held"] = held()
     return reply
+
+
+def held():
+    """What this process holds: resident memory in KiB, descriptors. A fork for each request should leave both as they were."""
+    with open("/proc/self/statm") as file:
+        pages = int(file.read().split()[1])
+    return [pages * resource.getpagesize() >> 10, len(os.listdir("/proc/self/fd"))]
+
+
+class Watchdog:
+    """Adds up the memory of everything that a child started. Proportional set sizes: what the child shares with this process, or with
+    its own forks, counts once."""
+
+    def __init__(self, limit_mb):
+        self.limit_kb, self.next = limit_mb << 10, time.monotonic() + WATCH_EVERY
+
+    def exceeded(self):
+        """Whether it is too much. To be asked from `next` on."""
+        started = time.monotonic()
+        total = sum(proportional_kb(pid) for pid in os.listdir("/proc") if pid.isdigit() and int(pid) not in (1, os.getpid()))
+        now = time.monotonic()
+        self.next = now + max(WATCH_EVERY, 10 * (now - started))
+        return total > self.limit_kb
+
+
+def proportional_kb(pid):
+    try:
+        with open("/proc/%s/smaps_rollup" % pid) as file:
+            return next((int(line.split()[1]) for line in file if line.startswith("Pss:")), 0)
+    except OSError:                                # it has ended meanwhile
+        return 0
 
 
 def first_process(config, request, pipes, answer, private):
@@ -198,16 +223,19 @@ def first_process(config, request, pipes, answer, private):
         os._exit(0)
 
 
-def collect(fd, answers, deadline, private):
-    """Read the child's frames until its reply, the deadline, or the end of the stream. Progress and questions are passed on to
-    whoever made the request; what is answered to a question is written to `answers` (None: there are no questions)."""
+def collect(fd, answers, deadline, watchdog, private):
+    """Read the child's frames until its reply, the deadline, too much memory, or the end of the stream. Progress and questions are
+    passed on to whoever made the request; what is answered to a question is written to `answers` (None: there are no questions)."""
     requests, replies = private
     buffer, entered = b"", False
     died = {"died": "the test process ended without a report"}
     while True:
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([fd], [], [], left)[0]:
+        if time.monotonic() >= deadline:
             return {"timeout": True} if entered else {"harness": "the jail took too long to start"}
+        if time.monotonic() >= watchdog.next and watchdog.exceeded():
+            return {"died": "it used more than %d MiB of memory" % (watchdog.limit_kb >> 10)}
+        if not select.select([fd], [], [], max(0.0, min(deadline, watchdog.next) - time.monotonic()))[0]:
+            continue
         piece = os.read(fd, 1 << 16)
         if not piece:
             return died if entered else {"harness": "the jail's first process ended early"}
@@ -333,7 +361,9 @@ def checked(name, result):
 
 
 def limit(request):
-    for name, value in (("RLIMIT_CORE", 0), ("RLIMIT_AS", request["memory_mb"] << 20), ("RLIMIT_FSIZE", 256 << 20),
+    # Libraries reserve far more address space than they ever use, so that limit is wide; the one that counts is on data.
+    for name, value in (("RLIMIT_CORE", 0), ("RLIMIT_AS", request["memory_mb"] << 24), ("RLIMIT_DATA", request["memory_mb"] << 20),
+                        ("RLIMIT_FSIZE", 256 << 20),
                         ("RLIMIT_NOFILE", 1024), ("RLIMIT_NPROC", MAX_PROCESSES), ("RLIMIT_CPU", int(request["timeout"]) + 5)):
         resource.setrlimit(getattr(resource, name), (value, value))
 
