@@ -29,12 +29,16 @@ class Worker:
     def __init__(self, jail: Jail, request: dict) -> None:
         jail.start(request)
         self._jail, self._over = jail, False
+        self.reply: dict = {}
+        """The jail's reply, once the worker has ended."""
         self._hear()
 
     def _hear(self) -> dict:
         heard = self._jail.hear()
-        self._over = "ask" not in heard
-        return {"gone": True} if self._over else heard["ask"]
+        if "ask" in heard:
+            return heard["ask"]
+        self._over, self.reply = True, heard
+        return {"gone": True}
 
     def answer(self, call: dict) -> dict:
         """The answer to one call, as untrusted data; {"gone": True} once the worker has ended."""

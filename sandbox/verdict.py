@@ -82,6 +82,10 @@ class Verdict:
     tests: dict[str, str]
     """Outcome of every named test; empty where none ran."""
     seconds: float
+    cpu_seconds: float = 0.0
+    """Processor time that it took, in the jails and out here."""
+    agreement: float | None = None
+    """Share of the fresh inputs on which the edit answered as the gold edit does; None where none decided."""
 
     @property
     def reward(self) -> float:
@@ -178,22 +182,32 @@ class Judge:
         return key, (task, files)
 
     def _decide(self, task: Task, files: dict[str, str]) -> Verdict:
-        began, stage = time.perf_counter(), "screen"
+        """Layer after layer; the first that says no decides."""
+        began, self._local.cpu, own = time.perf_counter(), 0.0, time.thread_time()
         reply = self._screen(task, files)
         status, reason, tests = read_reply(reply, task.tests)
+        stage, agreed = "screen", None
         if status == "resolved":
             stage = "confirm"
-            if reply["tier"] != "cold":
-                again = self._ask(self._request(task, files)) if reply["tier"] == "hot" and task.hard else (
-                    self._ask_cold(self._request(task, files)))
-                status, reason, tests = read_reply(again, task.tests)
+            status, reason, tests = self._originals(task, files, reply)
         if status == "resolved" and (passed := self._passed_twins(task, files)):
             status = "tampered"
-            reason = (f"{passed[0]} does not fail although its expectation was changed: the edit makes the test meaningless, or takes "
-                      "the answer from it.")
-        if status == "resolved" and task.hard and (problem := self._outside(task, files)):
-            status, reason = "failed", problem
-        return Verdict(task.instance_id, status, stage, reason, tests, round(time.perf_counter() - began, 4))
+            reason = (f"Twins: {passed[0]} does not fail although its expectation was changed. The edit makes the test meaningless, or "
+                      "takes the answer from it.")
+        if status == "resolved" and task.hard:
+            outside, agreed = self._outside(task, files)
+            status, reason = ("failed", outside) if outside else (status, f"{reason} From outside, too.")
+        return Verdict(task.instance_id, status, stage, reason, tests, round(time.perf_counter() - began, 4),
+                       round(self._local.cpu + time.thread_time() - own, 4), agreed)
+
+    def _originals(self, task: Task, files: dict[str, str], screened: dict) -> tuple[str, str, dict[str, str]]:
+        """The named tests once more, in a process that has loaded nothing of the project; what the screen said where it was cold."""
+        request = self._request(task, files)
+        if screened["tier"] == "cold":
+            return read_reply(screened, task.tests)
+        again = self._ask(request) if screened["tier"] == "hot" and task.hard else self._ask_cold(request)
+        status, reason, tests = read_reply(again, task.tests)
+        return status, reason if status == "resolved" else f"The tests passed once and not again in a fresh process: {reason}", tests
 
     def _passed_twins(self, task: Task, files: dict[str, str]) -> list[str]:
         """The twins that do not fail as they must."""
@@ -205,8 +219,9 @@ class Judge:
     def _run_twins(self, task: Task, files: dict[str, str], tests: tuple[str, ...]) -> dict:
         return self._run_changed({**self._request(task, files), "ids": list(tests)}, {task.file: [task.function], **test_functions(tests)})
 
-    def _outside(self, task: Task, files: dict[str, str]) -> str:
-        """Why the edit does not hold when it is judged from outside; "" if it does. A jail that failed is replaced once.
+    def _outside(self, task: Task, files: dict[str, str]) -> tuple[str, float | None]:
+        """Why the edit does not hold when it is judged from outside ("" if it does), and the share of fresh inputs on which it agrees
+        with the gold edit. A jail that failed is replaced once.
 
         (a) The tests run on the intact tree, in a process with none of the edit's code in it; the function there is a stub, and a
         worker with the edit and no tests answers its calls. (b) The worker answers fresh inputs, and its answers are compared here
@@ -219,7 +234,7 @@ class Judge:
                 raise
             return self._held_outside(task, files)
 
-    def _held_outside(self, task: Task, files: dict[str, str]) -> str:
+    def _held_outside(self, task: Task, files: dict[str, str]) -> tuple[str, float | None]:
         hot, warm = self._jail("hot"), self._jail("warm")
         key = self._function_key(task)
         request = self._request(task, {})
@@ -229,21 +244,26 @@ class Judge:
             hot.start(self._complete({**request, "stub": key}))
             while "ask" in (heard := hot.hear()):
                 hot.tell(worker.answer(heard["ask"]))
+            self._spent(heard)
             status, reason, _ = read_reply(heard, task.tests)
             if status != "resolved":
-                return f"Judged from outside, where tests and edit share no process: {reason}"
+                return f"Judged from outside, where tests and edit share no process: {reason}", None
             calls = fresh_calls(task, self._key(task, files))
-            gold = hot.ask(self._complete({**request, "gold": key, "calls": calls})).get("answers", [])
+            reply = hot.ask(self._complete({**request, "gold": key, "calls": calls}))
+            self._spent(reply)
+            gold = reply.get("answers", [])
             agree, decided = agreement([worker.answer(call) for call in calls], gold)
-            if decided >= MIN_DECIDED and agree < AGREEMENT * decided:
-                return (f"On fresh inputs it agrees with the reference on {agree} of {decided}, and at least {AGREEMENT:.0%} is wanted.")
-            return ""
+            share = agree / decided if decided else None
+            if decided >= MIN_DECIDED and share < AGREEMENT:
+                return f"On fresh inputs it agrees with the reference on {agree} of {decided}, and at least {AGREEMENT:.0%} is wanted.", share
+            return "", share
         except HarnessError:
             self._discard_jail("hot")
             self._discard_jail("warm")
             raise
         finally:
             worker.close()
+            self._spent(worker.reply)
 
     def recorded_calls(self, tasks: list[Task]) -> list[tuple[list, ...]]:
         """For each task the gold edit's calls and answers under its tests, where they are plain data and come out the same again in
@@ -261,7 +281,7 @@ class Judge:
         if "answers" not in gold or not same_answers(gold["answers"], [answer for _, answer in recorded]):
             return ()
         kept = replace(task, recorded=tuple(recorded[:MAX_RECORDED]))
-        return kept.recorded if not self._outside(kept, self.gold_files(kept)) else ()
+        return kept.recorded if not self._outside(kept, self.gold_files(kept))[0] else ()
 
     def gold_files(self, task: Task) -> dict[str, str]:
         """The files of the tree with the gold edit in them, as the gate lets it through. Raises InvalidEdit."""
@@ -351,6 +371,7 @@ class Judge:
         except HarnessError:
             self._discard_jail(tier)
             raise
+        self._spent(reply)
         memory_kb, descriptors = reply.get("held", jail.held)
         jail.held = jail.held or (memory_kb, descriptors)
         if memory_kb > jail.held[0] + GROWTH_KB or descriptors > jail.held[1] + GROWTH_DESCRIPTORS:
@@ -377,7 +398,12 @@ class Judge:
 
     def _ask_cold(self, request: dict) -> dict:
         with Jail(self._layout, "cold") as jail:
-            return {**jail.ask(self._complete(request)), "tier": "cold"}
+            reply = jail.ask(self._complete(request))
+        self._spent(reply)
+        return {**reply, "tier": "cold"}
+
+    def _spent(self, reply: dict) -> None:
+        self._local.cpu = getattr(self._local, "cpu", 0.0) + reply.get("cpu", 0.0)
 
     # ------------------------------------------------------------------------------------------------ memory
 
