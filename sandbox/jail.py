@@ -33,7 +33,12 @@ from sandbox.errors import HarnessError, UsageError
 
 INSIDE = Path(__file__).parent / "inside"
 REPLY_LIMIT = 80 << 20
+REPORT_MB = 2
+"""Longest report of a verdict, MiB; a request that surveys a whole suite asks for more."""
+OWN_WORDS = {"timeout", "died", "harness", "progress", "ask", "entered", "cpu", "held", "tier"}
 START_SECONDS = 60.0
+NOBODY = 65534
+"""The user that code in a jail runs as, whoever started it; outside, too, where that was root (`drop_root.py`, which runs alone)."""
 SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/libx32")
 SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives", "/etc/ssl/certs", "/etc/mime.types")
 FRESH = ("/tmp", "/dev/shm")
@@ -112,14 +117,18 @@ class Jail:
         """Begin a request that is a conversation: `hear` its questions and `tell` the answers until `hear` gives its reply."""
         # The zygote enforces the request's own deadline; a later one here catches a zygote that hangs.
         self._deadline = time.monotonic() + request["timeout"] + 15
-        self._send(request)
+        body = json.dumps(request).encode()
+        self._send({"timeout": request["timeout"], "memory_mb": request["memory_mb"], "asks": "worker" in request or "stub" in request,
+                    "progress": request.get("progress", False), "report_mb": request.get("report_mb", REPORT_MB), "size": len(body)}, body)
 
     def hear(self) -> dict:
         """The next question ({"ask": ...}), {"progress": [done, total]}, or the reply. Raises HarnessError where the jail itself failed."""
-        reply = self._receive(self._deadline)
-        if "harness" in reply:
-            raise HarnessError(f"The jail could not prepare a test run: {reply['harness']}.")
-        return reply
+        heard = self._receive(self._deadline)
+        if "harness" in heard:
+            raise HarnessError(f"The jail could not prepare a test run: {heard['harness']}.")
+        # Of what the child reported, nothing may pass for a word of the jail itself.
+        report = {key: value for key, value in heard.pop("report", {}).items() if key not in OWN_WORDS}
+        return {**report, **heard}
 
     def tell(self, answer) -> None:
         """Answer the question that was heard last."""
@@ -153,10 +162,11 @@ class Jail:
 
     # ------------------------------------------------------------------------------------------------ talking
 
-    def _send(self, obj: dict) -> None:
-        body = json.dumps(obj).encode()
+    def _send(self, obj: dict, body: bytes = b"") -> None:
+        """One frame, and bytes that follow it."""
+        frame = json.dumps(obj).encode()
         try:
-            self._process.stdin.write(struct.pack(">I", len(body)) + body)
+            self._process.stdin.write(struct.pack(">I", len(frame)) + frame + body)
             self._process.stdin.flush()
         except BrokenPipeError:
             raise HarnessError(f"The jail ended early: {self._last_words()}") from None
@@ -168,7 +178,7 @@ class Jail:
             raise HarnessError("The jail sent a report that is too long.")
         try:
             reply = json.loads(self._read(size, deadline))
-        except ValueError:
+        except (ValueError, RecursionError):
             raise HarnessError("The jail sent a report that is not JSON.") from None
         if not isinstance(reply, dict):
             raise HarnessError("The jail sent a report of an unknown form.")
@@ -215,8 +225,10 @@ class Jail:
             binds.append((str(file), f"/etc/{file.name}"))
         arguments = [
             "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try",
-            "--disable-userns", "--uid", "65534", "--gid", "65534", "--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN",
-            "--cap-add", "CAP_SYS_PTRACE",          # its first process adds up what its children use; they drop this, too
+            "--disable-userns", "--uid", str(NOBODY), "--gid", str(NOBODY),
+            # Its first process mounts views of the tree (an overlay's work folder is closed to all but DAC_OVERRIDE) and adds up what
+            # its children use; they drop all of this before any edited code runs.
+            "--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN", "--cap-add", "CAP_SYS_PTRACE", "--cap-add", "CAP_DAC_OVERRIDE",
             "--hostname", "jail", "--new-session", "--die-with-parent", "--clearenv",
         ]
         for name, value in ENVIRONMENT.items():
@@ -243,8 +255,8 @@ class Jail:
     def _write_etc(self) -> Path:
         etc = self._stage / "etc"
         etc.mkdir()
-        (etc / "passwd").write_text("nobody:x:65534:65534:nobody:/tmp/home:/bin/sh\n")
-        (etc / "group").write_text("nogroup:x:65534:\n")
+        (etc / "passwd").write_text(f"nobody:x:{NOBODY}:{NOBODY}:nobody:/tmp/home:/bin/sh\n")
+        (etc / "group").write_text(f"nogroup:x:{NOBODY}:\n")
         (etc / "hosts").write_text("127.0.0.1 localhost jail\n::1 localhost jail\n")
         (etc / "nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files\n")
         return etc

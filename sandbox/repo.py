@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sandbox.errors import HarnessError, UsageError
-from sandbox.jail import INSTALL_HINT, Jail, Layout, is_below
+from sandbox.jail import INSTALL_HINT, NOBODY, Jail, Layout, is_below
 
 SKIPPED_FOLDERS = {".git", ".hg", ".svn", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".tox", ".nox", ".eggs",
                    "node_modules", ".hypothesis", ".ipynb_checkpoints"}
@@ -264,7 +264,7 @@ def take_snapshot(root: Path) -> str:
     final = cache_folder() / "trees" / name
     if final.is_dir():
         return name
-    final.parent.mkdir(parents=True, exist_ok=True)
+    final.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     aside = Path(tempfile.mkdtemp(prefix=".making-", dir=final.parent))
     try:
         for relative, kind in files:
@@ -276,8 +276,7 @@ def take_snapshot(root: Path) -> str:
                 shutil.copyfile(root / relative, target)
                 target.chmod(0o755 if (root / relative).stat().st_mode & 0o100 else 0o644)
                 os.utime(target, (SNAPSHOT_TIME, SNAPSHOT_TIME))
-        for folder, _, _ in os.walk(aside):
-            os.chmod(folder, 0o755)
+        open_to_the_jail(aside)
         if content_hash(aside) != name:
             raise UsageError(f"{root} changed while it was being read. Try again.")
         os.replace(aside, final)
@@ -288,6 +287,15 @@ def take_snapshot(root: Path) -> str:
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return name
+
+
+def open_to_the_jail(tree: Path) -> None:
+    """Let whoever the jail runs as own the tree: in its view of it that one may change every file, as in a work tree."""
+    for folder, subfolders, names in os.walk(tree):
+        os.chmod(folder, 0o755)
+        if os.geteuid() == 0:
+            for path in [folder, *(os.path.join(folder, name) for name in subfolders + names)]:
+                os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
 
 
 def keep_bytecode(repository: Repository, files: dict[str, bytes]) -> None:
@@ -303,8 +311,7 @@ def keep_bytecode(repository: Repository, files: dict[str, bytes]) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
         target.chmod(0o644)
-    for folder, _, _ in os.walk(aside):
-        os.chmod(folder, 0o755)
+    open_to_the_jail(aside)
     try:
         os.replace(aside, repository.bytecode)
     except OSError:                                # another process was first

@@ -46,6 +46,9 @@ from sandbox.twins import test_functions
 
 MAX_RECORDED = 60
 """Calls that are kept of a hard task: what fresh inputs are drawn from."""
+SUITE_REPORT_MB = 64
+"""Longest report of a whole suite: which test calls which function."""
+OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed", "xpassed", "missing")
 GROWTH_KB, GROWTH_DESCRIPTORS = 64 << 10, 8
 """A warm process that holds so much more than after its first request leaks, and is replaced."""
 
@@ -155,7 +158,7 @@ class Judge:
 
     def run(self, request: dict, on_progress: Callable[[int, int], None] = lambda done, total: None) -> dict:
         """One request to a warm jail (see inside/runner.py), the limits filled in: how the miner runs a whole suite."""
-        return self._pool.submit(self._ask, request, on_progress).result()
+        return self._pool.submit(self._ask, {"report_mb": SUITE_REPORT_MB, **request}, on_progress).result()
 
     def screen_many(self, pairs: list[tuple[Task, dict[str, str]]]) -> list[dict]:
         """The runner's replies for (task, files of the tree) pairs, in their order: a test run without a verdict."""
@@ -214,7 +217,8 @@ class Judge:
         if not task.twin_tests:
             return []
         reply = self._run_twins(task, {**files, **task.twin_files(self.repository.snapshot)}, task.twin_tests)
-        return [test for test in task.twin_tests if reply.get("outcomes", {}).get(test) != "failed"]
+        outcomes = read_reply(reply, task.twin_tests)[2]
+        return [test for test in task.twin_tests if outcomes.get(test) != "failed"]
 
     def _run_twins(self, task: Task, files: dict[str, str], tests: tuple[str, ...]) -> dict:
         return self._run_changed({**self._request(task, files), "ids": list(tests)}, {task.file: [task.function], **test_functions(tests)})
@@ -433,7 +437,10 @@ def read_reply(reply: dict, tests: Iterable[str]) -> tuple[str, str, dict[str, s
         return "timeout", "It did not end in time.", {}
     if "died" in reply:
         return "failed", f"It ended early: {reply['died']}.", {}
-    outcomes = {test: reply["outcomes"].get(test, "missing") for test in tests}
+    said = reply.get("outcomes")
+    said = said if isinstance(said, dict) else {}
+    # What the report says comes from a process that the edit shares: anything but the known words is no pass.
+    outcomes = {test: "missing" if test not in said else said[test] if said[test] in OUTCOMES else "failed" for test in tests}
     bad = {test: outcome for test, outcome in outcomes.items() if outcome != "passed"}
     if not bad:
         return "resolved", f"All {len(outcomes)} tests passed.", outcomes

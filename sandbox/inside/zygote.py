@@ -1,9 +1,14 @@
 """The first process inside the jail: waits for requests, forks a child for each. Standard library and pytest, Python >= 3.9.
 
-Frames on standard input and output: four bytes of length, then JSON. The first line in is the configuration:
+Frames on standard input and output: four bytes of length, then JSON. The first one in is the configuration:
 
     {"root", "trees", "scratch_mb", "late_binds": [[from, to]], "preload": [module], "tier": "hot" | "warm" | "cold",
      "seccomp": base64 of the filter}
+
+A request is a frame for this process ({"timeout", "memory_mb", "asks", "progress", "report_mb", "size"}) and `size` bytes of JSON for the
+child, which are never decoded here and wiped after the fork: what one edit says is in no later child's memory. A reply holds what the
+child reported under the one key "report", beside what this process says itself; nothing else that a child writes is passed on
+but progress and questions, and those only where the request is of that kind.
 
 `warm`: it loads pytest, its plugins and `preload` while the tree is not there yet (the root is an empty folder), so that no
 module of the project can be loaded before the edit is in place: that is what makes a forked run equal to a cold one.
@@ -34,7 +39,6 @@ MS_BIND, MS_REC, MS_PRIVATE, MS_RDONLY, MS_NOSUID, MS_NODEV = 4096, 16384, 1 << 
 CLONE = {"x86_64": 56, "aarch64": 220}
 PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 4, 22, 38, 47
 PR_CAP_AMBIENT_CLEAR_ALL, SECCOMP_MODE_FILTER = 4, 2
-REPLY_LIMIT = 64 << 20
 SCRATCH = "/scratch"
 MAX_PROCESSES = 512
 """Processes and threads in one jail."""
@@ -65,10 +69,11 @@ def answer_requests(config, requests, replies, ready, answer):
     """A fork for each request, until there are no more. `answer` runs the tests in a hot fork; None: the fork starts pytest."""
     write_frame(replies, ready)
     while True:
-        request = read_frame(requests)
-        if request is None:
+        head = read_frame(requests)
+        body = None if head is None else read_body(requests, head["size"])
+        if body is None:
             return
-        write_frame(replies, forked(config, request, replies, answer, (requests, replies)))
+        write_frame(replies, forked(config, head, body, replies, answer, (requests, replies)))
 
 
 # ---------------------------------------------------------------------------------------------------- frames
@@ -90,6 +95,18 @@ def read_frame(fd):
         return None
     body = read_exactly(fd, struct.unpack(">I", head)[0])
     return None if body is None else json.loads(body)
+
+
+def read_body(fd, size):
+    """`size` bytes in memory that can be wiped, or None at the end of the stream."""
+    body, at = bytearray(size), 0
+    with memoryview(body) as view:
+        while at < size:
+            got = os.readv(fd, [view[at:]])
+            if not got:
+                return None
+            at += got
+    return body
 
 
 def write_frame(fd, obj):
@@ -137,8 +154,8 @@ def _plugin_modules():
 
 # ---------------------------------------------------------------------------------------------------- a child
 
-def forked(config, request, replies, answer, private):
-    """Serve `request` in a child of its own; a reply with "died", "timeout" or "harness" where there is none from the tests."""
+def forked(config, head, body, replies, answer, private):
+    """Serve a request in a child of its own; a reply with "died", "timeout" or "harness" where there is none from the tests."""
     # A cold process is started for its one request: what that took is part of it.
     began = 0.0 if config["tier"] == "cold" else time.process_time()
     inner_read, inner_write = os.pipe()
@@ -147,22 +164,30 @@ def forked(config, request, replies, answer, private):
     if pid == 0:
         os.close(inner_read)
         os.close(answers_write)
-        first_process(config, request, (answers_read, inner_write), answer, private)
+        first_process(config, body, (answers_read, inner_write), answer, private)
+    body[:] = bytes(len(body))
     os.close(inner_write)
     os.close(answers_read)
-    # Only these two put questions: from anything else a question is an attempt to confuse whoever made the request.
-    asks = "worker" in request or "stub" in request
-    reply = collect(inner_read, answers_write if asks else None, time.monotonic() + request["timeout"], Watchdog(request["memory_mb"]), private)
+    reply = collect(inner_read, answers_write, head, private)
     os.close(inner_read)
     os.close(answers_write)
-    try:
-        os.kill(pid, signal.SIGKILL)               # the first process of its namespace: everything in it dies with it
-    except ProcessLookupError:
-        pass
+    end(pid)
     usage = os.wait4(pid, 0)[2]
     reply["cpu"] = usage.ru_utime + usage.ru_stime + time.process_time() - began
     reply["held"] = held()
     return reply
+
+
+def end(pid):
+    """Kill the first process of a child's namespace, and with it everything there. It gets a moment to end by itself, for only then
+    does the system add up what its own children took."""
+    try:
+        handle = os.pidfd_open(pid)
+        select.select([handle], [], [], 0.05)
+        os.close(handle)
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
 
 
 def held():
@@ -196,7 +221,7 @@ def proportional_kb(pid):
         return 0
 
 
-def first_process(config, request, pipes, answer, private):
+def first_process(config, body, pipes, answer, private):
     """Process 1 of the new namespace: prepares it, forks the process that runs the tests, and waits for that one. `pipes` are its
     descriptors for what it is told and what it reports.
 
@@ -204,6 +229,7 @@ def first_process(config, request, pipes, answer, private):
     """
     out = pipes[1]
     try:
+        request = json.loads(body)
         build_view(config, request["files"])
         remove(config, request.get("remove", ()))
         hide(config)
@@ -225,12 +251,13 @@ def first_process(config, request, pipes, answer, private):
         os._exit(0)
 
 
-def collect(fd, answers, deadline, watchdog, private):
-    """Read the child's frames until its reply, the deadline, too much memory, or the end of the stream. Progress and questions are
-    passed on to whoever made the request; what is answered to a question is written to `answers` (None: there are no questions)."""
+def collect(fd, answers, head, private):
+    """Read the child's frames until its report, the deadline, too much memory, or the end of the stream. Progress and questions are
+    passed on to whoever made the request; what is answered to a question is written to `answers`."""
     requests, replies = private
+    deadline, watchdog = time.monotonic() + head["timeout"], Watchdog(head["memory_mb"])
     buffer, entered = b"", False
-    died = {"died": "the test process ended without a report"}
+    died = {"died": "the test process ended without a usable report"}
     while True:
         if time.monotonic() >= deadline:
             return {"timeout": True} if entered else {"harness": "the jail took too long to start"}
@@ -246,7 +273,7 @@ def collect(fd, answers, deadline, watchdog, private):
             size = struct.unpack(">I", buffer[:4])[0]
             try:
                 frame = json.loads(buffer[4:4 + size])
-            except ValueError:
+            except (ValueError, RecursionError):
                 return died
             buffer = buffer[4 + size:]
             if not isinstance(frame, dict):
@@ -255,9 +282,9 @@ def collect(fd, answers, deadline, watchdog, private):
                 if "entered" not in frame:
                     return {"harness": str(frame.get("harness", "no report from the jail's first process"))}
                 entered = True
-            elif "progress" in frame:
+            elif head["progress"] and "progress" in frame:
                 write_frame(replies, {"progress": frame["progress"]})
-            elif "ask" in frame and answers is not None:
+            elif head["asks"] and "ask" in frame:
                 write_frame(replies, {"ask": frame["ask"]})
                 told = read_frame(requests)
                 if told is None:
@@ -267,8 +294,8 @@ def collect(fd, answers, deadline, watchdog, private):
                 except BrokenPipeError:
                     return died
             else:
-                return frame if {"outcomes", "unfit"} & set(frame) else died
-        if len(buffer) > REPLY_LIMIT:
+                return {"report": frame}
+        if len(buffer) > head["report_mb"] << 20:
             return died
 
 
@@ -309,7 +336,10 @@ def build_view(config, files):
     try:
         mount("overlay", root, "overlay", MS_NOSUID | MS_NODEV,
               "lowerdir=%s,upperdir=%s,workdir=%s,userxattr" % (":".join(trees), upper, work))
-    except OSError:                                # kernels before 5.11 have no overlay for ordinary users: copy instead
+        ours = os.stat(root).st_uid == os.getuid()
+    except OSError:                                # kernels before 5.11 have no overlay for ordinary users
+        ours = False
+    if not ours:                                   # nothing could be changed in files of another owner: copy them instead
         for tree in reversed(trees):
             shutil.copytree(tree, upper, symlinks=True, dirs_exist_ok=True)
         mount(upper, root, None, MS_BIND)
