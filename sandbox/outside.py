@@ -4,7 +4,9 @@ The code that is judged shares a process with whatever runs in that process, and
 function takes and gives plain data (`hard`), it gets a process of its own, with no tests in the jail, that does nothing but answer calls.
 What crosses the border is typed JSON (`inside/plain.py`), decoded to built-in types and nothing else.
 """
+import json
 import sys
+from itertools import zip_longest
 from pathlib import Path
 
 from sandbox.fresh import perturbed, same
@@ -16,6 +18,8 @@ sys.path.append(str(Path(__file__).parent / "inside"))
 import plain  # noqa: E402
 
 FRESH_INPUTS = 16
+DRAWN_INPUTS = 96
+"""Inputs that the gold edit is asked, of which those that decide something are taken."""
 AGREEMENT = 0.7
 """Share of the fresh inputs on which the edit must answer as the gold edit does. Below 1, because an honest solution may differ where
 the tests say nothing; a table of the tests' answers agrees on almost none."""
@@ -55,17 +59,37 @@ class Worker:
             self._hear()
 
 
-def fresh_calls(task: Task, seed: str) -> list[dict]:
-    """Recorded calls of the task, changed by `seed`."""
+def drawn_calls(task: Task, seed: str) -> list[dict]:
+    """Recorded calls of the task, changed by `seed`: none twice, and none that a test makes."""
     recorded = [(plain.decode(call["args"]), plain.decode(call["kwargs"])) for call, _ in task.recorded]
-    return [{"args": plain.encode(args), "kwargs": plain.encode(kwargs)} for args, kwargs in perturbed(recorded, seed, FRESH_INPUTS)]
+    known, calls = {json.dumps(call, sort_keys=True) for call, _ in task.recorded}, []
+    for args, kwargs in perturbed(recorded, seed, DRAWN_INPUTS):
+        call = {"args": plain.encode(args), "kwargs": plain.encode(kwargs)}
+        if (key := json.dumps(call, sort_keys=True)) not in known:
+            known.add(key)
+            calls.append(call)
+    return calls
 
 
-def agreement(answers: list[dict], gold: list[dict]) -> tuple[int, int]:
-    """(how often the answers agree with the gold edit's, how many inputs decide): an input on which the gold edit raises, or gives
-    no plain data, decides nothing."""
-    decided = [(mine, right) for mine, right in zip(answers, gold) if "value" in right]
-    return sum(_agree(mine, right) for mine, right in decided), len(decided)
+def deciding(task: Task, calls: list[dict], gold: list[dict]) -> list[tuple[dict, dict]]:
+    """The fresh inputs: up to FRESH_INPUTS of (call, the gold edit's answer), in turn from each of its different answers, so that an
+    answer which is right nearly always does not pass for a solution.
+
+    An input on which the gold edit gives no plain data decides nothing, nor does one on which it raises, unless the tests make it
+    raise that exception, too.
+    """
+    raised = {answer["raised"][0] for _, answer in task.recorded if answer.get("raised")}
+    by_answer: dict[str, list] = {}
+    for call, answer in zip(calls, gold):
+        if "value" in answer or (answer.get("raised") or [None])[0] in raised:
+            by_answer.setdefault(json.dumps(answer.get("value", answer.get("raised")), sort_keys=True), []).append((call, answer))
+    turns = zip_longest(*by_answer.values())
+    return [pair for turn in turns for pair in turn if pair is not None][:FRESH_INPUTS]
+
+
+def agreeing(answers: list[dict], gold: list[dict]) -> int:
+    """On how many inputs an edit's answers agree with the gold edit's."""
+    return sum(_agree(mine, right) if "value" in right else mine.get("raised") == right["raised"] for mine, right in zip(answers, gold))
 
 
 def same_answers(answers: list[dict], gold: list[dict]) -> bool:

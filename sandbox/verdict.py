@@ -31,14 +31,15 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from sandbox import jsonl
-from sandbox.edits import InvalidEdit, gate
+from sandbox.edits import TEST_FOLDERS, InvalidEdit, gate, is_test_path
 from sandbox.errors import HarnessError, UsageError
 from sandbox.jail import Jail
-from sandbox.outside import AGREEMENT, MIN_DECIDED, Worker, agreement, fresh_calls, same_answers
-from sandbox.repo import Repository
+from sandbox.outside import AGREEMENT, MIN_DECIDED, Worker, agreeing, deciding, drawn_calls, same_answers
+from sandbox.repo import Repository, files_of
 from sandbox.source import bodies_changed, find, imports, read_text
 from sandbox.tasks import Task
 from sandbox.twins import test_functions
@@ -242,7 +243,7 @@ class Judge:
         hot, warm = self._jail("hot"), self._jail("warm")
         key = self._function_key(task)
         request = self._request(task, {})
-        worker = Worker(warm, self._complete({**request, "files": files, "remove": list(self._test_files),
+        worker = Worker(warm, self._complete({**request, "files": files, "remove": self._tests_and_data,
                                               "worker": {"file": task.file, "function": task.function}}))
         try:
             hot.start(self._complete({**request, "stub": key}))
@@ -252,14 +253,14 @@ class Judge:
             status, reason, _ = read_reply(heard, task.tests)
             if status != "resolved":
                 return f"Judged from outside, where tests and edit share no process: {reason}", None
-            calls = fresh_calls(task, self._key(task, files))
+            calls = drawn_calls(task, self._key(task, files))
             reply = hot.ask(self._complete({**request, "gold": key, "calls": calls}))
             self._spent(reply)
-            gold = reply.get("answers", [])
-            agree, decided = agreement([worker.answer(call) for call in calls], gold)
-            share = agree / decided if decided else None
-            if decided >= MIN_DECIDED and share < AGREEMENT:
-                return f"On fresh inputs it agrees with the reference on {agree} of {decided}, and at least {AGREEMENT:.0%} is wanted.", share
+            inputs = deciding(task, calls, reply.get("answers", []))
+            agree = agreeing([worker.answer(call) for call, _ in inputs], [answer for _, answer in inputs])
+            share = agree / len(inputs) if inputs else None
+            if len(inputs) >= MIN_DECIDED and share < AGREEMENT:
+                return f"On fresh inputs it agrees with the reference on {agree} of {len(inputs)}, and at least {AGREEMENT:.0%} is wanted.", share
             return "", share
         except HarnessError:
             self._discard_jail("hot")
@@ -268,6 +269,19 @@ class Judge:
         finally:
             worker.close()
             self._spent(worker.reply)
+
+    @cached_property
+    def _tests_and_data(self) -> list[str]:
+        """What the worker must not see of the tree, for it says what the tests expect: test files, and the folders they are in."""
+        hidden = {}
+        for path, _ in files_of(self.repository.snapshot):
+            parts = path.split("/")
+            folder = next((i for i, part in enumerate(parts[:-1]) if part in TEST_FOLDERS), None)
+            if folder is not None:
+                hidden["/".join(parts[:folder + 1])] = True
+            elif path in self._test_files or path.endswith(".py") and is_test_path(path):
+                hidden[path] = True
+        return list(hidden)
 
     def recorded_calls(self, tasks: list[Task]) -> list[tuple[list, ...]]:
         """For each task the gold edit's calls and answers under its tests, where they are plain data and come out the same again in

@@ -32,13 +32,13 @@ def replace(function, hook):
     return original
 
 
-def encoded(args, kwargs):
+def encoded(args, kwargs, subclasses=False):
     """Raises plain.NotPlain."""
-    return {"args": plain.encode(list(args)), "kwargs": plain.encode(dict(kwargs))}
+    return {"args": plain.encode(list(args), subclasses), "kwargs": plain.encode(dict(kwargs), subclasses)}
 
 
-def called(function, call):
-    """The answer of `function` to a call; {"not plain": what} where the answer is no plain data."""
+def called(function, call, subclasses=False):
+    """The answer of `function` to a call; {"not plain": what} where the answer is no plain data. `subclasses` as `plain.encode`."""
     args, kwargs = plain.decode(call["args"]), plain.decode(call["kwargs"])
     try:
         result = {"value": function(*args, **kwargs)}
@@ -46,8 +46,8 @@ def called(function, call):
         result = {"raised": [c.__name__ for c in type(error).__mro__ if c.__module__ == "builtins"]}
     try:
         if "value" in result:
-            result["value"] = plain.encode(result["value"])
-        return dict(result, after=encoded(args, kwargs))
+            result["value"] = plain.encode(result["value"], subclasses)
+        return dict(result, after=encoded(args, kwargs, subclasses))
     except plain.NotPlain as error:
         return {"not plain": str(error)}
 

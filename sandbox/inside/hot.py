@@ -197,6 +197,7 @@ def serve(config, loop):
     server = Server(config["root"], recorder, loop)
     runner.enter_tree(config["root"], config["path"])
     server.watch()
-    # Without capturing: the forks would share the offset of one temporary file.
-    pytest.main(runner.neutral_arguments() + ["-q", "--tb=no", "-s", "--continue-on-collection-errors"] + config["files"],
+    # Without capturing: the forks would share the offset of one temporary file; and the fault handler would keep this process's
+    # diagnostics open in them.
+    pytest.main(runner.neutral_arguments() + ["-q", "--tb=no", "-s", "-p", "no:faulthandler", "--continue-on-collection-errors"] + config["files"],
                 plugins=[recorder, server])

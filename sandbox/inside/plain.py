@@ -3,11 +3,13 @@
     encode((1, [2.5])) == ["tuple", [["int", "1"], ["list", [["float", "0x1.4000000000000p+1"]]]]]
 
 Plain are None, bool, int, float, str, bytes, and list, tuple, dict, set and frozenset of these: exactly these types, no subclass.
-Never pickle: decoding can give nothing but these types.
+Never pickle: decoding can give nothing but these types. An edit's own answers may be of subclasses (a Counter where the tests want a dict):
+they cross as what they are underneath.
 """
 LIMIT = 200_000
 """Largest encoded size, in items and characters together."""
 DEPTH = 40
+PLAIN = (bool, int, float, str, bytes, list, tuple, dict, set, frozenset)
 SEQUENCES = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
 
 
@@ -15,12 +17,15 @@ class NotPlain(ValueError):
     """The value is no plain data, or too large, or too deep."""
 
 
-def encode(value):
-    """`value` as nested lists of strings. Raises NotPlain."""
+def encode(value, subclasses=False):
+    """`value` as nested lists of strings; of a subclass as of its plain base, where `subclasses` are allowed. Raises NotPlain."""
     budget = [LIMIT]
 
     def visit(thing, depth):
         kind = type(thing)
+        if subclasses and kind not in PLAIN:
+            kind = next((base for base in kind.__mro__ if base in PLAIN), kind)
+            thing = kind(thing) if kind in PLAIN else thing
         budget[0] -= 1 + (len(thing) if kind in (str, bytes) else 0)
         if budget[0] < 0 or depth > DEPTH:
             raise NotPlain("too large or too deep")

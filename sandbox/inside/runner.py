@@ -14,6 +14,8 @@ import sys
 import threading
 import time
 
+import pytest
+
 TEXT_LIMIT = 4000
 
 
@@ -66,58 +68,92 @@ class Recorder:
 
 
 class Tracer:
-    """pytest plugin: which functions of the tree each test calls, by the interpreter's profiling hook (calls only)."""
+    """pytest plugin: which functions of the tree each test calls, by the interpreter's profiling hook (calls only).
+
+    What a fixture calls when it is set up counts for every test that uses it, not only for the first one of its scope.
+    """
 
     def __init__(self, root):
         self.prefix = root.rstrip("/") + "/"
-        self.functions, self.by_test, self.codes = {}, {}, set()
+        self.functions, self.by_test, self.codes, self.of_fixture = {}, {}, set(), {}
 
     def _profile(self, frame, event, arg):
         if event == "call":
             self.codes.add(frame.f_code)
 
-    def pytest_runtest_logstart(self, nodeid, location):
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_protocol(self, item):
         self.codes = set()
         threading.setprofile(self._profile)
         sys.setprofile(self._profile)
-
-    def pytest_runtest_logfinish(self, nodeid, location):
+        yield
         sys.setprofile(None)
         threading.setprofile(None)
+        used = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+        codes = self.codes.union(*(self.of_fixture.get(fixture, ()) for fixtures in used.values() for fixture in fixtures))
         mine = {(c.co_filename[len(self.prefix):], c.co_firstlineno, c.co_name)
-                for c in self.codes if c.co_filename.startswith(self.prefix)}
-        self.by_test[nodeid] = sorted(self.functions.setdefault(f, len(self.functions)) for f in sorted(mine))
+                for c in codes if c.co_filename.startswith(self.prefix)}
+        self.by_test[item.nodeid] = sorted(self.functions.setdefault(f, len(self.functions)) for f in sorted(mine))
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_fixture_setup(self, fixturedef):
+        before, self.codes = self.codes, set()
+        yield
+        # What it was set up with last is what the tests get until it is set up again.
+        self.of_fixture[fixturedef] = self.codes
+        self.codes = before | self.codes
 
     def report(self):
         """{"functions": [[file, first line, name]], "calls": {node id: [index of a function]}}"""
         return {"functions": [list(f) for f in self.functions], "calls": self.by_test}
 
 
+class Settings:
+    """pytest plugin: keeps a project's own `addopts` and puts back only what would move, stop or reorder the run; and collects `names`
+    alone (node ids or files; none: the whole suite).
+
+    The names are no arguments of pytest, which would look for its settings in their folders first: it could find others than for
+    the whole suite, and call the tests by other ids.
+    """
+
+    PUT_BACK = {
+        "maxfail": 0, "stepwise": False, "stepwise_skip": False, "lf": False, "failedfirst": False, "newfirst": False,  # pytest's own
+        "numprocesses": 0, "dist": "no", "tx": [],                                                                      # xdist
+        "reruns": 0, "force_reruns": None,                                                                              # rerunfailures
+        "randomly_reorganize": False, "randomly_seed": 0,                                                               # randomly
+        "forked": False,                                                                                                # forked
+    }
+
+    def __init__(self, names):
+        self.names = names
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config):
+        for name, value in self.PUT_BACK.items():
+            if hasattr(config.option, name):
+                setattr(config.option, name, value)
+        if self.names:
+            config.args = list(self.names)
+
+
 def neutral_arguments():
-    """Arguments that keep a project's own `addopts` and switch off only what would move or slow the run: several processes,
-    coverage measurement, random order."""
+    """Arguments for what has to be decided before pytest is configured."""
     # A warm process has loaded the plugins before pytest could rewrite their assertions, and a project may turn warnings to errors.
-    arguments = ["-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:sugar",
-                 "-W", "ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning"]
-    for module, switch in (("xdist", ["-n", "0"]), ("pytest_cov", ["--no-cov"]), ("pytest_rerunfailures", ["--reruns", "0"])):
-        if importlib.util.find_spec(module):
-            arguments += switch
-    return arguments
+    arguments = ["-p", "no:sugar", "-W", "ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning"]
+    return arguments + (["--no-cov"] if importlib.util.find_spec("pytest_cov") else [])
 
 
 def run(request, progress=lambda done, total: None):
     """Run `request["ids"]` (empty: the whole suite) and return {"exit", "outcomes", "seconds", "text", ...}."""
-    import pytest
-
     enter_tree(request["root"], request["path"])
     recorder = Recorder(request.get("text", False), progress)
-    plugins = [recorder]
+    plugins = [recorder, Settings(request["ids"])]
     if request.get("trace"):
         tracer = Tracer(request["root"])
         plugins.append(tracer)
     style = "--tb=short" if request.get("text") or request.get("output") else "--tb=no"
     started = time.perf_counter()
-    code = pytest.main(neutral_arguments() + ["-q", style] + request.get("args", []) + request["ids"], plugins=plugins)
+    code = pytest.main(neutral_arguments() + ["-q", style] + request.get("args", []), plugins=plugins)
     reply = {"exit": int(code), "seconds": time.perf_counter() - started, **recorder.reply()}
     if request.get("trace"):
         reply.update(tracer.report())

@@ -20,7 +20,7 @@ def run(request, ask):
         call = ask(answer)
         if call is None:
             return {"outcomes": {}}
-        answer = calls.called(function, call)
+        answer = calls.called(function, call, subclasses=True)
 
 
 def load(request):

@@ -230,7 +230,8 @@ def first_process(config, body, pipes, answer, private):
     out = pipes[1]
     try:
         request = json.loads(body)
-        build_view(config, request["files"])
+        # The bytecode is that of the tests.
+        build_view(dict(config, trees=config["trees"][-1:]) if "worker" in request else config, request["files"])
         remove(config, request.get("remove", ()))
         hide(config)
         seal(config)
@@ -356,12 +357,13 @@ def build_view(config, files):
 
 
 def remove(config, paths):
-    """Take these files out of this process's view of the tree."""
+    """Take these files and folders out of this process's view of the tree."""
     for relative in paths:
-        try:
-            os.remove(os.path.join(config["root"], relative))
-        except FileNotFoundError:
-            pass
+        path = os.path.join(config["root"], relative)
+        if os.path.isdir(path):
+            mount("tmpfs", path, "tmpfs", MS_RDONLY, "size=4k")
+        elif os.path.lexists(path):
+            os.remove(path)
 
 
 def hide(config):
