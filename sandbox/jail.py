@@ -38,7 +38,9 @@ REPORT_MB = 2
 OWN_WORDS = {"timeout", "died", "harness", "progress", "ask", "entered", "cpu", "held", "tier"}
 START_SECONDS = 60.0
 NOBODY = 65534
-"""The user that code in a jail runs as, whoever started it; outside, too, where that was root (`drop_root.py`, which runs alone)."""
+"""The user that a jail of root's runs as (`drop_root.py`, which runs alone, has the number, too)."""
+INSIDE_USER = 1000
+"""The user that code in a jail believes to be: not the one that the kernel shows for every foreign file."""
 SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/libx32")
 SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives", "/etc/ssl/certs", "/etc/mime.types")
 FRESH = ("/tmp", "/dev/shm")
@@ -88,12 +90,11 @@ class Jail:
         self.held: tuple[int, int] | None = None
         """KiB and descriptors that its first process held after the first request; for whoever watches it for leaks."""
         try:
-            command, late_binds = self._command(layout)
+            command, environment, config = self._prepare(layout)
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
-                                             env={"PATH": "/usr/bin:/bin"}, cwd="/", start_new_session=True)
-            self._send({"root": str(layout.root), "trees": (["/bytecode"] if layout.bytecode else []) + ["/tree"],
-                        "scratch_mb": layout.scratch_mb, "tier": tier, "files": list(files), "seccomp": base64.b64encode(seccomp.program()).decode(),
-                        "path": list(path), "late_binds": late_binds, "preload": list(layout.preload)})
+                                             env=environment, cwd="/", start_new_session=True)
+            self._send({"scratch_mb": layout.scratch_mb, "tier": tier, "files": list(files), "path": self._path(path),
+                        "preload": list(layout.preload), **config})
             self.ready = self._receive(time.monotonic() + START_SECONDS)
             if self.ready.get("ready") is not True:
                 raise HarnessError("The jail's first word was not that it is ready.")
@@ -204,13 +205,22 @@ class Jail:
 
     # ------------------------------------------------------------------------------------------------ building
 
+    def _prepare(self, layout: Layout) -> tuple[list[str], dict[str, str], dict]:
+        """The command that starts the jail, its environment, and what its first process is told beside what every jail's is."""
+        command, late_binds = self._command(layout)
+        return command, {"PATH": "/usr/bin:/bin"}, {
+            "root": str(layout.root), "trees": (["/bytecode"] if layout.bytecode else []) + ["/tree"], "late_binds": late_binds,
+            "seccomp": base64.b64encode(seccomp.program()).decode()}
+
+    def _path(self, path: tuple[str, ...]) -> list[str]:
+        """The project's import path, as it is inside."""
+        return list(path)
+
     def _command(self, layout: Layout) -> tuple[list[str], list[list[str]]]:
         """The command that starts the jail, and the binds that each child of the warm process repeats."""
         bwrap = find_bwrap()
-        inside = self._stage / "inside"
-        shutil.copytree(INSIDE, inside, ignore=shutil.ignore_patterns("__pycache__"))
-        etc = self._write_etc()
-        for path in [inside, *inside.iterdir(), etc, *etc.iterdir()]:
+        inside, etc = self._copy_inside(), self._write_etc()
+        for path in [etc, *etc.iterdir()]:
             path.chmod(0o755 if path.is_dir() else 0o644)
         hidden = [*FRESH, str(layout.root)]
         binds, late_binds = [(str(layout.tree), "/tree"), (str(inside), "/coldstart")], []
@@ -225,7 +235,7 @@ class Jail:
             binds.append((str(file), f"/etc/{file.name}"))
         arguments = [
             "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try",
-            "--disable-userns", "--uid", str(NOBODY), "--gid", str(NOBODY),
+            "--disable-userns", "--uid", str(INSIDE_USER), "--gid", str(INSIDE_USER),
             # Its first process mounts views of the tree (an overlay's work folder is closed to all but DAC_OVERRIDE) and adds up what
             # its children use; they drop all of this before any edited code runs.
             "--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN", "--cap-add", "CAP_SYS_PTRACE", "--cap-add", "CAP_DAC_OVERRIDE",
@@ -252,11 +262,19 @@ class Jail:
         arguments += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/", str(layout.python), "-I", "-B", "/coldstart/zygote.py"]
         return [*self._prefix(binds), bwrap, *arguments], late_binds
 
+    def _copy_inside(self) -> Path:
+        """A copy of the code that runs inside, where an ordinary user can read it."""
+        inside = self._stage / "inside"
+        shutil.copytree(INSIDE, inside, ignore=shutil.ignore_patterns("__pycache__"))
+        for path in [inside, *inside.iterdir()]:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        return inside
+
     def _write_etc(self) -> Path:
         etc = self._stage / "etc"
         etc.mkdir()
-        (etc / "passwd").write_text(f"nobody:x:{NOBODY}:{NOBODY}:nobody:/tmp/home:/bin/sh\n")
-        (etc / "group").write_text(f"nogroup:x:{NOBODY}:\n")
+        (etc / "passwd").write_text(f"user:x:{INSIDE_USER}:{INSIDE_USER}::/tmp/home:/bin/sh\n")
+        (etc / "group").write_text(f"user:x:{INSIDE_USER}:\n")
         (etc / "hosts").write_text("127.0.0.1 localhost jail\n::1 localhost jail\n")
         (etc / "nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files\n")
         return etc

@@ -83,7 +83,7 @@ class Server:
         """
         os.chdir(self.root)                        # the fork's own view of the tree lies over the one it was in
         if "swaps" in request:
-            reason = next(filter(None, map(self._swap, request["swaps"])), None)
+            reason = self._swap_all(request.pop("swaps"))
             return {"unfit": reason} if reason else self._run(request)
         name = next(kind for kind in ("record", "stub", "gold") if kind in request)
         functions = self.functions.get(tuple(request[name]), ())
@@ -107,6 +107,9 @@ class Server:
         for item, following in zip(items, items[1:] + [None]):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         return self.recorder.reply()
+
+    def _swap_all(self, swaps):
+        return next(filter(None, map(self._swap, swaps)), None)
 
     def _swap(self, swap):
         """Put the new code in place; a reason in words where that would not equal a cold run."""
