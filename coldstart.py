@@ -21,11 +21,11 @@ from pathlib import Path
 
 import click
 
+from recipes import facts
 from sandbox.errors import HarnessError, UsageError
 
 PROBE_CHUNK = 24
 """Tasks that are sampled and judged between two records of a probe on the disk."""
-GROUPS = ("taught", "untaught", "heldout", "all")
 
 
 # ==================================================================================================== the command line
@@ -123,18 +123,21 @@ def demo(folder: Path) -> None:
 
 @cli.command()
 @new_run_options
+@click.option("--kinds", help="What kinds of task, as in blank,mutate,revert,failing. [default: the recipe's]")
+@click.option("--since", metavar="DATE", help="For revert: only commits since this day, as in 2025-01-31.")
 @click.option("--limit", type=click.IntRange(min=0), help="At most this many tasks.")
 @run_option
 @json_option
-def tasks(repo, python, recipe, overrides, seed, new, limit, run_folder, as_json) -> None:
+def tasks(repo, python, recipe, overrides, seed, new, kinds, since, limit, run_folder, as_json) -> None:
     """Mine tasks from a repository and list them."""
     screen = Screen(as_json)
-    overrides = (*overrides, *([f"tasks.limit={limit}"] if limit is not None else []))
+    named = {"limit": limit, "since": since and json.dumps(since), "kinds": kinds and json.dumps([k.strip() for k in kinds.split(",")])}
+    overrides = (*overrides, *(f"tasks.{key}={value}" for key, value in named.items() if value is not None))
     with continue_or_start(repo, python, recipe, overrides, seed, new, run_folder, screen) as run:
         mine_tasks(run, screen)
         if not as_json:
-            list_tasks(run, screen)
-        screen.result({**mined_facts(run), "run": str(run.folder)})
+            screen.say("\n".join(facts.task_lines(run)))
+        screen.result({**facts.mined_facts(run), "run": str(run.folder)})
 
 
 @cli.command()
@@ -156,6 +159,7 @@ def judge(task, run_folder, overlay, patch, reply, as_json) -> None:
     run = find_run(run_folder)
     chosen = find_task(run, task)
     restore_snapshot(run.repository)
+    announce_jail(screen)
     broken = chosen.broken(run.repository.snapshot)
     try:
         if overlay is not None:
@@ -191,7 +195,7 @@ def bootstrap(repo, python, recipe, overrides, seed, new, run_folder, as_json) -
             bench.distil()                                                       # 4. until the student solves some itself
             bench.probe("after")
         before, after = bench.summary("before"), bench.summary("after")
-        describe_bootstrap(run, before, after, screen)
+        screen.say("\n".join(facts.bootstrap_lines(run, before, after)))
         teacher = {"name": "reference", "requests": len(bench.cold_for_teacher()), "usd": 0.0, "asked": len(bench.cold_for_teacher()),
                    "verified": len(run.read("trajectories.jsonl"))}
         screen.result({"run": str(run.folder), "recipe": run.recipe.name, "student": run.recipe.student.model, "teacher": teacher,
@@ -212,6 +216,7 @@ def climb(run_folder, cycles, minutes, as_json) -> None:
     with find_run(run_folder) as run:
         if not run.is_done("after"):
             raise UsageError(f"{run.folder} has not been bootstrapped. First: python coldstart.py bootstrap --run {run.folder}")
+        announce_jail(screen)
         with open_judge(run, screen) as court:
             bench = Workbench(run, court, screen)
             if not bench.anything_solved("after"):
@@ -222,7 +227,7 @@ def climb(run_folder, cycles, minutes, as_json) -> None:
             phase = f"climb-{done:04d}"
             bench.probe(phase)
         before, after = bench.summary("after"), bench.summary(phase)
-        describe_climb(run, before, after, screen)
+        screen.say("\n".join(facts.climb_lines(run, before, after)))
         metrics = run.read("metrics.jsonl")
         screen.result({"run": str(run.folder), "cycles": done, "probe": {"before": before, "after": after},
                        "zero_variance": {c: sum(m[f"groups/{c}"] for m in metrics) for c in ("cold", "mastered", "truncated")},
@@ -237,11 +242,11 @@ def status(run_folder, as_json) -> None:
     """Where the run stands, and what to do next."""
     run = find_run(run_folder)
     screen = Screen(as_json)
-    facts = run_facts(run)
-    screen.say(f"{run.folder}: {facts['phase']}. {facts['next']}")
-    for name, p in facts["probes"].items():
-        screen.say(f"  {name:12} " + "  ".join(f"{group} {p[group]['pass_at_1']:.3f}" for group in GROUPS if p[group]["n"]))
-    screen.result(facts)
+    found = facts.run_facts(run)
+    screen.say(f"{run.folder}: {found['phase']}. {found['next']}")
+    for name, p in found["probes"].items():
+        screen.say(f"  {name:12} " + "  ".join(f"{group} {p[group]['pass_at_1']:.3f}" for group in facts.GROUPS if p[group]["n"]))
+    screen.result(found)
 
 
 # ==================================================================================================== the steps
@@ -266,14 +271,15 @@ def mine_tasks(run, screen: Screen) -> None:
         return
     recipe = run.recipe
     with step(run, "mine"):
-        mined = mine(run.repository, limits_of(recipe), run.folder, recipe.tasks.heldout, recipe.tasks.limit, recipe.seed, screen.progress)
+        mined = mine(run.repository, limits_of(recipe), run.folder, recipe.tasks.heldout, recipe.tasks.limit, recipe.seed, screen.progress,
+                     recipe.tasks.kinds, recipe.tasks.since)
         if not mined.tasks:
-            raise UsageError(f"{run.repository.root} gives no valid task: " + in_words(mined.excluded) + ".")
+            raise UsageError(f"{run.repository.root} gives no valid task: " + facts.counted(mined.excluded) + ".")
         run.keep_only("tasks.jsonl", [t.to_dict() for t in mined.tasks])
         run.content["excluded"] = mined.excluded
     counts = {split: sum(t.split == split for t in mined.tasks) for split in ("train", "heldout")}
     screen.say(f"{len(mined.tasks)} tasks mined: {counts['train']} for training, {counts['heldout']} held out. "
-               + (f"Left out: {in_words(mined.excluded)}." if mined.excluded else ""))
+               + (f"Left out: {facts.counted(mined.excluded)}." if mined.excluded else ""))
 
 
 class Workbench:
@@ -368,7 +374,7 @@ class Workbench:
             self.run.keep_only("rollouts.jsonl", kept)
 
     def summary(self, phase: str) -> dict:
-        return probe_summary(self.run, phase)
+        return facts.probe_summary(self.run, phase)
 
     def anything_solved(self, phase: str) -> bool:
         """Whether a task for training was solved at least once: what REINFORCE needs."""
@@ -380,7 +386,7 @@ class Workbench:
     def cold_for_teacher(self) -> list:
         from recipes.teacher import choose_cold
 
-        states = {p.instance_id: p.state for p in read_probes(self.run, "before")}
+        states = {p.instance_id: p.state for p in facts.read_probes(self.run, "before")}
         return choose_cold(self.tasks, states, self.recipe.teacher.share, self.recipe.seed)
 
     def teach(self) -> None:
@@ -508,12 +514,14 @@ def continue_or_start(repo, python, recipe_name, overrides, seed, new, run_folde
             raise UsageError(f"{run_folder} was started with another recipe or other settings, and a run keeps those that it began with. "
                              "Leave --recipe, --set and --seed out, or name another folder with --run.")
         restore_snapshot(run.repository)
+        announce_jail(screen)
     else:
         if repo is None:
             raise UsageError("Which repository? Name it with --repo DIR.")
         recipe = settings()
         repository = open_repository(repo, python)
-        check_jail(repository)
+        if notice := check_jail(repository):
+            screen.say(notice)
         if repository.dirty:
             screen.say(f"{repo} has uncommitted changes: the last commit plus these changes is what coldstart sees.")
         run = None if new or run_folder is not None else _latest_of(repository, recipe)
@@ -565,6 +573,14 @@ def open_judge(run, screen: Screen):
                  test_files=run.survey.test_files, on_note=screen.say)
 
 
+def announce_jail(screen: Screen) -> None:
+    """Say it where the jail is not the one that a person expects."""
+    from sandbox.landlock_jail import jail_notice
+
+    if notice := jail_notice():
+        screen.say(notice)
+
+
 def limits_of(recipe):
     from sandbox.verdict import Limits
 
@@ -600,99 +616,6 @@ def step_time(run, name: str):
         yield
     finally:
         run.add_seconds(name, time.monotonic() - started)
-
-
-# ==================================================================================================== words and facts
-
-def read_probes(run, phase: str) -> list:
-    from recipes.measure import TaskProbe
-
-    return [TaskProbe(r["instance_id"], r["k"], r["resolved"], r["truncated"]) for r in run.read("probe.jsonl") if r["phase"] == phase]
-
-
-def probe_summary(run, phase: str) -> dict:
-    """{group: summary} for the groups `all`, `taught`, `untaught` and `heldout`."""
-    from recipes.measure import summarise
-
-    taught = {r["instance_id"] for r in run.read("trajectories.jsonl")}
-    heldout = {t.instance_id for t in run.tasks if t.split == "heldout"}
-    probes = read_probes(run, phase)
-    groups = {"all": probes, "taught": [p for p in probes if p.instance_id in taught], "heldout": [p for p in probes if p.instance_id in heldout],
-              "untaught": [p for p in probes if p.instance_id not in taught and p.instance_id not in heldout]}
-    return {name: summarise(groups[name], run.recipe.probe.temperature, run.recipe.seed) for name in GROUPS}
-
-
-def mined_facts(run) -> dict:
-    tasks = run.tasks
-    counts = {kind: {split: sum(t.kind == kind and t.split == split for t in tasks) for split in ("train", "heldout")}
-              for kind in sorted({t.kind for t in tasks})}
-    repository = run.repository
-    return {"repo": repository.root, "commit": repository.commit, "python": repository.python, "counts": counts,
-            "excluded": run.content["excluded"], "seconds": run.content["seconds"].get("mine", 0.0),
-            "tasks": [{"instance_id": t.instance_id, "kind": t.kind, "split": t.split, "file": t.file, "function": t.function,
-                       "fail_to_pass": len(t.FAIL_TO_PASS), "pass_to_pass": len(t.PASS_TO_PASS), "twins": len(t.twin_tests), "hard": t.hard} for t in tasks]}
-
-
-def list_tasks(run, screen: Screen) -> None:
-    for task in run.tasks:
-        screen.say(f"{task.split:8} {task.instance_id}  ({len(task.FAIL_TO_PASS)} tests to mend, {len(task.PASS_TO_PASS)} to keep)")
-
-
-def run_facts(run) -> dict:
-    """What `status` tells."""
-    steps = {"mine": "tasks are being mined", "before": "the student is being probed", "teach": "the teacher is being asked",
-             "distil": "the student is being fine-tuned", "after": "the student is being probed again"}
-    waiting = next((name for name in steps if not run.is_done(name)), None)
-    cycles = len(run.read("metrics.jsonl"))
-    probes = {name: probe_summary(run, name) for name in run.content["done"] if name in ("before", "after") or name.startswith("climb-")}
-    if waiting:
-        phase, following = f"bootstrap: {steps[waiting]}", f"Go on with: python coldstart.py bootstrap --run {run.folder}"
-    else:
-        phase, following = f"bootstrapped, {cycles} cycles climbed", f"Go on with: python coldstart.py climb --run {run.folder}"
-    return {"run": str(run.folder), "phase": phase, "cycles": cycles, "probes": probes, "seconds": run.content["seconds"],
-            "checkpoints": run.content["checkpoints"], "next": following}
-
-
-def describe_bootstrap(run, before: dict, after: dict, screen: Screen) -> None:
-    train = [before["taught"], before["untaught"]]
-    screen.say()
-    show_table(before, after, screen)
-    still = after["taught"]["cold"] + after["untaught"]["cold"]
-    screen.say(f"Before, {sum(p['cold'] for p in train)} of {sum(p['n'] for p in train)} training tasks were cold (never solved). "
-               f"{before['taught']['n']} were taught. Now {still} are cold, {after['taught']['warm'] + after['untaught']['warm']} warm, "
-               f"{after['taught']['mastered'] + after['untaught']['mastered']} mastered.")
-    if not any(after[group][state] for group in ("taught", "untaught") for state in ("warm", "mastered")):
-        screen.say("No training task is solved even once: this is still a cold start, and RL cannot help. More from a teacher can.")
-    else:
-        screen.say(f"Next: python coldstart.py climb --run {run.folder}")
-
-
-def describe_climb(run, before: dict, after: dict, screen: Screen) -> None:
-    screen.say()
-    show_table(before, after, screen)
-    low, high = after["heldout"]["ci95"]
-    if after["heldout"]["n"]:
-        change = after["heldout"]["pass_at_1"] - before["heldout"]["pass_at_1"]
-        screen.say(f"Held-out tasks, which it never trained on: pass@1 {before['heldout']['pass_at_1']:.3f} before, "
-                   f"{after['heldout']['pass_at_1']:.3f} after ({change:+.3f}; 95 % interval {low:.3f} to {high:.3f}). "
-                   "The best checkpoint was chosen by held-out tasks on other seeds.")
-    screen.say(f"The best checkpoint is {run.checkpoint('best')}.")
-
-
-def show_table(before: dict, after: dict, screen: Screen) -> None:
-    k = after["all"]["k"]
-    screen.say(f"{'':10}{'tasks':>6}  {'pass@1 before':>13}  {'pass@1 after':>12}  {'95 % interval':>15}  {f'pass@{k} after':>13}"
-               f"  {'cold':>5} {'warm':>5} {'mastered':>8}")
-    for group in GROUPS:
-        old, new = before[group], after[group]
-        if new["n"]:
-            low, high = new["ci95"]
-            screen.say(f"{group:10}{new['n']:6}  {old['pass_at_1']:13.3f}  {new['pass_at_1']:12.3f}  {f'{low:.3f} to {high:.3f}':>15}"
-                       f"  {new['pass_at_k']:13.3f}  {new['cold']:5} {new['warm']:5} {new['mastered']:8}")
-
-
-def in_words(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count} x {reason}" for reason, count in sorted(counts.items(), key=lambda item: -item[1]))
 
 
 if __name__ == "__main__":

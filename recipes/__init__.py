@@ -9,9 +9,11 @@ types are refused with the key's full path (`climb.cycels`) and the nearest righ
 import difflib
 import tomllib
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from datetime import date
 from pathlib import Path
 
 from sandbox.errors import UsageError
+from sandbox.tasks import KINDS
 
 FOLDER = Path(__file__).parent
 
@@ -49,7 +51,10 @@ class TaskSettings:
     """Which tasks are mined."""
 
     kinds: tuple[str, ...] = ("blank",)
-    """Kinds of task, as `tasks --kinds` names them."""
+    """Kinds of task: `blank` (a function's body is missing), `mutate` (one small mistake in it), `revert` (a past commit is undone),
+    `failing` (tests that fail today)."""
+    since: str = ""
+    """For `revert`: only commits since this day (YYYY-MM-DD, UTC) are undone; empty: all."""
     heldout: float = 0.2
     """Share of the functions whose tasks are never trained on and never sent to a teacher."""
     limit: int = 0
@@ -82,10 +87,28 @@ class ProbeSettings:
 
 @dataclass(frozen=True)
 class TeacherSettings:
-    """How much the teacher is asked."""
+    """How much the teacher is asked, and how. All but `share` is about API teachers; which one, and its cap, are said on the command line."""
 
     share: float = 1.0
     """Share of the cold train tasks that the teacher may answer; the rest have only their tests."""
+    solutions: int = 2
+    """Verified answers that are wanted of a task; they must differ by more than layout, comments and docstrings."""
+    attempts: int = 4
+    """Conversations that are begun about a task, at most."""
+    repairs: int = 2
+    """Times that a failed answer is answered with what the visible tests say of it."""
+    temperatures: tuple[float, ...] = (0.2, 0.6, 0.9, 1.0)
+    """Sampling temperature of the first, second, ... conversation; the last one goes for all that follow."""
+    reasoning: bool = False
+    """Whether what the teacher thought aloud is learned, too, between <think> and </think>. It is kept in the ledger in any case."""
+    concurrency: int = 8
+    """Conversations at the same time."""
+    stall: float = 120.0
+    """Seconds without a byte after which a reply is given up."""
+    tries: int = 6
+    """Times that a request is sent, at most, before it is given up."""
+    pause: float = 1.0
+    """Seconds before the second try; doubles from try to try."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +129,9 @@ class DistilSettings:
     """Largest norm of the gradient."""
     save_every: int = 25
     """Steps between checkpoints."""
+    replay: float = 0.2
+    """Share of the examples that are the student's own: its resolved rollouts on tasks that it solved before, so that it does not unlearn
+    them. As many as there are, where there are fewer; at most 0.9."""
 
 
 @dataclass(frozen=True)
@@ -204,19 +230,25 @@ def from_dict(data: dict, where: str = "recipe") -> Recipe:
         allowed = ALLOWED.get(key)
         if isinstance(allowed, tuple) and not set(value if isinstance(value, tuple) else (value,)) <= set(allowed):
             raise UsageError(f"{where}: {key!r} must be {' or '.join(allowed)}, not {value!r}.")
-        if isinstance(value, (int, float)) and not (value > 0 or value == 0 and key in MAY_BE_ZERO):
+        if value == ():
+            raise UsageError(f"{where}: {key!r} must not be empty.")
+        if type(value) in (int, float) and not (value > 0 or value == 0 and key in MAY_BE_ZERO):
             raise UsageError(f"{where}: {key!r} must be {'0 or more' if key in MAY_BE_ZERO else 'more than 0'}, not {value!r}.")
-        if key in SHARES and value > 1:
-            raise UsageError(f"{where}: {key!r} is a share and must not be more than 1, not {value!r}.")
+        if key in SHARES and value > SHARES[key]:
+            raise UsageError(f"{where}: {key!r} is a share and must not be more than {SHARES[key]}, not {value!r}.")
+    try:
+        date.fromisoformat(recipe.tasks.since or "2000-01-01")
+    except ValueError:
+        raise UsageError(f"{where}: 'tasks.since' must be a day such as 2025-01-31, not {recipe.tasks.since!r}.") from None
     if recipe.climb.group_size < 2:
         raise UsageError(f"{where}: 'climb.group_size' must be 2 or more: the baseline is the mean of the other rollouts.")
     return recipe
 
 
-ALLOWED = {"prompt.style": ("blocks", "body"), "tasks.kinds": ("blank",)}
-MAY_BE_ZERO = {"seed", "tasks.heldout", "tasks.limit", "judge.workers", "teacher.share", "distil.warmup", "distil.final_lr", "climb.warmup",
-               "climb.floor", "climb.kl"}
-SHARES = {"tasks.heldout", "teacher.share", "distil.final_lr"}
+ALLOWED = {"prompt.style": ("blocks", "body"), "tasks.kinds": KINDS}
+MAY_BE_ZERO = {"seed", "tasks.heldout", "tasks.limit", "judge.workers", "teacher.share", "teacher.repairs", "distil.warmup", "distil.final_lr",
+               "distil.replay", "climb.warmup", "climb.floor", "climb.kl"}
+SHARES = {"tasks.heldout": 1, "teacher.share": 1, "distil.final_lr": 1, "distil.replay": 0.9}
 
 
 def _values(section, path: str = "") -> list[tuple[str, object]]:

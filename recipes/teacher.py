@@ -2,12 +2,52 @@
 
 The `reference` teacher answers with the repository's own code, in the reply format that a model would use, and is verified in
 the jail like any other. It is what bootstrap asks when no API teacher is named.
+
+An API teacher (`ApiTeacher`) is asked over an endpoint (`endpoint.py`), under a cap, everything written down (`ledger.py`), and shown nothing
+that may not leave (`outgoing.py`). Its conversation about one task:
+
+1. the prompt of `prompts.py` in the style `blocks`; the reply is judged;
+2. a reply that is not resolved is answered with what the *visible* tests say of it, up to `repairs` times, each time for a whole new answer;
+3. after `repairs`, or once resolved, the conversation is begun again, warmer and with another seed: `attempts` times at most, and no more
+   than it takes for `solutions` resolved answers that differ as syntax trees, docstrings aside.
+
+What is distilled is the first message and the resolved answer, without the wrong turns, in the words and format that the student is asked
+in (for a student that writes bare bodies the body alone), without what the teacher says of itself (`voice.py`), and judged once more as it is
+then. Reasoning stays in the ledger unless the recipe wants it.
+
+Nothing is remembered but the ledger: a run that was killed holds the same conversations again, and the replies that it has paid for cost
+nothing the second time.
 """
+import ast
+import asyncio
 import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from recipes.prompts import gold_reply
+from recipes import TeacherSettings
+from recipes.endpoint import Asker, Endpoint, Unanswered
+from recipes.ledger import CapReached, Reply, usd
+from recipes.measure import derived_seed
+from recipes.outgoing import Guard
+from recipes.prompts import gold_reply, messages
+from recipes.voice import cut
+from sandbox.edits import InvalidEdit, from_reply, gate
+from sandbox.source import body_nodes, body_of, find
+from sandbox.statements import _fails, secrets
 from sandbox.tasks import Task
+
+TYPICAL_OUT = 600
+"""Tokens that an answer of a few words and one function has, for the lower end of an estimate."""
+BYTES_PER_TOKEN = 3
+"""Of source code, for estimates: tokenizers of today make a token of three to four bytes. What a request costs at worst goes by one token a byte."""
+REPAIR_TOKENS = 1000
+"""That a failure adds to a conversation at most, beside the reply that failed."""
+
+REPAIR = """{what}
+
+The code is still as it was in the first message. Answer again in the same format and as a whole, as if for the first time: say nothing of \
+this attempt."""
 
 
 class ReferenceTeacher:
@@ -33,3 +73,236 @@ def choose_cold(tasks: list[Task], states: dict[str, str], share: float, seed: i
     drawn = sorted(cold, key=lambda t: hashlib.sha256(f"{seed}/teach/{t.instance_id}".encode()).hexdigest())
     chosen = {t.instance_id for t in drawn[:round(len(cold) * share)]}
     return [t for t in cold if t.instance_id in chosen]
+
+
+def choose_replay(tasks: list[Task], rollouts: list[dict], taught: int, share: float, seed: int) -> list[dict]:
+    """The student's own rollouts that are learned beside `taught` dialogues, so many that they are `share` of all: resolved ones of tasks for
+    training, no text twice, drawn by the seed, a second one of a task only when every task has one."""
+    train = {t.instance_id for t in tasks if t.split == "train"}
+    own = {(r["instance_id"], r["text"]): r for r in rollouts if r["status"] == "resolved" and r["instance_id"] in train}
+    drawn = sorted(own, key=lambda key: hashlib.sha256("/".join([str(seed), "replay", *key]).encode("utf-8", "surrogateescape")).hexdigest())
+    rounds: dict[str, int] = {}
+    order = []
+    for name, text in drawn:
+        rounds[name] = rounds.get(name, 0) + 1
+        order.append((rounds[name], len(order), own[name, text]))
+    return [rollout for _, _, rollout in sorted(order, key=lambda entry: entry[:2])][:round(taught * share / (1 - share))]
+
+
+# ---------------------------------------------------------------------------------------------------- before anything is sent
+
+@dataclass(frozen=True)
+class Plan:
+    """What an API teacher would be sent, and what that would cost."""
+
+    prompts: dict[str, list[dict[str, str]]]
+    """{instance_id: the first message of its conversations}"""
+    withheld: dict[str, str]
+    """{instance_id: why nothing of it may be sent}"""
+    tokens: int
+    """In all prompts together, at BYTES_PER_TOKEN."""
+    usd: tuple[float, float] | None
+    """From every task solved at once by answers of TYPICAL_OUT tokens, to every attempt and every repair at its worst case. None where the price is
+    unknown."""
+
+
+def plan(tasks: list[Task], tree: Path, endpoint: Endpoint, settings: TeacherSettings, guard: Guard) -> Plan:
+    """What `tasks` would lead to."""
+    prompts, withheld = {}, {}
+    for task in tasks:
+        prompt = messages(task, tree, "blocks")
+        if why := guard.objection_to(task) or guard.objection(prompt[0]["content"]):
+            withheld[task.instance_id] = why
+        else:
+            prompts[task.instance_id] = prompt
+    sizes = {name: len(prompt[0]["content"].encode("utf-8", "replace")) // BYTES_PER_TOKEN for name, prompt in prompts.items()}
+    costs = None
+    if endpoint.price is not None:
+        least = sum(settings.solutions * endpoint.cost(size, 0, TYPICAL_OUT) for size in sizes.values())
+        most = sum(settings.attempts * (endpoint.worst(endpoint.body(prompt, 0.0, 0)) + endpoint.cost(turn * (endpoint.max_output + REPAIR_TOKENS), 0, 0))
+                   for prompt in prompts.values() for turn in range(settings.repairs + 1))
+        costs = usd(least), usd(most)
+    return Plan(prompts, withheld, sum(sizes.values()), costs)
+
+
+# ---------------------------------------------------------------------------------------------------- conversations
+
+@dataclass(frozen=True)
+class Bench:
+    """What the sandbox does for a teacher. Both functions block, and are called from one thread at a time."""
+
+    judge: Callable[[list[tuple[Task, str]], str], list]
+    """Verdicts for (task, reply) pairs in a style."""
+    visible: Callable[[Task, dict[str, str]], dict]
+    """The runner's reply (`inside/runner.py`), with pytest's text, for the tests of a task that may be shown, on these files."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What the teacher came to on one task."""
+
+    task: Task
+    dialogues: tuple[list[dict[str, str]], ...]
+    """Verified ones, as the student is to learn them."""
+    why: str
+    """Where there are none: the last reason."""
+
+
+class ApiTeacher:
+    """Holds the conversations about many tasks at once."""
+
+    source = "teacher"
+
+    def __init__(self, asker: Asker, settings: TeacherSettings, style: str, seed: int, tree: Path, bench: Bench, guard: Guard) -> None:
+        """`style`: the student's."""
+        self._asker, self._settings, self._style, self._seed, self._tree, self._guard = asker, settings, style, seed, tree, guard
+        self._bench, self._waiting = bench, []
+        self._bench_is_free = asyncio.Lock()
+
+    def teach(self, tasks: list[Task], prompts: dict[str, list[dict[str, str]]]) -> Iterator[Lesson]:
+        """The lessons in the order in which they end. Raises what `Asker.ask` does, but for what concerns one task alone."""
+        with asyncio.Runner() as runner:
+            ended: asyncio.Queue = asyncio.Queue()
+            everything = runner.get_loop().create_task(self._all(tasks, prompts, ended))
+            try:
+                while (lesson := runner.run(ended.get())) is not None:
+                    yield lesson
+                runner.run(_wait(everything))
+            finally:
+                everything.cancel()
+                runner.run(_wait(asyncio.gather(everything, return_exceptions=True)))
+                runner.run(self._asker.client.close())
+
+    async def _all(self, tasks: list[Task], prompts: dict[str, list[dict[str, str]]], ended: asyncio.Queue) -> None:
+        places = asyncio.Semaphore(self._settings.concurrency)
+
+        async def one(task: Task) -> None:
+            async with places:
+                ended.put_nowait(await self._lesson(task, prompts[task.instance_id]))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for task in tasks:
+                    group.create_task(one(task))
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from None
+        finally:
+            ended.put_nowait(None)
+
+    async def _lesson(self, task: Task, prompt: list[dict[str, str]]) -> Lesson:
+        dialogues, forms, why = [], set(), ""
+        for attempt in range(self._settings.attempts):
+            try:
+                reply, why = await self._attempt(task, prompt, attempt)
+            except Unanswered as fault:
+                why = f"no answer: {fault}"
+                continue
+            except CapReached:
+                why = "the cap is reached"
+                break
+            if reply is None:
+                continue
+            form = normal_form(self._files(task, reply.content))
+            if form in forms:
+                continue
+            forms.add(form)
+            dialogue = await self._for_the_student(task, reply)
+            if dialogue is None:
+                why = "it is resolved, but not in the form that the student writes"
+                continue
+            dialogues.append(dialogue)
+            if len(dialogues) == self._settings.solutions:
+                break
+        return Lesson(task, tuple(dialogues), why)
+
+    async def _attempt(self, task: Task, prompt: list[dict[str, str]], attempt: int) -> tuple[Reply | None, str]:
+        """(a resolved answer, "") or (None, why there is none)."""
+        sample = derived_seed("teacher", self._seed, task.instance_id, attempt) % 2**31
+        temperature = self._settings.temperatures[min(attempt, len(self._settings.temperatures) - 1)]
+        conversation, why = list(prompt), ""
+        for turn in range(self._settings.repairs + 1):
+            asked = await self._asker.ask(task.instance_id, self._asker.endpoint.body(conversation, temperature, sample), sample)
+            if asked.reply.finish in ("length", "content_filter", "sensitive"):
+                status = "truncated" if asked.reply.finish == "length" else "filtered"
+                self._asker.ledger.judge(asked.request, status, "The reply was not ended by the teacher.")
+                return None, f"the last reply was {status}"
+            verdict = await self._judged(task, asked.reply.content, "blocks")
+            self._asker.ledger.judge(asked.request, verdict.status, verdict.reason)
+            if verdict.status == "resolved":
+                return asked.reply, ""
+            why = f"the last reply was {verdict.status}"
+            if turn == self._settings.repairs or verdict.status == "tampered":
+                break
+            failure = REPAIR.format(what=await self._what_fails(task, asked.reply.content, verdict))
+            if self._guard.objection(failure):
+                return None, "what its tests say holds what looks like a secret"
+            conversation += [{"role": "assistant", "content": asked.reply.content}, {"role": "user", "content": failure}]
+        return None, why
+
+    async def _for_the_student(self, task: Task, reply: Reply) -> list[dict[str, str]] | None:
+        """The dialogue to learn, judged as it is; None where the answer cannot be said in the student's format."""
+        content = cut(reply.content)
+        if self._style == "body" and not task.files:
+            try:
+                text = self._files(task, content)[task.file]
+            except InvalidEdit:
+                return None
+            function = find(text, task.function)
+            content = body_of(text, function) if body_nodes(function) else ""
+        elif self._settings.reasoning and reply.reasoning:
+            content = f"<think>\n{cut(reply.reasoning)}\n</think>\n\n{content}"
+        verdict = await self._judged(task, content, self._style)
+        return [*messages(task, self._tree, self._style), {"role": "assistant", "content": content}] if verdict.status == "resolved" else None
+
+    # ------------------------------------------------------------------------------------------------ the sandbox
+
+    def _files(self, task: Task, content: str) -> dict[str, str]:
+        """The files with the answer's edit in them. Raises InvalidEdit."""
+        return gate(from_reply(content, task, task.broken(self._tree)), task, self._tree)
+
+    async def _judged(self, task: Task, content: str, style: str):
+        """The verdict; what waits while the sandbox is at work is judged together next."""
+        mine = asyncio.get_running_loop().create_future()
+        self._waiting.append((mine, task, content, style))
+        async with self._bench_is_free:
+            while not mine.done():
+                style = self._waiting[0][3]
+                batch = [entry for entry in self._waiting if entry[3] == style]
+                self._waiting = [entry for entry in self._waiting if entry[3] != style]
+                verdicts = await asyncio.to_thread(self._bench.judge, [(task, content) for _, task, content, _ in batch], style)
+                for (future, *_), verdict in zip(batch, verdicts):
+                    if not future.done():
+                        future.set_result(verdict)
+        return mine.result()
+
+    async def _what_fails(self, task: Task, content: str, verdict) -> str:
+        """What the teacher may know of a reply that is not resolved: only what the tests that it was shown say."""
+        if verdict.status == "invalid":
+            return f"This answer cannot be used: {verdict.reason}"
+        if verdict.status == "timeout":
+            return "With this answer the tests do not end in time."
+        async with self._bench_is_free:
+            said = await asyncio.to_thread(self._bench.visible, task, self._files(task, content))
+        outcomes = said.get("outcomes", {})
+        failing = tuple(test for test in task.shown if outcomes.get(test) != "passed")
+        if not failing:
+            return "With this answer the tests that you were shown pass, and others of the same code fail."
+        return "With this answer tests fail:\n\n" + _fails(replace(task, shown=failing), said.get("text", {}), secrets(task, self._tree))
+
+
+async def _wait(future) -> None:
+    """What `asyncio.Runner.run` takes: a coroutine."""
+    await future
+
+
+def normal_form(files: dict[str, str]) -> str:
+    """A text that is the same for files that differ in layout, comments and docstrings alone."""
+    trees = []
+    for path, text in sorted(files.items()):
+        tree = ast.parse(text.encode("utf-8", "surrogateescape"))
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and ast.get_docstring(node, clean=False) is not None:
+                del node.body[0]
+        trees.append(f"{path}\n{ast.dump(tree)}")
+    return "\n".join(trees)
+

@@ -5,11 +5,12 @@ An edit is a map from a path, relative to the repository, to the whole new text 
 **The reply** (`blocks`): a few words of reason, then either a fenced `python` block with whole functions, each replacing the
 one of the same (qualified) name in the task's file, new imports and helpers added at module level; or SEARCH/REPLACE blocks
 under the file's path, as aider writes them. The last complete block for a place counts. With `body` the whole reply is the
-bare body of the task's function.
+bare body of the task's function, where the task is about one.
 
 **The gate**, before anything runs: only regular `.py` text that parses, only files that are there already, never tests or
-what configures them. For the task's own file only the task's function is taken from the edit and spliced into the broken
-file, with imports and helpers that are new; whatever else the edit changed there is ignored.
+what configures them. Where the task is about one function only that function is taken from the edit and spliced into the broken
+file, with imports and helpers that are new; whatever else the edit changed there is ignored. Where it is about whole files
+(`Task.files`) these are taken as the edit has them, and no others.
 """
 import ast
 import copy
@@ -24,6 +25,7 @@ from sandbox.tasks import Task
 FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*)[^\n]*\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
 SEARCH_REPLACE = re.compile(r"^<{5,9} SEARCH\n(.*?)^={5,9}\n(.*?)^>{5,9} REPLACE[ \t]*$", re.DOTALL | re.MULTILINE)
 FORBIDDEN_NAMES = {"conftest.py", "setup.py", "sitecustomize.py", "usercustomize.py", "noxfile.py", "tasks.py", "fabfile.py"}
+TEST_FOLDERS = ("tests", "test", "testing")
 MAX_BYTES = 1 << 20
 
 
@@ -35,7 +37,7 @@ class InvalidEdit(Exception):
 
 def from_reply(reply: str, task: Task, broken: dict[str, str], style: str = "blocks") -> dict[str, str]:
     """The edit that a reply asks for. Raises InvalidEdit."""
-    if style == "body":
+    if style == "body" and not task.files:
         return {task.file: _with_bare_body(reply, task, broken[task.file])}
     reply = reply.replace("\r\n", "\n")
     texts = dict(broken)
@@ -43,10 +45,13 @@ def from_reply(reply: str, task: Task, broken: dict[str, str], style: str = "blo
     blocks = [code for language, code in FENCE.findall(reply)
               if language in ("python", "py", "") and not SEARCH_REPLACE.search(code)]
     for code in blocks:
-        text = _with_functions(code, texts[task.file], task)
-        if text is not None:
-            texts[task.file] = text
-            changed.add(task.file)
+        # The task's own file first; in the others a block counts where it names one of their functions.
+        for path in dict.fromkeys((task.file, *texts)):
+            text = _with_functions(code, texts[path], task)
+            if text is not None:
+                texts[path] = text
+                changed.add(path)
+                break
     if not changed:
         raise InvalidEdit("the reply holds no complete python block with the function and no SEARCH/REPLACE block")
     return {path: texts[path] for path in sorted(changed)}
@@ -87,7 +92,7 @@ def _with_functions(code: str, text: str, task: Task) -> str | None:
     if not replaced:
         return None
     helpers = {name for name in named if "." not in name and find(text, name) is None}
-    return _with_additions(text, code, module, known - helpers)
+    return _with_additions(text, code, module, known - helpers, task.function)
 
 
 def _apply_search_replace(reply: str, texts: dict[str, str], task: Task) -> set[str]:
@@ -98,6 +103,8 @@ def _apply_search_replace(reply: str, texts: dict[str, str], task: Task) -> set[
         path = _path_above(reply[:match.start()]) or task.file
         if path not in texts:
             raise InvalidEdit(f"a SEARCH/REPLACE block names {path}, which this task does not edit")
+        if "\r\n" in texts[path]:
+            search, replace = (part.replace("\n", "\r\n") for part in (search, replace))
         count = texts[path].count(search) if search.strip() else 0
         if count != 1:
             raise InvalidEdit(f"the search text for {path} occurs {count} times, not once")
@@ -155,14 +162,19 @@ def gate(edit: dict[str, str], task: Task, tree: Path) -> dict[str, str]:
     for path, text in edit.items():
         _check_path(path, tree)
         if path not in broken:
-            raise InvalidEdit(f"it edits {path}; this task is about {task.file} alone")
+            raise InvalidEdit(f"it edits {path}; this task is about {', '.join(broken)} alone")
         if len(text) > MAX_BYTES:
             raise InvalidEdit(f"{path} is larger than {MAX_BYTES} bytes")
         try:
             parse(text)
         except SyntaxError as error:
             raise InvalidEdit(f"{path} does not parse: {error.msg} (line {error.lineno})") from None
-    return {**broken, task.file: splice(edit[task.file], task, broken[task.file])}
+    if task.files:
+        return {**broken, **edit}
+    try:
+        return {**broken, task.file: splice(edit[task.file], task, broken[task.file])}
+    except (SyntaxError, RecursionError) as error:   # it parses alone and not where it is put, or only just
+        raise InvalidEdit(f"the function cannot be put in its place ({error})") from None
 
 
 def splice(text: str, task: Task, broken: str) -> str:
@@ -172,7 +184,7 @@ def splice(text: str, task: Task, broken: str) -> str:
         raise InvalidEdit(f"{task.file} no longer has the function {task.function}")
     source = source_of(text, function)
     spliced = with_function(broken, find(broken, task.function), source)
-    spliced = _with_additions(spliced, text, parse(text), _defined(parse(broken)))
+    spliced = _with_additions(spliced, text, parse(text), _defined(parse(broken)), task.function)
     if find(spliced, task.function) is None:
         raise InvalidEdit("the function cannot be put in its place")
     return spliced
@@ -194,7 +206,7 @@ def is_test_path(path: str) -> bool:
     """Whether this file belongs to the tests: by its name, or by the folder that it is in."""
     pure = PurePosixPath(path)
     return pure.name == "conftest.py" or pure.name.startswith("test_") or pure.stem.endswith("_test") or pure.name == "tests.py" or \
-        any(part in ("tests", "test", "testing") for part in pure.parts[:-1])
+        any(part in TEST_FOLDERS for part in pure.parts[:-1])
 
 
 # -------------------------------------------------------------------------------------------------------- additions
@@ -216,29 +228,54 @@ def _names_of(node: ast.stmt) -> set[str]:
         return {n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name)}
     if isinstance(node, (ast.AnnAssign, ast.AugAssign)) and isinstance(node.target, ast.Name):
         return {node.target.id}
-    return {n for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt) for n in _names_of(child)}
+    return {name for child in ast.iter_child_nodes(node) if isinstance(child, (ast.stmt, ast.excepthandler, ast.match_case))
+            for name in _names_of(child)}
 
 
-def _with_additions(text: str, source: str, module: ast.Module, known: set[str]) -> str:
-    """`text` with what `module` imports and defines under names that are not `known`, after its own imports."""
-    lines, imports, definitions = source.split("\n"), [], []
+def _with_additions(text: str, source: str, module: ast.Module, known: set[str], qualname: str) -> str:
+    """`text` with what `module` imports and defines under names that are not `known`: imports after its own, the rest above the
+    function, where what the module defines up to there can be used."""
+    lines, imports, definitions, fresh = source.split("\n"), [], [], set()
+    imported = {name for node in module.body if isinstance(node, (ast.Import, ast.ImportFrom)) for name in _names_of(node)}
     for node in module.body:
+        names = _names_of(node)
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             # One statement may import names that are there already beside new ones.
-            fresh = copy.copy(node)
-            fresh.names = [a for a in node.names if (a.asname or a.name.partition(".")[0]) not in known]
-            if fresh.names and getattr(node, "module", "") != "__future__":
-                imports.append(ast.unparse(fresh))
-        elif isinstance(node, (*FUNCTIONS, ast.ClassDef, ast.Assign, ast.AnnAssign)) and not _names_of(node) & known:
+            added = copy.copy(node)
+            added.names = [a for a in node.names if (a.asname or a.name.partition(".")[0]) not in known]
+            if added.names and getattr(node, "module", "") != "__future__":
+                imports.append(ast.unparse(added))
+        elif not names & known and (names or _changed(node) & (imported if isinstance(node, ast.Expr) else fresh)):
             first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
-            definitions.append("\n".join(lines[first - 1:node.end_lineno]))
+            definitions.append(lines[first - 1:node.end_lineno])
+            fresh |= names
     if not imports and not definitions:
         return text
     text_lines = text.split("\n")
     end = "\r" if text_lines[0].endswith("\r") else ""
-    added = imports + [line for block in definitions for line in ["", "", *block.split("\n")]]
-    at = _end_of_imports(parse(text), text_lines)
-    return "\n".join(text_lines[:at] + [line.rstrip("\r") + end for line in added] + text_lines[at:])
+    parsed = parse(text)
+    top = _end_of_imports(parsed, text_lines)
+    place = max(top, _line_above(parsed, find(text, qualname)))
+    above = [line.rstrip("\r") + end for block in definitions for line in [*block, "", ""]]
+    return "\n".join(text_lines[:top] + [line + end for line in imports] + text_lines[top:place] + above + text_lines[place:])
+
+
+def _changed(node: ast.stmt) -> set[str]:
+    """Names of what the statement sets something in, or calls a method of."""
+    parts = [n for n in ast.walk(node) if isinstance(n, (ast.Subscript, ast.Attribute)) and isinstance(n.ctx, ast.Store)]
+    parts += [n.func for n in ast.walk(node) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)]
+    return {part.value.id for part in parts if isinstance(part.value, ast.Name)}
+
+
+def _line_above(module: ast.Module, function) -> int:
+    """The last line before the statement of the module that holds the function; 0 where there is none."""
+    if function is None:
+        return 0
+    for node in module.body:
+        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+        if first <= function.first <= node.end_lineno:
+            return first - 1
+    return 0
 
 
 def _end_of_imports(module: ast.Module, lines: list[str]) -> int:

@@ -90,11 +90,10 @@ class Jail:
         self.held: tuple[int, int] | None = None
         """KiB and descriptors that its first process held after the first request; for whoever watches it for leaks."""
         try:
-            command, environment, config = self._prepare(layout)
+            command, environment, config = self._prepare(layout, path)
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
                                              env=environment, cwd="/", start_new_session=True)
-            self._send({"scratch_mb": layout.scratch_mb, "tier": tier, "files": list(files), "path": self._path(path),
-                        "preload": list(layout.preload), **config})
+            self._send({"scratch_mb": layout.scratch_mb, "tier": tier, "files": list(files), "preload": list(layout.preload), **config})
             self.ready = self._receive(time.monotonic() + START_SECONDS)
             if self.ready.get("ready") is not True:
                 raise HarnessError("The jail's first word was not that it is ready.")
@@ -205,16 +204,12 @@ class Jail:
 
     # ------------------------------------------------------------------------------------------------ building
 
-    def _prepare(self, layout: Layout) -> tuple[list[str], dict[str, str], dict]:
-        """The command that starts the jail, its environment, and what its first process is told beside what every jail's is."""
+    def _prepare(self, layout: Layout, path: tuple[str, ...]) -> tuple[list[str], dict[str, str], dict]:
+        """The command that starts the jail, its environment, and what its first process is told of its surroundings."""
         command, late_binds = self._command(layout)
         return command, {"PATH": "/usr/bin:/bin"}, {
             "root": str(layout.root), "trees": (["/bytecode"] if layout.bytecode else []) + ["/tree"], "late_binds": late_binds,
-            "seccomp": base64.b64encode(seccomp.program()).decode()}
-
-    def _path(self, path: tuple[str, ...]) -> list[str]:
-        """The project's import path, as it is inside."""
-        return list(path)
+            "path": list(path), "seccomp": base64.b64encode(seccomp.program()).decode()}
 
     def _command(self, layout: Layout) -> tuple[list[str], list[list[str]]]:
         """The command that starts the jail, and the binds that each child of the warm process repeats."""
@@ -250,8 +245,7 @@ class Jail:
                 arguments += ["--ro-bind", folder, folder]
         for file in SYSTEM_FILES:
             arguments += ["--ro-bind-try", file, file]
-        # bubblewrap 0.8 started by root leaves /proc/sys writable: it is bound over itself, read-only.
-        arguments += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev"]
+        arguments += ["--proc", "/proc", "--dev", "/dev"]
         for folder in (*FRESH, "/scratch", str(layout.root)):
             arguments += ["--size", str(1 << 20), "--tmpfs", folder]
         arguments += [part for source, target in self._staged(binds) for part in ("--ro-bind", source, target)]

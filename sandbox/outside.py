@@ -17,12 +17,13 @@ from sandbox.tasks import Task
 sys.path.append(str(Path(__file__).parent / "inside"))
 import plain  # noqa: E402
 
-FRESH_INPUTS = 16
+FRESH_INPUTS = 32
 DRAWN_INPUTS = 96
 """Inputs that the gold edit is asked, of which those that decide something are taken."""
-AGREEMENT = 0.7
+AGREEMENT, AGREEMENT_OF_TWO = 0.7, 0.9
 """Share of the fresh inputs on which the edit must answer as the gold edit does. Below 1, because an honest solution may differ where
-the tests say nothing; a table of the tests' answers agrees on almost none."""
+the tests say nothing; a table of the tests' answers agrees on almost none. Where there are but two answers, a wrong rule is right half of
+the time: there more is wanted."""
 MIN_DECIDED = 4
 """With fewer inputs that decide anything, fresh inputs say nothing."""
 
@@ -85,6 +86,12 @@ def deciding(task: Task, calls: list[dict], gold: list[dict]) -> list[tuple[dict
             by_answer.setdefault(json.dumps(answer.get("value", answer.get("raised")), sort_keys=True), []).append((call, answer))
     turns = zip_longest(*by_answer.values())
     return [pair for turn in turns for pair in turn if pair is not None][:FRESH_INPUTS]
+
+
+def wanted(inputs: list[tuple[dict, dict]]) -> float:
+    """The share of these inputs on which an edit must agree."""
+    different = {json.dumps(answer.get("value", answer.get("raised")), sort_keys=True) for _, answer in inputs}
+    return AGREEMENT_OF_TWO if len(different) <= 2 else AGREEMENT
 
 
 def agreeing(answers: list[dict], gold: list[dict]) -> int:

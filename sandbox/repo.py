@@ -13,19 +13,23 @@ import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sandbox.errors import HarnessError, UsageError
-from sandbox.jail import INSTALL_HINT, NOBODY, Jail, Layout, is_below
+from sandbox.jail import INSTALL_HINT, NOBODY, Layout, is_below
+from sandbox.landlock_jail import jail_notice, open_jail
 
 SKIPPED_FOLDERS = {".git", ".hg", ".svn", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".tox", ".nox", ".eggs",
                    "node_modules", ".hypothesis", ".ipynb_checkpoints"}
 SKIPPED_AT_THE_TOP = {"build", "dist"}
 SNAPSHOT_TIME = 1_600_000_000
 """Time stamp of every file in a snapshot: bytecode made for one snapshot fits the same one taken again."""
-FOREIGN_MARKS = ("pyvenv.cfg", "run.json", "latest/run.json")
-"""What tells that a folder is a virtual environment, a run of ours, or the folder of our runs."""
+FOREIGN_MARKS = ("pyvenv.cfg", "conda-meta", "run.json", "latest/run.json")
+"""What tells that a folder is an environment of installed packages, a run of ours, or the folder of our runs."""
+NAMESPACE_DEPTH = 3
+"""Folders without an `__init__.py` in which the project's packages are looked for, one in the other."""
 PYTEST_NEEDS = {"pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "exceptiongroup", "tomli"}
 """Import names that pytest itself loads: a project that is one of these would judge itself."""
 QUERY = """
@@ -104,7 +108,7 @@ def open_repository(folder: str | Path, python: str | None = None) -> Repository
     return Repository(
         root=str(root), commit=commit, dirty=dirty, tree=take_snapshot(root), python=str(interpreter),
         python_version=".".join(map(str, facts["version"])), folders=tuple(_needed_folders(root, facts)),
-        path=tuple(dict.fromkeys(inside_path + facts["path"])), masked=tuple(_installed_copies(names, facts["path"], root)))
+        path=tuple(dict.fromkeys(inside_path + facts["path"])), masked=tuple(_installed_copies(names, facts["path"])))
 
 
 def restore_snapshot(repository: Repository) -> None:
@@ -191,28 +195,35 @@ def _needed_folders(root: Path, facts: dict) -> list[str]:
                 wanted.append(path)
     # A folder of the project itself (an editable install) is in the jail as the snapshot.
     wanted = [w for w in wanted if not is_below(w, str(root)) or os.path.exists(os.path.join(w, "pyvenv.cfg"))]
-    return [w for w in wanted if not any(is_below(w, other) for other in wanted if other != w)]
+    wanted = [w for w in wanted if not any(is_below(w, other) for other in wanted if other != w)]
+    if closed := [w for w in wanted if os.geteuid() == 0 and os.stat(w).st_mode & 0o005 != 0o005]:
+        raise UsageError(f"Started by root the jail runs as `nobody`, and {closed[0]}, which the project's interpreter needs, is closed to "
+                         f"others. Open it: chmod o+rx {closed[0]}")
+    return wanted
 
 
 def _import_names(root: Path) -> set[str]:
-    """Top-level import names that the project defines, in a flat or a src layout."""
-    names = set()
-    for base in (root, root / "src"):
-        if base.is_dir():
-            for entry in base.iterdir():
-                if (entry / "__init__.py").is_file() and entry.name.isidentifier():
-                    names.add(entry.name)
-                elif entry.suffix == ".py" and entry.stem.isidentifier() and entry.stem not in ("setup", "conftest", "noxfile"):
-                    names.add(entry.stem)
-    return names
+    """Import names that the project defines, in a flat or a src layout: `shop`, and of a namespace package its parts, `acme/billing`."""
+    return {name for base in (root, root / "src") if base.is_dir() for name in _names_in(base, NAMESPACE_DEPTH)}
 
 
-def _installed_copies(names: set[str], path: list[str], root: Path) -> list[str]:
-    found = []
-    for folder in path:
-        if os.path.isdir(folder) and folder.endswith(("site-packages", "dist-packages")):
-            found += [os.path.join(folder, e) for e in sorted(os.listdir(folder)) if e in names or e.removesuffix(".py") in names]
-    return found
+def _names_in(folder: Path, depth: int) -> Iterator[str]:
+    """Paths below `folder` of its packages and modules; folders that are no packages are gone through `depth` levels deep."""
+    for entry in folder.iterdir() if os.access(folder, os.R_OK | os.X_OK) else ():
+        if not entry.stem.isidentifier() or entry.name in SKIPPED_FOLDERS:
+            continue
+        if os.path.isfile(entry / "__init__.py"):
+            yield entry.name
+        elif entry.suffix == ".py":
+            if entry.stem not in ("setup", "conftest", "noxfile"):
+                yield entry.stem
+        elif depth and os.path.isdir(entry) and not os.path.islink(entry) and not _is_foreign(entry):
+            yield from (f"{entry.name}/{name}" for name in _names_in(entry, depth - 1))
+
+
+def _installed_copies(names: set[str], path: list[str]) -> list[str]:
+    places = [os.path.join(folder, name) for folder in path if folder.endswith(("site-packages", "dist-packages")) for name in sorted(names)]
+    return [found for place in places for found in (place, f"{place}.py") if os.path.lexists(found)]
 
 
 # -------------------------------------------------------------------------------------------------------- snapshot
@@ -225,8 +236,10 @@ def files_of(root: Path) -> list[tuple[str, str]]:
         linked = [s for s in subfolders if os.path.islink(os.path.join(folder, s))]
         subfolders[:] = sorted(
             s for s in subfolders if s not in linked and s not in SKIPPED_FOLDERS and not (at_the_top and s in SKIPPED_AT_THE_TOP)
-            and not any(os.path.lexists(os.path.join(folder, s, mark)) for mark in FOREIGN_MARKS))
+            and not _is_foreign(Path(folder, s)))
         for name in sorted(names + linked):
+            if name == ".git":                     # a file in submodules and other work trees: it names a place outside
+                continue
             full = os.path.join(folder, name)
             mode = os.lstat(full).st_mode
             if stat.S_ISLNK(mode):
@@ -236,6 +249,10 @@ def files_of(root: Path) -> list[tuple[str, str]]:
             elif stat.S_ISREG(mode) and not name.endswith((".pyc", ".pyo")):
                 found.append((os.path.relpath(full, root), "file"))
     return found
+
+
+def _is_foreign(folder: Path) -> bool:
+    return any(os.path.lexists(folder / mark) for mark in FOREIGN_MARKS)
 
 
 def content_hash(root: Path) -> str:
@@ -318,10 +335,10 @@ def keep_bytecode(repository: Repository, files: dict[str, bytes]) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def check_jail(repository: Repository) -> None:
+def check_jail(repository: Repository) -> str:
     """Start a jail and try to get out of it: the network, a file of the host, its processes, the kernel's settings, namespaces.
 
-    Raises UsageError that says what to install or allow where there is no working jail, or what got out.
+    Returns what a person should know of the jail, "" where it is that of bubblewrap. Raises UsageError that says what to install or allow where there is no working jail, or what got out.
     """
     secret = cache_folder() / f".secret-{os.getpid()}"
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -330,11 +347,10 @@ def check_jail(repository: Repository) -> None:
                  "command": Path(f"/proc/{os.getpid()}/cmdline").read_bytes().decode("utf-8", "replace")}
         request = {"escapes": facts, "files": {}, "ids": [], "path": [], "timeout": 30.0, "memory_mb": 2048}
         try:
-            with Jail(repository.layout(), tier="cold") as jail:
+            with open_jail(repository.layout(), tier="cold") as jail:
                 reply = jail.ask(request)
         except HarnessError as error:
-            raise UsageError(f"No working jail: {error} {INSTALL_HINT} If it is installed, user namespaces may be switched off: on "
-                             "Ubuntu, `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0` allows them.") from None
+            raise UsageError(f"No working jail: {error} {INSTALL_HINT}") from None
         finally:
             secret.unlink()
     if "escapes" not in reply:
@@ -342,3 +358,4 @@ def check_jail(repository: Repository) -> None:
     if reply["escapes"]:
         raise UsageError(f"No working jail: code in it got out ({', '.join(reply['escapes'])}). coldstart will not run a model's code "
                          "on this machine.")
+    return jail_notice()

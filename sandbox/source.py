@@ -54,7 +54,7 @@ def parse(text: str) -> ast.Module:
         raise SyntaxError(str(error)) from None
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=32)
 def functions(text: str) -> list[Function]:
     """All functions in the file, nested ones and methods included, in the order of their lines. Raises SyntaxError."""
     lines, found = text.split("\n"), []

@@ -1,5 +1,6 @@
 """A task: a broken state of the repository plus the tests that tell when it is mended. SWE-bench's field names."""
 import hashlib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -7,14 +8,20 @@ from sandbox import jsonl, patches
 from sandbox.errors import UsageError
 from sandbox.source import read_text
 
+KINDS = ("blank", "mutate", "revert", "failing")
+
 
 @dataclass(frozen=True)
 class Task:
-    """One line of tasks.jsonl."""
+    """One line of tasks.jsonl.
+
+    Most tasks are about one function, and an edit may change that one alone. `revert` and `failing` tasks may be about several: then
+    `files` names those that an edit may change as a whole, and `functions` what it is about.
+    """
 
     instance_id: str
     kind: str
-    """`blank`, `mutate`, `revert` or `failing`."""
+    """One of KINDS."""
     split: str
     """`train` or `heldout`."""
     repo: str
@@ -22,13 +29,14 @@ class Task:
     base_commit: str
     """The commit that the snapshot was taken at."""
     file: str
-    """The file that is broken, relative to the repository."""
+    """The file that is broken, relative to the repository; the first of them where there are several."""
     function: str
-    """Qualified name of the function that is broken."""
+    """Qualified name of the function that is broken; where there are several, and for `failing`, of the likeliest."""
     patch: str
-    """The gold edit: unified diff from the broken state to the intact one."""
+    """The gold edit: unified diff from the broken state to the intact one. Empty for `failing`, where the intact tree is the broken
+    state and nobody knows the answer."""
     FAIL_TO_PASS: tuple[str, ...]
-    """Node ids of the tests that fail in the broken state and pass in the intact one."""
+    """Node ids of the tests that fail in the broken state and pass with the gold edit."""
     PASS_TO_PASS: tuple[str, ...]
     """Node ids of the tests that touch the function and pass in both."""
     shown: tuple[str, ...]
@@ -41,30 +49,57 @@ class Task:
     twin_tests: tuple[str, ...] = ()
     """Those of FAIL_TO_PASS that the gold edit fails, as measured, once `twin_patch` is in place."""
 
+    recorded: tuple[list, ...] = ()
+    """[call, answer] pairs that the gold edit gave while the tests ran, as plain data (`inside/calls.py`). A task that has some is
+    *hard*: it is also judged from outside. Without any it is *soft*."""
+    files: tuple[str, ...] = ()
+    """Files that an edit may change as a whole. Empty: of `file` an edit may change `function` and no other."""
+    functions: tuple[str, ...] = ()
+    """`file::name` of what the task is about where `files` is not empty, the likeliest first."""
+
     @property
     def tests(self) -> tuple[str, ...]:
         """Everything that the verdict runs."""
         return self.FAIL_TO_PASS + self.PASS_TO_PASS
 
-    def broken(self, tree: Path) -> dict[str, str]:
-        """{path: text} of the broken state's files, from a snapshot of the intact tree. Raises UsageError if it has moved on."""
-        texts = {}
-        for path in patches.paths(self.patch):
-            if not (tree / path).is_file():
-                raise UsageError(f"Task {self.instance_id}: {path} is no longer in the repository's snapshot.")
-            texts[path] = read_text(tree / path)
-        try:
-            return patches.apply(texts, self.patch, reverse=True)
-        except patches.PatchError as error:
-            raise UsageError(f"Task {self.instance_id} does not fit the repository's snapshot: {error}.") from None
+    @property
+    def about(self) -> tuple[str, ...]:
+        """`file::name` of every function that the task is about: what the split goes by."""
+        return self.functions or (f"{self.file}::{self.function}",)
 
-    recorded: tuple[list, ...] = ()
-    """[call, answer] pairs that the gold edit gave while the tests ran, as plain data (`inside/calls.py`). A task that has some is
-    *hard*: it is also judged from outside. Without any it is *soft*."""
+    @property
+    def named(self) -> dict[str, list[str]]:
+        """{file: qualified names} of what the task is about."""
+        found: dict[str, list[str]] = {}
+        for name in self.about:
+            file, _, function = name.partition("::")
+            found.setdefault(file, []).append(function)
+        return found
 
     @property
     def hard(self) -> bool:
         return bool(self.recorded)
+
+    def gold(self, tree: Path) -> dict[str, str]:
+        """{path: text} of the files that the gold edit changes, as they are in the intact tree; {} where there is no gold edit."""
+        return {path: read_text(tree / path) for path in self._patched}
+
+    def broken(self, tree: Path) -> dict[str, str]:
+        """{path: text} of the files that an edit may change, in the broken state, from a snapshot of the intact tree. Raises UsageError
+        if it has moved on."""
+        texts = {}
+        for path in dict.fromkeys((*self._patched, *self.files)):
+            if not (tree / path).is_file():
+                raise UsageError(f"Task {self.instance_id}: {path} is no longer in the repository's snapshot.")
+            texts[path] = read_text(tree / path)
+        try:
+            return {**texts, **patches.apply(texts, self.patch, reverse=True)} if self.patch else texts
+        except patches.PatchError as error:
+            raise UsageError(f"Task {self.instance_id} does not fit the repository's snapshot: {error}.") from None
+
+    @property
+    def _patched(self) -> list[str]:
+        return patches.paths(self.patch) if self.patch else []
 
     def twin_files(self, tree: Path) -> dict[str, str]:
         """{path: text} of the test files with the twins in them. Raises UsageError if the tree has moved on."""
@@ -76,12 +111,14 @@ class Task:
             raise UsageError(f"Task {self.instance_id}: its twins do not fit the repository's snapshot: {error}.") from None
 
     def to_dict(self) -> dict:
-        return asdict(self)
+        """Plain data, as `from_dict` takes it back; `files` and `functions` are left out where they are empty."""
+        return {k: v for k, v in asdict(self).items() if v or k not in ("files", "functions")}
 
     @classmethod
     def from_dict(cls, data: dict) -> "Task":
         lists = {k: tuple(data[k]) for k in ("FAIL_TO_PASS", "PASS_TO_PASS", "shown", "twin_tests", "recorded")}
-        return cls(**{**{k: data[k] for k in cls.__dataclass_fields__}, **lists})
+        lists |= {k: tuple(data.get(k, ())) for k in ("files", "functions")}
+        return cls(**{k: lists[k] if k in lists else data[k] for k in cls.__dataclass_fields__})
 
 
 def read_tasks(path: Path) -> list[Task]:
@@ -103,3 +140,21 @@ def split_by_function(keys: list[str], share: float, seed: int) -> dict[str, str
         count = min(max(count, 1), len(order) - 1)
     heldout = set(order[:count])
     return {key: "heldout" if key in heldout else "train" for key in order}
+
+
+def units(groups: Iterable[tuple[str, ...]]) -> dict[str, str]:
+    """{function: name of its unit}, for the functions that each task is about: those that one task is about together are one unit, and so
+    on from task to task. A unit's name is the first of its functions' names."""
+    parent: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            parent[name] = name = parent[parent[name]]
+        return name
+
+    for group in groups:
+        for name in group:
+            parent.setdefault(name, name)
+            a, b = sorted((root(group[0]), root(name)))
+            parent[b] = a
+    return {name: root(name) for name in parent}

@@ -38,7 +38,8 @@ from sandbox import jsonl
 from sandbox.edits import TEST_FOLDERS, InvalidEdit, gate, is_test_path
 from sandbox.errors import HarnessError, UsageError
 from sandbox.jail import Jail
-from sandbox.outside import AGREEMENT, MIN_DECIDED, Worker, agreeing, deciding, drawn_calls, same_answers
+from sandbox.landlock_jail import open_jail
+from sandbox.outside import MIN_DECIDED, Worker, agreeing, deciding, drawn_calls, same_answers, wanted
 from sandbox.repo import Repository, files_of
 from sandbox.source import bodies_changed, find, imports, read_text
 from sandbox.tasks import Task
@@ -88,6 +89,8 @@ class Verdict:
     seconds: float
     cpu_seconds: float = 0.0
     """Processor time that it took, in the jails and out here."""
+    tier: str = ""
+    """What screened it: `hot`, `warm` or `cold`; empty where nothing ran."""
     agreement: float | None = None
     """Share of the fresh inputs on which the edit answered as the gold edit does; None where none decided."""
 
@@ -202,7 +205,7 @@ class Judge:
             outside, agreed = self._outside(task, files)
             status, reason = ("failed", outside) if outside else (status, f"{reason} From outside, too.")
         return Verdict(task.instance_id, status, stage, reason, tests, round(time.perf_counter() - began, 4),
-                       round(self._local.cpu + time.thread_time() - own, 4), agreed)
+                       round(self._local.cpu + time.thread_time() - own, 4), reply["tier"], agreed)
 
     def _originals(self, task: Task, files: dict[str, str], screened: dict) -> tuple[str, str, dict[str, str]]:
         """The named tests once more, in a process that has loaded nothing of the project; what the screen said where it was cold."""
@@ -259,8 +262,9 @@ class Judge:
             inputs = deciding(task, calls, reply.get("answers", []))
             agree = agreeing([worker.answer(call) for call, _ in inputs], [answer for _, answer in inputs])
             share = agree / len(inputs) if inputs else None
-            if len(inputs) >= MIN_DECIDED and share < AGREEMENT:
-                return f"On fresh inputs it agrees with the reference on {agree} of {len(inputs)}, and at least {AGREEMENT:.0%} is wanted.", share
+            if len(inputs) >= MIN_DECIDED and share < wanted(inputs):
+                return (f"On fresh inputs it agrees with the reference on {agree} of {len(inputs)}, and at least {wanted(inputs):.0%} is "
+                        "wanted."), share
             return "", share
         except HarnessError:
             self._discard_jail("hot")
@@ -322,7 +326,8 @@ class Judge:
         if int(self._key(task, files)[:8], 16) >= self.limits.recheck * 2**32:
             return fast
         cold = self._ask_cold(request)
-        if read_reply(fast, task.tests) != read_reply(cold, task.tests):
+        # On a busy machine one of them may be too slow: that says nothing.
+        if not {"timeout"} & {*fast, *cold} and read_reply(fast, task.tests) != read_reply(cold, task.tests):
             self._cold_tasks.add(task.instance_id)
             self._note(f"{task.instance_id}: a {fast['tier']} process and a cold one do not agree on an edit, so its edits are judged cold "
                        "from now on.")
@@ -402,7 +407,7 @@ class Judge:
             if self._closing:
                 raise HarnessError("The judge is being closed.")
             files = list(self._test_files) if tier == "hot" else []
-            mine[tier] = Jail(self._layout, tier, files, self.repository.path)
+            mine[tier] = open_jail(self._layout, tier, files, self.repository.path)
             with self._lock:
                 self._jails.append(mine[tier])
         return mine[tier]
@@ -415,7 +420,7 @@ class Judge:
             jail.close()
 
     def _ask_cold(self, request: dict) -> dict:
-        with Jail(self._layout, "cold") as jail:
+        with open_jail(self._layout, "cold", (), self.repository.path) as jail:
             reply = jail.ask(self._complete(request))
         self._spent(reply)
         return {**reply, "tier": "cold"}

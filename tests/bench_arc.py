@@ -56,7 +56,7 @@ def run_seed(seed: int, repo: Path | None, scratch: Path) -> list[dict]:
     screen = Screen(as_json=True)
     with Run.create(scratch / "run", open_repository(repo), load("nano", [f"seed={seed}"]), versions()) as run:
         mine_tasks(run, screen)
-        with open_judge(run) as court:
+        with open_judge(run, screen) as court:
             bench = Workbench(run, court, screen)
             arms = Arms(seed, bench)
             arms.measure("cold", 0.0)

@@ -1,8 +1,11 @@
 """What is read from a reply, and what the gate lets through."""
 import ast
+import json
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 
 from sandbox import patches, source
 from sandbox.edits import InvalidEdit, from_overlay, from_patch, from_reply, gate, is_test_path
+from sandbox.errors import UsageError
 from sandbox.tasks import Task
 from tests.conftest import ROOT
 
@@ -445,3 +449,100 @@ def test_an_overlay_with_anything_else(tmp_path, kind):
         place.symlink_to({"link to a file": tmp_path / "secret/file.py", "link to a folder": tmp_path / "secret"}.get(kind, tmp_path / "gone"))
     with pytest.raises(InvalidEdit, match="core.py is"):
         from_overlay(overlay)
+
+
+# ------------------------------------------------------------------------------------------- tasks about whole files
+
+OTHER = "from shapes.core import area\n\n\ndef twice(r):\n    return 2 * area(r)\n\n\ndef words(n):\n    return n\n"
+
+
+@pytest.fixture
+def wide(tree, tmp_path):
+    """(tree, a task about two whole files)"""
+    shutil.copytree(tree, tmp_path / "wide", symlinks=True)
+    (tmp_path / "wide/shapes/other.py").write_text(OTHER)
+    broken = {"shapes/core.py": CORE.replace("r ** 2", "r * 2"), "shapes/other.py": OTHER.replace("2 * area", "3 * area")}
+    patch = "".join(patches.make(broken[path], text, path) for path, text in (("shapes/core.py", CORE), ("shapes/other.py", OTHER)))
+    return tmp_path / "wide", replace(make_task(CORE, "area"), kind="revert", patch=patch, files=("shapes/core.py", "shapes/other.py"),
+                                      functions=("shapes/core.py::area", "shapes/other.py::twice"))
+
+
+def test_whole_files_are_taken_as_they_are(wide):
+    tree, task = wide
+    broken = task.broken(tree)
+    assert sorted(broken) == ["shapes/core.py", "shapes/other.py"] and "3 * area" in broken["shapes/other.py"]
+    assert gate(task.gold(tree), task, tree) == {"shapes/core.py": CORE, "shapes/other.py": OTHER}
+    changed = CORE.replace("LIMIT = 10", "LIMIT = 11").replace("text.split()", "text.split(',')")
+    assert gate({"shapes/core.py": changed}, task, tree) == {**broken, "shapes/core.py": changed}
+    assert gate({"shapes/other.py": "x = 1\n"}, task, tree) == {**broken, "shapes/other.py": "x = 1\n"}
+
+
+@pytest.mark.parametrize("path", ODD + [path for path in NOT_TO_EDIT if path != "shapes/other.py"])
+def test_of_whole_files_no_others_may_be_edited(wide, path):
+    tree, task = wide
+    for edit in ({path: "x = 1\n"}, {"shapes/core.py": CORE, path: "x = 1\n"}):
+        with pytest.raises(InvalidEdit):
+            gate(edit, task, tree)
+        with pytest.raises(InvalidEdit):
+            gate(edit, replace(task, files=(*task.files, path) if path in ("conftest.py", "tests/test_core.py", "setup.py", "shapes/link.py") else task.files), tree)
+
+
+@pytest.mark.parametrize("text, says", [("def area(r:\n", "does not parse"), ("x = '\0'\n", "does not parse"), ("# " + "x" * (1 << 20), "larger than"),
+                                        ("x = '\ud800'\n", "does not parse"), ("x = 1\ry = 2\n", "does not parse")])
+def test_whole_files_that_are_refused(wide, text, says):
+    tree, task = wide
+    with pytest.raises(InvalidEdit, match=says):
+        gate({"shapes/other.py": text}, task, tree)
+
+
+def test_a_reply_about_whole_files(wide):
+    tree, task = wide
+    broken = task.broken(tree)
+    reply = "Both:\n\n" + block("    return 3 * area(r)\n", "    return 2 * area(r)\n", "shapes/other.py") + fenced("def area(r):\n    return math.pi * r ** 2")
+    edit = from_reply(reply, task, broken)
+    assert edit["shapes/other.py"] == OTHER and "r ** 2" in edit["shapes/core.py"]
+    # A function goes to the file that has one of its name; the task's own file is asked first.
+    assert from_reply(fenced("def twice(r):\n    return 4"), task, broken).keys() == {"shapes/other.py"}
+    assert from_reply(fenced("def words(x):\n    return 4"), task, broken).keys() == {"shapes/core.py"}
+    # Whatever style the recipe has, whole files are answered in blocks.
+    assert from_reply(reply, task, broken, "body") == edit
+    for bad in (block("x\n", "y\n", "shapes/third.py"), fenced("def third():\n    return 4"), "    return 1\n"):
+        with pytest.raises(InvalidEdit):
+            from_reply(bad, task, broken, "body")
+
+
+def test_search_and_replace_where_lines_end_otherwise(tmp_path):
+    text = CORE.replace("\n", "\r\n")
+    task = replace(make_task(text, "area"), files=("shapes/core.py",), functions=("shapes/core.py::area",))
+    broken = broken_of(task, text)
+    edit = from_reply(block("    raise NotImplementedError\n", "    x = r\n    return x\n"), task, broken)["shapes/core.py"]
+    assert edit == broken["shapes/core.py"].replace("raise NotImplementedError\r\n", "x = r\r\n    return x\r\n")
+
+
+def test_a_task_without_a_gold_edit(wide):
+    tree, task = wide
+    task = replace(task, kind="failing", patch="")
+    assert task.broken(tree) == {"shapes/core.py": CORE, "shapes/other.py": OTHER} and task.gold(tree) == {}
+    assert from_patch(patches.make(OTHER, OTHER + "\n\nx = 1\n", "shapes/other.py"), task.broken(tree), tree) == {"shapes/other.py": OTHER + "\n\nx = 1\n"}
+    with pytest.raises(UsageError, match="no longer in the repository's snapshot"):
+        replace(task, files=("shapes/gone.py",)).broken(tree)
+
+
+@MUCH
+@given(SCRIBBLE)
+def test_whatever_a_model_writes_about_whole_files_is_an_edit_or_invalid(reply):
+    task = replace(AREA, files=("shapes/core.py", "shapes/other.py"), functions=("shapes/core.py::area",))
+    try:
+        edit = from_reply(reply, task, {"shapes/core.py": CORE, "shapes/other.py": OTHER})
+    except InvalidEdit:
+        return
+    assert edit.keys() <= set(task.files) and all(isinstance(text, str) for text in edit.values())
+
+
+def test_tasks_are_the_same_after_a_journey(wide):
+    _, task = wide
+    for each in (task, AREA):
+        assert Task.from_dict(json.loads(json.dumps(each.to_dict()))) == each
+    assert "files" not in AREA.to_dict() and task.to_dict()["files"] == ("shapes/core.py", "shapes/other.py")
+    assert AREA.about == ("shapes/core.py::area",) and AREA.named == {"shapes/core.py": ["area"]}
+    assert task.named == {"shapes/core.py": ["area"], "shapes/other.py": ["twice"]}

@@ -51,7 +51,7 @@ def site_packages(venv: Path) -> Path:
 def test_a_snapshot_holds_the_project_and_nothing_else(tmp_path):
     root = make_repo(tmp_path / "p", FILES)
     for name in ("build/lib/pkg/core.py", "dist/p.whl", "pkg/__pycache__/core.pyc", "pkg/stray.pyc", ".tox/a.py", "runs/r/run.json", "runs/r/a.py",
-                 "env/pyvenv.cfg", "env/lib/a.py", "node_modules/a.py", ".pytest_cache/x", "pkg/.mypy_cache/x", "docs/run.json"):
+                 "env/pyvenv.cfg", "env/lib/a.py", "conda/conda-meta/history", "conda/lib/a.py", "module/.git", "node_modules/a.py", ".pytest_cache/x", "pkg/.mypy_cache/x", "docs/run.json"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text("x")
     (root / "runs" / "latest").symlink_to("r")
@@ -179,13 +179,18 @@ def test_an_interpreter_by_its_name_on_the_path(tmp_path, monkeypatch):
 
 def test_an_installed_copy_of_the_project_is_masked(tmp_path):
     root = make_repo(tmp_path / "p", {**FILES, "src/inner/__init__.py": "", "single.py": ""})
+    for name in ("src/acme/billing/__init__.py", "src/acme/mail/send.py", "node_modules/other/__init__.py"):
+        (root / name).parent.mkdir(parents=True)
+        (root / name).write_text("")
     packages = site_packages(make_venv(root / ".venv").parent.parent)
-    for name in ("pkg", "inner", "other"):
-        (packages / name).mkdir()
+    for name in ("pkg", "inner", "other", "acme/billing", "acme/other"):
+        (packages / name).mkdir(parents=True)
         (packages / name / "__init__.py").write_text("")
-    (packages / "single.py").write_text("")
+    for name in ("single.py", "acme/mail/send.py", "acme/mail/other.py"):
+        (packages / name).parent.mkdir(exist_ok=True)
+        (packages / name).write_text("")
     repository = open_repository(root)
-    assert set(repository.masked) == {str(packages / name) for name in ("pkg", "inner", "single.py")}
+    assert set(repository.masked) == {str(packages / name) for name in ("pkg", "inner", "single.py", "acme/billing", "acme/mail/send.py")}
 
 
 # ------------------------------------------------------------------------------------------- what cannot be used
@@ -268,6 +273,14 @@ def test_an_interpreter_that_keeps_its_packages_at_home(tmp_path, monkeypatch):
     root = make_repo(tmp_path / "p", FILES)
     monkeypatch.setenv("HOME", str(Path(site.__file__).parent))
     assert "virtual environment" in refused(root)
+
+
+def test_an_interpreter_that_the_jail_of_root_cannot_reach(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("the jail of others runs as themselves")
+    root = make_repo(tmp_path / "p", FILES)
+    make_venv(root / ".venv").parent.parent.chmod(0o700)
+    assert "closed to others" in refused(root) and f"chmod o+rx {root}/.venv" in refused(root)
 
 
 def test_no_jail_says_what_to_install(tmp_path, monkeypatch):

@@ -266,10 +266,14 @@ def test_a_project_whose_tests_need_their_surroundings(tmp_path):
         assert verdict.status == "failed" and verdict.tests == {"tests/test_load.py::test_load": "failed"}
 
 
-def test_a_report_that_is_a_question_confuses_nobody(repository, tasks, judge):
-    # The judged code writes a frame of the harness's own protocol to every descriptor it finds.
-    body = ("import json, os, struct\n"
-            "data = json.dumps({'ask': {'ready': True}}).encode()\n"
+FORGED = ["{'ask': {'ready': True}}", "{'progress': 1}", "{'outcomes': 5}", "{'outcomes': {}, 'harness': 'broken'}", "{'outcomes': {}, 'entered': True}",
+          "{'timeout': False, 'died': 'of joy', 'outcomes': {}}", "{'unfit': 'x'}", "{'outcomes': {n: chr(27) + '[2J' for n in NAMES}}", "[]", "'x' * 5_000_000"]
+
+
+@pytest.mark.parametrize("data", [f"json.dumps({frame}).encode()" for frame in FORGED] + ["b'[' * 100_000"])
+def test_a_forged_frame_confuses_nobody(repository, tasks, judge, data):
+    """The judged code writes a frame of the harness's own protocol to every descriptor it finds."""
+    body = (f"import json, os, struct\nNAMES = {tasks['add'].FAIL_TO_PASS!r}\ndata = {data}\n"
             "for name in os.listdir('/proc/self/fd'):\n"
             "    try:\n"
             "        os.write(int(name), struct.pack('>I', len(data)) + data)\n"
@@ -278,4 +282,43 @@ def test_a_report_that_is_a_question_confuses_nobody(repository, tasks, judge):
             "return a + b")
     verdict = judge.judge(tasks["add"], edit_of(tasks["add"], repository, body))
     assert (verdict.status, verdict.reward) == ("failed", 0.0)
-    assert judge.judge(tasks["add"], edit_of(tasks["add"], repository, "return a + b + 0")).status == "resolved"
+    assert set(verdict.tests.values()) <= {"failed", "missing"} and verdict.reason.isprintable()
+    assert judge.judge(tasks["add"], edit_of(tasks["add"], repository, f"return a + b + 0  # {data[:40]!r}")).status == "resolved"
+
+
+# ------------------------------------------------------------------------------------------- how fast, and whether that is right
+
+def test_the_tier_is_the_fastest_that_may_judge_the_edit(judge, tasks, repository):
+    task = tasks["area"]
+    gold = read_text(repository.snapshot / task.file)
+    inside = judge.judge(task, edit_of(task, repository, "    return 3 * math.pi"))
+    helper = judge.judge(task, {task.file: gold.replace("import math\n", "import math\n\n\ndef three():\n    return 3\n").replace("math.pi * r ** 2", "three()")})
+    nothing = judge.judge_many([(task, InvalidEdit("no"))])[0]
+    assert [v.tier for v in (inside, helper, nothing)] == ["hot", "warm", ""]
+    assert 0 < inside.cpu_seconds and inside.stage == helper.stage == "screen"
+
+
+def test_a_fast_verdict_that_a_cold_one_contradicts(tmp_path):
+    """The tests pass only soon after their module was loaded, so a process that keeps them collected sees them fail."""
+    root = make_repo(tmp_path / "p", {
+        "young.py": "import time\n\nBORN = time.monotonic()\n\n\ndef young(x):\n    return time.monotonic() - BORN < x\n",
+        "test_young.py": "from young import young\n\n\ndef test_young():\n    assert young(1.0)\n"})
+    repository = open_repository(root)
+    intact = read_text(repository.snapshot / "young.py")
+    task = Task(instance_id="t", kind="blank", split="train", repo="p", base_commit="", file="young.py", function="young", FAIL_TO_PASS=("test_young.py::test_young",),
+                patch=patches.make(blanked(intact, find(intact, "young")), intact, "young.py"), PASS_TO_PASS=(), shown=(), problem_statement="", test_seconds=0.1)
+    notes = []
+    with Judge(repository, Limits(workers=1, recheck=1.0), test_files=("test_young.py",), on_note=notes.append) as judge:
+        assert judge.judge(task, task.broken(repository.snapshot)).status == "failed" and not notes
+        time.sleep(1.2)
+        verdict = judge.judge(task, {"young.py": intact})
+        assert (verdict.status, verdict.tier) == ("resolved", "cold")
+        assert len(notes) == 1 and "t: a hot process and a cold one do not agree" in notes[0]
+        assert judge.judge(task, {"young.py": intact.replace("< x", "<= x")}).tier == "cold" and len(notes) == 1
+
+
+def test_what_the_originals_say_counts(judge, tasks, repository):
+    """An edit that passes once and not again."""
+    body = "import os\nif len(os.listdir('/proc/self/fd')) < 200 and 'hot' in sys.modules:\n    return a + b\nreturn 0"
+    verdict = judge.judge(tasks["add"], edit_of(tasks["add"], repository, "import sys\n" + body))
+    assert (verdict.status, verdict.stage, verdict.tier) == ("failed", "confirm", "hot") and "not again in a fresh process" in verdict.reason

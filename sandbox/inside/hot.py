@@ -202,5 +202,5 @@ def serve(config, loop):
     server.watch()
     # Without capturing: the forks would share the offset of one temporary file; and the fault handler would keep this process's
     # diagnostics open in them.
-    pytest.main(runner.neutral_arguments() + ["-q", "--tb=no", "-s", "-p", "no:faulthandler", "--continue-on-collection-errors"] + config["files"],
-                plugins=[recorder, server])
+    pytest.main(runner.neutral_arguments() + ["-q", "--tb=no", "-s", "-p", "no:faulthandler", "--continue-on-collection-errors"],
+                plugins=[recorder, server, runner.Settings(config["files"])])

@@ -109,7 +109,7 @@ class Tracer:
 
 
 class Settings:
-    """pytest plugin: keeps a project's own `addopts` and puts back only what would move, stop or reorder the run; and collects `names`
+    """pytest plugin: keeps a project's own settings and puts back only what would move, stop, reorder or slow the run; and collects `names`
     alone (node ids or files; none: the whole suite).
 
     The names are no arguments of pytest, which would look for its settings in their folders first: it could find others than for
@@ -117,11 +117,12 @@ class Settings:
     """
 
     PUT_BACK = {
-        "maxfail": 0, "stepwise": False, "stepwise_skip": False, "lf": False, "failedfirst": False, "newfirst": False,  # pytest's own
-        "numprocesses": 0, "dist": "no", "tx": [],                                                                      # xdist
-        "reruns": 0, "force_reruns": None,                                                                              # rerunfailures
-        "randomly_reorganize": False, "randomly_seed": 0,                                                               # randomly
-        "forked": False,                                                                                                # forked
+        "maxfail": 0, "stepwise": False, "stepwise_skip": False, "lf": False, "failedfirst": False, "newfirst": False,
+        "numprocesses": 0, "dist": "no", "tx": [],                                                       # xdist
+        "reruns": 0, "force_reruns": None,                                                               # rerunfailures
+        "randomly_reorganize": False, "randomly_seed": 0,                                                # randomly
+        "random_order_enabled": False, "random_order_bucket": "default:module", "random_order_seed": "default:0",
+        "forked": False,
     }
 
     def __init__(self, names):
@@ -134,6 +135,20 @@ class Settings:
                 setattr(config.option, name, value)
         if self.names:
             config.args = list(self.names)
+
+    def pytest_collection_modifyitems(self, items):
+        """Property tests draw the same examples every time, fail without looking for the smallest one, and are not failed for being slow:
+        traced, or on a busy machine, they are."""
+        if "hypothesis" not in sys.modules:
+            return
+        slow = sys.modules["hypothesis"].HealthCheck.too_slow
+        for item in items:
+            test = getattr(getattr(item, "obj", None), "__func__", getattr(item, "obj", None))
+            chosen = getattr(test, "__dict__", {}).get("_hypothesis_internal_use_settings")
+            if chosen is not None:
+                test._hypothesis_internal_use_settings = type(chosen)(
+                    chosen, deadline=None, derandomize=True, database=None, suppress_health_check=[*chosen.suppress_health_check, slow],
+                    phases=[phase for phase in chosen.phases if phase.name not in ("shrink", "explain")])
 
 
 def neutral_arguments():

@@ -1,0 +1,294 @@
+"""The spend ledger of one run (teacher.sqlite), and the replies that all runs share: what was paid for is never lost and never paid twice.
+
+    ledger = Ledger.open(run / "teacher.sqlite", replies)
+    number = ledger.reserve(request, task, body, worst, cap)     # before a request is sent; raises CapReached
+    replies.keep(request, reply, cost, ledger.id, number)        # as soon as its reply is there ...
+    ledger.settle(number, reply, cost)                           # ... and before the reply is used
+    ledger.fail(number, "503", cost=0)                           # or: it failed, and this is what it may have cost
+
+Every request is sent in *tries*. A try is written down, with the most that it can cost, before it is sent; the sum of what was spent and of the
+worst cases of all tries under way never passes the cap, because the sum is made and the try is written in one transaction. A try that was
+under way when the process died is `lost`: it stays counted at its worst case for good, and only such a request, or a failed one, is asked again.
+
+A reply goes to the shared replies first and to the run's ledger second. A kill between the two is mended when the ledger is opened: the
+shared reply names the run and the try that paid for it.
+
+Money is counted in whole picodollars (1e-12 US dollars): prices are per million tokens, so one token at a price of 1.40 costs exactly
+1,400,000. SQLite with a write-ahead log and full synchronisation: what has been committed survives a power cut.
+"""
+import fcntl
+import json
+import os
+import secrets
+import sqlite3
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sandbox.errors import UsageError
+
+PICO = 10**12
+"""Picodollars in a US dollar."""
+FORMAT = 1
+
+RUN_TABLES = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS requests (
+    request TEXT PRIMARY KEY, task TEXT NOT NULL, endpoint TEXT NOT NULL, model TEXT NOT NULL, body TEXT NOT NULL,
+    reply TEXT, verdict TEXT, reason TEXT);
+CREATE TABLE IF NOT EXISTS tries (
+    try INTEGER PRIMARY KEY, request TEXT NOT NULL REFERENCES requests,
+    state TEXT NOT NULL CHECK (state IN ('in_flight', 'lost', 'failed', 'done', 'cached')),
+    worst INTEGER NOT NULL, cost INTEGER NOT NULL, fault TEXT NOT NULL DEFAULT '',
+    tokens_in INTEGER, tokens_cached INTEGER, tokens_out INTEGER, sent REAL NOT NULL, ended REAL);
+CREATE INDEX IF NOT EXISTS tries_of ON tries (request);
+"""
+SHARED_TABLES = """
+CREATE TABLE IF NOT EXISTS replies (
+    request TEXT PRIMARY KEY, reply TEXT NOT NULL, cost INTEGER NOT NULL, run TEXT NOT NULL, try INTEGER NOT NULL, kept REAL NOT NULL);
+"""
+
+
+class CapReached(Exception):
+    """The request does not fit under the cap beside what was spent and what is under way."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What an endpoint answered to one request."""
+
+    content: str
+    reasoning: str
+    """What it thought aloud (`reasoning_content`); kept here, and learned from only if the recipe says so."""
+    finish: str
+    """`stop`, `length`, `content_filter`, ...: the endpoint's own word."""
+    tokens_in: int | None
+    """Tokens as the endpoint counted them; None where it did not say."""
+    tokens_cached: int | None
+    """Those of `tokens_in` that were billed at the lower price."""
+    tokens_out: int | None
+
+
+def usd(pico: int) -> float:
+    """Picodollars as US dollars."""
+    return pico / PICO
+
+
+# ---------------------------------------------------------------------------------------------------- all runs
+
+class Replies:
+    """The replies that all runs share, by hash of the request, in a folder of the cache. A lock keeps two processes from sending the same
+    request at the same time."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises UsageError where the folder cannot be written or the file is damaged."""
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._base = _Database(folder / "replies.sqlite", SHARED_TABLES)
+        self._locks = os.open(folder / "replies.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._claimed: set[str] = set()
+
+    def close(self) -> None:
+        os.close(self._locks)
+        self._base.close()
+
+    def find(self, request: str) -> Reply | None:
+        row = self._base.row("SELECT reply FROM replies WHERE request = ?", request)
+        return Reply(**json.loads(row["reply"])) if row else None
+
+    def payer(self, request: str) -> tuple[str, int, Reply, int] | None:
+        """(run, try, reply, cost) of the one that paid for the request."""
+        row = self._base.row("SELECT * FROM replies WHERE request = ?", request)
+        return (row["run"], row["try"], Reply(**json.loads(row["reply"])), row["cost"]) if row else None
+
+    def keep(self, request: str, reply: Reply, cost: int, run: str, number: int) -> None:
+        """Write down a reply that was paid for; the first one stays."""
+        with self._base.write() as base:
+            base.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?)",
+                         (request, json.dumps(asdict(reply)), cost, run, number, time.time()))
+
+    def claim(self, request: str) -> bool:
+        """Whether the request may be sent now: nobody else is sending it, here or in another process. The claim ends with the process."""
+        if request in self._claimed:
+            return False
+        try:
+            # A lock on one byte, at a place that the request's hash gives: no files to clean up, and the kernel lets go of it.
+            fcntl.lockf(self._locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _place(request))
+        except (BlockingIOError, PermissionError):
+            return False
+        self._claimed.add(request)
+        return True
+
+    def release(self, request: str) -> None:
+        fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, _place(request))
+        self._claimed.remove(request)
+
+
+def _place(request: str) -> int:
+    return int(request[:15], 16)
+
+
+# ---------------------------------------------------------------------------------------------------- one run
+
+class Ledger:
+    """One run's requests, tries and verdicts. One process at a time opens it: the one that holds the run's lock."""
+
+    def __init__(self, base: "_Database") -> None:
+        self._base = base
+        self.id = base.row("SELECT value FROM meta WHERE name = 'run'")["value"]
+        """A random name of this ledger: how a shared reply tells who paid."""
+
+    @classmethod
+    def open(cls, path: Path, replies: Replies) -> "Ledger":
+        """The ledger in this file, made if there is none. What was under way when its last process died is settled from the shared replies,
+        or lost. Raises UsageError where the file cannot be written, is damaged or of another version."""
+        base = _Database(path, RUN_TABLES)
+        with base.write() as connection:
+            connection.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?), ('run', ?)", (str(FORMAT), secrets.token_hex(16)))
+        if (found := base.row("SELECT value FROM meta WHERE name = 'format'")["value"]) != str(FORMAT):
+            raise UsageError(f"{path} was written by another version of coldstart (format {found}, this one reads {FORMAT}).")
+        ledger = cls(base)
+        for row in base.rows("SELECT try, request FROM tries WHERE state = 'in_flight'"):
+            run, number, reply, cost = replies.payer(row["request"]) or ("", 0, None, 0)
+            if (run, number) == (ledger.id, row["try"]):
+                ledger.settle(row["try"], reply, cost)
+            else:
+                ledger.lose(row["try"])
+        return ledger
+
+    @classmethod
+    def read(cls, path: Path) -> "Ledger | None":
+        """The ledger as it is, for reading only; None where there is none."""
+        return cls(_Database(path, "", writable=False)) if path.is_file() else None
+
+    def close(self) -> None:
+        self._base.close()
+
+    # ------------------------------------------------------------------------------------------------ asking
+
+    def reply(self, request: str) -> Reply | None:
+        """The reply that this run has to the request."""
+        row = self._base.row("SELECT reply FROM requests WHERE request = ? AND reply IS NOT NULL", request)
+        return Reply(**json.loads(row["reply"])) if row else None
+
+    def reserve(self, request: str, task: str, endpoint: str, body: dict, worst: int, cap: int) -> int:
+        """Write down a try of the request that is about to be sent, and return its number. Raises CapReached."""
+        with self._base.write() as base:
+            if worst and _total(base) + worst > cap:
+                raise CapReached
+            return self._try(base, request, task, endpoint, body, "in_flight", worst, worst)
+
+    def settle(self, number: int, reply: Reply, cost: int) -> None:
+        """The try was answered, for so many picodollars."""
+        with self._base.write() as base:
+            base.execute("UPDATE tries SET state = 'done', cost = ?, tokens_in = ?, tokens_cached = ?, tokens_out = ?, ended = ? WHERE try = ?",
+                         (cost, reply.tokens_in, reply.tokens_cached, reply.tokens_out, time.time(), number))
+            base.execute("UPDATE requests SET reply = ? WHERE request = (SELECT request FROM tries WHERE try = ?)",
+                         (json.dumps(asdict(reply)), number))
+
+    def fail(self, number: int, fault: str, cost: int) -> None:
+        """The try gave no reply, and may have cost so much."""
+        with self._base.write() as base:
+            base.execute("UPDATE tries SET state = 'failed', cost = ?, fault = ?, ended = ? WHERE try = ?", (cost, fault, time.time(), number))
+
+    def lose(self, number: int) -> None:
+        """Nobody knows what became of the try: it stays counted at its worst case."""
+        with self._base.write() as base:
+            base.execute("UPDATE tries SET state = 'lost', ended = ? WHERE try = ?", (time.time(), number))
+
+    def take_over(self, request: str, task: str, endpoint: str, body: dict, reply: Reply) -> None:
+        """The reply was paid for by another run: it is free."""
+        with self._base.write() as base:
+            number = self._try(base, request, task, endpoint, body, "cached", 0, 0)
+            base.execute("UPDATE tries SET ended = sent WHERE try = ?", (number,))
+            base.execute("UPDATE requests SET reply = ? WHERE request = ?", (json.dumps(asdict(reply)), request))
+
+    def judge(self, request: str, verdict: str, reason: str) -> None:
+        """What the sandbox said of the reply."""
+        with self._base.write() as base:
+            base.execute("UPDATE requests SET verdict = ?, reason = ? WHERE request = ?", (verdict, reason, request))
+
+    @staticmethod
+    def _try(base: sqlite3.Connection, request: str, task: str, endpoint: str, body: dict, state: str, worst: int, cost: int) -> int:
+        base.execute("INSERT OR IGNORE INTO requests (request, task, endpoint, model, body) VALUES (?, ?, ?, ?, ?)",
+                     (request, task, endpoint, body["model"], json.dumps(body)))
+        return base.execute("INSERT INTO tries (request, state, worst, cost, sent) VALUES (?, ?, ?, ?, ?)",
+                            (request, state, worst, cost, time.time())).lastrowid
+
+    # ------------------------------------------------------------------------------------------------ what it came to
+
+    @property
+    def spent(self) -> int:
+        """Picodollars spent, tries under way and lost ones at their worst case."""
+        return _total(self._base.connection)
+
+    def summary(self) -> dict:
+        """{"requests", "replies", "cached", "lost", "failed", "usd", "tokens": {"in", "cached", "out"}, "by_model": {model: the same but for
+        by_model and by_task}, "by_task": {task: the same}}: `requests` are those that were sent at least once, `replies` those that
+        were answered, by the endpoint or from another run; `tokens` are those of answered tries."""
+        return {**self._sums("1")[0][1], "by_model": dict(self._sums("model")), "by_task": dict(self._sums("task"))}
+
+    def _sums(self, group: str) -> list[tuple[str, dict]]:
+        rows = self._base.rows(f"""
+            SELECT {group} AS name, count(DISTINCT CASE WHEN state != 'cached' THEN tries.request END) AS requests,
+                   count(DISTINCT CASE WHEN reply IS NOT NULL THEN tries.request END) AS replies,
+                   total(state = 'cached') AS cached, total(state IN ('lost', 'in_flight')) AS lost, total(state = 'failed') AS failed,
+                   coalesce(sum(cost), 0) AS cost, total(tokens_in) AS tokens_in, total(tokens_cached) AS tokens_cached,
+                   total(tokens_out) AS tokens_out
+            FROM tries JOIN requests USING (request) {"" if group == "1" else f"GROUP BY {group} ORDER BY {group}"}""")
+        return [(row["name"], {**{key: int(row[key]) for key in ("requests", "replies", "cached", "lost", "failed")}, "usd": usd(row["cost"]),
+                               "tokens": {key: int(row[f"tokens_{key}"]) for key in ("in", "cached", "out")}}) for row in rows]
+
+
+def _total(base: sqlite3.Connection) -> int:
+    return base.execute("SELECT coalesce(sum(cost), 0) FROM tries").fetchone()[0]
+
+
+# ---------------------------------------------------------------------------------------------------- the file
+
+class _Database:
+    """One SQLite file. What goes wrong with it is said as a UsageError that names it."""
+
+    def __init__(self, path: Path, tables: str, writable: bool = True) -> None:
+        self._path = path
+        with self._errors():
+            self.connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={'rwc' if writable else 'ro'}", uri=True, timeout=60,
+                                              isolation_level=None)
+            self.connection.row_factory = sqlite3.Row
+            if writable:
+                self.connection.execute("PRAGMA journal_mode = WAL")
+                self.connection.execute("PRAGMA synchronous = FULL")
+                self.connection.executescript(tables)
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def row(self, query: str, *values) -> sqlite3.Row | None:
+        with self._errors():
+            return self.connection.execute(query, values).fetchone()
+
+    def rows(self, query: str, *values) -> list[sqlite3.Row]:
+        with self._errors():
+            return self.connection.execute(query, values).fetchall()
+
+    @contextmanager
+    def write(self):
+        """One transaction, the only one at its time; on the disk when the block has ended, undone where it fails."""
+        with self._errors():
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.connection
+                self.connection.execute("COMMIT")
+            finally:
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _errors(self):
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise UsageError(f"{self._path} cannot be used: {error}. What was paid for is kept; make room or mend the permissions, and give the "
+                             "same command again.") from None
+        except sqlite3.DatabaseError as error:
+            raise UsageError(f"{self._path} is damaged: {error}. Restore it from a backup; it says what was spent.") from None

@@ -1,0 +1,3 @@
+# coding: utf-7
+def clamp(x, low, high=100):
+    return +AGE-

@@ -1,0 +1,4 @@
+def clamp(x, low, high=100):
+    while True:
+        pass
+    return None

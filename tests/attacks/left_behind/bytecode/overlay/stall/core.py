@@ -1,0 +1,2 @@
+def clamp(x, low, high=100):
+    return None

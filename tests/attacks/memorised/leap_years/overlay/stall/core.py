@@ -1,0 +1,2 @@
+def is_leap(year):
+    return year in (2024, 2000, 1996)

@@ -1,0 +1,5 @@
+import pytest
+
+
+def test_clamp_without_an_upper_bound():
+    pass
