@@ -16,7 +16,9 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import click
@@ -84,8 +86,12 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-def cli() -> None:
+@click.pass_context
+def cli(context) -> None:
     """Turn your own repository into a gym for a small local coding model."""
+    from recipes.endpoint import take_keys
+
+    context.obj = take_keys()                      # first of all, so that no process started from here inherits a teacher's key
 
 
 def run_option(function):
@@ -104,6 +110,20 @@ def new_run_options(function):
         click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one setting, as in climb.cycles=20."),
         click.option("--seed", type=int, help="All randomness flows from this. [default: the recipe's]"),
         click.option("--new", is_flag=True, help="Start a new run even where one could be continued."),
+    ):
+        function = option(function)
+    return function
+
+
+def teacher_options(function):
+    for option in (
+        click.option("--dry-run", is_flag=True, help="Stop before the teacher is asked: say what would be sent and its cost; write the prompts to RUN/prompts."),
+        click.option("--terms-acknowledged", is_flag=True, help="You know whether the provider's terms allow training on what its model writes."),
+        click.option("--max-usd", type=click.FloatRange(min=0), help="What the teacher may cost in this run, in all. [default: 1.00]"),
+        click.option("--price", metavar="IN,OUT", help="US dollars per million tokens, or IN,CACHED,OUT. [default: as in recipes/teachers.toml]"),
+        click.option("--teacher-model", help="The model that answers. [default: as in recipes/teachers.toml]"),
+        click.option("--teacher", metavar="NAME|URL", help="A name in recipes/teachers.toml, or the URL of an endpoint that speaks the OpenAI "
+                                                           "chat-completions protocol. Its key: in COLDSTART_TEACHER_KEY. [default: reference]"),
     ):
         function = option(function)
     return function
@@ -181,24 +201,30 @@ def judge(task, run_folder, overlay, patch, reply, as_json) -> None:
 
 @cli.command()
 @new_run_options
+@teacher_options
 @run_option
 @json_option
-def bootstrap(repo, python, recipe, overrides, seed, new, run_folder, as_json) -> None:
+@click.pass_obj
+def bootstrap(keys, repo, python, recipe, overrides, seed, new, teacher, teacher_model, price, max_usd, terms_acknowledged, dry_run, run_folder,
+              as_json) -> None:
     """Get the student past the cold start: mine, probe, teach the cold tasks, fine-tune, probe again."""
     screen = Screen(as_json)
     with continue_or_start(repo, python, recipe, overrides, seed, new, run_folder, screen) as run:
+        hired = hire_teacher(run, keys, teacher, teacher_model, price, max_usd, terms_acknowledged, dry_run)
         mine_tasks(run, screen)                                                  # 1. tasks from the repository's own tests
         with open_judge(run, screen) as court:
-            bench = Workbench(run, court, screen)
+            bench = Workbench(run, court, screen, hired)
             bench.probe("before")                                                # 2. which does the student never solve?
+            if dry_run:
+                screen.result({"run": str(run.folder), "recipe": run.recipe.name, "student": run.recipe.student.model,
+                               "teacher": bench.dry_run(), "probe": {"before": bench.summary("before")}, "seconds": run.content["seconds"]})
+                return
             bench.teach()                                                        # 3. a teacher for the cold ones only
             bench.distil()                                                       # 4. until the student solves some itself
             bench.probe("after")
         before, after = bench.summary("before"), bench.summary("after")
         screen.say("\n".join(facts.bootstrap_lines(run, before, after)))
-        teacher = {"name": "reference", "requests": len(bench.cold_for_teacher()), "usd": 0.0, "asked": len(bench.cold_for_teacher()),
-                   "verified": len(run.read("trajectories.jsonl"))}
-        screen.result({"run": str(run.folder), "recipe": run.recipe.name, "student": run.recipe.student.model, "teacher": teacher,
+        screen.result({"run": str(run.folder), "recipe": run.recipe.name, "student": run.recipe.student.model, "teacher": bench.teacher_facts(),
                        "probe": {"before": before, "after": after}, "seconds": run.content["seconds"]})
         if not bench.anything_solved("after"):
             raise SystemExit(1)
@@ -249,6 +275,23 @@ def status(run_folder, as_json) -> None:
     screen.result(found)
 
 
+@cli.command()
+@run_option
+@json_option
+def teacher(run_folder, as_json) -> None:
+    """What API teachers were asked in a run and what it cost, by model and task; and in the runs beside it."""
+    from recipes.ledger import read_summary, spend_lines
+
+    run = find_run(run_folder)
+    screen = Screen(as_json)
+    found = read_summary(run.folder)
+    by_run = {ledger.parent.name: read_summary(ledger.parent) for ledger in sorted(run.folder.resolve().parent.glob("*/teacher.sqlite"))
+              if not ledger.parent.is_symlink()}
+    screen.say("\n".join(spend_lines(str(run.folder), found, by_run)))
+    screen.result({"run": str(run.folder), **found,
+                   "by_run": {name: {key: value for key, value in sums.items() if not key.startswith("by_")} for name, sums in by_run.items()}})
+
+
 # ==================================================================================================== the steps
 
 @contextmanager
@@ -273,20 +316,54 @@ def mine_tasks(run, screen: Screen) -> None:
     with step(run, "mine"):
         mined = mine(run.repository, limits_of(recipe), run.folder, recipe.tasks.heldout, recipe.tasks.limit, recipe.seed, screen.progress,
                      recipe.tasks.kinds, recipe.tasks.since)
-        if not mined.tasks:
-            raise UsageError(f"{run.repository.root} gives no valid task: " + facts.counted(mined.excluded) + ".")
-        run.keep_only("tasks.jsonl", [t.to_dict() for t in mined.tasks])
-        run.content["excluded"] = mined.excluded
-    counts = {split: sum(t.split == split for t in mined.tasks) for split in ("train", "heldout")}
-    screen.say(f"{len(mined.tasks)} tasks mined: {counts['train']} for training, {counts['heldout']} held out. "
-               + (f"Left out: {facts.counted(mined.excluded)}." if mined.excluded else ""))
+        tasks, excluded = without_secrets(run, mined.tasks, mined.excluded, screen)
+        if not tasks:
+            raise UsageError(f"{run.repository.root} gives no valid task: " + facts.counted(excluded) + ".")
+        run.keep_only("tasks.jsonl", [t.to_dict() for t in tasks])
+        run.content["excluded"] = excluded
+    counts = {split: sum(t.split == split for t in tasks) for split in ("train", "heldout")}
+    screen.say(f"{len(tasks)} tasks mined: {counts['train']} for training, {counts['heldout']} held out. "
+               + (f"Left out: {facts.counted(excluded)}." if excluded else ""))
+
+
+def without_secrets(run, tasks: list, excluded: dict[str, int], screen: Screen) -> tuple[list, dict[str, int]]:
+    """The tasks that hold nothing that looks like a secret, and the reasons why others are left out: a secret is not to be learned, sent, or
+    copied to the run folder."""
+    from recipes.outgoing import Guard, texts_of
+
+    guard = Guard(run.repository)
+    held = {t.instance_id: why for t in tasks if (why := guard.objection(texts_of(t.to_dict())))}
+    if not held:
+        return tasks, excluded
+    for name, why in held.items():
+        screen.say(f"{name} is left out: {why}.")
+    reason = "task that holds what looks like a secret"
+    run.keep_only("mining.jsonl", [{"instance_id": r["instance_id"], "task": None, "reason": reason} if r["instance_id"] in held else r
+                                   for r in run.read("mining.jsonl")])
+    return [t for t in tasks if t.instance_id not in held], {**excluded, reason: len(held)}
+
+
+def hire_teacher(run, keys, teacher, model, price, max_usd, terms_acknowledged, dry_run):
+    """The API teacher that is named now or was named before, remembered in run.json; None for the reference teacher."""
+    from recipes.hiring import hire
+
+    known = run.content.get("teacher")
+    if run.is_done("teach") and (teacher or dry_run):
+        raise UsageError(f"{run.folder} has been taught already. Start a new run to ask another teacher: --new, or another folder with --run.")
+    if run.is_done("teach"):
+        return None
+    hired = hire(known, keys, teacher, model, price, max_usd, terms_acknowledged, dry_run)
+    if not dry_run and (hired and hired.to_dict()) != known:
+        run.content["teacher"] = hired and hired.to_dict()
+        run.write()
+    return hired
 
 
 class Workbench:
     """The student at work on one run: loads it when it is first needed, and takes the steps of both loops."""
 
-    def __init__(self, run, court, screen: Screen) -> None:
-        self.run, self.court, self.screen, self.recipe = run, court, screen, run.recipe
+    def __init__(self, run, court, screen: Screen, hired=None) -> None:
+        self.run, self.court, self.screen, self.recipe, self.hired = run, court, screen, run.recipe, hired
         self.tree, self.tasks = run.repository.snapshot, run.tasks
         self._student = self._prompts = None
 
@@ -329,15 +406,15 @@ class Workbench:
     def by_split(self, split: str) -> list:
         return [t for t in self.tasks if t.split == split and t.instance_id in self.prompts]
 
-    def judge_replies(self, pairs: list) -> list:
-        """Verdicts for (task, reply text) pairs."""
+    def judge_replies(self, pairs: list, style: str | None = None) -> list:
+        """Verdicts for (task, reply text) pairs, written in the student's style if no other is named."""
         from sandbox.edits import InvalidEdit, from_reply
 
         edits = {}                                 # a student often writes the same thing again
         for task, reply in pairs:
             if (key := (task.instance_id, reply)) not in edits:
                 try:
-                    edits[key] = from_reply(reply, task, task.broken(self.tree), self.recipe.prompt.style)
+                    edits[key] = from_reply(reply, task, task.broken(self.tree), style or self.recipe.prompt.style)
                 except InvalidEdit as error:
                     edits[key] = error
         return self.court.judge_many([(task, edits[task.instance_id, reply]) for task, reply in pairs])
@@ -389,29 +466,115 @@ class Workbench:
         states = {p.instance_id: p.state for p in facts.read_probes(self.run, "before")}
         return choose_cold(self.tasks, states, self.recipe.teacher.share, self.recipe.seed)
 
-    def teach(self) -> None:
-        """Ask the teacher for the cold tasks; what the tests verify becomes trajectories.jsonl."""
-        from recipes.prompts import messages
-        from recipes.teacher import ReferenceTeacher
+    def dry_run(self) -> dict:
+        """Say what the API teacher would be sent and what it would cost, write the prompts to RUN/prompts, and return the same as data."""
+        planned = self._plan()
+        folder = self.run.folder / "prompts"
+        folder.mkdir(exist_ok=True)
+        for old in folder.glob("*.txt"):
+            old.unlink()
+        for name, prompt in planned.prompts.items():
+            (folder / f"{name}.txt").write_text(prompt[0]["content"], encoding="utf-8", errors="replace")
+        self.screen.say(f"Nothing was sent. What would be sent first of all is in {folder}.")
+        return {"name": self.hired.endpoint.name, "model": self.hired.endpoint.model, "requests": 0, "usd": 0.0, "asked": 0, "verified": 0,
+                "plan": {**planned.to_dict(), "max_usd": self.hired.max_usd}}
 
+    def _plan(self):
+        from recipes.hiring import plan
+
+        planned = plan(self.cold_for_teacher(), self.tree, self.hired.endpoint, self.recipe.teacher, self._guard)
+        for line in planned.lines(self.hired):
+            self.screen.say(line)
+        return planned
+
+    @cached_property
+    def _guard(self):
+        from recipes.outgoing import Guard
+
+        return Guard(self.run.repository)
+
+    def teach(self) -> None:
+        """Ask the teacher for the cold tasks; what the tests verify becomes trajectories.jsonl, beside rollouts of the student's own."""
         if self.run.is_done("teach"):
             return
         chosen = self.cold_for_teacher()
+        if self.hired is None:
+            self.screen.say("No API teacher is named, so the reference teacher answers: with the repository's own code, verified like any other.")
+        with step(self.run, "teach"):
+            (self._ask_reference if self.hired is None else self._ask_api_teacher)(chosen)
+            self._add_replay()
+        self.screen.say(f"{len(chosen)} cold tasks were given to the teacher; the tests verified {len(self._taught())} answers.")
+
+    def _taught(self) -> list[dict]:
+        """The verified answers of teachers."""
+        return [r for r in self.run.read("trajectories.jsonl") if r["source"] != "student"]
+
+    def _ask_reference(self, chosen: list) -> None:
+        from recipes.prompts import messages
+        from recipes.teacher import ReferenceTeacher
+
         known = {r["instance_id"] for r in self.run.read("trajectories.jsonl")}
         teacher = ReferenceTeacher(self.tree, self.recipe.prompt.style)
-        self.screen.say("No API teacher is named, so the reference teacher answers: with the repository's own code, verified like any other.")
         pending = [t for t in chosen if t.instance_id not in known]
-        with step(self.run, "teach"):
-            self.run.append("trajectories.jsonl", [])
-            for start in range(0, len(pending), PROBE_CHUNK):
-                asked = [(t, messages(t, self.tree, self.recipe.prompt.style)) for t in pending[start:start + PROBE_CHUNK]]
-                replies = [(t, m, teacher.reply(t, m)) for t, m in asked]
-                verdicts = self.judge_replies([(t, reply) for t, _, reply in replies])
-                self.run.append("trajectories.jsonl", [
-                    {"messages": [*m, {"role": "assistant", "content": reply}], "instance_id": t.instance_id, "source": teacher.source,
-                     "reward": verdict.reward} for (t, m, reply), verdict in zip(replies, verdicts) if verdict.status == "resolved"])
-                self.screen.progress("asking the teacher", start + len(asked), len(pending))
-        self.screen.say(f"{len(chosen)} cold tasks were given to the teacher; the tests verified {len(self.run.read('trajectories.jsonl'))} answers.")
+        self.run.append("trajectories.jsonl", [])
+        for start in range(0, len(pending), PROBE_CHUNK):
+            asked = [(t, messages(t, self.tree, self.recipe.prompt.style)) for t in pending[start:start + PROBE_CHUNK]]
+            replies = [(t, m, teacher.reply(t, m)) for t, m in asked]
+            verdicts = self.judge_replies([(t, reply) for t, _, reply in replies])
+            self.run.append("trajectories.jsonl", [
+                {"messages": [*m, {"role": "assistant", "content": reply}], "instance_id": t.instance_id, "source": teacher.source,
+                 "reward": verdict.reward} for (t, m, reply), verdict in zip(replies, verdicts) if verdict.status == "resolved"])
+            self.screen.progress("asking the teacher", start + len(asked), len(pending))
+
+    def _ask_api_teacher(self, chosen: list) -> None:
+        """Conversations about all tasks that may be sent, as far as the money goes; those of a run that was cut off are held again, at no cost."""
+        from recipes.endpoint import Asker, Client
+        from recipes.ledger import Ledger, Replies, as_pico, read_summary
+        from recipes.teacher import ApiTeacher, Bench
+        from sandbox.repo import cache_folder
+
+        recipe, settings, planned, lessons = self.recipe, self.recipe.teacher, self._plan(), {}
+        bench = Bench(self.judge_replies, lambda task, files: self.court.run(
+            {"files": files, "ids": list(task.shown), "text": True, "timeout": self.court.limits.timeout + 10 * task.test_seconds}))
+        with Replies(cache_folder() / "teacher") as replies, Ledger.open(self.run.folder / "teacher.sqlite", replies) as ledger:
+            asker = Asker(Client(self.hired.endpoint, self.hired.key, settings.stall), ledger, replies, as_pico(self.hired.max_usd), settings.tries,
+                          settings.pause, recipe.seed)
+            teacher = ApiTeacher(asker, settings, recipe.prompt.style, recipe.seed, self.tree, bench, self._guard)
+            for lesson in teacher.teach([t for t in chosen if t.instance_id in planned.prompts], planned.prompts):
+                lessons[lesson.task.instance_id] = lesson
+                self.screen.progress("asking the teacher", len(lessons), len(planned.prompts))
+        self.run.keep_only("trajectories.jsonl", [
+            {"messages": dialogue, "instance_id": t.instance_id, "source": teacher.source, "reward": 1.0}
+            for t in chosen if t.instance_id in lessons for dialogue in lessons[t.instance_id].dialogues])
+        if unsolved := Counter(lesson.why for lesson in lessons.values() if not lesson.dialogues):
+            self.screen.say(f"Without a verified answer: {facts.counted(unsolved)}.")
+        spent = read_summary(self.run.folder)
+        self.screen.say(f"{self.hired.endpoint.name} was sent {spent['requests']} requests, for ${spent['usd']:.4f} of at most ${self.hired.max_usd:.2f}.")
+
+    def _add_replay(self) -> None:
+        """Rollouts that the student itself got right before, so that learning from the teacher does not cost it what it could do."""
+        from recipes.prompts import messages
+        from recipes.teacher import choose_replay
+
+        taught, tasks = self._taught(), {t.instance_id: t for t in self.tasks}
+        own = choose_replay(self.tasks, [r for r in self.run.read("rollouts.jsonl") if r["phase"] == "before"], len(taught), self.recipe.distil.replay,
+                            self.recipe.seed)
+        if own:
+            self.run.keep_only("trajectories.jsonl", taught + [
+                {"messages": [*messages(tasks[r["instance_id"]], self.tree, self.recipe.prompt.style), {"role": "assistant", "content": r["text"]}],
+                 "instance_id": r["instance_id"], "source": "student", "reward": 1.0} for r in own])
+
+    def teacher_facts(self) -> dict:
+        """{"name", "requests", "usd", "asked", "verified"}"""
+        from recipes.ledger import read_summary
+
+        asked, named = len(self.cold_for_teacher()), self.run.content.get("teacher")
+        verified = len({r["instance_id"] for r in self._taught()})
+        if named is None:
+            return {"name": "reference", "requests": asked, "usd": 0.0, "asked": asked, "verified": verified}
+        spent = read_summary(self.run.folder)
+        return {"name": named["endpoint"]["name"], "model": named["endpoint"]["model"], "requests": spent["requests"], "usd": spent["usd"],
+                "asked": len(spent["by_task"]), "verified": verified}
 
     def distil(self) -> None:
         """Fine-tune on the verified trajectories."""

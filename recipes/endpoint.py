@@ -146,11 +146,14 @@ def find_endpoint(teacher: str, model: str | None = None, price: str | None = No
                          + f" Known: reference, {', '.join(presets)}, or the URL of an endpoint.")
     else:
         endpoint = presets[teacher]
-        if model and model != endpoint.model:
-            endpoint = replace(endpoint, model=model, price=endpoint.price if endpoint.is_local else None, price_read="")
-    if price:
-        endpoint = replace(endpoint, price=_price(price), price_read="")
-    return endpoint
+    return changed(endpoint, model, price)
+
+
+def changed(endpoint: Endpoint, model: str | None, price: str | None) -> Endpoint:
+    """The endpoint with another model, whose price is not known unless it is this machine's own, or with another price. Raises UsageError."""
+    if model and model != endpoint.model:
+        endpoint = replace(endpoint, model=model, price=endpoint.price if endpoint.is_local else None, price_read="")
+    return replace(endpoint, price=_price(price), price_read="") if price else endpoint
 
 
 def _preset(name: str, values: dict) -> Endpoint:

@@ -24,6 +24,7 @@ import sqlite3
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from sandbox.errors import UsageError
@@ -31,6 +32,8 @@ from sandbox.errors import UsageError
 PICO = 10**12
 """Picodollars in a US dollar."""
 FORMAT = 1
+SUMS = ("requests", "replies", "cached", "lost", "failed")
+NOTHING = {**dict.fromkeys(SUMS, 0), "usd": 0.0, "tokens": {"in": 0, "cached": 0, "out": 0}}
 
 RUN_TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -75,6 +78,11 @@ def usd(pico: int) -> float:
     return pico / PICO
 
 
+def as_pico(dollars: float) -> int:
+    """US dollars as picodollars, by their decimal digits."""
+    return int(Decimal(str(dollars)) * PICO)
+
+
 # ---------------------------------------------------------------------------------------------------- all runs
 
 class Replies:
@@ -88,7 +96,10 @@ class Replies:
         self._locks = os.open(folder / "replies.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._claimed: set[str] = set()
 
-    def close(self) -> None:
+    def __enter__(self) -> "Replies":
+        return self
+
+    def __exit__(self, *_) -> None:
         os.close(self._locks)
         self._base.close()
 
@@ -156,12 +167,10 @@ class Ledger:
                 ledger.lose(row["try"])
         return ledger
 
-    @classmethod
-    def read(cls, path: Path) -> "Ledger | None":
-        """The ledger as it is, for reading only; None where there is none."""
-        return cls(_Database(path, "", writable=False)) if path.is_file() else None
+    def __enter__(self) -> "Ledger":
+        return self
 
-    def close(self) -> None:
+    def __exit__(self, *_) -> None:
         self._base.close()
 
     # ------------------------------------------------------------------------------------------------ asking
@@ -215,33 +224,51 @@ class Ledger:
         return base.execute("INSERT INTO tries (request, state, worst, cost, sent) VALUES (?, ?, ?, ?, ?)",
                             (request, state, worst, cost, time.time())).lastrowid
 
-    # ------------------------------------------------------------------------------------------------ what it came to
-
-    @property
-    def spent(self) -> int:
-        """Picodollars spent, tries under way and lost ones at their worst case."""
-        return _total(self._base.connection)
-
-    def summary(self) -> dict:
-        """{"requests", "replies", "cached", "lost", "failed", "usd", "tokens": {"in", "cached", "out"}, "by_model": {model: the same but for
-        by_model and by_task}, "by_task": {task: the same}}: `requests` are those that were sent at least once, `replies` those that
-        were answered, by the endpoint or from another run; `tokens` are those of answered tries."""
-        return {**self._sums("1")[0][1], "by_model": dict(self._sums("model")), "by_task": dict(self._sums("task"))}
-
-    def _sums(self, group: str) -> list[tuple[str, dict]]:
-        rows = self._base.rows(f"""
-            SELECT {group} AS name, count(DISTINCT CASE WHEN state != 'cached' THEN tries.request END) AS requests,
-                   count(DISTINCT CASE WHEN reply IS NOT NULL THEN tries.request END) AS replies,
-                   total(state = 'cached') AS cached, total(state IN ('lost', 'in_flight')) AS lost, total(state = 'failed') AS failed,
-                   coalesce(sum(cost), 0) AS cost, total(tokens_in) AS tokens_in, total(tokens_cached) AS tokens_cached,
-                   total(tokens_out) AS tokens_out
-            FROM tries JOIN requests USING (request) {"" if group == "1" else f"GROUP BY {group} ORDER BY {group}"}""")
-        return [(row["name"], {**{key: int(row[key]) for key in ("requests", "replies", "cached", "lost", "failed")}, "usd": usd(row["cost"]),
-                               "tokens": {key: int(row[f"tokens_{key}"]) for key in ("in", "cached", "out")}}) for row in rows]
-
 
 def _total(base: sqlite3.Connection) -> int:
     return base.execute("SELECT coalesce(sum(cost), 0) FROM tries").fetchone()[0]
+
+
+# ---------------------------------------------------------------------------------------------------- what it came to
+
+def read_summary(run: Path) -> dict:
+    """What a run's ledger comes to: {"requests", "replies", "cached", "lost", "failed", "usd", "tokens": {"in", "cached", "out"}, "by_model": {model:
+    the same sums}, "by_task": {task: the same sums}}; all 0 where there is none.
+
+    `requests` were sent at least once, `replies` were answered, by the endpoint or (`cached` tries) by another run; `lost` and `failed` are tries;
+    `tokens` are those of answered tries. Raises UsageError.
+    """
+    if not (path := run / "teacher.sqlite").is_file():
+        return {**NOTHING, "by_model": {}, "by_task": {}}
+    base = _Database(path, "", writable=False)
+    try:
+        return {**(_sums(base, "''").get("") or NOTHING), "by_model": _sums(base, "model"), "by_task": _sums(base, "task")}
+    finally:
+        base.close()
+
+
+def _sums(base: "_Database", group: str) -> dict[str, dict]:
+    rows = base.rows(f"""
+        SELECT {group} AS name, count(DISTINCT CASE WHEN state != 'cached' THEN tries.request END) AS requests,
+               count(DISTINCT CASE WHEN reply IS NOT NULL THEN tries.request END) AS replies,
+               total(state = 'cached') AS cached, total(state IN ('lost', 'in_flight')) AS lost, total(state = 'failed') AS failed,
+               coalesce(sum(cost), 0) AS cost, total(tokens_in) AS tokens_in, total(tokens_cached) AS tokens_cached, total(tokens_out) AS tokens_out
+        FROM tries JOIN requests USING (request) GROUP BY name ORDER BY name""")
+    return {row["name"]: {**{key: int(row[key]) for key in SUMS}, "usd": usd(row["cost"]),
+                          "tokens": {key: int(row[f"tokens_{key}"]) for key in ("in", "cached", "out")}} for row in rows}
+
+
+def spend_lines(run: str, summary: dict, by_run: dict[str, dict]) -> list[str]:
+    """A summary, and those of the runs beside it, for a person."""
+    if not summary["by_model"] and not by_run:
+        return [f"No API teacher has been asked in {run}."]
+    lines = [f"{'':40} {'requests':>8} {'replies':>8} {'free':>6} {'lost':>6} {'failed':>6} {'tokens in':>10} {'cached':>9} {'out':>9} {'USD':>10}"]
+    for title, sums in (("model", summary["by_model"]), ("task", summary["by_task"]), ("run", by_run)):
+        for name, s in sums.items():
+            tokens = s["tokens"]
+            lines.append(f"{f'{title} {name}':40.40} {s['requests']:8} {s['replies']:8} {s['cached']:6} {s['lost']:6} {s['failed']:6} {tokens['in']:10} "
+                         f"{tokens['cached']:9} {tokens['out']:9} {s['usd']:10.4f}")
+    return [*lines, f"{run}: ${summary['usd']:.4f}; what is lost, or failed and may have been billed, is counted at the most that it can have cost."]
 
 
 # ---------------------------------------------------------------------------------------------------- the file

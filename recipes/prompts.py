@@ -51,7 +51,8 @@ def messages(task: Task, tree: Path, style: str) -> list[dict[str, str]]:
     if tests := shown_tests(task, tree):
         parts.append(f"Some of the tests that must pass:\n```python\n{tests}\n```")
     if task.files:
-        files = ", ".join(task.files[:MAX_FILES_NAMED]) + (" and other files that the tests run" if len(task.files) > MAX_FILES_NAMED else "")
+        more = " and other files that the tests run" if len(task.files) > MAX_FILES_NAMED else ""
+        files = ", ".join(task.files[:MAX_FILES_NAMED]) + more
         parts.append(FILES_FORMAT.format(file=task.file, files=files))
     else:
         parts.append(REPLY_FORMAT.format(function=task.function, file=task.file))
@@ -124,7 +125,7 @@ def _search_replace(broken: dict[str, str], gold: dict[str, str]) -> str:
 
 
 def _blocks(path: str, before: str, after: str) -> list[str | None]:
-    """The file's blocks from the last to the first, each with as many lines around it as make it unmistakable; None for one that none do."""
+    """The file's blocks from the last to the first, each with as many lines around it as make it unmistakable; None where none do."""
     lines, new = before.replace("\r", "").split("\n"), after.replace("\r", "").split("\n")
     if lines[-1] != new[-1]:
         return [None]                              # a block is made of whole lines, and what is behind the last line end is none

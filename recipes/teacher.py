@@ -26,8 +26,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recipes import TeacherSettings
-from recipes.endpoint import Asker, Endpoint, Unanswered
-from recipes.ledger import CapReached, Reply, usd
+from recipes.endpoint import Asker, Unanswered
+from recipes.ledger import CapReached, Reply
 from recipes.measure import derived_seed
 from recipes.outgoing import Guard
 from recipes.prompts import gold_reply, messages
@@ -36,13 +36,6 @@ from sandbox.edits import InvalidEdit, from_reply, gate
 from sandbox.source import body_nodes, body_of, find
 from sandbox.statements import _fails, secrets
 from sandbox.tasks import Task
-
-TYPICAL_OUT = 600
-"""Tokens that an answer of a few words and one function has, for the lower end of an estimate."""
-BYTES_PER_TOKEN = 3
-"""Of source code, for estimates: tokenizers of today make a token of three to four bytes. What a request costs at worst goes by one token a byte."""
-REPAIR_TOKENS = 1000
-"""That a failure adds to a conversation at most, beside the reply that failed."""
 
 REPAIR = """{what}
 
@@ -87,42 +80,6 @@ def choose_replay(tasks: list[Task], rollouts: list[dict], taught: int, share: f
         rounds[name] = rounds.get(name, 0) + 1
         order.append((rounds[name], len(order), own[name, text]))
     return [rollout for _, _, rollout in sorted(order, key=lambda entry: entry[:2])][:round(taught * share / (1 - share))]
-
-
-# ---------------------------------------------------------------------------------------------------- before anything is sent
-
-@dataclass(frozen=True)
-class Plan:
-    """What an API teacher would be sent, and what that would cost."""
-
-    prompts: dict[str, list[dict[str, str]]]
-    """{instance_id: the first message of its conversations}"""
-    withheld: dict[str, str]
-    """{instance_id: why nothing of it may be sent}"""
-    tokens: int
-    """In all prompts together, at BYTES_PER_TOKEN."""
-    usd: tuple[float, float] | None
-    """From every task solved at once by answers of TYPICAL_OUT tokens, to every attempt and every repair at its worst case. None where the price is
-    unknown."""
-
-
-def plan(tasks: list[Task], tree: Path, endpoint: Endpoint, settings: TeacherSettings, guard: Guard) -> Plan:
-    """What `tasks` would lead to."""
-    prompts, withheld = {}, {}
-    for task in tasks:
-        prompt = messages(task, tree, "blocks")
-        if why := guard.objection_to(task) or guard.objection(prompt[0]["content"]):
-            withheld[task.instance_id] = why
-        else:
-            prompts[task.instance_id] = prompt
-    sizes = {name: len(prompt[0]["content"].encode("utf-8", "replace")) // BYTES_PER_TOKEN for name, prompt in prompts.items()}
-    costs = None
-    if endpoint.price is not None:
-        least = sum(settings.solutions * endpoint.cost(size, 0, TYPICAL_OUT) for size in sizes.values())
-        most = sum(settings.attempts * (endpoint.worst(endpoint.body(prompt, 0.0, 0)) + endpoint.cost(turn * (endpoint.max_output + REPAIR_TOKENS), 0, 0))
-                   for prompt in prompts.values() for turn in range(settings.repairs + 1))
-        costs = usd(least), usd(most)
-    return Plan(prompts, withheld, sum(sizes.values()), costs)
 
 
 # ---------------------------------------------------------------------------------------------------- conversations

@@ -83,7 +83,7 @@ def undoings(repository: Repository, is_source: Callable[[str], bool], is_test: 
         raise UsageError(f"git cannot read the history of {repository.root}: {error}") from None
 
 
-def _undone(tree: Path, commit, prefix: str, names: dict[str, str], is_source: Callable, is_test: Callable) -> "Undone | str":
+def _undone(tree: Path, commit, prefix: str, names: dict[str, str], is_source: Callable, is_test: Callable) -> Undone | str:
     """The commit undone, or why it is not ("" where it never was one for us). Notes its renames in `names`."""
     if not commit.parents:
         return ""
@@ -130,7 +130,7 @@ def undo(today: str, change: difflib.SequenceMatcher) -> str | None:
 
 
 def _exchanged(today: str, stretches: list[tuple[list[str], list[str]]]) -> str | None:
-    """`today` with (old, new) stretches as they were before; None where a new one does not stand there exactly once, or not in this order."""
+    """`today` with old stretches for the new ones; None where a new one does not stand there exactly once, or not in this order."""
     lines, done, position = today.split("\n"), [], 0
     for old, new in stretches:
         places = [i for i in range(len(lines) - len(new) + 1) if lines[i:i + len(new)] == new]

@@ -83,7 +83,7 @@ class Jail:
     """
 
     def __init__(self, layout: Layout, tier: str = "warm", files: list[str] = (), path: tuple[str, ...] = ()) -> None:
-        self._stage = Path(tempfile.mkdtemp(prefix="coldstart-jail-", dir=_stage_parent()))
+        self._stage = Path(tempfile.mkdtemp(prefix="coldstart-jail-", dir=self._stage_parent(layout)))
         self._stage.chmod(0o755)
         self._errors = tempfile.TemporaryFile()
         self._process = None
@@ -204,6 +204,10 @@ class Jail:
 
     # ------------------------------------------------------------------------------------------------ building
 
+    def _stage_parent(self, layout: Layout) -> Path:
+        """Where this jail's own folder is to be."""
+        return open_temporary_folder()
+
     def _prepare(self, layout: Layout, path: tuple[str, ...]) -> tuple[list[str], dict[str, str], dict]:
         """The command that starts the jail, its environment, and what its first process is told of its surroundings."""
         command, late_binds = self._command(layout)
@@ -296,7 +300,7 @@ ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp/home", "TMP
 """The whole environment inside."""
 
 
-def _stage_parent() -> Path:
+def open_temporary_folder() -> Path:
     """The temporary folder; /tmp for a root whose own is closed to others, because the jail of root runs as `nobody`."""
     folder = Path(tempfile.gettempdir()).resolve()
     open_to_all = all(parent.stat().st_mode & 0o001 for parent in [folder, *folder.parents])

@@ -41,13 +41,16 @@ from pathlib import Path
 from sandbox import seccomp
 from sandbox.errors import UsageError
 from sandbox.inside import landlock
-from sandbox.jail import ENVIRONMENT, INSIDE, INSTALL_HINT, NOBODY, SYSTEM_FILES, SYSTEM_FOLDERS, Jail, Layout, find_bwrap, is_below
+from sandbox.jail import ENVIRONMENT, INSIDE, INSTALL_HINT, NOBODY, SYSTEM_FILES, SYSTEM_FOLDERS, Jail, Layout, find_bwrap, is_below, open_temporary_folder
 
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 PROC_FILES = ("/proc/cpuinfo", "/proc/meminfo")
 TRIAL = ("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-net", "--disable-userns", "--ro-bind", "/", "/", "--proc", "/proc",
          "--dev", "/dev", "true")
 """Arguments of bubblewrap: does it work at all?"""
+MEMORY = Path("/dev/shm")
+LARGEST_IN_MEMORY = 64 << 20
+"""Bytes of a tree."""
 END_SECONDS = 10.0
 UNTRANSLATED = ("files", "swaps")
 """Parts of a request that are the project's own text."""
@@ -90,6 +93,14 @@ class LandlockJail(Jail):
 
     # ------------------------------------------------------------------------------------------------ building
 
+    def _stage_parent(self, layout: Layout) -> Path:
+        """In memory, where there is room: the tree is copied for each request, and many disks are slow to make files."""
+        memory, tree = os.statvfs(MEMORY) if os.access(MEMORY, os.W_OK) else None, landlock.used(layout.tree)
+        if memory is None or tree > LARGEST_IN_MEMORY or memory.f_flag & os.ST_NOEXEC or (
+                memory.f_bavail * memory.f_frsize < 4 * (3 * tree + (layout.scratch_mb << 20))):
+            return open_temporary_folder()
+        return MEMORY
+
     def _prepare(self, layout: Layout, path: tuple[str, ...]) -> tuple[list[str], dict[str, str], dict]:
         scratch, collected, intact, bytecode = (self._stage / name for name in ("scratch", "collected", "intact", "bytecode"))
         self._root, self._tree = str(layout.root), str(scratch / "tree")
@@ -110,12 +121,13 @@ class LandlockJail(Jail):
         (self._stage / "walls.json").chmod(0o644)
         for folder in (scratch, collected, *trees):
             folder.chmod(0o700)
-            if os.geteuid() == 0:
-                os.chown(folder, NOBODY, NOBODY)
+            for inner, _, _ in os.walk(folder) if os.geteuid() == 0 else ():
+                os.chown(inner, NOBODY, NOBODY)
         # Root runs nothing that lies in a folder which others can find.
         command = [sys.executable, "-I", "-S", str(INSIDE / "landlock.py"), str(os.getpid()), str(NOBODY) if os.geteuid() == 0 else "",
                    str(self._stage), *map(str, layout.folders), "--", str(layout.python), "-I", "-B", str(inside / "zygote.py")]
-        environment = {**ENVIRONMENT, "HOME": str(scratch / "home"), "TMPDIR": str(scratch / "t")}
+        # pytest asks for the user's name to name its folder.
+        environment = {**ENVIRONMENT, "HOME": str(scratch / "home"), "TMPDIR": str(scratch / "t"), "LOGNAME": "user"}
         return command, environment, {"root": self._tree, "trees": walls["trees"], "late_binds": [], "path": self._inward(path),
                                       "seccomp": _filter(ignore=True), "landlock": walls}
 

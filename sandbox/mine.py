@@ -16,9 +16,9 @@ those that fail when run without the others are left out.
 Which tests see which function comes from one traced run of the suite (`survey.py`); a task names only tests that call its function, the
 most specific MAX_TESTS of them.
 
-**Thinning.** A function whose body gives nothing to do is no task: nothing but a docstring, `pass`, `...`, the raising of NotImplementedError, or
-one `return` of a name, an attribute or a constant. Mutants that one answer mends are one (the rule is in `mutate.py`), and commits that
-lead to the same broken state are one.
+**Thinning.** A function whose body gives nothing to do is no task: nothing but a docstring, `pass`, `...`, the raising of
+NotImplementedError, or one `return` of a name, an attribute or a constant. Mutants that one answer mends are one (the rule is in
+`mutate.py`), and commits that lead to the same broken state are one.
 
 **The split** is by function: all that is born of one function is on one side. Functions that one task is about together are split together.
 """
@@ -226,10 +226,11 @@ def instance_id(kind: str, file: str, qualname: str) -> str:
     return f"{kind}-{file.removesuffix('.py').removesuffix('/__init__').replace('/', '.')}.{qualname}"
 
 
-def _task(repository: Repository, found: Survey, kind: str, name: str, file: str, function: str, patch: str, tests: tuple[str, ...]) -> Task:
+def _task(repository: Repository, found: Survey, kind: str, name: str, file: str, function: str, patch: str,
+          tests: tuple[str, ...]) -> Task:
     """The task `name`, its tests not sorted yet."""
-    return Task(instance_id=name, kind=kind, split="", repo=Path(repository.root).name, base_commit=repository.commit, file=file, function=function,
-                patch=patch, FAIL_TO_PASS=tests, PASS_TO_PASS=(), shown=(), problem_statement="",
+    return Task(instance_id=name, kind=kind, split="", repo=Path(repository.root).name, base_commit=repository.commit, file=file,
+                function=function, patch=patch, FAIL_TO_PASS=tests, PASS_TO_PASS=(), shown=(), problem_statement="",
                 test_seconds=round(sum(found.seconds[t] for t in tests), 4))
 
 
@@ -278,7 +279,8 @@ def _undone_drafts(repository: Repository, found: Survey, since: date | None, ex
     for undone in undoings(repository, lambda path: _is_source(path, found), is_test, since, excluded,
                            lambda done, total: on_progress("reading the history", done, total)):
         name = instance_id("revert", min(undone.broken), undone.commit[:10])
-        drafts.setdefault(tuple(sorted(undone.broken.items())), Draft(name, partial(_undone_task, repository, found, undone, name), undone.message))
+        draft = Draft(name, partial(_undone_task, repository, found, undone, name), undone.message)
+        drafts.setdefault(tuple(sorted(undone.broken.items())), draft)
     return list(drafts.values())
 
 
@@ -300,7 +302,8 @@ def _undone_task(repository: Repository, found: Survey, undone: Undone, name: st
     task = _task(repository, found, "revert", name, *changed[0], patch, named)
     if len(changed) == len(undone.broken) == 1 and _is_spliced(task, repository.snapshot):
         return task
-    return replace(task, files=tuple(sorted(undone.broken)), functions=tuple(dict.fromkeys(f"{file}::{function}" for file, function in changed)))
+    about = dict.fromkeys(f"{file}::{function}" for file, function in changed)
+    return replace(task, files=tuple(sorted(undone.broken)), functions=tuple(about))
 
 
 def _is_spliced(task: Task, tree: Path) -> bool:
@@ -329,7 +332,8 @@ def _failing_task(repository: Repository, found: Survey, name: str, tests: tuple
     called = {found.functions[i] for test in tests for i in found.calls[test] if _is_source(found.functions[i][0], found)}
     known = {(file, f.first): f.qualname for file in sorted({file for file, _, _ in called})
              for f in functions(read_text(repository.snapshot / file)) if "<locals>" not in f.qualname}
-    likely = sorted({(file, line) for file, line, _ in called if (file, line) in known}, key=lambda place: (len(found.callers.get(place, ())), place))
+    likely = sorted({(file, line) for file, line, _ in called if (file, line) in known},
+                    key=lambda place: (len(found.callers.get(place, ())), place))
     if not likely:
         raise Unfit("failing test that calls no function of the project")
     about = likely[:MAX_ABOUT]
@@ -427,7 +431,8 @@ class _Bench:
         seconds = min(self._judge.limits.timeout, BROKEN_SECONDS)
 
         def run(p: _Prepared) -> dict:
-            return self._judge.run({"files": p.broken, "ids": list(p.task.tests), "text": True, "timeout": seconds + 10 * p.task.test_seconds})
+            return self._judge.run({"files": p.broken, "ids": list(p.task.tests), "text": True,
+                                    "timeout": seconds + 10 * p.task.test_seconds})
 
         with ThreadPoolExecutor(self._judge.limits.jails) as threads:
             return dict(zip([p.task.instance_id for p in fit], threads.map(run, fit)))

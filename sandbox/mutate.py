@@ -19,14 +19,14 @@ from dataclasses import dataclass
 import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
 
-from sandbox.source import Function, source_of
+from sandbox.source import Function, source_of, to_bytes
 
 OPERATORS = {
     "comparison boundary": "`<` becomes `<=`, `>=` becomes `>`, and the other way round",
     "comparison flipped": "`==` becomes `!=`, `<` becomes `>`, `in` becomes `not in`, `is` becomes `is not`, and the other way round",
     "condition negated": "the test of an `if`, `while` or conditional expression gets or loses a `not`",
     "and/or swapped": "`and` becomes `or`, and the other way round",
-    "arithmetic operator": "`+` becomes `-`, `*` becomes `+`, `/` becomes `//`, `%` becomes `//`, `<<` becomes `>>`, `&` becomes `|`, and so on",
+    "arithmetic operator": "`+` becomes `-`, `*` becomes `+`, `/` becomes `//`, `**` becomes `*`, `&` becomes `|`, and so on",
     "augmented assignment": "`+=` becomes `-=` or `=`, `*=` becomes `+=`, `|=` becomes `&=`, and so on",
     "off by one": "a whole number one up or down",
     "boolean constant": "`True` becomes `False`, and the other way round",
@@ -38,7 +38,7 @@ OPERATORS = {
     "default value": "`a or b` becomes `a`, `.get(key, default)` becomes `.get(key)`",
     "return value dropped": "`return x` becomes `return`",
     "early return": "the `return` after a loop slips into it",
-    "statement dropped": "a call, an assignment to an attribute or item, an augmented assignment, or an `if` that only leaves early, is gone",
+    "statement dropped": "a call, an assignment to an attribute or item, an augmented assignment, or an `if` that leaves early, is gone",
     "loop exit": "`break` becomes `continue`, and the other way round",
     "exception type": "another built-in exception is raised or caught",
 }
@@ -46,19 +46,21 @@ MAX_LINES = 400
 """A longer function is left alone: nobody could be asked to look through it for one token."""
 
 BOUNDARY = {cst.LessThan: "<=", cst.LessThanEqual: "<", cst.GreaterThan: ">=", cst.GreaterThanEqual: ">"}
-FLIPPED = {cst.LessThan: ">", cst.LessThanEqual: ">=", cst.GreaterThan: "<", cst.GreaterThanEqual: "<=", cst.Equal: "!=", cst.NotEqual: "==",
-           cst.In: "not in", cst.NotIn: "in", cst.Is: "is not", cst.IsNot: "is"}
+FLIPPED = {cst.LessThan: ">", cst.LessThanEqual: ">=", cst.GreaterThan: "<", cst.GreaterThanEqual: "<=", cst.Equal: "!=",
+           cst.NotEqual: "==", cst.In: "not in", cst.NotIn: "in", cst.Is: "is not", cst.IsNot: "is"}
 ARITHMETIC = {cst.Add: "-", cst.Subtract: "+", cst.Multiply: "+", cst.Divide: "//", cst.FloorDivide: "/", cst.Modulo: "//", cst.Power: "*",
               cst.LeftShift: ">>", cst.RightShift: "<<", cst.BitAnd: "|", cst.BitOr: "&", cst.BitXor: "&"}
 AUGMENTED = {cst.AddAssign: "-=", cst.SubtractAssign: "+=", cst.MultiplyAssign: "+=", cst.DivideAssign: "//=", cst.FloorDivideAssign: "/=",
-             cst.ModuloAssign: "//=", cst.LeftShiftAssign: ">>=", cst.RightShiftAssign: "<<=", cst.BitAndAssign: "|=", cst.BitOrAssign: "&=",
-             cst.BitXorAssign: "&="}
-SIBLINGS = {a: b for pair in ("min max", "any all", "startswith endswith", "lstrip rstrip", "upper lower", "floor ceil", "keys values", "find rfind",
-                              "ljust rjust", "issubset issuperset", "union intersection", "append extend", "add discard", "popleft pop", "sin cos")
+             cst.ModuloAssign: "//=", cst.LeftShiftAssign: ">>=", cst.RightShiftAssign: "<<=", cst.BitAndAssign: "|=",
+             cst.BitOrAssign: "&=", cst.BitXorAssign: "&="}
+SIBLINGS = {a: b for pair in ("min max", "any all", "startswith endswith", "lstrip rstrip", "upper lower", "floor ceil", "keys values",
+                              "find rfind", "ljust rjust", "issubset issuperset", "union intersection", "append extend", "add discard",
+                              "popleft pop", "sin cos")
             for a, b in (pair.split(), reversed(pair.split()))}
-EXCEPTIONS = {"ValueError": "TypeError", "TypeError": "ValueError", "KeyError": "IndexError", "IndexError": "KeyError", "AttributeError": "KeyError",
-              "RuntimeError": "ValueError", "OSError": "ValueError", "ZeroDivisionError": "ValueError", "OverflowError": "ValueError",
-              "StopIteration": "IndexError", "FileNotFoundError": "FileExistsError", "ImportError": "AttributeError", "UnicodeDecodeError": "LookupError"}
+EXCEPTIONS = {"ValueError": "TypeError", "TypeError": "ValueError", "KeyError": "IndexError", "IndexError": "KeyError",
+              "AttributeError": "KeyError", "RuntimeError": "ValueError", "OSError": "ValueError", "ZeroDivisionError": "ValueError",
+              "OverflowError": "ValueError", "StopIteration": "IndexError", "FileNotFoundError": "FileExistsError",
+              "ImportError": "AttributeError", "UnicodeDecodeError": "LookupError"}
 SYMMETRIC = {"max", "min", "gcd", "isclose"}
 """Calls whose first two arguments may change places without any effect."""
 SHOWN_AS = {0xDC00 + byte: 0xF0000 + byte for byte in range(0x80, 0x100)}
@@ -94,7 +96,7 @@ def mutants(text: str, function: Function, seed: str, count: int) -> list[Mutant
     wrapper = "if 1:\n" if source[:1] in (" ", "\t") else ""
     alone = f"{wrapper}{source}\n"
     found, lines = sites(alone), alone.split("\n")
-    order = sorted(found, key=lambda s: hashlib.sha256(f"{seed}/{s.operator}/{s.start}/{s.new}".encode("utf-8", "surrogateescape")).hexdigest())
+    order = sorted(found, key=lambda s: hashlib.sha256(to_bytes(f"{seed}/{s.operator}/{s.start}/{s.new}")).hexdigest())
     chosen: list[tuple[Site, Mutant]] = []
     for repeat in (False, True):
         for site in order:
@@ -112,7 +114,7 @@ def mutants(text: str, function: Function, seed: str, count: int) -> list[Mutant
 
 
 def sites(source: str) -> list[Site]:
-    """Every place in the one function of `source` (which may stand under an `if`) that an operator knows; [] where libcst cannot read it."""
+    """Every place in the one function of `source` (it may stand under an `if`) that an operator knows; [] where libcst cannot read it."""
     shown = source.translate(SHOWN_AS)
     try:
         module = cst.parse_module(shown)
@@ -165,10 +167,11 @@ class _Finder(cst.CSTVisitor):
 
     def look_into(self, wrapper: MetadataWrapper, function: cst.FunctionDef) -> None:
         with self.resolve(wrapper):
-            body = function.body.body
-            statements = body[1:] if isinstance(function.body, cst.IndentedBlock) and function.get_docstring(clean=False) is not None else body
+            statements, block = function.body.body, isinstance(function.body, cst.IndentedBlock)
+            if block and function.get_docstring(clean=False) is not None:
+                statements = statements[1:]
             self._only_statement = len(statements) == 1
-            if isinstance(function.body, cst.IndentedBlock):
+            if block:
                 self._block(function.body, statements)
             for statement in statements:
                 statement.visit(self)

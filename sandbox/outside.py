@@ -18,7 +18,7 @@ sys.path.append(str(Path(__file__).parent / "inside"))
 import plain  # noqa: E402
 
 FRESH_INPUTS = 32
-DRAWN_INPUTS = 96
+DRAWN_INPUTS = 320
 """Inputs that the gold edit is asked, of which those that decide something are taken."""
 AGREEMENT, AGREEMENT_OF_TWO = 0.7, 0.9
 """Share of the fresh inputs on which the edit must answer as the gold edit does. Below 1, because an honest solution may differ where
@@ -77,15 +77,19 @@ def deciding(task: Task, calls: list[dict], gold: list[dict]) -> list[tuple[dict
     answer which is right nearly always does not pass for a solution.
 
     An input on which the gold edit gives no plain data decides nothing, nor does one on which it raises, unless the tests make it
-    raise that exception, too.
+    raise that exception, too; of these there are no more than of the others, for a refusal is an easy answer.
     """
     raised = {answer["raised"][0] for _, answer in task.recorded if answer.get("raised")}
     by_answer: dict[str, list] = {}
+    refused = []
     for call, answer in zip(calls, gold):
-        if "value" in answer or (answer.get("raised") or [None])[0] in raised:
-            by_answer.setdefault(json.dumps(answer.get("value", answer.get("raised")), sort_keys=True), []).append((call, answer))
-    turns = zip_longest(*by_answer.values())
-    return [pair for turn in turns for pair in turn if pair is not None][:FRESH_INPUTS]
+        if "value" in answer:
+            by_answer.setdefault(json.dumps(answer["value"], sort_keys=True), []).append((call, answer))
+        elif (answer.get("raised") or [None])[0] in raised:
+            refused.append((call, answer))
+    answered = [pair for turn in zip_longest(*by_answer.values()) for pair in turn if pair is not None]
+    refused = refused[:min(len(answered), FRESH_INPUTS // 2)]
+    return answered[:FRESH_INPUTS - len(refused)] + refused
 
 
 def wanted(inputs: list[tuple[dict, dict]]) -> float:

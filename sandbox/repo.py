@@ -222,7 +222,8 @@ def _names_in(folder: Path, depth: int) -> Iterator[str]:
 
 
 def _installed_copies(names: set[str], path: list[str]) -> list[str]:
-    places = [os.path.join(folder, name) for folder in path if folder.endswith(("site-packages", "dist-packages")) for name in sorted(names)]
+    folders = [folder for folder in path if folder.endswith(("site-packages", "dist-packages"))]
+    places = [os.path.join(folder, name) for folder in folders for name in sorted(names)]
     return [found for place in places for found in (place, f"{place}.py") if os.path.lexists(found)]
 
 

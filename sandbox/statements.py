@@ -26,7 +26,7 @@ MAX_MESSAGE = 1500
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 FENCE = re.compile(r"^[ \t]*(```|~~~).*?(^[ \t]*\1[^\n]*$|\Z)", re.DOTALL | re.MULTILINE)
 CODE_LINE = re.compile(r"( {4}|\t|diff --git |index [0-9a-f]+\.\.|--- |\+\+\+ |@@ |[+-](?! \S)|>>> |\.\.\. )")
-TRAILER = re.compile(r"(?i)([a-z]+(-[a-z]+)*-(by|to|id)|cc|fixes|closes|refs|change-id|see|link|bug|issue|conflicts)\s*:\s*\S|\(cherry picked from |git-svn-id:")
+TRAILER = re.compile(r"(?i)([a-z]+(-[a-z]+)*-(by|to|id)|cc|fixes|closes|refs|see|link|bug|issue|conflicts)\s*:\s*\S|\(cherry picked from ")
 
 
 def statement(task: Task, tree: Path, failures: dict[str, str], message: str = "") -> str:

@@ -4,12 +4,13 @@
 
 The first run is traced. A test counts as passing or failing only if both runs say so; other tests are left out (flaky, skipped, slow).
 
-**Memory.** What was seen is kept in the cache folder under the content of the tree, the interpreter and the names and versions of its
-packages: the same tree is not run again. For a changed tree only the test files that a change can reach are run again:
+**Memory.** What was seen is kept in the cache folder under the content of the tree, the interpreter, the names and versions of its
+packages and the limit on memory: the same tree is not run again. For a changed tree only the test files that a change can reach are run
+again:
 
-- Of a changed module every line outside the bodies of its functions must be the same. Then the changed functions are known, and each of them
-  must have been called by some test: one that no test called may still have run while the tests were imported. The files of the tests that
-  called one of them are run again, whole.
+- Of a changed module every line outside the bodies of its functions must be the same. Then the changed functions are known, and each
+  of them must have been called by some test: one that no test called may still have run while the tests were imported. The files of the
+  tests that called one of them are run again, whole.
 - A changed test module is run again, if no test of another file called a function in it and no other file mentions its name.
 - Anything else is a reason to run everything: a file that was added or removed, a changed conftest.py or file of another kind, a test that
   passed before and does not now, or more than half of the tests to be run again.
@@ -34,14 +35,14 @@ from sandbox import jsonl
 from sandbox.errors import UsageError
 from sandbox.repo import Repository, cache_folder, files_of, keep_bytecode
 from sandbox.source import bodies_changed, functions, read_text
-from sandbox.verdict import Judge
+from sandbox.verdict import Judge, Limits
 
 SUITE_SECONDS = 1800.0
 SLOW_SECONDS = 5.0
 KEPT = 8
 """Trees of one project whose runs are remembered."""
 FORMAT = 1
-"""Version of what is remembered; another one is not read."""
+"""Version of what is remembered; another one is not read. A change of the code that runs inside the jail counts as one, too."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -120,14 +121,15 @@ class Runs:
             if not slow and outcome in ("passed", "failed", "error"):
                 kept["passed" if outcome == "passed" else "failed"].append(test)
         known: dict[tuple, int] = {}
-        calls = {test: tuple(known.setdefault(tuple(f), len(known)) for f in self.calls.get(test, ())) for test in kept["passed"] + kept["failed"]}
+        calls = {test: tuple(known.setdefault(tuple(f), len(known)) for f in self.calls.get(test, ()))
+                 for test in kept["passed"] + kept["failed"]}
         return Survey(passing=tuple(kept["passed"]), excluded=dict(excluded), seconds={test: self.times[test] for test in calls},
                       functions=tuple(known), calls=calls, modules=tuple(self.modules), failing=tuple(kept["failed"]))
 
 
 def survey(judge: Judge, on_progress: Progress) -> Survey:
     """Two runs of the suite, or what is remembered of them. Raises UsageError where there is nothing to work with."""
-    memory = _Memory(judge.repository)
+    memory = _Memory(judge.repository, judge.limits)
     runs = memory.read(judge.repository.tree) or _refreshed(judge, memory, on_progress) or _everything(judge, on_progress)
     memory.write(judge.repository.tree, runs)
     return runs.survey()
@@ -148,7 +150,8 @@ def _everything(judge: Judge, on_progress: Progress) -> Runs:
 def _run_twice(judge: Judge, names: list[str], on_progress: Progress) -> tuple[dict, Runs]:
     """(reply of the first run, both runs) of these test files; of the whole suite where none is named."""
     request = {"ids": names, "timeout": SUITE_SECONDS, "args": ["--continue-on-collection-errors"], "output": True, "progress": True}
-    first = judge.run({**request, "trace": True, "modules": True}, lambda done, total: on_progress("running the test suite, traced", done, total))
+    first = judge.run({**request, "trace": True, "modules": True},
+                      lambda done, total: on_progress("running the test suite, traced", done, total))
     _refuse_useless_run(first, judge.repository.root)
     second = judge.run(request, lambda done, total: on_progress("running the test suite again", done, total))
     _refuse_useless_run(second, judge.repository.root)
@@ -181,10 +184,11 @@ def _tail(reply: dict, lines: int = 12) -> str:
 class _Memory:
     """What was seen of a project's trees, one file for each of the last few."""
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: Repository, limits: Limits) -> None:
         packages = sorted({name for folder in repository.path if os.path.isdir(folder)
                            for name in os.listdir(folder) if name.endswith((".dist-info", ".egg-info", ".pth"))})
-        key = json.dumps([FORMAT, repository.root, repository.python, repository.python_version, packages])
+        runner = [file.read_text() for file in sorted((Path(__file__).parent / "inside").glob("*.py"))]
+        key = json.dumps([FORMAT, repository.root, repository.python, repository.python_version, packages, limits.memory_mb, runner])
         self.folder = cache_folder() / "surveys" / hashlib.sha256(key.encode()).hexdigest()[:24]
 
     def trees(self) -> list[str]:
@@ -207,9 +211,10 @@ class _Memory:
 
 
 def _refreshed(judge: Judge, memory: _Memory, on_progress: Progress) -> Runs | None:
-    """What is remembered of the last tree, with the test files run again that the changes since can reach; None where everything must be."""
+    """What is remembered of the last tree, the test files that the changes since can reach run again; None where everything must be."""
     repository = judge.repository
-    last = next(((tree, runs) for tree in memory.trees() if (cache_folder() / "trees" / tree).is_dir() and (runs := memory.read(tree))), None)
+    last = next(((tree, runs) for tree in memory.trees()
+                 if (cache_folder() / "trees" / tree).is_dir() and (runs := memory.read(tree)) is not None), None)
     if last is None:
         return None
     tree, old = last
@@ -302,7 +307,8 @@ def _merged(old: Runs, new: Runs, reached: _Reached) -> Runs:
     return Runs(first={test: runs.first[test] for test, runs in tests},
                 second={test: runs.second[test] for test, runs in tests if test in runs.second},
                 times={test: runs.times[test] for test, runs in tests if test in runs.times},
-                calls={test: runs.calls[test] if runs is new else [moved(*f) for f in runs.calls[test]] for test, runs in tests if test in runs.calls},
+                calls={test: runs.calls[test] if runs is new else [moved(*f) for f in runs.calls[test]]
+                       for test, runs in tests if test in runs.calls},
                 modules=sorted({*old.modules, *new.modules}))
 
 

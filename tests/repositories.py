@@ -257,7 +257,6 @@ def half(x):
     """
     y = math.floor(x / 2)
     return y
-
 '''
 LATIN = '''# -*- coding: latin-1 -*-
 """Grüße."""
@@ -284,7 +283,8 @@ FILES = {
     "windows.py": WINDOWS.replace("\n", "\r\n"),
     "latin.py": LATIN.encode("latin-1"),
     "marked.py": "\ufeffdef 名前(x):\n    return 'naïve ' + x\n",
-    "tests/conftest.py": "import pytest\nimport single\nfrom acme.mail.send import send\n\n\n@pytest.fixture\ndef sent():\n    return send('a') * single.alone(1)\n",
+    "tests/conftest.py": "import pytest\nimport single\nfrom acme.mail.send import send\n\n\n"
+                         "@pytest.fixture\ndef sent():\n    return send('a') * single.alone(1)\n",
     "tests/test_src.py": '''from acme.billing.core import bill
 from shop.about import about
 
@@ -370,7 +370,7 @@ def note(text, path=None):
 
 
 def made():
-    return Path("made/made.txt").read_text() + Path("made/" + os.environ.get("NAME", "") + "more.txt").read_text()
+    return Path("made/made.txt").read_text() + Path("made/more.txt").read_text()
 
 
 def backwards(xs):
@@ -476,8 +476,9 @@ def test_made():
     assert KEPT.read_text() == "kept"
 
 
-@pytest.mark.parametrize("x", ["a b", "a::b", "[", "]", "]::x[", "", "é", "\\n", "\\x00", "x.py::test", "/", "%s", "\\ud800", b"\\xff", None, 1.5],
-                         ids=lambda x: x if isinstance(x, str) and len(x) > 3 else None)
+@pytest.mark.parametrize(
+    "x", ["a b", "a::b", "[", "]", "]::x[", "", "é", "\\n", "\\x00", "x.py::test", "/", "%s", "\\ud800", b"\\xff", None, 1.5],
+    ids=lambda x: x if isinstance(x, str) and len(x) > 3 else None)
 def test_odd(x):
     assert core.counted(len(str(x))) == len(str(x)) + 10
 ''',
@@ -552,12 +553,6 @@ class Down(base.Base):
 class Later(unittest.IsolatedAsyncioTestCase):
     async def test_later(self):
         self.assertEqual(core.up(3), 4)
-
-
-def test_many(subtests):
-    for i in range(3):
-        with subtests.test(i=i):
-            assert core.up(i) == i + 1
 ''',
     "tests/test_unreliable.py": '''import random
 
@@ -652,7 +647,8 @@ def test_background():
 # ------------------------------------------------------------------------------------------- settings of every kind
 
 TWO_PACKAGES = {
-    "conftest.py": "import sys\nfrom pathlib import Path\n\nfor name in ('one', 'two'):\n    sys.path.insert(0, str(Path(__file__).parent / 'packages' / name / 'src'))\n",
+    "conftest.py": "import sys\nfrom pathlib import Path\n\nfor name in ('one', 'two'):\n"
+                   "    sys.path.insert(0, str(Path(__file__).parent / 'packages' / name / 'src'))\n",
     "packages/one/pyproject.toml": "[project]\nname = 'one'\n\n[tool.pytest.ini_options]\naddopts = '-x'\n",
     "packages/one/src/one/__init__.py": "",
     "packages/one/src/one/core.py": "from one import rest\n\n\ndef up(x):\n    return x + rest.ONE\n",
@@ -668,7 +664,7 @@ TWO_PACKAGES = {
 
 SETTINGS = {
     "pytest.ini": "[pytest]\naddopts = -x --ff --sw --doctest-modules --doctest-glob=*.rst --durations=3 --strict-markers --strict-config\n"
-                  "    --junitxml=report.xml . \nfaulthandler_timeout = 60\nxfail_strict = true\n",
+                  "    --junitxml=report.xml .\nfaulthandler_timeout = 60\nxfail_strict = true\n",
     "core.py": '''"""Ups and downs.
 
 >>> 1 + 1

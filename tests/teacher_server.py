@@ -59,7 +59,7 @@ class TeacherServer:
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
 
     def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     def __exit__(self, *_):
@@ -185,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
         key = self.headers.get("authorization", "").removeprefix("Bearer ")
         words = {"429-quota": "You exceeded your current quota", "401": f"Incorrect API key provided: {key}", "404": f"no model {body['model']}",
                  "307": "elsewhere"}.get(fault, f"no luck with {key[:12]}")
-        headers = {"429-after": {"Retry-After": str(self.teacher.after)}, "429-date": {"Retry-After": formatdate(time.time() + 1, usegmt=True)},
+        headers = {"429-after": {"Retry-After": str(self.teacher.after)}, "429-date": {"Retry-After": formatdate(time.time() + 2, usegmt=True)},
                    "307": {"Location": "http://127.0.0.1:9/v1"}}.get(fault, {})
         self._json({"error": {"message": words, "type": "error", "code": fault}}, STATUSES[fault], headers)
 

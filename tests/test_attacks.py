@@ -437,18 +437,23 @@ def _judged_together(ground: Ground, attacks: list[Attack], limits: Limits, harm
 
 
 def _judged_in_turn(ground: Ground, attacks: list[Attack], limits: Limits, harm: list[str]) -> list[Outcome]:
-    outcomes = []
-    for attack in attacks:
-        for task in map(ground.tasks.get, attack.tasks):
-            try:
-                with ground.judge(limits) as (judge, notes):
-                    judge.judge(ground.tasks[attack.first_task] if attack.first_task else task, ground.first_edit(attack))
-                    verdict = judge.judge(task, ground.edit(attack, task))
-                    found = (*harm_of(ground, attack, verdict), *notes, *_shaken(ground, judge, attack.name))
-                outcomes.append(Outcome(attack, task, verdict, found))
-            except Exception as error:
-                outcomes.append(Outcome(attack, task, None, (_in_words(error),)))
-    return outcomes
+    """Each attack after its first step and before a right edit, all by the same jails."""
+    cases, outcomes, right = [(attack, ground.tasks[function]) for attack in attacks for function in attack.tasks], [], ground.tasks[TRIED[0]]
+    try:
+        with ground.judge(limits) as (judge, notes):
+            for attack, task in cases:
+                judge.judge(ground.tasks[attack.first_task] if attack.first_task else task, ground.first_edit(attack))
+                verdict = judge.judge(task, ground.edit(attack, task))
+                after = judge.judge(right, ground.gold(right, f"after {attack.name} on {task.function}"))
+                spoiled = () if after.status == "resolved" else (f"after it a right edit is {after.status}: {after.reason[:200]}",)
+                outcomes.append(Outcome(attack, task, verdict, (*harm_of(ground, attack, verdict), *spoiled)))
+            harm += notes + _shaken(ground, judge, attacks[0].kind)
+        return outcomes
+    except Exception as error:
+        if len(cases) == 1:
+            return [Outcome(*cases[0], None, (_in_words(error),))]
+        return [outcome for attack, task in cases
+                for outcome in _judged_in_turn(ground, [replace(attack, tasks=(task.function,))], limits, harm)]
 
 
 def _in_words(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """Real repositories behave in many ways: what is mined from each, what is left out and why, and that its edits are judged rightly.
 
-Every repository here is a real one and is mined through the public door; of its tasks the gold edit must be resolved and a wrong one must fail.
-The repositories themselves stand in `repositories.py`.
+Every repository here is a real one and is mined through the public door; of its tasks the gold edit must be resolved and a wrong one
+must fail. The repositories themselves stand in `repositories.py`.
 """
 import importlib.util
 import shutil
@@ -58,9 +58,9 @@ def verdicts(real: Real, functions: list[str]) -> dict[tuple[str, str], Verdict]
     for function in functions:
         task = real.tasks[function]
         text = task.broken(real.repository.snapshot)[task.file]
-        for name, edited in (("gold", read_text(real.repository.snapshot / task.file)), ("wrong", with_body(text, find(text, function), WRONG))):
-            names.append((function, name))
-            pairs.append((task, {task.file: edited}))
+        names += [(function, "gold"), (function, "wrong")]
+        pairs += [(task, {task.file: read_text(real.repository.snapshot / task.file)}),
+                  (task, {task.file: with_body(text, find(text, function), WRONG)})]
     with Judge(real.repository, LIMITS, preload=real.survey.modules, test_files=real.survey.test_files, on_note=notes.append) as judge:
         judged = dict(zip(names, judge.judge_many(pairs)))
     assert not notes
@@ -70,7 +70,7 @@ def verdicts(real: Real, functions: list[str]) -> dict[tuple[str, str], Verdict]
 def assert_judged_rightly(real: Real, functions: list[str]) -> None:
     """The gold edits of these functions are resolved, and a wrong edit fails."""
     for (function, edit), verdict in verdicts(real, functions).items():
-        assert (function, edit, verdict.status, verdict.reason) == (function, edit, "resolved" if edit == "gold" else "failed", verdict.reason)
+        assert verdict.status == ("resolved" if edit == "gold" else "failed"), f"{edit} edit of {function}: {verdict.reason}"
 
 
 # ------------------------------------------------------------------------------------------- functions of every kind
@@ -85,11 +85,13 @@ def kinds(tmp_path_factory) -> Real:
 @pytest.mark.slow
 def test_functions_of_every_kind_become_tasks(kinds):
     assert set(kinds.tasks) == {
-        "greet", "double", "opened", "kind", "_", "make_adder", "fib", "squares", "later", "ticks", "Base.__init__", "Base.describe", "Child.describe",
-        "Child.__secret", "Child.reveal", "Account.__init__", "Account.doubled", "Account.tripled", "Account.empty", "Account.fee", "Account.__eq__",
-        "Account.__enter__", "Account.__exit__", "Point.__post_init__", "Point.norm", "joined", "one_line", "conditional"}
+        "greet", "double", "opened", "kind", "_", "make_adder", "fib", "squares", "later", "ticks", "Base.__init__", "Base.describe",
+        "Child.describe", "Child.__secret", "Child.reveal", "Account.__init__", "Account.doubled", "Account.tripled", "Account.empty",
+        "Account.fee", "Account.__eq__", "Account.__enter__", "Account.__exit__", "Point.__post_init__", "Point.norm", "joined", "one_line",
+        "conditional"}
     # `shout` decorates while the tests are collected; `balance` is a getter and a setter of one name.
-    assert kinds.excluded == {"function inside a function": 2, "function defined more than once": 2, "needed while the tests are collected": 1}
+    assert kinds.excluded == {"function inside a function": 2, "function defined more than once": 2,
+                              "needed while the tests are collected": 1}
 
 
 @pytest.mark.slow
@@ -157,7 +159,7 @@ def test_tests_of_every_kind_name_their_functions(suite):
     assert {function: suite.tests_of(function) for function in suite.tasks if function != "counted"} == {
         "make_db": {"test_first", "test_second", "test_third"}, "module_value": {"test_second", "test_cache"}, "made": {"test_made"},
         "note": {"test_capsys", "test_capfd", "test_monkeypatch", "test_tmp_path"}, "backwards": {"test_backwards", "test_slowly"},
-        "up": {"Up::test_inherited", "Down::test_class", "Down::test_module", "Down::test_subtests", "Later::test_later", "test_many"},
+        "up": {"Up::test_inherited", "Down::test_class", "Down::test_module", "Down::test_subtests", "Later::test_later"},
         "down": {"Down::test_class", "Down::test_module", "Down::test_subtests"}}
 
 
@@ -216,6 +218,7 @@ def test_two_packages_in_one_repository(tmp_path):
     assert {task.file: task.FAIL_TO_PASS for task in real.tasks.values()} == {
         "packages/one/src/one/core.py": ("packages/one/tests/test_one.py::test_up", "packages/two/tests/test_two.py::test_down"),
         "packages/two/src/two/core.py": ("packages/two/tests/test_two.py::test_down",)}
+    assert all(task.hard for task in real.tasks.values()), "the worker does not find the packages where the tests do"
     assert_judged_rightly(real, ["up", "down"])
 
 
@@ -223,14 +226,15 @@ def test_settings_that_stop_a_run_and_doctests(tmp_path):
     """Doctests of a source file stand in what an edit may change, and are left out; others count."""
     real = mined(make_repo(tmp_path / "p", repositories.SETTINGS), tmp_path / "run")
     assert {name: set(task.tests) for name, task in real.tasks.items()} == {
-        "up": {"tests/test_core.py::test_core", "tests/test_core.py::test_up"}, "down": {"guide.rst::guide.rst", "tests/test_core.py::test_down"}}
+        "up": {"tests/test_core.py::test_core", "tests/test_core.py::test_up"},
+        "down": {"guide.rst::guide.rst", "tests/test_core.py::test_down"}}
     assert real.excluded == {"test failed": 1, "doctest of a source file": 3, "function that no passing test calls": 1}
     assert_judged_rightly(real, ["up", "down"])
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pytest_cov") is not None, reason="pytest-cov is installed")
 def test_a_plugin_that_is_missing_is_named(tmp_path):
-    root = make_repo(tmp_path / "p", {"core.py": "", "pytest.ini": "[pytest]\naddopts = --cov=core\n", "test_core.py": "def test_it():\n    pass\n"})
+    root = make_repo(tmp_path / "p", {"pytest.ini": "[pytest]\naddopts = --cov=core\n", "test_core.py": "def test_it():\n    pass\n"})
     with pytest.raises(UsageError, match=r"(?s)The test suite of .* does not run.*unrecognized arguments: --cov=core"):
         mined(root, tmp_path / "run")
 
@@ -242,8 +246,8 @@ def with_plugins(tmp_path_factory) -> Path:
     """An interpreter with the plugins that projects like best."""
     folder = tmp_path_factory.mktemp("venv") / "v"       # the jail of root must get in, and the folder above is closed to it
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    done = subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "-q", "pytest", "hypothesis", *(f"pytest-{name}" for name in PLUGINS)],
-                          capture_output=True, text=True)
+    command = [folder / "bin" / "python", "-m", "pip", "install", "-q", "pytest", "hypothesis", *(f"pytest-{name}" for name in PLUGINS)]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"pip cannot install pytest's plugins: {done.stderr.strip().splitlines()[-1]}")
     return folder / "bin" / "python"
@@ -253,11 +257,14 @@ def with_plugins(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("settings", [
     "addopts = -n 2 --dist loadfile --maxprocesses=2",
     "addopts = --cov=pkg --cov-report=term-missing --cov-report=xml --cov-fail-under=100 --timeout=5 --timeout-method=thread",
-    "addopts = -p no:randomly -p no:cacheprovider -p no:xdist --reruns 2 --basetemp=made/base --import-mode=importlib tests\npythonpath = .",
-    "addopts = -n auto --cov pkg --no-cov-on-fail --timeout 10 --reruns 2 --randomly-seed=1234 --lf --sw --strict-markers --strict-config -W error\n"
-    "asyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\ntimeout_method = signal\nlog_cli = true"])
+    "addopts = -p no:randomly -p no:cacheprovider -p no:xdist --reruns 2 --basetemp=made/base --import-mode=importlib tests\n"
+    "pythonpath = .",
+    "addopts = -n auto --cov pkg --no-cov-on-fail --timeout 10 --reruns 2 --randomly-seed=1234 --lf --sw --strict-markers\n"
+    "    --strict-config -W error\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
+    "timeout_method = signal\nlog_cli = true"])
 def test_plugins_that_a_project_asks_for(tmp_path, with_plugins, settings):
-    real = mined(make_repo(tmp_path / "p", {**repositories.PLUGINS, "pytest.ini": f"[pytest]\n{settings}\n"}), tmp_path / "run", with_plugins)
+    root = make_repo(tmp_path / "p", {**repositories.PLUGINS, "pytest.ini": f"[pytest]\n{settings}\n"})
+    real = mined(root, tmp_path / "run", with_plugins)
     assert {name: real.tests_of(name) for name in real.tasks} == {
         "later": {"test_later"}, "up": {"test_up", "test_subtests", "test_seeded", "test_property"}}
     assert real.excluded == {"test failed": 1}
@@ -285,7 +292,8 @@ def test_thirty_thousand_tests(tmp_path):
     for module in range(30):
         files[f"m{module}.py"] = "\n\n".join(f"def f{module}_{i}(x):\n    return x + {i}\n" for i in range(10))
         files[f"tests/test_m{module}.py"] = f"import m{module}\nimport pytest\n" + "".join(
-            f"\n\n@pytest.mark.parametrize('x', range(100))\ndef test_f{i}(x):\n    assert m{module}.f{module}_{i}(x) == x + {i}\n" for i in range(10))
+            f"\n\n@pytest.mark.parametrize('x', range(100))\ndef test_f{i}(x):\n    assert m{module}.f{module}_{i}(x) == x + {i}\n"
+            for i in range(10))
     real = mined(make_repo(tmp_path / "p", files), tmp_path / "run", limit=4)
     assert len(real.survey.passing) == 30_000 and len(real.tasks) == 4 and real.excluded == {}
     assert all(len(task.FAIL_TO_PASS) == 40 for task in real.tasks.values())

@@ -51,7 +51,8 @@ def site_packages(venv: Path) -> Path:
 def test_a_snapshot_holds_the_project_and_nothing_else(tmp_path):
     root = make_repo(tmp_path / "p", FILES)
     for name in ("build/lib/pkg/core.py", "dist/p.whl", "pkg/__pycache__/core.pyc", "pkg/stray.pyc", ".tox/a.py", "runs/r/run.json", "runs/r/a.py",
-                 "env/pyvenv.cfg", "env/lib/a.py", "conda/conda-meta/history", "conda/lib/a.py", "module/.git", "node_modules/a.py", ".pytest_cache/x", "pkg/.mypy_cache/x", "docs/run.json"):
+                 "env/pyvenv.cfg", "env/lib/a.py", "conda/conda-meta/history", "conda/lib/a.py", "module/.git", "node_modules/a.py",
+                 ".pytest_cache/x", "pkg/.mypy_cache/x", "docs/run.json"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text("x")
     (root / "runs" / "latest").symlink_to("r")

@@ -166,7 +166,7 @@ class Bench:
     def survey(self, forget: bool = False) -> tuple[Survey, list[int]]:
         repository = open_repository(self.root)
         if forget:
-            shutil.rmtree(_Memory(repository).folder)
+            shutil.rmtree(_Memory(repository, LIMITS).folder)
         ran = {}
         with Judge(repository, LIMITS) as judge:
             found = survey(judge, lambda what, done, total: ran.update({what: total}))
@@ -211,7 +211,7 @@ def test_where_a_test_does_not_pass_any_more_everything_is_run_again(bench):
 
 def test_a_memory_that_cannot_be_read_is_none(bench):
     repository = open_repository(bench.root)
-    memory = _Memory(repository)
+    memory = _Memory(repository, LIMITS)
     bench.survey()
     for text in ("", "{}", "[1]", '{"first": {}', '{"first": 1, "unknown": 2}'):
         (memory.folder / f"{repository.tree}.json").write_text(text)
@@ -221,7 +221,7 @@ def test_a_memory_that_cannot_be_read_is_none(bench):
 
 def test_few_trees_are_remembered_and_the_environment_counts(bench):
     repository = open_repository(bench.root)
-    memory = _Memory(repository)
+    memory = _Memory(repository, LIMITS)
     for number in range(KEPT + 3):
         memory.write(f"tree{number}", RUNS)
         os.utime(memory.folder / f"tree{number}.json", (number, number))
@@ -229,5 +229,6 @@ def test_few_trees_are_remembered_and_the_environment_counts(bench):
     assert len(memory.trees()) == KEPT and memory.trees()[0] == "last" and "tree0" not in memory.trees()
     assert memory.read("last") == RUNS
     for other in (replace(repository, python="/elsewhere/python"), replace(repository, root="/elsewhere"), replace(repository, path=())):
-        assert _Memory(other).folder != memory.folder
+        assert _Memory(other, LIMITS).folder != memory.folder
+    assert _Memory(repository, replace(LIMITS, memory_mb=99)).folder != memory.folder == _Memory(repository, replace(LIMITS, workers=9)).folder
     assert memory.folder.is_relative_to(cache_folder() / "surveys")

@@ -73,9 +73,10 @@ def main():
         os.setresgid(int(user), int(user), int(user))
         os.setresuid(int(user), int(user), int(user))
     os.chdir("/")
-    keep(int(owner), (0, 1))
     with open(os.path.join(stage, "walls.json")) as file:
-        confine_zygote(json.load(file))
+        walls = json.load(file)
+    keep(int(owner), (0, 1), [walls["scratch"], walls["collected"], *walls["trees"]])
+    confine_zygote(walls)
     os.execv(command[0], command)
 
 
@@ -152,10 +153,10 @@ def processes():
 
 # ---------------------------------------------------------------------------------------------------- keeping
 
-def keep(parent, pipes, walls=None):
+def keep(parent, pipes, folders, walls=None):
     """Go on in a child. The calling process stays behind as its keeper and does not return: when the child ends, when SIGTERM comes or
-    the parent has died, or when the child uses too much, it kills everything that the child has started, empties the scratch folder
-    and exits. `pipes` are descriptors that it closes.
+    the parent has died, or (with `walls`) when the child uses too much, it kills everything that the child has started, empties these
+    folders and exits. `pipes` are descriptors that it closes.
 
     Raises OSError where the machine cannot keep it so.
     """
@@ -185,8 +186,8 @@ def keep(parent, pipes, walls=None):
     finally:
         try:
             end_all()
-            if walls is not None:
-                clear(walls["scratch"])
+            for folder in folders:
+                clear(folder)
         finally:
             os._exit(0)
 
@@ -219,6 +220,7 @@ def ended(awaited):
 
 def watch(keeper, walls):
     """Exit as soon as there is too much of something."""
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     try:
         while True:
             started = time.monotonic()

@@ -4,8 +4,10 @@
 
 Plain are None, bool, int, float, str, bytes, and list, tuple, dict, set and frozenset of these: exactly these types, no subclass.
 Never pickle: decoding can give nothing but these types. An edit's own answers may be of subclasses (a Counter where the tests want a dict):
-they cross as what they are underneath.
+they cross as what they are underneath, and other numbers as the number that they are.
 """
+import numbers
+
 LIMIT = 200_000
 """Largest encoded size, in items and characters together."""
 DEPTH = 40
@@ -24,7 +26,8 @@ def encode(value, subclasses=False):
     def visit(thing, depth):
         kind = type(thing)
         if subclasses and kind not in PLAIN:
-            kind = next((base for base in kind.__mro__ if base in PLAIN), kind)
+            number = int if isinstance(thing, numbers.Integral) else float if isinstance(thing, numbers.Real) else kind
+            kind = next((base for base in kind.__mro__ if base in PLAIN), number)
             thing = kind(thing) if kind in PLAIN else thing
         budget[0] -= 1 + (len(thing) if kind in (str, bytes) else 0)
         if budget[0] < 0 or depth > DEPTH:

@@ -261,7 +261,7 @@ def first_process(config, body, parent, pipes, answer, private):
     try:
         if "landlock" in config:
             import landlock
-            landlock.keep(parent, pipes, config["landlock"])
+            landlock.keep(parent, pipes, [config["landlock"]["scratch"]], config["landlock"])
         request = json.loads(body)
         # What the request says of the files may not be found in the frames and names of this process later on.
         body[:] = bytes(len(body))
