@@ -363,6 +363,7 @@ class Asker:
         self._replies, self._cap, self._tries, self._pause, self._seed = replies, cap, tries, pause, seed
         self._under_way, self._streak, self._answered = 0, 0, 0.0
         self._room, self._gate = asyncio.Event(), asyncio.Lock()
+        self._over: Exception | None = None
 
     async def ask(self, task: str, body: dict, sample: int) -> Asked:
         """Raises CapReached, Unanswered; UsageError where nothing but a person can help, HarnessError where the endpoint is down."""
@@ -387,33 +388,34 @@ class Asker:
         began, worst = time.monotonic(), self.endpoint.worst(body)
         for failed in itertools.count(1):
             async with self._turn():
+                if self._over is not None:
+                    raise self._over
                 number = await self._reserve(request, task, body, worst)
-                fault = None
                 try:
-                    reply = await self.client.send(body)
+                    return self._settled(request, number, await self.client.send(body), worst)
                 except Fault as caught:
                     fault = caught
                     self.ledger.fail(number, str(fault), worst if fault.billed else 0)
+                    self._streak += 1
+                    if fault.stop:
+                        self._over = UsageError(fault.stop)
+                    elif failed >= self._tries and self._answered < began:
+                        self._over = HarnessError(f"{self.endpoint.name} does not answer: {fault}. What was paid for is kept; give the same command again "
+                                                  "later.")
                 except BaseException:
                     self.ledger.lose(number)
                     raise
                 finally:
                     self._under_way -= 1
                     self._room.set()
-                if fault is None:
-                    return self._settled(request, number, reply, worst)
-            self._streak += 1
-            if fault.stop:
-                raise UsageError(fault.stop)
-            if not fault.again:
-                raise Unanswered(str(fault))
-            if failed >= self._tries:
-                if self._answered < began:
-                    raise HarnessError(f"{self.endpoint.name} does not answer: {fault}. What was paid for is kept; give the same command again later.")
+            if self._over is not None:
+                raise self._over
+            if not fault.again or failed >= self._tries:
                 raise Unanswered(str(fault))
             await asyncio.sleep(self._pause_after(request, failed, fault))
 
     def _settled(self, request: str, number: int, reply: Reply, worst: int) -> Reply:
+        """The reply, written down."""
         self._streak, self._answered = 0, time.monotonic()
         counted = reply.tokens_in is not None
         cost = self.endpoint.cost(reply.tokens_in, reply.tokens_cached, reply.tokens_out) if counted else worst
@@ -422,8 +424,9 @@ class Asker:
         finally:
             self.ledger.settle(number, reply, cost)
         if cost > worst:
-            raise UsageError(f"{self.endpoint.name} counted more tokens than the request allows ({reply.tokens_in} in, {reply.tokens_out} out, at most "
-                             f"{self.endpoint.max_output} asked for), so no limit can be kept with it. It is written down, and nothing more is sent.")
+            self._over = UsageError(
+                f"{self.endpoint.name} counted more tokens than the request allows ({reply.tokens_in} in, {reply.tokens_out} out, at most "
+                f"{self.endpoint.max_output} asked for), so no limit can be kept with it. It is written down, and nothing more is sent.")
         return reply
 
     async def _reserve(self, request: str, task: str, body: dict, worst: int) -> int:

@@ -42,7 +42,7 @@ _SELF = re.compile(
 _ABOUT_SELF = re.compile(r"\b(?:i|i'm|i've|me|my|myself|mine|we|our|us)\b|\b(?:written|generated|created|made|produced|authored|trained|developed|powered|signed|answered) (?:by|with|at)\b"
                          r"|\b(?:model|assistant|author|yours)\b", re.IGNORECASE)
 _CODE = re.compile(r"(^[ \t]*```.*?^[ \t]*```[ \t]*$|^[^\n]*\n<{5,9} SEARCH\n.*?^>{5,9} REPLACE[ \t]*$)", re.DOTALL | re.MULTILINE)
-_SENTENCE = re.compile(r"[^.!?\n]*(?:[.!?](?!\s|$)[^.!?\n]*)*(?:[.!?]+(?:[\"')\]]*)(?=\s|$)[ \t]*|\n|$)")
+_SENTENCE = re.compile(r"\n|(?:[^.!?\n]|[.!?](?!\s|$))*[.!?]+[\"')\]]*(?=\s|$)[ \t]*|[^\n]+")
 _COMMENT = re.compile(r"^[ \t]*#(?P<words>[^\n]*)\n", re.MULTILINE)
 
 
@@ -50,11 +50,12 @@ def cut(reply: str) -> str:
     """The reply without what a teacher says of itself, its maker or its rules."""
     parts = _CODE.split(reply)
     prose = [_cut_prose(part) if index % 2 == 0 else _COMMENT.sub(_kept_comment, part) for index, part in enumerate(parts)]
-    return re.sub(r"\n{3,}", "\n\n", "".join(prose)).lstrip("\n") if prose != parts else reply
+    return "".join(prose).lstrip("\n") if prose != parts else reply
 
 
 def _cut_prose(text: str) -> str:
-    return "".join(sentence for sentence in _SENTENCE.findall(text) if not speaks_of_itself(sentence))
+    kept = "".join(sentence for sentence in _SENTENCE.findall(text) if not speaks_of_itself(sentence))
+    return re.sub(r"\n{3,}", "\n\n", kept) if kept != text else text
 
 
 def _kept_comment(match: re.Match) -> str:

@@ -20,6 +20,7 @@ What it does not cover, beside what `jail.py` says of itself:
 - The limit of disk is kept by looking ten times a second at most: what is written meanwhile is over it. What is written to a file that has
   no name any more is noticed only when the disk is nearly full.
 - If a keeper is killed by force (the machine runs out of memory, say), what it kept dies, but not what that had started.
+- Each request copies the tree: 0.1 ms a file in memory, but a millisecond and more on some disks. (In memory where there is room for it.)
 - How many processes a user may run is limited for all of them together: a run that starts very many hinders the others for its time.
 
 Tests that need these fail in it, so that they are never part of a task: sockets (pairs of them work), /tmp and /dev/shm by these names,
@@ -41,7 +42,8 @@ from pathlib import Path
 from sandbox import seccomp
 from sandbox.errors import UsageError
 from sandbox.inside import landlock
-from sandbox.jail import ENVIRONMENT, INSIDE, INSTALL_HINT, NOBODY, SYSTEM_FILES, SYSTEM_FOLDERS, Jail, Layout, find_bwrap, is_below, open_temporary_folder
+from sandbox.jail import (ENVIRONMENT, INSIDE, INSTALL_HINT, NOBODY, SYSTEM_FILES, SYSTEM_FOLDERS, Jail, Layout, is_below,
+                          open_temporary_folder)
 
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 PROC_FILES = ("/proc/cpuinfo", "/proc/meminfo")
@@ -74,8 +76,9 @@ class LandlockJail(Jail):
             self.kill()
             try:
                 self._process.wait(END_SECONDS)
-            except subprocess.TimeoutExpired:
-                pass                               # it is killed by force next; the kernel then ends what it kept
+            except subprocess.TimeoutExpired:      # by force, then: the kernel tells the other keepers
+                self._process.kill()
+                self._process.wait()
         try:
             landlock.clear(self._stage)
         except OSError:                            # closed already, or something is still at work there: the rest remains
@@ -123,7 +126,7 @@ class LandlockJail(Jail):
             folder.chmod(0o700)
             for inner, _, _ in os.walk(folder) if os.geteuid() == 0 else ():
                 os.chown(inner, NOBODY, NOBODY)
-        # Root runs nothing that lies in a folder which others can find.
+        # What root runs is coldstart's own file, not the copy.
         command = [sys.executable, "-I", "-S", str(INSIDE / "landlock.py"), str(os.getpid()), str(NOBODY) if os.geteuid() == 0 else "",
                    str(self._stage), *map(str, layout.folders), "--", str(layout.python), "-I", "-B", str(inside / "zygote.py")]
         # pytest asks for the user's name to name its folder.
@@ -181,11 +184,10 @@ def _notice(bwrap: str | None) -> str:
         return ""
     version = landlock.version()
     if version < landlock.MINIMUM or platform.machine() not in seccomp.MACHINES:
-        if bwrap is None:
-            find_bwrap()
         raise UsageError(f"No working jail: {fault}, and the second choice, Landlock {landlock.MINIMUM} (Linux 6.12), is not there either "
-                         f"(this kernel has {f'version {version}' if version else 'none, or has it switched off'}). {INSTALL_HINT} On "
-                         "Ubuntu, `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0` lets it work.")
+                         f"(this kernel has {f'version {version}' if version else 'none, or has it switched off'}). coldstart never runs a "
+                         f"model's code without a jail. {INSTALL_HINT} If it is installed, user namespaces may be switched off: on Ubuntu, "
+                         "`sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0` allows them.")
     return (f"The jail is made of Landlock, the second choice, because {fault}. Tests that need sockets, /tmp by its name, or to change "
             f"modes and times of files fail in it, and so are left out. {INSTALL_HINT}")
 

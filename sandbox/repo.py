@@ -141,7 +141,9 @@ def _git_state(root: Path) -> tuple[str, bool]:
             commit = repo.head.commit.hexsha
         except ValueError:
             raise UsageError(f"{root} has no commits yet. Make one: git add -A && git commit -m start") from None
-        return commit, bool(repo.git.status("--porcelain", "--", str(root), env={"GIT_OPTIONAL_LOCKS": "0"}))
+        # Nothing that the repository's own configuration names may run.
+        quiet = {"GIT_OPTIONAL_LOCKS": "0", "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.fsmonitor", "GIT_CONFIG_VALUE_0": "false"}
+        return commit, bool(repo.git.status("--porcelain", "--", str(root), env=quiet))
     except git.GitCommandError as error:
         words = (error.stderr or str(error)).strip().removeprefix("stderr:").strip(" '\n")
         raise UsageError(f"git cannot read {root}: {words}") from None
@@ -339,7 +341,8 @@ def keep_bytecode(repository: Repository, files: dict[str, bytes]) -> None:
 def check_jail(repository: Repository) -> str:
     """Start a jail and try to get out of it: the network, a file of the host, its processes, the kernel's settings, namespaces.
 
-    Returns what a person should know of the jail, "" where it is that of bubblewrap. Raises UsageError that says what to install or allow where there is no working jail, or what got out.
+    Returns what a person should know of the jail, "" where it is that of bubblewrap. Raises UsageError that says what to install or allow
+    where there is no working jail, or what got out.
     """
     secret = cache_folder() / f".secret-{os.getpid()}"
     with socket.create_server(("127.0.0.1", 0)) as listener:

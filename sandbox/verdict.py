@@ -225,7 +225,7 @@ class Judge:
         return [test for test in task.twin_tests if outcomes.get(test) != "failed"]
 
     def _run_twins(self, task: Task, files: dict[str, str], tests: tuple[str, ...]) -> dict:
-        return self._run_changed({**self._request(task, files), "ids": list(tests)}, {task.file: [task.function], **test_functions(tests)})
+        return self._run_changed({**self._request(task, files), "ids": list(tests)}, {**task.named, **test_functions(tests)})
 
     def _outside(self, task: Task, files: dict[str, str]) -> tuple[str, float | None]:
         """Why the edit does not hold when it is judged from outside ("" if it does), and the share of fresh inputs on which it agrees
@@ -307,7 +307,7 @@ class Judge:
 
     def gold_files(self, task: Task) -> dict[str, str]:
         """The files of the tree with the gold edit in them, as the gate lets it through. Raises InvalidEdit."""
-        return gate({task.file: read_text(self.repository.snapshot / task.file)}, task, self.repository.snapshot)
+        return gate(task.gold(self.repository.snapshot), task, self.repository.snapshot)
 
     def _function_key(self, task: Task) -> list:
         """How the hot jail knows the task's function: file, first line, name."""
@@ -322,7 +322,7 @@ class Judge:
         request = self._request(task, files)
         if task.instance_id in self._cold_tasks:
             return self._ask_cold(request)
-        fast = self._run_changed(request, {task.file: [task.function]})
+        fast = self._run_changed(request, task.named)
         if int(self._key(task, files)[:8], 16) >= self.limits.recheck * 2**32:
             return fast
         cold = self._ask_cold(request)

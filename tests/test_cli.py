@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.inside import landlock
 from tests.conftest import CALC, ROOT, git, make_repo, run_cli
 
 GOLD = "    if not xs:\n        raise ValueError('no data')\n    return sum(xs) / len(xs)\n"
@@ -116,8 +117,8 @@ def test_tasks_for_people(place):
 
 
 def test_a_dirty_work_tree_goes_on_and_says_so(tmp_path):
-    root = make_repo(tmp_path / "p", {"a.py": "def up(x):\n    return x\n", "test_a.py": "from a import up\n\n\ndef test_up():\n    assert up(1) == 1\n"})
-    (root / "a.py").write_text("def up(x):\n    return x\n\n\ndef down(x):\n    return -x\n")
+    root = make_repo(tmp_path / "p", {"a.py": "def up(x):\n    return abs(x)\n", "test_a.py": "from a import up\n\n\ndef test_up():\n    assert up(1) == 1\n"})
+    (root / "a.py").write_text("def up(x):\n    return abs(x)\n\n\ndef down(x):\n    return -x\n")
     (root / "test_b.py").write_text("from a import down\n\n\ndef test_down():\n    assert down(1) == -1\n")
     done = run_cli("tasks", "--repo", "p", "--recipe", "nano", "--json", cwd=tmp_path)
     assert "uncommitted changes" in done.stderr and "last commit plus these changes" in done.stderr
@@ -247,7 +248,40 @@ def test_a_run_of_another_repository(place, tmp_path):
 
 def test_no_jail_to_judge_in(place, tmp_path):
     (tmp_path / "reply").write_text("return 1\n")
-    refused("judge", MEAN, "--run", "runs/calc", "--reply", tmp_path / "reply", cwd=place, env={"PATH": str(tmp_path)}, says=["No working jail", "apt install bubblewrap"])
+    done = without_jails("judge", MEAN, "--run", "runs/calc", "--reply", tmp_path / "reply", cwd=place, folder=tmp_path)
+    assert done.returncode == 2 and "No working jail" in done.stderr and "apt install bubblewrap" in done.stderr, done.stderr
+
+
+@pytest.mark.skipif(landlock.version() < landlock.MINIMUM, reason="this kernel has no Landlock of version 6")
+def test_the_second_jail_is_announced(place, tmp_path):
+    (tmp_path / "reply").write_text("return 1\n")
+    done = run_cli("judge", MEAN, "--run", "runs/calc", "--reply", tmp_path / "reply", cwd=place, env={"PATH": only_git(tmp_path)}, check=1)
+    assert "The jail is made of Landlock, because bubblewrap is not installed" in done.stdout and "apt install bubblewrap" in done.stdout
+
+
+def only_git(folder: Path) -> str:
+    """A PATH with no bubblewrap in it."""
+    (folder / "bin").mkdir()
+    os.symlink(shutil.which("git"), folder / "bin" / "git")
+    return str(folder / "bin")
+
+
+NO_LANDLOCK = """
+import ctypes, os, struct, sys
+filter = b"".join(struct.pack("HBBI", *i) for i in [(0x20, 0, 0, 0), (0x15, 0, 1, 444), (0x06, 0, 0, 0x00050000 | 38), (0x06, 0, 0, 0x7fff0000)])
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, ctypes.byref(Program(4, filter)), 0, 0) == 0
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+"""Starts Python where the kernel knows no landlock_create_ruleset, as one before Linux 5.13."""
+
+
+def without_jails(*arguments, cwd: Path, folder: Path) -> subprocess.CompletedProcess:
+    """coldstart.py on a machine with neither bubblewrap nor Landlock."""
+    return subprocess.run([sys.executable, "-c", NO_LANDLOCK, str(ROOT / "coldstart.py"), *map(str, arguments)], cwd=cwd, capture_output=True, text=True,
+                          env={**os.environ, "PATH": only_git(folder)}, timeout=300)
 
 
 # ------------------------------------------------------------------------------------------- repositories that give nothing
@@ -308,12 +342,11 @@ def test_pytest_is_missing(tmp_path):
     refused("tasks", "--repo", "p", "--recipe", "nano", "--python", "python-that-is-nowhere", cwd=tmp_path, says="there is no such interpreter")
 
 
-def test_no_jail(tmp_path):
+@pytest.mark.parametrize("command", ["tasks", "bootstrap"])
+def test_no_jail(tmp_path, command):
     make_repo(tmp_path / "p", {"a.py": "", "test_a.py": "def test():\n    pass\n"})
-    (tmp_path / "bin").mkdir()
-    os.symlink(shutil.which("git"), tmp_path / "bin" / "git")
-    for command in ("tasks", "bootstrap"):
-        refused(command, "--repo", "p", "--recipe", "nano", cwd=tmp_path, env={"PATH": str(tmp_path / "bin")}, says=["No working jail", "apt install bubblewrap"])
+    done = without_jails(command, "--repo", "p", "--recipe", "nano", cwd=tmp_path, folder=tmp_path)
+    assert done.returncode == 2 and "No working jail" in done.stderr and "apt install bubblewrap" in done.stderr, done.stderr
     assert not (tmp_path / "runs").exists()
 
 
