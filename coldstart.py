@@ -70,19 +70,23 @@ class Commands(click.Group):
     def invoke(self, context: click.Context):
         try:
             return super().invoke(context)
-        except UsageError as error:
-            code, text = 2, str(error)
-        except HarnessError as error:
-            code, text = 3, f"The harness failed, and nothing was judged by it: {error}"
-        except OSError as error:
-            code, text = 2, f"{error.filename or 'The disk'}: {error.strerror}. What was done is kept; give the same command again."
-        except KeyboardInterrupt:
-            code, text = 130, "Interrupted. What was done is kept; give the same command again to go on."
-        if os.environ.get("COLDSTART_TRACEBACK"):
-            import traceback
-            traceback.print_exc()
+        except (UsageError, HarnessError, OSError, KeyboardInterrupt) as error:
+            if os.environ.get("COLDSTART_TRACEBACK"):
+                import traceback
+                traceback.print_exc()
+            code, text = self._in_words(error)
         click.echo(f"coldstart: {text}", err=True)
         context.exit(code)
+
+    @staticmethod
+    def _in_words(error: BaseException) -> tuple[int, str]:
+        if isinstance(error, UsageError):
+            return 2, str(error)
+        if isinstance(error, HarnessError):
+            return 3, f"The harness failed, and nothing was judged by it: {error}"
+        if isinstance(error, OSError):
+            return 2, f"{error.filename or 'The disk'}: {error.strerror}. What was done is kept; give the same command again."
+        return 130, "Interrupted. What was done is kept; give the same command again to go on."
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

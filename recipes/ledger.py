@@ -201,9 +201,9 @@ class Ledger:
             base.execute("UPDATE tries SET state = 'failed', cost = ?, fault = ?, ended = ? WHERE try = ?", (cost, fault, time.time(), number))
 
     def lose(self, number: int) -> None:
-        """Nobody knows what became of the try: it stays counted at its worst case."""
+        """The try is over, if it was under way, and nobody knows what became of it: it stays counted at its worst case."""
         with self._base.write() as base:
-            base.execute("UPDATE tries SET state = 'lost', ended = ? WHERE try = ?", (time.time(), number))
+            base.execute("UPDATE tries SET state = 'lost', ended = ? WHERE try = ? AND state = 'in_flight'", (time.time(), number))
 
     def take_over(self, request: str, task: str, endpoint: str, body: dict, reply: Reply) -> None:
         """The reply was paid for by another run: it is free."""

@@ -167,7 +167,7 @@ def candidates(repository: Repository, found: Survey) -> tuple[list[Candidate], 
     for file in sorted({file for file, _, _ in found.functions if file.endswith(".py") and not is_test_path(file)
                         and file not in found.test_files}):
         try:
-            in_file = functions(read_text(repository.snapshot / file))
+            in_file = [f for f in functions(read_text(repository.snapshot / file)) if not _is_overload(f)]
         except (OSError, SyntaxError):
             excluded["file cannot be read"] += 1
             continue
@@ -202,6 +202,11 @@ def _unfit(function: Function, tests: list[str], names: Counter) -> str | None:
     if _is_trivial(function):
         return "trivial body"
     return None
+
+
+def _is_overload(function: Function) -> bool:
+    """A signature for type checkers alone (`typing.overload`)."""
+    return any(ast.unparse(d).rpartition(".")[2] == "overload" for d in function.node.decorator_list)
 
 
 def _is_trivial(function: Function) -> bool:
@@ -418,10 +423,11 @@ class _Bench:
         blank = [p for p in fit if p.task.kind == "blank"]
         failing = [p for p in fit if p.gold is None]
         fresh = {p.gold_key: p for p in fit if p.gold is not None and p.gold_key not in self._gold}
-        pairs = [(p.task, p.broken) for p in blank + failing] + [(p.task, p.gold) for p in fresh.values() for _ in range(2)]
-        replies = iter(self._judge.screen_many(pairs))
+        replies = iter(self._judge.screen_many([(p.task, p.broken) for p in blank + failing] + [(p.task, p.gold) for p in fresh.values()]))
         screened = {p.task.instance_id: next(replies) for p in blank + failing}
-        self._gold |= {key: (next(replies), next(replies)) for key in fresh}
+        # The second time in the other kind of process: what passes in one of them alone would never be resolved.
+        again = self._judge.fresh_many([(p.task, p.gold) for p in fresh.values()])
+        self._gold |= {key: (next(replies), second) for key, second in zip(fresh, again)}
         told = self._with_text([p for p in fit if p.task.kind != "blank"])
         return [(told[p.task.instance_id], screened[p.task.instance_id], {}) if p.gold is None else
                 ((screened if p.task.kind == "blank" else told)[p.task.instance_id], *self._gold[p.gold_key]) for p in fit]

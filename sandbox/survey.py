@@ -32,6 +32,7 @@ from functools import cached_property
 from pathlib import Path
 
 from sandbox import jsonl
+from sandbox.edits import is_test_path
 from sandbox.errors import UsageError
 from sandbox.repo import Repository, cache_folder, files_of, keep_bytecode
 from sandbox.source import bodies_changed, functions, read_text
@@ -110,6 +111,9 @@ class Runs:
         kept: dict[str, list[str]] = {"passed": [], "failed": []}
         excluded: Counter = Counter()
         for test, outcome in self.first.items():
+            if _is_own_doctest(test, self.calls.get(test, [])):
+                excluded["doctest of a source file"] += 1
+                continue
             if outcome != self.second.get(test):
                 excluded["flaky test"] += 1
                 continue
@@ -125,6 +129,15 @@ class Runs:
                  for test in kept["passed"] + kept["failed"]}
         return Survey(passing=tuple(kept["passed"]), excluded=dict(excluded), seconds={test: self.times[test] for test in calls},
                       functions=tuple(known), calls=calls, modules=tuple(self.modules), failing=tuple(kept["failed"]))
+
+
+def _is_own_doctest(test: str, called: list[list]) -> bool:
+    """Whether it stands in the source that it tests, where an edit could change what it expects. Its name is that of the module, with dots and
+    more behind it where it is not the module's own docstring; a test function of the module's name calls itself."""
+    file, _, name = test.partition("::")
+    if not file.endswith(".py") or is_test_path(file):
+        return False
+    return "." in name.partition("[")[0] or name == Path(file).stem and [file, name] not in [[f, n] for f, _, n in called]
 
 
 def survey(judge: Judge, on_progress: Progress) -> Survey:

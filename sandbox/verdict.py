@@ -168,6 +168,10 @@ class Judge:
         """The runner's replies for (task, files of the tree) pairs, in their order: a test run without a verdict."""
         return list(self._pool.map(lambda pair: self._screen(*pair), pairs))
 
+    def fresh_many(self, pairs: list[tuple[Task, dict[str, str]]]) -> list[dict]:
+        """As `screen_many`, always in a process that has loaded nothing of the project."""
+        return list(self._pool.map(lambda pair: self._ask(self._request(*pair)), pairs))
+
     def twins_many(self, tasks: list[Task], twins: list[dict[str, str]]) -> list[dict]:
         """The runner's replies for each task's FAIL_TO_PASS on the intact tree but for these test files."""
         return list(self._pool.map(lambda task, files: self._run_twins(task, files, task.FAIL_TO_PASS), tasks, twins))
@@ -246,7 +250,7 @@ class Judge:
         hot, warm = self._jail("hot"), self._jail("warm")
         key = self._function_key(task)
         request = self._request(task, {})
-        worker = Worker(warm, self._complete({**request, "files": files, "remove": self._tests_and_data,
+        worker = Worker(warm, self._complete({**request, "files": files, "remove": self._tests_and_data, "path": hot.ready["path"],
                                               "worker": {"file": task.file, "function": task.function}}))
         try:
             hot.start(self._complete({**request, "stub": key}))

@@ -554,6 +554,7 @@ def test_a_run_that_changes_everything_changes_nothing_for_the_next(jail, reposi
     assert outcome(reply) == "passed", reply
 
 
+@pytest.mark.slow
 def test_what_a_keeper_that_was_killed_has_left_is_not_there_for_the_next(repository, preload, attack):
     with LandlockJail(repository.layout(preload)) as jail:
         replies = []
@@ -769,6 +770,7 @@ def test_paths_are_translated_both_ways(jail, repository, attack):
         jail._tree, jail._tree + "/x", root + "er", "/other" + root, f"a {jail._tree}: b"]
 
 
+@pytest.mark.slow
 def test_a_project_with_its_environment_inside_below_a_folder_of_the_interpreter(open_place):
     """The project lies in a folder that must be readable, and what the interpreter needs lies in the project."""
     project = make_repo(open_place / "lib" / "project", FILES)

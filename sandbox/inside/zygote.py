@@ -34,7 +34,7 @@ import time
 import warnings
 
 libc = ctypes.PyDLL(None, use_errno=True)
-NEWNS, NEWPID, NEWIPC = 0x00020000, 0x20000000, 0x08000000
+NEWNS, NEWPID, NEWIPC, NEWNET = 0x00020000, 0x20000000, 0x08000000, 0x40000000
 MS_BIND, MS_REC, MS_PRIVATE, MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 4096, 16384, 1 << 18, 1, 2, 4, 8, 32
 CLONE = {"x86_64": 56, "aarch64": 220}
 PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 4, 22, 38, 47
@@ -169,7 +169,9 @@ def forked(config, head, body, replies, answer, private):
     inner_read, inner_write = os.pipe()
     answers_read, answers_write = os.pipe()
     mine = os.getpid()
-    pid = clone(0 if "landlock" in config else NEWNS | NEWPID | NEWIPC)
+    # A network of its own takes milliseconds to make. Only what answers calls gets one: through the counters of a shared one, the process
+    # that ran the tests could tell it something.
+    pid = clone(0 if "landlock" in config else NEWNS | NEWPID | NEWIPC | (NEWNET if head["asks"] else 0))
     if pid == 0:
         os.close(inner_read)
         os.close(answers_write)
@@ -279,12 +281,12 @@ def first_process(config, body, parent, pipes, answer, private):
             os._exit(0)
         os.close(out)
         while os.wait()[0] != pid:
-            own_proc()
+            pass
     except BaseException as error:                 # nothing may unwind into the zygote's loop
         try:
             write_frame(out, {"harness": "%s: %s" % (type(error).__name__, error)})
         except OSError:
-            own_proc()
+            pass
     finally:
         os._exit(0)
 
