@@ -20,6 +20,7 @@ nothing the second time.
 """
 import ast
 import asyncio
+import copy
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -33,7 +34,7 @@ from recipes.outgoing import Guard
 from recipes.prompts import gold_reply, messages
 from recipes.voice import cut
 from sandbox.edits import InvalidEdit, from_reply, gate
-from sandbox.source import body_nodes, body_of, find
+from sandbox.source import body_nodes, body_of, find, parse
 from sandbox.statements import _fails, secrets
 from sandbox.tasks import Task
 
@@ -256,7 +257,7 @@ def normal_form(files: dict[str, str]) -> str:
     """A text that is the same for files that differ in layout, comments and docstrings alone."""
     trees = []
     for path, text in sorted(files.items()):
-        tree = ast.parse(text.encode("utf-8", "surrogateescape"))
+        tree = copy.deepcopy(parse(text))
         for node in ast.walk(tree):
             if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and ast.get_docstring(node, clean=False) is not None:
                 del node.body[0]

@@ -224,9 +224,13 @@ def _names_in(folder: Path, depth: int) -> Iterator[str]:
 
 
 def _installed_copies(names: set[str], path: list[str]) -> list[str]:
-    folders = [folder for folder in path if folder.endswith(("site-packages", "dist-packages"))]
-    places = [os.path.join(folder, name) for folder in folders for name in sorted(names)]
-    return [found for place in places for found in (place, f"{place}.py") if os.path.lexists(found)]
+    """What is installed of the project: packages, modules, their bytecode, eggs."""
+    found = []
+    for folder in (Path(f) for f in path if f.endswith(("site-packages", "dist-packages")) and os.path.isdir(f)):
+        for name in sorted(names):
+            found += [folder / name, folder / f"{name}.py", *sorted(folder.glob(f"__pycache__/{name}.*.pyc")), *sorted(folder.glob(f"{name}-*.egg")),
+                      *sorted(folder.glob(f"{name.replace('_', '-')}-*.egg"))]
+    return list(dict.fromkeys(str(place) for place in found if os.path.lexists(place)))
 
 
 # -------------------------------------------------------------------------------------------------------- snapshot

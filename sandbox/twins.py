@@ -11,9 +11,10 @@ import ast
 import random
 from collections.abc import Iterable, Iterator
 
-from sandbox.source import FUNCTIONS, Function, find, parse, to_bytes
+from sandbox.source import FUNCTIONS, Function, body_nodes, find, parse, to_bytes
 
 NEVER_RAISED = "ZeroDivisionError if {0} is not ZeroDivisionError else BlockingIOError"
+SIMPLE = (ast.Assert, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Expr)
 UNITTEST_EQUAL = {"assertEqual", "assertEquals", "assertAlmostEqual", "assertListEqual", "assertDictEqual", "assertTupleEqual",
                   "assertSetEqual", "assertSequenceEqual", "assertCountEqual", "assertMultiLineEqual", "assertIs"}
 UNITTEST_TRUTH = {"assertTrue": "assertFalse", "assertFalse": "assertTrue", "assertIsNone": "assertIsNotNone",
@@ -53,8 +54,19 @@ def test_functions(tests: Iterable[str]) -> dict[str, list[str]]:
     return by_file
 
 
-def expectations(function: Function) -> Iterator[tuple[ast.expr, str]]:
-    """(expression, what to put in its place) for all that the test expects."""
+def expectations(function: Function) -> Iterator[tuple[ast.AST, str]]:
+    """(node, what to put in its place) for all that the test expects."""
+    arguments = {a.arg for a in (*function.node.args.args, *function.node.args.kwonlyargs)}
+    first = body_nodes(function)[:1]
+    for node, new in _expressions(function):
+        if isinstance(node, ast.Name) and node.id in arguments and isinstance(first[0], SIMPLE):
+            # The test was given it: changed before anything else, so that who reads the caller's variables reads the twin's.
+            yield first[0], f"{node.id} = {new}; {ast.unparse(first[0])}"
+        else:
+            yield node, new
+
+
+def _expressions(function: Function) -> Iterator[tuple[ast.expr, str]]:
     for node in _own_nodes(function.node):
         if isinstance(node, ast.Assert):
             yield _changed_assertion(node.test)
@@ -103,7 +115,7 @@ def _other(value) -> str:
     return repr(value + ("x" if isinstance(value, str) else b"x"))
 
 
-def replace_expression(text: str, node: ast.expr, new: str) -> str:
+def replace_expression(text: str, node: ast.AST, new: str) -> str:
     """`text` with the expression at `node`'s place replaced. Columns of the syntax tree count bytes."""
     lines = to_bytes(text).split(b"\n")
     first, last = node.lineno - 1, node.end_lineno - 1

@@ -38,8 +38,8 @@ from sandbox import jsonl
 from sandbox.edits import TEST_FOLDERS, InvalidEdit, gate, is_test_path
 from sandbox.errors import HarnessError, UsageError
 from sandbox.jail import Jail
-from sandbox.landlock_jail import open_jail
-from sandbox.outside import MIN_DECIDED, Worker, agreeing, deciding, drawn_calls, same_answers, wanted
+from sandbox.landlock_jail import jail_notice, open_jail
+from sandbox.outside import MIN_DECIDED, Worker, agreeing, copies, deciding, drawn_calls, same_answers, wanted
 from sandbox.repo import Repository, files_of
 from sandbox.source import bodies_changed, find, imports, read_text
 from sandbox.tasks import Task
@@ -250,8 +250,8 @@ class Judge:
         hot, warm = self._jail("hot"), self._jail("warm")
         key = self._function_key(task)
         request = self._request(task, {})
-        worker = Worker(warm, self._complete({**request, "files": files, "remove": self._tests_and_data, "path": hot.ready["path"],
-                                              "worker": {"file": task.file, "function": task.function}}))
+        worker = Worker(warm, self._complete({**request, "files": files, "remove": self._tests_and_data + copies(self.repository.snapshot, task),
+                                              "path": hot.ready["path"], "worker": {"file": task.file, "function": task.function}}))
         try:
             hot.start(self._complete({**request, "stub": key}))
             while "ask" in (heard := hot.hear()):
@@ -271,6 +271,7 @@ class Judge:
                         "wanted."), share
             return "", share
         except HarnessError:
+            worker.abandon()
             self._discard_jail("hot")
             self._discard_jail("warm")
             raise
@@ -435,7 +436,8 @@ class Judge:
     # ------------------------------------------------------------------------------------------------ memory
 
     def _key(self, task: Task, files: dict[str, str]) -> str:
-        parts = [self.repository.tree, task.instance_id, *task.tests]
+        # The two kinds of jail differ in what tests may do.
+        parts = [self.repository.tree, *(["landlock"] if jail_notice() else []), task.instance_id, *task.tests]
         parts += [part for path in sorted(files) for part in (path, files[path])]
         return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 

@@ -442,11 +442,12 @@ def _judged_in_turn(ground: Ground, attacks: list[Attack], limits: Limits, harm:
     try:
         with ground.judge(limits) as (judge, notes):
             for attack, task in cases:
-                judge.judge(ground.tasks[attack.first_task] if attack.first_task else task, ground.first_edit(attack))
+                first = judge.judge(ground.tasks[attack.first_task] if attack.first_task else task, ground.first_edit(attack))
                 verdict = judge.judge(task, ground.edit(attack, task))
                 after = judge.judge(right, ground.gold(right, f"after {attack.name} on {task.function}"))
                 spoiled = () if after.status == "resolved" else (f"after it a right edit is {after.status}: {after.reason[:200]}",)
-                outcomes.append(Outcome(attack, task, verdict, (*harm_of(ground, attack, verdict), *spoiled)))
+                found = (*harm_of(ground, replace(attack, harm=()), first), *harm_of(ground, attack, verdict), *spoiled)
+                outcomes.append(Outcome(attack, task, verdict, found))
             harm += notes + _shaken(ground, judge, attacks[0].kind)
         return outcomes
     except Exception as error:
