@@ -415,13 +415,17 @@ class Workbench:
         from sandbox.edits import InvalidEdit, from_reply
 
         edits = {}                                 # a student often writes the same thing again
-        for task, reply in pairs:
+
+        def edit(task, reply):
             if (key := (task.instance_id, reply)) not in edits:
                 try:
                     edits[key] = from_reply(reply, task, task.broken(self.tree), style or self.recipe.prompt.style)
                 except InvalidEdit as error:
                     edits[key] = error
-        return self.court.judge_many([(task, edits[task.instance_id, reply]) for task, reply in pairs])
+            return edits[key]
+
+        # One after the other, so that the gate finds the syntax tree of what was just made still at hand.
+        return self.court.judge_many((task, edit(task, reply)) for task, reply in pairs)
 
     # -------------------------------------------------------------------------------- measuring
 

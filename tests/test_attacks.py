@@ -526,6 +526,7 @@ def test_the_first_of_each_class(place, kind):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind", (*ATTACKS, HONEST, MISTAKES))
 def test_all_of_a_class(place, kind):
     check(place, kind, load(kind))

@@ -287,6 +287,7 @@ def test_an_extension_in_c_that_was_built_in_place(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_thirty_thousand_tests(tmp_path):
     files = {}
     for module in range(30):
