@@ -509,15 +509,16 @@ class Workbench:
         if self.hired is None:
             self.screen.say("No API teacher is named, so the reference teacher answers: with the repository's own code, verified like any other.")
         with step(self.run, "teach"):
-            (self._ask_reference if self.hired is None else self._ask_api_teacher)(chosen)
+            asked = self._ask_reference(chosen) if self.hired is None else self._ask_api_teacher(chosen)
             self._add_replay()
-        self.screen.say(f"{len(chosen)} cold tasks were given to the teacher; the tests verified {len(self._taught())} answers.")
+        self.screen.say(f"{asked} cold tasks were given to the teacher; the tests verified {len(self._taught())} answers.")
 
     def _taught(self) -> list[dict]:
         """The verified answers of teachers."""
         return [r for r in self.run.read("trajectories.jsonl") if r["source"] != "student"]
 
-    def _ask_reference(self, chosen: list) -> None:
+    def _ask_reference(self, chosen: list) -> int:
+        """Ask for the gold edits of all tasks; returns how many these are."""
         from recipes.prompts import messages
         from recipes.teacher import ReferenceTeacher
 
@@ -533,9 +534,11 @@ class Workbench:
                 {"messages": [*m, {"role": "assistant", "content": reply}], "instance_id": t.instance_id, "source": teacher.source,
                  "reward": verdict.reward} for (t, m, reply), verdict in zip(replies, verdicts) if verdict.status == "resolved"])
             self.screen.progress("asking the teacher", start + len(asked), len(pending))
+        return len(chosen)
 
-    def _ask_api_teacher(self, chosen: list) -> None:
-        """Conversations about all tasks that may be sent, as far as the money goes; those of a run that was cut off are held again, at no cost."""
+    def _ask_api_teacher(self, chosen: list) -> int:
+        """Hold conversations about all tasks that may be sent, as far as the money goes, and return how many these are. Those of a run that was cut
+        off are held again, at no cost."""
         from recipes.endpoint import Asker, Client
         from recipes.ledger import Ledger, Replies, as_pico, read_summary
         from recipes.teacher import ApiTeacher, Bench
@@ -558,6 +561,7 @@ class Workbench:
             self.screen.say(f"Without a verified answer: {facts.counted(unsolved)}.")
         spent = read_summary(self.run.folder)
         self.screen.say(f"{self.hired.endpoint.name} was sent {spent['requests']} requests, for ${spent['usd']:.4f} of at most ${self.hired.max_usd:.2f}.")
+        return len(lessons)
 
     def _add_replay(self) -> None:
         """Rollouts that the student itself got right before, so that learning from the teacher does not cost it what it could do."""

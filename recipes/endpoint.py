@@ -15,7 +15,7 @@ Afterwards it costs what the endpoint says that it counted; where it does not sa
 | 401, 403: the key is refused; 402, or 429 for want of credit; 404: no such model or address; a redirection | no | stop at once, with a sentence |
 | 429, 503, 529: too many requests, overloaded | no | again, after Retry-After where it is given |
 | 408, 409, 425 | no | again |
-| 400 and other 4xx: the request is refused | no | this request is given up |
+| 400 and other 4xx: the request is refused | no | this request is given up; if it is so BREAKER times and nothing was ever answered, stop |
 | 500, 502, 504 and other 5xx | yes | again |
 | no connection | no | again |
 | connection lost, no byte for `stall` seconds, no end after DEADLINE, a reply that is cut off or no JSON, an error in the middle of it | yes | again |
@@ -399,6 +399,9 @@ class Asker:
                     self._streak += 1
                     if fault.stop:
                         self._over = UsageError(fault.stop)
+                    elif not fault.again and not self._answered and self._streak >= BREAKER:
+                        self._over = UsageError(f"{self.endpoint.name} refuses every request ({fault}). Is it a parameter that it does not know? See "
+                                                "`extra` and `omit` in recipes/teachers.toml.")
                     elif failed >= self._tries and self._answered < began:
                         self._over = HarnessError(f"{self.endpoint.name} does not answer: {fault}. What was paid for is kept; give the same command again "
                                                   "later.")

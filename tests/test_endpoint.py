@@ -235,6 +235,20 @@ def test_a_refused_request_is_given_up(world):
     assert isinstance(error, Unanswered) and str(error).startswith("400: ") and here.spent() == 0 and len(here.server.log()) == 1
 
 
+def test_an_endpoint_that_refuses_everything(world):
+    here = world(script=["400"] * 9)
+    errors = here.ask(range(8), at_once=8)
+    assert [type(error) for error in errors[:2]] == [Unanswered] * 2 and all(isinstance(error, UsageError) for error in errors[2:])
+    assert "refuses every request (400: no luck" in str(errors[-1]) and len(here.server.log()) == 3
+
+
+def test_one_goes_first_and_then_all_at_once(world):
+    here = world(delay=0.4)
+    here.ask(range(13), at_once=13)
+    first, second = sorted(record["at"] for record in here.server.log())[:2]
+    assert second - first >= 0.4 and here.server.most >= 10
+
+
 def test_an_endpoint_that_is_down_is_asked_little(world):
     here = world(script=["500"] * 99, tries=3)
     here.ask([0])

@@ -109,7 +109,7 @@ def test_what_costs_nothing_always_fits(ledger):
 
 
 def test_money_is_exact():
-    assert as_pico(1.0) == PICO and as_pico(0.1) + as_pico(0.2) == as_pico(0.3) == 3 * 10**11 and as_pico(0.29) == 29 * 10**10
+    assert as_pico(1.0) == PICO and as_pico(0.1) + as_pico(0.2) == as_pico(0.3) == 3 * 10**11 and as_pico(2.01) == 201 * 10**10
 
 
 # ------------------------------------------------------------------------------------------- what became of a try

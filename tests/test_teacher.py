@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipes import TeacherSettings
+from recipes import TeacherSettings, from_dict, load
 from recipes.endpoint import Asker, Client, Endpoint
 from recipes.hiring import MAX_USD, hire, plan
 from recipes.ledger import Ledger, Replies, as_pico, read_summary
@@ -139,6 +139,15 @@ def test_the_students_own_rollouts_for_replay(tasks):
     assert {r["instance_id"] for r in choose_replay(made, rollouts, 2, 0.5, 0)} == {"t0", "t1"}, "a second one of a task before the first one of another"
     assert len(choose_replay(made, rollouts, 4, 0.2, 0)) == 1
     assert choose_replay(made, list(reversed(rollouts)), 100, 0.5, 0) == every and any(choose_replay(made, rollouts, 100, 0.5, seed) != every for seed in range(9))
+
+
+def test_settings_that_cannot_be():
+    assert from_dict({"teacher": {"reasoning": True, "repairs": 0, "temperatures": [0, 1.5]}}).teacher == TeacherSettings(reasoning=True, repairs=0, temperatures=(0.0, 1.5))
+    for section, key, value, says in [("teacher", "temperatures", [], "must not be empty"), ("teacher", "attempts", 0, "more than 0"), ("distil", "replay", 0.95, "not be more than 0.9"),
+                                      ("teacher", "reasoning", 1, "true or false"), ("teacher", "share", 1.5, "not be more than 1,")]:
+        with pytest.raises(UsageError, match=f"{section}.{key}.*{says}"):
+            from_dict({section: {key: value}})
+    assert from_dict({}).distil.replay > 0 == load("nano").distil.replay
 
 
 # ------------------------------------------------------------------------------------------- hiring
@@ -276,9 +285,10 @@ def test_replies_that_are_not_whole(school, serve, fault, verdict):
 
 
 def test_a_request_that_is_refused_ends_its_attempt_alone(school, serve):
-    server = serve(answers={"`mean`": [block(RIGHT["mean"])]}, script=["400"])
-    lessons = school.teach(server, ("add", "mean"))
-    assert {name: len(lesson.dialogues) for name, lesson in lessons.items()} == {"add": 0, "mean": 0} and "no answer: 400" in lessons["add"].why
+    server = serve(answers={f"`{name}`": [block(code)] for name, code in RIGHT.items()}, rate=0.3, faults=("400",), seed=2)
+    lessons = school.teach(server, ("add", "mean"), replace(QUICK, attempts=9, solutions=2, repairs=0, concurrency=1))
+    assert {name: len(lesson.dialogues) for name, lesson in lessons.items()} == {"add": 1, "mean": 1}
+    assert Counter(record["fault"] for record in server.log())["400"] >= 2 and len(server.log()) == 18
 
 
 def test_a_wrong_key_ends_everything(school, serve):

@@ -2,6 +2,7 @@
 import json
 import os
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -43,7 +44,7 @@ def place(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("place")
     make_repo(folder / "calc", CALC)
     student = make_student(folder / "student")
-    options = settings(student, **{"teacher.share": 1.0, "teacher.pause": 0.02, "teacher.stall": 2.0, "distil.steps": 40, "tasks.heldout": 0.2})
+    options = settings(student, **{"teacher.share": 1.0, "teacher.pause": 0.02, "teacher.stall": 2.0, "distil.steps": 40, "distil.replay": 0.5})
     folder.joinpath("options.json").write_text(json.dumps(options))
     run_cli("bootstrap", "--repo", "calc", "--run", "probed", *options, "--teacher", "http://127.0.0.1:9/v1", "--teacher-model", "m", "--dry-run", cwd=folder)
     return folder
@@ -123,6 +124,39 @@ def test_a_killed_bootstrap_pays_once(place, run, tmp_path):
     assert len(answered) - len(set(answered)) <= 8 * kills
     with sqlite3.connect(run / "teacher.sqlite") as base:
         assert base.execute("SELECT sum(cost) FROM tries").fetchone()[0] >= sum(r["billed"][0] * 10**6 - 0 + r["billed"][2] * 2 * 10**6 for r in log if r["billed"])
+
+
+@pytest.mark.slow
+def test_an_interruption(run, tmp_path):
+    """It ends soon, says so, and leaves what was under way counted."""
+    with TeacherServer(tmp_path / "server", delay=60.0) as server:
+        command = [sys.executable, str(ROOT / "coldstart.py"), "bootstrap", "--run", str(run), "--teacher", server.url, "--teacher-model", "m", "--price", "1,2"]
+        process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, **WITH_KEY}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        until = time.monotonic() + 60
+        while not server.log() and time.monotonic() < until:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130 and "Interrupted" in errors and "Traceback" not in errors, errors
+    with sqlite3.connect(run / "teacher.sqlite") as base:
+        assert base.execute("SELECT state, cost = worst FROM tries").fetchall() == [("lost", 1)]
+
+
+@pytest.mark.slow
+def test_what_the_student_could_do_is_learned_again(run, tmp_path):
+    """Its own resolved rollouts stand beside the teacher's answers, and count as nobody's teaching."""
+    own = next(task for task in read_tasks(run / "tasks.jsonl") if task.split == "train")
+    rollouts = [{**r, "text": f"    own = {r['index'] // 2}\n", "status": "resolved", "reward": 1.0} if r["instance_id"] == own.instance_id else r for r in lines(run / "rollouts.jsonl")]
+    probes = [{**p, "resolved": p["k"]} if p["instance_id"] == own.instance_id else p for p in lines(run / "probe.jsonl")]
+    for name, records in (("rollouts", rollouts), ("probe", probes)):
+        (run / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    with TeacherServer(tmp_path / "server", answers=answers(run)) as server:
+        result = last_line(teach(run, server.url))
+    trajectories = lines(run / "trajectories.jsonl")
+    assert own.instance_id not in {t["instance_id"] for t in trajectories if t["source"] == "teacher"}
+    assert sorted((t["instance_id"], t["messages"][-1]["content"], t["reward"]) for t in trajectories if t["source"] == "student") == [
+        (own.instance_id, f"    own = {number}\n", 1.0) for number in range(2)]
+    assert result["teacher"]["verified"] == len({t["instance_id"] for t in trajectories if t["source"] == "teacher"})
 
 
 # ------------------------------------------------------------------------------------------- secrets
