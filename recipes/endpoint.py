@@ -4,9 +4,9 @@
     asker = Asker(Client(endpoint, key, stall=120.0), ledger, replies, cap, tries=6, pause=1.0, seed=0)
     asked = await asker.ask(task, body, sample)                   # asked.request, asked.reply; paid for at most once
 
-**Cost.** The worst case of a request is counted before it is sent: one input token for every byte of its messages and TEMPLATE_TOKENS for what the
-endpoint puts around them (a byte-level tokenizer cannot make more), at the dearer of the two prices, and as many output tokens as it may write.
-Afterwards it costs what the endpoint says that it counted; where it does not say, its worst case.
+**Cost.** The worst case of a request is counted before it is sent: one input token for every byte of its messages and TEMPLATE_TOKENS for
+what the endpoint puts around them (a byte-level tokenizer cannot make more), at the dearer of the two prices, and as many output tokens as
+it may write. Afterwards it costs what the endpoint says that it counted; where it does not say, its worst case.
 
 **Faults**, and what each leads to (billed: whether the try is counted at its worst case, because the endpoint may have done the work):
 
@@ -25,8 +25,8 @@ Afterwards it costs what the endpoint says that it counted; where it does not sa
 Requests ask for one choice and read one, so an endpoint that ignores `n` is none the worse; one that ignores `seed` gives the same answer
 twice, which counts once. Replies are read as streams, so that a stall is seen.
 
-*Again* is after a pause that doubles from try to try, with jitter, until `tries` have failed. While an endpoint has not answered yet, or has
-failed BREAKER times in a row, one request at a time is sent to it: a wrong key costs one request, and an endpoint that is down little.
+*Again* is after a pause that doubles from try to try, with jitter, until `tries` have failed. While an endpoint has not answered yet, or
+has failed BREAKER times in a row, one request at a time is sent to it: a wrong key costs one request, and an endpoint that is down little.
 
 **The key** is taken out of the environment once, so no child process inherits it, and is in no text that leaves this module.
 """
@@ -61,7 +61,8 @@ DEADLINE = 1800.0
 """Seconds that a whole reply may take."""
 LONGEST_PAUSE = 120.0
 BREAKER = 3
-SENT_HEADERS = {"host", "accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "transfer-encoding", "user-agent",
+SENT_HEADERS = {"host", "accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "transfer-encoding",
+                "user-agent",
                 "x-stainless-raw-response"}
 """What a request may say beside its body; the last one is the package's own mark, that it looks for in what it sent."""
 CLAIM_SECONDS = 0.2
@@ -104,7 +105,8 @@ class Endpoint:
         """The request: what is sent but for how it is transported."""
         # Bytes that are no UTF-8 are surrogates in here, and cannot be sent.
         messages = [{key: text.encode("utf-8", "replace").decode() for key, text in message.items()} for message in messages]
-        full = {"model": self.model, "messages": messages, "max_tokens": self.max_output, "temperature": temperature, "seed": seed, **self.extra}
+        full = {"model": self.model, "messages": messages, "max_tokens": self.max_output, "temperature": temperature, "seed": seed,
+                **self.extra}
         return {key: value for key, value in full.items() if key not in self.omit}
 
     def request(self, body: dict, sample: int) -> str:
@@ -150,7 +152,8 @@ def find_endpoint(teacher: str, model: str | None = None, price: str | None = No
 
 
 def changed(endpoint: Endpoint, model: str | None, price: str | None) -> Endpoint:
-    """The endpoint with another model, whose price is not known unless it is this machine's own, or with another price. Raises UsageError."""
+    """The endpoint with another model, whose price is not known unless it is this machine's own, or with another price. Raises
+    UsageError."""
     if model and model != endpoint.model:
         endpoint = replace(endpoint, model=model, price=endpoint.price if endpoint.is_local else None, price_read="")
     return replace(endpoint, price=_price(price), price_read="") if price else endpoint
@@ -158,7 +161,8 @@ def changed(endpoint: Endpoint, model: str | None, price: str | None) -> Endpoin
 
 def _preset(name: str, values: dict) -> Endpoint:
     price = tuple(map(str, values["price"])) if "price" in values else None
-    return Endpoint(**{**values, "name": name, "price": price, "price_read": str(values.get("price_read", "")), "omit": tuple(values.get("omit", ()))})
+    return Endpoint(**{**values, "name": name, "price": price, "price_read": str(values.get("price_read", "")),
+                       "omit": tuple(values.get("omit", ()))})
 
 
 def _price(text: str) -> tuple[str, str, str]:
@@ -199,8 +203,8 @@ class Fault(Exception):
     """A try that gave no reply; `str(fault)` says why, without the key."""
 
     def __init__(self, words: str, billed: bool, again: bool = True, stop: str = "", after: float | None = None) -> None:
-        """`billed`: it may have cost its worst case. `again`: another try may help. `stop`: a sentence for the person, where nothing else can
-        help. `after`: seconds that the endpoint wants to be left alone."""
+        """`billed`: it may have cost its worst case. `again`: another try may help. `stop`: a sentence for the person, where nothing else
+        can help. `after`: seconds that the endpoint wants to be left alone."""
         super().__init__(words)
         self.billed, self.again, self.stop, self.after = billed, again, stop, after
 
@@ -214,7 +218,8 @@ class Client:
 
         self.endpoint, self._key, self._deadline = endpoint, key, deadline
         # Nothing but the request is to leave: no proxy for what stays on this machine, no following to other hosts.
-        http = openai.DefaultAsyncHttpxClient(follow_redirects=False, trust_env=not endpoint.is_local, event_hooks={"request": [_without_more]})
+        http = openai.DefaultAsyncHttpxClient(follow_redirects=False, trust_env=not endpoint.is_local,
+                                              event_hooks={"request": [_without_more]})
         self._client = openai.AsyncOpenAI(base_url=endpoint.base_url, api_key=key, max_retries=0, http_client=http,
                                           timeout=openai.Timeout(stall, connect=min(stall, 30.0)))
 
@@ -295,9 +300,11 @@ class Client:
         if status == 402 or status == 429 and re.search(r"insufficient|quota|balance|arrears", words, re.IGNORECASE):
             return Fault(fault, False, stop=f"{name} says that there is no credit left ({fault}). Put some in the account, and give the same command again.")
         if status == 404:
-            return Fault(fault, False, stop=f"{name} does not know the model {model!r}, or {self.endpoint.base_url} is not its address (404).")
+            return Fault(fault, False,
+                         stop=f"{name} does not know the model {model!r}, or {self.endpoint.base_url} is not its address (404).")
         if 300 <= status < 400:
-            return Fault(fault, False, stop=f"{self.endpoint.base_url} sends requests on to another address. Name that one with --teacher URL.")
+            return Fault(fault, False,
+                         stop=f"{self.endpoint.base_url} sends requests on to another address. Name that one with --teacher URL.")
         if status in (408, 409, 425, 429, 503, 529):
             return Fault(fault, False, after=_retry_after(headers))
         return Fault(fault, billed=status >= 500, again=status >= 500)
@@ -433,7 +440,8 @@ class Asker:
         return reply
 
     async def _reserve(self, request: str, task: str, body: dict, worst: int) -> int:
-        """A try's number, as soon as there is room for its worst case under the cap. Raises CapReached when nothing is left that could make room."""
+        """A try's number, as soon as there is room for its worst case under the cap. Raises CapReached when nothing is left that could make
+        room."""
         while True:
             self._room.clear()
             try:

@@ -19,7 +19,8 @@ MAX_USD = 1.0
 TYPICAL_OUT = 600
 """Tokens that an answer of a few words and one function has, for the lower end of an estimate."""
 BYTES_PER_TOKEN = 3
-"""Of source code, for estimates: tokenizers of today make a token of three to four bytes. What a request costs at worst goes by one token a byte."""
+"""Of source code, for estimates: tokenizers of today make a token of three to four bytes. What a request costs at worst goes by one token a
+byte."""
 REPAIR_TOKENS = 1000
 """That a failure adds to a conversation at most, beside the reply that failed."""
 
@@ -42,8 +43,9 @@ class Hired:
 
 def hire(known: dict | None, keys: dict[str, str], teacher: str | None, model: str | None, price: str | None, max_usd: float | None,
          terms_acknowledged: bool, dry_run: bool) -> Hired | None:
-    """The API teacher that the options name, or else the one of the run (`known`, as `to_dict` gave it); None for the reference teacher. Raises
-    UsageError where something is missing that must be there before anything is sent; a dry run needs neither key, terms nor price."""
+    """The API teacher that the options name, or else the one of the run (`known`, as `to_dict` gave it); None for the reference teacher.
+    Raises UsageError where something is missing that must be there before anything is sent; a dry run needs neither key, terms nor
+    price."""
     if teacher in (None, "reference") and (teacher or not known):
         if model or price or max_usd is not None or terms_acknowledged or dry_run:
             raise UsageError("The reference teacher is the repository itself: nothing is sent and nothing is paid. Name an API teacher with --teacher.")
@@ -78,8 +80,8 @@ class Plan:
     tokens: int
     """In all prompts together, at BYTES_PER_TOKEN."""
     usd: tuple[float, float] | None
-    """From every task solved at once by answers of TYPICAL_OUT tokens, to every attempt and every repair at its worst case. None where the price is
-    unknown."""
+    """From every task solved at once by answers of TYPICAL_OUT tokens, to every attempt and every repair at its worst case. None where the
+    price is unknown."""
 
     def lines(self, hired: Hired) -> list[str]:
         """For a person, before anything is sent."""
@@ -95,7 +97,8 @@ class Plan:
         return said + [f"{name} is not sent: {why}." for name, why in self.withheld.items()]
 
     def to_dict(self) -> dict:
-        return {"cold": len(self.prompts) + len(self.withheld), "prompts": len(self.prompts), "withheld": self.withheld, "tokens": self.tokens,
+        return {"cold": len(self.prompts) + len(self.withheld), "prompts": len(self.prompts), "withheld": self.withheld,
+                "tokens": self.tokens,
                 "usd": self.usd and list(self.usd)}
 
 
@@ -112,7 +115,9 @@ def plan(tasks: list[Task], tree: Path, endpoint: Endpoint, settings: TeacherSet
     costs = None
     if endpoint.price is not None:
         least = sum(settings.solutions * endpoint.cost(size, 0, TYPICAL_OUT) for size in sizes.values())
-        most = sum(settings.attempts * (endpoint.worst(endpoint.body(prompt, 0.0, 0)) + endpoint.cost(turn * (endpoint.max_output + REPAIR_TOKENS), 0, 0))
+        most = sum(settings.attempts * (endpoint.worst(endpoint.body(prompt, 0.0,
+                                                                     0)) + endpoint.cost(turn * (endpoint.max_output + REPAIR_TOKENS), 0,
+                                                                                         0))
                    for prompt in prompts.values() for turn in range(settings.repairs + 1))
         costs = usd(least), usd(most)
     return Plan(prompts, withheld, sum(sizes.values()), costs)

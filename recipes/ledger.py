@@ -6,9 +6,10 @@
     ledger.settle(number, reply, cost)                           # ... and before the reply is used
     ledger.fail(number, "503", cost=0)                           # or: it failed, and this is what it may have cost
 
-Every request is sent in *tries*. A try is written down, with the most that it can cost, before it is sent; the sum of what was spent and of the
-worst cases of all tries under way never passes the cap, because the sum is made and the try is written in one transaction. A try that was
-under way when the process died is `lost`: it stays counted at its worst case for good, and only such a request, or a failed one, is asked again.
+Every request is sent in *tries*. A try is written down, with the most that it can cost, before it is sent; the sum of what was spent and of
+the worst cases of all tries under way never passes the cap, because the sum is made and the try is written in one transaction. A try that
+was under way when the process died is `lost`: it stays counted at its worst case for good, and only such a request, or a failed one, is
+asked again.
 
 A reply goes to the shared replies first and to the run's ledger second. A kill between the two is mended when the ledger is opened: the
 shared reply names the run and the try that paid for it.
@@ -198,7 +199,8 @@ class Ledger:
     def fail(self, number: int, fault: str, cost: int) -> None:
         """The try gave no reply, and may have cost so much."""
         with self._base.write() as base:
-            base.execute("UPDATE tries SET state = 'failed', cost = ?, fault = ?, ended = ? WHERE try = ?", (cost, fault, time.time(), number))
+            base.execute("UPDATE tries SET state = 'failed', cost = ?, fault = ?, ended = ? WHERE try = ?",
+                         (cost, fault, time.time(), number))
 
     def lose(self, number: int) -> None:
         """The try is over, if it was under way, and nobody knows what became of it: it stays counted at its worst case."""
@@ -232,11 +234,11 @@ def _total(base: sqlite3.Connection) -> int:
 # ---------------------------------------------------------------------------------------------------- what it came to
 
 def read_summary(run: Path) -> dict:
-    """What a run's ledger comes to: {"requests", "replies", "cached", "lost", "failed", "usd", "tokens": {"in", "cached", "out"}, "by_model": {model:
-    the same sums}, "by_task": {task: the same sums}}; all 0 where there is none.
+    """What a run's ledger comes to: {"requests", "replies", "cached", "lost", "failed", "usd", "tokens": {"in", "cached", "out"},
+    "by_model": {model: the same sums}, "by_task": {task: the same sums}}; all 0 where there is none.
 
-    `requests` were sent at least once, `replies` were answered, by the endpoint or (`cached` tries) by another run; `lost` and `failed` are tries;
-    `tokens` are those of answered tries. Raises UsageError.
+    `requests` were sent at least once, `replies` were answered, by the endpoint or (`cached` tries) by another run; `lost` and `failed` are
+    tries; `tokens` are those of answered tries. Raises UsageError.
     """
     if not (path := run / "teacher.sqlite").is_file():
         return {**NOTHING, "by_model": {}, "by_task": {}}
@@ -252,7 +254,8 @@ def _sums(base: "_Database", group: str) -> dict[str, dict]:
         SELECT {group} AS name, count(DISTINCT CASE WHEN state != 'cached' THEN tries.request END) AS requests,
                count(DISTINCT CASE WHEN reply IS NOT NULL THEN tries.request END) AS replies,
                total(state = 'cached') AS cached, total(state IN ('lost', 'in_flight')) AS lost, total(state = 'failed') AS failed,
-               coalesce(sum(cost), 0) AS cost, total(tokens_in) AS tokens_in, total(tokens_cached) AS tokens_cached, total(tokens_out) AS tokens_out
+               coalesce(sum(cost), 0) AS cost, total(tokens_in) AS tokens_in, total(tokens_cached) AS tokens_cached, total(tokens_out) AS
+               tokens_out
         FROM tries JOIN requests USING (request) GROUP BY name ORDER BY name""")
     return {row["name"]: {**{key: int(row[key]) for key in SUMS}, "usd": usd(row["cost"]),
                           "tokens": {key: int(row[f"tokens_{key}"]) for key in ("in", "cached", "out")}} for row in rows}

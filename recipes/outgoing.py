@@ -4,12 +4,13 @@
     guard.objection_to(task)       # "" or why no prompt of this task may be sent: it shows a file that git ignores, for instance
     guard.objection(text)          # "" or what the text holds that looks like a secret; never the secret itself
 
-- Files that `.gitignore` matches (git itself is asked; tracked or not), and files named like `.env`, are never shown. The snapshot holds them,
-  because tests may need them.
+- Files that `.gitignore` matches (git itself is asked; tracked or not), and files named like `.env`, are never shown. The snapshot holds
+  them, because tests may need them.
 - What stands in a `.env` is not said in any other way either: its values are looked for in the text.
-- Keys and tokens are found by two scanners, because what was sent cannot be taken back and a task that is left out costs one task: Kingfisher
-  knows the formats of several hundred services, detect-secrets (the fork that is maintained) adds key ids and what is assigned to names such
-  as `password`. A secret that is found in any file of the tree is also looked for line by line, so that half a private key is found, too.
+- Keys and tokens are found by two scanners, because what was sent cannot be taken back and a task that is left out costs one task:
+  Kingfisher knows the formats of several hundred services, detect-secrets (the fork that is maintained) adds key ids and what is assigned
+  to names such as `password`. A secret that is found in any file of the tree is also looked for line by line, so that half a private key is
+  found, too.
 
 A line that only looks like a secret is let through if it ends with the comment `pragma: allowlist secret`, as both scanners have it.
 """
@@ -27,7 +28,8 @@ from sandbox.source import decode
 from sandbox.tasks import Task
 from sandbox.twins import test_functions
 
-ENV_LIKE = (".env", ".env.*", "*.env", ".envrc", ".netrc", ".pgpass", ".pypirc", ".npmrc", "credentials", "credentials.*", "secrets.*", "*.pem", "*.key", "*.p12", "*.pfx",
+ENV_LIKE = (".env", ".env.*", "*.env", ".envrc", ".netrc", ".pgpass", ".pypirc", ".npmrc", "credentials", "credentials.*", "secrets.*",
+            "*.pem", "*.key", "*.p12", "*.pfx",
             "id_rsa", "id_ed25519", "id_ecdsa", "id_dsa", "*.keystore", "*.jks", ".htpasswd")
 """Names of files that hold secrets by custom."""
 MARK = "pragma: allowlist secret"
@@ -62,7 +64,8 @@ class Guard:
 
     def _lines_of_secrets(self, text: str) -> list[str]:
         found = [finding.secret for finding in self._scanner.scan(text.encode("utf-8", "replace"))]
-        return [line.strip() for secret in found for line in secret.replace("\\n", "\n").split("\n") if len(line.strip()) >= MIN_LENGTH and "-----" not in line]
+        return [line.strip() for secret in found for line in secret.replace("\\n", "\n").split("\n") if len(line.strip()) >= MIN_LENGTH
+                and "-----" not in line]
 
     @staticmethod
     def _values(files: dict[str, str], told: str) -> dict[str, str]:
@@ -105,12 +108,14 @@ def _assigned(text: str) -> list[tuple[str, str]]:
 
 
 def ignored_files(repository: Repository, paths: Iterable[str]) -> set[str]:
-    """Those of the paths that git ignores by any of its rules, whether it tracks them or not. Raises UsageError where it cannot be asked."""
+    """Those of the paths that git ignores by any of its rules, whether it tracks them or not. Raises UsageError where it cannot be
+    asked."""
     with tempfile.TemporaryFile() as names:
         names.write(b"".join(path.encode("utf-8", "surrogateescape") + b"\0" for path in paths))
         names.seek(0)
         try:
-            done = subprocess.run(["git", "check-ignore", "--no-index", "--stdin", "-z"], cwd=repository.root, stdin=names, capture_output=True,
+            done = subprocess.run(["git", "check-ignore", "--no-index", "--stdin", "-z"], cwd=repository.root, stdin=names,
+                                  capture_output=True,
                                   env={**os.environ, **ENVIRONMENT})
         except OSError as error:
             raise UsageError(f"git cannot be asked which files of {repository.root} it ignores ({error.strerror}), so nothing may leave.") from None

@@ -3,17 +3,18 @@
 The `reference` teacher answers with the repository's own code, in the reply format that a model would use, and is verified in
 the jail like any other. It is what bootstrap asks when no API teacher is named.
 
-An API teacher (`ApiTeacher`) is asked over an endpoint (`endpoint.py`), under a cap, everything written down (`ledger.py`), and shown nothing
-that may not leave (`outgoing.py`). Its conversation about one task:
+An API teacher (`ApiTeacher`) is asked over an endpoint (`endpoint.py`), under a cap, everything written down (`ledger.py`), and shown
+nothing that may not leave (`outgoing.py`). Its conversation about one task:
 
 1. the prompt of `prompts.py` in the style `blocks`; the reply is judged;
-2. a reply that is not resolved is answered with what the *visible* tests say of it, up to `repairs` times, each time for a whole new answer;
+2. a reply that is not resolved is answered with what the *visible* tests say of it, up to `repairs` times, each time for a whole new
+answer;
 3. after `repairs`, or once resolved, the conversation is begun again, warmer and with another seed: `attempts` times at most, and no more
    than it takes for `solutions` resolved answers that differ as syntax trees, docstrings aside.
 
 What is distilled is the first message and the resolved answer, without the wrong turns, in the words and format that the student is asked
-in (for a student that writes bare bodies the body alone), without what the teacher says of itself (`voice.py`), and judged once more as it is
-then. Reasoning stays in the ledger unless the recipe wants it.
+in (for a student that writes bare bodies the body alone), without what the teacher says of itself (`voice.py`), and judged once more as it
+is then. Reasoning stays in the ledger unless the recipe wants it.
 
 Nothing is remembered but the ledger: a run that was killed holds the same conversations again, and the replies that it has paid for cost
 nothing the second time.
@@ -70,11 +71,12 @@ def choose_cold(tasks: list[Task], states: dict[str, str], share: float, seed: i
 
 
 def choose_replay(tasks: list[Task], rollouts: list[dict], taught: int, share: float, seed: int) -> list[dict]:
-    """The student's own rollouts that are learned beside `taught` dialogues, so many that they are `share` of all: resolved ones of tasks for
-    training, no text twice, drawn by the seed, a second one of a task only when every task has one."""
+    """The student's own rollouts that are learned beside `taught` dialogues, so many that they are `share` of all: resolved ones of tasks
+    for training, no text twice, drawn by the seed, a second one of a task only when every task has one."""
     train = {t.instance_id for t in tasks if t.split == "train"}
     own = {(r["instance_id"], r["text"]): r for r in rollouts if r["status"] == "resolved" and r["instance_id"] in train}
-    drawn = sorted(own, key=lambda key: hashlib.sha256("/".join([str(seed), "replay", *key]).encode("utf-8", "surrogateescape")).hexdigest())
+    drawn = sorted(own, key=lambda key: hashlib.sha256("/".join([str(seed), "replay", *key]).encode("utf-8",
+                                                                                                    "surrogateescape")).hexdigest())
     rounds: dict[str, int] = {}
     order = []
     for name, text in drawn:
@@ -210,7 +212,8 @@ class ApiTeacher:
         elif self._settings.reasoning and reply.reasoning:
             content = f"<think>\n{cut(reply.reasoning)}\n</think>\n\n{content}"
         verdict = await self._judged(task, content, self._style)
-        return [*messages(task, self._tree, self._style), {"role": "assistant", "content": content}] if verdict.status == "resolved" else None
+        return [*messages(task, self._tree, self._style),
+                {"role": "assistant", "content": content}] if verdict.status == "resolved" else None
 
     # ------------------------------------------------------------------------------------------------ the sandbox
 

@@ -6,20 +6,22 @@
     count(answers)                 # {"questions", "named", "names": {name: answers}}
 
 What is distilled is edits and the reason for them. `cut` leaves code alone but for whole-line comments in fenced blocks: a name in it may
-be that of a library. In prose, inline code left aside, a sentence goes if it speaks of a model's nature or rules, or if it names a teacher or
-vendor; where that name also means something else, only if it speaks of the writer, of training or of authorship, too. Too much cut is a lost half-sentence of reason; too little is a student that says it is
-somebody else.
+be that of a library. In prose, inline code left aside, a sentence goes if it speaks of a model's nature or rules, or if it names a teacher
+or vendor; where that name also means something else, only if it speaks of the writer, of training or of authorship, too. Too much cut is a
+lost half-sentence of reason; too little is a student that says it is somebody else.
 """
 import re
 from collections import Counter
 from collections.abc import Iterable
 
-NAMES = ("ChatGPT", "GPT", "OpenAI", "Codex", "Claude", "Anthropic", "Gemini", "Gemma", "Google", "DeepMind", "Bard", "Llama", "Meta AI", "Mistral", "Mixtral",
+NAMES = ("ChatGPT", "GPT", "OpenAI", "Codex", "Claude", "Anthropic", "Gemini", "Gemma", "Google", "DeepMind", "Bard", "Llama", "Meta AI",
+         "Mistral", "Mixtral",
          "Codestral", "Devstral", "GLM", "ChatGLM", "Zhipu", "Z.ai", "BigModel", "DeepSeek", "Kimi", "Moonshot", "Qwen", "QwQ", "Tongyi", "Alibaba", "MiniMax", "Hunyuan",
          "Tencent", "Doubao", "ByteDance", "Ernie", "Baidu", "Grok", "xAI", "Copilot", "Microsoft", "Phi", "Nemotron", "NVIDIA", "Granite", "IBM", "Command R", "Cohere",
          "Yi", "01.AI", "StarCoder", "Nova", "Amazon", "Ollama", "OpenRouter", "Hugging Face")
 """Teachers, their makers and who serves them, as they write themselves."""
-COMMON_WORDS = {"Phi", "Yi", "Nova", "Granite", "Google", "Amazon", "Microsoft", "IBM", "NVIDIA", "Ernie", "Bard", "Codex", "Mistral", "Gemini", "Ollama",
+COMMON_WORDS = {"Phi", "Yi", "Nova", "Granite", "Google", "Amazon", "Microsoft", "IBM", "NVIDIA", "Ernie", "Bard", "Codex", "Mistral",
+                "Gemini", "Ollama",
                 "OpenRouter", "Hugging Face", "Copilot", "Grok", "Llama", "OpenAI", "Meta AI", "Bard", "Claude", "Command R"}
 """Names that also mean something else, a library or a person: they count only as they are written here."""
 
@@ -79,4 +81,5 @@ def count(answers: Iterable[str]) -> dict:
     """{"questions": answers, "named": how many of them name a teacher or vendor, "names": {name: in how many}}"""
     found = [named(answer) for answer in answers]
     names = Counter(name for answer in found for name in answer)
-    return {"questions": len(found), "named": sum(map(bool, found)), "names": dict(sorted(names.items(), key=lambda item: (-item[1], item[0])))}
+    return {"questions": len(found), "named": sum(map(bool, found)), "names": dict(sorted(names.items(), key=lambda item: (-item[1],
+                                                                                                                           item[0])))}

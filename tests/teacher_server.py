@@ -23,11 +23,13 @@ from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-STATUSES = {"401": 401, "402": 402, "403": 403, "404": 404, "400": 400, "408": 408, "429": 429, "429-after": 429, "429-date": 429, "429-quota": 429,
+STATUSES = {"401": 401, "402": 402, "403": 403, "404": 404, "400": 400, "408": 408, "429": 429, "429-after": 429, "429-date": 429,
+            "429-quota": 429,
             "500": 500, "502": 502, "503": 503, "504": 504, "529": 529, "307": 307}
 BILLED = ("500", "502", "504", "stall", "stall-late", "reset-late", "cut", "cut-clean", "bad-json", "odd-json", "error-inside", "endless")
 """Faults after which this endpoint sends a bill all the same: the meanest it can be."""
-AGAIN = ("429", "429-after", "429-date", "408", "500", "502", "503", "504", "529", "reset", "reset-late", "stall", "stall-late", "cut", "cut-clean", "bad-json",
+AGAIN = ("429", "429-after", "429-date", "408", "500", "502", "503", "504", "529", "reset", "reset-late", "stall", "stall-late", "cut",
+         "cut-clean", "bad-json",
          "odd-json", "error-inside")
 """Faults that another try can mend."""
 ODD_REPLIES = ("no-usage", "cut-late", "no-choice", "length", "content_filter", "two-choices", "whole", "reasoning")
@@ -40,10 +42,12 @@ def tokens(text: str) -> int:
 class TeacherServer:
     """The endpoint in a thread of this process; see the module's docstring."""
 
-    def __init__(self, folder: Path, answers: dict[str, list[str]] | None = None, default: str = "I do not know.", script: list[str] | None = None,
+    def __init__(self, folder: Path, answers: dict[str, list[str]] | None = None, default: str = "I do not know.",
+                 script: list[str] | None = None,
                  rate: float = 0.0, faults: tuple[str, ...] = AGAIN, seed: int = 0, delay: float = 0.0, after: float = 0.2, key: str = "", port: int = 0,
                  repaired: dict[str, list[str]] | None = None, stall: float = 3.0):
-        """`delay`: seconds that an answer takes; `after`: what Retry-After says; `key`: the one that is accepted ("": any); `repaired`: answers
+        """`delay`: seconds that an answer takes; `after`: what Retry-After says; `key`: the one that is accepted ("": any); `repaired`:
+        answers
         once the conversation holds a failure."""
         self.folder, self.answers, self.default, self.script = folder, answers or {}, default, script or []
         self.rate, self.faults, self.seed, self.delay, self.after, self.key = rate, faults, seed, delay, after, key
@@ -183,9 +187,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _status(self, fault: str, body: dict) -> None:
         key = self.headers.get("authorization", "").removeprefix("Bearer ")
-        words = {"429-quota": "You exceeded your current quota", "401": f"Incorrect API key provided: {key}", "404": f"no model {body['model']}",
+        words = {"429-quota": "You exceeded your current quota", "401": f"Incorrect API key provided: {key}",
+                 "404": f"no model {body['model']}",
                  "307": "elsewhere"}.get(fault, f"no luck with {key[:12]}")
-        headers = {"429-after": {"Retry-After": str(self.teacher.after)}, "429-date": {"Retry-After": formatdate(time.time() + 2, usegmt=True)},
+        headers = {"429-after": {"Retry-After": str(self.teacher.after)}, "429-date": {"Retry-After": formatdate(time.time() + 2,
+                                                                                                                 usegmt=True)},
                    "307": {"Location": "http://127.0.0.1:9/v1"}}.get(fault, {})
         self._json({"error": {"message": words, "type": "error", "code": fault}}, STATUSES[fault], headers)
 
@@ -198,7 +204,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def _chunk(self, data: dict) -> None:
-        self._raw(b"data: " + json.dumps({"id": "x", "object": "chat.completion.chunk", "model": "m", "created": 1, **data}).encode() + b"\n\n")
+        self._raw(b"data: " + json.dumps({"id": "x", "object": "chat.completion.chunk", "model": "m", "created": 1,
+                                          **data}).encode() + b"\n\n")
 
     def _raw(self, data: bytes) -> None:
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))

@@ -32,7 +32,8 @@ ANSWER = "It is this.\n\n```python\nx = 42\n```\n"
 class World:
     """One run that asks one endpoint."""
 
-    def __init__(self, folder: Path, server, cap: float = 1.0, tries: int = 6, stall: float = 1.0, deadline: float = 10.0, run: str = "run", **endpoint):
+    def __init__(self, folder: Path, server, cap: float = 1.0, tries: int = 6, stall: float = 1.0, deadline: float = 10.0,
+                 run: str = "run", **endpoint):
         self.folder, self.server = folder / run, server
         self.folder.mkdir(exist_ok=True)
         self.endpoint = Endpoint(**{"name": "here", "base_url": server.url, "model": "m", "price": PRICE, "max_output": 200, **endpoint})
@@ -55,7 +56,8 @@ class World:
                 await asker.client.close()
 
         with Replies(self.shared) as replies, Ledger.open(self.folder / "teacher.sqlite", replies) as ledger:
-            return asyncio.run(all_of_them(Asker(Client(self.endpoint, KEY, self.stall, self.deadline), ledger, replies, self.cap, self.tries, 0.02, 0)))
+            return asyncio.run(all_of_them(Asker(Client(self.endpoint, KEY, self.stall, self.deadline), ledger, replies, self.cap,
+                                                 self.tries, 0.02, 0)))
 
     def tries_made(self) -> list[tuple]:
         """(state, cost, worst, fault) of all tries."""
@@ -103,9 +105,11 @@ def test_an_endpoint_by_its_address():
 
 
 @pytest.mark.parametrize("arguments, says", [
-    (("glm-5",), "Did you mean 'glm-5.2'"), (("nobody",), "Known: reference, glm-5.2"), (("https://llm.example.org/v1",), "needs --teacher-model"),
+    (("glm-5",), "Did you mean 'glm-5.2'"), (("nobody",), "Known: reference, glm-5.2"), (("https://llm.example.org/v1",),
+                                                                                         "needs --teacher-model"),
     (("ftp://x/v1", "m"), "not the address"), (("https://me:word@x/v1", "m"), "not the address"), (("glm-5.2", None, "1"), "IN,OUT"),
-    (("glm-5.2", None, "a,b"), "IN,OUT"), (("glm-5.2", None, "-1,2"), "IN,OUT"), (("glm-5.2", None, "nan,2"), "IN,OUT"), (("glm-5.2", None, "1,2,3,4"), "IN,OUT")])
+    (("glm-5.2", None, "a,b"), "IN,OUT"), (("glm-5.2", None, "-1,2"), "IN,OUT"), (("glm-5.2", None, "nan,2"),
+                                                                                  "IN,OUT"), (("glm-5.2", None, "1,2,3,4"), "IN,OUT")])
 def test_what_names_no_endpoint(arguments, says):
     with pytest.raises(UsageError, match=says) as error:
         find_endpoint(*arguments)
@@ -114,23 +118,28 @@ def test_what_names_no_endpoint(arguments, says):
 
 def test_what_a_request_costs():
     endpoint = Endpoint("e", "https://x/v1", "m", PRICE, max_output=100)
-    assert endpoint.cost(1, 0, 0) == 1_400_000 and endpoint.cost(10, 4, 0) == 6 * 1_400_000 + 4 * 260_000 and endpoint.cost(0, 0, 1) == 4_400_000
+    assert endpoint.cost(1, 0, 0) == 1_400_000 and endpoint.cost(10, 4, 0) == 6 * 1_400_000 + 4 * 260_000 and endpoint.cost(0, 0,
+                                                                                                                            1) == 4_400_000
     assert endpoint.cost(10**6, 0, 0) == as_pico(1.40)
     body = endpoint.body(MESSAGES, 0.5, 1)
     at_most = endpoint.worst(body)
     assert at_most >= endpoint.cost(len(MESSAGES[0]["content"]) + 512, 0, 100) and endpoint.worst(endpoint.body([{"role": "user", "content": "ü" * 1000}], 0.5, 1)) > at_most
-    assert replace(endpoint, price=("0.5", "3", "1")).worst(body) >= replace(endpoint, price=("3", "3", "1")).worst(body), "the dearer price counts"
+    assert replace(endpoint, price=("0.5", "3", "1")).worst(body) >= replace(endpoint,
+                                                                             price=("3", "3", "1")).worst(body), "the dearer price counts"
 
 
 def test_a_request_is_told_from_another():
     endpoint = Endpoint("e", "https://x/v1", "m", PRICE)
     body = endpoint.body(MESSAGES, 0.5, 1)
-    others = [endpoint.request(endpoint.body(MESSAGES, 0.6, 1), 1), endpoint.request(body, 2), replace(endpoint, base_url="https://y/v1").request(body, 1),
-              replace(endpoint, model="n").request(replace(endpoint, model="n").body(MESSAGES, 0.5, 1), 1), endpoint.request(endpoint.body(MESSAGES * 2, 0.5, 1), 1)]
+    others = [endpoint.request(endpoint.body(MESSAGES, 0.6, 1), 1), endpoint.request(body, 2),
+              replace(endpoint, base_url="https://y/v1").request(body, 1),
+              replace(endpoint, model="n").request(replace(endpoint, model="n").body(MESSAGES, 0.5, 1),
+                                                   1), endpoint.request(endpoint.body(MESSAGES * 2, 0.5, 1), 1)]
     assert endpoint.request(body, 1) not in others and len(set(others)) == 5
     assert endpoint.request(body, 1) == replace(endpoint, name="other", price=None).request(dict(reversed(body.items())), 1)
     odd = replace(endpoint, omit=("seed",), extra={"temperature": 1.0, "thinking": {"type": "disabled"}}).body([{"role": "user", "content": "\udc80"}], 0.5, 1)
-    assert odd == {"model": "m", "messages": [{"role": "user", "content": "?"}], "max_tokens": 4096, "temperature": 1.0, "thinking": {"type": "disabled"}}
+    assert odd == {"model": "m", "messages": [{"role": "user", "content": "?"}], "max_tokens": 4096, "temperature": 1.0,
+                   "thinking": {"type": "disabled"}}
 
 
 # ------------------------------------------------------------------------------------------- the key
@@ -144,7 +153,8 @@ def test_the_key_is_taken_out_of_the_environment(monkeypatch):
 def test_a_key_that_cannot_be_one():
     there = Endpoint("e", "https://x/v1", "m")
     assert fit_key(there, {KEY_ENV: KEY}) == KEY and fit_key(Endpoint("e", "http://localhost:1/v1", "m"), {}) == "none"
-    for keys, endpoint, says in [({}, there, f"export {KEY_ENV}="), ({KEY_ENV: "two words"}, there, "is no key"), ({KEY_ENV: KEY + "\x07"}, there, "is no key"),
+    for keys, endpoint, says in [({}, there, f"export {KEY_ENV}="), ({KEY_ENV: "two words"}, there, "is no key"),
+                                 ({KEY_ENV: KEY + "\x07"}, there, "is no key"),
                                  ({KEY_ENV: KEY}, replace(there, base_url="http://x/v1"), "not encrypted")]:
         with pytest.raises(UsageError, match=says) as error:
             fit_key(endpoint, keys)
@@ -167,7 +177,8 @@ def test_nothing_more_than_the_request_is_sent(world, monkeypatch):
     here = world()
     here.ask()
     (record,) = here.server.log()
-    assert {name.lower() for name in record["headers"]} <= {"host", "accept", "accept-encoding", "authorization", "connection", "content-length", "content-type",
+    assert {name.lower() for name in record["headers"]} <= {"host", "accept", "accept-encoding", "authorization", "connection",
+                                                            "content-length", "content-type",
                                                             "user-agent", "x-stainless-raw-response"}
     assert "org-of-mine" not in json.dumps(record) and record["headers"]["authorization"] == f"Bearer {KEY}"
     assert set(record["body"]) == {"model", "messages", "max_tokens", "temperature", "seed", "stream", "stream_options"}
@@ -219,7 +230,8 @@ def test_an_endpoint_that_comes_back(tmp_path):
 
 # ------------------------------------------------------------------------------------------- faults that end it
 
-@pytest.mark.parametrize("fault, says", [("401", f"refuses the key.*Check {KEY_ENV}"), ("403", "refuses the key"), ("402", "no credit left"), ("429-quota", "no credit left"),
+@pytest.mark.parametrize("fault, says", [("401", f"refuses the key.*Check {KEY_ENV}"), ("403", "refuses the key"),
+                                         ("402", "no credit left"), ("429-quota", "no credit left"),
                                          ("404", "does not know the model 'm'"), ("307", "sends requests on")])
 def test_stop_at_once(world, fault, says):
     """Sixteen at once, and one request goes out."""
@@ -322,7 +334,8 @@ def check_books(here: World, log: list[dict], replies: dict[int, object], kills:
     assert all(cost <= worst for _, cost, worst, *_ in rows)
 
 
-@pytest.mark.parametrize("count, faults", [(60, AGAIN + ODD_REPLIES), *(pytest.param(200, faults, marks=pytest.mark.slow) for faults in ((), AGAIN, AGAIN + ODD_REPLIES))])
+@pytest.mark.parametrize("count, faults", [(60, AGAIN + ODD_REPLIES), *(pytest.param(200, faults, marks=pytest.mark.slow)
+                                                                        for faults in ((), AGAIN, AGAIN + ODD_REPLIES))])
 def test_two_hundred_requests_sixteen_at_once(world, count, faults):
     """And sixty, for those in a hurry."""
     here = world(cap=3.0, tries=30, rate=0.4 if faults else 0.0, faults=faults, seed=3, stall=0.4, after=0.05, delay=0.0 if faults else 0.2)
@@ -366,7 +379,8 @@ async def all_of_them(asker):
     await asyncio.gather(*map(one, range(count)))
 
 with Replies(shared) as replies, Ledger.open(run / "teacher.sqlite", replies) as ledger:
-    asyncio.run(all_of_them(Asker(Client(endpoint, "sk-of-nobody-4f1e9c07ab5d2e88", 0.5, 10.0), ledger, replies, as_pico(cap), 30, 0.02, 0)))
+    asyncio.run(all_of_them(Asker(Client(endpoint, "sk-of-nobody-4f1e9c07ab5d2e88", 0.5, 10.0), ledger, replies, as_pico(cap), 30, 0.02,
+    0)))
 """
 
 

@@ -60,7 +60,8 @@ def states(path: Path) -> list[tuple]:
 # ------------------------------------------------------------------------------------------- the cap
 
 @settings(max_examples=25)
-@given(cap=st.integers(0, 60), steps=st.lists(st.tuples(st.sampled_from(["reserve", "settle", "fail", "lose", "reopen"]), st.integers(0, 30), st.integers(0, 30)), max_size=15))
+@given(cap=st.integers(0, 60), steps=st.lists(st.tuples(st.sampled_from(["reserve", "settle", "fail", "lose", "reopen"]),
+                                                        st.integers(0, 30), st.integers(0, 30)), max_size=15))
 def test_the_cap_is_never_passed(tmp_path_factory, cap, steps):
     folder = tmp_path_factory.mktemp("ledger")
     with Replies(folder / "shared") as replies:
@@ -210,8 +211,10 @@ def test_what_was_written_survives_a_kill(tmp_path):
         assert said["done"] and all(ledger.reply(request) for request in said["kept"]), "a reply that was kept is lost"
         assert len(said["sent"]) - len(set(said["sent"])) <= 8, "more was sent again than was under way at a kill"
     found = states(tmp_path / "l")
-    assert {state for _, state, _, _ in found} <= {"done", "lost"} and all(cost == (4 if state == "done" else 10) for _, state, _, cost in found)
-    assert len([request for request, state, _, _ in found if state == "done"]) == len({request for request, state, _, _ in found if state == "done"})
+    assert {state for _, state, _, _ in found} <= {"done", "lost"} and all(cost == (4 if state == "done" else 10) for _, state, _,
+                                                                           cost in found)
+    assert len([request for request, state, _, _ in found if state == "done"]) == len({request for request, state, _, _ in found
+                                                                                       if state == "done"})
 
 
 # ------------------------------------------------------------------------------------------- what it came to

@@ -19,7 +19,8 @@ def letters(count: int, alphabet: str = string.ascii_letters + string.digits) ->
 
 
 CLOUD_ID, CLOUD_SECRET = "AKIA" + letters(16, string.ascii_uppercase + "234567"), letters(40, string.ascii_letters + string.digits + "/+")
-PRIVATE_KEY = "\n".join(["-----BEGIN RSA PRIVATE KEY-----", *(letters(64, string.ascii_letters + string.digits + "+/") for _ in range(8)), "-----END RSA PRIVATE KEY-----"])
+PRIVATE_KEY = "\n".join(["-----BEGIN RSA PRIVATE KEY-----", *(letters(64, string.ascii_letters + string.digits + "+/") for _ in range(8)),
+                         "-----END RSA PRIVATE KEY-----"])
 TOKEN = "ghp_" + letters(36)
 PASSWORD = "V7-" + letters(12)
 SECRETS = {
@@ -83,7 +84,8 @@ def test_a_line_that_is_marked_is_let_through(guarded):
 def test_honest_code_is_let_through(guarded):
     """All of this project's own source."""
     _, guard = guarded
-    why = {path.name: guard.objection(path.read_text()) for folder in ("sandbox", "recipes") for path in sorted((ROOT / folder).rglob("*.py"))}
+    why = {path.name: guard.objection(path.read_text()) for folder in ("sandbox", "recipes")
+           for path in sorted((ROOT / folder).rglob("*.py"))}
     assert {name: reason for name, reason in why.items() if reason} == {}
     assert guard.objection("") == "" and guard.objection("\udc80 no UTF-8") == ""
 

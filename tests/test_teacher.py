@@ -1,4 +1,5 @@
-"""The teachers: what they are asked, what becomes of their answers, and what is distilled of them. The endpoint is a real server on loopback, the
+"""The teachers: what they are asked, what becomes of their answers, and what is distilled of them. The endpoint is a real server on
+loopback, the
 verdicts are those of the real jail."""
 import json
 import re
@@ -30,9 +31,11 @@ from tests.conftest import CALC, make_repo
 from tests.teacher_server import TeacherServer
 
 TEST = "tests/test_core.py::"
-TESTS = {"add": (TEST + "test_add", TEST + "test_add_negative"), "mean": (TEST + "test_mean[xs0-2]", TEST + "test_mean[xs1-5]", TEST + "test_mean_empty"),
+TESTS = {"add": (TEST + "test_add", TEST + "test_add_negative"), "mean": (TEST + "test_mean[xs0-2]", TEST + "test_mean[xs1-5]",
+                                                                          TEST + "test_mean_empty"),
          "Counter.up": (TEST + "TestCounter::test_up",), "area": (TEST + "test_area",)}
-RIGHT = {"add": "def add(a, b):\n    return a + b\n", "mean": "def mean(xs):\n    if not xs:\n        raise ValueError('no data')\n    return sum(xs) / len(xs)\n"}
+RIGHT = {"add": "def add(a, b):\n    return a + b\n",
+         "mean": "def mean(xs):\n    if not xs:\n        raise ValueError('no data')\n    return sum(xs) / len(xs)\n"}
 QUICK = TeacherSettings(pause=0.01, stall=2.0, concurrency=4, solutions=1, attempts=2)
 
 
@@ -49,8 +52,10 @@ def repository(tmp_path_factory):
 def tasks(repository) -> dict[str, Task]:
     """A task for each function of TESTS, as mining would make it; of `add` and `mean` one test is hidden."""
     intact = read_text(repository.snapshot / "calc/core.py")
-    return {name: Task(instance_id=f"blank-calc.core.{name}", kind="blank", split="train", repo="calc", base_commit=repository.commit, file="calc/core.py",
-                       function=name, patch=patches.make(blanked(intact, find(intact, name)), intact, "calc/core.py"), FAIL_TO_PASS=tests, PASS_TO_PASS=(),
+    return {name: Task(instance_id=f"blank-calc.core.{name}", kind="blank", split="train", repo="calc", base_commit=repository.commit,
+                       file="calc/core.py",
+                       function=name, patch=patches.make(blanked(intact, find(intact, name)), intact,
+                                                         "calc/core.py"), FAIL_TO_PASS=tests, PASS_TO_PASS=(),
                        shown=tests[:-1] or tests, problem_statement=f"The body of `{name}` is missing.", test_seconds=0.05) for name, tests in TESTS.items()}
 
 
@@ -81,10 +86,13 @@ class School:
         self.judged.append(len(pairs))
         return self.judge.judge_many(list(zip([task for task, _ in pairs], edits)))
 
-    def teach(self, server, names=("add",), settings: TeacherSettings = QUICK, style: str = "blocks", max_usd: float = 1.0, **endpoint) -> dict:
+    def teach(self, server, names=("add",), settings: TeacherSettings = QUICK, style: str = "blocks", max_usd: float = 1.0,
+              **endpoint) -> dict:
         """{name: lesson}"""
-        endpoint = Endpoint(**{"name": "here", "base_url": server.url, "model": "m", "price": ("1", "0.5", "2"), "max_output": 500, **endpoint})
-        bench = Bench(self.judge_replies, lambda task, files: self.judge.run({"files": files, "ids": list(task.shown), "text": True, "timeout": 5.0}))
+        endpoint = Endpoint(**{"name": "here", "base_url": server.url, "model": "m", "price": ("1", "0.5", "2"), "max_output": 500,
+                               **endpoint})
+        bench = Bench(self.judge_replies, lambda task, files: self.judge.run({"files": files, "ids": list(task.shown), "text": True,
+                                                                              "timeout": 5.0}))
         chosen = [self.tasks[name] for name in names]
         prompts = {task.instance_id: messages(task, self.repository.snapshot, "blocks") for task in chosen}
         with Replies(self.folder / "shared") as replies, Ledger.open(self.folder / "teacher.sqlite", replies) as ledger:
@@ -114,7 +122,8 @@ def some_tasks(tasks, *kinds) -> list[Task]:
     return [replace(tasks["add"], instance_id=f"t{number}", split=split) for number, split in enumerate(kinds)]
 
 
-@given(st.lists(st.tuples(st.sampled_from(["train", "heldout"]), st.sampled_from(["cold", "warm", "mastered", "truncated"]))), st.floats(0, 1), st.integers(0, 9))
+@given(st.lists(st.tuples(st.sampled_from(["train", "heldout"]), st.sampled_from(["cold", "warm", "mastered", "truncated"]))),
+       st.floats(0, 1), st.integers(0, 9))
 def test_the_cold_ones_and_no_others(states, share, seed):
     made = [Task(f"t{n}", "blank", split, "r", "c", "f", "g", "", (), (), (), "", 0.0) for n, (split, _) in enumerate(states)]
     chosen = choose_cold(made, {f"t{n}": state for n, (_, state) in enumerate(states)}, share, seed)
@@ -138,12 +147,14 @@ def test_the_students_own_rollouts_for_replay(tasks):
     assert sorted((r["instance_id"], r["text"]) for r in every) == [("t0", "a"), ("t0", "b"), ("t1", "c")]
     assert {r["instance_id"] for r in choose_replay(made, rollouts, 2, 0.5, 0)} == {"t0", "t1"}, "a second one of a task before the first one of another"
     assert len(choose_replay(made, rollouts, 4, 0.2, 0)) == 1
-    assert choose_replay(made, list(reversed(rollouts)), 100, 0.5, 0) == every and any(choose_replay(made, rollouts, 100, 0.5, seed) != every for seed in range(9))
+    assert choose_replay(made, list(reversed(rollouts)), 100, 0.5, 0) == every and any(choose_replay(made, rollouts, 100, 0.5,
+                                                                                                     seed) != every for seed in range(9))
 
 
 def test_settings_that_cannot_be():
     assert from_dict({"teacher": {"reasoning": True, "repairs": 0, "temperatures": [0, 1.5]}}).teacher == TeacherSettings(reasoning=True, repairs=0, temperatures=(0.0, 1.5))
-    for section, key, value, says in [("teacher", "temperatures", [], "must not be empty"), ("teacher", "attempts", 0, "more than 0"), ("distil", "replay", 0.95, "not be more than 0.9"),
+    for section, key, value, says in [("teacher", "temperatures", [], "must not be empty"), ("teacher", "attempts", 0, "more than 0"),
+                                      ("distil", "replay", 0.95, "not be more than 0.9"),
                                       ("teacher", "reasoning", 1, "true or false"), ("teacher", "share", 1.5, "not be more than 1,")]:
         with pytest.raises(UsageError, match=f"{section}.{key}.*{says}"):
             from_dict({section: {key: value}})
@@ -156,7 +167,8 @@ URL = "http://127.0.0.1:1/v1"
 
 
 def test_nobody_is_hired_without_a_name():
-    assert hire(None, {}, None, None, None, None, False, False) is None and hire(None, {}, "reference", None, None, None, False, False) is None
+    assert hire(None, {}, None, None, None, None, False, False) is None and hire(None, {}, "reference", None, None, None, False,
+                                                                                 False) is None
     for more in ({"model": "m"}, {"price": "1,2"}, {"max_usd": 2.0}, {"terms_acknowledged": True}, {"dry_run": True}):
         with pytest.raises(UsageError, match="Name an API teacher with --teacher"):
             hire(None, {}, None, **{"model": None, "price": None, "max_usd": None, "terms_acknowledged": False, "dry_run": False, **more})
@@ -171,7 +183,8 @@ def test_what_must_be_settled_before_anything_is_sent():
     with pytest.raises(UsageError, match="needs a key"):
         hire(None, {}, "glm-5.2", None, None, None, True, False)
     hired = hire(None, keys, "glm-5.2", None, None, 2.5, True, False)
-    assert (hired.key, hired.max_usd, hired.endpoint.name) == ("sk-mine", 2.5, "glm-5.2") and "sk-mine" not in repr(hired) + json.dumps(hired.to_dict())
+    assert (hired.key, hired.max_usd, hired.endpoint.name) == ("sk-mine", 2.5,
+                                                               "glm-5.2") and "sk-mine" not in repr(hired) + json.dumps(hired.to_dict())
     assert hire(None, {}, URL, "m", "0,0", None, False, False).max_usd == MAX_USD, "this machine's own endpoint has no terms"
     assert hire(None, {}, "openrouter", None, None, None, False, True).endpoint.price is None, "a dry run needs nothing"
 
@@ -213,7 +226,8 @@ def test_the_plan(repository, tasks, guard, tmp_path):
 def test_a_right_answer(school, serve, repository, tasks):
     server = serve(answers={"`add`": [block(RIGHT["add"])]})
     lesson = school.teach(server)["add"]
-    assert lesson.dialogues == ([*messages(tasks["add"], repository.snapshot, "blocks"), {"role": "assistant", "content": block(RIGHT["add"])}],)
+    assert lesson.dialogues == ([*messages(tasks["add"], repository.snapshot, "blocks"),
+                                 {"role": "assistant", "content": block(RIGHT["add"])}],)
     assert school.verdicts() == ["resolved"] and len(server.log()) == 1
 
 
@@ -221,7 +235,8 @@ def test_a_wrong_answer_is_repaired_and_left_out(school, serve, repository, task
     server = serve(answers={"`add`": [block("def add(a, b):\n    return a - b\n")]}, repaired={"`add`": [block(RIGHT["add"])]})
     lesson = school.teach(server)["add"]
     assert school.verdicts() == ["failed", "resolved"]
-    assert lesson.dialogues == ([*messages(tasks["add"], repository.snapshot, "blocks"), {"role": "assistant", "content": block(RIGHT["add"])}],), "a wrong turn is learned"
+    assert lesson.dialogues == ([*messages(tasks["add"], repository.snapshot, "blocks"),
+                                 {"role": "assistant", "content": block(RIGHT["add"])}],), "a wrong turn is learned"
     first, second = (record["body"]["messages"] for record in server.log())
     assert second[:2] == [*first, {"role": "assistant", "content": block("def add(a, b):\n    return a - b\n")}]
     said = second[2]["content"]
@@ -238,7 +253,8 @@ def test_only_visible_tests_are_told_of(school, serve):
 
 
 @pytest.mark.parametrize("answer, verdict, says", [
-    ("I do not know.", "invalid", "cannot be used: the reply holds no complete python block"), (block("def add(a, b:\n"), "invalid", "does not parse"),
+    ("I do not know.", "invalid", "cannot be used: the reply holds no complete python block"), (block("def add(a, b:\n"), "invalid",
+                                                                                                "does not parse"),
     (block("def add(a, b):\n    while True: pass\n"), "timeout", "do not end in time")])
 def test_what_is_said_of_other_failures(school, serve, answer, verdict, says):
     server = serve(answers={"`add`": [answer]})
@@ -253,11 +269,13 @@ def test_attempts_get_warmer_and_differ(school, serve):
     settings = replace(QUICK, attempts=4, repairs=0, temperatures=(0.1, 0.7))
     school.teach(server, ("add", "mean"), settings)
     bodies = [record["body"] for record in server.log()]
-    by_task = [[b["temperature"] for b in bodies if f"`{name}`" in b["messages"][0]["content"].partition("\n")[0]] for name in ("add", "mean")]
+    by_task = [[b["temperature"] for b in bodies if f"`{name}`" in b["messages"][0]["content"].partition("\n")[0]]
+               for name in ("add", "mean")]
     assert by_task == [[0.1, 0.7, 0.7, 0.7]] * 2 and len({b["seed"] for b in bodies}) == 8
 
 
-TWO_WAYS = [block(RIGHT["add"]), block("def add(a, b):\n    # b first\n    return (a + b)\n"), block("def add(a, b):\n    total = a\n    total += b\n    return total\n"),
+TWO_WAYS = [block(RIGHT["add"]), block("def add(a, b):\n    # b first\n    return (a + b)\n"),
+            block("def add(a, b):\n    total = a\n    total += b\n    return total\n"),
             block("def add(a, b):\n    return b + a\n")]
 
 
@@ -267,7 +285,8 @@ def test_several_different_solutions(school, serve):
     lesson = school.teach(server, settings=replace(QUICK, solutions=9, attempts=24, repairs=0))["add"]
     answers = [dialogue[-1]["content"] for dialogue in lesson.dialogues]
     assert len(answers) == 3 and set(answers) <= set(TWO_WAYS) and len(server.log()) == 24
-    assert len(school.teach(server, settings=replace(QUICK, solutions=2, attempts=24, repairs=0))["add"].dialogues) == 2 and len(server.log()) == 24
+    assert len(school.teach(server, settings=replace(QUICK, solutions=2, attempts=24,
+                                                     repairs=0))["add"].dialogues) == 2 and len(server.log()) == 24
 
 
 def test_a_server_that_ignores_the_seed(school, serve):
@@ -305,7 +324,8 @@ def test_the_cap_ends_it_and_what_is_there_stays(school, serve):
     assert read_summary(school.folder)["usd"] <= 0.02
     before = len(server.log())
     again = school.teach(server, TESTS, replace(QUICK, attempts=9, repairs=2), max_usd=0.02)
-    assert len(server.log()) == before and {n: lesson.dialogues for n, lesson in again.items()} == {n: lesson.dialogues for n, lesson in lessons.items()}
+    assert len(server.log()) == before and {n: lesson.dialogues for n, lesson in again.items()} == {n: lesson.dialogues for n,
+                                                                                                    lesson in lessons.items()}
 
 
 def test_the_same_conversations_again_cost_nothing(school, serve):
@@ -319,7 +339,8 @@ def test_the_same_conversations_again_cost_nothing(school, serve):
 # ------------------------------------------------------------------------------------------- what is distilled
 
 def test_what_a_teacher_says_of_itself_is_not_distilled(school, serve):
-    answer = block("# Written by ChatGPT\ndef add(a, b):\n    return a + b\n", "I'm GLM, a large language model by Zhipu. The sum is returned.")
+    answer = block("# Written by ChatGPT\ndef add(a, b):\n    return a + b\n",
+                   "I'm GLM, a large language model by Zhipu. The sum is returned.")
     lesson = school.teach(serve(answers={"`add`": [answer]}))["add"]
     assert lesson.dialogues[0][-1]["content"] == block(RIGHT["add"], "The sum is returned.")
 

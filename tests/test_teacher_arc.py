@@ -1,4 +1,5 @@
-"""The command line with an API teacher, from dry run to distilled student: what it pays, what it tells, what never leaves, and what a kill costs."""
+"""The command line with an API teacher, from dry run to distilled student: what it pays, what it tells, what never leaves, and what a kill
+costs."""
 import json
 import os
 import random
@@ -27,7 +28,8 @@ PRICE = ("1.40", "0.26", "4.40")
 
 def test_bad_usage(tmp_path):
     make_repo(tmp_path / "p", {"a.py": "", "test_a.py": "def test():\n    pass\n"})
-    for options, says in [(["--teacher", "glm-5"], "Did you mean 'glm-5.2'"), (["--teacher", "glm-5.2"], "--terms-acknowledged"), (["--max-usd", "2"], "Name an API teacher"),
+    for options, says in [(["--teacher", "glm-5"], "Did you mean 'glm-5.2'"), (["--teacher", "glm-5.2"], "--terms-acknowledged"),
+                          (["--max-usd", "2"], "Name an API teacher"),
                           (["--teacher", "glm-5.2", "--terms-acknowledged"], "export COLDSTART_TEACHER_KEY="), (["--teacher", "http://127.0.0.1:1/v1"], "--teacher-model"),
                           (["--teacher", "openrouter", "--terms-acknowledged"], "price of z-ai/glm-5.2 at openrouter is not known")]:
         done = run_cli("bootstrap", "--repo", "p", "--recipe", "nano", "--run", "run", *options, cwd=tmp_path, check=2)
@@ -44,9 +46,11 @@ def place(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("place")
     make_repo(folder / "calc", CALC)
     student = make_student(folder / "student")
-    options = settings(student, **{"teacher.share": 1.0, "teacher.pause": 0.02, "teacher.stall": 2.0, "distil.steps": 40, "distil.replay": 0.5})
+    options = settings(student, **{"teacher.share": 1.0, "teacher.pause": 0.02, "teacher.stall": 2.0, "distil.steps": 40,
+                                   "distil.replay": 0.5})
     folder.joinpath("options.json").write_text(json.dumps(options))
-    run_cli("bootstrap", "--repo", "calc", "--run", "probed", *options, "--teacher", "http://127.0.0.1:9/v1", "--teacher-model", "m", "--dry-run", cwd=folder)
+    run_cli("bootstrap", "--repo", "calc", "--run", "probed", *options, "--teacher", "http://127.0.0.1:9/v1", "--teacher-model", "m",
+            "--dry-run", cwd=folder)
     return folder
 
 
@@ -60,12 +64,14 @@ def run(place, tmp_path) -> Path:
 def answers(run: Path) -> dict[str, list[str]]:
     """{what a prompt begins with: the repository's own answer and another one} for all tasks of a run."""
     tree = Path(os.environ["XDG_CACHE_HOME"]) / "coldstart" / "trees" / json.loads((run / "run.json").read_text())["repository"]["tree"]
-    return {task.problem_statement: [gold_reply(task, tree, "blocks"), gold_reply(task, tree, "blocks").replace("):\n", "):\n    pass\n", 1)]
+    return {task.problem_statement: [gold_reply(task, tree, "blocks"), gold_reply(task, tree, "blocks").replace("):\n", "):\n    pass\n",
+                                                                                                                1)]
             for task in read_tasks(run / "tasks.jsonl")}
 
 
 def teach(run: Path, url: str, *options, **more) -> subprocess.CompletedProcess:
-    return run_cli("bootstrap", "--run", run, "--teacher", url, "--teacher-model", "m", "--price", ",".join(PRICE), "--json", *options, cwd=run.parent,
+    return run_cli("bootstrap", "--run", run, "--teacher", url, "--teacher-model", "m", "--price", ",".join(PRICE), "--json", *options,
+                   cwd=run.parent,
                    **{"check": None, "env": WITH_KEY, **more})
 
 
@@ -79,7 +85,8 @@ def test_from_dry_run_to_distilled_student(run, tmp_path):
         assert planned["cold"] == planned["prompts"] == len(prompts) > 2 and planned["usd"][0] < planned["usd"][1] and planned["max_usd"] == 1.0
         done = teach(run, server.url)
         result, log = last_line(done), server.log()
-        assert {record["body"]["messages"][0]["content"] for record in log} == set(prompts.values()), "a prompt that the dry run did not show"
+        assert {record["body"]["messages"][0]["content"]
+                for record in log} == set(prompts.values()), "a prompt that the dry run did not show"
         trajectories = lines(run / "trajectories.jsonl")
         assert {t["source"] for t in trajectories} == {"teacher"} and {t["instance_id"] for t in trajectories} == set(prompts)
         assert len(trajectories) > len(prompts), "one answer each, though there are two"
@@ -89,7 +96,8 @@ def test_from_dry_run_to_distilled_student(run, tmp_path):
         billed = [sum(record["billed"][i] for record in log) for i in range(3)]
         assert list(spent["tokens"].values()) == billed and spent["requests"] == spent["replies"] == len(log)
         by_hand = ((billed[0] - billed[1]) * 1.40 + billed[1] * 0.26 + billed[2] * 4.40) / 1e6
-        assert abs(spent["usd"] - by_hand) < 1e-12 and spent["usd"] == result["teacher"]["usd"] == sum(s["usd"] for s in spent["by_model"].values())
+        assert abs(spent["usd"] - by_hand) < 1e-12 and spent["usd"] == result["teacher"]["usd"] == sum(s["usd"]
+                                                                                                       for s in spent["by_model"].values())
         assert set(spent["by_task"]) == set(prompts) and spent["by_run"]["run"]["usd"] == spent["usd"]
         assert run_cli("teacher", "--run", run, cwd=tmp_path).stdout.count("task blank-") >= len(prompts)
         assert "already" in teach(run, server.url, check=2).stderr and len(server.log()) == len(log)
@@ -105,8 +113,10 @@ def test_a_killed_bootstrap_pays_once(place, run, tmp_path):
     with ServerProcess(tmp_path / "server-2", **settings) as server:
         draw, kills = random.Random(3), 0
         while kills < 5:
-            command = [sys.executable, str(ROOT / "coldstart.py"), "bootstrap", "--run", str(run), "--teacher", server.url, "--teacher-model", "m", "--price", "1,2", "--max-usd", "9"]
-            process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, **WITH_KEY}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+            command = [sys.executable, str(ROOT / "coldstart.py"), "bootstrap", "--run", str(run), "--teacher", server.url,
+                       "--teacher-model", "m", "--price", "1,2", "--max-usd", "9"]
+            process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, **WITH_KEY}, stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL, start_new_session=True)
             seen, wanted = len(server.log()), draw.choice([1, 2, 3])
             while process.poll() is None and len(server.log()) < seen + wanted and "teach" not in json.loads((run / "run.json").read_text())["done"]:
                 time.sleep(0.005)
@@ -123,15 +133,18 @@ def test_a_killed_bootstrap_pays_once(place, run, tmp_path):
     answered = [record["request"] for record in log if not record["fault"]]
     assert len(answered) - len(set(answered)) <= 8 * kills
     with sqlite3.connect(run / "teacher.sqlite") as base:
-        assert base.execute("SELECT sum(cost) FROM tries").fetchone()[0] >= sum(r["billed"][0] * 10**6 - 0 + r["billed"][2] * 2 * 10**6 for r in log if r["billed"])
+        assert base.execute("SELECT sum(cost) FROM tries").fetchone()[0] >= sum(r["billed"][0] * 10**6 - 0 + r["billed"][2] * 2 * 10**6
+                                                                                for r in log if r["billed"])
 
 
 @pytest.mark.slow
 def test_an_interruption(run, tmp_path):
     """It ends soon, says so, and leaves what was under way counted."""
     with TeacherServer(tmp_path / "server", delay=60.0) as server:
-        command = [sys.executable, str(ROOT / "coldstart.py"), "bootstrap", "--run", str(run), "--teacher", server.url, "--teacher-model", "m", "--price", "1,2"]
-        process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, **WITH_KEY}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        command = [sys.executable, str(ROOT / "coldstart.py"), "bootstrap", "--run", str(run), "--teacher", server.url, "--teacher-model",
+                   "m", "--price", "1,2"]
+        process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, **WITH_KEY}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   text=True)
         until = time.monotonic() + 60
         while not server.log() and time.monotonic() < until:
             time.sleep(0.01)
@@ -146,7 +159,8 @@ def test_an_interruption(run, tmp_path):
 def test_what_the_student_could_do_is_learned_again(run, tmp_path):
     """Its own resolved rollouts stand beside the teacher's answers, and count as nobody's teaching."""
     own = next(task for task in read_tasks(run / "tasks.jsonl") if task.split == "train")
-    rollouts = [{**r, "text": f"    own = {r['index'] // 2}\n", "status": "resolved", "reward": 1.0} if r["instance_id"] == own.instance_id else r for r in lines(run / "rollouts.jsonl")]
+    rollouts = [{**r, "text": f"    own = {r['index'] // 2}\n", "status": "resolved", "reward": 1.0}
+                if r["instance_id"] == own.instance_id else r for r in lines(run / "rollouts.jsonl")]
     probes = [{**p, "resolved": p["k"]} if p["instance_id"] == own.instance_id else p for p in lines(run / "probe.jsonl")]
     for name, records in (("rollouts", rollouts), ("probe", probes)):
         (run / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
@@ -237,14 +251,16 @@ def test_title_of_the_settings():
 @pytest.mark.slow
 def test_planted_secrets_stay_where_they_are(place, tmp_path):
     secrets = [CLOUD_ID, CLOUD_SECRET, TOKEN, "not-for-others-77", PASSWORD, *PRIVATE_KEY.split("\n")[1:-1]]
-    make_repo(tmp_path / "web", {"web/__init__.py": "", "web/client.py": CLIENT, "web/texts.py": TEXTS, "tests/test_client.py": TEST_CLIENT, "tests/test_texts.py": TEST_TEXTS,
+    make_repo(tmp_path / "web", {"web/__init__.py": "", "web/client.py": CLIENT, "web/texts.py": TEXTS,
+                                 "tests/test_client.py": TEST_CLIENT, "tests/test_texts.py": TEST_TEXTS,
                                  ".gitignore": ".env\nlocal.py\n"})
     (tmp_path / "web" / ".env").write_text("WORD=not-for-others-77\n")
     (tmp_path / "web" / "local.py").write_text(f'PASSWORD = "{PASSWORD}"\n')
     assert git(tmp_path / "web", "status", "--porcelain") == ""
     options = json.loads((place / "options.json").read_text())
     with TeacherServer(tmp_path / "server", default="I do not know.") as server:
-        done = run_cli("bootstrap", "--repo", "web", "--run", "run", *options, "--set", "teacher.attempts=2", "--teacher", server.url, "--teacher-model", "m", "--price", "1,2",
+        done = run_cli("bootstrap", "--repo", "web", "--run", "run", *options, "--set", "teacher.attempts=2", "--teacher", server.url,
+                       "--teacher-model", "m", "--price", "1,2",
                        cwd=tmp_path, check=None, env={**WITH_KEY, "COLDSTART_TRACEBACK": "1"})
         bodies = [json.dumps(record, ensure_ascii=False) for record in server.log()]
     assert bodies, "nothing was sent at all"
@@ -298,15 +314,19 @@ def test_the_key_is_nowhere(place, tmp_path):
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        with TeacherServer(tmp_path / "server", answers={"`add`": ["```python\ndef add(a, b):\n    return a + b\n```"]}, rate=0.3, faults=(*AGAIN, "400"), stall=2.5) as server:
-            done = run_cli("bootstrap", "--repo", "calc", "--run", "run", *options, "--teacher", server.url, "--teacher-model", "m", "--price", "1,2", cwd=tmp_path, check=None,
+        with TeacherServer(tmp_path / "server", answers={"`add`": ["```python\ndef add(a, b):\n    return a + b\n```"]}, rate=0.3,
+                           faults=(*AGAIN, "400"), stall=2.5) as server:
+            done = run_cli("bootstrap", "--repo", "calc", "--run", "run", *options, "--teacher", server.url, "--teacher-model", "m",
+                           "--price", "1,2", cwd=tmp_path, check=None,
                            env={**WITH_KEY, "COLDSTART_TRACEBACK": "1", "OPENAI_LOG": "debug"})
-            assert any(record["fault"] for record in server.log()) and all(record["headers"]["authorization"] == f"Bearer {KEY}" for record in server.log())
+            assert any(record["fault"] for record in server.log()) and all(record["headers"]["authorization"] == f"Bearer {KEY}"
+                                                                           for record in server.log())
         refused = {}
         for fault in ("401", "404", "429-quota"):
             with TeacherServer(tmp_path / f"server-{fault}", script=[fault] * 99) as server:
                 options_ = ["--set", f"seed={fault[:3]}"]
-                refused[fault] = subprocess.run([sys.executable, str(ROOT / "coldstart.py"), "bootstrap", "--repo", "calc", "--run", f"run-{fault}", *options, *options_, "--teacher",
+                refused[fault] = subprocess.run([sys.executable, str(ROOT / "coldstart.py"), "bootstrap", "--repo", "calc", "--run",
+                                                 f"run-{fault}", *options, *options_, "--teacher",
                                                  server.url, "--teacher-model", "m", "--price", "1,2"], cwd=tmp_path, capture_output=True, text=True,
                                                 env={**os.environ, **WITH_KEY, "COLDSTART_TRACEBACK": "1"})
     finally:
@@ -318,7 +338,8 @@ def test_the_key_is_nowhere(place, tmp_path):
     assert KEY not in said and KEY[:12] not in said
     assert not found and len(seen) > 10, found
     for folder in (tmp_path, Path(os.environ["XDG_CACHE_HOME"])):
-        holding = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink() and "server" not in path.parts[-2] and KEY.encode() in path.read_bytes()]
+        holding = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink() and "server" not in path.parts[-2]
+                   and KEY.encode() in path.read_bytes()]
         assert holding == []
     assert any("test_spy" in str(task) for task in lines(tmp_path / "run" / "tasks.jsonl")), "the spy was no test of a task"
 

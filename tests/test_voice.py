@@ -33,7 +33,8 @@ def test_code_stays_but_for_comments_about_the_writer():
                           "a.py\n<<<<<<< SEARCH\n'I am Claude.'\n=======\n'I am an AI.'\n>>>>>>> REPLACE\n\nIt now holds.\n")
 
 
-@given(st.lists(st.sampled_from(["The sum is wrong.", "So n + 1 it is!", "\n", "\n\n", "\n\n\n\n", " ", CODE, "a.b.c", "(see above)", "I think so.", "..."]), max_size=12).map("".join))
+@given(st.lists(st.sampled_from(["The sum is wrong.", "So n + 1 it is!", "\n", "\n\n", "\n\n\n\n", " ", CODE, "a.b.c", "(see above)",
+                                 "I think so.", "..."]), max_size=12).map("".join))
 def test_what_says_nothing_of_a_teacher_is_the_same_afterwards(reply):
     assert cut(reply) == reply
 
