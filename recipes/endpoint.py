@@ -12,13 +12,14 @@ it may write. Afterwards it costs what the endpoint says that it counted; where 
 
 | fault | billed | then |
 |---|---|---|
-| 401, 403: the key is refused; 402, or 429 for want of credit; 404: no such model or address; a redirection | no | stop at once, with a sentence |
+| 401, 403: the key is refused; 402, or 429 for want of credit; 404: no such model or address; a redirection | no | stop at once, and say so |
 | 429, 503, 529: too many requests, overloaded | no | again, after Retry-After where it is given |
 | 408, 409, 425 | no | again |
 | 400 and other 4xx: the request is refused | no | this request is given up; if it is so BREAKER times and nothing was ever answered, stop |
 | 500, 502, 504 and other 5xx | yes | again |
 | no connection | no | again |
-| connection lost, no byte for `stall` seconds, no end after DEADLINE, a reply that is cut off or no JSON, an error in the middle of it | yes | again |
+| connection lost, no byte for `stall` seconds, no end after DEADLINE | yes | again |
+| a reply that is cut off or no JSON, an error in the middle of it | yes | again |
 | no choice in it, `length`, a content filter | as counted | a reply like any other, that is no usable answer |
 | no usage in it | worst case | a reply like any other |
 
@@ -62,8 +63,7 @@ DEADLINE = 1800.0
 LONGEST_PAUSE = 120.0
 BREAKER = 3
 SENT_HEADERS = {"host", "accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "transfer-encoding",
-                "user-agent",
-                "x-stainless-raw-response"}
+                "user-agent", "x-stainless-raw-response"}
 """What a request may say beside its body; the last one is the package's own mark, that it looks for in what it sent."""
 CLAIM_SECONDS = 0.2
 """Between two looks at whether another process has the reply that both want."""
@@ -138,7 +138,8 @@ def find_endpoint(teacher: str, model: str | None = None, price: str | None = No
     if "://" in teacher:
         address = urlsplit(teacher)
         if address.scheme not in ("http", "https") or not address.hostname or address.username or address.query:
-            raise UsageError(f"--teacher {address.scheme}://{address.hostname}: not the address of an endpoint, such as https://llm.example.org/v1.")
+            raise UsageError(f"--teacher {address.scheme}://{address.hostname}: not the address of an endpoint, such as "
+                             "https://llm.example.org/v1.")
         if not model:
             raise UsageError(f"--teacher {teacher} needs --teacher-model: which of its models is to answer?")
         endpoint = Endpoint(address.hostname, teacher, model)
@@ -193,7 +194,8 @@ def fit_key(endpoint: Endpoint, keys: dict[str, str]) -> str:
     if not re.fullmatch(r"[!-~]+", key):
         raise UsageError(f"What is in {endpoint.key_env} is no key: it holds spaces, line ends or characters that no key has.")
     if urlsplit(endpoint.base_url).scheme == "http" and not endpoint.is_local:
-        raise UsageError(f"{endpoint.base_url} is not encrypted, and the key would be readable on the way. Use https, or unset {endpoint.key_env}.")
+        raise UsageError(f"{endpoint.base_url} is not encrypted, and the key would be readable on the way. Use https, or unset "
+                         f"{endpoint.key_env}.")
     return key
 
 
@@ -295,10 +297,12 @@ class Client:
         name, model = self.endpoint.name, self.endpoint.model
         fault = f"{status}" + (f": {words}" if words else "")
         if status in (401, 403):
-            return Fault(fault, False, stop=f"{name} refuses the key ({status}). Check {self.endpoint.key_env}: is it of this provider, whole, and allowed to "
-                                            f"use {model}? Nothing was paid for this request.")
+            return Fault(fault, False, stop=f"{name} refuses the key ({status}). Check {self.endpoint.key_env}: is it of this provider, "
+                                            f"whole, and allowed to use {model}? Nothing was paid for this request.")
         if status == 402 or status == 429 and re.search(r"insufficient|quota|balance|arrears", words, re.IGNORECASE):
-            return Fault(fault, False, stop=f"{name} says that there is no credit left ({fault}). Put some in the account, and give the same command again.")
+            return Fault(fault, False, stop=f"{name} says that there is no credit left ({fault}). Put some in the account, and give the "
+                                            f"same "
+                                            "command again.")
         if status == 404:
             return Fault(fault, False,
                          stop=f"{name} does not know the model {model!r}, or {self.endpoint.base_url} is not its address (404).")
@@ -407,11 +411,12 @@ class Asker:
                     if fault.stop:
                         self._over = UsageError(fault.stop)
                     elif not fault.again and not self._answered and self._streak >= BREAKER:
-                        self._over = UsageError(f"{self.endpoint.name} refuses every request ({fault}). Is it a parameter that it does not know? See "
-                                                "`extra` and `omit` in recipes/teachers.toml.")
+                        self._over = UsageError(f"{self.endpoint.name} refuses every request ({fault}). Is it a parameter that it does not "
+                                                "know? See `extra` and `omit` in recipes/teachers.toml.")
                     elif failed >= self._tries and self._answered < began:
-                        self._over = HarnessError(f"{self.endpoint.name} does not answer: {fault}. What was paid for is kept; give the same command again "
-                                                  "later.")
+                        self._over = HarnessError(f"{self.endpoint.name} does not answer: {fault}. What was paid for is kept; give the "
+                                                  f"same "
+                                                  "command again later.")
                 except BaseException:
                     self.ledger.lose(number)
                     raise

@@ -48,7 +48,9 @@ def hire(known: dict | None, keys: dict[str, str], teacher: str | None, model: s
     price."""
     if teacher in (None, "reference") and (teacher or not known):
         if model or price or max_usd is not None or terms_acknowledged or dry_run:
-            raise UsageError("The reference teacher is the repository itself: nothing is sent and nothing is paid. Name an API teacher with --teacher.")
+            raise UsageError("The reference teacher is the repository itself: nothing is sent and nothing is paid. Name an API teacher "
+                             "with "
+                             "--teacher.")
         return None
     if teacher is None:
         endpoint = Endpoint.from_dict(known["endpoint"])
@@ -61,11 +63,13 @@ def hire(known: dict | None, keys: dict[str, str], teacher: str | None, model: s
     if dry_run:
         return hired
     if endpoint.price is None:
-        raise UsageError(f"The price of {endpoint.model} at {endpoint.name} is not known here. Look it up, and say it in US dollars per million tokens: "
-                         "--price IN,OUT (0,0 if it costs nothing).")
+        raise UsageError(f"The price of {endpoint.model} at {endpoint.name} is not known here. Look it up, and say it in US dollars per "
+                         f"million "
+                         "tokens: --price IN,OUT (0,0 if it costs nothing).")
     if not endpoint.is_local and not hired.terms_acknowledged:
-        raise UsageError(f"{endpoint.name} belongs to somebody else. Whether its terms allow training a model on what it writes is for you to find out; "
-                         "coldstart claims nothing. When you know, say so once: --terms-acknowledged")
+        raise UsageError(f"{endpoint.name} belongs to somebody else. Whether its terms allow training a model on what it writes is for "
+                         f"you to "
+                         "find out; coldstart claims nothing. When you know, say so once: --terms-acknowledged")
     return replace(hired, key=fit_key(endpoint, keys))
 
 
@@ -86,14 +90,16 @@ class Plan:
     def lines(self, hired: Hired) -> list[str]:
         """For a person, before anything is sent."""
         endpoint = hired.endpoint
-        said = [f"{len(self.prompts)} cold tasks go to {endpoint.name} ({endpoint.base_url}, model {endpoint.model}): about {self.tokens:,} tokens of prompts "
-                "(a token for three bytes), and its own answers when they fail."]
+        said = [f"{len(self.prompts)} cold tasks go to {endpoint.name} ({endpoint.base_url}, model {endpoint.model}): about "
+                f"{self.tokens:,} "
+                "tokens of prompts (a token for three bytes), and its own answers when they fail."]
         if self.usd is None:
             said.append("What that costs is not known: --price says it, in US dollars per million tokens.")
         else:
             prices = " / ".join(f"${price}" for price in endpoint.price) + " per million tokens in / cached / out"
-            said.append(f"At {prices}{f' (read {endpoint.price_read})' if endpoint.price_read else ''} it costs between ${self.usd[0]:.2f} and ${self.usd[1]:.2f}, "
-                        f"and it stops at ${hired.max_usd:.2f}.")
+            read = f" (read {endpoint.price_read})" if endpoint.price_read else ""
+            said.append(f"At {prices}{read} it costs between ${self.usd[0]:.2f} and ${self.usd[1]:.2f}, and it stops at "
+                        f"${hired.max_usd:.2f}.")
         return said + [f"{name} is not sent: {why}." for name, why in self.withheld.items()]
 
     def to_dict(self) -> dict:

@@ -191,8 +191,8 @@ class Ledger:
     def settle(self, number: int, reply: Reply, cost: int) -> None:
         """The try was answered, for so many picodollars."""
         with self._base.write() as base:
-            base.execute("UPDATE tries SET state = 'done', cost = ?, tokens_in = ?, tokens_cached = ?, tokens_out = ?, ended = ? WHERE try = ?",
-                         (cost, reply.tokens_in, reply.tokens_cached, reply.tokens_out, time.time(), number))
+            base.execute("UPDATE tries SET state = 'done', cost = ?, tokens_in = ?, tokens_cached = ?, tokens_out = ?, ended = ? "
+                         "WHERE try = ?", (cost, reply.tokens_in, reply.tokens_cached, reply.tokens_out, time.time(), number))
             base.execute("UPDATE requests SET reply = ? WHERE request = (SELECT request FROM tries WHERE try = ?)",
                          (json.dumps(asdict(reply)), number))
 
@@ -254,8 +254,8 @@ def _sums(base: "_Database", group: str) -> dict[str, dict]:
         SELECT {group} AS name, count(DISTINCT CASE WHEN state != 'cached' THEN tries.request END) AS requests,
                count(DISTINCT CASE WHEN reply IS NOT NULL THEN tries.request END) AS replies,
                total(state = 'cached') AS cached, total(state IN ('lost', 'in_flight')) AS lost, total(state = 'failed') AS failed,
-               coalesce(sum(cost), 0) AS cost, total(tokens_in) AS tokens_in, total(tokens_cached) AS tokens_cached, total(tokens_out) AS
-               tokens_out
+               coalesce(sum(cost), 0) AS cost, total(tokens_in) AS tokens_in, total(tokens_cached) AS tokens_cached,
+               total(tokens_out) AS tokens_out
         FROM tries JOIN requests USING (request) GROUP BY name ORDER BY name""")
     return {row["name"]: {**{key: int(row[key]) for key in SUMS}, "usd": usd(row["cost"]),
                           "tokens": {key: int(row[f"tokens_{key}"]) for key in ("in", "cached", "out")}} for row in rows}
@@ -265,13 +265,15 @@ def spend_lines(run: str, summary: dict, by_run: dict[str, dict]) -> list[str]:
     """A summary, and those of the runs beside it, for a person."""
     if not summary["by_model"] and not by_run:
         return [f"No API teacher has been asked in {run}."]
-    lines = [f"{'':40} {'requests':>8} {'replies':>8} {'free':>6} {'lost':>6} {'failed':>6} {'tokens in':>10} {'cached':>9} {'out':>9} {'USD':>10}"]
+    lines = [f"{'':40} {'requests':>8} {'replies':>8} {'free':>6} {'lost':>6} {'failed':>6} {'tokens in':>10} {'cached':>9} {'out':>9} "
+             f"{'USD':>10}"]
     for title, sums in (("model", summary["by_model"]), ("task", summary["by_task"]), ("run", by_run)):
         for name, s in sums.items():
             tokens = s["tokens"]
-            lines.append(f"{f'{title} {name}':40.40} {s['requests']:8} {s['replies']:8} {s['cached']:6} {s['lost']:6} {s['failed']:6} {tokens['in']:10} "
-                         f"{tokens['cached']:9} {tokens['out']:9} {s['usd']:10.4f}")
-    return [*lines, f"{run}: ${summary['usd']:.4f}; what is lost, or failed and may have been billed, is counted at the most that it can have cost."]
+            lines.append(f"{f'{title} {name}':40.40} {s['requests']:8} {s['replies']:8} {s['cached']:6} {s['lost']:6} {s['failed']:6} "
+                         f"{tokens['in']:10} {tokens['cached']:9} {tokens['out']:9} {s['usd']:10.4f}")
+    return [*lines, f"{run}: ${summary['usd']:.4f}; what is lost, or failed and may have been billed, is counted at the most that it can "
+                    "have cost."]
 
 
 # ---------------------------------------------------------------------------------------------------- the file
@@ -318,7 +320,8 @@ class _Database:
         try:
             yield
         except sqlite3.OperationalError as error:
-            raise UsageError(f"{self._path} cannot be used: {error}. What was paid for is kept; make room or mend the permissions, and give the "
-                             "same command again.") from None
+            raise UsageError(f"{self._path} cannot be used: {error}. What was paid for is kept; make room or mend the permissions, and "
+                             f"give "
+                             "the same command again.") from None
         except sqlite3.DatabaseError as error:
             raise UsageError(f"{self._path} is damaged: {error}. Restore it from a backup; it says what was spent.") from None

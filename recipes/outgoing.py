@@ -28,9 +28,9 @@ from sandbox.source import decode
 from sandbox.tasks import Task
 from sandbox.twins import test_functions
 
-ENV_LIKE = (".env", ".env.*", "*.env", ".envrc", ".netrc", ".pgpass", ".pypirc", ".npmrc", "credentials", "credentials.*", "secrets.*",
-            "*.pem", "*.key", "*.p12", "*.pfx",
-            "id_rsa", "id_ed25519", "id_ecdsa", "id_dsa", "*.keystore", "*.jks", ".htpasswd")
+ENV_LIKE = (".env", ".env.*", "*.env", ".envrc", ".netrc", ".pgpass", ".pypirc", ".npmrc", ".htpasswd", "credentials", "credentials.json",
+            "secrets.json", "secrets.toml", "secrets.yaml", "secrets.yml", "*.pem", "*.key", "*.p12", "*.pfx", "*.keystore", "*.jks", "id_rsa",
+            "id_ed25519", "id_ecdsa", "id_dsa")
 """Names of files that hold secrets by custom."""
 MARK = "pragma: allowlist secret"
 MIN_LENGTH = 8
@@ -64,8 +64,8 @@ class Guard:
 
     def _lines_of_secrets(self, text: str) -> list[str]:
         found = [finding.secret for finding in self._scanner.scan(text.encode("utf-8", "replace"))]
-        return [line.strip() for secret in found for line in secret.replace("\\n", "\n").split("\n") if len(line.strip()) >= MIN_LENGTH
-                and "-----" not in line]
+        lines = [line.strip() for secret in found for line in secret.replace("\\n", "\n").split("\n")]
+        return [line for line in lines if len(line) >= MIN_LENGTH and "-----" not in line]
 
     @staticmethod
     def _values(files: dict[str, str], told: str) -> dict[str, str]:
@@ -115,10 +115,10 @@ def ignored_files(repository: Repository, paths: Iterable[str]) -> set[str]:
         names.seek(0)
         try:
             done = subprocess.run(["git", "check-ignore", "--no-index", "--stdin", "-z"], cwd=repository.root, stdin=names,
-                                  capture_output=True,
-                                  env={**os.environ, **ENVIRONMENT})
+                                  capture_output=True, env={**os.environ, **ENVIRONMENT})
         except OSError as error:
-            raise UsageError(f"git cannot be asked which files of {repository.root} it ignores ({error.strerror}), so nothing may leave.") from None
+            raise UsageError(f"git cannot be asked which files of {repository.root} it ignores ({error.strerror}), so nothing may "
+                             "leave.") from None
     if done.returncode > 1:
         raise UsageError(f"git cannot say which files of {repository.root} it ignores, so nothing may leave: {decode(done.stderr).strip()}")
     return set(decode(done.stdout).split("\0")) - {""}

@@ -35,7 +35,7 @@ from recipes.outgoing import Guard
 from recipes.prompts import gold_reply, messages
 from recipes.voice import cut
 from sandbox.edits import InvalidEdit, from_reply, gate
-from sandbox.source import body_nodes, body_of, find, parse
+from sandbox.source import FUNCTIONS, body_nodes, body_of, find, parse
 from sandbox.statements import _fails, secrets
 from sandbox.tasks import Task
 
@@ -262,7 +262,7 @@ def normal_form(files: dict[str, str]) -> str:
     for path, text in sorted(files.items()):
         tree = copy.deepcopy(parse(text))
         for node in ast.walk(tree):
-            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and ast.get_docstring(node, clean=False) is not None:
+            if isinstance(node, (ast.Module, ast.ClassDef, *FUNCTIONS)) and ast.get_docstring(node, clean=False) is not None:
                 del node.body[0]
         trees.append(f"{path}\n{ast.dump(tree)}")
     return "\n".join(trees)

@@ -65,8 +65,6 @@ PATIENCE = 10.0
 """Seconds for honest solutions, which must not be refused because the machine is busy."""
 CLASS_SECONDS = 240.0
 """A class that takes longer hangs: its jails are killed."""
-READ_SECONDS = 2.0
-"""Processor time in which an edit must have been read."""
 MEMORY_MB = 4096
 """A fall of the machine's free memory by more than this is a flood that nobody stopped."""
 TRIED = ("clamp", "median")
@@ -427,28 +425,15 @@ def _judged_together(ground: Ground, attacks: list[Attack], limits: Limits, harm
     cases = [(attack, ground.tasks[function], tier) for attack in attacks for function in attack.tasks for tier in attack.tiers]
     try:
         with ground.judge(limits) as (judge, notes):
-            edits, read = zip(*(_read(ground, *case) for case in cases))
-            verdicts = judge.judge_many([(task, edit) for (_, task, _), edit in zip(cases, edits)])
+            verdicts = judge.judge_many([(task, ground.edit(attack, task, tier)) for attack, task, tier in cases])
             harm += notes + _shaken(ground, judge, attacks[0].kind)
-        return [Outcome(attack, task, verdict, (*found, *harm_of(ground, attack, verdict)))
-                for (attack, task, _), verdict, found in zip(cases, verdicts, read)]
+        return [Outcome(attack, task, verdict, harm_of(ground, attack, verdict)) for (attack, task, _), verdict in zip(cases, verdicts)]
     except Exception as error:
         if len(attacks) == len(attacks[0].tasks) == 1:
             return [Outcome(*cases[0][:2], None, (_in_words(error),))]
         # Whose doing was it? Each again with a judge of its own.
         return [outcome for attack in attacks for function in attack.tasks
                 for outcome in _judged_together(ground, [replace(attack, tasks=(function,))], limits, harm)]
-
-
-def _read(ground: Ground, attack: Attack, task: Task, tier: str) -> tuple[dict[str, str] | InvalidEdit, tuple[str, ...]]:
-    """The edit, and what went wrong when it was read, which is outside of every jail and time limit."""
-    began = time.process_time()
-    try:
-        edit, harm = ground.edit(attack, task, tier), ()
-    except Exception as error:
-        edit, harm = InvalidEdit("it could not be read"), (_in_words(error),)
-    spent = time.process_time() - began
-    return edit, (*harm, f"to read the edit took {spent:.1f} seconds") if spent > READ_SECONDS else harm
 
 
 def _judged_in_turn(ground: Ground, attacks: list[Attack], limits: Limits, harm: list[str]) -> list[Outcome]:

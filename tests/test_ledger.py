@@ -40,7 +40,8 @@ def reserve(ledger, request=HASHES[0], worst=10, cap=100, task="t") -> int:
 
 def python(code: str, folder: Path) -> list[str]:
     """A command that runs this code with the ledger's names at hand, and `folder`."""
-    start = ("import sys, time, hashlib; sys.path.insert(0, sys.argv[1])\nfrom pathlib import Path\nfrom recipes.ledger import CapReached, Ledger, Replies, Reply\n"
+    start = ("import sys, time, hashlib; sys.path.insert(0, sys.argv[1])\nfrom pathlib import Path\n"
+             "from recipes.ledger import CapReached, Ledger, Replies, Reply\n"
              f"folder = Path(sys.argv[2]); BODY = {BODY!r}; HASHES = [hashlib.sha256(str(n).encode()).hexdigest() for n in range(150)]\n"
              "REPLY = Reply('the answer', 'a thought', 'stop', 100, 30, 20)\n")
     return [sys.executable, "-c", start + code, str(ROOT), str(folder)]

@@ -41,7 +41,8 @@ def guarded(tmp_path_factory):
     git(folder, "add", "-f", "tracked_too.py")
     git(folder, "commit", "-qm", "more")
     (folder / "local_settings.py").write_text(f'PASSWORD = "{PASSWORD}"\n')
-    (folder / ".env").write_text("# a comment that is long\nDATABASE=plain-but-mine-42\nMODULE=calc.core\nSHORT=abc\nexport WORD: 'quoted words here'\n")
+    (folder / ".env").write_text("# a comment that is long\nDATABASE=plain-but-mine-42\nMODULE=calc.core\nSHORT=abc\n"
+                                 "export WORD: 'quoted words here'\n")
     repository = open_repository(folder)
     return repository, Guard(repository)
 

@@ -292,7 +292,8 @@ def test_the_jail_knows_no_key():
 @pytest.mark.slow
 def test_the_key_is_nowhere(place, tmp_path):
     """Not in the run folder, the cache, the logs, a traceback, nor in the environment or command line of any process that it starts."""
-    make_repo(tmp_path / "calc", {**CALC, "tests/test_spy.py": SPY + "\n\ndef test_spied_add():\n    from calc.core import add\n    test_the_jail_knows_no_key()\n    assert add(2, 2) == 4\n"})
+    make_repo(tmp_path / "calc", {**CALC, "tests/test_spy.py": SPY + "\n\ndef test_spied_add():\n    from calc.core import add\n"
+                                                                     "    test_the_jail_knows_no_key()\n    assert add(2, 2) == 4\n"})
     options, found, seen = json.loads((place / "options.json").read_text()), set(), set()
     over = threading.Event()
 

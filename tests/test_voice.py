@@ -27,9 +27,11 @@ def test_a_reason_stays(sentence):
 
 
 def test_code_stays_but_for_comments_about_the_writer():
-    reply = ("Sure! I am Claude. Here it is.\n\n```python\n# Written by Claude (Anthropic)\ndef f(x):\n    # the sum of both\n    return openai.ChatCompletion('GPT-4', \"I am an AI.\")\n\n\n\nx = 1\n```\n\n"
+    reply = ("Sure! I am Claude. Here it is.\n\n```python\n# Written by Claude (Anthropic)\ndef f(x):\n    # the sum of both\n"
+             "    return openai.ChatCompletion('GPT-4', \"I am an AI.\")\n\n\n\nx = 1\n```\n\n"
              "a.py\n<<<<<<< SEARCH\n'I am Claude.'\n=======\n'I am an AI.'\n>>>>>>> REPLACE\n\nI was created by Moonshot. It now holds.\n")
-    assert cut(reply) == ("Sure! Here it is.\n\n```python\ndef f(x):\n    # the sum of both\n    return openai.ChatCompletion('GPT-4', \"I am an AI.\")\n\n\n\nx = 1\n```\n\n"
+    assert cut(reply) == ("Sure! Here it is.\n\n```python\ndef f(x):\n    # the sum of both\n"
+                          "    return openai.ChatCompletion('GPT-4', \"I am an AI.\")\n\n\n\nx = 1\n```\n\n"
                           "a.py\n<<<<<<< SEARCH\n'I am Claude.'\n=======\n'I am an AI.'\n>>>>>>> REPLACE\n\nIt now holds.\n")
 
 
