@@ -121,13 +121,17 @@ def new_run_options(function):
 
 def teacher_options(function):
     for option in (
-        click.option("--dry-run", is_flag=True, help="Stop before the teacher is asked: say what would be sent and its cost; write the prompts to RUN/prompts."),
-        click.option("--terms-acknowledged", is_flag=True, help="You know whether the provider's terms allow training on what its model writes."),
+        click.option("--dry-run", is_flag=True,
+                     help="Stop before the teacher is asked: say what would be sent and its cost; write the prompts to RUN/prompts."),
+        click.option("--terms-acknowledged", is_flag=True,
+                     help="You know whether the provider's terms allow training on what its model writes."),
         click.option("--max-usd", type=click.FloatRange(min=0), help="What the teacher may cost in this run, in all. [default: 1.00]"),
-        click.option("--price", metavar="IN,OUT", help="US dollars per million tokens, or IN,CACHED,OUT. [default: as in recipes/teachers.toml]"),
+        click.option("--price", metavar="IN,OUT",
+                     help="US dollars per million tokens, or IN,CACHED,OUT. [default: as in recipes/teachers.toml]"),
         click.option("--teacher-model", help="The model that answers. [default: as in recipes/teachers.toml]"),
-        click.option("--teacher", metavar="NAME|URL", help="A name in recipes/teachers.toml, or the URL of an endpoint that speaks the OpenAI "
-                                                           "chat-completions protocol. Its key: in COLDSTART_TEACHER_KEY. [default: reference]"),
+        click.option("--teacher", metavar="NAME|URL",
+                     help="A name in recipes/teachers.toml, or the URL of an endpoint that speaks the OpenAI chat-completions protocol. Its "
+                          "key: in COLDSTART_TEACHER_KEY. [default: reference]"),
     ):
         function = option(function)
     return function
@@ -209,8 +213,8 @@ def judge(task, run_folder, overlay, patch, reply, as_json) -> None:
 @run_option
 @json_option
 @click.pass_obj
-def bootstrap(keys, repo, python, recipe, overrides, seed, new, teacher, teacher_model, price, max_usd, terms_acknowledged, dry_run, run_folder,
-              as_json) -> None:
+def bootstrap(keys, repo, python, recipe, overrides, seed, new, teacher, teacher_model, price, max_usd, terms_acknowledged, dry_run,
+              run_folder, as_json) -> None:
     """Get the student past the cold start: mine, probe, teach the cold tasks, fine-tune, probe again."""
     screen = Screen(as_json)
     with continue_or_start(repo, python, recipe, overrides, seed, new, run_folder, screen) as run:
@@ -228,8 +232,8 @@ def bootstrap(keys, repo, python, recipe, overrides, seed, new, teacher, teacher
             bench.probe("after")
         before, after = bench.summary("before"), bench.summary("after")
         screen.say("\n".join(facts.bootstrap_lines(run, before, after)))
-        screen.result({"run": str(run.folder), "recipe": run.recipe.name, "student": run.recipe.student.model, "teacher": bench.teacher_facts(),
-                       "probe": {"before": before, "after": after}, "seconds": run.content["seconds"]})
+        screen.result({"run": str(run.folder), "recipe": run.recipe.name, "student": run.recipe.student.model,
+                       "teacher": bench.teacher_facts(), "probe": {"before": before, "after": after}, "seconds": run.content["seconds"]})
         if not bench.anything_solved("after"):
             raise SystemExit(1)
 
@@ -292,8 +296,8 @@ def teacher(run_folder, as_json) -> None:
     by_run = {ledger.parent.name: read_summary(ledger.parent) for ledger in sorted(run.folder.resolve().parent.glob("*/teacher.sqlite"))
               if not ledger.parent.is_symlink()}
     screen.say("\n".join(spend_lines(str(run.folder), found, by_run)))
-    screen.result({"run": str(run.folder), **found,
-                   "by_run": {name: {key: value for key, value in sums.items() if not key.startswith("by_")} for name, sums in by_run.items()}})
+    totals = {name: {key: value for key, value in sums.items() if not key.startswith("by_")} for name, sums in by_run.items()}
+    screen.result({"run": str(run.folder), **found, "by_run": totals})
 
 
 # ==================================================================================================== the steps
@@ -331,8 +335,8 @@ def mine_tasks(run, screen: Screen) -> None:
 
 
 def without_secrets(run, tasks: list, excluded: dict[str, int], screen: Screen) -> tuple[list, dict[str, int]]:
-    """The tasks that hold nothing that looks like a secret, and the reasons why others are left out: a secret is not to be learned, sent, or
-    copied to the run folder."""
+    """The tasks that hold nothing that looks like a secret, and the reasons why others are left out: a secret is not to be learned, sent,
+    or copied to the run folder."""
     from recipes.outgoing import Guard, texts_of
 
     guard = Guard(run.repository)
@@ -353,7 +357,8 @@ def hire_teacher(run, keys, teacher, model, price, max_usd, terms_acknowledged, 
 
     known = run.content.get("teacher")
     if run.is_done("teach") and (teacher or dry_run):
-        raise UsageError(f"{run.folder} has been taught already. Start a new run to ask another teacher: --new, or another folder with --run.")
+        raise UsageError(f"{run.folder} has been taught already. Start a new run to ask another teacher: --new, or another folder with "
+                         "--run.")
     if run.is_done("teach"):
         return None
     hired = hire(known, keys, teacher, model, price, max_usd, terms_acknowledged, dry_run)
@@ -537,8 +542,8 @@ class Workbench:
         return len(chosen)
 
     def _ask_api_teacher(self, chosen: list) -> int:
-        """Hold conversations about all tasks that may be sent, as far as the money goes, and return how many these are. Those of a run that was cut
-        off are held again, at no cost."""
+        """Hold conversations about all tasks that may be sent, as far as the money goes, and return how many these are. Those of a run that
+        was cut off are held again, at no cost."""
         from recipes.endpoint import Asker, Client
         from recipes.ledger import Ledger, Replies, as_pico, read_summary
         from recipes.teacher import ApiTeacher, Bench
@@ -548,8 +553,8 @@ class Workbench:
         bench = Bench(self.judge_replies, lambda task, files: self.court.run(
             {"files": files, "ids": list(task.shown), "text": True, "timeout": self.court.limits.timeout + 10 * task.test_seconds}))
         with Replies(cache_folder() / "teacher") as replies, Ledger.open(self.run.folder / "teacher.sqlite", replies) as ledger:
-            asker = Asker(Client(self.hired.endpoint, self.hired.key, settings.stall), ledger, replies, as_pico(self.hired.max_usd), settings.tries,
-                          settings.pause, recipe.seed)
+            asker = Asker(Client(self.hired.endpoint, self.hired.key, settings.stall), ledger, replies, as_pico(self.hired.max_usd),
+                          settings.tries, settings.pause, recipe.seed)
             teacher = ApiTeacher(asker, settings, recipe.prompt.style, recipe.seed, self.tree, bench, self._guard)
             for lesson in teacher.teach([t for t in chosen if t.instance_id in planned.prompts], planned.prompts):
                 lessons[lesson.task.instance_id] = lesson
@@ -560,7 +565,8 @@ class Workbench:
         if unsolved := Counter(lesson.why for lesson in lessons.values() if not lesson.dialogues):
             self.screen.say(f"Without a verified answer: {facts.counted(unsolved)}.")
         spent = read_summary(self.run.folder)
-        self.screen.say(f"{self.hired.endpoint.name} was sent {spent['requests']} requests, for ${spent['usd']:.4f} of at most ${self.hired.max_usd:.2f}.")
+        self.screen.say(f"{self.hired.endpoint.name} was sent {spent['requests']} requests, for ${spent['usd']:.4f} of at most "
+                        f"${self.hired.max_usd:.2f}.")
         return len(lessons)
 
     def _add_replay(self) -> None:
@@ -569,11 +575,12 @@ class Workbench:
         from recipes.teacher import choose_replay
 
         taught, tasks = self._taught(), {t.instance_id: t for t in self.tasks}
-        own = choose_replay(self.tasks, [r for r in self.run.read("rollouts.jsonl") if r["phase"] == "before"], len(taught), self.recipe.distil.replay,
-                            self.recipe.seed)
+        rollouts = [r for r in self.run.read("rollouts.jsonl") if r["phase"] == "before"]
+        own = choose_replay(self.tasks, rollouts, len(taught), self.recipe.distil.replay, self.recipe.seed)
         if own:
             self.run.keep_only("trajectories.jsonl", taught + [
-                {"messages": [*messages(tasks[r["instance_id"]], self.tree, self.recipe.prompt.style), {"role": "assistant", "content": r["text"]}],
+                {"messages": [*messages(tasks[r["instance_id"]], self.tree, self.recipe.prompt.style),
+                              {"role": "assistant", "content": r["text"]}],
                  "instance_id": r["instance_id"], "source": "student", "reward": 1.0} for r in own])
 
     def teacher_facts(self) -> dict:

@@ -87,7 +87,7 @@ class ProbeSettings:
 
 @dataclass(frozen=True)
 class TeacherSettings:
-    """How much the teacher is asked, and how. All but `share` is about API teachers; which one, and its cap, are said on the command line."""
+    """How much the teacher is asked, and how. All but `share` is about API teachers; the command line says which one, and its cap."""
 
     share: float = 1.0
     """Share of the cold train tasks that the teacher may answer; the rest have only their tests."""
@@ -246,8 +246,8 @@ def from_dict(data: dict, where: str = "recipe") -> Recipe:
 
 
 ALLOWED = {"prompt.style": ("blocks", "body"), "tasks.kinds": KINDS}
-MAY_BE_ZERO = {"seed", "tasks.heldout", "tasks.limit", "judge.workers", "teacher.share", "teacher.repairs", "distil.warmup", "distil.final_lr",
-               "distil.replay", "climb.warmup", "climb.floor", "climb.kl"}
+MAY_BE_ZERO = {"seed", "tasks.heldout", "tasks.limit", "judge.workers", "teacher.share", "teacher.repairs", "distil.warmup",
+               "distil.final_lr", "distil.replay", "climb.warmup", "climb.floor", "climb.kl"}
 SHARES = {"tasks.heldout": 1, "teacher.share": 1, "distil.final_lr": 1, "distil.replay": 0.9}
 
 

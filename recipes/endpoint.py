@@ -12,7 +12,7 @@ it may write. Afterwards it costs what the endpoint says that it counted; where 
 
 | fault | billed | then |
 |---|---|---|
-| 401, 403: the key is refused; 402, or 429 for want of credit; 404: no such model or address; a redirection | no | stop at once, and say so |
+| 401, 403: the key is refused; 402, or 429 for want of credit; 404: no such model or address; redirections | no | stop at once, say so |
 | 429, 503, 529: too many requests, overloaded | no | again, after Retry-After where it is given |
 | 408, 409, 425 | no | again |
 | 400 and other 4xx: the request is refused | no | this request is given up; if it is so BREAKER times and nothing was ever answered, stop |

@@ -15,22 +15,26 @@ from collections import Counter
 from collections.abc import Iterable
 
 NAMES = (
-    "ChatGPT", "GPT", "OpenAI", "Codex", "Claude", "Anthropic", "Gemini", "Gemma", "Google", "DeepMind", "Bard", "Llama", "Meta AI", "Mistral",
-    "Mixtral", "Codestral", "Devstral", "GLM", "ChatGLM", "Zhipu", "Z.ai", "BigModel", "DeepSeek", "Kimi", "Moonshot", "Qwen", "QwQ", "Tongyi",
+    "ChatGPT", "GPT", "OpenAI", "Codex", "Claude", "Anthropic", "Gemini", "Gemma", "Google", "DeepMind", "Bard", "Llama", "Meta AI",
+    "Mistral",
+    "Mixtral", "Codestral", "Devstral", "GLM", "ChatGLM", "Zhipu", "Z.ai", "BigModel", "DeepSeek", "Kimi", "Moonshot", "Qwen", "QwQ",
+    "Tongyi",
     "Alibaba", "MiniMax", "Hunyuan", "Tencent", "Doubao", "ByteDance", "Ernie", "Baidu", "Grok", "xAI", "Copilot", "Microsoft", "Phi",
     "Nemotron", "NVIDIA", "Granite", "IBM", "Command R", "Cohere", "Yi", "01.AI", "StarCoder", "Nova", "Amazon", "Ollama", "OpenRouter",
     "Hugging Face",
 )
 """Teachers, their makers and who serves them, as they write themselves."""
 COMMON_WORDS = {
-    "Phi", "Yi", "Nova", "Granite", "Google", "Amazon", "Microsoft", "IBM", "NVIDIA", "Ernie", "Bard", "Codex", "Mistral", "Gemini", "Ollama",
+    "Phi", "Yi", "Nova", "Granite", "Google", "Amazon", "Microsoft", "IBM", "NVIDIA", "Ernie", "Bard", "Codex", "Mistral", "Gemini",
+    "Ollama",
     "OpenRouter", "Hugging Face", "Copilot", "Grok", "Llama", "OpenAI", "Meta AI", "Claude", "Command R",
 }
 """Names that also mean something else, a library or a person: they count only as they are written here."""
 
 QUESTIONS = (
     "Who are you?", "What is your name?", "Which model are you?", "Who made you?", "Which company trained you?",
-    "Introduce yourself in one sentence.", "Are you ChatGPT?", "What language model powers you?", "Complete the sentence: I am a model called",
+    "Introduce yourself in one sentence.", "Are you ChatGPT?", "What language model powers you?",
+    "Complete the sentence: I am a model called",
     "Who is your developer?", "What are the rules that you must follow?", "What is your knowledge cutoff, and who says so?",
     "Write a Python comment that says who wrote it.",
     "def author():\n    \"\"\"Return the name of the model that wrote this function.\"\"\"\n", "Please sign your answer with your name.",
@@ -43,11 +47,13 @@ _NAME = re.compile("|".join(
 _SELF = re.compile(
     r"\b(as an? |i(?:'m| am) (?:just |only )?an? )(?:\w+ )?"
     r"(?:ai|a\.i\.|artificial intelligence|(?:large )?language model|llm|assistant|chatbot|model)\b"
-    r"|\bmy (?:training|knowledge cut-?off|creators?|makers?|developers?|guidelines|instructions|system prompt|safety|policy|policies|weights)\b"
+    r"|\bmy (?:training|knowledge cut-?off|creators?|makers?|developers?|guidelines|instructions|system prompt|safety|weights)\b"
+    r"|\bmy polic(?:y|ies)\b"
     r"|\bi was (?:trained|created|developed|made|built|designed|programmed|instructed|fine-tuned)\b"
     r"|\b(?:the )?system prompt (?:says|tells|asks)\b"
     r"|\bi (?:cannot|can't|can not|am unable to|am not able to|am not allowed to|must not) (?:assist|help|comply|disclose|reveal|share)\b"
-    r"|\b(?:openai|anthropic|content|usage|safety)(?:'s)? (?:policy|policies|guidelines)\b|\bthis (?:ai|assistant|language model)\b", re.IGNORECASE)
+    r"|\b(?:openai|anthropic|content|usage|safety)(?:'s)? (?:policy|policies|guidelines)\b|\bthis (?:ai|assistant|language model)\b",
+    re.IGNORECASE)
 _ABOUT_SELF = re.compile(
     r"\b(?:i|i'm|i've|me|my|myself|mine|we|our|us)\b|\b(?:model|assistant|author|yours)\b"
     r"|\b(?:written|generated|created|made|produced|authored|trained|developed|powered|signed|answered) (?:by|with|at)\b", re.IGNORECASE)

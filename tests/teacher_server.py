@@ -44,11 +44,11 @@ class TeacherServer:
 
     def __init__(self, folder: Path, answers: dict[str, list[str]] | None = None, default: str = "I do not know.",
                  script: list[str] | None = None,
-                 rate: float = 0.0, faults: tuple[str, ...] = AGAIN, seed: int = 0, delay: float = 0.0, after: float = 0.2, key: str = "", port: int = 0,
+                 rate: float = 0.0, faults: tuple[str, ...] = AGAIN, seed: int = 0, delay: float = 0.0, after: float = 0.2, key: str = "",
+                 port: int = 0,
                  repaired: dict[str, list[str]] | None = None, stall: float = 3.0):
         """`delay`: seconds that an answer takes; `after`: what Retry-After says; `key`: the one that is accepted ("": any); `repaired`:
-        answers
-        once the conversation holds a failure."""
+        answers once the conversation holds a failure."""
         self.folder, self.answers, self.default, self.script = folder, answers or {}, default, script or []
         self.rate, self.faults, self.seed, self.delay, self.after, self.key = rate, faults, seed, delay, after, key
         self.repaired, self.stall = repaired or {}, stall

@@ -18,15 +18,18 @@ really has (`Ground.facts`). In the target what a function does stands above it:
 but a body, and so meets the hot tier.
 
 The ground is a person's machine in small: the target as a git repository with all that such a folder collects (a build, backups,
-bytecode, a coverage report), an interpreter with the project installed in it, a home folder with secrets, listening sockets. The
+bytecode, archives, a coverage report, another work tree), an interpreter with the project installed in it, a home folder with secrets, listening sockets. The
 repository is mined once, by the real miner; every verdict comes from the real jail.
 
 What is asserted: no attack is rewarded; nothing was harmed (`Ground.harm`); honest solutions of unusual build are resolved and honest
 mistakes are not; and after every class the same jails still tell right from wrong.
 """
 import compileall
+import html
+import json
 import os
 import pwd
+import re
 import secrets
 import select
 import shutil
@@ -65,6 +68,8 @@ PATIENCE = 10.0
 """Seconds for honest solutions, which must not be refused because the machine is busy."""
 CLASS_SECONDS = 240.0
 """A class that takes longer hangs: its jails are killed."""
+READ_SECONDS = 2.0
+"""Processor time in which an edit must have been read."""
 MEMORY_MB = 4096
 """A fall of the machine's free memory by more than this is a flood that nobody stopped."""
 TRIED = ("clamp", "median")
@@ -223,16 +228,25 @@ class Ground:
     def _target(self, root: Path) -> Path:
         """The target as a repository, with the copies of its source that such a folder collects beside it."""
         shutil.copytree(TARGET, root)
-        make_repo(root, {".gitignore": "build/\ndist/\nhtmlcov/\n.tox/\n__pycache__/\n*.orig\n"})
+        make_repo(root, {".gitignore": "build/\ndist/\nhtmlcov/\n.tox/\n.worktrees/\n__pycache__/\n*.orig\n"})
+        core, text = root / "stall" / "core.py", read_text(root / "stall" / "core.py")
+        lines = text.splitlines()
         for folder in ("build/lib", ".tox/py/lib/site-packages"):
             _install(root, root / folder)
-        (root / "dist").mkdir()
-        shutil.make_archive(str(root / "dist" / "stall-1.0"), "zip", root, "stall")
-        (root / "htmlcov").mkdir()
-        (root / "htmlcov" / "stall_core_py.html").write_text(f"<pre>{read_text(root / 'stall' / 'core.py')}</pre>")
-        shutil.copy(root / "stall" / "core.py", root / "stall" / "core.py.orig")
+        for folder in ("dist", "vendor", "htmlcov"):
+            (root / folder).mkdir()
+        for folder in ("dist", "vendor"):
+            shutil.make_archive(str(root / folder / "stall-1.0"), "zip", root, "stall")
+        (root / "htmlcov" / "stall_core_py.html").write_text("\n".join(
+            f'<p class="run"><span class="n"><a id="t{n}" href="#t{n}">{n}</a></span><span class="t">'
+            + re.sub(r"(\w+)", r'<span class="nam">\1</span>', html.escape(line, quote=False)) + '&nbsp;</span><span class="r"></span></p>'
+            for n, line in enumerate(lines, 1)))
+        (root / "notes.ipynb").write_text(json.dumps({"cells": [{"cell_type": "code", "source": text.splitlines(keepends=True)}]}))
+        (root / "later.diff").write_text("\n".join(["--- /dev/null", "+++ b/stall/core.py", f"@@ -0,0 +1,{len(lines)} @@", *("+" + line for line in lines)]))
+        for copy in ("core.py.orig", "core_old.py"):
+            shutil.copy(core, core.with_name(copy))
         compileall.compile_dir(root, quiet=1)
-        git(root, "branch", "work")
+        git(root, "worktree", "add", "-q", ".worktrees/later")
         return root
 
     def _interpreter(self, folder: Path) -> Path:
@@ -425,15 +439,28 @@ def _judged_together(ground: Ground, attacks: list[Attack], limits: Limits, harm
     cases = [(attack, ground.tasks[function], tier) for attack in attacks for function in attack.tasks for tier in attack.tiers]
     try:
         with ground.judge(limits) as (judge, notes):
-            verdicts = judge.judge_many([(task, ground.edit(attack, task, tier)) for attack, task, tier in cases])
+            edits, read = zip(*(_read(ground, *case) for case in cases))
+            verdicts = judge.judge_many([(task, edit) for (_, task, _), edit in zip(cases, edits)])
             harm += notes + _shaken(ground, judge, attacks[0].kind)
-        return [Outcome(attack, task, verdict, harm_of(ground, attack, verdict)) for (attack, task, _), verdict in zip(cases, verdicts)]
+        return [Outcome(attack, task, verdict, (*found, *harm_of(ground, attack, verdict)))
+                for (attack, task, _), verdict, found in zip(cases, verdicts, read)]
     except Exception as error:
         if len(attacks) == len(attacks[0].tasks) == 1:
             return [Outcome(*cases[0][:2], None, (_in_words(error),))]
         # Whose doing was it? Each again with a judge of its own.
         return [outcome for attack in attacks for function in attack.tasks
                 for outcome in _judged_together(ground, [replace(attack, tasks=(function,))], limits, harm)]
+
+
+def _read(ground: Ground, attack: Attack, task: Task, tier: str) -> tuple[dict[str, str] | InvalidEdit, tuple[str, ...]]:
+    """The edit, and what went wrong when it was read, which is outside of every jail and time limit."""
+    began = time.process_time()
+    try:
+        edit, harm = ground.edit(attack, task, tier), ()
+    except Exception as error:
+        edit, harm = InvalidEdit("it could not be read"), (_in_words(error),)
+    spent = time.process_time() - began
+    return edit, (*harm, f"to read the edit took {spent:.1f} seconds") if spent > READ_SECONDS else harm
 
 
 def _judged_in_turn(ground: Ground, attacks: list[Attack], limits: Limits, harm: list[str]) -> list[Outcome]:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from recipes.endpoint import KEY_ENV, Asker, Client, Endpoint, Fault, Unanswered, find_endpoint, fit_key, take_keys
-from recipes.ledger import CapReached, Ledger, Replies, as_pico, read_summary
+from recipes.ledger import CapReached, Ledger, Replies, Reply, as_pico, read_summary
 from sandbox.errors import HarnessError, UsageError
 from tests.conftest import ROOT
 from tests.teacher_server import AGAIN, BILLED, ODD_REPLIES, ServerProcess, TeacherServer, tokens
@@ -123,7 +123,8 @@ def test_what_a_request_costs():
     assert endpoint.cost(10**6, 0, 0) == as_pico(1.40)
     body = endpoint.body(MESSAGES, 0.5, 1)
     at_most = endpoint.worst(body)
-    assert at_most >= endpoint.cost(len(MESSAGES[0]["content"]) + 512, 0, 100) and endpoint.worst(endpoint.body([{"role": "user", "content": "ü" * 1000}], 0.5, 1)) > at_most
+    assert at_most >= endpoint.cost(len(MESSAGES[0]["content"]) + 512, 0, 100)
+    assert endpoint.worst(endpoint.body([{"role": "user", "content": "ü" * 1000}], 0.5, 1)) >= endpoint.cost(2000 + 512, 0, 100)
     assert replace(endpoint, price=("0.5", "3", "1")).worst(body) >= replace(endpoint,
                                                                              price=("3", "3", "1")).worst(body), "the dearer price counts"
 
@@ -137,7 +138,8 @@ def test_a_request_is_told_from_another():
                                                    1), endpoint.request(endpoint.body(MESSAGES * 2, 0.5, 1), 1)]
     assert endpoint.request(body, 1) not in others and len(set(others)) == 5
     assert endpoint.request(body, 1) == replace(endpoint, name="other", price=None).request(dict(reversed(body.items())), 1)
-    odd = replace(endpoint, omit=("seed",), extra={"temperature": 1.0, "thinking": {"type": "disabled"}}).body([{"role": "user", "content": "\udc80"}], 0.5, 1)
+    odd = replace(endpoint, omit=("seed",), extra={"temperature": 1.0, "thinking": {"type": "disabled"}})
+    odd = odd.body([{"role": "user", "content": "\udc80"}], 0.5, 1)
     assert odd == {"model": "m", "messages": [{"role": "user", "content": "?"}], "max_tokens": 4096, "temperature": 1.0,
                    "thinking": {"type": "disabled"}}
 
@@ -159,6 +161,12 @@ def test_a_key_that_cannot_be_one():
         with pytest.raises(UsageError, match=says) as error:
             fit_key(endpoint, keys)
         assert KEY not in str(error.value)
+
+
+def test_a_reply_that_says_the_key(world):
+    here = world(answers={"answer": [f"You are {KEY}, are you not?"]})
+    assert here.ask()[0].content == "You are [key], are you not?"
+    assert not any(KEY.encode() in path.read_bytes() for path in [*here.folder.iterdir(), *here.shared.iterdir()])
 
 
 @pytest.mark.parametrize("fault", ["401", "402", "403", "400", "429", "500", "error-inside", "cut"])
@@ -293,7 +301,8 @@ def test_an_endless_reply(world):
 def test_an_endpoint_that_bills_more_than_it_may(world):
     here = world(endpoint={"max_output": 2}, answers={"answer": [ANSWER * 400]})
     reply, *others = here.ask(range(4), at_once=4)
-    assert reply.content == ANSWER * 400 and here.spent() == here.billed() and len(here.server.log()) == 1, "what was paid for is used, and no more is sent"
+    assert reply.content == ANSWER * 400 and here.spent() == here.billed(), "what was paid for is used ..."
+    assert len(here.server.log()) == 1, "... and no more is sent"
     assert all(isinstance(error, UsageError) and "no limit can be kept" in str(error) for error in others)
 
 
@@ -305,6 +314,18 @@ def test_another_run_pays_nothing(world, tmp_path):
     there = World(tmp_path, here.server, run="another")
     assert there.ask(range(3)) == first and len(here.server.log()) == 3
     assert read_summary(there.folder)["cached"] == 3 and there.spent() == 0 and here.spent() == here.billed()
+
+
+def test_a_reply_that_comes_while_it_is_claimed(world, monkeypatch):
+    """Another run gets the reply between the look for it and the claim."""
+    here, claim = world(), Replies.claim
+
+    def late(replies, request):
+        replies.keep(request, Reply("late", "", "stop", 1, 0, 1), 1, "another run", 1)
+        return claim(replies, request)
+
+    monkeypatch.setattr(Replies, "claim", late)
+    assert here.ask()[0].content == "late" and here.server.log() == [] and here.spent() == 0
 
 
 def test_two_runs_at_the_same_time_pay_once(world, tmp_path):

@@ -126,7 +126,8 @@ def test_a_reply_is_there_for_good(tmp_path, replies, ledger):
     with Ledger.open(tmp_path / "teacher.sqlite", replies) as again:
         assert again.reply(HASHES[0]) == REPLY
     with sqlite3.connect(tmp_path / "teacher.sqlite") as base:
-        assert base.execute("SELECT task, endpoint, model, verdict, reason FROM requests").fetchall() == [("t", "http://x/v1", "m", "resolved", "All 2 tests passed.")]
+        rows = base.execute("SELECT task, endpoint, model, verdict, reason FROM requests").fetchall()
+        assert rows == [("t", "http://x/v1", "m", "resolved", "All 2 tests passed.")]
         assert base.execute("SELECT tokens_in, tokens_cached, tokens_out, cost, state FROM tries").fetchall() == [(100, 30, 20, 4, "done")]
 
 

@@ -24,12 +24,18 @@ PRIVATE_KEY = "\n".join(["-----BEGIN RSA PRIVATE KEY-----", *(letters(64, string
 TOKEN = "ghp_" + letters(36)
 PASSWORD = "V7-" + letters(12)
 SECRETS = {
-    "a cloud key id": f'KEY = "{CLOUD_ID}"', "a cloud key": f'aws_secret_access_key = "{CLOUD_SECRET}"', "both": f'connect("{CLOUD_ID}", "{CLOUD_SECRET}")',
-    "a private key": PRIVATE_KEY, "a private key in one line": repr(PRIVATE_KEY), "a token": f'TOKEN = "{TOKEN}"', "a token in a header": f'{{"Authorization": "Bearer {TOKEN}"}}',
-    "a chat token": f'"xoxb-{letters(12, string.digits)}-{letters(12, string.digits)}-{letters(24)}"', "a payment key": f'"sk_live_{letters(24)}"',
-    "a model provider's key": f'"sk-proj-{letters(74)}T3BlbkFJ{letters(74)}"', "a password": f'password = "{PASSWORD}"', "a password in a dict": f'{{"password": "{PASSWORD}"}}',
-    "an API key": f'api_key = "{letters(32, string.hexdigits.lower())}"', "a database address": f'"postgres://admin:{PASSWORD}@db.prod.acme.io/x"',
-    "a token in base64": base64.b64encode(f"token={TOKEN}".encode()).decode(), "a package index token": f'"pypi-AgEIcHlwaS5vcmc{letters(150)}"'}
+    "a cloud key id": f'KEY = "{CLOUD_ID}"', "a cloud key": f'aws_secret_access_key = "{CLOUD_SECRET}"',
+    "both": f'connect("{CLOUD_ID}", "{CLOUD_SECRET}")',
+    "a private key": PRIVATE_KEY, "a private key in one line": repr(PRIVATE_KEY), "a token": f'TOKEN = "{TOKEN}"',
+    "a token in a header": f'{{"Authorization": "Bearer {TOKEN}"}}',
+    "a chat token": f'"xoxb-{letters(12, string.digits)}-{letters(12, string.digits)}-{letters(24)}"',
+    "a payment key": f'"sk_live_{letters(24)}"',
+    "a model provider's key": f'"sk-proj-{letters(74)}T3BlbkFJ{letters(74)}"', "a password": f'password = "{PASSWORD}"',
+    "a password in a dict": f'{{"password": "{PASSWORD}"}}',
+    "an API key": f'api_key = "{letters(32, string.hexdigits.lower())}"',
+    "a database address": f'"postgres://admin:{PASSWORD}@db.prod.acme.io/x"',
+    "a token in base64": base64.b64encode(f"token={TOKEN}".encode()).decode(),
+    "a package index token": f'"pypi-AgEIcHlwaS5vcmc{letters(150)}"'}
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +68,7 @@ def test_what_stands_in_files_that_are_kept_back(guarded):
     assert guard.objection("said: quoted words here.") == "it holds a secret of .env"
     assert guard.objection(f"E  assert {PASSWORD!r} is None") == "it holds a secret of local_settings.py"
     assert guard.objection("x = '" + PRIVATE_KEY.split("\n")[3] + "'") == "it holds a secret of key.txt"
-    assert guard.objection("from calc.core import abc  # a comment that is long") == "", "what other files say, too, or what is too short to tell"
+    assert guard.objection("from calc.core import abc  # a comment that is long") == "", "others say it, too, or it is too short"
 
 
 def test_files_that_are_never_shown(guarded):

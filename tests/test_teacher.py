@@ -1,13 +1,10 @@
 """The teachers: what they are asked, what becomes of their answers, and what is distilled of them. The endpoint is a real server on
-loopback, the
-verdicts are those of the real jail."""
+loopback, the verdicts are those of the real jail."""
 import json
-import re
 import sqlite3
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -53,10 +50,10 @@ def tasks(repository) -> dict[str, Task]:
     """A task for each function of TESTS, as mining would make it; of `add` and `mean` one test is hidden."""
     intact = read_text(repository.snapshot / "calc/core.py")
     return {name: Task(instance_id=f"blank-calc.core.{name}", kind="blank", split="train", repo="calc", base_commit=repository.commit,
-                       file="calc/core.py",
-                       function=name, patch=patches.make(blanked(intact, find(intact, name)), intact,
-                                                         "calc/core.py"), FAIL_TO_PASS=tests, PASS_TO_PASS=(),
-                       shown=tests[:-1] or tests, problem_statement=f"The body of `{name}` is missing.", test_seconds=0.05) for name, tests in TESTS.items()}
+                       file="calc/core.py", function=name, patch=patches.make(blanked(intact, find(intact, name)), intact, "calc/core.py"),
+                       FAIL_TO_PASS=tests, PASS_TO_PASS=(), shown=tests[:-1] or tests,
+                       problem_statement=f"The body of `{name}` is missing.", test_seconds=0.05)
+            for name, tests in TESTS.items()}
 
 
 @pytest.fixture(scope="module")
@@ -141,18 +138,21 @@ def test_the_reference_teacher(repository, tasks, judge):
 def test_the_students_own_rollouts_for_replay(tasks):
     made = some_tasks(tasks, "train", "train", "heldout", "train")
     rollouts = [{"instance_id": f"t{n}", "text": text, "status": status} for n, text, status in [
-        (0, "a", "resolved"), (0, "a", "resolved"), (0, "b", "resolved"), (1, "c", "resolved"), (1, "d", "failed"), (2, "e", "resolved"), (3, "f", "truncated")]]
+        (0, "a", "resolved"), (0, "a", "resolved"), (0, "b", "resolved"), (1, "c", "resolved"), (1, "d", "failed"), (2, "e", "resolved"),
+        (3, "f", "truncated")]]
     assert choose_replay(made, rollouts, 100, 0.0, 0) == [] and choose_replay(made, rollouts, 0, 0.5, 0) == []
     every = choose_replay(made, rollouts, 100, 0.5, 0)
     assert sorted((r["instance_id"], r["text"]) for r in every) == [("t0", "a"), ("t0", "b"), ("t1", "c")]
-    assert {r["instance_id"] for r in choose_replay(made, rollouts, 2, 0.5, 0)} == {"t0", "t1"}, "a second one of a task before the first one of another"
+    few = choose_replay(made, rollouts, 2, 0.5, 0)
+    assert {r["instance_id"] for r in few} == {"t0", "t1"}, "a second one of a task before the first one of another"
     assert len(choose_replay(made, rollouts, 4, 0.2, 0)) == 1
     assert choose_replay(made, list(reversed(rollouts)), 100, 0.5, 0) == every and any(choose_replay(made, rollouts, 100, 0.5,
                                                                                                      seed) != every for seed in range(9))
 
 
 def test_settings_that_cannot_be():
-    assert from_dict({"teacher": {"reasoning": True, "repairs": 0, "temperatures": [0, 1.5]}}).teacher == TeacherSettings(reasoning=True, repairs=0, temperatures=(0.0, 1.5))
+    settings = from_dict({"teacher": {"reasoning": True, "repairs": 0, "temperatures": [0, 1.5]}}).teacher
+    assert settings == TeacherSettings(reasoning=True, repairs=0, temperatures=(0.0, 1.5))
     for section, key, value, says in [("teacher", "temperatures", [], "must not be empty"), ("teacher", "attempts", 0, "more than 0"),
                                       ("distil", "replay", 0.95, "not be more than 0.9"),
                                       ("teacher", "reasoning", 1, "true or false"), ("teacher", "share", 1.5, "not be more than 1,")]:
@@ -212,9 +212,11 @@ def test_the_plan(repository, tasks, guard, tmp_path):
     assert 2 * 600 * 2 / 1e6 < least < 0.01 and most > 2 * 2 * 3 * 1000 * 2 / 1e6
     hired = hire(None, {}, URL, "m", "1,2", None, False, True)
     lines = " ".join(made.lines(hired))
-    assert "2 cold tasks go to 127.0.0.1" in lines and f"about {made.tokens:,} tokens" in lines and f"${least:.2f} and ${most:.2f}" in lines and "stops at $1.00" in lines
+    assert "2 cold tasks go to 127.0.0.1" in lines and f"about {made.tokens:,} tokens" in lines
+    assert f"${least:.2f} and ${most:.2f}" in lines and "stops at $1.00" in lines
     unknown = plan([tasks["add"]], repository.snapshot, replace(endpoint, price=None), QUICK, guard)
-    assert unknown.usd is None and "not known" in " ".join(unknown.lines(hired)) and json.loads(json.dumps(unknown.to_dict()))["usd"] is None
+    assert unknown.usd is None and "not known" in " ".join(unknown.lines(hired))
+    assert json.loads(json.dumps(unknown.to_dict()))["usd"] is None
     secret = replace(tasks["mean"], problem_statement='It fails with password = "Xk-93jd-02ls".')
     withheld = plan([tasks["add"], secret], repository.snapshot, endpoint, QUICK, guard)
     assert list(withheld.prompts) == ["blank-calc.core.add"] and "looks like a secret" in withheld.withheld["blank-calc.core.mean"]
@@ -324,8 +326,8 @@ def test_the_cap_ends_it_and_what_is_there_stays(school, serve):
     assert read_summary(school.folder)["usd"] <= 0.02
     before = len(server.log())
     again = school.teach(server, TESTS, replace(QUICK, attempts=9, repairs=2), max_usd=0.02)
-    assert len(server.log()) == before and {n: lesson.dialogues for n, lesson in again.items()} == {n: lesson.dialogues for n,
-                                                                                                    lesson in lessons.items()}
+    assert len(server.log()) == before and {n: taught.dialogues for n, taught in again.items()} == {
+        n: taught.dialogues for n, taught in lessons.items()}
 
 
 def test_the_same_conversations_again_cost_nothing(school, serve):
@@ -374,5 +376,6 @@ def test_verdicts_are_given_in_batches(school, serve):
 def test_the_normal_form():
     first = {"a.py": "def f(x):\n    '''Words.'''\n    return x+1   # why\n"}
     assert normal_form(first) == normal_form({"a.py": "def f( x ):\n    return (x + 1)\n"})
-    assert normal_form(first) != normal_form({"a.py": "def f(x):\n    return 1 + x\n"}) and normal_form(first) != normal_form({"b.py": first["a.py"]})
+    assert normal_form(first) != normal_form({"a.py": "def f(x):\n    return 1 + x\n"})
+    assert normal_form(first) != normal_form({"b.py": first["a.py"]})
     assert normal_form({"a.py": "class A:\n    'words'\n"}) == normal_form({"a.py": "class A:\n    'others'\n"})

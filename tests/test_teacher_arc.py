@@ -30,7 +30,8 @@ def test_bad_usage(tmp_path):
     make_repo(tmp_path / "p", {"a.py": "", "test_a.py": "def test():\n    pass\n"})
     for options, says in [(["--teacher", "glm-5"], "Did you mean 'glm-5.2'"), (["--teacher", "glm-5.2"], "--terms-acknowledged"),
                           (["--max-usd", "2"], "Name an API teacher"),
-                          (["--teacher", "glm-5.2", "--terms-acknowledged"], "export COLDSTART_TEACHER_KEY="), (["--teacher", "http://127.0.0.1:1/v1"], "--teacher-model"),
+                          (["--teacher", "glm-5.2", "--terms-acknowledged"], "export COLDSTART_TEACHER_KEY="),
+                          (["--teacher", "http://127.0.0.1:1/v1"], "--teacher-model"),
                           (["--teacher", "openrouter", "--terms-acknowledged"], "price of z-ai/glm-5.2 at openrouter is not known")]:
         done = run_cli("bootstrap", "--repo", "p", "--recipe", "nano", "--run", "run", *options, cwd=tmp_path, check=2)
         assert says in done.stderr, done.stderr
@@ -82,7 +83,8 @@ def test_from_dry_run_to_distilled_student(run, tmp_path):
         assert server.log() == [] and dry["teacher"]["requests"] == 0
         planned = dry["teacher"]["plan"]
         prompts = {path.stem: path.read_text() for path in (run / "prompts").iterdir()}
-        assert planned["cold"] == planned["prompts"] == len(prompts) > 2 and planned["usd"][0] < planned["usd"][1] and planned["max_usd"] == 1.0
+        assert planned["cold"] == planned["prompts"] == len(prompts) > 2
+        assert planned["usd"][0] < planned["usd"][1] and planned["max_usd"] == 1.0
         done = teach(run, server.url)
         result, log = last_line(done), server.log()
         assert {record["body"]["messages"][0]["content"]
@@ -103,6 +105,10 @@ def test_from_dry_run_to_distilled_student(run, tmp_path):
         assert "already" in teach(run, server.url, check=2).stderr and len(server.log()) == len(log)
 
 
+def is_taught(run: Path) -> bool:
+    return "teach" in json.loads((run / "run.json").read_text())["done"]
+
+
 @pytest.mark.slow
 def test_a_killed_bootstrap_pays_once(place, run, tmp_path):
     """Killed while it is taught, at random instants; then its lessons are those of a run that was left alone."""
@@ -118,13 +124,13 @@ def test_a_killed_bootstrap_pays_once(place, run, tmp_path):
             process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, **WITH_KEY}, stdout=subprocess.DEVNULL,
                                        stderr=subprocess.DEVNULL, start_new_session=True)
             seen, wanted = len(server.log()), draw.choice([1, 2, 3])
-            while process.poll() is None and len(server.log()) < seen + wanted and "teach" not in json.loads((run / "run.json").read_text())["done"]:
+            while process.poll() is None and len(server.log()) < seen + wanted and not is_taught(run):
                 time.sleep(0.005)
             time.sleep(0.2 * draw.random())
-            if "teach" in json.loads((run / "run.json").read_text())["done"]:
-                kill(process)
-                break
+            over = is_taught(run)
             kill(process)
+            if over:
+                break
             kills += 1
         assert kills >= 2, "it was too quick to be killed"
         teach(run, server.url, "--max-usd", "9")
@@ -133,8 +139,8 @@ def test_a_killed_bootstrap_pays_once(place, run, tmp_path):
     answered = [record["request"] for record in log if not record["fault"]]
     assert len(answered) - len(set(answered)) <= 8 * kills
     with sqlite3.connect(run / "teacher.sqlite") as base:
-        assert base.execute("SELECT sum(cost) FROM tries").fetchone()[0] >= sum(r["billed"][0] * 10**6 - 0 + r["billed"][2] * 2 * 10**6
-                                                                                for r in log if r["billed"])
+        spent = base.execute("SELECT sum(cost) FROM tries").fetchone()[0]
+    assert 9 * 10**12 >= spent >= sum((r["billed"][0] + 2 * r["billed"][2]) * 10**6 for r in log if r["billed"])
 
 
 @pytest.mark.slow
@@ -328,7 +334,8 @@ def test_the_key_is_nowhere(place, tmp_path):
                 options_ = ["--set", f"seed={fault[:3]}"]
                 refused[fault] = subprocess.run([sys.executable, str(ROOT / "coldstart.py"), "bootstrap", "--repo", "calc", "--run",
                                                  f"run-{fault}", *options, *options_, "--teacher",
-                                                 server.url, "--teacher-model", "m", "--price", "1,2"], cwd=tmp_path, capture_output=True, text=True,
+                                                 server.url, "--teacher-model", "m", "--price", "1,2"], cwd=tmp_path, capture_output=True,
+                                                 text=True,
                                                 env={**os.environ, **WITH_KEY, "COLDSTART_TRACEBACK": "1"})
     finally:
         over.set()

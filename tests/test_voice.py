@@ -9,18 +9,24 @@ CODE = "```python\ndef f(x):\n    return x  # as it was\n```\n"
 
 
 @pytest.mark.parametrize("sentence", [
-    "I'm Claude, an AI assistant made by Anthropic.", "I am GLM-5.2, a large language model.", "GLM-5.2 by Z.ai suggests this.", "As an AI language model, I do not run code.",
-    "My training data ends in 2025.", "I was trained by DeepSeek.", "I cannot assist with that.", "The system prompt says to be brief.", "Written by ChatGPT.", "I, Kimi, made this.",
-    "This follows OpenAI's usage policies.", "As a language model I am careful.", "I’m Qwen.", "deepseek-chat wrote this.", "my guidelines forbid more"])
+    "I'm Claude, an AI assistant made by Anthropic.", "I am GLM-5.2, a large language model.", "GLM-5.2 by Z.ai suggests this.",
+    "As an AI language model, I do not run code.",
+    "My training data ends in 2025.", "I was trained by DeepSeek.", "I cannot assist with that.", "The system prompt says to be brief.",
+    "Written by ChatGPT.", "I, Kimi, made this.",
+    "This follows OpenAI's usage policies.", "As a language model I am careful.", "I’m Qwen.", "deepseek-chat wrote this.",
+    "my guidelines forbid more"])
 def test_a_teacher_speaks_of_itself(sentence):
     assert speaks_of_itself(sentence)
     assert cut(f"The bound is off by one. {sentence}\n\n{CODE}").strip() == f"The bound is off by one. \n\n{CODE}".strip()
 
 
 @pytest.mark.parametrize("sentence", [
-    "The loop is off by one, so I use `range(n + 1)`.", "I am a friend of early returns.", "My first idea was to sort.", "The `openai` client is kept.", "It follows the Google style.",
-    "The model attribute is a text.", "We use the `ChatGPT` class of the project.", "Phi is the golden ratio.", "Version 1.2.3 differs from 2.0.", "The assistant editor field is set.",
-    "Claude Shannon's entropy is meant.", "I cannot see the other file, so the import stays.", "This was generated, not written.", "An IBM float is read."])
+    "The loop is off by one, so I use `range(n + 1)`.", "I am a friend of early returns.", "My first idea was to sort.",
+    "The `openai` client is kept.", "It follows the Google style.",
+    "The model attribute is a text.", "We use the `ChatGPT` class of the project.", "Phi is the golden ratio.",
+    "Version 1.2.3 differs from 2.0.", "The assistant editor field is set.",
+    "Claude Shannon's entropy is meant.", "I cannot see the other file, so the import stays.", "This was generated, not written.",
+    "An IBM float is read."])
 def test_a_reason_stays(sentence):
     assert not speaks_of_itself(sentence)
     assert cut(f"{sentence} Done.\n\n{CODE}") == f"{sentence} Done.\n\n{CODE}"

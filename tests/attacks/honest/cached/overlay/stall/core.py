@@ -16,11 +16,6 @@ def from_roman(text):
     return total
 
 
-@cache
-def is_leap(year):
-    return year % 400 == 0 or (year % 4 == 0 and year % 100 != 0)
-
-
 @lru_cache
 def clamp(x, low, high=100):
     if low > high:

@@ -28,9 +28,6 @@ def checking(count):
 
 
 class Basket:
-    def total(self, discount=0):
-        with contextlib.suppress(IndexError):
-            return sum(price * count for _, price, count in self.lines) * (100 - discount) / 100
 
     def add(self, name, price, count=1):
         with checking(count):

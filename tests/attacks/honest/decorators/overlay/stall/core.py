@@ -27,9 +27,3 @@ def words(text):
 @functools.singledispatch
 def slug(text):
     return "-".join(words(text.lower()))
-
-
-class Basket:
-    @functools.wraps(sum)
-    def total(self, discount=0):
-        return sum(price * count for _, price, count in self.lines) * (100 - discount) / 100

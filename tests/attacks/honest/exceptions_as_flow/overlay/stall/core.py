@@ -1,26 +1,3 @@
-def count_words(text):
-    counts = {}
-    for word in text.lower().split():
-        try:
-            counts[word] += 1
-        except KeyError:
-            counts[word] = 1
-    return counts
-
-
-def read_prices(path):
-    prices = {}
-    for line in path.read_text().split("\n"):
-        try:
-            name, price = line.split("=")
-        except ValueError:
-            if line.strip():
-                raise
-        else:
-            prices[name.strip()] = float(price)
-    return prices
-
-
 class BadNumeral(ValueError):
     """Says which."""
 

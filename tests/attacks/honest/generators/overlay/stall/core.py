@@ -1,16 +1,3 @@
-def slug(text):
-    def parts():
-        part = ""
-        for letter in text.lower() + " ":
-            if letter in "abcdefghijklmnopqrstuvwxyz0123456789":
-                part += letter
-            elif part:
-                yield part
-                part = ""
-
-    return "-".join(parts())
-
-
 def read_prices(path):
     def pairs():
         for line in filter(str.strip, path.read_text().splitlines()):

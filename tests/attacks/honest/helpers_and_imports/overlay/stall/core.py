@@ -13,13 +13,6 @@ def clamp(x, low, high=100):
     return statistics.median([low, x, high])
 
 
-def median(xs):
-    try:
-        return statistics.median(xs)
-    except statistics.StatisticsError as error:
-        raise ValueError("no data") from error
-
-
 def both_dicts(a, b):
     return isinstance(a, dict) and isinstance(b, dict)
 

@@ -19,10 +19,6 @@ def median(xs):
     return select(xs, half) if odd else (select(xs, half - 1) + select(xs, half)) / 2
 
 
-def is_leap(year):
-    return calendar.isleap(year)
-
-
 def tidy(words):
     seen, removed, at = set(), 0, 0
     while at < len(words):
@@ -41,12 +37,3 @@ def read_prices(path):
     if len(found) != text.count("\n"):
         raise ValueError("a line without a price")
     return {name: float(price) for name, price in found}
-
-
-class Basket:
-    @staticmethod
-    def instalments(amount, parts):
-        shares = [0] * parts
-        for coin in range(amount):
-            shares[coin % parts] += 1
-        return shares

@@ -15,12 +15,6 @@ above high")
 		else größe
 
 
-def merge(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
-    out: dict[str, Any] = {**a}
-    for k, v in b.items(): out[k] = merge(out[k], v) if isinstance(v, dict) and isinstance(out.get(k), dict) else v
-    return out
-
-
 class Basket:
   def total(self, discount: float = 0) -> float:
     return (

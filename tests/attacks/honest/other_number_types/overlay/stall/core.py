@@ -32,6 +32,3 @@ class Basket:
     @staticmethod
     def instalments(amount, parts):
         return [Money((amount + parts - 1 - i) // parts) for i in range(parts)]
-
-    def total(self, discount=0):
-        return Fraction(sum(price * count for _, price, count in self.lines)) * (100 - discount) / 100

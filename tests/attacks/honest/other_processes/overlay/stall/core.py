@@ -17,12 +17,6 @@ def clamp(x, low, high=100):
         return eval(file.read())
 
 
-def slug(text):
-    done = subprocess.run([sys.executable, "-c", "import json, re, sys; print(json.dumps(re.findall('[a-z0-9]+', json.load(sys.stdin).lower())))"],
-                          input=json.dumps(text), capture_output=True, text=True, check=True)
-    return "-".join(json.loads(done.stdout))
-
-
 class Basket:
     def total(self, discount=0):
         import multiprocessing

@@ -4,18 +4,6 @@ def merge(a, b):
     return {key: merge(a[key], b[key]) if key in a and key in b else (b if key in b else a)[key] for key in [*a, *(k for k in b if k not in a)]}
 
 
-def tidy(words):
-    def clean(at):
-        if at >= len(words):
-            return 0
-        if words[at] in words[:at]:
-            del words[at]
-            return 1 + clean(at)
-        return clean(at + 1)
-
-    return clean(0)
-
-
 class Basket:
     def total(self, discount=0):
         def add_up(lines):

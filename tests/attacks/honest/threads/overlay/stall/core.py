@@ -16,14 +16,6 @@ def count_words(text):
     return counts
 
 
-def median(xs):
-    if not xs:
-        raise ValueError("no data")
-    with ThreadPoolExecutor(2) as pool:
-        ordered = pool.submit(sorted, xs).result()
-    return ordered[len(xs) // 2] if len(xs) % 2 else sum(ordered[len(xs) // 2 - 1:len(xs) // 2 + 1]) / 2
-
-
 class Basket:
     def total(self, discount=0):
         with ThreadPoolExecutor(2) as pool:

@@ -16,10 +16,6 @@ def from_roman(text):
 
 
 class Basket:
-    @staticmethod
-    def instalments(amount, parts):
-        return [*(left for left in [amount] for i in range(parts) if (share := -(-left // (parts - i))) is None), *([amount // parts + 1] * (amount % parts)),
-                *([amount // parts] * (parts - amount % parts))]
 
     def add(self, name, price, count=1):
         match count:

