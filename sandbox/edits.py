@@ -16,14 +16,15 @@ import ast
 import copy
 import re
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from sandbox import patches
 from sandbox.source import FUNCTIONS, body_nodes, find, functions, parse, read_text, source_of, with_body, with_function
 from sandbox.tasks import Task
 
-FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*)[^\n]*\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
-SEARCH_REPLACE = re.compile(r"^<{5,9} SEARCH\n(.*?)^={5,9}\n(.*?)^>{5,9} REPLACE[ \t]*$", re.DOTALL | re.MULTILINE)
+OPENING, CLOSING = re.compile(r"[ \t]*```[ \t]*(\w*)"), re.compile(r"[ \t]*```[ \t]*")
+SEARCH, DIVIDER, REPLACE = re.compile(r"<{5,9} SEARCH"), re.compile(r"={5,9}"), re.compile(r">{5,9} REPLACE[ \t]*")
 FORBIDDEN_NAMES = {"conftest.py", "setup.py", "sitecustomize.py", "usercustomize.py", "noxfile.py", "tasks.py", "fabfile.py"}
 TEST_FOLDERS = ("tests", "test", "testing")
 MAX_BYTES = 1 << 20
@@ -39,12 +40,10 @@ def from_reply(reply: str, task: Task, broken: dict[str, str], style: str = "blo
     """The edit that a reply asks for. Raises InvalidEdit."""
     if style == "body" and not task.files:
         return {task.file: _with_bare_body(reply, task, broken[task.file])}
-    reply = reply.replace("\r\n", "\n")
+    lines = reply.replace("\r\n", "\n").split("\n")
     texts = dict(broken)
-    changed = _apply_search_replace(reply, texts, task)
-    blocks = [code for language, code in FENCE.findall(reply)
-              if language in ("python", "py", "") and not SEARCH_REPLACE.search(code)]
-    for code in blocks:
+    changed = _apply_search_replace(lines, texts, task)
+    for code in _python_blocks(lines):
         # The task's own file first; in the others a block counts where it names one of their functions.
         for path in dict.fromkeys((task.file, *texts)):
             text = _with_functions(code, texts[path], task)
@@ -55,6 +54,36 @@ def from_reply(reply: str, task: Task, broken: dict[str, str], style: str = "blo
     if not changed:
         raise InvalidEdit("the reply holds no complete python block with the function and no SEARCH/REPLACE block")
     return {path: texts[path] for path in sorted(changed)}
+
+
+def _python_blocks(lines: list[str]) -> Iterator[str]:
+    """The code between fences, but for what holds SEARCH/REPLACE blocks."""
+    at = 0
+    while at < len(lines):
+        opening = OPENING.match(lines[at])
+        end = _next(CLOSING, lines, at + 1) if opening else at
+        if end is None:
+            return                                    # nor is there an end for a fence further down
+        if opening and opening[1] in ("python", "py", "") and not any(_search_replace_blocks(lines[at + 1:end])):
+            yield "".join(line + "\n" for line in lines[at + 1:end])
+        at = end + 1
+
+
+def _search_replace_blocks(lines: list[str]) -> Iterator[tuple[int, str, str]]:
+    """(number of the block's first line, search text, replacement)"""
+    end = -1
+    while (first := _next(SEARCH, lines, end + 1)) is not None:
+        divider = _next(DIVIDER, lines, first + 1)
+        end = _next(REPLACE, lines, divider + 1) if divider is not None else None
+        if end is None:
+            return
+        yield first, *("".join(line + "\n" for line in part) for part in (lines[first + 1:divider], lines[divider + 1:end]))
+
+
+def _next(mark: re.Pattern, lines: list[str], start: int) -> int | None:
+    """The first line from `start` on that is such a mark and nothing else. Every line is looked at a few times at most, whatever a model
+    writes: a pattern over the whole reply can be made to take hours."""
+    return next((at for at in range(start, len(lines)) if mark.fullmatch(lines[at])), None)
 
 
 def _with_bare_body(reply: str, task: Task, text: str) -> str:
@@ -95,12 +124,11 @@ def _with_functions(code: str, text: str, task: Task) -> str | None:
     return _with_additions(text, code, module, known - helpers, task.function)
 
 
-def _apply_search_replace(reply: str, texts: dict[str, str], task: Task) -> set[str]:
+def _apply_search_replace(lines: list[str], texts: dict[str, str], task: Task) -> set[str]:
     """Apply the blocks in `texts`, in place; returns the changed paths. The search text must occur exactly once."""
     changed = set()
-    for match in SEARCH_REPLACE.finditer(reply):
-        search, replace = match.groups()
-        path = _path_above(reply[:match.start()]) or task.file
+    for first, search, replace in _search_replace_blocks(lines):
+        path = _path_above(lines, first) or task.file
         if path not in texts:
             raise InvalidEdit(f"a SEARCH/REPLACE block names {path}, which this task does not edit")
         if "\r\n" in texts[path]:
@@ -113,9 +141,11 @@ def _apply_search_replace(reply: str, texts: dict[str, str], task: Task) -> set[
     return changed
 
 
-def _path_above(text: str) -> str | None:
-    """The file named on the last line above a block, fences left out."""
-    for line in reversed(text.rstrip("\n").split("\n")[-3:]):
+def _path_above(lines: list[str], first: int) -> str | None:
+    """The file named on the last line above the block that begins in line `first`, fences and empty lines left out."""
+    while first > 0 and not lines[first - 1]:
+        first -= 1
+    for line in reversed(lines[max(0, first - 3):first]):
         line = line.strip().strip("`*# ").removeprefix("python").strip()
         if line.endswith(".py") and " " not in line:
             return line
@@ -192,7 +222,8 @@ def splice(text: str, task: Task, broken: str) -> str:
 
 def _check_path(path: str, tree: Path) -> None:
     pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts or str(pure) != path or not re.fullmatch(r"[\w./+-]+", path, re.ASCII):
+    if pure.is_absolute() or ".." in pure.parts or str(pure) != path or not re.fullmatch(r"[\w./+-]{1,1000}", path, re.ASCII) or \
+            any(len(part) > 255 for part in pure.parts):
         raise InvalidEdit(f"{path!r} is not a plain path below the repository")
     if pure.suffix != ".py":
         raise InvalidEdit(f"{path} is not a Python source file")

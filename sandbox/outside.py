@@ -4,19 +4,13 @@ The code that is judged shares a process with whatever runs in that process, and
 function takes and gives plain data (`hard`), it gets a process of its own, with no tests in the jail, that does nothing but answer calls.
 What crosses the border is typed JSON (`inside/plain.py`), decoded to built-in types and nothing else.
 """
-import html
 import json
-import re
 import sys
-from collections import Counter
-from functools import lru_cache
 from itertools import zip_longest
 from pathlib import Path
 
 from sandbox.fresh import perturbed, same
 from sandbox.jail import Jail
-from sandbox.repo import files_of
-from sandbox.source import read_text
 from sandbox.tasks import Task
 
 # The same codec on both sides of the border.
@@ -30,9 +24,6 @@ AGREEMENT, AGREEMENT_OF_TWO = 0.7, 0.9
 """Share of the fresh inputs on which the edit must answer as the gold edit does. Below 1, because an honest solution may differ where
 the tests say nothing; a table of the tests' answers agrees on almost none. Where there are but two answers, a wrong rule is right half of
 the time: there more is wanted."""
-DISTINCTIVE = 16
-"""Characters that a line must have to be known again."""
-MAX_TEXT = 4 << 20
 MIN_DECIDED = 4
 """With fewer inputs that decide anything, fresh inputs say nothing."""
 
@@ -71,29 +62,6 @@ class Worker:
         while not self._over:
             self._jail.tell(None)
             self._hear()
-
-
-def copies(tree: Path, task: Task) -> list[str]:
-    """Files of the tree that are no Python and hold lines of the gold edit: backups, coverage reports, built documentation. The worker must
-    not see them: what it reads there it need not know."""
-    gold = {line for line in map(str.strip, task.patch.split("\n")) if line.startswith("+") and not line.startswith("+++")}
-    gold = {line[1:].strip() for line in gold if len(line) > DISTINCTIVE}
-    lines = _lines_of_other_files(str(tree))
-    found: Counter = Counter(path for line in gold for path in lines.get(line, ()))
-    return [path for path, count in sorted(found.items()) if count >= min(2, len(gold))]
-
-
-@lru_cache(maxsize=2)
-def _lines_of_other_files(tree: str) -> dict[str, tuple[str, ...]]:
-    """{line, stripped of markup: the files that hold it}, for the long lines of all text that is no Python source."""
-    lines: dict[str, tuple[str, ...]] = {}
-    for path, kind in files_of(Path(tree)):
-        file = Path(tree, path)
-        if kind == "file" and not path.endswith(".py") and file.stat().st_size < MAX_TEXT:
-            text = html.unescape(re.sub(r"<[^>\n]*>", "", read_text(file)))
-            for line in {line.strip() for line in text.split("\n") if len(line.strip()) >= DISTINCTIVE}:
-                lines[line] = (*lines.get(line, ()), path)
-    return lines
 
 
 def drawn_calls(task: Task, seed: str) -> list[dict]:

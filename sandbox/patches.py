@@ -5,7 +5,7 @@ Exactness is wanted: a gold edit that applies somewhere else would be another ed
 import difflib
 import re
 
-HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+HUNK = re.compile(r"^@@ -(\d{1,9})(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? @@")
 NO_NEWLINE = "\\ No newline at end of file"
 
 
@@ -42,7 +42,7 @@ def _files(patch: str) -> list[tuple[str, list]]:
     old_name = None
     for number, line in enumerate(patch.split("\n"), 1):
         if left_old > 0 or left_new > 0 or line == NO_NEWLINE:
-            if hunks is None:
+            if not hunks or line == NO_NEWLINE and not hunks[-1][2]:
                 raise PatchError(f"line {number} of the patch is out of place")
             sign, text = (line[:1] or " "), line[1:]
             if line == NO_NEWLINE:

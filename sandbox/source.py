@@ -5,6 +5,7 @@ Text is `str` as read by `read_text`: bytes that are not UTF-8 are kept as surro
 import ast
 import io
 import textwrap
+import threading
 import tokenize
 import warnings
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from pathlib import Path
 # A model's code may hold what Python only warns about; these warnings are not about a file of ours.
 warnings.filterwarnings("ignore", category=SyntaxWarning, module="<unknown>")
 
+# Python 3.11 counts how deep a syntax tree is for the whole process: two threads at once raise SystemError now and then.
+_PARSING = threading.Lock()
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 BLANK_BODY = "raise NotImplementedError"
 
@@ -49,7 +52,8 @@ def parse(text: str) -> ast.Module:
     if "\r" in text.replace("\r\n", ""):
         raise SyntaxError("a bare carriage return")          # to Python it ends a line, to everything else here it does not
     try:
-        return ast.parse(to_bytes(text))
+        with _PARSING:
+            return ast.parse(to_bytes(text))
     except (ValueError, RecursionError, MemoryError, LookupError) as error:
         raise SyntaxError(str(error)) from None
 

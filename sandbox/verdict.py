@@ -35,11 +35,12 @@ from functools import cached_property
 from pathlib import Path
 
 from sandbox import jsonl
+from sandbox.copies import copies
 from sandbox.edits import TEST_FOLDERS, InvalidEdit, gate, is_test_path
 from sandbox.errors import HarnessError, UsageError
 from sandbox.jail import Jail
 from sandbox.landlock_jail import jail_notice, open_jail
-from sandbox.outside import MIN_DECIDED, Worker, agreeing, copies, deciding, drawn_calls, same_answers, wanted
+from sandbox.outside import MIN_DECIDED, Worker, agreeing, deciding, drawn_calls, same_answers, wanted
 from sandbox.repo import Repository, files_of
 from sandbox.source import bodies_changed, find, imports, read_text
 from sandbox.tasks import Task

@@ -101,10 +101,11 @@ def cache(tmp_path_factory):
     """A cache folder for this session alone; the made student, which takes minutes, is shared with other sessions."""
     import os
 
-    before = {k: os.environ.get(k) for k in ("XDG_CACHE_HOME", "HF_HUB_OFFLINE", "VIRTUAL_ENV")}
+    before = {k: os.environ.get(k) for k in ("XDG_CACHE_HOME", "HF_HUB_OFFLINE", "VIRTUAL_ENV", "COLDSTART_TEACHER_KEY")}
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ.pop("VIRTUAL_ENV", None)
+    for name in ("VIRTUAL_ENV", "COLDSTART_TEACHER_KEY"):
+        os.environ.pop(name, None)
     yield Path(os.environ["XDG_CACHE_HOME"])
     for name, value in before.items():
         os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -410,6 +411,16 @@ def test_other_line_ends_are_kept(tree, tmp_path):
     assert new.count("\n") == new.count("\r\n") and result_of(new, "area(1)") == 1
 
 
+@pytest.mark.parametrize("reply", [
+    "<<<<<<< SEARCH\n=======\n" * 20_000, "<<<<<<< SEARCH\n" * 40_000, "```python\n" * 40_000, "\n" * 40_000 + "```\n<<<<<<< SEARCH\n" * 20_000,
+    "```\n<<<<<<< SEARCH\n=======\n```\n" * 10_000], ids=["marks", "search", "fences", "both", "in fences"])
+def test_whatever_is_in_a_reply_it_is_read_in_no_time(reply):
+    began = time.process_time()
+    with pytest.raises(InvalidEdit):
+        reply_to(AREA, reply)
+    assert time.process_time() - began < 2
+
+
 # ------------------------------------------------------------------------------------------- patches and overlays
 
 def test_a_patch_against_the_broken_state(tree):
@@ -423,7 +434,11 @@ def test_a_patch_against_the_broken_state(tree):
     "", "nonsense", "--- a/shapes/core.py\n+++ b/shapes/core.py\n@@ -1,2 +1,2 @@\n nothing like it\n-x\n+y\n",
     "--- a/tests/test_core.py\n+++ b/tests/test_core.py\n@@ -1,2 +1,2 @@\n def test():\n-    pass\n+    return\n",
     "--- a/../x.py\n+++ b/../x.py\n@@ -0,0 +1 @@\n+x = 1\n", "--- /dev/null\n+++ b/new.py\n@@ -0,0 +1 @@\n+x = 1\n",
-    "--- a/shapes/core.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n", "--- a/notes.txt\n+++ b/notes.txt\n@@ -1 +1 @@\n-n\n+m\n"])
+    "--- a/shapes/core.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n", "--- a/notes.txt\n+++ b/notes.txt\n@@ -1 +1 @@\n-n\n+m\n",
+    "--- a/shapes/core.py\n+++ b/shapes/core.py\n\\ No newline at end of file\n",
+    "--- a/shapes/core.py\n+++ b/shapes/core.py\n@@ -0,0 +0,0 @@\n\\ No newline at end of file\n",
+    f"--- a/shapes/core.py\n+++ b/shapes/core.py\n@@ -{'1' * 5000} +1 @@\n-x\n+y\n", f"--- /dev/null\n+++ b/{'a' * 300}.py\n@@ -0,0 +1 @@\n+x = 1\n",
+    f"--- /dev/null\n+++ b/{'a/' * 3000}a.py\n@@ -0,0 +1 @@\n+x = 1\n"])
 def test_patches_that_do_not_apply_or_may_not(tree, patch):
     with pytest.raises(InvalidEdit) as error:
         from_patch(patch, broken_of(AREA), tree)
@@ -546,3 +561,4 @@ def test_tasks_are_the_same_after_a_journey(wide):
     assert "files" not in AREA.to_dict() and task.to_dict()["files"] == ("shapes/core.py", "shapes/other.py")
     assert AREA.about == ("shapes/core.py::area",) and AREA.named == {"shapes/core.py": ["area"]}
     assert task.named == {"shapes/core.py": ["area"], "shapes/other.py": ["twice"]}
+

@@ -302,6 +302,7 @@ def assault(place: Path) -> dict:
             text += f"\n\ndef test_{name}(tmp_path):\n" + textwrap.indent(textwrap.dedent(code).strip("\n"), "    ") + "\n"
         reply = ask(jail, path, {"tests/test_attacks.py": text, "pkg/only_here.py": "ANSWER = None\n"},
                     [f"tests/test_attacks.py::test_{name}" for name in (*ATTACKS, *HONEST)], timeout=60.0, text=True)
+    del os.environ["COLDSTART_TEACHER_KEY"]
     crowd.kill()
     crowd.communicate()
     for one in sockets:

@@ -32,6 +32,7 @@ import shutil
 import signal
 import struct
 import sys
+import threading
 import time
 import warnings
 
@@ -347,7 +348,8 @@ def collect(fd, answers, head, started, private):
 def nesting(data):
     """How deep the brackets of this JSON are nested."""
     depth = deepest = 0
-    for bracket in re.findall(rb'[\[{\]}]', re.sub(rb'"(?:[^"\\]|\\.)*"', b"", data)):
+    # A text without an end matches to the end of the data: else it would be tried again from every quote in it.
+    for bracket in re.findall(rb'[\[{\]}]', re.sub(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', b"", data, flags=re.DOTALL)):
         depth += 1 if bracket in b"[{" else -1
         deepest = max(deepest, depth)
     return deepest
@@ -534,10 +536,16 @@ def serve(config, request, pipes, answer, private):
         os.dup2(output, fd)
     for fd in private:
         os.close(fd)
+    asker, turn = os.getpid(), threading.Lock()
+
     def ask(question):
-        """Put a question to whoever made the request, and wait for the answer; None at the end of the stream."""
-        write_frame(out, {"ask": question})
-        frame = read_frame(told)
+        """Put a question to whoever made the request, and wait for the answer; None at the end of the stream. Threads take turns;
+        a process that a test forked off would take the answers of this one."""
+        if os.getpid() != asker:
+            raise RuntimeError("a call in another process cannot be answered from outside")
+        with turn:
+            write_frame(out, {"ask": question})
+            frame = read_frame(told)
         return None if frame is None else frame["answer"]
 
     if answer is not None:
