@@ -3,7 +3,7 @@
 Frames on standard input and output: four bytes of length, then JSON. The first one in is the configuration:
 
     {"root", "trees", "scratch_mb", "late_binds": [[from, to]], "preload": [module], "tier": "hot" | "warm" | "cold",
-     "seccomp": base64 of the filter, "landlock": {...} in a jail without namespaces (`landlock.py`, and what is said of it there)}
+     "seccomp": base64 of the filter, "landlock": {...} in a jail without namespaces, whose zygote has a filter of its own}
 
 A request is a frame for this process ({"timeout", "memory_mb", "asks", "progress", "report_mb", "size"}) and `size` bytes of JSON for the
 child, which are never decoded here and wiped after the fork: what one edit says is in no later child's memory. A reply holds what the
@@ -15,9 +15,9 @@ module of the project can be loaded before the edit is in place: that is what ma
 `hot`: it collects the tests of the intact tree, and the fork swaps one function's code (`hot.py`).
 `cold`: as warm, with nothing loaded beforehand but pytest itself; it is asked once.
 
-Each child has its own process-id, mount and IPC namespaces; in it the tree is an overlay (changes go to a tmpfs of limited size that
-dies with the child), the folders it was made from are hidden, /tmp and /dev/shm are fresh, and before any edited code runs it
-gives up every capability for good and gets the system call filter. Without namespaces it has a copy of the tree instead, and Landlock.
+Each child has a view of its own of the tree, in which it may change what it likes, and fresh temporary folders; how, is said in
+`namespaces.py` and `no_namespaces.py`, which have the same functions. Before any edited code runs it gives up every capability for good
+and gets the system call filter.
 """
 import base64
 import ctypes
@@ -28,7 +28,6 @@ import os
 import re
 import resource
 import select
-import shutil
 import signal
 import struct
 import sys
@@ -37,12 +36,9 @@ import time
 import warnings
 
 libc = ctypes.PyDLL(None, use_errno=True)
-NEWNS, NEWPID, NEWIPC, NEWNET = 0x00020000, 0x20000000, 0x08000000, 0x40000000
-MS_BIND, MS_REC, MS_PRIVATE, MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 4096, 16384, 1 << 18, 1, 2, 4, 8, 32
 CLONE = {"x86_64": 56, "aarch64": 220}
 PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 4, 22, 38, 47
 PR_CAP_AMBIENT_CLEAR_ALL, SECCOMP_MODE_FILTER = 4, 2
-SCRATCH = "/scratch"
 MAX_PROCESSES, MAX_THREADS = 128, 512
 """In one jail, threads with processes."""
 SNAPSHOT_TIME = 1_600_000_000
@@ -62,33 +58,31 @@ def main():
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     # An ordinary process of the same user could otherwise read this one's memory and descriptors through /proc.
     libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    walls = importlib.import_module("no_namespaces" if "landlock" in config else "namespaces")
+    walls.begin(config)
     if "landlock" in config:
-        import landlock
-        landlock.prepare(config["landlock"], config["root"])
         refuse_calls(config["landlock"]["zygote_seccomp"])
     preload(config)
     if config["tier"] == "hot":
         import hot
-        if "landlock" not in config:
-            libc.unshare(NEWNS)
-        build_view(config, {})
-        hot.serve(config, lambda ready, answer: answer_requests(config, requests, replies, ready, answer))
+        walls.own_view(config)
+        build_view(walls, config, {})
+        hot.serve(config, lambda ready, answer: answer_requests(walls, config, requests, replies, ready, answer))
     else:
-        answer_requests(config, requests, replies, {"ready": True}, None)
+        answer_requests(walls, config, requests, replies, {"ready": True}, None)
 
 
-def answer_requests(config, requests, replies, ready, answer):
+def answer_requests(walls, config, requests, replies, ready, answer):
     """A fork for each request, until there are no more. `answer` runs the tests in a hot fork; None: the fork starts pytest."""
-    if "landlock" in config and answer is not None:
-        import landlock
-        landlock.put_by(config["landlock"])
+    if answer is not None:
+        walls.put_by(config)
     write_frame(replies, ready)
     while True:
         head = read_frame(requests)
         body = None if head is None else read_body(requests, head["size"])
         if body is None:
             return
-        write_frame(replies, forked(config, head, body, replies, answer, (requests, replies)))
+        write_frame(replies, forked(walls, config, head, body, replies, answer, (requests, replies)))
 
 
 # ---------------------------------------------------------------------------------------------------- frames
@@ -169,28 +163,25 @@ def _plugin_modules():
 
 # ---------------------------------------------------------------------------------------------------- a child
 
-def forked(config, head, body, replies, answer, private):
+def forked(walls, config, head, body, replies, answer, private):
     """Serve a request in a child of its own; a reply with "died", "timeout" or "harness" where there is none from the tests."""
     # A cold process is started for its one request: what that took is part of it.
     began = 0.0 if config["tier"] == "cold" else time.process_time()
     inner_read, inner_write = os.pipe()
     answers_read, answers_write = os.pipe()
     mine = os.getpid()
-    # A network of its own takes milliseconds to make. Only what answers calls gets one: through the counters of a shared one, the process
-    # that ran the tests could tell it something.
-    pid = clone(0 if "landlock" in config else NEWNS | NEWPID | NEWIPC | (NEWNET if head["asks"] else 0))
+    pid = clone(walls.flags(head["asks"]))
     if pid == 0:
         os.close(inner_read)
         os.close(answers_write)
-        first_process(config, body, mine, (answers_read, inner_write), answer, private)
+        first_process(walls, config, body, mine, (answers_read, inner_write), answer, private)
     body[:] = bytes(len(body))
     os.close(inner_write)
     os.close(answers_read)
-    reply = collect(inner_read, answers_write, head, lambda: started(config, pid), private)
+    reply = collect(inner_read, answers_write, head, lambda: walls.started(pid), private)
     os.close(inner_read)
     os.close(answers_write)
-    # A keeper has things to do at its end; the first process of a namespace takes everything in it with it.
-    end(pid, signal.SIGTERM if "landlock" in config else signal.SIGKILL)
+    end(pid, walls.END)
     usage = os.wait4(pid, 0)[2]
     reply["cpu"] = usage.ru_utime + usage.ru_stime + time.process_time() - began
     reply["held"] = held()
@@ -214,14 +205,6 @@ def held():
     with open("/proc/self/statm") as file:
         pages = int(file.read().split()[1])
     return [pages * resource.getpagesize() >> 10, len(os.listdir("/proc/self/fd"))]
-
-
-def started(config, child):
-    """The processes that a child has started, and itself."""
-    if "landlock" in config:
-        import landlock
-        return landlock.descendants(child)
-    return [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and int(pid) not in (1, os.getpid())]
 
 
 class Watchdog:
@@ -259,32 +242,24 @@ def proportional_kb(pid):
         return 0
 
 
-def first_process(config, body, parent, pipes, answer, private):
-    """Process 1 of the new namespace: prepares it, forks the process that runs the tests, and waits for that one. `pipes` are its
-    descriptors for what it is told and what it reports. Without namespaces it is a keeper (`landlock.py`) that waits, and its child does
-    the rest.
-
-    The tests do not run as process 1 themselves: that one ignores signals it has no handler for, and code may rely on them.
-    """
+def first_process(walls, config, body, parent, pipes, answer, private):
+    """The first process of a child: prepares its place, forks the process that runs the tests, and waits for that one. `pipes` are its
+    descriptors for what it is told and what it reports."""
     out = pipes[1]
     try:
-        if "landlock" in config:
-            import landlock
-            landlock.keep(parent, pipes, [config["landlock"]["scratch"]], config["landlock"])
+        walls.enter(config, parent, pipes)
         request = json.loads(body)
         # What the request says of the files may not be found in the frames and names of this process later on.
         body[:] = bytes(len(body))
-        # The bytecode is that of the tests.
-        if "landlock" not in config:
-            own_proc()
-        build_view(dict(config, trees=config["trees"][-1:]) if "worker" in request else config, request.pop("files"))
-        remove(config, request.get("remove", ()))
-        hide(config)
-        seal(config)
+        # A worker has no tests, and so none of their bytecode.
+        build_view(walls, dict(config, trees=config["trees"][-1:]) if "worker" in request else config, request.pop("files"))
+        remove(walls, config, request.get("remove", ()))
+        walls.hide(config)
+        others = seal(walls, config)
         write_frame(out, {"entered": True})        # from here on a failure is the tests' own
-        pid = 0 if "landlock" in config else os.fork()
+        pid = walls.fork_tests()
         if pid == 0:
-            serve(config, request, pipes, answer, private)
+            serve(walls, config, request, pipes, answer, private, others)
             os._exit(0)
         os.close(out)
         while os.wait()[0] != pid:
@@ -387,22 +362,10 @@ def clone(flags):
     return pid
 
 
-def mount(source, target, kind, flags=0, data=None):
-    encode = lambda s: None if s is None else s.encode()
-    if libc.mount(encode(source), encode(target), encode(kind), ctypes.c_ulong(flags), encode(data)):
-        code = ctypes.get_errno()
-        raise OSError(code, "mount %s on %s: %s" % (kind or source, target, os.strerror(code)))
-
-
-def build_view(config, files):
-    """This process's own view of the file system, with `files` ({path: text}) in the tree. Needs a mount namespace of its own; without
-    namespaces, the scratch folder for itself alone."""
+def build_view(walls, config, files):
+    """This process's own view of the file system, with `files` ({path: text}) in the tree."""
     root = config["root"]
-    if "landlock" in config:
-        import landlock
-        landlock.build_tree(config["landlock"], config["trees"], root)
-    else:
-        mount_view(config)
+    walls.build_tree(config)
     for relative, text in files.items():
         path = os.path.join(root, relative)
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -416,77 +379,18 @@ def build_view(config, files):
         os.makedirs(folder, exist_ok=True)
 
 
-def own_proc():
-    """A /proc of this process's own namespace, where the kernel allows it (it does not where ours is covered in part); its settings
-    read-only in any case: bubblewrap 0.8 started by root leaves them writable."""
-    mount(None, "/", None, MS_REC | MS_PRIVATE)
-    try:
-        mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    except OSError:
-        pass
-    mount("/proc/sys", "/proc/sys", None, MS_BIND | MS_REC)
-    mount(None, "/proc/sys", None, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
-
-
-def mount_view(config):
-    """The tree as an overlay, and fresh temporary folders, in this process's mount namespace."""
-    root, trees = config["root"], config["trees"]
-    size = "size=%dm,mode=1777" % config["scratch_mb"]
-    mount(None, "/", None, MS_REC | MS_PRIVATE)
-    # What a hot process wrote while it collected the tests is there for its forks, too.
-    earlier = [os.open(folder, os.O_RDONLY) for folder in (SCRATCH + "/upper", "/tmp") if os.path.isdir(SCRATCH + "/upper")]
-    for folder in (SCRATCH, "/tmp", "/dev/shm"):
-        mount("tmpfs", folder, "tmpfs", MS_NOSUID | MS_NODEV, size)
-    os.makedirs(root, exist_ok=True)
-    upper, work = SCRATCH + "/upper", SCRATCH + "/work"
-    os.mkdir(upper)
-    os.mkdir(work)
-    # In files of another owner nothing could be changed.
-    ours = all(os.stat(tree).st_uid == os.getuid() for tree in trees)
-    if earlier:
-        trees = ["/proc/self/fd/%d" % earlier[0]] + (trees if ours else [])
-    try:
-        if ours:
-            mount("overlay", root, "overlay", MS_NOSUID | MS_NODEV,
-                  "lowerdir=%s,upperdir=%s,workdir=%s,userxattr" % (":".join(trees), upper, work))
-    except OSError:                                # kernels before 5.11 have no overlay for ordinary users
-        ours = False
-    if not ours:
-        for tree in reversed(trees):
-            shutil.copytree(tree, upper, symlinks=True, dirs_exist_ok=True)
-        mount(upper, root, None, MS_BIND)
-    if earlier:
-        written = "/proc/self/fd/%d" % earlier[1]
-        device = os.stat(written).st_dev
-        # Without the folders that are bound below it.
-        shutil.copytree(written, "/tmp", symlinks=True, dirs_exist_ok=True, ignore=lambda folder, names: [
-            name for name in names if os.lstat(os.path.join(folder, name)).st_dev != device])
-        for fd in earlier:
-            os.close(fd)
-    for source, target in config["late_binds"]:
-        os.makedirs(target, exist_ok=True)
-        mount(source, target, None, MS_BIND | MS_REC)
-
-
-def remove(config, paths):
+def remove(walls, config, paths):
     """Take these files and folders out of this process's view of the tree."""
     for relative in paths:
         path = os.path.join(config["root"], relative)
         if os.path.isdir(path):
-            shutil.rmtree(path) if "landlock" in config else mount("tmpfs", path, "tmpfs", MS_RDONLY, "size=4k")
+            walls.drop_folder(path)
         elif os.path.lexists(path):
             os.remove(path)
 
 
-def hide(config):
-    """Cover the folders that the view was made from, for the intact tree holds the answers, and the first process, through whose
-    /proc entry they could be reached."""
-    for folder in [] if "landlock" in config else config["trees"] + [SCRATCH, "/proc/1"]:
-        mount("tmpfs", folder, "tmpfs", MS_RDONLY, "size=4k")
-
-
-def seal(config):
-    """Give up every capability for good, then put the system call filter in place."""
+def seal(walls, config):
+    """Give up every capability for good, then put the system call filter in place. Returns what `walls.confine_tests` does."""
     class Header(ctypes.Structure):
         _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
 
@@ -494,11 +398,9 @@ def seal(config):
     checked("prctl", libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))
     checked("prctl", libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     checked("capset", libc.capset(ctypes.byref(Header(0x20080522, 0)), ctypes.byref(empty)))
-    if "landlock" in config:
-        import landlock
-        config["processes"] = landlock.processes()
-        landlock.confine_tests(config["landlock"])
+    others = walls.confine_tests(config)
     refuse_calls(config["seccomp"])
+    return others
 
 
 def refuse_calls(program):
@@ -524,13 +426,13 @@ def limit(request, others):
         resource.setrlimit(getattr(resource, name), (value, value))
 
 
-def serve(config, request, pipes, answer, private):
+def serve(walls, config, request, pipes, answer, private, others):
     """Do what is asked and write the reply, with the `private` descriptors closed. With `answer` that does it; else a new pytest
-    runs the tests, or a worker answers calls, and every other descriptor is closed as well."""
+    runs the tests, or a worker answers calls, and every other descriptor is closed as well. `others`: as for `limit`."""
     told, out = pipes
     # A session of its own: where the kernel shares the processor among sessions, a thousand processes take no more of it than one.
     os.setsid()
-    limit(request, config.get("processes", 0))
+    limit(request, others)
     output = open_output(request)
     for fd in (1, 2):
         os.dup2(output, fd)
@@ -570,9 +472,8 @@ def serve(config, request, pipes, answer, private):
     progress = (lambda done, total: write_frame(out, {"progress": [done, total]})) if request.get("progress") else (
         lambda done, total: None)
     reply = runner.run(dict(request, root=config["root"]), progress)
-    if "bytecode" in reply and "landlock" in config:
-        import landlock
-        landlock.as_known(reply["bytecode"], config["root"], config["landlock"]["known_as"])
+    if "bytecode" in reply:
+        walls.as_known(reply["bytecode"], config)
     if request.get("output"):
         sys.stdout.flush()
         reply["output"] = tail_of(1)

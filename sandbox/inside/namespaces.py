@@ -1,0 +1,127 @@
+"""What `zygote.py` does in a jail of namespaces: each child has its own process ids, mounts and System V memory; the tree is an overlay whose
+changes go to a tmpfs of limited size that dies with the child. `no_namespaces.py` has the same functions for a jail without.
+"""
+import ctypes
+import os
+import shutil
+import signal
+
+libc = ctypes.PyDLL(None, use_errno=True)
+NEWNS, NEWPID, NEWIPC, NEWNET = 0x00020000, 0x20000000, 0x08000000, 0x40000000
+MS_BIND, MS_REC, MS_PRIVATE, MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 4096, 16384, 1 << 18, 1, 2, 4, 8, 32
+SCRATCH = "/scratch"
+END = signal.SIGKILL
+"""Ends the first process of a child, and with it all in its namespace."""
+
+
+def begin(config):
+    """Whatever the zygote has to do first."""
+
+
+def own_view(config):
+    """Let this process, a hot zygote, have mounts of its own."""
+    libc.unshare(NEWNS)
+
+
+def put_by(config):
+    """Let every child from now on find what this process wrote: `build_tree` does, from the overlay below."""
+
+
+def flags(asks):
+    """What of its own a child gets. A network takes milliseconds to make: only what answers calls gets one, for through the counters of a
+    shared one the process that ran the tests could tell it something."""
+    return NEWNS | NEWPID | NEWIPC | (NEWNET if asks else 0)
+
+
+def started(child):
+    """The processes in this jail but its first one and this one: those that `child` has started, and itself."""
+    return [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and int(pid) not in (1, os.getpid())]
+
+
+def enter(config, parent, pipes):
+    """The first thing in a child: a /proc of its own namespace, where the kernel allows it (it does not where ours is covered in part); its
+    settings read-only in any case: bubblewrap 0.8 started by root leaves them writable."""
+    mount(None, "/", None, MS_REC | MS_PRIVATE)
+    try:
+        mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    except OSError:
+        pass
+    mount("/proc/sys", "/proc/sys", None, MS_BIND | MS_REC)
+    mount(None, "/proc/sys", None, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+
+
+def fork_tests():
+    """The tests do not run as process 1 themselves: that one ignores signals it has no handler for, and code may rely on them. Zero in the
+    process that runs them, its id in the one that waits."""
+    return os.fork()
+
+
+def build_tree(config):
+    """The tree as an overlay, and fresh temporary folders, in this process's mount namespace."""
+    root, trees = config["root"], config["trees"]
+    size = "size=%dm,mode=1777" % config["scratch_mb"]
+    mount(None, "/", None, MS_REC | MS_PRIVATE)
+    # What a hot process wrote while it collected the tests is there for its forks, too.
+    earlier = [os.open(folder, os.O_RDONLY) for folder in (SCRATCH + "/upper", "/tmp") if os.path.isdir(SCRATCH + "/upper")]
+    for folder in (SCRATCH, "/tmp", "/dev/shm"):
+        mount("tmpfs", folder, "tmpfs", MS_NOSUID | MS_NODEV, size)
+    os.makedirs(root, exist_ok=True)
+    upper, work = SCRATCH + "/upper", SCRATCH + "/work"
+    os.mkdir(upper)
+    os.mkdir(work)
+    # In files of another owner nothing could be changed.
+    ours = all(os.stat(tree).st_uid == os.getuid() for tree in trees)
+    if earlier:
+        trees = ["/proc/self/fd/%d" % earlier[0]] + (trees if ours else [])
+    try:
+        if ours:
+            mount("overlay", root, "overlay", MS_NOSUID | MS_NODEV,
+                  "lowerdir=%s,upperdir=%s,workdir=%s,userxattr" % (":".join(trees), upper, work))
+    except OSError:                                # kernels before 5.11 have no overlay for ordinary users
+        ours = False
+    if not ours:
+        for tree in reversed(trees):
+            shutil.copytree(tree, upper, symlinks=True, dirs_exist_ok=True)
+        mount(upper, root, None, MS_BIND)
+    if earlier:
+        copy_without_mounts("/proc/self/fd/%d" % earlier[1], "/tmp")
+        for fd in earlier:
+            os.close(fd)
+    for source, target in config["late_binds"]:
+        os.makedirs(target, exist_ok=True)
+        mount(source, target, None, MS_BIND | MS_REC)
+
+
+def copy_without_mounts(source, target):
+    """Copy a folder, but not what is mounted below it."""
+    device = os.stat(source).st_dev
+    shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True, ignore=lambda folder, names: [
+        name for name in names if os.lstat(os.path.join(folder, name)).st_dev != device])
+
+
+def drop_folder(path):
+    """Take a folder out of this process's view of the tree."""
+    mount("tmpfs", path, "tmpfs", MS_RDONLY, "size=4k")
+
+
+def hide(config):
+    """Cover the folders that the view was made from, for the intact tree holds the answers, and the first process, through whose
+    /proc entry they could be reached."""
+    for folder in config["trees"] + [SCRATCH, "/proc/1"]:
+        mount("tmpfs", folder, "tmpfs", MS_RDONLY, "size=4k")
+
+
+def confine_tests(config):
+    """The last thing before the system call filter. Returns how many processes and threads of others count against this one's limit."""
+    return 0
+
+
+def as_known(bytecode, config):
+    """Give pytest's cache files the tree's name outside: it is the same here."""
+
+
+def mount(source, target, kind, flags=0, data=None):
+    encoded = [None if text is None else text.encode() for text in (source, target, kind, data)]
+    if libc.mount(*encoded[:3], ctypes.c_ulong(flags), encoded[3]):
+        code = ctypes.get_errno()
+        raise OSError(code, "mount %s on %s: %s" % (kind or source, target, os.strerror(code)))
