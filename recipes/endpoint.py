@@ -301,8 +301,7 @@ class Client:
                                             f"whole, and allowed to use {model}? Nothing was paid for this request.")
         if status == 402 or status == 429 and re.search(r"insufficient|quota|balance|arrears", words, re.IGNORECASE):
             return Fault(fault, False, stop=f"{name} says that there is no credit left ({fault}). Put some in the account, and give the "
-                                            f"same "
-                                            "command again.")
+                                            "same command again.")
         if status == 404:
             return Fault(fault, False,
                          stop=f"{name} does not know the model {model!r}, or {self.endpoint.base_url} is not its address (404).")
@@ -415,8 +414,7 @@ class Asker:
                                                 "know? See `extra` and `omit` in recipes/teachers.toml.")
                     elif failed >= self._tries and self._answered < began:
                         self._over = HarnessError(f"{self.endpoint.name} does not answer: {fault}. What was paid for is kept; give the "
-                                                  f"same "
-                                                  "command again later.")
+                                                  "same command again later.")
                 except BaseException:
                     self.ledger.lose(number)
                     raise

@@ -49,8 +49,7 @@ def hire(known: dict | None, keys: dict[str, str], teacher: str | None, model: s
     if teacher in (None, "reference") and (teacher or not known):
         if model or price or max_usd is not None or terms_acknowledged or dry_run:
             raise UsageError("The reference teacher is the repository itself: nothing is sent and nothing is paid. Name an API teacher "
-                             "with "
-                             "--teacher.")
+                             "with --teacher.")
         return None
     if teacher is None:
         endpoint = Endpoint.from_dict(known["endpoint"])
@@ -64,12 +63,10 @@ def hire(known: dict | None, keys: dict[str, str], teacher: str | None, model: s
         return hired
     if endpoint.price is None:
         raise UsageError(f"The price of {endpoint.model} at {endpoint.name} is not known here. Look it up, and say it in US dollars per "
-                         f"million "
-                         "tokens: --price IN,OUT (0,0 if it costs nothing).")
+                         "million tokens: --price IN,OUT (0,0 if it costs nothing).")
     if not endpoint.is_local and not hired.terms_acknowledged:
-        raise UsageError(f"{endpoint.name} belongs to somebody else. Whether its terms allow training a model on what it writes is for "
-                         f"you to "
-                         "find out; coldstart claims nothing. When you know, say so once: --terms-acknowledged")
+        raise UsageError(f"{endpoint.name} belongs to somebody else. Whether its terms allow training a model on what it writes is for you "
+                         "to find out; coldstart claims nothing. When you know, say so once: --terms-acknowledged")
     return replace(hired, key=fit_key(endpoint, keys))
 
 
@@ -91,8 +88,7 @@ class Plan:
         """For a person, before anything is sent."""
         endpoint = hired.endpoint
         said = [f"{len(self.prompts)} cold tasks go to {endpoint.name} ({endpoint.base_url}, model {endpoint.model}): about "
-                f"{self.tokens:,} "
-                "tokens of prompts (a token for three bytes), and its own answers when they fail."]
+                f"{self.tokens:,} tokens of prompts (a token for {BYTES_PER_TOKEN} bytes), and its own answers when they fail."]
         if self.usd is None:
             said.append("What that costs is not known: --price says it, in US dollars per million tokens.")
         else:
@@ -104,8 +100,7 @@ class Plan:
 
     def to_dict(self) -> dict:
         return {"cold": len(self.prompts) + len(self.withheld), "prompts": len(self.prompts), "withheld": self.withheld,
-                "tokens": self.tokens,
-                "usd": self.usd and list(self.usd)}
+                "tokens": self.tokens, "usd": self.usd and list(self.usd)}
 
 
 def plan(tasks: list[Task], tree: Path, endpoint: Endpoint, settings: TeacherSettings, guard: Guard) -> Plan:
@@ -121,9 +116,10 @@ def plan(tasks: list[Task], tree: Path, endpoint: Endpoint, settings: TeacherSet
     costs = None
     if endpoint.price is not None:
         least = sum(settings.solutions * endpoint.cost(size, 0, TYPICAL_OUT) for size in sizes.values())
-        most = sum(settings.attempts * (endpoint.worst(endpoint.body(prompt, 0.0,
-                                                                     0)) + endpoint.cost(turn * (endpoint.max_output + REPAIR_TOKENS), 0,
-                                                                                         0))
-                   for prompt in prompts.values() for turn in range(settings.repairs + 1))
+        most = 0
+        for prompt in prompts.values():
+            for turn in range(settings.repairs + 1):
+                before = endpoint.cost(turn * (endpoint.max_output + REPAIR_TOKENS), 0, 0)
+                most += settings.attempts * (endpoint.worst(endpoint.body(prompt, 0.0, 0)) + before)
         costs = usd(least), usd(most)
     return Plan(prompts, withheld, sum(sizes.values()), costs)

@@ -321,7 +321,6 @@ class _Database:
             yield
         except sqlite3.OperationalError as error:
             raise UsageError(f"{self._path} cannot be used: {error}. What was paid for is kept; make room or mend the permissions, and "
-                             f"give "
-                             "the same command again.") from None
+                             "give the same command again.") from None
         except sqlite3.DatabaseError as error:
             raise UsageError(f"{self._path} is damaged: {error}. Restore it from a backup; it says what was spent.") from None

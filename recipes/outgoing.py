@@ -30,8 +30,7 @@ from sandbox.twins import test_functions
 
 ENV_LIKE = (".env", ".env.*", "*.env", ".envrc", ".netrc", ".pgpass", ".pypirc", ".npmrc", ".htpasswd", "credentials", "credentials.json",
             "secrets.json", "secrets.toml", "secrets.yaml", "secrets.yml", "*.pem", "*.key", "*.p12", "*.pfx", "*.keystore", "*.jks",
-            "id_rsa",
-            "id_ed25519", "id_ecdsa", "id_dsa")
+            "id_rsa", "id_ed25519", "id_ecdsa", "id_dsa")
 """Names of files that hold secrets by custom."""
 MARK = "pragma: allowlist secret"
 MIN_LENGTH = 8

@@ -36,7 +36,7 @@ from recipes.prompts import gold_reply, messages
 from recipes.voice import cut
 from sandbox.edits import InvalidEdit, from_reply, gate
 from sandbox.source import FUNCTIONS, body_nodes, body_of, find, parse
-from sandbox.statements import _fails, secrets
+from sandbox.statements import secrets, what_fails
 from sandbox.tasks import Task
 
 REPAIR = """{what}
@@ -75,8 +75,7 @@ def choose_replay(tasks: list[Task], rollouts: list[dict], taught: int, share: f
     for training, no text twice, drawn by the seed, a second one of a task only when every task has one."""
     train = {t.instance_id for t in tasks if t.split == "train"}
     own = {(r["instance_id"], r["text"]): r for r in rollouts if r["status"] == "resolved" and r["instance_id"] in train}
-    drawn = sorted(own, key=lambda key: hashlib.sha256("/".join([str(seed), "replay", *key]).encode("utf-8",
-                                                                                                    "surrogateescape")).hexdigest())
+    drawn = sorted(own, key=lambda key: derived_seed("replay", seed, key[0], key[1].encode("utf-8", "surrogateescape")))
     rounds: dict[str, int] = {}
     order = []
     for name, text in drawn:
@@ -248,7 +247,7 @@ class ApiTeacher:
         failing = tuple(test for test in task.shown if outcomes.get(test) != "passed")
         if not failing:
             return "With this answer the tests that you were shown pass, and others of the same code fail."
-        return "With this answer tests fail:\n\n" + _fails(replace(task, shown=failing), said.get("text", {}), secrets(task, self._tree))
+        return "With this answer tests fail:\n\n" + what_fails(replace(task, shown=failing), said.get("text", {}), secrets(task, self._tree))
 
 
 async def _wait(future) -> None:

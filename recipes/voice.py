@@ -16,18 +16,15 @@ from collections.abc import Iterable
 
 NAMES = (
     "ChatGPT", "GPT", "OpenAI", "Codex", "Claude", "Anthropic", "Gemini", "Gemma", "Google", "DeepMind", "Bard", "Llama", "Meta AI",
-    "Mistral",
-    "Mixtral", "Codestral", "Devstral", "GLM", "ChatGLM", "Zhipu", "Z.ai", "BigModel", "DeepSeek", "Kimi", "Moonshot", "Qwen", "QwQ",
-    "Tongyi",
-    "Alibaba", "MiniMax", "Hunyuan", "Tencent", "Doubao", "ByteDance", "Ernie", "Baidu", "Grok", "xAI", "Copilot", "Microsoft", "Phi",
-    "Nemotron", "NVIDIA", "Granite", "IBM", "Command R", "Cohere", "Yi", "01.AI", "StarCoder", "Nova", "Amazon", "Ollama", "OpenRouter",
+    "Mistral", "Mixtral", "Codestral", "Devstral", "GLM", "ChatGLM", "Zhipu", "Z.ai", "BigModel", "DeepSeek", "Kimi", "Moonshot", "Qwen",
+    "QwQ", "Tongyi", "Alibaba", "MiniMax", "Hunyuan", "Tencent", "Doubao", "ByteDance", "Ernie", "Baidu", "Grok", "xAI", "Copilot",
+    "Microsoft", "Phi", "Nemotron", "NVIDIA", "Granite", "IBM", "Command R", "Cohere", "Yi", "01.AI", "StarCoder", "Nova", "Amazon", "Ollama", "OpenRouter",
     "Hugging Face",
 )
 """Teachers, their makers and who serves them, as they write themselves."""
 COMMON_WORDS = {
     "Phi", "Yi", "Nova", "Granite", "Google", "Amazon", "Microsoft", "IBM", "NVIDIA", "Ernie", "Bard", "Codex", "Mistral", "Gemini",
-    "Ollama",
-    "OpenRouter", "Hugging Face", "Copilot", "Grok", "Llama", "OpenAI", "Meta AI", "Claude", "Command R",
+    "Ollama", "OpenRouter", "Hugging Face", "Copilot", "Grok", "Llama", "OpenAI", "Meta AI", "Claude", "Command R",
 }
 """Names that also mean something else, a library or a person: they count only as they are written here."""
 

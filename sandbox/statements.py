@@ -40,7 +40,7 @@ def statement(task: Task, tree: Path, failures: dict[str, str], message: str = "
         parts.append(f"What it should do: {first}")
     if task.kind == "revert" and (said := described(message, secret)):
         parts.append("It was described so:\n\n" + "\n".join(f"> {line}".rstrip() for line in said.split("\n")))
-    if fails := _fails(task, failures, secret):
+    if fails := what_fails(task, failures, secret):
         parts.append(f"What fails:\n\n{fails}")
     return "\n\n".join(parts)
 
@@ -66,7 +66,7 @@ def _docstring(task: Task, tree: Path) -> str:
     return text.strip().partition("\n")[0].strip()
 
 
-def _fails(task: Task, failures: dict[str, str], secret: list[str]) -> str:
+def what_fails(task: Task, failures: dict[str, str], secret: list[str]) -> str:
     """A list of the tests that may be shown and what pytest says of them."""
     entries = []
     for test in task.shown[:MAX_TESTS]:

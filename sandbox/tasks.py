@@ -129,6 +129,11 @@ def read_tasks(path: Path) -> list[Task]:
         raise UsageError(f"{path} is damaged ({error}). Mine again with a new run.") from None
 
 
+def draw(seed: int, *names: str) -> str:
+    """A sort key: an order drawn by the seed that does not depend on what else is sorted."""
+    return hashlib.sha256("/".join([str(seed), *names]).encode()).hexdigest()
+
+
 def split_by_function(keys: list[str], share: float, seed: int) -> dict[str, str]:
     """{key: "train" | "heldout"} for function keys: the first `share` of them in an order drawn by the seed.
 

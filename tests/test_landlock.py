@@ -28,7 +28,7 @@ from sandbox.edits import gate
 from sandbox.errors import HarnessError, UsageError
 from sandbox.inside import landlock
 from sandbox.jail import ENVIRONMENT, INSIDE, Jail
-from sandbox.landlock_jail import LandlockJail, _notice, _readable, jail_notice, open_jail
+from sandbox.landlock_jail import LandlockJail, _readable, jail_notice, open_jail
 from sandbox.repo import keep_bytecode, open_repository
 from sandbox.source import blanked, find, read_text, with_body
 from sandbox.tasks import Task
@@ -848,7 +848,6 @@ class Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
 libc = ctypes.CDLL(None)
 assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, ctypes.byref(Program(4, code)), 0, 0) == 0
-from sandbox.errors import UsageError
 from sandbox.inside import landlock
 from sandbox.landlock_jail import jail_notice, _notice
 assert landlock.version() == 0

@@ -1,0 +1,213 @@
+"""Which candidates are valid tasks: each is measured in the jail.
+
+A candidate is a valid task only if, measured in the jail: the named tests pass on the intact tree, at least one of them fails when broken,
+and all pass with the gold edit, twice over. A `failing` task has no gold edit: its tests fail twice, others that call the same functions
+pass twice. (Whether it can be solved at all nobody knows: a test may fail because of something that the jail does not have.) A test that
+did not run is neither pass nor fail. Flaky tests (not the same in two runs of the suite), slow ones (more than `survey.SLOW_SECONDS`) and
+those that fail when run without the others are left out.
+"""
+import hashlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sandbox import patches
+from sandbox.edits import InvalidEdit, gate
+from sandbox.errors import UsageError
+from sandbox.source import read_text
+from sandbox.statements import statement
+from sandbox.survey import Progress
+from sandbox.tasks import Task, draw
+from sandbox.twins import test_functions, twin_file
+from sandbox.verdict import Judge
+
+CHUNK = 16
+"""Candidates that are measured between two records on the disk."""
+BROKEN_SECONDS = 3.0
+"""What a broken state may take beside ten times what its tests took on the intact tree: mutants often loop for ever."""
+
+
+class Unfit(Exception):
+    """What was to become a task is none; `str(error)` is the reason that is counted."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A task to be."""
+
+    instance_id: str
+    make: Callable[[], Task | None]
+    """The task with its tests not sorted into FAIL_TO_PASS and PASS_TO_PASS yet; None where there is nothing of this name. Raises Unfit."""
+    message: str = ""
+    """The commit's, for `revert`."""
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A draft's task and the files of its two states; `gold` is None where there is none."""
+
+    task: Task
+    message: str
+    broken: dict[str, str]
+    gold: dict[str, str] | None
+
+    @property
+    def gold_key(self) -> str:
+        """Equal for tasks whose gold edits are measured alike: the same tests on the same files."""
+        parts = [*self.task.tests, *(part for item in sorted(self.gold.items()) for part in item)]
+        return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def validate(judge: Judge, pending: list[Draft], seed: int, on_progress: Progress) -> Iterator[list[dict]]:
+    """Measure the drafts chunk by chunk; yields records {"instance_id", "task": fields or None, "reason"}.
+
+    Each costs up to three runs of its tests: broken once, with the gold edit twice. What was measured of the gold edit serves all tasks
+    that are born of one function and name the same tests.
+    """
+    tree, bench = judge.repository.snapshot, _Bench(judge)
+    for start in range(0, len(pending), CHUNK):
+        chunk, fit, records, said = pending[start:start + CHUNK], [], [], {}
+        for draft in chunk:
+            try:
+                if (prepared := _prepared(draft, tree)) is not None:
+                    fit.append(prepared)
+            except Unfit as error:
+                records.append(_no_task(draft.instance_id, str(error)))
+        valid = []
+        for prepared, (broken, *again) in zip(fit, bench.runs(fit)):
+            try:
+                valid.append((_weigh if prepared.gold else _weigh_failing)(prepared.task, broken, *again, seed))
+            except Unfit as error:
+                records.append(_no_task(prepared.task.instance_id, str(error)))
+            said[prepared.task.instance_id] = (broken.get("text", {}), prepared.message)
+        valid = bench.recorded(with_twins(judge, valid, seed))
+        valid = [replace(task, problem_statement=statement(task, tree, *said[task.instance_id])) for task in valid]
+        yield records + [{"instance_id": task.instance_id, "task": task.to_dict(), "reason": ""} for task in valid]
+        on_progress("measuring tasks", start + len(chunk), len(pending))
+
+
+def _no_task(name: str, reason: str) -> dict:
+    return {"instance_id": name, "task": None, "reason": reason}
+
+
+def _prepared(draft: Draft, tree: Path) -> _Prepared | None:
+    """None where there is nothing of the draft's name. Raises Unfit."""
+    task = draft.make()
+    if task is None:
+        return None
+    try:
+        return _Prepared(task, draft.message, task.broken(tree), gate(task.gold(tree), task, tree) if task.patch else None)
+    except (UsageError, InvalidEdit) as error:
+        raise Unfit(f"cannot be taken apart: {error}") from None
+
+
+class _Bench:
+    """Runs what has to be measured, and nothing of it twice."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self._gold: dict[str, tuple[dict, dict]] = {}
+        self._calls: dict[tuple, tuple[list, ...]] = {}
+
+    def runs(self, fit: list[_Prepared]) -> list[tuple[dict, dict, dict]]:
+        """The runner's replies (broken, with the gold edit, the same again); for `failing` (as it is, the same again, {})."""
+        blank = [p for p in fit if p.task.kind == "blank"]
+        failing = [p for p in fit if p.gold is None]
+        fresh = {p.gold_key: p for p in fit if p.gold is not None and p.gold_key not in self._gold}
+        replies = iter(self._judge.screen_many([(p.task, p.broken) for p in blank + failing] + [(p.task, p.gold) for p in fresh.values()]))
+        screened = {p.task.instance_id: next(replies) for p in blank + failing}
+        # The second time in the other kind of process: what passes in one of them alone would never be resolved.
+        again = self._judge.fresh_many([(p.task, p.gold) for p in fresh.values()])
+        self._gold |= {key: (next(replies), second) for key, second in zip(fresh, again)}
+        told = self._with_text([p for p in fit if p.task.kind != "blank"])
+        return [(told[p.task.instance_id], screened[p.task.instance_id], {}) if p.gold is None else
+                ((screened if p.task.kind == "blank" else told)[p.task.instance_id], *self._gold[p.gold_key]) for p in fit]
+
+    def _with_text(self, fit: list[_Prepared]) -> dict[str, dict]:
+        """{instance_id: the runner's reply for the broken state, with pytest's text}"""
+        seconds = min(self._judge.limits.timeout, BROKEN_SECONDS)
+
+        def run(p: _Prepared) -> dict:
+            return self._judge.run({"files": p.broken, "ids": list(p.task.tests), "text": True,
+                                    "timeout": seconds + 10 * p.task.test_seconds})
+
+        with ThreadPoolExecutor(self._judge.limits.jails) as threads:
+            return dict(zip([p.task.instance_id for p in fit], threads.map(run, fit)))
+
+    def recorded(self, tasks: list[Task]) -> list[Task]:
+        """The tasks with the gold edit's calls in them, where they are about one function and it takes plain data."""
+        fresh: dict[tuple, Task] = {}
+        for task in tasks:
+            if task.patch and not task.files and (key := self._calls_key(task)) not in self._calls:
+                fresh.setdefault(key, task)
+        self._calls |= zip(fresh, self._judge.recorded_calls(list(fresh.values())))
+        return [replace(task, recorded=self._calls.get(self._calls_key(task), ())) if not task.files else task for task in tasks]
+
+    @staticmethod
+    def _calls_key(task: Task) -> tuple:
+        return task.about, frozenset(task.tests)
+
+
+def _weigh(task: Task, broken: dict, gold_1: dict, gold_2: dict, seed: int) -> Task:
+    """The task with its tests sorted. Raises Unfit."""
+    if "outcomes" not in gold_1 or "outcomes" not in gold_2:
+        raise Unfit("gold edit ends its tests early or too late")
+    usable = [t for t in task.tests if gold_1["outcomes"].get(t) == gold_2["outcomes"].get(t) == "passed"]
+    if not usable:
+        raise Unfit("tests fail without the rest of the suite")
+    if "outcomes" not in broken:
+        raise Unfit("broken state hangs or ends the test process")
+    broke = {t: broken["outcomes"].get(t, "missing") for t in usable}
+    fail = tuple(t for t in usable if broke[t] in ("failed", "error"))
+    if not fail:
+        did_not_run = all(outcome == "missing" for outcome in broke.values())
+        raise Unfit("needed while the tests are collected" if did_not_run else "no test notices")
+    still_pass = tuple(t for t in usable if broke[t] == "passed")
+    return replace(task, FAIL_TO_PASS=fail, PASS_TO_PASS=still_pass, shown=_shown(fail, task.instance_id, seed),
+                   test_seconds=round(sum(gold_1["times"][t] for t in usable), 4))
+
+
+def _weigh_failing(task: Task, first: dict, second: dict, _: dict, seed: int) -> Task:
+    """The task with what fails twice and what passes twice. Raises Unfit."""
+    if "outcomes" not in first or "outcomes" not in second:
+        raise Unfit("failing test that hangs or ends the test process")
+    twice = {t: o for t, o in first["outcomes"].items() if o == second["outcomes"].get(t)}
+    fail = tuple(t for t in task.FAIL_TO_PASS if twice.get(t) in ("failed", "error"))
+    if not fail:
+        raise Unfit("failing test that does not fail without the rest of the suite")
+    kept = tuple(t for t in task.PASS_TO_PASS if twice.get(t) == "passed")
+    return replace(task, FAIL_TO_PASS=fail, PASS_TO_PASS=kept, shown=_shown(fail, task.instance_id, seed),
+                   test_seconds=round(sum(second["times"][t] for t in fail + kept), 4))
+
+
+def with_twins(judge: Judge, tasks: list[Task], seed: int) -> list[Task]:
+    """The tasks with their twins, each measured: the gold edit fails it. Without a gold edit there are none."""
+    tree = judge.repository.snapshot
+    golden = [task for task in tasks if task.patch]
+    changed = [_twin_files(task, task.FAIL_TO_PASS, tree, seed) for task in golden]
+    done = {}
+    for task, files, reply in zip(golden, changed, judge.twins_many(golden, changed)):
+        failed = tuple(t for t in task.FAIL_TO_PASS if reply.get("outcomes", {}).get(t) == "failed")
+        if failed != task.FAIL_TO_PASS:
+            # Made again from the tests that failed alone: a change that the gold edit survives would be noise.
+            files = _twin_files(task, failed, tree, seed)
+        patch = "".join(patches.make(read_text(tree / path), text, path) for path, text in sorted(files.items()))
+        done[task.instance_id] = replace(task, twin_patch=patch, twin_tests=failed if patch else ())
+    return [done.get(task.instance_id, task) for task in tasks]
+
+
+def _twin_files(task: Task, tests: tuple[str, ...], tree: Path, seed: int) -> dict[str, str]:
+    """{path: text} of the test files with one expectation changed in each of these tests."""
+    files = {}
+    for file, names in test_functions(tests).items():
+        if file.endswith(".py") and (text := twin_file(read_text(tree / file), names, f"{seed}/{task.instance_id}")):
+            files[file] = text
+    return files
+
+
+def _shown(fail: tuple[str, ...], name: str, seed: int) -> tuple[str, ...]:
+    """The tests that a prompt may show: at least one test function, at most half of them, drawn by the seed."""
+    groups = sorted({t.partition("[")[0] for t in fail}, key=lambda t: draw(seed, name, t))
+    chosen = set(groups[:max(1, len(groups) // 2)])
+    return tuple(t for t in fail if t.partition("[")[0] in chosen)
