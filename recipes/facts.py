@@ -1,7 +1,7 @@
 """What a run has come to: as data for machines (DESIGN.md, section 10), and as lines of text for people. Nothing is printed here."""
 from recipes.measure import TaskProbe, summarise
 
-GROUPS = ("taught", "untaught", "heldout", "all")
+GROUPS = ("taught", "untaught", "heldout", "all", "were_warm")
 STEPS = {"mine": "tasks are being mined", "before": "the student is being probed", "teach": "the teacher is being asked",
          "distil": "the student is being fine-tuned", "after": "the student is being probed again"}
 """The steps of bootstrap in their order, and what is going on while one is not done."""
@@ -12,12 +12,15 @@ def read_probes(run, phase: str) -> list[TaskProbe]:
 
 
 def probe_summary(run, phase: str) -> dict:
-    """{group: summary} for the groups `all`, `taught`, `untaught` and `heldout`."""
-    taught = {r["instance_id"] for r in run.read("trajectories.jsonl")}
+    """{group: summary} for the groups `all`; `taught`, `untaught` and `heldout`; and `were_warm`, the training tasks that the student solved
+    now and then before anybody taught it, and should not come to lose."""
+    taught = {r["instance_id"] for r in run.read("trajectories.jsonl") if r["source"] != "student"}
     heldout = {t.instance_id for t in run.tasks if t.split == "heldout"}
+    warm = {p.instance_id for p in read_probes(run, "before") if p.state == "warm"} - heldout
     probes = read_probes(run, phase)
     groups = {"all": probes, "taught": [p for p in probes if p.instance_id in taught], "heldout": [p for p in probes if p.instance_id in heldout],
-              "untaught": [p for p in probes if p.instance_id not in taught and p.instance_id not in heldout]}
+              "untaught": [p for p in probes if p.instance_id not in taught and p.instance_id not in heldout],
+              "were_warm": [p for p in probes if p.instance_id in warm]}
     return {name: summarise(groups[name], run.recipe.probe.temperature, run.recipe.seed) for name in GROUPS}
 
 
@@ -96,7 +99,7 @@ def table(before: dict, after: dict) -> list[str]:
         old, new = before[group], after[group]
         if new["n"]:
             low, high = new["ci95"]
-            lines.append(f"{group:10}{new['n']:6}  {old['pass_at_1']:13.3f}  {new['pass_at_1']:12.3f}  {f'{low:.3f} to {high:.3f}':>15}"
+            lines.append(f"{group.replace('_', ' '):10}{new['n']:6}  {old['pass_at_1']:13.3f}  {new['pass_at_1']:12.3f}  {f'{low:.3f} to {high:.3f}':>15}"
                          f"  {new['pass_at_k']:13.3f}  {new['cold']:5} {new['warm']:5} {new['mastered']:8}")
     return lines
 

@@ -17,6 +17,7 @@ import copy
 import re
 import textwrap
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from sandbox import patches
@@ -28,6 +29,8 @@ SEARCH, DIVIDER, REPLACE = re.compile(r"<{5,9} SEARCH"), re.compile(r"={5,9}"), 
 FORBIDDEN_NAMES = {"conftest.py", "setup.py", "sitecustomize.py", "usercustomize.py", "noxfile.py", "tasks.py", "fabfile.py"}
 TEST_FOLDERS = ("tests", "test", "testing")
 MAX_BYTES = 1 << 20
+MAX_ENTRIES = 1000
+"""In the folder of an overlay."""
 
 
 class InvalidEdit(Exception):
@@ -169,9 +172,11 @@ def from_patch(patch: str, broken: dict[str, str], tree: Path) -> dict[str, str]
 
 
 def from_overlay(folder: Path) -> dict[str, str]:
-    """The edit that a folder of files makes. Raises InvalidEdit for links and anything that is not a regular file."""
-    edit = {}
-    for path in sorted(folder.rglob("*")):
+    """The edit that a folder of files makes. Raises InvalidEdit for links, anything that is not a regular file, and far too many of them."""
+    edit, found = {}, list(islice(folder.rglob("*"), MAX_ENTRIES + 1))
+    if len(found) > MAX_ENTRIES:
+        raise InvalidEdit(f"{folder} holds more than {MAX_ENTRIES} files and folders; an edit is a few files")
+    for path in sorted(found):
         relative = path.relative_to(folder).as_posix()
         if path.is_symlink():
             raise InvalidEdit(f"{relative} is a link; an edit is made of regular files")

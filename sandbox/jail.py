@@ -10,7 +10,10 @@ or descriptor of the host; no environment variable of ours; no capability and no
 that `seccomp.py` lists; a limit of memory, disk, output, open files, processes and time; everything in it dies with it.
 
 What it does not cover: the kernel is shared, so a hole in the kernel is a hole in the jail; processor time is shared; the
-jailed code can read what it may see (the project and its interpreter).
+jailed code can read what it may see (the project and its interpreter). The test runs of one jail share its loopback network, whose
+counters outlast them, and jails that run at the same time can signal to each other by locks on files that all of them may read: so one
+rollout could tell something to another one's test run. What answers calls from outside has a network of its own. In the tree a folder
+cannot be renamed (an overlay answers EXDEV, as between two disks), which `shutil.move` knows and `os.rename` does not.
 
 Started by root, the jail runs as `nobody` (`drop_root.py`). Before a run begins the jail is tried: real escapes are attempted in it
 and must fail (`inside/escapes.py`, `repo.check_jail`).

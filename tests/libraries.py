@@ -7,8 +7,8 @@ import sys
 import tarfile
 from pathlib import Path
 
-PINNED = ("boltons==26.2.0", "toolz==1.2.0", "more-itertools==11.2.1", "inflection==0.5.1")
-"""BSD, BSD, MIT, MIT."""
+PINNED = ("boltons==26.2.0", "toolz==1.2.0", "more-itertools==11.2.1", "inflection==0.5.1", "cachetools==8.0.1", "isodate==0.7.2")
+"""BSD, BSD, MIT, MIT, MIT, BSD."""
 
 
 def fetch(requirement: str, folder: Path) -> Path:
