@@ -474,10 +474,12 @@ class Workbench:
     # -------------------------------------------------------------------------------- bootstrap
 
     def cold_for_teacher(self) -> list:
+        """The reference teacher is the gold edit: where there is none, it has nothing to say."""
         from recipes.teacher import choose_cold
 
         states = {p.instance_id: p.state for p in facts.read_probes(self.run, "before")}
-        return choose_cold(self.tasks, states, self.recipe.teacher.share, self.recipe.seed)
+        is_model = self.hired or self.run.content.get("teacher")
+        return choose_cold([t for t in self.tasks if t.patch or is_model], states, self.recipe.teacher.share, self.recipe.seed)
 
     def dry_run(self) -> dict:
         """Say what the API teacher would be sent and what it would cost, write the prompts to RUN/prompts, and return the same as data."""
@@ -512,7 +514,8 @@ class Workbench:
             return
         chosen = self.cold_for_teacher()
         if self.hired is None:
-            self.screen.say("No API teacher is named, so the reference teacher answers: with the repository's own code, verified like any other.")
+            self.screen.say("No API teacher is named, so the reference teacher answers: with the repository's own code, verified like any "
+                            "other.")
         with step(self.run, "teach"):
             asked = self._ask_reference(chosen) if self.hired is None else self._ask_api_teacher(chosen)
             self._add_replay()

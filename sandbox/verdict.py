@@ -167,7 +167,7 @@ class Judge:
 
     def screen_many(self, pairs: list[tuple[Task, dict[str, str]]]) -> list[dict]:
         """The runner's replies for (task, files of the tree) pairs, in their order: a test run without a verdict."""
-        return list(self._pool.map(lambda pair: self._screen(*pair), pairs))
+        return list(self._pool.map(lambda pair: self._screen(*pair, self._swaps(pair[1], pair[0].named)), pairs))
 
     def fresh_many(self, pairs: list[tuple[Task, dict[str, str]]]) -> list[dict]:
         """As `screen_many`, always in a process that has loaded nothing of the project."""
@@ -180,8 +180,9 @@ class Judge:
     # ------------------------------------------------------------------------------------------------ one verdict
 
     def _start(self, task: Task, edit: dict[str, str] | InvalidEdit):
-        """(key, verdict) where it is known already, else (key, arguments of _decide)."""
-        began = time.perf_counter()
+        """(key, verdict) where it is known already, else (key, arguments of _decide): what has to be found in the syntax tree of the edit is
+        found while that is at hand."""
+        began, own = time.perf_counter(), time.thread_time()
         try:
             if isinstance(edit, InvalidEdit):
                 raise edit
@@ -191,12 +192,13 @@ class Judge:
         key = self._key(task, files)
         if key in self._remembered:
             return key, self._remembered[key]
-        return key, (task, files)
+        swaps = self._swaps(files, task.named)
+        return key, (task, files, swaps, time.thread_time() - own)
 
-    def _decide(self, task: Task, files: dict[str, str]) -> Verdict:
-        """Layer after layer; the first that says no decides."""
-        began, self._local.cpu, own = time.perf_counter(), 0.0, time.thread_time()
-        reply = self._screen(task, files)
+    def _decide(self, task: Task, files: dict[str, str], swaps: list[dict] | None, spent: float) -> Verdict:
+        """Layer after layer; the first that says no decides. `spent`: processor time that the edit has taken so far."""
+        began, self._local.cpu, own = time.perf_counter(), spent, time.thread_time()
+        reply = self._screen(task, files, swaps)
         status, reason, tests = read_reply(reply, task.tests)
         stage, agreed = "screen", None
         if status == "resolved":
@@ -230,7 +232,7 @@ class Judge:
         return [test for test in task.twin_tests if outcomes.get(test) != "failed"]
 
     def _run_twins(self, task: Task, files: dict[str, str], tests: tuple[str, ...]) -> dict:
-        return self._run_changed({**self._request(task, files), "ids": list(tests)}, {**task.named, **test_functions(tests)})
+        return self._run_changed({**self._request(task, files), "ids": list(tests)}, self._swaps(files, {**task.named, **test_functions(tests)}))
 
     def _outside(self, task: Task, files: dict[str, str]) -> tuple[str, float | None]:
         """Why the edit does not hold when it is judged from outside ("" if it does), and the share of fresh inputs on which it agrees
@@ -323,12 +325,13 @@ class Judge:
     def _request(self, task: Task, files: dict[str, str]) -> dict:
         return {"files": files, "ids": list(task.tests), "timeout": self.limits.timeout + 10 * task.test_seconds}
 
-    def _screen(self, task: Task, files: dict[str, str]) -> dict:
-        """The runner's reply and its "tier": the fastest that may judge these files and has not been caught at a difference."""
+    def _screen(self, task: Task, files: dict[str, str], swaps: list[dict] | None) -> dict:
+        """The runner's reply and its "tier": the fastest that may judge these files and has not been caught at a difference. `swaps`: as
+        for `_run_changed`."""
         request = self._request(task, files)
         if task.instance_id in self._cold_tasks:
             return self._ask_cold(request)
-        fast = self._run_changed(request, task.named)
+        fast = self._run_changed(request, swaps)
         if int(self._key(task, files)[:8], 16) >= self.limits.recheck * 2**32:
             return fast
         cold = self._ask_cold(request)
@@ -339,17 +342,20 @@ class Judge:
                        "from now on.")
         return cold
 
-    def _run_changed(self, request: dict, names: dict[str, list[str]]) -> dict:
-        """The runner's reply from the faster tier that may run these files; `names` are the functions in which they may differ from
-        the intact tree for the hot one."""
-        if self._hot_tier and (swaps := self._swaps(request["files"], names)) is not None:
+    def _run_changed(self, request: dict, swaps: list[dict] | None) -> dict:
+        """The runner's reply from the faster tier that may run the request's files; `swaps` are the functions in which they differ from
+        the intact tree, None where that is not all."""
+        if self._hot_tier and swaps is not None:
             reply = self._ask_hot({**request, "swaps": swaps})
             if "unfit" not in reply:
                 return {**reply, "tier": "hot"}
         return self._ask(request)
 
     def _swaps(self, files: dict[str, str], names: dict[str, list[str]]) -> list[dict] | None:
-        """The changed functions as `inside/hot.py` takes them; None where there is another change."""
+        """Those of the named functions that these files change, as `inside/hot.py` takes them; None where there is another change, or no
+        hot jail to take them."""
+        if not self._hot_tier:
+            return None
         swaps = []
         for path, text in files.items():
             if not (self.repository.snapshot / path).is_file():
