@@ -348,4 +348,4 @@ def _gradient(student, samples: Sequence[Sample], work: Plain | Shared) -> torch
         parameter.grad = None
     for _, logp_N in _parts(student, samples, work, 1.0, True):
         logp_N.sum().backward()
-    return torch.cat([p.grad.float().flatten() for p in student.trainable])
+    return torch.cat([torch.zeros(p.numel()) if p.grad is None else p.grad.float().cpu().flatten() for p in student.trainable])

@@ -169,7 +169,7 @@ def test_a_model_whose_cache_takes_no_gradient_learns_by_the_plain_path_and_says
     for attention, why in ((detached, "its gradient would differ by"), (refusing, "NotImplementedError: no cache in training")):
         monkeypatch.setattr(modeling.Qwen2Attention, "forward", attention)
         other = load_tiny(folder)
-        assert other.longest_shared == 0 and any(why in note for note in other.notes)
+        assert other.longest_shared == 0 and any(why in note for note in other.notes), other.notes
         assert all(p.grad is None for p in other.trainable)
         other.accumulate(samples, [1.0] * len(samples), 5, 1.0)
         assert (take_gradient(other) - expected).norm() <= 1e-5 * expected.norm()
