@@ -1,5 +1,6 @@
 """Loading a student: the one thing that differs between machines.
 
+    config = read_config(path)                                       # before anything large is read
     model, tokenizer, unsloth = load_model(recipe, path, seed)
 
 On CUDA unsloth loads base and adapter where it is installed; elsewhere transformers, bitsandbytes and PEFT do, on a card as on
@@ -19,20 +20,33 @@ from recipes import Recipe
 from sandbox.errors import UsageError
 
 
+def read_config(path: str):
+    """The configuration of the model at `path`. Raises UsageError as `load_model`."""
+    with quiet(), loading_errors(path):
+        if _uses_unsloth():
+            import unsloth  # noqa: F401  # before transformers, which it patches
+        from transformers import AutoConfig
+
+        return AutoConfig.from_pretrained(path)
+
+
 def load_model(recipe: Recipe, path: str, seed: int) -> tuple:
     """(PEFT model, tokenizer, whether unsloth loaded them): the base from `path`, the adapter drawn from `seed`.
 
     Prints nothing. Sets torch's threads and deterministic algorithms for the whole process on the CPU. Raises UsageError for a
     model that cannot be found, fetched or used, and for torchvision that does not match torch.
     """
-    cuda = torch.cuda.is_available()
-    if not cuda:
+    if not torch.cuda.is_available():
         _make_cpu_deterministic(recipe.student.threads)
-    unsloth = cuda and importlib.util.find_spec("unsloth") is not None
+    unsloth = _uses_unsloth()
     with quiet(), loading_errors(path):
         model, tokenizer = (_load_with_unsloth if unsloth else _load_with_transformers)(recipe, path, seed)
         _refuse_altered_logits(model.get_base_model().config, path)
     return model, tokenizer, unsloth
+
+
+def _uses_unsloth() -> bool:
+    return torch.cuda.is_available() and importlib.util.find_spec("unsloth") is not None
 
 
 def _load_with_transformers(recipe: Recipe, path: str, seed: int):

@@ -18,7 +18,7 @@ number of threads give the same bytes.
 """
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,15 +28,14 @@ import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from recipes import Recipe, checkpoint
+from recipes import Recipe, checkpoint, memory
 from recipes.checkpoint import ADAPTER, CONFIG, OPTIMISER
-from recipes.loading import end_tokens, first_line, load_model, make_optimiser
+from recipes.loading import end_tokens, first_line, load_model, make_optimiser, read_config
 from recipes.logprobs import Sample, flat_logprobs, head_rows, longest_shared, micro_batches, passes, plain_hidden
 from sandbox.errors import UsageError
 
-MICRO_TOKENS = 4096
-"""Padded tokens in one forward and backward pass. With gradient checkpointing the activations of a 1.5B model then stay under
-1 GB; on the CPU of a 1M model it is enough that a larger batch is no faster."""
+MICRO_TOKENS = "micro_tokens"
+"""The counter by which a checkpoint remembers that memory ran out, and how small a micro-batch did not."""
 
 PLAIN_TEMPLATE_NOTE = (
     "This model has no chat template, so it is given the messages one after the other with a blank line between them and "
@@ -66,14 +65,14 @@ class Snapshot:
 class Student:
     """A 4-bit causal language model with one trainable LoRA adapter. Make one with `Student.load`."""
 
-    def __init__(self, model, tokenizer, recipe: Recipe, name: str, unsloth: bool, notes: list[str]):
+    def __init__(self, model, tokenizer, name: str, unsloth: bool, micro_tokens: int, notes: list[str]):
         """`model` is a PEFT model whose adapter `default` is trainable. Used by `load` and by nothing else."""
         self.model = model
         self.tokenizer = tokenizer
         self.name = name
         """The base model's name as checkpoints record it: never a path."""
         self.notes = notes
-        """Sentences that a person should read once."""
+        """Sentences that a person should read once; more may come while it learns."""
         self.counters: dict = {}
         """What the last `restore` found beside the adapter."""
         self._unsloth = unsloth
@@ -93,8 +92,8 @@ class Student:
             notes.append(PLAIN_TEMPLATE_NOTE)
         self.end_id, self.end_ids = end_tokens(tokenizer, self._causal)
         self.pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_id
-        self.micro_tokens = MICRO_TOKENS
-        """Padded tokens in one forward and backward pass; a single sample may have more."""
+        self.micro_tokens = self._planned_micro_tokens = micro_tokens
+        """Padded tokens in one forward and backward pass; a single sample may have more. Halved when memory runs out."""
         self.longest_shared, why_not = longest_shared(self)
         """The longest prompt and completion, in tokens, of samples that share the work on their prompt; 0: none do."""
         if why_not:
@@ -109,14 +108,23 @@ class Student:
         drawn from `seed`, or with adapter, optimiser and `counters` from `checkpoint`.
 
         Prints nothing. Sets torch's threads and deterministic algorithms for the whole process on the CPU. Raises UsageError
-        for a model that cannot be found, fetched or used, for torchvision that does not match torch, for a checkpoint that is
-        missing, damaged or of another model.
+        for a model that cannot be found, fetched or used or does not fit into memory, for torchvision that does not match
+        torch, for a checkpoint that is missing, damaged or of another model.
         """
-        model, tokenizer, unsloth = load_model(recipe, str(model_path), seed)
-        notes = []
-        if torch.cuda.is_available() and not unsloth:
+        cuda = torch.cuda.is_available()
+        need, free = memory.estimate(read_config(str(model_path)), recipe.student, cuda), memory.available(cuda)
+        # On the CPU it never depends on what else runs: same seed, same bytes.
+        micro_tokens = memory.fitting_micro_tokens(need, free) if cuda else memory.MICRO_TOKENS
+        notes = [memory.in_words(need, micro_tokens, free)]
+        try:
+            model, tokenizer, unsloth = load_model(recipe, str(model_path), seed)
+        except Exception as error:
+            if not memory.is_out_of_memory(error):
+                raise
+            raise UsageError(f"The model {str(model_path)!r} does not fit into memory. {notes[0]}") from None
+        if cuda and not unsloth:
             notes.append("unsloth is not installed: training goes through plain transformers, slower and with more memory.")
-        student = cls(model, tokenizer, recipe, _portable_name(recipe.student.model), unsloth, notes)
+        student = cls(model, tokenizer, _portable_name(recipe.student.model), unsloth, micro_tokens, notes)
         if checkpoint is not None:
             student.restore(checkpoint)
         return student
@@ -188,12 +196,15 @@ class Student:
 
         Keeps the graph when gradients are enabled. Raises ValueError for an empty prompt or completion or temperature <= 0.
         """
-        out: list = [None] * len(samples)
-        for indices in micro_batches(samples, self.micro_tokens):
-            flat_N = flat_logprobs(self, [samples[i] for i in indices], temperature, torch.is_grad_enabled())
-            for i, part_T in zip(indices, flat_N.split([len(samples[i].completion) for i in indices])):
-                out[i] = part_T
-        return out
+        def work():
+            out: list = [None] * len(samples)
+            for indices in micro_batches(samples, self.micro_tokens):
+                flat_N = flat_logprobs(self, [samples[i] for i in indices], temperature, torch.is_grad_enabled())
+                for i, part_T in zip(indices, flat_N.split([len(samples[i].completion) for i in indices])):
+                    out[i] = part_T
+            return out
+
+        return self._fitting(work)
 
     @torch.no_grad()
     def entropy(self, samples: Sequence[Sample], temperature: float) -> float:
@@ -201,11 +212,14 @@ class Student:
 
         Looks only at the first micro-batch, for it is a check and not a measurement.
         """
-        first = next(micro_batches(samples, self.micro_tokens))
-        hidden_NH = plain_hidden(self, [samples[i] for i in first], training=False)
-        sums = [torch.distributions.Categorical(logits=self.logits(part_NH) / temperature, validate_args=False).entropy().sum()
-                for part_NH in hidden_NH.split(head_rows(self))]
-        return float(torch.stack(sums).sum() / hidden_NH.shape[0])
+        def work():
+            first = next(micro_batches(samples, self.micro_tokens))
+            hidden_NH = plain_hidden(self, [samples[i] for i in first], training=False)
+            sums = [torch.distributions.Categorical(logits=self.logits(part_NH) / temperature, validate_args=False).entropy().sum()
+                    for part_NH in hidden_NH.split(head_rows(self))]
+            return float(torch.stack(sums).sum() / hidden_NH.shape[0])
+
+        return self._fitting(work)
 
     # ---- learning ----------------------------------------------------------------------------------------------------
 
@@ -221,30 +235,35 @@ class Student:
         d = logp_reference - logp (joschu.net/blog/kl-approx.html). `counts` says how many identical rollouts a sample
         stands for (default 1); the weight of such a sample is already the sum of theirs.
 
-        Raises ValueError for kl > 0 with no reference.
+        Where memory runs out the micro-batch is halved, for good, and all of it is done again from the gradient that was
+        there before, so nothing is lost. Raises ValueError for kl > 0 with no reference, UsageError when memory does not
+        suffice for one sample.
         """
         if kl and "reference" not in self.model.peft_config:
             raise ValueError("the KL term needs freeze_reference() first")
-        loss = moved = 0.0
-        tokens = 0
-        for indices, logp_N, reference_N in passes(self, samples, temperature, kl > 0):
-            lengths = torch.tensor([len(samples[i].completion) for i in indices], device=self.device)
-            weight_N = self._spread([weights[i] for i in indices], lengths)
-            if sampler_logprobs is not None:
-                sampled = [value for i in indices for value in sampler_logprobs[i]]
-                shift_N = logp_N.detach() - torch.tensor(sampled, dtype=torch.float32, device=self.device)
-                moved += float(shift_N.abs().sum())
-                if max_ratio is not None:
-                    weight_N = weight_N * shift_N.exp().clamp(max=max_ratio)
-            total = -(weight_N * logp_N).sum()
-            if kl:
-                count_N = self._spread([1 if counts is None else counts[i] for i in indices], lengths)
-                d_N = reference_N - logp_N
-                total = total + kl * (count_N * (d_N.exp() - d_N - 1)).sum()
-            (total / norm).backward()
-            loss += float(total.detach()) / norm
-            tokens += len(logp_N)
-        return Stats(loss=loss, drift=moved / max(tokens, 1), tokens=tokens)
+        def work():
+            loss = moved = 0.0
+            tokens = 0
+            for indices, logp_N, reference_N in passes(self, samples, temperature, kl > 0):
+                lengths = torch.tensor([len(samples[i].completion) for i in indices], device=self.device)
+                weight_N = self._spread([weights[i] for i in indices], lengths)
+                if sampler_logprobs is not None:
+                    sampled = [value for i in indices for value in sampler_logprobs[i]]
+                    shift_N = logp_N.detach() - torch.tensor(sampled, dtype=torch.float32, device=self.device)
+                    moved += float(shift_N.abs().sum())
+                    if max_ratio is not None:
+                        weight_N = weight_N * shift_N.exp().clamp(max=max_ratio)
+                total = -(weight_N * logp_N).sum()
+                if kl:
+                    count_N = self._spread([1 if counts is None else counts[i] for i in indices], lengths)
+                    d_N = reference_N - logp_N
+                    total = total + kl * (count_N * (d_N.exp() - d_N - 1)).sum()
+                (total / norm).backward()
+                loss += float(total.detach()) / norm
+                tokens += len(logp_N)
+            return Stats(loss=loss, drift=moved / max(tokens, 1), tokens=tokens)
+
+        return self._fitting(work)
 
     def step(self, lr: float, clip: float) -> float:
         """One AdamW step (Loshchilov & Hutter 2019) with the accumulated gradient; returns its norm before clipping to `clip`.
@@ -296,15 +315,17 @@ class Student:
         """Write checkpoint `folder` whole or not at all: aside, flushed to the disk, then renamed.
 
         Holds the adapter as PEFT writes it (`PeftModel.from_pretrained` loads it), the optimiser, and `counters` (plain
-        JSON data) with the digest of the other files. An older checkpoint of the same name stays until the new one is
-        complete. Same adapter, same bytes. Raises OSError when the disk is full; what was there before is then untouched.
+        JSON data; beside them the micro-batch, if memory ran out) with the digest of the other files. An older checkpoint of
+        the same name stays until the new one is complete. Same adapter, same bytes. Raises OSError when the disk is full;
+        what was there before is then untouched.
         """
         def fill(aside: Path) -> None:
             save_file({k: v.contiguous().cpu() for k, v in self._adapter().items()}, aside / ADAPTER, metadata={"format": "pt"})
             (aside / CONFIG).write_text(self._adapter_config(), encoding="utf-8")
             torch.save(self._optimiser.state_dict(), aside / OPTIMISER)
 
-        checkpoint.write(Path(folder), fill, counters)
+        smaller = {} if self.micro_tokens == self._planned_micro_tokens else {MICRO_TOKENS: self.micro_tokens}
+        checkpoint.write(Path(folder), fill, {**counters, **smaller})
 
     def restore(self, folder: Path) -> dict:
         """Adapter, optimiser and counters of checkpoint `folder`; returns the counters.
@@ -324,9 +345,35 @@ class Student:
         self._copy_into_adapter(tensors)
         self._optimiser.zero_grad(set_to_none=True)
         self.counters = content["counters"]
+        self.micro_tokens = min(self.micro_tokens, self.counters.pop(MICRO_TOKENS, self.micro_tokens))
         return self.counters
 
     # ---- inside ------------------------------------------------------------------------------------------------------
+
+    def _fitting(self, work: Callable):
+        """What `work()` returns. Where memory runs out it is called again, with micro-batches of half the size and the gradient
+        as it was."""
+        before = [parameter.grad if parameter.grad is None else parameter.grad.clone() for parameter in self.trainable]
+        while True:
+            try:
+                return work()
+            except Exception as error:
+                if not memory.is_out_of_memory(error):
+                    raise
+            # Only here, because the error holds on to everything that the failed pass had made.
+            for parameter, grad in zip(self.trainable, before):
+                parameter.grad = grad if grad is None else grad.clone()
+            self._halve_micro_batch()
+
+    def _halve_micro_batch(self) -> None:
+        if self.micro_tokens <= memory.LEAST_MICRO_TOKENS:
+            raise UsageError("Memory does not suffice for even one completion and its prompt. Choose a recipe for a smaller card, lower "
+                             "student.max_prompt, or close other programs that use the card.")
+        self.micro_tokens //= 2
+        self.notes.append(f"Memory ran out. The same rollouts are now computed {self.micro_tokens} tokens at a time; nothing is lost, "
+                          "and the run will keep to this.")
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def _autocast(self):
         """The adapter is float32 and the base computes in bfloat16 on CUDA; on the CPU all is float32."""

@@ -132,7 +132,7 @@ def test_activations_that_are_recomputed_keep_the_shared_path(tmp_path):
 
 def test_a_window_limits_what_is_shared(tmp_path):
     student = load_tiny(make_tiny(tmp_path / "m", "mistral", sliding_window=48))
-    assert student.longest_shared == 48 and student.notes == load_tiny(make_tiny(tmp_path / "l")).notes
+    assert student.longest_shared == 48 and not any("do not share" in note for note in student.notes)
     samples = draw_samples(5, [(40, [3, 11, 7, 7]), (30, [9, 2, 10, 12])])
     loss = expected_loss(student, samples, [1.0] * 8, 5, 1.0)
     loss.backward()
