@@ -115,7 +115,8 @@ class Student:
         need, free = memory.estimate(read_config(str(model_path)), recipe.student, cuda), memory.available(cuda)
         # On the CPU it never depends on what else runs: same seed, same bytes.
         micro_tokens = memory.fitting_micro_tokens(need, free) if cuda else memory.MICRO_TOKENS
-        notes = [memory.in_words(need, micro_tokens, free)]
+        longest = max(micro_tokens, recipe.student.max_prompt + recipe.student.max_new)
+        notes = [memory.in_words(need, longest, free)]
         try:
             model, tokenizer, unsloth = load_model(recipe, str(model_path), seed)
         except Exception as error:
