@@ -96,6 +96,8 @@ def cli(context) -> None:
     from recipes.endpoint import take_keys
 
     context.obj = take_keys()                      # first of all, so that no process started from here inherits a teacher's key
+    # Before torch is imported: freed memory can then serve pieces of any size, which fills a small card to the brim.
+    os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
 
 
 def run_option(function):
@@ -384,8 +386,8 @@ class Workbench:
             from recipes.student import Student
 
             self._student = Student.load(self.recipe, self._model_path(), self.recipe.seed)
-            for note in self._student.notes:
-                self.screen.say(note)
+        while self._student.notes:                 # some come later, when memory has run out
+            self.screen.say(self._student.notes.pop(0))
         return self._student
 
     def _model_path(self) -> Path | str:

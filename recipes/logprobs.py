@@ -1,0 +1,351 @@
+"""Log-probabilities of completions, and their gradient, without computing anything twice.
+
+    for indices, logp_N, reference_N in passes(student, samples, temperature, kl=False):
+        (-(weight_N * logp_N).sum()).backward()                     # of every part, before the next one is asked for
+
+Two paths give the same numbers up to rounding:
+
+*plain*: samples of like length side by side, padded on the right, prompt and completion in one forward pass;
+
+*shared*: completions of one prompt share it. The prompt is read once, with gradient, and its keys and values are cut off from
+the graph: the completions are read on them, some at a time, each part's backward pass adds to the gradient at the cut, and
+the prompt's own backward pass goes from there, once. So memory holds one prompt and one part of its completions, however
+many there are. Several completions of a prompt lie one behind the other in a row, under a mask by which each sees the prompt
+and itself, so that the cache is repeated for a row and not for a completion.
+
+`plan` chooses between them by the samples' lengths alone, so the same samples take the same path on every machine.
+
+The logits of a whole batch are never held: the decoder gives hidden states, and the head is applied to the positions before
+the completions' tokens alone, HEAD_LOGITS at a time, and once more in the backward pass.
+"""
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache as remember
+
+import torch
+import torch.nn.functional as F
+from torch.utils.checkpoint import checkpoint as recompute
+
+HEAD_LOGITS = 1 << 24
+"""Logits held at once: 64 MiB as float32, that is 110 positions of a 152k vocabulary."""
+
+SHARE_BELOW = 0.7
+"""A batch of samples takes the shared path if it then computes at most this share of the tokens: the second pass and its
+masks cost something, too."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Token ids of one prompt and one completion; both have at least one token."""
+
+    prompt: tuple[int, ...]
+    completion: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Samples that are read side by side, by their indices."""
+
+    indices: list[int]
+
+
+@dataclass(frozen=True)
+class Row:
+    """Completions of one prompt that lie one behind the other."""
+
+    prompt: int
+    """Position in `Shared.prompts`."""
+    indices: list[int]
+    """Of the samples."""
+    width: int
+    """Tokens, all completions together."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Samples that are read on the cache of their prompts."""
+
+    prompts: list[tuple[int, ...]]
+    """Read together, the longest first. Only what lies before a prompt's last token is cached; that token is read again
+    before each completion, so that the position which predicts a completion's first token is like all others."""
+    parts: list[list[Row]]
+    """Rows that are read together, the widest first."""
+
+
+# ---- what is read together ---------------------------------------------------------------------------------------------
+
+
+def micro_batches(samples: Sequence[Sample], limit: int, indices: Sequence[int] | None = None) -> Iterator[list[int]]:
+    """Indices of `samples` (or those of them in `indices`) by falling length, cut so that rows x longest stays within `limit`
+    tokens (or is one row).
+
+    Rows of like length share a batch, so little of it is padding; the longest first, so that too little memory shows at once.
+    """
+    chosen = range(len(samples)) if indices is None else indices
+    return _batches(sorted(chosen, key=lambda i: (-_length(samples[i]), i)), lambda i: _length(samples[i]), limit)
+
+
+def plan(samples: Sequence[Sample], limit: int, longest_shared: int) -> list[Plain | Shared]:
+    """Everything that `samples` need, in passes of at most `limit` padded tokens, or of one sample where that is more.
+
+    `longest_shared` is the longest prompt and completion that the model can take on the shared path, in tokens; 0: none.
+    """
+    by_prompt: dict[tuple[int, ...], list[int]] = {}
+    for i, sample in enumerate(samples):
+        by_prompt.setdefault(sample.prompt, []).append(i)
+    groups = {prompt: group for prompt, group in by_prompt.items()
+              if len(group) > 1 and len(prompt) > 1 and max(_length(samples[i]) for i in group) <= longest_shared}
+    shared, alone = [], [i for prompt, group in by_prompt.items() if prompt not in groups for i in group]
+    # Half of the limit for prompts, for their completions are read beside them.
+    for prompts in _batches(sorted(groups, key=len, reverse=True), len, limit // 2):
+        indices = [i for prompt in prompts for i in groups[prompt]]
+        work = _share(samples, {prompt: groups[prompt] for prompt in prompts}, limit)
+        if _padded(work) <= SHARE_BELOW * sum(len(b) * _length(samples[b[0]]) for b in micro_batches(samples, limit, indices)):
+            shared.append(work)
+        else:
+            alone += indices
+    return [*map(Plain, micro_batches(samples, limit, alone)), *shared]
+
+
+def _length(sample: Sample) -> int:
+    return len(sample.prompt) + len(sample.completion)
+
+
+def _batches(items: Sequence, size, limit: int) -> Iterator[list]:
+    """`items`, the largest first, cut so that a batch padded to its first item stays within `limit` (or is one item)."""
+    batch: list = []
+    for item in items:
+        if batch and (len(batch) + 1) * size(batch[0]) > limit:
+            yield batch
+            batch = []
+        batch.append(item)
+    if batch:
+        yield batch
+
+
+def _share(samples: Sequence[Sample], groups: dict, limit: int) -> Shared:
+    prompts = list(groups)
+    room = max(1, limit - len(prompts) * len(prompts[0]))
+    # Up to the prompt's length, a longer row costs less in what its completions do not see of each other than another copy
+    # of the cache would.
+    width = min(room, len(prompts[0]))
+    rows = [row for p, group in enumerate(groups.values()) for row in _rows(samples, p, group, width)]
+    return Shared(prompts, list(_batches(sorted(rows, key=lambda row: -row.width), lambda row: row.width, room)))
+
+
+def _rows(samples: Sequence[Sample], prompt: int, group: list[int], width: int) -> Iterator[Row]:
+    """The completions of one prompt in rows of at most `width` tokens, or of one completion: first fit, the longest first."""
+    rows: list[list[int]] = []
+    widths: list[int] = []
+    for i in sorted(group, key=lambda i: (-len(samples[i].completion), i)):
+        need = len(samples[i].completion)
+        r = next((r for r, used in enumerate(widths) if used + need <= width), None)
+        if r is None:
+            r = len(rows)
+            rows.append([])
+            widths.append(0)
+        rows[r].append(i)
+        widths[r] += need
+    return (Row(prompt, row, used) for row, used in zip(rows, widths))
+
+
+def _padded(work: Shared) -> int:
+    """Tokens that a shared pass computes."""
+    return len(work.prompts) * len(work.prompts[0]) + sum(len(part) * part[0].width for part in work.parts)
+
+
+# ---- both paths --------------------------------------------------------------------------------------------------------
+
+
+def passes(student, samples: Sequence[Sample], temperature: float, kl: bool) -> Iterator[tuple]:
+    """(indices, logp_N, reference_N) for all samples, part by part: log-probabilities of the completions' tokens, nats, those
+    of one sample after those of another in the order of `indices`; with a graph, and under the reference adapter without one
+    (None unless `kl`).
+
+    The caller takes the backward pass of what it makes of `logp_N` before it asks for the next part. Raises ValueError for
+    an empty prompt or completion or temperature <= 0.
+    """
+    for work in plan(samples, student.micro_tokens, student.longest_shared):
+        reference: dict = {}
+        if kl:
+            with student.as_reference():
+                reference = {tuple(indices): logp_N for indices, logp_N in _parts(student, samples, work, temperature, False)}
+        for indices, logp_N in _parts(student, samples, work, temperature, True):
+            yield indices, logp_N, reference.get(tuple(indices))
+
+
+def _parts(student, samples, work: Plain | Shared, temperature: float, training: bool) -> Iterator[tuple]:
+    """(indices, logp_N) of one pass; on being asked for what comes after the last part, the prompts' own backward pass."""
+    if isinstance(work, Plain):
+        yield work.indices, flat_logprobs(student, [samples[i] for i in work.indices], temperature, training)
+        return
+    student.mode(training)
+    prompts = PromptCache(student, work.prompts)
+    for part in work.parts:
+        indices = [i for row in part for i in row.indices]
+        hidden_NH = prompts.hidden(samples, part)
+        yield indices, _head_logprobs(student, hidden_NH, _targets(student, [samples[i] for i in indices]), temperature)
+    if training:
+        prompts.backward()
+
+
+def flat_logprobs(student, samples: Sequence[Sample], temperature: float, training: bool) -> torch.Tensor:
+    """Log-probabilities of all completion tokens by the plain path, sample after sample, [N]. Raises ValueError as `passes`."""
+    return _head_logprobs(student, plain_hidden(student, samples, training), _targets(student, samples), temperature)
+
+
+def plain_hidden(student, samples: Sequence[Sample], training: bool) -> torch.Tensor:
+    """Hidden states that predict the completion tokens, sample after sample, [N, hidden], by the plain path."""
+    if not all(s.prompt and s.completion for s in samples):
+        raise ValueError("a prompt and a completion need at least one token each")
+    # The last token predicts nothing that is asked for, so it is not an input.
+    longest = max(map(_length, samples)) - 1
+    tokens = [list(s.prompt + s.completion)[:-1] for s in samples]
+    tokens_BT = torch.tensor([row + [student.pad_id] * (longest - len(row)) for row in tokens], device=student.device)
+    student.mode(training)
+    hidden_BTH, _ = student.forward(tokens_BT)
+    flat = [b * longest + t for b, s in enumerate(samples) for t in range(len(s.prompt) - 1, _length(s) - 1)]
+    return _gather(hidden_BTH, flat)
+
+
+def _gather(hidden_BTH, flat: list[int]) -> torch.Tensor:
+    return hidden_BTH.reshape(-1, hidden_BTH.shape[-1]).index_select(0, torch.tensor(flat, device=hidden_BTH.device))
+
+
+def _targets(student, samples: Sequence[Sample]) -> torch.Tensor:
+    return torch.tensor([token for s in samples for token in s.completion], device=student.device)
+
+
+def head_rows(student) -> int:
+    """Positions whose logits are held at once."""
+    return max(1, HEAD_LOGITS // student.vocabulary)
+
+
+def _head_logprobs(student, hidden_NH, targets_N, temperature: float) -> torch.Tensor:
+    if temperature <= 0:
+        raise ValueError("log-probabilities need a temperature above 0")
+
+    def logprobs(part_NH, part_N):
+        return -F.cross_entropy(student.logits(part_NH) / temperature, part_N, reduction="none")
+
+    parts = zip(hidden_NH.split(head_rows(student)), targets_N.split(head_rows(student)))
+    if not torch.is_grad_enabled():
+        return torch.cat([logprobs(*part) for part in parts])
+    return torch.cat([recompute(logprobs, *part, use_reentrant=False, preserve_rng_state=False) for part in parts])
+
+
+# ---- the shared path ---------------------------------------------------------------------------------------------------
+
+
+class PromptCache:
+    """Keys and values of some prompts, cut off from the graph that made them: `hidden` reads completions on them, whose
+    backward passes leave their gradient at the cut, and `backward` takes it on through the prompts."""
+
+    def __init__(self, student, prompts: Sequence[tuple[int, ...]]):
+        from transformers.cache_utils import Cache
+
+        self._student = student
+        self._lengths = [len(prompt) - 1 for prompt in prompts]
+        longest = max(self._lengths)
+        tokens_BL = torch.tensor([list(p[:-1]) + [student.pad_id] * (longest - len(p) + 1) for p in prompts], device=student.device)
+        cache = Cache(layer_class_to_replicate=_layer_class())
+        student.forward(tokens_BL, cache=cache)
+        self._made = [tensor for layer in cache.layers for tensor in layer.made]
+        # float32, because what many completions send back is added up here.
+        self._cut = [tensor.detach().float().requires_grad_(tensor.requires_grad) for tensor in self._made]
+
+    def hidden(self, samples: Sequence[Sample], rows: Sequence[Row]) -> torch.Tensor:
+        """Hidden states that predict the completion tokens of `rows`, sample after sample, [N, hidden]."""
+        from transformers.cache_utils import Cache
+
+        device, width = self._student.device, max(row.width for row in rows)
+        tokens = [[token for i in row.indices for token in (samples[i].prompt[-1], *samples[i].completion[:-1])] for row in rows]
+        places = [[(n, t) for n, i in enumerate(row.indices) for t in range(len(samples[i].completion))] for row in rows]
+        tokens_RQ = torch.tensor([t + [self._student.pad_id] * (width - len(t)) for t in tokens], device=device)
+        # Padding is a completion of its own, which sees something, so that no row of the attention is empty.
+        which_RQ = torch.tensor([[n for n, _ in p] + [-1] * (width - len(p)) for p in places], device=device)
+        within_RQ = torch.tensor([[t for _, t in p] + [0] * (width - len(p)) for p in places], device=device)
+        length_R = torch.tensor([self._lengths[row.prompt] for row in rows], device=device)
+        causal_QQ = torch.ones(width, width, dtype=torch.bool, device=device).tril()
+        own_RQQ = (which_RQ[:, :, None] == which_RQ[:, None, :]) & causal_QQ
+        prompt_RL = torch.arange(max(self._lengths), device=device) < length_R[:, None]
+        mask_RQS = torch.cat([prompt_RL[:, None].expand(-1, width, -1), own_RQQ], dim=2)
+        hidden_RQH, _ = self._student.forward(tokens_RQ, mask_RQS[:, None], length_R[:, None] + within_RQ,
+                                              Cache(layers=self._layers([row.prompt for row in rows])))
+        return _gather(hidden_RQH, [r * width + q for r, row in enumerate(rows) for q in range(row.width)])
+
+    def _layers(self, owners: list[int]) -> list:
+        chosen = self._cut
+        if owners != list(range(len(self._lengths))):
+            owner_R = torch.tensor(owners, device=self._student.device)
+            chosen = [tensor.index_select(0, owner_R) for tensor in chosen]
+        typed = [tensor.to(made.dtype) for tensor, made in zip(chosen, self._made)]
+        return [_layer_class()(*pair) for pair in zip(typed[::2], typed[1::2])]
+
+    def backward(self) -> None:
+        """The prompts' backward pass, from the gradient that has come to the cut."""
+        reached = [(made, cut.grad.to(made.dtype)) for made, cut in zip(self._made, self._cut) if cut.grad is not None]
+        if reached:
+            torch.autograd.backward(*zip(*reached))
+
+
+@remember
+def _layer_class():
+    # Made at the first use, because unsloth must be imported before transformers and this module may come before both.
+    from transformers.cache_utils import DynamicLayer
+
+    class PrefixLayer(DynamicLayer):
+        """One layer's keys and values of what was read before. `update` leaves them as they are, so it may run twice, as it
+        does where activations are recomputed; what it was given is in `made`."""
+
+        def __init__(self, keys=None, values=None, **unused):
+            super().__init__()
+            self.made: tuple = ()
+            if keys is not None:
+                self.keys, self.values, self.dtype, self.device = keys, values, keys.dtype, keys.device
+                self.is_initialized = True
+
+        def update(self, key_states, value_states, *args, **kwargs):
+            self.made = (key_states, value_states)
+            if not self.is_initialized:
+                return self.made
+            return torch.cat([self.keys, key_states], dim=2), torch.cat([self.values, value_states], dim=2)
+
+    return PrefixLayer
+
+
+def longest_shared(student) -> tuple[int, str]:
+    """The longest prompt and completion, in tokens, that this model can take on the shared path, and 0 with the reason where
+    it can take none.
+
+    Measured: both paths' gradients on made-up prompts, padded, with several completions in a row and in several parts; no
+    list of architectures could know what the libraries' next version does with a cache. Clears the gradient. A layer that
+    looks back a limited number of tokens is found by the cache that the model makes for itself: within that number it is
+    like any other.
+    """
+    from transformers import DynamicCache
+
+    samples = [Sample(prompt, completion) for prompt in ((2, 3, 4, 5, 6, 7, 8), (3, 4, 5, 6, 7))
+               for completion in ((5, 4, 9), (7, 3), (6, 8, 5))]
+    try:
+        plain, shared = (_gradient(student, samples, work) for work in (
+            Plain(list(range(6))), _share(samples, {samples[0].prompt: [0, 1, 2], samples[3].prompt: [3, 4, 5]}, 24)))
+        windows = [layer.sliding_window for layer in DynamicCache(config=student.config).layers if layer.is_sliding]
+    except Exception as error:  # an attention that was not made for this may do anything
+        return 0, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    finally:
+        for parameter in student.trainable:
+            parameter.grad = None
+    difference = float((plain - shared).norm() / plain.norm())
+    if not difference <= (1e-3 if student.device.type == "cpu" else 0.05):
+        return 0, f"its gradient would differ by {100 * difference:.2g} %"
+    return min(windows, default=sys.maxsize), ""
+
+
+def _gradient(student, samples: Sequence[Sample], work: Plain | Shared) -> torch.Tensor:
+    for parameter in student.trainable:
+        parameter.grad = None
+    for _, logp_N in _parts(student, samples, work, 1.0, True):
+        logp_N.sum().backward()
+    return torch.cat([torch.zeros(p.numel()) if p.grad is None else p.grad.float().cpu().flatten() for p in student.trainable])

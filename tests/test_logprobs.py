@@ -1,0 +1,220 @@
+"""The two paths to the log-probabilities: the same numbers and gradients as the model's own forward pass, whatever the shapes."""
+import random
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recipes.logprobs import Plain, Sample, Shared, micro_batches, plan
+from tests.tiny import adapter_bytes, load_tiny, make_tiny
+
+KINDS = ("llama", "qwen2", "qwen3", "gemma", "mistral")
+ANY_LENGTH = 10**9
+
+
+@pytest.fixture(scope="module")
+def students(tmp_path_factory):
+    """One student of each kind of model; a test leaves it without a gradient."""
+    base, made = tmp_path_factory.mktemp("models"), {}
+
+    def get(kind: str):
+        if kind not in made:
+            made[kind] = load_tiny(make_tiny(base / kind, kind, **({"sliding_window": None} if kind == "mistral" else {})))
+        return made[kind]
+
+    return get
+
+
+def draw_samples(seed: int, groups: list[tuple[int, list[int]]]) -> list[Sample]:
+    """(prompt length, completion lengths) of each group -> samples of random tokens, shuffled."""
+    rng = random.Random(seed)
+
+    def tokens(n):
+        return tuple(rng.randrange(2, 384) for _ in range(n))
+
+    samples = []
+    for prompt_length, lengths in groups:
+        prompt = tokens(prompt_length)
+        samples += [Sample(prompt, tokens(n)) for n in lengths]
+    rng.shuffle(samples)
+    return samples
+
+
+RAGGED = [(40, [3, 11, 1, 7, 7, 16]), (25, [9, 2, 30]), (64, [5, 5]), (12, [4]), (1, [3, 2]), (33, [20, 1, 1, 8])]
+"""Several tasks in one step: prompts of several lengths, one that nobody shares, one of a single token."""
+
+
+def expected_loss(student, samples, weights, norm, temperature, sampler=None, max_ratio=None, kl=0.0, counts=None):
+    """`accumulate`'s formula from the model's own full forward pass, one unpadded sample at a time."""
+    def logprobs(sample):
+        tokens = torch.tensor([sample.prompt + sample.completion])
+        logits_TV = student.model(input_ids=tokens).logits[0, len(sample.prompt) - 1:-1]
+        return torch.log_softmax(logits_TV / temperature, -1).gather(1, tokens[0, len(sample.prompt):, None]).squeeze(1)
+
+    total = 0.0
+    for i, sample in enumerate(samples):
+        logp = logprobs(sample)
+        ratio = 1.0 if sampler is None else (logp.detach() - torch.tensor(sampler[i])).exp().clamp(max=max_ratio)
+        total = total - (weights[i] * ratio * logp).sum()
+        if kl:
+            with student.as_reference():
+                d = logprobs(sample)
+            d = d - logp
+            total = total + kl * counts[i] * (d.exp() - d - 1).sum()
+    return total / norm
+
+
+def take_gradient(student) -> torch.Tensor:
+    """All gradients in a row; they are cleared."""
+    joined = torch.cat([p.grad.flatten() for p in student.trainable])
+    student._optimiser.zero_grad(set_to_none=True)
+    return joined
+
+
+@pytest.mark.parametrize("limit", [4096, 150, 1])
+@pytest.mark.parametrize("kind", KINDS)
+def test_loss_and_gradient_equal_the_plain_forward(students, kind, limit, tmp_path, monkeypatch):
+    """With the importance weights and the KL term, in one part or in many."""
+    monkeypatch.setattr("recipes.logprobs.HEAD_LOGITS", 384 * 5)  # chunks of 5 positions, across the samples' borders
+    student = students(kind)
+    monkeypatch.setattr(student, "micro_tokens", limit)
+    assert student.longest_shared > 1000
+    if "reference" not in student.model.peft_config:
+        student.save(tmp_path / "reference", {})
+        student.freeze_reference(tmp_path / "reference")
+        with torch.no_grad():
+            for parameter in student.trainable:
+                parameter.mul_(1.1)
+    samples = draw_samples(1, RAGGED)
+    rng = random.Random(2)
+    weights, counts = [rng.uniform(-1, 1) for _ in samples], [rng.randrange(1, 4) for _ in samples]
+    sampler = [[rng.uniform(-9, -4) for _ in s.completion] for s in samples]
+    settings = dict(norm=7, temperature=0.7, max_ratio=2.0, kl=0.3, counts=counts)
+    assert {type(work) for work in plan(samples, limit, student.longest_shared)} == {Plain, Shared}
+    loss = expected_loss(student, samples, weights, sampler=sampler, **settings)
+    loss.backward()
+    expected = take_gradient(student)
+    stats = student.accumulate(samples, weights, sampler_logprobs=sampler, **settings)
+    got = take_gradient(student)
+    assert stats.loss == pytest.approx(float(loss.detach()), rel=1e-5) and stats.tokens == sum(len(s.completion) for s in samples)
+    assert (got - expected).norm() <= 1e-5 * expected.norm(), float((got - expected).norm() / expected.norm())
+
+
+def test_the_same_bytes_each_time(students):
+    student, samples = students("qwen2"), draw_samples(3, RAGGED)
+    taken = []
+    for _ in range(2):
+        student.accumulate(samples, [1.0] * len(samples), 5, 1.0)
+        taken.append(take_gradient(student))
+    assert torch.equal(*taken)
+
+
+def test_activations_that_are_recomputed_keep_the_shared_path(tmp_path):
+    """As on a card: every layer runs twice, and the second time must not add to the cache."""
+    from recipes.loading import _recompute_activations
+    from recipes.logprobs import longest_shared
+
+    student, samples = load_tiny(make_tiny(tmp_path / "m", "qwen2")), draw_samples(4, RAGGED)
+    student.accumulate(samples, [1.0] * len(samples), 5, 1.0)
+    expected = take_gradient(student)
+    calls = []
+    original = torch.utils.checkpoint.checkpoint
+    _recompute_activations(student.model.get_base_model())
+    for module in student.model.modules():
+        if hasattr(module, "_gradient_checkpointing_func"):
+            module._gradient_checkpointing_func = lambda *args: calls.append(1) or original(*args, use_reentrant=False)
+    assert longest_shared(student)[0] > 0
+    calls.clear()
+    student.accumulate(samples, [1.0] * len(samples), 5, 1.0)
+    assert calls and (take_gradient(student) - expected).norm() <= 1e-5 * expected.norm()
+
+
+def test_a_window_limits_what_is_shared(tmp_path):
+    student = load_tiny(make_tiny(tmp_path / "m", "mistral", sliding_window=48))
+    assert student.longest_shared == 48 and not any("do not share" in note for note in student.notes)
+    samples = draw_samples(5, [(40, [3, 11, 7, 7]), (30, [9, 2, 10, 12])])
+    loss = expected_loss(student, samples, [1.0] * 8, 5, 1.0)
+    loss.backward()
+    expected = take_gradient(student)
+    assert student.accumulate(samples, [1.0] * 8, 5, 1.0).loss == pytest.approx(float(loss.detach()), rel=1e-5)
+    assert (take_gradient(student) - expected).norm() <= 1e-5 * expected.norm()
+
+
+def test_a_model_whose_cache_takes_no_gradient_learns_by_the_plain_path_and_says_so(tmp_path, monkeypatch):
+    import transformers.models.qwen2.modeling_qwen2 as modeling
+
+    folder = make_tiny(tmp_path / "m", "qwen2")
+    samples = draw_samples(6, RAGGED)
+    student = load_tiny(folder)
+    student.accumulate(samples, [1.0] * len(samples), 5, 1.0)
+    expected = take_gradient(student)
+    forward = modeling.Qwen2Attention.forward
+
+    def detached(self, hidden_states, *args, past_key_values=None, **kwargs):
+        if past_key_values is not None:
+            update = past_key_values.update
+            past_key_values.update = lambda *a, **k: tuple(t.detach() for t in update(*a, **k))
+        try:
+            return forward(self, hidden_states, *args, past_key_values=past_key_values, **kwargs)
+        finally:
+            if past_key_values is not None:
+                past_key_values.update = update
+
+    def refusing(self, *args, past_key_values=None, **kwargs):
+        if past_key_values is not None:
+            raise NotImplementedError("no cache in training")
+        return forward(self, *args, past_key_values=past_key_values, **kwargs)
+
+    for attention, why in ((detached, "its gradient would differ by"), (refusing, "NotImplementedError: no cache in training")):
+        monkeypatch.setattr(modeling.Qwen2Attention, "forward", attention)
+        other = load_tiny(folder)
+        assert other.longest_shared == 0 and any(why in note for note in other.notes), other.notes
+        assert all(p.grad is None for p in other.trainable)
+        other.accumulate(samples, [1.0] * len(samples), 5, 1.0)
+        assert (take_gradient(other) - expected).norm() <= 1e-5 * expected.norm()
+
+
+def test_the_check_changes_nothing(tmp_path):
+    from recipes.logprobs import longest_shared
+
+    student = load_tiny(make_tiny(tmp_path / "m"))
+    state, before = torch.get_rng_state(), adapter_bytes(student)
+    assert longest_shared(student)[1] == "" and adapter_bytes(student) == before
+    assert torch.equal(torch.get_rng_state(), state) and all(p.grad is None for p in student.trainable)
+
+
+# ------------------------------------------------------------------------------------------- what is read together
+
+groups = st.lists(st.tuples(st.integers(1, 90), st.lists(st.integers(1, 40), min_size=1, max_size=9)), min_size=1, max_size=6)
+
+
+@given(groups, st.integers(1, 3000), st.sampled_from([0, 60, ANY_LENGTH]))
+def test_a_plan_holds_every_sample_once_within_the_limit(shape, limit, longest):
+    samples = draw_samples(0, shape)
+    seen = []
+    for work in plan(samples, limit, longest):
+        if isinstance(work, Plain):
+            seen += work.indices
+            assert len(work.indices) == 1 or len(work.indices) * max(len(samples[i].prompt) + len(samples[i].completion)
+                                                                     for i in work.indices) <= limit
+            continue
+        width = max(map(len, work.prompts))
+        padded = len(work.prompts) * width
+        assert len(work.prompts) == 1 or padded <= limit
+        for part in work.parts:
+            size = len(part) * max(row.width for row in part)
+            assert padded + size <= limit or len(part) == len(part[0].indices) == 1
+            for row in part:
+                seen += row.indices
+                assert row.width == sum(len(samples[i].completion) for i in row.indices)
+                assert {samples[i].prompt for i in row.indices} == {work.prompts[row.prompt]}
+                assert all(len(samples[i].prompt) + len(samples[i].completion) <= longest for i in row.indices)
+    assert sorted(seen) == list(range(len(samples)))
+
+
+def test_long_prompts_are_shared_and_lone_ones_are_not():
+    shared, alone = draw_samples(1, [(1000, [60] * 8)]), draw_samples(2, [(100, [30])] * 16)
+    assert [type(work) for work in plan(shared, 4096, ANY_LENGTH)] == [Shared]
+    assert plan(alone, 4096, ANY_LENGTH) == [Plain(batch) for batch in micro_batches(alone, 4096)]
+    assert {type(work) for work in plan(shared, 4096, 1000)} == {Plain}

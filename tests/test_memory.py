@@ -1,0 +1,219 @@
+"""What a student is said to need, held against what it keeps; and what happens when memory runs out."""
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from recipes import CARD_MEMORY_MIB, FOLDER, StudentSettings, load
+from recipes.memory import GIB, LEAST_MICRO_TOKENS, MICRO_TOKENS, estimate, fitting_micro_tokens, in_words, is_out_of_memory
+from sandbox.errors import UsageError
+from tests.conftest import ROOT
+from tests.test_logprobs import RAGGED, draw_samples, take_gradient
+from tests.shapes import SHAPES
+from tests.tiny import load_tiny, make_tiny, tiny_recipe
+
+QWEN_7B = SHAPES["Qwen/Qwen2.5-Coder-7B-Instruct"]
+SETTINGS = StudentSettings(model="m", lora_rank=16, max_prompt=2048, max_new=512)
+
+
+def config(model_type: str, **values):
+    from transformers import AutoConfig
+
+    return AutoConfig.for_model(model_type, **values)
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "gemma", "mistral"])
+def test_weights_and_adapter_are_counted_as_the_model_has_them(tmp_path, kind):
+    student = load_tiny(make_tiny(tmp_path / "m", kind, hidden=128))
+    need = estimate(student.config, tiny_recipe().student, cuda=False)
+    adapter = sum(p.numel() for p in student.trainable)
+    linear = sum(m.in_features * m.out_features for m in student.model.modules() if hasattr(m, "base_layer"))
+    other = sum(p.numel() for name, p in student.model.named_parameters() if "base_layer.weight" not in name and "lora" not in name)
+    assert need.adapter == adapter * 16
+    assert need.weights == pytest.approx(linear * (0.5 + 4 / 64) + other * 4, rel=0.01)
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "gemma", "mistral"])
+def test_a_pass_keeps_no_more_than_was_said_and_not_much_less(tmp_path, kind):
+    student = load_tiny(make_tiny(tmp_path / "m", kind, hidden=256, num_hidden_layers=6, intermediate_size=1024))
+    weights = {p.untyped_storage().data_ptr() for p in student.model.parameters()}
+    kept = {}
+
+    def keep(tensor):
+        if tensor.untyped_storage().data_ptr() not in weights:
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    student.mode(True)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        hidden = student.forward(torch.randint(2, 300, (1, 400)))
+    said = estimate(student.config, tiny_recipe().student, cuda=False).per_token * 400
+    assert sum(kept.values()) <= said <= 2 * sum(kept.values()), (sum(kept.values()), said)
+    del hidden
+
+
+def test_what_fits_grows_with_the_card():
+    need = estimate(config(**QWEN_7B), SETTINGS, cuda=True)
+    assert 5.0 < need.weights / GIB < 5.8                # 6.5 G weights of 4 bits, and two tables of 0.54 G in bfloat16
+    fitting = [fitting_micro_tokens(need, n * GIB) for n in (6, 8, 10, 12, 24, 80)]
+    assert fitting == sorted(fitting) and fitting[0] == LEAST_MICRO_TOKENS and fitting[-1] == MICRO_TOKENS
+    small = fitting_micro_tokens(need, 8 * GIB)
+    assert small == LEAST_MICRO_TOKENS or need.fixed + need.per_token * small <= 8 * GIB
+
+
+def test_the_sentence_says_how_it_was_obtained_and_when_it_is_too_much():
+    need = estimate(config(**QWEN_7B), SETTINGS, cuda=True)
+    assert "estimated" in in_words(need, 512, 12 * GIB) and "too much" not in in_words(need, 512, 12 * GIB)
+    assert "too much" in in_words(need, 512, 6 * GIB)
+
+
+def test_a_run_says_its_estimate(tmp_path):
+    assert "estimated" in load_tiny(make_tiny(tmp_path / "m")).notes[0]
+
+
+@pytest.mark.parametrize("error, is_one", [
+    (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True), (MemoryError(), True),
+    (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), True),
+    (RuntimeError("shapes cannot be multiplied"), False), (ValueError("out of memory"), False)])
+def test_what_counts_as_out_of_memory(error, is_one):
+    assert is_out_of_memory(error) == is_one
+
+
+# ------------------------------------------------------------------------------------------- when memory runs out
+
+SAMPLES = draw_samples(1, RAGGED)
+
+
+def limit_tokens(student, most: int) -> None:
+    """A forward pass of more padded tokens than this fails as a full card does."""
+    forward = student.forward
+
+    def limited(tokens_BT, *args, **kwargs):
+        if tokens_BT.numel() > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB.")
+        return forward(tokens_BT, *args, **kwargs)
+
+    student.forward = limited
+
+
+def learn(student) -> object:
+    return student.accumulate(SAMPLES, [1.0, -0.5] * (len(SAMPLES) // 2) + [1.0] * (len(SAMPLES) % 2), 5, 0.7)
+
+
+def test_a_step_that_ran_out_of_memory_is_repeated_with_the_same_samples(tmp_path):
+    folder = make_tiny(tmp_path / "m", "qwen2")
+    student = load_tiny(folder)
+    learn(student)
+    whole = learn(student)                               # twice, so that a gradient from before must survive
+    expected = take_gradient(student)
+    learn(student)
+    limit_tokens(student, 120)
+    student.notes.clear()
+    stats = learn(student)
+    assert stats.tokens == whole.tokens and stats.loss == pytest.approx(whole.loss, rel=1e-5)
+    assert (take_gradient(student) - expected).norm() <= 1e-5 * expected.norm()
+    assert LEAST_MICRO_TOKENS < student.micro_tokens < MICRO_TOKENS and "nothing is lost" in student.notes[-1]
+
+
+def test_what_did_not_fit_is_remembered_by_the_checkpoint(tmp_path):
+    folder = make_tiny(tmp_path / "m", "qwen2")
+    student = load_tiny(folder)
+    student.save(tmp_path / "before", {"step": 0})
+    assert json.loads((tmp_path / "before" / "counters.json").read_text())["counters"] == {"step": 0}
+    limit_tokens(student, 120)
+    learn(student)
+    student.save(tmp_path / "c", {"step": 1})
+    resumed = load_tiny(folder, checkpoint=tmp_path / "c")
+    assert resumed.counters == {"step": 1} and resumed.micro_tokens == student.micro_tokens
+    limit_tokens(resumed, 120)
+    resumed.notes.clear()
+    learn(resumed)
+    assert resumed.notes == []                           # it did not run out of memory again
+    resumed.restore(tmp_path / "before")
+    assert resumed.micro_tokens == student.micro_tokens  # an older checkpoint brings nothing back that did not fit
+    resumed.save(tmp_path / "d", {"step": 2})
+    assert load_tiny(folder, checkpoint=tmp_path / "d").micro_tokens == student.micro_tokens
+
+
+def test_entropy_and_logprobs_adapt_too(tmp_path):
+    student = load_tiny(make_tiny(tmp_path / "m"))
+    with torch.no_grad():
+        expected = torch.cat(student.logprobs(SAMPLES, 1.0))
+        limit_tokens(student, 120)
+        assert torch.allclose(torch.cat(student.logprobs(SAMPLES, 1.0)), expected, atol=1e-5)
+    student.micro_tokens = MICRO_TOKENS
+    assert student.entropy(SAMPLES, 1.0) > 0 and student.micro_tokens < MICRO_TOKENS
+
+
+def test_one_sample_that_does_not_fit_is_a_sentence(tmp_path):
+    student = load_tiny(make_tiny(tmp_path / "m"))
+    limit_tokens(student, 10)
+    with pytest.raises(UsageError, match="max_prompt"):
+        learn(student)
+
+
+def test_other_errors_are_not_mistaken_for_it(tmp_path):
+    student = load_tiny(make_tiny(tmp_path / "m"))
+    with pytest.raises(ValueError, match="temperature"):
+        student.accumulate(SAMPLES, [1.0] * len(SAMPLES), 5, 0.0)
+    assert student.micro_tokens == MICRO_TOKENS
+
+
+LIMITED = """
+import gc, resource, sys
+import torch
+from tests.shapes import SHAPES
+from tests.tiny import load_tiny, make_tiny
+from tests.test_logprobs import draw_samples, take_gradient
+
+student = load_tiny(make_tiny(sys.argv[1], "qwen2", hidden=256, intermediate_size=2048, num_hidden_layers=4))
+samples = draw_samples(1, [(200, [40] * 3) for _ in range(12)])
+student.micro_tokens = 256
+student.accumulate(samples, [1.0] * 36, 36, 1.0)
+expected = take_gradient(student)
+student.micro_tokens = student._planned_micro_tokens
+gc.collect()
+used = int(open("/proc/self/statm").read().split()[0]) * 4096
+resource.setrlimit(resource.RLIMIT_AS, (used + (200 << 20), -1))
+student.accumulate(samples, [1.0] * 36, 36, 1.0)
+assert student.micro_tokens < student._planned_micro_tokens, "memory was enough, so nothing was shown"
+assert (take_gradient(student) - expected).norm() <= 1e-5 * expected.norm()
+print(student.micro_tokens)
+"""
+
+
+@pytest.mark.slow
+def test_the_cpu_allocators_own_limit(tmp_path):
+    """No memory error of ours: the kernel refuses."""
+    done = subprocess.run([sys.executable, "-c", LIMITED, tmp_path / "m"], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+# ------------------------------------------------------------------------------------------- the recipes for cards
+
+@pytest.mark.parametrize("name, said", [("rtx-8gb", 3.8), ("rtx-12gb", 9.8), ("rtx-16gb", 12.6), ("rtx-24gb", 19.8)])
+def test_the_recipe_of_a_card_fits_it_as_its_header_says(name, said):
+    """By the estimate, with 0.7 GiB left to a desktop, even where one sample is as long as the recipe lets it be."""
+    recipe = load(name)
+    need = estimate(config(**SHAPES[recipe.student.model]), recipe.student, cuda=True)
+    free = CARD_MEMORY_MIB[name] * 2**20 - 7 * GIB // 10
+    micro_tokens = max(fitting_micro_tokens(need, free), recipe.student.max_prompt + recipe.student.max_new)
+    assert need.total(micro_tokens) <= free and f"{need.total(micro_tokens) / GIB:.1f}" == str(said)
+    header = (FOLDER / f"{name}.toml").read_text()
+    assert f"# Memory: {said} GiB of the card. ESTIMATED" in header and f"--recipe {name}" in header
+
+
+def test_what_the_headers_say_of_other_settings():
+    def total(model, **changes):
+        settings = replace(SETTINGS, **changes)
+        need = estimate(config(**SHAPES[model]), settings, cuda=True)
+        return round(need.total(settings.max_prompt + settings.max_new) / GIB, 1)
+
+    four, seven, fourteen = "Qwen/Qwen3-4B-Instruct-2507", "Qwen/Qwen2.5-Coder-7B-Instruct", "Qwen/Qwen2.5-Coder-14B-Instruct"
+    said = {total(four, max_prompt=1536, max_new=768): "rtx-8gb", total(seven, max_prompt=4096, max_new=768): "rtx-12gb",
+            total(fourteen, max_prompt=1024, max_new=512): "rtx-16gb"}
+    for number, name in said.items():
+        assert f"{number} GiB" in (FOLDER / f"{name}.toml").read_text(), (name, number)
