@@ -329,6 +329,10 @@ class Student:
         self.counters = content["counters"]
         return self.counters
 
+    def adapter(self) -> dict[str, torch.Tensor]:
+        """The trained adapter's tensors under PEFT's file names; they share memory with the model."""
+        return self._adapter()
+
     # ---- inside ------------------------------------------------------------------------------------------------------
 
     def _autocast(self):

@@ -7,18 +7,19 @@ from recipes import Recipe, StudentSettings
 WORDS = "def f(x, y):\n    return x + y\n    if x > y:\n        return [a for a in x]\n" * 4
 
 
-def make_tiny(folder: Path, kind: str = "llama", seed: int = 0, vocab: int = 384, hidden: int = 32) -> Path:
-    """Write a random 2-layer model of `kind` ("llama" or "qwen2": grouped keys, biases, untied head) to `folder`."""
+def make_tiny(folder: Path, kind: str = "llama", seed: int = 0, vocab: int = 384, hidden: int = 32, **more) -> Path:
+    """Write a random 2-layer model of `kind` (a model type of transformers; "llama": one key head each and a tied head, others:
+    grouped keys and an untied one) to `folder`; `more` goes to its configuration."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
-    config_class, model_class = {"llama": (LlamaConfig, LlamaForCausalLM), "qwen2": (Qwen2Config, Qwen2ForCausalLM)}[kind]
     torch.manual_seed(seed)
-    config = config_class(
-        vocab_size=vocab, hidden_size=hidden, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=4 if kind == "llama" else 2, intermediate_size=2 * hidden, max_position_embeddings=512,
-        tie_word_embeddings=kind == "llama", pad_token_id=0, eos_token_id=1, bos_token_id=None, initializer_range=0.3)
-    model_class(config).save_pretrained(folder)
+    config = AutoConfig.for_model(kind, **{
+        "vocab_size": vocab, "hidden_size": hidden, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "num_key_value_heads": 4 if kind == "llama" else 2, "intermediate_size": 2 * hidden, "max_position_embeddings": 512,
+        "tie_word_embeddings": kind == "llama", "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": None, "initializer_range": 0.3,
+        **more})
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     make_tokenizer().save_pretrained(folder)
     return Path(folder)
 
