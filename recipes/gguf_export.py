@@ -16,7 +16,8 @@ Gemma's norms hold weight - 1 in transformers and the weight in GGUF; Llama 3's 
 The vocabulary is a real one where the tokenizer is a byte-level BPE whose way of splitting text llama.cpp knows (`SPLITS`), with the
 chat template; so other programs can serve the file. Else it is written without one (`no_vocab`): token ids go in and out, and
 `vocabulary_note` says so. The nano student's own way of splitting is no such way, and comes close: digits and letters as `smollm` does,
-and the tokens that begin at a line's end or are made of quotes are cut out first of all, as added tokens.
+and the tokens of line ends, indents and triple quotes are cut out first of all, as added tokens are (the longest first, so quotes before an
+indented line lose their line end to the indent, which no prompt of that student has).
 """
 import hashlib
 import json
@@ -71,7 +72,7 @@ SPLITS = {
 }
 """Steps of a tokenizer's pre-tokenizer -> llama.cpp's name of it."""
 
-CUT_OUT_FIRST = {nano.SPLIT: re.compile(r'"""\n?|\n *')}
+CUT_OUT_FIRST = {nano.SPLIT: re.compile(r'"""\n?|\n *|  +')}
 """Tokens that are cut out of the text before anything else, where the named pre-tokenizer would not part them from what follows."""
 
 
