@@ -376,7 +376,7 @@ class Workbench:
     def __init__(self, run, court, screen: Screen, hired=None) -> None:
         self.run, self.court, self.screen, self.recipe, self.hired = run, court, screen, run.recipe, hired
         self.tree, self.tasks = run.repository.snapshot, run.tasks
-        self._student = self._prompts = None
+        self._student = self._prompts = self._engine = None
 
     # -------------------------------------------------------------------------------- the student and its prompts
 
@@ -414,6 +414,30 @@ class Workbench:
                                  "Raise it with --set student.max_prompt=N, or choose another recipe.")
         return self._prompts
 
+    @property
+    def engine(self):
+        """What samples; the run keeps the one that it began with, so that a continued run writes the same."""
+        if self._engine is None:
+            from recipes import engines
+            from sandbox.repo import cache_folder
+
+            name = self.run.content.get("engine")
+            if name is None:
+                name, why = engines.choose(self.student, self.recipe)
+                self.screen.say(why)
+                self.run.content["engine"] = name
+                self.run.write()
+            for note in engines.notes(name, self.student):
+                self.screen.say(note)
+            self._engine = engines.open_engine(name, self.student, self.recipe, cache_folder() / "gguf", self.screen.progress)
+        return self._engine
+
+    def _check_policy(self) -> None:
+        """Refuse to go on where what samples is not what is trained; with the adapter as it is now."""
+        from recipes.engines import check_policy
+
+        check_policy(self.engine, list(self.prompts.values()), self.recipe)
+
     def by_split(self, split: str) -> list:
         return [t for t in self.tasks if t.split == split and t.instance_id in self.prompts]
 
@@ -450,7 +474,8 @@ class Workbench:
         pending = [(t, self.prompts[t.instance_id]) for t in wanted if t.instance_id not in known]
         settings, done = self.recipe.probe, len(known)
         with step(self.run, phase):
-            for chunk in probe(self.student, pending, settings.k, settings.temperature, self.recipe.student.max_new, self.recipe.seed,
+            self._check_policy()
+            for chunk in probe(self.engine, pending, settings.k, settings.temperature, self.recipe.student.max_new, self.recipe.seed,
                                self.judge_replies, PROBE_CHUNK):
                 self.run.append("rollouts.jsonl", [{"phase": phase, **r.record()} for _, group in chunk for r in group])
                 self.run.append("probe.jsonl", [{"phase": phase, "temperature": settings.temperature, "instance_id": p.instance_id, "k": p.k,
@@ -641,11 +666,12 @@ class Workbench:
         if recipe.climb.kl:
             self.student.freeze_reference(run.checkpoint("distilled"))
         started, train = time.monotonic(), self.by_split("train")
+        self._check_policy()
         if state.best_pass_at_1 is None and (value := self._heldout_pass_at_1()) is not None:
             state.is_best(value)
         with step_time(run, "climb"):
             while state.cycle < cycles and (minutes is None or time.monotonic() - started < 60 * minutes):
-                result = cycle(self.student, train, self.prompts, state, recipe, self.judge_replies)
+                result = cycle(self.engine, train, self.prompts, state, recipe, self.judge_replies)
                 line, name, best = dict(result.metrics), f"cycle-{result.cycle:04d}", False
                 if result.cycle % recipe.climb.eval_every == 0 or result.cycle == cycles:
                     line["heldout/pass_at_1"] = value = self._heldout_pass_at_1()
@@ -674,7 +700,7 @@ class Workbench:
 
         pairs = [(t, self.prompts[t.instance_id]) for t in self.by_split("heldout")]
         settings, found = self.recipe.probe, []
-        for chunk in probe(self.student, pairs, settings.k, settings.temperature, self.recipe.student.max_new, self.recipe.seed + 1,
+        for chunk in probe(self.engine, pairs, settings.k, settings.temperature, self.recipe.student.max_new, self.recipe.seed + 1,
                            self.judge_replies, PROBE_CHUNK):
             found += [p for p, _ in chunk]
         return summarise(found, settings.temperature)["pass_at_1"] if found else None

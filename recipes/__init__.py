@@ -86,6 +86,15 @@ class ProbeSettings:
 
 
 @dataclass(frozen=True)
+class RolloutSettings:
+    """What samples."""
+
+    engine: str = "auto"
+    """`llama.cpp`: a copy of the student in llama.cpp, fast; `model`: the training model itself; `auto`: llama.cpp where the copy fits
+    the memory and the model can be exported. A run keeps the engine that it began with."""
+
+
+@dataclass(frozen=True)
 class TeacherSettings:
     """How much the teacher is asked, and how. All but `share` is about API teachers; the command line says which one, and its cap."""
 
@@ -184,6 +193,8 @@ class Recipe:
     """See `JudgeSettings`."""
     probe: ProbeSettings = field(default_factory=ProbeSettings)
     """See `ProbeSettings`."""
+    rollout: RolloutSettings = field(default_factory=RolloutSettings)
+    """See `RolloutSettings`."""
     teacher: TeacherSettings = field(default_factory=TeacherSettings)
     """See `TeacherSettings`."""
     distil: DistilSettings = field(default_factory=DistilSettings)
@@ -245,7 +256,7 @@ def from_dict(data: dict, where: str = "recipe") -> Recipe:
     return recipe
 
 
-ALLOWED = {"prompt.style": ("blocks", "body"), "tasks.kinds": KINDS}
+ALLOWED = {"prompt.style": ("blocks", "body"), "rollout.engine": ("auto", "llama.cpp", "model"), "tasks.kinds": KINDS}
 MAY_BE_ZERO = {"seed", "tasks.heldout", "tasks.limit", "judge.workers", "teacher.share", "teacher.repairs", "distil.warmup",
                "distil.final_lr", "distil.replay", "climb.warmup", "climb.floor", "climb.kl"}
 SHARES = {"tasks.heldout": 1, "teacher.share": 1, "distil.final_lr": 1, "distil.replay": 0.9}

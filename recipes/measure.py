@@ -1,6 +1,6 @@
 """How good the student is: which tasks it solves how often, and how far such a number can be trusted.
 
-    for chunk in probe(student, pairs, k=8, temperature=0.7, max_new=64, seed=0, judge=judge, chunk=24):
+    for chunk in probe(engine, pairs, k=8, temperature=0.7, max_new=64, seed=0, judge=judge, chunk=24):
         for task_probe, rollouts in chunk: ...                       # the caller writes each chunk to disk
     summarise(task_probes, temperature=0.7)                          # {"n", "k", "pass_at_1", "ci95", "cold", ...}
 
@@ -106,7 +106,7 @@ def _mean(values: list[float]) -> float | None:
     return math.fsum(values) / len(values) if values else None
 
 
-def probe(student, prompts_by_task: Sequence[tuple], k: int, temperature: float, max_new: int, seed: int, judge: Callable,
+def probe(engine, prompts_by_task: Sequence[tuple], k: int, temperature: float, max_new: int, seed: int, judge: Callable,
           chunk: int) -> Iterator[list[tuple[TaskProbe, list]]]:
     """Sample `k` rollouts of each (task, prompt ids) pair and judge them; yields one list per `chunk` tasks.
 
@@ -127,7 +127,7 @@ def probe(student, prompts_by_task: Sequence[tuple], k: int, temperature: float,
         for start in range(0, len(prompts_by_task), chunk):
             pairs = prompts_by_task[start:start + chunk]
             seeds = [derived_seed("probe", seed, task.instance_id) for task, _ in pairs]
-            groups = sampled(student, pairs, k, temperature, max_new, seeds)
+            groups = sampled(engine, pairs, k, temperature, max_new, seeds)
             following = background.submit(judged, groups, judge)
             if waiting is not None:
                 yield rollouts(waiting)

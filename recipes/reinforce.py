@@ -2,7 +2,7 @@
 
     state = ClimbState()
     while state.cycle < recipe.climb.cycles:
-        result = cycle(student, tasks, prompts, state, recipe, judge)
+        result = cycle(engine, tasks, prompts, state, recipe, judge)
         print(in_words(result))                                      # the caller logs, saves and measures
 
 A cycle, read from top to bottom in `cycle`:
@@ -29,8 +29,8 @@ from dataclasses import asdict, dataclass, field, fields
 
 from recipes import ClimbSettings, Recipe
 from recipes.measure import derived_seed
-from recipes.rollout import Rollout, attempts
-from recipes.student import Sample, Student
+from recipes.rollout import Engine, Rollout, attempts
+from recipes.student import Sample
 
 UNSEEN = 0.5
 """Solve rate assumed of a task that was never sampled: the one that teaches most, so it is soon seen."""
@@ -95,22 +95,22 @@ class _Batch:
     sampler_logprobs: list[tuple[float, ...]]
 
 
-def cycle(student: Student, tasks: Sequence, prompts: dict, state: ClimbState, recipe: Recipe, judge: Callable) -> CycleResult:
-    """One turn of climb. Changes `student` and, at the very end, `state`; an exception on the way leaves `state` as it was.
+def cycle(engine: Engine, tasks: Sequence, prompts: dict, state: ClimbState, recipe: Recipe, judge: Callable) -> CycleResult:
+    """One turn of climb. Changes the engine's student and, at the very end, `state`; an exception on the way leaves `state` as it was.
 
     `prompts` maps instance_id to prompt ids; tasks need `.instance_id` only; `judge` is as for `rollout.attempts`. Raises
     ValueError without tasks.
     """
     if not tasks:
         raise ValueError("a cycle needs at least one task")
-    settings, temperature = recipe.climb, recipe.climb.temperature
+    student, settings, temperature = engine.student, recipe.climb, recipe.climb.temperature
     number = state.cycle + 1
 
     # 1. Choose. Cold and mastered tasks teach nothing now, but the floor keeps asking whether that is still so.
     chosen = choose(tasks, state.p, settings, random.Random(derived_seed("choose", recipe.seed, number)))
 
-    # 2. Sample and judge.
-    groups = attempts(student, [(task, prompts[task.instance_id]) for task in chosen], settings.group_size, temperature,
+    # 2. Sample, and judge what is done while the rest is sampled.
+    groups = attempts(engine, [(task, prompts[task.instance_id]) for task in chosen], settings.group_size, temperature,
                       recipe.student.max_new, [derived_seed("climb", recipe.seed, number, t.instance_id) for t in chosen], judge)
     kept = [[r for r in group if r.status != "harness_error"] for group in groups]  # no reward of any kind
 

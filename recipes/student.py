@@ -349,6 +349,10 @@ class Student:
         self.micro_tokens = min(self.micro_tokens, self.counters.pop(MICRO_TOKENS, self.micro_tokens))
         return self.counters
 
+    def adapter(self) -> dict[str, torch.Tensor]:
+        """The trained adapter's tensors under PEFT's file names; they share memory with the model."""
+        return self._adapter()
+
     # ---- inside ------------------------------------------------------------------------------------------------------
 
     def _fitting(self, work: Callable):

@@ -92,7 +92,7 @@ class Arms:
         for temperature in (self.recipe.probe.temperature, 1.0):
             pairs = [(t, self.bench.prompts[t.instance_id]) for t in self.bench.tasks]
             found = []
-            for chunk in probe(self.bench.student, pairs, self.recipe.probe.k, temperature, self.recipe.student.max_new,
+            for chunk in probe(self.bench.engine, pairs, self.recipe.probe.k, temperature, self.recipe.student.max_new,
                                self.recipe.seed + 2, self.bench.judge_replies, 24):
                 found += [p for p, _ in chunk]
             self.rows.append((arm, temperature, seconds, found))
@@ -103,7 +103,7 @@ class Arms:
 
         started, state, train = time.monotonic(), ClimbState(), self.bench.by_split("train")
         for _ in range(cycles):
-            cycle(self.bench.student, train, self.bench.prompts, state, self.recipe, self.bench.judge_replies)
+            cycle(self.bench.engine, train, self.bench.prompts, state, self.recipe, self.bench.judge_replies)
         return time.monotonic() - started
 
     def more_sft(self, seconds: float) -> float:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recipes.measure import TaskProbe, derived_seed, interval, pass_at_k, probe, summarise
+from recipes.model_engine import ModelEngine
 from sandbox.errors import HarnessError
 from tests.tiny import load_tiny, make_tiny
 
@@ -86,7 +87,7 @@ def judge(pairs):
 
 def test_a_probe_that_resumes_gives_what_one_call_gives(student):
     def run(pairs):
-        return list(probe(student, pairs, 4, 0.9, 8, seed=3, judge=judge, chunk=3))
+        return list(probe(ModelEngine(student), pairs, 4, 0.9, 8, seed=3, judge=judge, chunk=3))
 
     whole = run(PAIRS)
     assert [len(chunk) for chunk in whole] == [3, 3, 1]
@@ -99,8 +100,8 @@ def test_a_probe_that_resumes_gives_what_one_call_gives(student):
 
 
 def test_seeds_come_from_the_task_and_not_from_its_place(student):
-    forward = {p.instance_id: r for chunk in probe(student, PAIRS, 2, 0.9, 8, 3, judge, 3) for p, r in chunk}
-    backward = {p.instance_id: r for chunk in probe(student, PAIRS[::-1], 2, 0.9, 8, 3, judge, 3) for p, r in chunk}
+    forward = {p.instance_id: r for chunk in probe(ModelEngine(student), PAIRS, 2, 0.9, 8, 3, judge, 3) for p, r in chunk}
+    backward = {p.instance_id: r for chunk in probe(ModelEngine(student), PAIRS[::-1], 2, 0.9, 8, 3, judge, 3) for p, r in chunk}
     assert {k: [r.text for r in v] for k, v in forward.items()} == {k: [r.text for r in v] for k, v in backward.items()}
 
 
@@ -109,4 +110,4 @@ def test_a_failed_sandbox_is_no_measurement(student):
         return [SimpleNamespace(status="harness_error", reward=0.0)] * len(pairs)
 
     with pytest.raises(HarnessError, match="t0"):
-        list(probe(student, PAIRS, 4, 0.9, 8, 3, broken, 3))
+        list(probe(ModelEngine(student), PAIRS, 4, 0.9, 8, 3, broken, 3))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from recipes import ClimbSettings
 from recipes.measure import TaskProbe
+from recipes.model_engine import ModelEngine
 from recipes.reinforce import ClimbState, advantages, choose, cold_start_in_words, cycle, in_words
 from recipes.student import Sample
 from tests.tiny import adapter_bytes, load_tiny, make_tiny, tiny_recipe
@@ -100,7 +101,7 @@ def test_choice_is_without_replacement_and_takes_all_when_there_are_few():
 
 def test_it_learns_a_toy_reward(student):
     state = ClimbState()
-    results = [cycle(student, TASKS, PROMPTS, state, recipe(), judge) for _ in range(8)]
+    results = [cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), judge) for _ in range(8)]
     rewards = [r.metrics["reward/mean"] for r in results]
     assert max(rewards[:2]) < 0.6 and min(rewards[-2:]) > max(rewards[:2]) + 0.2, rewards
     assert state.cycle == 8 and all(r.metrics["drift"] < 1e-3 for r in results)
@@ -118,7 +119,7 @@ def test_the_update_follows_the_gradient_by_definition(student):
         return step(lr, clip)
 
     student.step = spy
-    result = cycle(student, TASKS, PROMPTS, ClimbState(), settings, judge)
+    result = cycle(ModelEngine(student), TASKS, PROMPTS, ClimbState(), settings, judge)
     assert result.metrics["groups/used"] == 1
     loss = 0
     for rollout, advantage in zip(result.rollouts, advantages([r.reward for r in result.rollouts])):
@@ -132,7 +133,7 @@ def test_the_update_follows_the_gradient_by_definition(student):
 
 def test_identical_completions_are_merged(student):
     student.end_ids = frozenset(range(384))  # completions of one token: many are the same
-    result = cycle(student, TASKS, PROMPTS, ClimbState(), recipe(group_size=16), every_other)
+    result = cycle(ModelEngine(student), TASKS, PROMPTS, ClimbState(), recipe(group_size=16), every_other)
     distinct = len({(r.instance_id, r.completion.ids) for r in result.rollouts})
     assert result.metrics["rollouts/distinct"] == distinct < result.metrics["rollouts"] == 64
 
@@ -143,7 +144,7 @@ def test_groups_of_equal_rewards_change_nothing_and_are_counted(student, status,
     before = adapter_bytes(student)
     state = ClimbState()
     same = lambda pairs: [SimpleNamespace(status=status, reward=float(status == "resolved"))] * len(pairs)
-    result = cycle(student, TASKS, PROMPTS, state, recipe(), same)
+    result = cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), same)
     assert adapter_bytes(student) == before and not student._optimiser.state
     assert result.metrics[f"groups/{name}"] == 4 and result.metrics["groups/used"] == 0
     assert "no update" in in_words(result) and "0 of 4 groups taught" in in_words(result)
@@ -152,7 +153,7 @@ def test_groups_of_equal_rewards_change_nothing_and_are_counted(student, status,
 
 def test_a_group_at_zero_that_was_cut_off_is_not_cold(student):
     student.end_ids = frozenset([-1])
-    result = cycle(student, TASKS, PROMPTS, ClimbState(), recipe(), judge)
+    result = cycle(ModelEngine(student), TASKS, PROMPTS, ClimbState(), recipe(), judge)
     assert result.metrics["groups/truncated"] == 4 and result.metrics["groups/cold"] == 0
     assert {r.status for r in result.rollouts} == {"truncated"}
 
@@ -165,7 +166,7 @@ def test_a_zero_variance_group_beside_a_warm_one_adds_no_gradient(folder):
 
         student = loaded(folder)
         student.end_ids = frozenset(range(384))
-        result = cycle(student, TASKS, PROMPTS, ClimbState(), recipe(), rule)
+        result = cycle(ModelEngine(student), TASKS, PROMPTS, ClimbState(), recipe(), rule)
         assert result.metrics["groups/used"] == 1
         adapters.append(adapter_bytes(student))
     assert adapters[0] == adapters[1] != adapter_bytes(loaded(folder))
@@ -181,7 +182,7 @@ def test_the_harness_failing_once_is_no_reward_of_any_kind(student):
         return [SimpleNamespace(status="harness_error", reward=0.0), *judge(pairs)[1:]]
 
     state = ClimbState()
-    result = cycle(student, TASKS, PROMPTS, state, recipe(), one_fails)
+    result = cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), one_fails)
     first = [r for r in result.rollouts if r.instance_id == result.rollouts[0].instance_id]
     assert state.p[first[0].instance_id] == pytest.approx(sum(r.reward for r in first[1:]) / 7)
 
@@ -190,27 +191,27 @@ def test_the_harness_failing_once_is_no_reward_of_any_kind(student):
                                          ({"entropy_band": (0.0, 0.01)}, "sampling entropy")])
 def test_a_seat_belt_undoes_the_cycle(student, belt, words):
     warm = ClimbState()
-    cycle(student, TASKS, PROMPTS, warm, recipe(), judge)  # so that the optimiser has a state to keep
+    cycle(ModelEngine(student), TASKS, PROMPTS, warm, recipe(), judge)  # so that the optimiser has a state to keep
     before, state = adapter_bytes(student), ClimbState.from_dict(warm.to_dict())
     optimiser = {k: v.clone() for k, v in student._optimiser.state_dict()["state"][0].items()}
-    result = cycle(student, TASKS, PROMPTS, state, recipe(**belt), judge)
+    result = cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(**belt), judge)
     assert adapter_bytes(student) == before
     assert all(torch.equal(v, optimiser[k]) for k, v in student._optimiser.state_dict()["state"][0].items())
     assert all(p.grad is None for p in student.model.parameters())
     assert (state.lr_scale, state.undone, state.cycle) == (0.5, 1, 2)
     assert result.metrics["undone"] == 1 and words in result.undone
     assert "UNDONE" in in_words(result) and words in in_words(result)
-    assert cycle(student, TASKS, PROMPTS, state, recipe(), judge).metrics["lr"] == pytest.approx(1e-2)
+    assert cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), judge).metrics["lr"] == pytest.approx(1e-2)
 
 
 def test_a_step_that_ruins_the_policy_is_undone(student):
     """The entropy is measured after the step, too: otherwise the next cycle would begin with the ruin."""
     snapshot, before = student.snapshot(), adapter_bytes(student)
-    free = cycle(student, TASKS, PROMPTS, ClimbState(), recipe(lr=0.3), judge).metrics
+    free = cycle(ModelEngine(student), TASKS, PROMPTS, ClimbState(), recipe(lr=0.3), judge).metrics
     assert free["entropy/after"] > free["entropy"] + 0.1 and adapter_bytes(student) != before
     student.rollback(snapshot)
     between, state = (free["entropy"] + free["entropy/after"]) / 2, ClimbState()
-    result = cycle(student, TASKS, PROMPTS, state, recipe(lr=0.3, entropy_band=(0.0, between)), judge)
+    result = cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(lr=0.3, entropy_band=(0.0, between)), judge)
     assert "it would leave an entropy" in result.undone and adapter_bytes(student) == before and state.lr_scale == 0.5
 
 
@@ -218,7 +219,7 @@ def test_a_gradient_that_is_not_finite_is_undone(student):
     state, before = ClimbState(), adapter_bytes(student)
     infinite = lambda pairs: [SimpleNamespace(status="resolved", reward=float("inf") if i == 0 else 0.0)
                               for i in range(len(pairs))]
-    result = cycle(student, TASKS, PROMPTS, state, recipe(), infinite)
+    result = cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), infinite)
     assert result.undone == "the gradient is not finite" and adapter_bytes(student) == before
     assert result.metrics["grad_norm"] is None and state.lr_scale == 0.5
 
@@ -226,7 +227,7 @@ def test_a_gradient_that_is_not_finite_is_undone(student):
 def test_cycles_continue_from_a_checkpoint_with_the_same_lines(folder, tmp_path):
     student, state, lines = loaded(folder), ClimbState(), []
     for number in range(1, 5):
-        result = cycle(student, TASKS, PROMPTS, state, recipe(groups=2), judge)
+        result = cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(groups=2), judge)
         lines.append(json.dumps([result.metrics, [r.record() for r in result.rollouts]]))
         if number == 2:
             student.save(tmp_path / "c", state.to_dict() | {"other": 1})
@@ -234,7 +235,7 @@ def test_cycles_continue_from_a_checkpoint_with_the_same_lines(folder, tmp_path)
     state = ClimbState.from_dict(again.counters)
     assert state.cycle == 2
     for line in lines[2:]:
-        result = cycle(again, TASKS, PROMPTS, state, recipe(groups=2), judge)
+        result = cycle(ModelEngine(again), TASKS, PROMPTS, state, recipe(groups=2), judge)
         assert json.dumps([result.metrics, [r.record() for r in result.rollouts]]) == line
     assert adapter_bytes(again) == adapter_bytes(student)
 
@@ -246,20 +247,20 @@ def test_an_exception_on_the_way_changes_nothing(student):
         raise OSError("no sandbox")
 
     with pytest.raises(OSError):
-        cycle(student, TASKS, PROMPTS, state, recipe(), broken)
+        cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), broken)
     assert state == ClimbState() and adapter_bytes(student) == before
 
 
 def test_warm_up_scales_the_learning_rate(student):
     state = ClimbState()
-    rates = [cycle(student, TASKS, PROMPTS, state, recipe(warmup=2, lr=4e-3), judge).metrics["lr"] for _ in range(3)]
+    rates = [cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(warmup=2, lr=4e-3), judge).metrics["lr"] for _ in range(3)]
     assert rates == pytest.approx([2e-3, 4e-3, 4e-3])
 
 
 def test_the_running_solve_rate_is_a_half_and_half_average(student):
     student.end_ids = frozenset(range(384))
     state = ClimbState(p={"t0": 0.5})
-    cycle(student, TASKS, PROMPTS, state, recipe(), lambda pairs: [verdict(1)] * len(pairs))
+    cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), lambda pairs: [verdict(1)] * len(pairs))
     assert state.p == {"t0": 0.75, "t1": 1.0, "t2": 1.0, "t3": 1.0}
 
 
@@ -276,7 +277,7 @@ def test_state_survives_json_and_keeps_the_best():
 
 def test_words(student):
     student.end_ids = frozenset(range(384))
-    result = cycle(student, TASKS, PROMPTS, ClimbState(), recipe(), every_other)
+    result = cycle(ModelEngine(student), TASKS, PROMPTS, ClimbState(), recipe(), every_other)
     m, line = result.metrics, in_words(result)
     assert line.startswith(f"cycle 1: {100 * m['reward/mean']:.0f} % of 32 rollouts resolved; {m['groups/used']} of 4 groups")
     assert "drift 0.000" in line and "\n" not in line

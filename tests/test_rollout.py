@@ -5,8 +5,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from recipes import rollout
-from recipes.rollout import attempts, sample
+from recipes import llama_engine, model_engine
+from recipes.gguf_export import export_base
+from recipes.llama_engine import LlamaEngine
+from recipes.model_engine import ModelEngine
+from recipes.rollout import attempts, sampled
 from recipes.student import Sample
 from tests.tiny import load_tiny, make_tiny
 
@@ -14,74 +17,106 @@ PROMPTS = [[5, 9, 20], [30], list(range(40, 60)), [7, 7, 7, 7], [100, 101]]
 
 
 @pytest.fixture(scope="module", params=["llama", "qwen2"])
-def student(request, tmp_path_factory):
-    return load_tiny(make_tiny(tmp_path_factory.mktemp("models") / request.param, request.param))
+def folder(request, tmp_path_factory):
+    return make_tiny(tmp_path_factory.mktemp("models") / request.param, request.param)
 
 
 @pytest.fixture(scope="module")
-def llama(tmp_path_factory):
-    return load_tiny(make_tiny(tmp_path_factory.mktemp("models") / "llama"))
+def student(folder):
+    return load_tiny(folder)
+
+
+@pytest.fixture(scope="module", params=["model", "llama.cpp"])
+def engine(request, student, folder):
+    if request.param == "model":
+        yield ModelEngine(student)
+        return
+    engine = LlamaEngine(student, export_base(student, folder.parent), longest=40, threads=1)
+    yield engine
+    engine.close()
 
 
 @pytest.fixture
-def likely_end(student):
-    """Ends come often enough to be tested: about half of the vocabulary ends a completion."""
-    before = student.end_ids
-    student.end_ids = frozenset([1, *range(2, 384, 8)])
-    yield student
-    student.end_ids = before
+def likely_end(engine):
+    """Ends come often enough to be tested: about an eighth of the vocabulary ends a completion."""
+    before = engine.student.end_ids
+    engine.student.end_ids = frozenset([1, *range(2, 384, 8)])
+    yield engine
+    engine.student.end_ids = before
 
 
 def flat(groups):
     return [completion for group in groups for completion in group]
 
 
+def same_but_for_rounding(engine, some, others) -> bool:
+    """llama.cpp rounds to 16 bits on the way, so one draw in a thousand may fall to the other side of a boundary; the rest of that
+    completion is then another one."""
+    same = [c.ids == d.ids for c, d in zip(some, others, strict=True)]
+    return all(same) if isinstance(engine, ModelEngine) else sum(same) >= 0.8 * len(same)
+
+
 @pytest.mark.parametrize("temperature", [0.7, 1.3])
 def test_sampler_and_trainer_are_the_same_policy(likely_end, temperature):
-    groups = sample(likely_end, PROMPTS, 6, temperature, 12, seeds=range(5))
+    groups = likely_end.sample(PROMPTS, 6, temperature, 12, seeds=range(5))
     assert {c.finished for c in flat(groups)} == {True, False}  # so rows were dropped on the way
     samples = [Sample(tuple(p), c.ids) for p, group in zip(PROMPTS, groups) for c in group]
     with torch.no_grad():
-        trainer = torch.cat(likely_end.logprobs(samples, temperature))
+        trainer = torch.cat(likely_end.student.logprobs(samples, temperature))
     sampler = torch.tensor([value for c in flat(groups) for value in c.logprobs])
-    assert (trainer - sampler).abs().max() < 1e-3
+    exact = isinstance(likely_end, ModelEngine)
+    assert (trainer - sampler).abs().max() < (1e-3 if exact else 0.1) and (trainer - sampler).abs().mean() < 0.01
     assert len(trainer) > 100
 
 
 def test_a_rollout_is_the_same_alone_and_in_company(likely_end):
-    together = sample(likely_end, PROMPTS, 4, 0.9, 20, seeds=[11, 12, 13, 14, 15])
-    for prompt, seed, group in zip(PROMPTS, [11, 12, 13, 14, 15], together):
-        assert [c.ids for c in sample(likely_end, [prompt], 4, 0.9, 20, [seed])[0]] == [c.ids for c in group]
-        assert [c.ids for c in sample(likely_end, [prompt], 2, 0.9, 20, [seed])[0]] == [c.ids for c in group[:2]]
+    together = likely_end.sample(PROMPTS, 4, 0.9, 20, seeds=[11, 12, 13, 14, 15])
+    pairs = list(zip(PROMPTS, [11, 12, 13, 14, 15]))
+    alone = [likely_end.sample([prompt], 4, 0.9, 20, [seed])[0] for prompt, seed in pairs]
+    fewer = [likely_end.sample([prompt], 2, 0.9, 20, [seed])[0] for prompt, seed in pairs]
+    assert same_but_for_rounding(likely_end, flat(alone), flat(together))
+    assert same_but_for_rounding(likely_end, flat(fewer), flat(group[:2] for group in together))
 
 
 def test_small_batches_give_the_same_completions(likely_end, monkeypatch):
-    whole = sample(likely_end, PROMPTS, 3, 0.9, 20, seeds=range(5))
-    monkeypatch.setattr(rollout, "MAX_ROWS", 6)
-    assert len(rollout._batches(likely_end, PROMPTS, 3, 20)) == 3
-    assert [c.ids for c in flat(sample(likely_end, PROMPTS, 3, 0.9, 20, range(5)))] == [c.ids for c in flat(whole)]
+    whole = likely_end.sample(PROMPTS, 3, 0.9, 20, seeds=range(5))
+    monkeypatch.setattr(model_engine, "MAX_ROWS", 6)
+    monkeypatch.setattr(llama_engine, "BATCH_TOKENS", 7)
+    if isinstance(likely_end, LlamaEngine):
+        monkeypatch.setattr(likely_end, "slots", 4)
+        monkeypatch.setattr(likely_end, "cells", 45)
+    parts = list(likely_end.stream(PROMPTS, 3, 0.9, 20, range(5)))
+    assert len(parts) > 1 and sorted(i for part in parts for i in part) == list(range(5))
+    done = {i: group for part in parts for i, group in part.items()}
+    assert same_but_for_rounding(likely_end, flat(done[i] for i in range(5)), flat(whole))
 
 
-def test_batches_keep_every_prompt_once_and_within_the_cache(likely_end, monkeypatch):
-    row = rollout._cache_bytes_per_token(likely_end)
-    assert row == 2 * 2 * (32 if likely_end.model.get_base_model().config.num_key_value_heads == 4 else 16) * 4
-    monkeypatch.setattr(rollout, "CACHE_BYTES", row * 4 * 25)
+def test_the_same_call_gives_the_same_bytes(likely_end):
+    first = likely_end.sample(PROMPTS, 4, 0.9, 20, seeds=range(5))
+    likely_end.sample(PROMPTS[:2], 3, 1.2, 9, seeds=[7, 8])
+    assert likely_end.sample(PROMPTS, 4, 0.9, 20, seeds=range(5)) == first
+
+
+def test_batches_keep_every_prompt_once_and_within_the_cache(student, monkeypatch):
+    row = model_engine._cache_bytes_per_token(student)
+    assert row == 2 * 2 * (32 if student.model.get_base_model().config.num_key_value_heads == 4 else 16) * 4
+    monkeypatch.setattr(model_engine, "CACHE_BYTES", row * 4 * 25)
     prompts = [[2] * length for length in (3, 30, 5, 9, 1, 1)]
-    batches = rollout._batches(likely_end, prompts, 2, 10)
+    batches = model_engine._batches(student, prompts, 2, 10)
     assert sorted(i for batch in batches for i in batch) == list(range(6))
     for batch in batches:
         assert len(batch) == 1 or len(batch) * 2 * (max(len(prompts[i]) for i in batch) + 10) <= 100
 
 
-def test_the_seed_and_the_index_decide(student):
-    one, same, other = (sample(student, [[5, 6]], 3, 1.0, 12, [seed])[0] for seed in (1, 1, 2))
+def test_the_seed_and_the_index_decide(engine):
+    one, same, other = (engine.sample([[5, 6]], 3, 1.0, 12, [seed])[0] for seed in (1, 1, 2))
     assert one == same
     assert len({c.ids for c in one + other}) == 6
 
 
 def test_a_completion_ends_with_the_end_token_or_was_cut(likely_end):
-    for completion in flat(sample(likely_end, PROMPTS, 8, 1.0, 6, range(5))):
-        ends = [i for i, token in enumerate(completion.ids) if token in likely_end.end_ids]
+    for completion in flat(likely_end.sample(PROMPTS, 8, 1.0, 6, range(5))):
+        ends = [i for i, token in enumerate(completion.ids) if token in likely_end.student.end_ids]
         assert len(completion.ids) == len(completion.logprobs)
         if completion.finished:
             assert ends == [len(completion.ids) - 1]
@@ -89,20 +124,21 @@ def test_a_completion_ends_with_the_end_token_or_was_cut(likely_end):
             assert ends == [] and len(completion.ids) == 6
 
 
-def test_greedy_is_the_models_own_greedy(student):
+def test_greedy_is_the_models_own_greedy(engine):
+    student = engine.student
     tokens = torch.tensor([PROMPTS[2]])
     with torch.no_grad():
         for _ in range(8):
             tokens = torch.cat([tokens, student.model(input_ids=tokens).logits[:, -1:].argmax(-1)], dim=1)
-    completion = sample(student, PROMPTS, 1, 0.0, 8, range(5))[2][0]
+    completion = engine.sample(PROMPTS, 1, 0.0, 8, range(5))[2][0]
     assert completion.ids == tuple(tokens[0, len(PROMPTS[2]):].tolist())[:len(completion.ids)] and len(completion.ids) > 3
 
 
-def test_frequencies_are_the_probabilities(student):
+def test_frequencies_are_the_probabilities(engine):
     """First tokens of 2,000 draws against the model's distribution: chi-squared over the 10 likeliest and the rest."""
     with torch.no_grad():
-        expected = torch.softmax(student.model(input_ids=torch.tensor([[5, 9, 20]])).logits[0, -1] / 1.3, -1)
-    drawn = Counter(c.ids[0] for c in sample(student, [[5, 9, 20]], 2000, 1.3, 1, [3])[0])
+        expected = torch.softmax(engine.student.model(input_ids=torch.tensor([[5, 9, 20]])).logits[0, -1] / 1.3, -1)
+    drawn = Counter(c.ids[0] for c in engine.sample([[5, 9, 20]], 2000, 1.3, 1, [3])[0])
     top = expected.topk(10)
     observed = [drawn[i] for i in top.indices.tolist()]
     shares = top.values.tolist()
@@ -110,19 +146,19 @@ def test_frequencies_are_the_probabilities(student):
     assert sum((o - 2000 * p) ** 2 / (2000 * p) for o, p in zip(observed, shares)) < 29.6  # 99.9 % for 10 degrees of freedom
 
 
-def test_nothing_is_trained_by_sampling(student):
-    sample(student, PROMPTS, 2, 1.0, 4, range(5))
-    assert all(p.grad is None for p in student.model.parameters())
+def test_nothing_is_trained_by_sampling(engine):
+    engine.sample(PROMPTS, 2, 1.0, 4, range(5))
+    assert all(p.grad is None for p in engine.student.model.parameters())
 
 
 @pytest.mark.parametrize("change", [{"prompts": [[]]}, {"n": 0}, {"max_new": 0}, {"seeds": []}])
-def test_senseless_arguments_are_refused(student, change):
+def test_senseless_arguments_are_refused(engine, change):
     with pytest.raises(ValueError):
-        sample(**({"student": student, "prompts": [[5]], "n": 1, "temperature": 1.0, "max_new": 2, "seeds": [0]} | change))
+        engine.sample(**({"prompts": [[5]], "n": 1, "temperature": 1.0, "max_new": 2, "seeds": [0]} | change))
 
 
-def test_attempts_judge_what_is_whole_and_nothing_else(llama):
-    llama.end_ids = frozenset([1, *range(2, 384, 8)])
+def test_attempts_judge_what_is_whole_and_nothing_else(likely_end):
+    student = likely_end.student
     tasks = [SimpleNamespace(instance_id=name) for name in ("a", "b")]
     asked = []
 
@@ -130,7 +166,7 @@ def test_attempts_judge_what_is_whole_and_nothing_else(llama):
         asked.extend(pairs)
         return [SimpleNamespace(status="resolved" if i % 2 else "failed", reward=float(i % 2)) for i in range(len(pairs))]
 
-    groups = attempts(llama, list(zip(tasks, PROMPTS)), 8, 1.0, 6, [1, 2], judge)
+    groups = attempts(likely_end, list(zip(tasks, PROMPTS)), 8, 1.0, 6, [1, 2], judge)
     rollouts = flat(groups)
     whole = [r for r in rollouts if r.completion.finished]
     assert 0 < len(whole) < 16
@@ -138,18 +174,18 @@ def test_attempts_judge_what_is_whole_and_nothing_else(llama):
     assert [r.status for r in whole] == ["failed", "resolved"] * (len(whole) // 2) + ["failed"] * (len(whole) % 2)
     assert all(r.status == "truncated" and r.reward == 0.0 for r in rollouts if not r.completion.finished)
     assert groups[1][3].record() == {
-        "instance_id": "b", "seed": 2, "index": 3, "text": llama.text(groups[1][3].completion.ids),
+        "instance_id": "b", "seed": 2, "index": 3, "text": student.text(groups[1][3].completion.ids),
         "tokens": len(groups[1][3].completion.ids), "status": groups[1][3].status, "reward": groups[1][3].reward}
 
 
-def test_the_judge_is_not_called_for_nothing(llama):
-    llama.end_ids = frozenset([-1])
-    groups = attempts(llama, [(SimpleNamespace(instance_id="a"), [5])], 2, 1.0, 3, [1], judge=None)
+def test_the_judge_is_not_called_for_nothing(likely_end):
+    likely_end.student.end_ids = frozenset([-1])
+    groups = attempts(likely_end, [(SimpleNamespace(instance_id="a"), [5])], 2, 1.0, 3, [1], judge=None)
     assert [r.status for r in groups[0]] == ["truncated"] * 2
 
 
 @pytest.mark.parametrize("uniform, token", [(0.0, 1), (0.4999, 1), (0.5001, 3), (1 - 2**-53, 3)])
 def test_a_token_without_probability_is_never_drawn(uniform, token):
     logits_RV = torch.tensor([[float("-inf"), 0.0, float("-inf"), 0.0, float("-inf")]])
-    drawn_R, logprob_R = rollout._draw(logits_RV, 1.0, torch.tensor([uniform], dtype=torch.float64))
+    drawn_R, logprob_R = model_engine._draw(logits_RV, 1.0, torch.tensor([uniform], dtype=torch.float64))
     assert drawn_R.tolist() == [token] and logprob_R.item() == pytest.approx(-0.6931, abs=1e-3)

@@ -372,11 +372,11 @@ def test_torchvision_that_does_not_match_torch_is_a_sentence(tmp_path, monkeypat
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA card")
 def test_on_a_card_it_samples_learns_and_continues(tmp_path):
-    from recipes.rollout import sample
+    from recipes.model_engine import ModelEngine
 
     student = load_tiny(make_tiny(tmp_path / "model", hidden=256))
     prompts = [[5, 9, 20], [30], list(range(40, 60))]
-    groups = sample(student, prompts, 4, 1.0, 12, [1, 2, 3])
+    groups = ModelEngine(student).sample(prompts, 4, 1.0, 12, [1, 2, 3])
     samples = [Sample(tuple(p), c.ids) for p, group in zip(prompts, groups) for c in group]
     sampled = [c.logprobs for group in groups for c in group]
     stats = student.accumulate(samples, [1.0] * 12, 100, 1.0, sampled, 2.0)

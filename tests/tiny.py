@@ -24,13 +24,13 @@ def make_tiny(folder: Path, kind: str = "llama", seed: int = 0, vocab: int = 384
     return Path(folder)
 
 
-def make_tokenizer():
-    """Byte-level BPE with <pad> = 0 and <eos> = 1 and no chat template."""
+def make_tokenizer(pre_tokenizer=None):
+    """Byte-level BPE with <pad> = 0 and <eos> = 1 and no chat template; it splits text as GPT-2 does unless told otherwise."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     raw = Tokenizer(models.BPE())
-    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.pre_tokenizer = pre_tokenizer or pre_tokenizers.ByteLevel(add_prefix_space=False)
     raw.decoder = decoders.ByteLevel()
     raw.train_from_iterator([WORDS], trainers.BpeTrainer(
         vocab_size=384, special_tokens=["<pad>", "<eos>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),

@@ -1,0 +1,124 @@
+"""Which engine samples, and whether it samples the policy that is trained.
+
+    name, why = choose(student, recipe)                          # "llama.cpp" or "model", and a sentence for a person
+    engine = open_engine(name, student, recipe, folder)
+    check_policy(engine, prompts, recipe)                        # raises HarnessError where the two differ
+
+llama.cpp samples faster, with a second copy of the base; so `auto` takes it where the copy and its cache are at most half of the memory
+that is free once the student is loaded (the other half is for training), and where the model can be exported at all.
+"""
+import importlib.util
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from recipes import Recipe
+from recipes.gguf_export import base_size, export_base, objection, vocabulary_note
+from recipes.model_engine import ModelEngine
+from recipes.rollout import Engine, cached_values
+from recipes.student import Sample
+from sandbox.errors import HarnessError, UsageError
+
+MAX_GAP = 0.1
+"""Nats a token: largest mean difference between sampler and trainer with which a run begins. A right export is off by 0.001-0.03
+(Q8_0 on top of NF4); queries rotated in the wrong order, a norm off by one or a forgotten adapter by 0.3 and more."""
+
+COPY_SHARE = 0.5
+"""Share of the free memory that `auto` gives to llama.cpp."""
+
+PROBE_TOKENS, PROBE_ROWS = 16, 2
+"""Length and number of the completions that `policy_gap` samples of a prompt."""
+
+
+def choose(student, recipe: Recipe) -> tuple[str, str]:
+    """The engine by `rollout.engine`, and why. Raises UsageError where the recipe insists on llama.cpp and it cannot be."""
+    wanted = recipe.rollout.engine
+    if wanted == "model":
+        return "model", "Rollouts are sampled by the training model itself, as the recipe says."
+    why = _obstacle(student, recipe)
+    if wanted == "llama.cpp" and why:
+        raise UsageError(f"Rollouts by llama.cpp are not possible here: {why}. Use --set rollout.engine=model.")
+    if wanted == "auto":
+        why = why or _too_large(student, recipe)
+    if why:
+        return "model", f"Rollouts are sampled by the training model itself, because {why}."
+    return "llama.cpp", "Rollouts are sampled by llama.cpp" + (
+        ", as the recipe says." if wanted == "llama.cpp" else f": a copy of {base_size(student) / 2**20:,.0f} MiB fits beside the student.")
+
+
+def open_engine(name: str, student, recipe: Recipe, folder: Path, on_progress: Callable[[str, int, int], None] | None = None) -> Engine:
+    """The engine; `folder` is where GGUF files are kept. Raises UsageError."""
+    if name == "model":
+        return ModelEngine(student)
+    from recipes.llama_engine import LlamaEngine       # not before it is chosen: it loads a library of C++
+
+    return LlamaEngine(student, export_base(student, folder, on_progress), _longest(recipe), recipe.student.threads)
+
+
+def policy_gap(engine: Engine, prompts: Sequence[Sequence[int]], temperature: float) -> float:
+    """Mean |sampler - trainer| log-probability of sampled tokens, nats a token."""
+    groups = engine.sample(prompts, PROBE_ROWS, temperature, PROBE_TOKENS, range(len(prompts)))
+    pairs = [(Sample(tuple(prompt), completion.ids), completion.logprobs) for prompt, group in zip(prompts, groups) for completion in group]
+    with torch.no_grad():
+        trainer_N = torch.cat(engine.student.logprobs([sample for sample, _ in pairs], temperature)).cpu()
+    sampler_N = torch.tensor([value for _, logprobs in pairs for value in logprobs])
+    return float((trainer_N - sampler_N).abs().mean())
+
+
+def check_policy(engine: Engine, prompts: Sequence[Sequence[int]], recipe: Recipe) -> float:
+    """`policy_gap` on the shortest, the middle and the longest prompt. Raises HarnessError where it passes MAX_GAP: a run would be trained
+    on what another model wrote."""
+    ordered = sorted(prompts, key=len)
+    few = [ordered[0], ordered[len(ordered) // 2], ordered[-1]]
+    gap = policy_gap(engine, few, recipe.climb.temperature)
+    if not gap <= MAX_GAP:
+        raise HarnessError(f"what samples and what is trained are not the same policy: they differ by {gap:.3f} nats a token on three prompts, "
+                           f"more than {MAX_GAP}. Start a run with --set rollout.engine=model, and report this.")
+    return gap
+
+
+def notes(name: str, student) -> list[str]:
+    """What a person should know about the engine."""
+    return [note] if name == "llama.cpp" and (note := vocabulary_note(student)) else []
+
+
+def _longest(recipe: Recipe) -> int:
+    return recipe.student.max_prompt + recipe.student.max_new
+
+
+def _obstacle(student, recipe: Recipe) -> str:
+    """Why llama.cpp cannot sample this student on this machine; empty if it can."""
+    for package, name in (("llama_cpp", "llama-cpp-python"), ("gguf", "gguf")):
+        if importlib.util.find_spec(package) is None:
+            return f"the package {name} is not installed"
+    if why := objection(student, _longest(recipe)):
+        return why
+    if student.device.type == "cuda":
+        from llama_cpp import llama_cpp
+
+        if not llama_cpp.llama_supports_gpu_offload():
+            return "llama-cpp-python was built without CUDA"
+    return ""
+
+
+def _too_large(student, recipe: Recipe) -> str:
+    from recipes.llama_engine import room
+
+    need = base_size(student) + 2 * cached_values(student.model.get_base_model().config) * room(student, _longest(recipe))
+    free = _free_memory(student.device)
+    if need <= COPY_SHARE * free:
+        return ""
+    return f"a copy for llama.cpp would take {need / 2**20:,.0f} MiB of the {free / 2**20:,.0f} MiB that are free"
+
+
+def _free_memory(device: torch.device) -> int:
+    """Bytes: of the card, or of the machine and of the control group that this process lives in."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
+    free = int(lines["MemAvailable"].split()[0]) * 1024
+    most, now = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
+    if most.is_file() and (limit := most.read_text(encoding="ascii").strip()) != "max":
+        free = min(free, int(limit) - int(now.read_text(encoding="ascii")))
+    return max(free, 0)

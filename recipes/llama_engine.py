@@ -1,0 +1,326 @@
+"""Rollouts by llama.cpp: a copy of the student as GGUF (`gguf_export`), sampled in C.
+
+    engine = LlamaEngine(student, base_file, longest=2048 + 512, threads=2)
+    completions = engine.sample(prompts, n=8, temperature=0.7, max_new=512, seeds=[...])     # [prompt][index]
+
+A prompt is read once into a sequence of its own, and its part of the key/value cache is shared by the completions of its group, which
+are sequences of one unified cache. Batching is continuous: in every step one token of each of up to SLOTS completions is computed, and
+when one ends, the next in line takes its place, of the same group or of the following one. In line means: prompt after prompt as they
+were given, and completion after completion.
+
+Token ids go in and out. A completion is drawn by a sampler chain of its own (temperature, then a draw by a Mersenne Twister whose seed
+derives from the group's seed and the completion's index), so which others share its batch matters by rounding alone. The log-probability
+kept is that of the chosen token at the sampling temperature.
+
+The adapter is read from the student at each call. If it is another one than llama.cpp holds, it goes there as a GGUF LoRA, through a file
+in memory. A call begins with an empty cache and depends on nothing that went before, so on the
+CPU, with the same number of threads, the same call gives the same bytes.
+"""
+import ctypes
+import hashlib
+import math
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import llama_cpp.llama_cpp as llama
+import numpy as np
+
+from recipes.gguf_export import adapter_tensors, write_adapter
+from recipes.measure import derived_seed
+from recipes.rollout import Completion, Engine, cached_values, check_arguments
+from sandbox.errors import HarnessError, UsageError
+
+SLOTS = {"cpu": 16, "cuda": 64}
+"""Completions computed together, at most. On the CPU more do not pay: attention looks at all cells of the cache and masks those of others.
+The number for a card is a guess, for none has run this."""
+
+CACHE_BYTES = 1 << 30
+"""Size of the key/value cache, unless the longest prompt and completion alone need more. A constant, not a share of what happens to be
+free, so that batches depend on the arguments alone."""
+
+BATCH_TOKENS = 2048
+"""Tokens given to llama.cpp at a time while prompts are read; it takes them MICRO_BATCH at a time."""
+
+MICRO_BATCH = 512
+
+_messages: deque[str] = deque(maxlen=8)
+"""llama.cpp's last warnings and errors."""
+
+
+@llama.llama_log_callback
+def _listen(level, text, _user_data):
+    if level in (3, 4):                            # GGML_LOG_LEVEL_WARN, GGML_LOG_LEVEL_ERROR
+        _messages.append(text.decode("utf-8", "replace").strip())
+
+
+@dataclass
+class _Group:
+    """A prompt that is being answered."""
+
+    index: int
+    prompt: Sequence[int]
+    sequence: int
+    """Where the prompt lies in the cache until its last completion has begun."""
+    left: int
+    """Completions that have not begun."""
+    alive: int = 0
+    """Completions that have begun and not ended."""
+    logits_V: np.ndarray | None = None
+    """Of its last token; None until the prompt has been read."""
+    done: dict[int, Completion] = field(default_factory=dict)
+    """By index."""
+
+
+@dataclass
+class _Row:
+    """A completion that is being written."""
+
+    group: _Group
+    index: int
+    sequence: int
+    sampler: int | None
+    """The sampler chain; None when sampling greedily."""
+    ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+
+
+class LlamaEngine(Engine):
+    """Samples through llama.cpp. Holds a copy of the student's base until `close`."""
+
+    def __init__(self, student, base: Path, longest: int, threads: int) -> None:
+        """`base` is the student's `export_base`; `longest` is what a prompt and its completion may have together, tokens.
+
+        Raises UsageError when llama.cpp cannot load the file or make room for the cache.
+        """
+        self.student = student
+        self.slots, self.cells = SLOTS[student.device.type], room(student, longest)
+        self._digest, self._adapter, self._context = "", None, None
+        llama.llama_log_set(_listen, None)
+        llama.llama_backend_init()
+        parameters = llama.llama_model_default_params()
+        parameters.n_gpu_layers = 999 if student.device.type == "cuda" else 0
+        self._model = llama.llama_model_load_from_file(str(base).encode(), parameters)
+        if not self._model:
+            raise UsageError(f"llama.cpp cannot load {base} ({_last_message()}). Delete the file to have it made again, or use "
+                             "--set rollout.engine=model.")
+        self._context = llama.llama_init_from_model(self._model, self._settings(threads))
+        if not self._context:
+            self.close()
+            raise UsageError(f"llama.cpp cannot make room for rollouts ({_last_message()}). Use --set rollout.engine=model.")
+        self.memory = llama.llama_get_memory(self._context)
+        self.vocabulary = llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(self._model))
+        self._batch = _Batch(BATCH_TOKENS)
+
+    def _settings(self, threads: int) -> llama.llama_context_params:
+        settings = llama.llama_context_default_params()
+        settings.n_ctx, settings.n_batch, settings.n_ubatch = self.cells, BATCH_TOKENS, MICRO_BATCH
+        settings.n_seq_max = 2 * self.slots        # each completion, and the prompts of their groups
+        settings.n_outputs_max = settings.n_seq_max   # the least that it takes; else there is room for the logits of a whole batch
+        settings.n_threads = settings.n_threads_batch = threads
+        settings.kv_unified = settings.swa_full = settings.no_perf = True
+        if self.student.device.type == "cpu":
+            # Measured: a third slower with it, on the nano student and on 12 layers of 896.
+            settings.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        return settings
+
+    def close(self) -> None:
+        """Give the memory back."""
+        if self._context:
+            llama.llama_free(self._context)
+        if self._model:
+            llama.llama_model_free(self._model)    # and the adapter with it
+        self._context = self._model = self._adapter = None
+
+    def stream(self, prompts: Sequence[Sequence[int]], n: int, temperature: float, max_new: int,
+               seeds: Sequence[int]) -> Iterator[dict[int, list[Completion]]]:
+        check_arguments(prompts, n, max_new, seeds)
+        if max(map(len, prompts), default=0) + max_new > self.cells:
+            raise ValueError(f"a prompt and its completion do not fit into {self.cells} tokens")
+        self._swap_adapter()
+        llama.llama_memory_clear(self.memory, False)
+        yield from _Sampling(self, prompts, n, temperature, max_new, seeds).run()
+
+    def _swap_adapter(self) -> None:
+        """Bring llama.cpp's adapter in step with the student's."""
+        tensors = adapter_tensors(self.student)
+        digest = hashlib.blake2b(b"".join(array.tobytes() for array in tensors.values())).hexdigest()
+        if digest == self._digest:
+            return
+        descriptor = os.memfd_create("adapter")        # a file that nobody has to remove
+        try:
+            path = f"/proc/self/fd/{descriptor}"
+            write_adapter(self.student, Path(path), tensors)
+            fresh = llama.llama_adapter_lora_init(self._model, path.encode())
+        finally:
+            os.close(descriptor)
+        if not fresh or llama.llama_set_adapters_lora(
+                self._context, (llama.llama_adapter_lora_p_ctypes * 1)(fresh), 1, (ctypes.c_float * 1)(1.0)):
+            raise HarnessError(f"llama.cpp does not take the student's adapter ({_last_message()}). Use --set rollout.engine=model.")
+        if self._adapter:
+            llama.llama_adapter_lora_free(self._adapter)
+        self._adapter, self._digest = fresh, digest
+
+    def decode(self, tokens: list[int], positions: list[int], sequences: list[int], wanted: list[bool]) -> np.ndarray:
+        """Read the tokens, each at a position of a sequence: the logits of the wanted ones, [W, vocabulary], valid until the next call."""
+        self._batch.fill(tokens, positions, sequences, wanted)
+        if code := llama.llama_decode(self._context, self._batch.structure):
+            raise HarnessError(f"llama.cpp failed while sampling (code {code}: {_last_message()}). Use --set rollout.engine=model.")
+        # Of a batch without a wanted token there is nothing to show.
+        return np.ctypeslib.as_array(llama.llama_get_logits(self._context), (sum(wanted), self.vocabulary)) if any(wanted) else None
+
+
+class _Sampling:
+    """One call of `LlamaEngine.stream`."""
+
+    def __init__(self, engine: LlamaEngine, prompts, n: int, temperature: float, max_new: int, seeds) -> None:
+        self.engine, self.prompts, self.n, self.temperature, self.max_new, self.seeds = engine, prompts, n, temperature, max_new, seeds
+        self.waiting = deque((g, i) for g in range(len(prompts)) for i in range(n))
+        self.rows: list[_Row] = []
+        self.done: dict[int, list[Completion]] = {}
+        """Groups all of whose completions have ended, since the last ones were handed out."""
+        self.free = deque(range(engine.slots))
+        self.homes = deque(range(engine.slots, 2 * engine.slots))
+        self.cells = engine.cells
+        """Of the cache, not yet promised to a prompt or a completion."""
+        self.group: _Group | None = None
+        """The one whose completion began last."""
+        # The sampler chain reads logits from this array and leaves probabilities in it.
+        self.draw_V = np.zeros(engine.vocabulary, dtype=[("id", "<i4"), ("logit", "<f4"), ("p", "<f4")])
+        self.draw_V["id"] = np.arange(engine.vocabulary)
+        self.draws = llama.llama_token_data_array(
+            data=self.draw_V.ctypes.data_as(llama.llama_token_data_p), size=engine.vocabulary, selected=-1, sorted=False)
+
+    def run(self) -> Iterator[dict[int, list[Completion]]]:
+        while self.waiting or self.rows:
+            begun = self._begin()
+            self._read([row.group for row in begun if row.group.logits_V is None])
+            for row in begun:
+                llama.llama_memory_seq_cp(self.engine.memory, row.group.sequence, row.sequence, -1, -1)
+                self._take(row, row.group.logits_V)
+            for group in {row.group.index: row.group for row in begun}.values():
+                if not group.left:                 # the prompt lives on in the sequences of its completions
+                    llama.llama_memory_seq_rm(self.engine.memory, group.sequence, -1, -1)
+                    self.homes.append(group.sequence)
+            self.rows = self._going_on(self.rows + begun)
+            if self.rows:
+                self._step()
+            if self.done:
+                done, self.done = self.done, {}
+                yield done
+
+    def _begin(self) -> list[_Row]:
+        """The next completions in line, as many as there are places and cells for."""
+        begun = []
+        while self.waiting and self.free:
+            g, i = self.waiting[0]
+            need = self.max_new + (len(self.prompts[g]) if i == 0 else 0)
+            if need > self.cells:
+                break
+            self.waiting.popleft()
+            self.cells -= need
+            if i == 0:
+                self.group = _Group(g, self.prompts[g], self.homes.popleft(), self.n)
+            self.group.left -= 1
+            self.group.alive += 1
+            begun.append(_Row(self.group, i, self.free.popleft(), _sampler(self.seeds[g], i, self.temperature)))
+        return begun
+
+    def _read(self, groups: list[_Group]) -> None:
+        """Read the prompts of these groups (some named more than once) and keep the logits of their last tokens."""
+        groups = list({group.index: group for group in groups}.values())
+        entries = [(token, position, group) for group in groups for position, token in enumerate(group.prompt)]
+        for start in range(0, len(entries), BATCH_TOKENS):
+            part = entries[start:start + BATCH_TOKENS]
+            last = [position == len(group.prompt) - 1 for _, position, group in part]
+            logits_WV = self.engine.decode([e[0] for e in part], [e[1] for e in part], [e[2].sequence for e in part], last)
+            for row, (_, _, group) in enumerate(e for e, is_last in zip(part, last) if is_last):
+                group.logits_V = logits_WV[row].copy()
+
+    def _step(self) -> None:
+        """One token more for every row."""
+        rows = self.rows
+        logits_RV = self.engine.decode(
+            [row.ids[-1] for row in rows], [len(row.group.prompt) + len(row.ids) - 1 for row in rows], [row.sequence for row in rows],
+            [True] * len(rows))
+        for row, logits_V in zip(rows, logits_RV):
+            self._take(row, logits_V)
+        self.rows = self._going_on(rows)
+
+    def _take(self, row: _Row, logits_V: np.ndarray) -> None:
+        """Draw the next token of `row`."""
+        if row.sampler is None:
+            token = int(logits_V.argmax())
+            logprob = -math.log(float(np.exp(logits_V - logits_V[token]).sum()))
+        else:
+            self.draw_V["logit"] = logits_V
+            llama.llama_sampler_apply(row.sampler, ctypes.byref(self.draws))
+            token = self.draws.selected
+            logprob = math.log(self.draw_V["p"][token])
+        row.ids.append(token)
+        row.logprobs.append(logprob)
+
+    def _going_on(self, rows: list[_Row]) -> list[_Row]:
+        """The rows that have not ended; the completions of the others are kept, and their places given back."""
+        going_on = []
+        for row in rows:
+            finished = row.ids[-1] in self.engine.student.end_ids
+            if not finished and len(row.ids) < self.max_new:
+                going_on.append(row)
+                continue
+            group = row.group
+            group.done[row.index] = Completion(ids=tuple(row.ids), logprobs=tuple(row.logprobs), finished=finished)
+            if len(group.done) == self.n:
+                self.done[group.index] = [group.done[i] for i in range(self.n)]
+            if row.sampler is not None:
+                llama.llama_sampler_free(row.sampler)
+            llama.llama_memory_seq_rm(self.engine.memory, row.sequence, -1, -1)
+            self.free.append(row.sequence)
+            group.alive -= 1
+            self.cells += self.max_new + (0 if group.left or group.alive else len(group.prompt))
+        return going_on
+
+
+class _Batch:
+    """llama.cpp's structure of a batch over arrays of ours, which are filled without a loop."""
+
+    def __init__(self, size: int) -> None:
+        self._token, self._pos, self._count, self._sequence = (np.ones(size, dtype=np.int32) for _ in range(4))
+        self._wanted = np.zeros(size, dtype=np.int8)
+        # A token may belong to several sequences, so llama.cpp wants a list of them; here each list is one entry of `_sequence`.
+        self._lists = self._sequence.ctypes.data + 4 * np.arange(size, dtype=np.uintp)
+        self.structure = llama.llama_batch(
+            token=self._pointer(self._token, ctypes.c_int32), pos=self._pointer(self._pos, ctypes.c_int32),
+            n_seq_id=self._pointer(self._count, ctypes.c_int32), logits=self._pointer(self._wanted, ctypes.c_int8),
+            seq_id=self._pointer(self._lists, ctypes.POINTER(ctypes.c_int32)))
+
+    @staticmethod
+    def _pointer(array: np.ndarray, kind):
+        return ctypes.cast(array.ctypes.data, ctypes.POINTER(kind))
+
+    def fill(self, tokens: list[int], positions: list[int], sequences: list[int], wanted: list[bool]) -> None:
+        count = self.structure.n_tokens = len(tokens)
+        self._token[:count], self._pos[:count], self._sequence[:count], self._wanted[:count] = tokens, positions, sequences, wanted
+
+
+def room(student, longest: int) -> int:
+    """Cells (tokens) of the key/value cache: for all slots' completions, each with a prompt of its own, within CACHE_BYTES; at least for one."""
+    most = CACHE_BYTES // (2 * cached_values(student.model.get_base_model().config))
+    return -(-min(SLOTS[student.device.type] * longest, max(longest, most)) // 256) * 256
+
+
+def _sampler(seed: int, index: int, temperature: float) -> int | None:
+    """A chain that divides by the temperature and draws; None for temperature 0."""
+    if temperature == 0:
+        return None
+    chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
+    llama.llama_sampler_chain_add(chain, llama.llama_sampler_init_temp(temperature))
+    # 32 bits, and not the greatest of these, which means a random seed.
+    llama.llama_sampler_chain_add(chain, llama.llama_sampler_init_dist(derived_seed("sampler", seed, index) % 0xFFFFFFFF))
+    return chain
+
+
+def _last_message() -> str:
+    return _messages[-1] if _messages else "it gives no reason"
