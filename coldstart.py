@@ -26,6 +26,7 @@ import click
 
 from recipes import facts
 from sandbox.errors import HarnessError, UsageError
+from sandbox.jsonl import write_aside
 
 PROBE_CHUNK = 24
 """Tasks that are sampled and judged between two records of a probe on the disk."""
@@ -315,6 +316,22 @@ def evaluate(run_folder, checkpoint, split, k, temperature, voice, as_json) -> N
             found = Workbench(run, court, screen).evaluate(name, split, k, temperature, voice)
     screen.say_facts(evaluation.lines(found, name, screen.width))
     screen.result({"run": str(run.folder), "checkpoint": name, **found})
+
+
+@cli.command()
+@run_option
+@json_option
+def report(run_folder, as_json) -> None:
+    """Write RUN/report.html: the whole run on one page that needs nothing but itself."""
+    run, screen = find_run(run_folder), Screen(as_json)
+    try:
+        from recipes.report import page
+    except ModuleNotFoundError as error:
+        raise UsageError(f"The report needs {error.name}: pip install -r requirements-cpu.txt") from None
+    file = run.folder / "report.html"
+    write_aside(file, page(run, versions()).encode("utf-8", "replace"))
+    screen.say(f"The report is {file}")
+    screen.result({"run": str(run.folder), "report": str(file)})
 
 
 @cli.command()
@@ -716,15 +733,17 @@ class Workbench:
         if recipe.climb.kl:
             self.student.freeze_reference(run.checkpoint("distilled"))
         started, train = time.monotonic(), self.by_split("train")
-        if state.best_pass_at_1 is None and (value := self._heldout_pass_at_1()) is not None:
-            state.is_best(value)
+        if state.best_pass_at_1 is None and (found := self._heldout()):
+            state.is_best(found["pass_at_1"])
         with step_time(run, "climb"):
             while state.cycle < cycles and (minutes is None or time.monotonic() - started < 60 * minutes):
                 result = cycle(self.student, train, self.prompts, state, recipe, self.judge_replies)
                 line, name, best = dict(result.metrics), f"cycle-{result.cycle:04d}", False
                 if result.cycle % recipe.climb.eval_every == 0 or result.cycle == cycles:
-                    line["heldout/pass_at_1"] = value = self._heldout_pass_at_1()
-                    best = value is None or state.is_best(value)
+                    found = self._heldout()
+                    line["heldout/pass_at_1"] = found and found["pass_at_1"]
+                    line["heldout/low"], line["heldout/high"] = found["ci95"] if found else (None, None)
+                    best = found is None or state.is_best(found["pass_at_1"])
                 run.append("rollouts.jsonl", [{"phase": "climb", "cycle": result.cycle, **r.record()} for r in result.rollouts])
                 self.student.save(run.folder / "checkpoints" / name, {"climb": state.to_dict(), "metrics": line})
                 run.name_checkpoints(last=name, **({"best": name} if best else {}))
@@ -743,8 +762,8 @@ class Workbench:
         if line is not None:
             self.run.keep_only("metrics.jsonl", [*metrics, line])
 
-    def _heldout_pass_at_1(self) -> float | None:
-        """pass@1 of the held-out tasks, always on the same seeds, which are not those of the probes; None without such tasks."""
+    def _heldout(self) -> dict | None:
+        """How good it is on the held-out tasks, always on the same seeds, which are not those of the probes; None without such tasks."""
         from recipes.measure import probe, summarise
 
         pairs = [(t, self.prompts[t.instance_id]) for t in self.by_split("heldout")]
@@ -752,7 +771,7 @@ class Workbench:
         for chunk in probe(self.student, pairs, settings.k, settings.temperature, self.recipe.student.max_new, self.recipe.seed + 1,
                            self.judge_replies, PROBE_CHUNK):
             found += [p for p, _ in chunk]
-        return summarise(found, settings.temperature)["pass_at_1"] if found else None
+        return summarise(found, settings.temperature, self.recipe.seed) if found else None
 
 
 # ==================================================================================================== runs

@@ -18,6 +18,8 @@ STATE_COLOURS = {"cold": "#0072B2", "warm": "#E69F00", "mastered": "#009E73", "t
 GROUP_STYLES = {"taught": ("#009E73", "s", ":"), "untaught": ("#E69F00", "^", "--"), "heldout": ("#0072B2", "o", "-")}
 """Colour, marker and line of each group of tasks."""
 GROUP_WORDS = {"taught": "training, taught", "untaught": "training, tests only", "heldout": "held out"}
+CAUSE_WORDS = {"used": "warm: has a gradient", "cold": "cold", "mastered": "mastered", "truncated": "cut off", "harness_error": "not judged"}
+"""What became of a group of rollouts, as metrics.jsonl counts them."""
 OTHER = "#CC79A7"
 INK, GRID = "#010203", "#010204"
 """Stand for the page's own colours, `--ink` and `--grid`."""
@@ -58,20 +60,23 @@ def arc(probes: dict[str, list[tuple[float, float, float, float]]], cycles: list
 
 
 def thaw(states: Sequence[Sequence[str | None]], columns: Sequence[str], borders: Sequence[tuple[int, str]]) -> str:
-    """The map of tasks (rows) by measurement (columns): each cell a state, None where the task was never measured so far. `borders` are
-    (first row, words) of the groups of rows."""
+    """The map of tasks (rows) by measurement (columns): each cell a state, None where the task was never measured so far. Columns that are
+    named by no number, the probes, are drawn wider. `borders` are (first row, words) of the groups of rows."""
     palette = {state: [int(colour[i:i + 2], 16) for i in (1, 3, 5)] + [255] for state, colour in STATE_COLOURS.items()}
     image = np.array([[palette.get(state, [0, 0, 0, 0]) for state in row] for row in states], dtype=np.uint8)
+    widths = [1 if name.isdigit() else 1 + len(columns) // 16 for name in columns]
+    ends = np.cumsum(widths)
     figure, axes = _figure(3.9)
-    axes.imshow(image, aspect="auto", interpolation="none", extent=(0, len(columns), len(states), 0))
+    axes.imshow(image.repeat(widths, axis=1), aspect="auto", interpolation="none", extent=(0, ends[-1], len(states), 0))
     for row, words in borders:
         axes.axhline(row, color=INK, linewidth=0.8)
     edges = [row for row, _ in borders] + [len(states)]
     axes.set_yticks([(a + b) / 2 for a, b in zip(edges, edges[1:])], [words for _, words in borders], rotation=90, va="center")
-    step = max(1, len(columns) // 6)
-    shown = sorted({0, *range(1, len(columns) - 1, step), len(columns) - 1}) if len(columns) > 1 else [0]
-    shown = [i for i in shown if i in (0, len(columns) - 1) or step <= i < len(columns) - step]
-    axes.set_xticks([i + 0.5 for i in shown], [columns[i] for i in shown])
+    numbers = [int(name) for name in columns if name.isdigit()]
+    # Only what stands clear of the first and the last name.
+    ticks = {str(tick) for tick in _ticks(max(numbers)) if tick < 0.93 * max(numbers)} if numbers else set()
+    shown = [i for i, name in enumerate(columns) if name in ticks or i in (0, len(columns) - 1)]
+    axes.set_xticks([ends[i] - widths[i] / 2 for i in shown], [columns[i] for i in shown])
     axes.tick_params(length=0)
     axes.grid(False)
     axes.set_xlabel("measurement: probe or cycle of climb")
@@ -83,12 +88,11 @@ def thaw(states: Sequence[Sequence[str | None]], columns: Sequence[str], borders
 def gradient(cycles: list[int], shares: dict[str, list[float]]) -> str:
     """Share of each cycle's groups that taught something (`used`), or why they could not: {cause: one share a cycle}."""
     figure, axes = _figure(2.5)
-    words = {"used": "warm: has a gradient", "cold": "cold", "mastered": "mastered", "truncated": "cut off", "harness_error": "not judged"}
     colours = {**STATE_COLOURS, "used": STATE_COLOURS["warm"], "harness_error": OTHER}
     below = np.zeros(len(cycles))
     for cause, values in shares.items():
         if any(values) or cause == "used":
-            axes.bar(cycles, values, bottom=below, width=0.9, color=colours[cause], label=words[cause])
+            axes.bar(cycles, values, bottom=below, width=0.9, color=colours[cause], label=CAUSE_WORDS[cause])
             below += values
     axes.set(xlabel="cycle of climb", ylabel="share of groups", ylim=(0, 1), xlim=(cycles[0] - 0.6, cycles[-1] + 0.6))
     axes.set_xticks(_ticks(cycles[-1]))

@@ -11,10 +11,9 @@ from html import escape
 from pathlib import Path
 
 from recipes import charts, evaluation
-from recipes.facts import GROUPS, counted, probe_summary, read_probes
+from recipes.facts import counted, read_probes
 from recipes.ledger import read_summary
 from recipes.measure import TaskProbe, derived_seed
-from recipes.reinforce_words import CAUSES
 from recipes.status import duration, run_facts
 from sandbox import patches
 from sandbox.edits import InvalidEdit, from_reply
@@ -41,8 +40,8 @@ h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
 p, li { max-width: 46rem; } .soft, figcaption, summary { color: var(--soft); }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .7rem; margin: 1rem 0; padding: 0; list-style: none; }
 .tiles li { background: var(--card); border: 1px solid var(--grid); border-radius: .5rem; padding: .6rem .8rem; }
-.tiles b { display: block; font-size: 1.35rem; line-height: 1.3; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 0 2rem; align-items: start; }
+.tiles b { display: block; font-size: 1.2rem; line-height: 1.3; }
+.charts section { min-width: 0; } .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 0 2rem; align-items: start; }
 figure { margin: 0; min-width: 0; } figure svg { display: block; width: 100%; height: auto; max-width: 36rem; }
 figure image { image-rendering: pixelated; }
 .key { display: flex; flex-wrap: wrap; gap: .1rem 1rem; margin: .2rem 0; padding: 0; list-style: none; font-size: .9rem; }
@@ -64,7 +63,7 @@ def page(run, versions: dict[str, str]) -> str:
     if not found["probes"]:
         raise UsageError(f"{run.folder} has nothing to report yet: the student has not been probed. {found['next']}")
     metrics, name = run.read("metrics.jsonl"), Path(run.repository.root).name
-    sections = [_head(run, found, name), _arc(found, metrics), _map(run, found), *([_climb(run, metrics)] if metrics else []),
+    sections = [_head(run, found, name), f'<div class="charts">\n{_arc(found, metrics)}\n{_map(run, found)}\n</div>', *([_climb(run, metrics)] if metrics else []),
                 _costs(run, found), _tampering(run), _samples(run, found), _recipe(run, versions)]
     return ('<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
@@ -92,10 +91,10 @@ def _head(run, found: dict, name: str) -> str:
            '<ul class="tiles">' + "".join(f"<li><b>{value}</b> {words}</li>" for value, words in tiles) + "</ul>"]
     if first != last:
         told = evaluation.compare(run, read_probes(run, first), read_probes(run, last), run.recipe.probe.temperature)["difference"]
-        rows = [[_group(g), f"{d['pass_at_1']:+.3f}", f"{d['ci95'][0]:+.3f} to {d['ci95'][1]:+.3f}", evaluation.WORDS[d["verdict"]]]
-                for g, d in told.items()]
-        out.append("<p>What changed from the first probe to the last, the same tasks and seeds in both:</p>"
-                   + _table(["tasks", "pass@1", "95 % interval", "which is"], rows))
+        items = [f"<li>{_group(g)}: <b>{d['pass_at_1']:+.3f}</b> ({d['ci95'][0]:+.3f} to {d['ci95'][1]:+.3f}), "
+                 f"{evaluation.WORDS[d['verdict']]}</li>" for g, d in told.items()]
+        out.append("<p>How pass@1 changed from the first probe to the last, on the same tasks and seeds, with 95 % intervals:</p>\n"
+                   f"<ul>{''.join(items)}</ul>")
     return "\n".join(out) + "\n</header>"
 
 
@@ -130,10 +129,10 @@ def _map(run, found: dict) -> str:
 
 def _climb(run, metrics: list[dict]) -> str:
     cycles = [m["cycle"] for m in metrics]
-    shares = {cause: [m[f"groups/{cause}"] / max(1, m["groups"]) for m in metrics] for cause in CAUSES}
+    shares = {cause: [m[f"groups/{cause}"] / max(1, m["groups"]) for m in metrics] for cause in charts.CAUSE_WORDS}
     wasted = 1 - sum(m["groups/used"] for m in metrics) / max(1, sum(m["groups"] for m in metrics))
     undone = [m["cycle"] for m in metrics if m["undone"]]
-    group_rows = [[str(m["cycle"]), *(str(m[f"groups/{cause}"]) for cause in CAUSES)] for m in metrics]
+    group_rows = [[str(m["cycle"]), *(str(m[f"groups/{cause}"]) for cause in charts.CAUSE_WORDS)] for m in metrics]
     health_rows = [[str(m["cycle"]), f"{m['reward/mean']:.3f}", _number(m["drift"]), _number(m["entropy"]), _number(m["grad_norm"]),
                     "yes" if m["undone"] else ""] for m in metrics]
     drift, entropy = ([m[key] for m in metrics] for key in ("drift", "entropy"))
@@ -251,7 +250,8 @@ def _states(run, found: dict) -> tuple[list[str], list[list[str | None]], list[t
             borders.append((len(rows), charts.GROUP_WORDS[group]))
             rank = list(charts.STATE_COLOURS)
             rows += sorted(lines, key=lambda line: [-sum(rank.index(s) if s != "truncated" else 0 for s in line if s)])
-    return ["probe" if not c.isdigit() and c != "before" else c for c in order], rows, borders
+    words = {"before": "before", "after": "taught"}
+    return [c if c.isdigit() else words.get(c, "now") for c in order], rows, borders
 
 
 def _diff(run, task, text: str) -> str:
