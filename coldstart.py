@@ -162,6 +162,30 @@ def demo(folder: Path) -> None:
 
 
 @cli.command()
+@click.option("--teacher", metavar="NAME|URL", help="Also make one call of one token to this teacher, with the key in COLDSTART_TEACHER_KEY.")
+@click.option("--teacher-model", help="The model that is to answer. [default: as in recipes/teachers.toml]")
+@json_option
+@click.pass_obj
+def doctor(keys, teacher, teacher_model, as_json) -> None:
+    """What this machine can do, and the command that mends what it cannot: exit code 1 if the main job could not run."""
+    from recipes import doctor
+
+    screen, checks, system = Screen(as_json), [], doctor.this_system()
+    for check in doctor.examine(system, Path("runs")):
+        checks.append(check)
+        screen.say_facts(doctor.lines([check]))
+    if teacher:
+        from recipes.endpoint import find_endpoint
+
+        checks.append(doctor.check_teacher(lambda: find_endpoint(teacher, teacher_model), keys))
+        screen.say_facts(doctor.lines(checks[-1:]))
+    able = doctor.can_run(checks)
+    screen.say_facts(["", "coldstart can run here." if able else "coldstart cannot run here until what is marked `fault` is mended."])
+    screen.result({"able": able, "system": system.family, "wsl": system.wsl, "checks": [check.to_dict() for check in checks]})
+    raise SystemExit(0 if able else 1)
+
+
+@cli.command()
 @new_run_options
 @click.option("--kinds", help="What kinds of task, as in blank,mutate,revert,failing. [default: the recipe's]")
 @click.option("--since", metavar="DATE", help="For revert: only commits since this day, as in 2025-01-31.")

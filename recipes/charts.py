@@ -23,12 +23,12 @@ CAUSE_WORDS = {"used": "warm: has a gradient", "cold": "cold", "mastered": "mast
 OTHER = "#CC79A7"
 INK, GRID = "#010203", "#010204"
 """Stand for the page's own colours, `--ink` and `--grid`."""
-WIDTH = 4.9
+WIDTH = 4.6
 """Inches: on a telephone the text is then shown at about the size that it has here."""
 STYLE = {
-    "svg.fonttype": "none", "svg.hashsalt": "coldstart", "font.family": "sans-serif", "font.size": 9, "axes.spines.top": False,
+    "svg.fonttype": "none", "svg.hashsalt": "coldstart", "font.family": "sans-serif", "font.size": 10, "axes.spines.top": False,
     "axes.spines.right": False, "axes.edgecolor": INK, "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK, "ytick.color": INK,
-    "axes.grid": True, "grid.color": GRID, "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.frameon": False, "legend.fontsize": 8.5,
+    "axes.grid": True, "grid.color": GRID, "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.frameon": False, "legend.fontsize": 9,
     "lines.linewidth": 1.6, "lines.markersize": 4.5, "figure.constrained_layout.use": True,
 }
 matplotlib.rcParams.update(STYLE)                  # for the whole process: nothing else in it draws

@@ -42,7 +42,7 @@ p, li { max-width: 46rem; } .soft, figcaption, summary { color: var(--soft); }
 .tiles li { background: var(--card); border: 1px solid var(--grid); border-radius: .5rem; padding: .6rem .8rem; }
 .tiles b { display: block; font-size: 1.2rem; line-height: 1.3; }
 .charts section { min-width: 0; } .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 0 2rem; align-items: start; }
-figure { margin: 0; min-width: 0; } figure svg { display: block; width: 100%; height: auto; max-width: 36rem; }
+figure { margin: 0; min-width: 0; } figure svg { display: block; width: 100%; height: auto; max-width: 34rem; }
 figure image { image-rendering: pixelated; }
 .key { display: flex; flex-wrap: wrap; gap: .1rem 1rem; margin: .2rem 0; padding: 0; list-style: none; font-size: .9rem; }
 .key i { display: inline-block; width: .8em; height: .8em; margin-right: .35em; }
@@ -111,7 +111,7 @@ def _arc(found: dict, metrics: list[dict]) -> str:
              for cycle, value, low, high in cycles]
     k = next(iter(found["probes"].values()))["all"]["k"]
     return _section("The arc", f"Share of samples that the tests accept (pass@1), with 95 % intervals; {k} samples of every task at each "
-                    "probe. Nobody was ever taught, or trained on, the held-out tasks; but the best checkpoint is chosen by them, on other "
+                    "probe. The student was never taught or trained on the held-out tasks; but the best checkpoint is chosen by them, on other "
                     "seeds.", _figure(charts.arc(series, cycles, last)),
                     _details(_table(["measured", "tasks", "number", "pass@1", "95 % interval", f"pass@{k}"], rows)))
 
