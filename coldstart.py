@@ -14,6 +14,7 @@ Exit codes: 0 done, 1 the answer is no (not resolved, still cold), 2 bad usage o
 """
 import json
 import os
+import shutil
 import sys
 import time
 from collections import Counter
@@ -25,6 +26,7 @@ import click
 
 from recipes import facts
 from sandbox.errors import HarnessError, UsageError
+from sandbox.jsonl import write_aside
 
 PROBE_CHUNK = 24
 """Tasks that are sampled and judged between two records of a probe on the disk."""
@@ -41,6 +43,16 @@ class Screen:
     def say(self, text: str = "") -> None:
         self.end_bar()
         click.echo(text, err=self.as_json)
+
+    @property
+    def width(self) -> int:
+        """Columns that a text may take."""
+        return min(200, max(60, shutil.get_terminal_size().columns))
+
+    def say_facts(self, lines: list[str]) -> None:
+        """What a command was asked for, where no machine reads: beside JSON it would be said twice."""
+        if not self.as_json:
+            self.say("\n".join(lines))
 
     def progress(self, what: str, done: int, total: int) -> None:
         """Show that `done` of `total` steps of `what` are done. Silent where standard error is no terminal."""
@@ -149,6 +161,30 @@ def demo(folder: Path) -> None:
 
     write_practice_repository(folder)
     click.echo(f"A practice repository is in {folder}. Next: python coldstart.py bootstrap --repo {folder}")
+
+
+@cli.command()
+@click.option("--teacher", metavar="NAME|URL", help="Also make one call of one token to this teacher, with the key in COLDSTART_TEACHER_KEY.")
+@click.option("--teacher-model", help="The model that is to answer. [default: as in recipes/teachers.toml]")
+@json_option
+@click.pass_obj
+def doctor(keys, teacher, teacher_model, as_json) -> None:
+    """What this machine can do, and the command that mends what it cannot: exit code 1 if the main job could not run."""
+    from recipes import doctor
+
+    screen, checks, system = Screen(as_json), [], doctor.this_system()
+    for check in doctor.examine(system, Path("runs")):
+        checks.append(check)
+        screen.say_facts(doctor.lines([check]))
+    if teacher:
+        from recipes.endpoint import find_endpoint
+
+        checks.append(doctor.check_teacher(lambda: find_endpoint(teacher, teacher_model), keys))
+        screen.say_facts(doctor.lines(checks[-1:]))
+    able = doctor.can_run(checks)
+    screen.say_facts(["", "coldstart can run here." if able else "coldstart cannot run here until what is marked `fault` is mended."])
+    screen.result({"able": able, "system": system.family, "wsl": system.wsl, "checks": [check.to_dict() for check in checks]})
+    raise SystemExit(0 if able else 1)
 
 
 @cli.command()
@@ -275,14 +311,53 @@ def climb(run_folder, cycles, minutes, as_json) -> None:
 @run_option
 @json_option
 def status(run_folder, as_json) -> None:
-    """Where the run stands, and what to do next."""
-    run = find_run(run_folder)
+    """Where the run stands, and what to do next. Works while another command is at work on it, too."""
+    from recipes import status
+
     screen = Screen(as_json)
-    found = facts.run_facts(run)
-    screen.say(f"{run.folder}: {found['phase']}. {found['next']}")
-    for name, p in found["probes"].items():
-        screen.say(f"  {name:12} " + "  ".join(f"{group} {p[group]['pass_at_1']:.3f}" for group in facts.GROUPS if p[group]["n"]))
+    found = status.run_facts(find_run(run_folder))
+    screen.say_facts(status.lines(found, screen.width))
     screen.result(found)
+
+
+@cli.command("eval")
+@run_option
+@click.option("--checkpoint", default="best", show_default=True, help="Which one: best, last, distilled, or a name in RUN/checkpoints.")
+@click.option("--split", type=click.Choice(("heldout", "all", "train")), default="heldout", show_default=True, help="Which tasks.")
+@click.option("--k", type=click.IntRange(min=1), help="Samples of each task. [default: the recipe's]")
+@click.option("--temperature", type=click.FloatRange(min=0), help="Of the samples; 0 takes the likeliest. [default: the recipe's]")
+@click.option("--voice", is_flag=True, help="Also ask it who it is, and count the answers that name a teacher or vendor.")
+@json_option
+def evaluate(run_folder, checkpoint, split, k, temperature, voice, as_json) -> None:
+    """Measure a checkpoint beside its base, on the same tasks and seeds, and say whether the difference is more than chance."""
+    from recipes import evaluation
+
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    screen = Screen(as_json)
+    with find_run(run_folder) as run:
+        temperature = run.recipe.probe.temperature if temperature is None else temperature
+        k, name = evaluation.samples(k, temperature, run.recipe.probe.k), run.checkpoint(checkpoint).name
+        announce_jail(screen)
+        with open_judge(run, screen) as court:
+            found = Workbench(run, court, screen).evaluate(name, split, k, temperature, voice)
+    screen.say_facts(evaluation.lines(found, name, screen.width))
+    screen.result({"run": str(run.folder), "checkpoint": name, **found})
+
+
+@cli.command()
+@run_option
+@json_option
+def report(run_folder, as_json) -> None:
+    """Write RUN/report.html: the whole run on one page that needs nothing but itself."""
+    run, screen = find_run(run_folder), Screen(as_json)
+    try:
+        from recipes.report import page
+    except ModuleNotFoundError as error:
+        raise UsageError(f"The report needs {error.name}: pip install -r requirements-cpu.txt") from None
+    file = run.folder / "report.html"
+    write_aside(file, page(run, versions()).encode("utf-8", "replace"))
+    screen.say(f"The report is {file}")
+    screen.result({"run": str(run.folder), "report": str(file)})
 
 
 @cli.command()
@@ -483,6 +558,52 @@ class Workbench:
                 done += len(chunk)
                 self.screen.progress(f"probing the student ({phase})", done, len(wanted))
 
+    def evaluate(self, checkpoint: str, split: str, k: int, temperature: float, voice: bool) -> dict:
+        """Base and checkpoint on the same tasks and seeds: eval.jsonl, a chunk at a time, and voice.jsonl. What is known is not measured
+        again."""
+        from recipes import evaluation
+        from recipes.voice import count
+
+        folder, spoken = self.run.checkpoint(checkpoint), {}
+        chosen = evaluation.choose([t for t in self.tasks if t.instance_id in self.prompts], split)
+        measured = []
+        for name, adapter in ((evaluation.BASE, evaluation.BASE), (checkpoint, evaluation.name_of(folder))):
+            if adapter != evaluation.BASE:
+                self.student.restore(folder)
+            known = evaluation.read(self.run, adapter, k, temperature)
+            self._measure(adapter, name, [t for t in chosen if t.instance_id not in known], k, temperature)
+            known = evaluation.read(self.run, adapter, k, temperature)
+            measured.append([known[t.instance_id] for t in chosen])
+            if voice:
+                spoken[name] = count(self._ask_who_it_is(adapter, k, temperature))
+        return {**evaluation.compare(self.run, *measured, temperature), **({"voice": spoken} if voice else {})}
+
+    def _measure(self, adapter: str, name: str, tasks: list, k: int, temperature: float) -> None:
+        """Lines of eval.jsonl for the student as it is."""
+        from recipes import evaluation
+        from recipes.measure import probe
+
+        pending, done = [(t, self.prompts[t.instance_id]) for t in tasks], 0
+        for chunk in probe(self.student, pending, k, temperature, self.recipe.student.max_new, self.recipe.seed + evaluation.SEED_STEP,
+                           self.judge_replies, PROBE_CHUNK):
+            self.run.append(evaluation.FILE, [evaluation.record(adapter, k, temperature, p) for p, _ in chunk])
+            done += len(chunk)
+            self.screen.progress(f"measuring {name}", done, len(pending))
+
+    def _ask_who_it_is(self, adapter: str, k: int, temperature: float) -> list[str]:
+        """k answers to each of the questions about itself, added to voice.jsonl."""
+        from recipes.measure import derived_seed
+        from recipes.rollout import sample
+        from recipes.voice import QUESTIONS, named
+
+        prompts = [self.student.prompt_ids([{"role": "user", "content": question}]) for question in QUESTIONS]
+        seeds = [derived_seed("voice", self.recipe.seed, question) for question in QUESTIONS]
+        groups = sample(self.student, prompts, k, temperature, self.recipe.student.max_new, seeds)
+        answers = [(question, self.student.text(c.ids)) for question, group in zip(QUESTIONS, groups) for c in group]
+        self.run.append("voice.jsonl", [{"adapter": adapter, "temperature": temperature, "question": question, "answer": answer,
+                                         "names": named(answer)} for question, answer in answers])
+        return [answer for _, answer in answers]
+
     def _drop_rollouts(self, cut_off) -> None:
         """Drop the lines of a step that was cut off before they counted."""
         rollouts = self.run.read("rollouts.jsonl")
@@ -667,15 +788,17 @@ class Workbench:
             self.student.freeze_reference(run.checkpoint("distilled"))
         started, train = time.monotonic(), self.by_split("train")
         self._check_policy()
-        if state.best_pass_at_1 is None and (value := self._heldout_pass_at_1()) is not None:
-            state.is_best(value)
+        if state.best_pass_at_1 is None and (found := self._heldout()):
+            state.is_best(found["pass_at_1"])
         with step_time(run, "climb"):
             while state.cycle < cycles and (minutes is None or time.monotonic() - started < 60 * minutes):
                 result = cycle(self.engine, train, self.prompts, state, recipe, self.judge_replies)
                 line, name, best = dict(result.metrics), f"cycle-{result.cycle:04d}", False
                 if result.cycle % recipe.climb.eval_every == 0 or result.cycle == cycles:
-                    line["heldout/pass_at_1"] = value = self._heldout_pass_at_1()
-                    best = value is None or state.is_best(value)
+                    found = self._heldout()
+                    line["heldout/pass_at_1"] = found and found["pass_at_1"]
+                    line["heldout/low"], line["heldout/high"] = found["ci95"] if found else (None, None)
+                    best = found is None or state.is_best(found["pass_at_1"])
                 run.append("rollouts.jsonl", [{"phase": "climb", "cycle": result.cycle, **r.record()} for r in result.rollouts])
                 self.student.save(run.folder / "checkpoints" / name, {"climb": state.to_dict(), "metrics": line})
                 run.name_checkpoints(last=name, **({"best": name} if best else {}))
@@ -694,8 +817,8 @@ class Workbench:
         if line is not None:
             self.run.keep_only("metrics.jsonl", [*metrics, line])
 
-    def _heldout_pass_at_1(self) -> float | None:
-        """pass@1 of the held-out tasks, always on the same seeds, which are not those of the probes; None without such tasks."""
+    def _heldout(self) -> dict | None:
+        """How good it is on the held-out tasks, always on the same seeds, which are not those of the probes; None without such tasks."""
         from recipes.measure import probe, summarise
 
         pairs = [(t, self.prompts[t.instance_id]) for t in self.by_split("heldout")]
@@ -703,7 +826,7 @@ class Workbench:
         for chunk in probe(self.engine, pairs, settings.k, settings.temperature, self.recipe.student.max_new, self.recipe.seed + 1,
                            self.judge_replies, PROBE_CHUNK):
             found += [p for p, _ in chunk]
-        return summarise(found, settings.temperature)["pass_at_1"] if found else None
+        return summarise(found, settings.temperature, self.recipe.seed) if found else None
 
 
 # ==================================================================================================== runs

@@ -2,9 +2,6 @@
 from recipes.measure import TaskProbe, summarise
 
 GROUPS = ("taught", "untaught", "heldout", "all", "were_warm")
-STEPS = {"mine": "tasks are being mined", "before": "the student is being probed", "teach": "the teacher is being asked",
-         "distil": "the student is being fine-tuned", "after": "the student is being probed again"}
-"""The steps of bootstrap in their order, and what is going on while one is not done."""
 
 
 def read_probes(run, phase: str) -> list[TaskProbe]:
@@ -12,16 +9,22 @@ def read_probes(run, phase: str) -> list[TaskProbe]:
 
 
 def probe_summary(run, phase: str) -> dict:
-    """{group: summary} for the groups `all`; `taught`, `untaught` and `heldout`; and `were_warm`, the training tasks that the student solved
-    now and then before anybody taught it, and should not come to lose."""
+    """{group: summary} for the groups of `grouped`."""
+    groups = grouped(run, read_probes(run, phase))
+    return {name: summarise(groups[name], run.recipe.probe.temperature, run.recipe.seed) for name in GROUPS}
+
+
+def grouped(run, probes: list[TaskProbe]) -> dict[str, list[TaskProbe]]:
+    """{group: probes} for GROUPS. `taught` are the tasks that a teacher's verified answer was learned for; what the student learned again
+    of its own rollouts was not taught. `were_warm`: the training tasks that it solved now and then before anybody taught it, and should
+    not come to lose."""
     taught = {r["instance_id"] for r in run.read("trajectories.jsonl") if r["source"] != "student"}
     heldout = {t.instance_id for t in run.tasks if t.split == "heldout"}
     warm = {p.instance_id for p in read_probes(run, "before") if p.state == "warm"} - heldout
-    probes = read_probes(run, phase)
-    groups = {"all": probes, "taught": [p for p in probes if p.instance_id in taught], "heldout": [p for p in probes if p.instance_id in heldout],
-              "untaught": [p for p in probes if p.instance_id not in taught and p.instance_id not in heldout],
-              "were_warm": [p for p in probes if p.instance_id in warm]}
-    return {name: summarise(groups[name], run.recipe.probe.temperature, run.recipe.seed) for name in GROUPS}
+    return {"all": probes, "taught": [p for p in probes if p.instance_id in taught],
+            "heldout": [p for p in probes if p.instance_id in heldout],
+            "untaught": [p for p in probes if p.instance_id not in taught and p.instance_id not in heldout],
+            "were_warm": [p for p in probes if p.instance_id in warm]}
 
 
 def mined_facts(run) -> dict:
@@ -36,19 +39,6 @@ def mined_facts(run) -> dict:
             "excluded": run.content["excluded"], "seconds": run.content["seconds"].get("mine", 0.0),
             "tasks": [{"instance_id": t.instance_id, "kind": t.kind, "split": t.split, "file": t.file, "function": t.function,
                        "fail_to_pass": len(t.FAIL_TO_PASS), "pass_to_pass": len(t.PASS_TO_PASS), "twins": len(t.twin_tests), "hard": t.hard} for t in tasks]}
-
-
-def run_facts(run) -> dict:
-    """What `status` tells."""
-    waiting = next((name for name in STEPS if not run.is_done(name)), None)
-    cycles = len(run.read("metrics.jsonl"))
-    probes = {name: probe_summary(run, name) for name in run.content["done"] if name in ("before", "after") or name.startswith("climb-")}
-    if waiting:
-        phase, following = f"bootstrap: {STEPS[waiting]}", f"Go on with: python coldstart.py bootstrap --run {run.folder}"
-    else:
-        phase, following = f"bootstrapped, {cycles} cycles climbed", f"Go on with: python coldstart.py climb --run {run.folder}"
-    return {"run": str(run.folder), "phase": phase, "cycles": cycles, "probes": probes, "seconds": run.content["seconds"],
-            "checkpoints": run.content["checkpoints"], "next": following}
 
 
 def task_lines(run) -> list[str]:

@@ -77,6 +77,25 @@ def interval(values_per_task: Sequence[float], seed: int) -> tuple[float, float]
     return min(low, mean), max(high, mean)
 
 
+def paired_interval(before: Sequence[float], after: Sequence[float], seed: int) -> tuple[float, float]:
+    """95 % interval of the mean difference after - before, one pair of values in [0, 1] a task.
+
+    As `interval`, resampling the tasks and with them the pairs (paired bootstrap), of the differences mapped to [0, 1]; so it has a width
+    even where all tasks agree. Raises ValueError for lists of different length.
+    """
+    low, high = interval([(1 + new - old) / 2 for old, new in zip(before, after, strict=True)], seed)
+    return 2 * low - 1, 2 * high - 1
+
+
+def mcnemar(before: Sequence[bool], after: Sequence[bool]) -> float:
+    """Two-sided p-value of the exact test of McNemar (1947, Psychometrika 12:153): that as many of the tasks that are solved only once are
+    solved before as after is what chance would give. 1.0 where no task differs. Raises ValueError for lists of different length."""
+    pairs = list(zip(before, after, strict=True))
+    lost, won = sum(old and not new for old, new in pairs), sum(new and not old for old, new in pairs)
+    tail = sum(math.comb(lost + won, i) for i in range(min(lost, won) + 1))
+    return min(1.0, 2 * tail / 2 ** (lost + won))
+
+
 def _wilson(p: float, n: int) -> tuple[float, float]:
     centre = (p + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
     half = Z95 / (1 + Z95**2 / n) * math.sqrt(p * (1 - p) / n + Z95**2 / (4 * n**2))

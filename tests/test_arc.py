@@ -215,6 +215,29 @@ def test_status_of_a_climbed_run(climbed, place):
     assert "climb" in result["next"]
 
 
+def test_eval_measures_base_and_checkpoint_and_never_twice(climbed, place):
+    shutil.copytree(climbed[0], place / "measured")
+    result = last_line(run_cli("eval", "--run", "measured", "--checkpoint", "distilled", "--split", "all", "--k", 2, "--voice", "--json", cwd=place))
+    assert result["checkpoint"] == "distilled" and result["probe"]["all"]["n"] == 16 and result["probe"]["all"]["k"] == 2
+    check_probe(result["probe"])
+    check_probe(result["base"])
+    assert result["base"]["all"]["pass_at_1"] == 0 and result["probe"]["taught"]["pass_at_1"] > 0
+    assert set(result["difference"]) == {g for g in GROUPS if result["probe"][g]["n"]}
+    measured = lines(place / "measured" / "eval.jsonl")
+    assert len(measured) == 2 * 16 and len({r["adapter"] for r in measured}) == 2
+    spoken = lines(place / "measured" / "voice.jsonl")
+    assert len(spoken) == 2 * result["voice"]["base"]["questions"] and all({"question", "answer", "names"} <= set(line) for line in spoken)
+    # Cut off in the middle, it goes on from there; and a part that is asked for again is not measured again.
+    whole = (place / "measured" / "eval.jsonl").read_bytes()
+    (place / "measured" / "eval.jsonl").write_bytes(b"".join(whole.splitlines(keepends=True)[:-3]))
+    done = run_cli("eval", "--run", "measured", "--checkpoint", "distilled", "--split", "all", "--k", 2, cwd=place)
+    assert "pass@2" in done.stdout and "difference" in done.stdout
+    assert (place / "measured" / "eval.jsonl").read_bytes() == whole
+    run_cli("eval", "--run", "measured", "--checkpoint", "distilled", "--k", 2, cwd=place)
+    assert (place / "measured" / "eval.jsonl").read_bytes() == whole
+    run_cli("eval", "--run", "measured", "--checkpoint", "nothing", cwd=place, check=2)
+
+
 def test_without_a_teacher_it_stays_cold_and_says_why(place, student):
     small = settings(student, **{"teacher.share": 0, "tasks.limit": 4})
     done = run_cli("bootstrap", "--repo", "practice", "--run", "cold", *small, cwd=place, check=1)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recipes.measure import TaskProbe, derived_seed, interval, pass_at_k, probe, summarise
+from recipes.measure import TaskProbe, derived_seed, interval, mcnemar, paired_interval, pass_at_k, probe, summarise
 from recipes.model_engine import ModelEngine
 from sandbox.errors import HarnessError
 from tests.tiny import load_tiny, make_tiny
@@ -44,6 +44,26 @@ def test_the_interval_of_tasks_that_agree_is_wilsons():
 def test_the_interval_is_about_two_standard_errors_each_way():
     low, high = interval([0.0, 1.0] * 100, 0)
     assert (low, high) == pytest.approx((0.5 - 1.96 * 0.5 / 200**0.5, 0.5 + 1.96 * 0.5 / 200**0.5), abs=0.006)
+
+
+def test_the_paired_interval_sees_what_two_intervals_hide():
+    before = [i / 40 for i in range(40)]
+    low, high = paired_interval(before, [v + 0.01 * (i % 3) for i, v in enumerate(before)], 0)
+    assert 0 < low < 0.00975 < high < 0.02 and interval(before, 0)[1] - interval(before, 0)[0] > 0.1
+    low, high = paired_interval([0.0] * 20, [0.0] * 20, 0)
+    assert low < -0.1 and high > 0.1, "that nothing differed in 20 tasks does not show that nothing differs"
+    low, high = paired_interval([0.0] * 20, [1.0] * 20, 0)
+    assert 0.6 < low < high == 1.0
+    with pytest.raises(ValueError):
+        paired_interval([0.0], [0.0, 1.0], 0)
+
+
+def test_mcnemar_is_the_sign_test_of_what_differs():
+    def p(lost, won, same=5):
+        return mcnemar([True] * lost + [False] * won + [True] * same, [False] * lost + [True] * won + [True] * same)
+
+    assert p(0, 0) == 1.0 and p(0, 5) == 2 / 32 and p(0, 6) == 2 / 64 and p(3, 3) == 1.0
+    assert p(1, 9) == p(9, 1) == pytest.approx(22 / 1024) and p(1, 9, same=50) == p(1, 9)
 
 
 @pytest.mark.parametrize("resolved, truncated, state", [

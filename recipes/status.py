@@ -1,0 +1,142 @@
+"""Where a run stands, from its files alone: safe while another process is at work on it, for nothing is written and no lock is taken.
+
+    found = run_facts(run)            # data for machines
+    lines(found, width)               # one screen for people, of 60 columns or more
+"""
+import textwrap
+import time
+
+from recipes.facts import probe_summary, read_probes
+from recipes.ledger import read_summary
+
+STEPS = {"mine": "tasks are being mined", "before": "the student is being probed", "teach": "the teacher is being asked",
+         "distil": "the student is being fine-tuned", "after": "the student is being probed again"}
+"""The steps of bootstrap in their order, and what is going on while one is not done."""
+STATES = ("cold", "warm", "mastered", "truncated")
+BARS = "▁▂▃▄▅▆▇█"
+SPARKLINE_NEEDS = 24
+"""Columns that the words around a sparkline take."""
+
+
+def run_facts(run) -> dict:
+    """What `status` tells: {"run", "phase", "cycles", "probes": {phase: P}, "seconds", "checkpoints", "next", "step", "tasks": {split: {when:
+    {state: n}}}, "heldout_curve": [[cycle, pass@1]], "teacher", "usd", "seconds_total", "best", "idle_seconds"}.
+
+    `step` is the part of the current step that is done ({"name", "done", "total"}) where it can be counted, else None; `best` is {"checkpoint",
+    "heldout_pass_at_1"}, or None before there is one; `idle_seconds` have passed since the run folder last changed.
+    """
+    content, metrics = run.content, run.read("metrics.jsonl")
+    waiting = next((name for name in STEPS if not run.is_done(name)), None)
+    probes = {name: probe_summary(run, name) for name in content["done"] if name in ("before", "after") or name.startswith("climb-")}
+    curve = [[m["cycle"], m["heldout/pass_at_1"]] for m in metrics if m.get("heldout/pass_at_1") is not None]
+    if "after" in probes and probes["after"]["heldout"]["n"]:
+        curve.insert(0, [0, probes["after"]["heldout"]["pass_at_1"]])
+    phase = (f"bootstrap: {STEPS[waiting]}" if waiting else
+             f"bootstrapped, {len(metrics)} of {max(len(metrics), run.recipe.climb.cycles)} cycles climbed")
+    return {"run": str(run.folder), "phase": phase, "cycles": len(metrics), "probes": probes, "seconds": content["seconds"],
+            "checkpoints": content["checkpoints"], "next": _next(run, waiting, probes, len(metrics)),
+            "step": _step(run, waiting), "tasks": _tasks(run, list(probes)), "heldout_curve": curve,
+            "teacher": content["teacher"]["endpoint"]["name"] if content.get("teacher") else "reference",
+            "usd": read_summary(run.folder)["usd"], "seconds_total": round(sum(content["seconds"].values()), 1),
+            "best": _best(content["checkpoints"], curve), "idle_seconds": round(_idle(run.folder), 1)}
+
+
+def _next(run, waiting: str | None, probes: dict, cycles: int) -> str:
+    """What to do: a sentence, and below it the commands, a line each."""
+    program, named = "  python coldstart.py ", f"--run {run.folder}"
+    if waiting:
+        return f"Go on with\n{program}bootstrap {named}"
+    after = probes["after"]
+    if not any(after[group][state] for group in ("taught", "untaught") for state in ("warm", "mastered")):
+        return ("No training task is solved even once: this is still a cold start, and more from a teacher can help:\n"
+                f"{program}bootstrap --new --repo {run.repository.root} --teacher NAME")
+    if cycles < run.recipe.climb.cycles or not any(name.startswith("climb-") for name in probes):
+        return f"Go on with\n{program}climb {named}"
+    return ("Look at it, compare it with its base, or climb further:\n"
+            f"{program}report {named}\n{program}eval {named}\n{program}climb {named} --cycles {2 * cycles}")
+
+
+def _step(run, waiting: str | None) -> dict | None:
+    if waiting not in ("before", "after"):
+        return None
+    return {"name": "tasks probed", "done": len(read_probes(run, waiting)), "total": len(run.tasks)}
+
+
+def _tasks(run, phases: list[str]) -> dict:
+    """{split: {"before": {state: n}, "now": {state: n}}}: by the first probe and the last."""
+    if not phases:
+        return {}
+    split = {t.instance_id: t.split for t in run.tasks}
+    found: dict = {name: {} for name in sorted(set(split.values()), reverse=True)}
+    for when, phase in (("before", phases[0]), ("now", phases[-1])):
+        states = [(split[p.instance_id], p.state) for p in read_probes(run, phase)]
+        for name in found:
+            found[name][when] = {state: states.count((name, state)) for state in STATES}
+    return found
+
+
+def _best(checkpoints: dict, curve: list) -> dict | None:
+    if "best" not in checkpoints:
+        return None
+    folder = checkpoints["best"]
+    value = next((value for cycle, value in curve if folder == ("distilled" if cycle == 0 else f"cycle-{cycle:04d}")), None)
+    return {"checkpoint": folder, "heldout_pass_at_1": value}
+
+
+def _idle(folder) -> float:
+    """Seconds since a file of the run was last written."""
+    times = []
+    for path in folder.iterdir():
+        try:
+            times.append(path.stat().st_mtime)
+        except FileNotFoundError:                  # it was a file that is written aside
+            continue
+    return max(0.0, time.time() - max(times))
+
+
+def lines(found: dict, width: int) -> list[str]:
+    """One screen; no line is longer than `width` but for commands, which are to be copied."""
+    ago = f"last change {duration(found['idle_seconds'])} ago"
+    step = f", {found['step']['done']} of {found['step']['total']} {found['step']['name']}" if found["step"] else ""
+    out = [found["run"], f"{found['phase']}{step}; {ago}"]
+    if found["tasks"]:
+        out += ["", f"{'tasks':17}" + "".join(f"{state.replace('truncated', 'cut off'):>10}" for state in STATES)]
+        out += [f"{'training' if split == 'train' else 'held out':9}{when:8}" + "".join(f"{counts[state]:10}" for state in STATES)
+                for split, times in found["tasks"].items() for when, counts in times.items()]
+        out.append("")
+    groups = [g for g in ("heldout", "taught", "untaught") if any(p[g]["n"] for p in found["probes"].values())]
+    if groups:
+        out.append(f"{'pass@1':17}" + "".join(f"{group.replace('heldout', 'held out'):>10}" for group in groups))
+    for name, p in found["probes"].items():
+        out.append(f"{name:17}" + "".join(f"{p[group]['pass_at_1']:10.3f}" for group in groups))
+    if len(curve := found["heldout_curve"]) > 1:
+        values = [value for _, value in curve]
+        out += ["", f"held-out pass@1 over {curve[-1][0]} cycles:",
+                f"  {values[0]:.3f} {sparkline(values, width - SPARKLINE_NEEDS)} {values[-1]:.3f}  (lowest {min(values):.3f}, highest {max(values):.3f})"]
+    out.append("")
+    if found["best"]:
+        value = found["best"]["heldout_pass_at_1"]
+        out.append(f"best checkpoint  {found['best']['checkpoint']}" + ("" if value is None else f", held-out pass@1 {value:.3f}"))
+    out.append(f"teacher          {found['teacher']}, ${found['usd']:.4f}")
+    if found["seconds"]:
+        parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in found["seconds"].items())
+        out.append(f"time             {duration(found['seconds_total'])} ({parts})")
+    words, *commands = found["next"].split("\n")
+    out += ["", f"Next: {words}"]
+    return [part for line in out for part in textwrap.wrap(line, width, subsequent_indent="    ", break_on_hyphens=False) or [""]] + commands
+
+
+def sparkline(values: list[float], room: int) -> str:
+    """The values as bars of eight heights, the lowest value the lowest; the last of each stretch where there are more than `room`."""
+    stretch = -(-len(values) // max(1, room))
+    kept = values[::-1][::stretch][::-1]
+    low, high = min(kept), max(kept)
+    return "".join(BARS[round((value - low) / (high - low) * (len(BARS) - 1)) if high > low else 0] for value in kept)
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min`, `3 h 20 min`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,75 @@
+"""`status`: where a run stands at every step, from its files alone, on one screen of any width."""
+import fcntl
+import json
+
+import pytest
+
+from recipes.status import duration, lines, run_facts, sparkline
+from tests.conftest import run_cli
+from tests.written_run import write_run
+
+
+@pytest.fixture(scope="module")
+def climbed(calc, tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("runs") / "climbed", calc)
+
+
+@pytest.mark.parametrize("upto, phase, following", [("mine", "being probed", "bootstrap --run"), ("before", "teacher is being asked", "bootstrap --run"),
+                                                    ("climb", "6 of 6 cycles climbed", "--cycles 12")])
+def test_every_step_says_what_is_next(calc, tmp_path, upto, phase, following):
+    found = run_facts(write_run(tmp_path / "run", calc, upto=upto))
+    assert phase in found["phase"] and following in found["next"]
+    text = "\n".join(lines(found, 80))
+    assert phase in text and following in text
+
+
+def test_a_bootstrapped_run_is_to_be_climbed_and_a_cold_one_to_be_taught(calc, tmp_path):
+    run = write_run(tmp_path / "warm", calc, cycles=0)
+    run.content["done"] = [name for name in run.content["done"] if not name.startswith("climb")]
+    assert "climb --run" in run_facts(run)["next"]
+    run.keep_only("probe.jsonl", [{**p, "resolved": 0} for p in run.read("probe.jsonl")])
+    assert "cold start" in run_facts(run)["next"] and "--teacher" in run_facts(run)["next"]
+
+
+def test_tasks_then_and_now_and_the_curve(climbed):
+    found = run_facts(climbed)
+    assert found["tasks"]["train"]["before"] == {"cold": 9, "warm": 0, "mastered": 0, "truncated": 3}
+    for split, count in (("train", 12), ("heldout", 4)):
+        assert sum(found["tasks"][split]["now"].values()) == count
+    assert [cycle for cycle, _ in found["heldout_curve"]] == [0, 2, 4, 6]
+    assert found["best"] == {"checkpoint": "cycle-0006", "heldout_pass_at_1": pytest.approx(0.6)}
+    assert found["seconds_total"] == 255.0 and found["usd"] == 0 and found["teacher"] == "reference"
+
+
+@pytest.mark.parametrize("width", [60, 79, 200])
+def test_it_fits_every_width(climbed, width):
+    shown = lines(run_facts(climbed), width)
+    assert len(shown) <= 30
+    assert all(len(line) <= width for line in shown if "python coldstart.py" not in line and line != str(climbed.folder))
+
+
+def test_sparkline():
+    assert sparkline([0, 1], 10) == "▁█" and sparkline([0.5], 10) == sparkline([0.3], 10) == "▁"
+    assert sparkline([0, 0.5, 1], 10)[1] in "▄▅"
+    assert len(sparkline(list(range(100)), 10)) == 10 and sparkline(list(range(100)), 10)[-1] == "█"
+
+
+def test_duration():
+    assert [duration(s) for s in (0, 99, 120, 7200, 99 * 60, 12345)] == ["0 s", "99 s", "2 min", "2 h 0 min", "99 min", "3 h 26 min"]
+
+
+def test_while_another_process_holds_the_run_and_a_line_is_half_written(climbed, calc, tmp_path):
+    run = write_run(tmp_path / "busy", calc)
+    (run.folder / "run.lock").touch()
+    before = {p: p.read_bytes() for p in run.folder.rglob("*") if p.is_file()}
+    with open(run.folder / "run.lock") as lock, open(run.folder / "metrics.jsonl", "ab") as torn:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        torn.write(b'{"cycle": 7, "rew')
+        torn.flush()
+        done = run_cli("status", "--run", run.folder, cwd=tmp_path, env={"COLUMNS": "60"})
+        machine = run_cli("status", "--run", run.folder, "--json", cwd=tmp_path)
+    assert "6 of 6 cycles climbed" in done.stdout and "\x1b" not in done.stdout and done.stderr == ""
+    assert json.loads(machine.stdout)["cycles"] == 6 and machine.stdout.count("\n") == 1
+    after = {p: p.read_bytes() for p in run.folder.rglob("*") if p.is_file()}
+    assert {p for p in after if after[p] != before.get(p)} == {run.folder / "metrics.jsonl"}, "status wrote something"
+
