@@ -48,7 +48,7 @@ def test_one_more_task_solved_is_no_improvement(run):
 
 def test_the_groups_are_those_of_the_run(run):
     found = compare(run, probes(run, 2, 0.5, 1), probes(run, 2, 0.5, 2), 0.7)
-    assert {g: p["n"] for g, p in found["probe"].items()} == {"taught": 4, "untaught": 40, "heldout": 4, "all": 48}
+    assert {g: p["n"] for g, p in found["probe"].items()} == {"taught": 4, "untaught": 40, "heldout": 4, "all": 48, "were_warm": 0}
     heldout = [p for p in probes(run, 2, 0.5, 1) if p.instance_id.endswith("-11")]
     found = compare(run, heldout, heldout, 0.7)
     assert set(found["difference"]) == {"heldout", "all"} and found["probe"]["taught"]["pass_at_1"] is None
