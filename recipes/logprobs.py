@@ -34,6 +34,11 @@ SHARE_BELOW = 0.7
 """A batch of samples takes the shared path if it then computes at most this share of the tokens: the second pass and its
 masks cost something, too."""
 
+LEAST_PART = 256
+"""Padded tokens. Completions are read on their prompts' cache in parts of a quarter of the prompts' size, or of so many tokens: then
+they add little to the memory that the prompts take, and a part is not so small that unpacking the 4-bit weights for it weighs more
+than its products."""
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -126,7 +131,8 @@ def _batches(items: Sequence, size, limit: int) -> Iterator[list]:
 
 def _share(samples: Sequence[Sample], groups: dict, limit: int) -> Shared:
     prompts = list(groups)
-    room = max(1, limit - len(prompts) * len(prompts[0]))
+    taken = len(prompts) * len(prompts[0])
+    room = max(1, min(limit - taken, max(LEAST_PART, taken // 4)))
     # Up to the prompt's length, a longer row costs less in what its completions do not see of each other than another copy
     # of the cache would.
     width = min(room, len(prompts[0]))

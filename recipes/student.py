@@ -75,7 +75,8 @@ class Student:
         """Sentences that a person should read once; more may come while it learns."""
         self.counters: dict = {}
         """What the last `restore` found beside the adapter."""
-        self._unsloth = unsloth
+        self.on_unsloth = unsloth
+        """Whether unsloth loaded it, which wants its own switches."""
         self._training: bool | None = None
         self._causal = model.get_base_model()
         self._decoder = self._causal.base_model
@@ -159,7 +160,7 @@ class Student:
         if training == self._training:
             return
         self._training = training
-        if self._unsloth:
+        if self.on_unsloth:
             from unsloth import FastLanguageModel
 
             (FastLanguageModel.for_training if training else FastLanguageModel.for_inference)(self.model)
@@ -180,7 +181,7 @@ class Student:
         """
         asked = cache is not None
         given = None if cache is True else cache
-        from_top = self._unsloth and not filled
+        from_top = self.on_unsloth and not filled
         with self._autocast():
             out = (self.model if from_top else self._decoder)(
                 input_ids=tokens_BT, attention_mask=mask_BS, position_ids=positions_BT, past_key_values=given,
