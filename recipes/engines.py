@@ -59,7 +59,8 @@ def open_engine(name: str, student, recipe: Recipe, folder: Path, on_progress: C
 def policy_gap(engine: Engine, prompts: Sequence[Sequence[int]], temperature: float) -> float:
     """Mean |sampler - trainer| log-probability of sampled tokens, nats a token."""
     groups = engine.sample(prompts, PROBE_ROWS, temperature, PROBE_TOKENS, range(len(prompts)))
-    pairs = [(Sample(tuple(prompt), completion.ids), completion.logprobs) for prompt, group in zip(prompts, groups) for completion in group]
+    pairs = [(Sample(tuple(prompt), completion.ids), completion.logprobs)
+             for prompt, group in zip(prompts, groups) for completion in group]
     with torch.no_grad():
         trainer_N = torch.cat(engine.student.logprobs([sample for sample, _ in pairs], temperature)).cpu()
     sampler_N = torch.tensor([value for _, logprobs in pairs for value in logprobs])
@@ -73,8 +74,8 @@ def check_policy(engine: Engine, prompts: Sequence[Sequence[int]], recipe: Recip
     few = [ordered[0], ordered[len(ordered) // 2], ordered[-1]]
     gap = policy_gap(engine, few, recipe.climb.temperature)
     if not gap <= MAX_GAP:
-        raise HarnessError(f"what samples and what is trained are not the same policy: they differ by {gap:.3f} nats a token on three prompts, "
-                           f"more than {MAX_GAP}. Start a run with --set rollout.engine=model, and report this.")
+        raise HarnessError(f"what samples and what is trained are not the same policy: they differ by {gap:.3f} nats a token on three "
+                           f"prompts, more than {MAX_GAP}. Start a run with --set rollout.engine=model, and report this.")
     return gap
 
 

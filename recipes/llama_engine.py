@@ -306,7 +306,8 @@ class _Batch:
 
 
 def room(student, longest: int) -> int:
-    """Cells (tokens) of the key/value cache: for all slots' completions, each with a prompt of its own, within CACHE_BYTES; at least for one."""
+    """Cells (tokens) of the key/value cache: for the completions of all slots, each with a prompt of its own, within CACHE_BYTES; at least
+    for one."""
     most = CACHE_BYTES // (2 * cached_values(student.model.get_base_model().config))
     return -(-min(SLOTS[student.device.type] * longest, max(longest, most)) // 256) * 256
 

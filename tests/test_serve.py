@@ -73,5 +73,5 @@ def test_the_server_answers_with_what_the_student_would_say(server, student):
     assert answer["usage"] == {"prompt_tokens": len(ids), "completion_tokens": 6, "total_tokens": len(ids) + 6}
     greedy = ModelEngine(student).sample([ids], 1, 0.0, 6, [0])[0][0]
     assert not greedy.finished and answer["choices"][0]["finish_reason"] == "length"
-    # The server refuses what is no UTF-8, and cuts it: an untrained student writes such bytes.
-    assert student.text(greedy.ids).replace("\ufffd", "").startswith(answer["choices"][0]["message"]["content"].replace("\ufffd", ""))
+    # An untrained student writes bytes that are no UTF-8; the server leaves them out.
+    assert answer["choices"][0]["message"]["content"] == student.text(greedy.ids).replace("\ufffd", "") != ""
