@@ -37,8 +37,8 @@ def choose(student, recipe: Recipe) -> tuple[str, str]:
     if wanted == "model":
         return "model", "Rollouts are sampled by the training model itself, as the recipe says."
     why = _obstacle(student, recipe)
-    if wanted == "llama.cpp" and why:
-        raise UsageError(f"Rollouts by llama.cpp are not possible here: {why}. Use --set rollout.engine=model.")
+    if wanted == "llama.cpp":
+        _require(why)
     if wanted == "auto":
         why = why or _too_large(student, recipe)
     if why:
@@ -51,6 +51,7 @@ def open_engine(name: str, student, recipe: Recipe, folder: Path, on_progress: C
     """The engine; `folder` is where GGUF files are kept. Raises UsageError."""
     if name == "model":
         return ModelEngine(student)
+    _require(_obstacle(student, recipe))               # a run that began with it may go on on another machine
     from recipes.llama_engine import LlamaEngine       # not before it is chosen: it loads a library of C++
 
     return LlamaEngine(student, export_base(student, folder, on_progress), _longest(recipe), recipe.student.threads)
@@ -75,13 +76,20 @@ def check_policy(engine: Engine, prompts: Sequence[Sequence[int]], recipe: Recip
     gap = policy_gap(engine, few, recipe.climb.temperature)
     if not gap <= MAX_GAP:
         raise HarnessError(f"what samples and what is trained are not the same policy: they differ by {gap:.3f} nats a token on three "
-                           f"prompts, more than {MAX_GAP}. Start a run with --set rollout.engine=model, and report this.")
+                           f"prompts, more than {MAX_GAP}. A run that is started with --set rollout.engine=model may go better; "
+                           "please report this.")
     return gap
 
 
 def notes(name: str, student) -> list[str]:
     """What a person should know about the engine."""
     return [note] if name == "llama.cpp" and (note := vocabulary_note(student)) else []
+
+
+def _require(obstacle: str) -> None:
+    if obstacle:
+        raise UsageError(f"Rollouts by llama.cpp are not possible here: {obstacle}. A run that is started with "
+                         "--set rollout.engine=model does without them.")
 
 
 def _longest(recipe: Recipe) -> int:

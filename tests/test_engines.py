@@ -1,6 +1,7 @@
 """Which engine is taken, that it samples what is trained, and the whole arc by llama.cpp."""
 import importlib.util
 import json
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +50,8 @@ def test_a_missing_package_is_named(student, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "gguf" else find(name))
     assert choose(student, recipe()) == ("model", "Rollouts are sampled by the training model itself, because the package gguf is not installed.")
+    with pytest.raises(UsageError, match="the package gguf is not installed"):
+        open_engine("llama.cpp", student, recipe(), Path())
 
 
 def test_free_memory_is_measured(student):
