@@ -936,7 +936,7 @@ def versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for name in ("torch", "transformers", "peft", "bitsandbytes", "unsloth", "llama-cpp-python"):
+    for name in ("torch", "transformers", "peft", "bitsandbytes", "unsloth", "llama-cpp-python", "gguf"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -37,8 +37,8 @@ def choose(student, recipe: Recipe) -> tuple[str, str]:
     if wanted == "model":
         return "model", "Rollouts are sampled by the training model itself, as the recipe says."
     why = _obstacle(student, recipe)
-    if wanted == "llama.cpp" and why:
-        raise UsageError(f"Rollouts by llama.cpp are not possible here: {why}. Use --set rollout.engine=model.")
+    if wanted == "llama.cpp":
+        _require(why)
     if wanted == "auto":
         why = why or _too_large(student, recipe)
     if why:
@@ -51,6 +51,7 @@ def open_engine(name: str, student, recipe: Recipe, folder: Path, on_progress: C
     """The engine; `folder` is where GGUF files are kept. Raises UsageError."""
     if name == "model":
         return ModelEngine(student)
+    _require(_obstacle(student, recipe))               # a run that began with it may go on on another machine
     from recipes.llama_engine import LlamaEngine       # not before it is chosen: it loads a library of C++
 
     return LlamaEngine(student, export_base(student, folder, on_progress), _longest(recipe), recipe.student.threads)
@@ -59,7 +60,8 @@ def open_engine(name: str, student, recipe: Recipe, folder: Path, on_progress: C
 def policy_gap(engine: Engine, prompts: Sequence[Sequence[int]], temperature: float) -> float:
     """Mean |sampler - trainer| log-probability of sampled tokens, nats a token."""
     groups = engine.sample(prompts, PROBE_ROWS, temperature, PROBE_TOKENS, range(len(prompts)))
-    pairs = [(Sample(tuple(prompt), completion.ids), completion.logprobs) for prompt, group in zip(prompts, groups) for completion in group]
+    pairs = [(Sample(tuple(prompt), completion.ids), completion.logprobs)
+             for prompt, group in zip(prompts, groups) for completion in group]
     with torch.no_grad():
         trainer_N = torch.cat(engine.student.logprobs([sample for sample, _ in pairs], temperature)).cpu()
     sampler_N = torch.tensor([value for _, logprobs in pairs for value in logprobs])
@@ -73,14 +75,21 @@ def check_policy(engine: Engine, prompts: Sequence[Sequence[int]], recipe: Recip
     few = [ordered[0], ordered[len(ordered) // 2], ordered[-1]]
     gap = policy_gap(engine, few, recipe.climb.temperature)
     if not gap <= MAX_GAP:
-        raise HarnessError(f"what samples and what is trained are not the same policy: they differ by {gap:.3f} nats a token on three prompts, "
-                           f"more than {MAX_GAP}. Start a run with --set rollout.engine=model, and report this.")
+        raise HarnessError(f"what samples and what is trained are not the same policy: they differ by {gap:.3f} nats a token on three "
+                           f"prompts, more than {MAX_GAP}. A run that is started with --set rollout.engine=model may go better; "
+                           "please report this.")
     return gap
 
 
 def notes(name: str, student) -> list[str]:
     """What a person should know about the engine."""
     return [note] if name == "llama.cpp" and (note := vocabulary_note(student)) else []
+
+
+def _require(obstacle: str) -> None:
+    if obstacle:
+        raise UsageError(f"Rollouts by llama.cpp are not possible here: {obstacle}. A run that is started with "
+                         "--set rollout.engine=model does without them.")
 
 
 def _longest(recipe: Recipe) -> int:

@@ -128,7 +128,7 @@ def base_digest(student) -> str:
     from importlib.metadata import version
 
     digest = hashlib.sha256(json.dumps([FORMAT, SMALL, version("gguf"), _config(student).to_dict(), student.tokenizer.chat_template,
-                                        sorted(student.end_ids), json.loads(student.tokenizer.backend_tokenizer.to_str())],
+                                        sorted(student.end_ids), _tokenizer_data(student.tokenizer)],
                                        sort_keys=True, default=str).encode())
     for name, parameter in _base_parameters(student):
         digest.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}".encode())
@@ -328,7 +328,7 @@ def _write_vocabulary(student, writer) -> None:
     if pre is None:
         writer.add_tokenizer_model("no_vocab")
         return
-    data = json.loads(tokenizer.backend_tokenizer.to_str())
+    data = _tokenizer_data(tokenizer)
     added = {token["id"]: token for token in data["added_tokens"]}
     cut_out = next((pattern for split, pattern in CUT_OUT_FIRST.items() if (split, "Isolated") in _split_steps(data)), None)
     texts = [f"[UNUSED {i}]" for i in range(size)]
@@ -359,10 +359,16 @@ def _write_vocabulary(student, writer) -> None:
 
 def _pre_tokenizer(tokenizer) -> str | None:
     """llama.cpp's name for how this tokenizer splits text; None where it is no byte-level BPE or splits in a way of its own."""
-    data = json.loads(tokenizer.backend_tokenizer.to_str())
-    if data["model"]["type"] != "BPE" or data["model"].get("byte_fallback"):
+    data = _tokenizer_data(tokenizer)
+    if data is None or data["model"]["type"] != "BPE" or data["model"].get("byte_fallback"):
         return None
     return SPLITS.get(_split_steps(data))
+
+
+def _tokenizer_data(tokenizer) -> dict | None:
+    """The content of tokenizer.json; None for a tokenizer written in Python."""
+    raw = getattr(tokenizer, "backend_tokenizer", None)
+    return None if raw is None else json.loads(raw.to_str())
 
 
 def _split_steps(data: dict) -> tuple[tuple, ...]:

@@ -46,6 +46,8 @@ BATCH_TOKENS = 2048
 
 MICRO_BATCH = 512
 
+OTHERWISE = "A run that is started with --set rollout.engine=model does without it."
+
 _messages: deque[str] = deque(maxlen=8)
 """llama.cpp's last warnings and errors."""
 
@@ -104,12 +106,12 @@ class LlamaEngine(Engine):
         parameters.n_gpu_layers = 999 if student.device.type == "cuda" else 0
         self._model = llama.llama_model_load_from_file(str(base).encode(), parameters)
         if not self._model:
-            raise UsageError(f"llama.cpp cannot load {base} ({_last_message()}). Delete the file to have it made again, or use "
-                             "--set rollout.engine=model.")
+            raise UsageError(f"llama.cpp cannot load {base} ({_last_message()}). Delete the file to have it made again. "
+                             + OTHERWISE)
         self._context = llama.llama_init_from_model(self._model, self._settings(threads))
         if not self._context:
             self.close()
-            raise UsageError(f"llama.cpp cannot make room for rollouts ({_last_message()}). Use --set rollout.engine=model.")
+            raise UsageError(f"llama.cpp cannot make room for rollouts ({_last_message()}). {OTHERWISE}")
         self.memory = llama.llama_get_memory(self._context)
         self.vocabulary = llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(self._model))
         self._batch = _Batch(BATCH_TOKENS)
@@ -158,7 +160,7 @@ class LlamaEngine(Engine):
             os.close(descriptor)
         if not fresh or llama.llama_set_adapters_lora(
                 self._context, (llama.llama_adapter_lora_p_ctypes * 1)(fresh), 1, (ctypes.c_float * 1)(1.0)):
-            raise HarnessError(f"llama.cpp does not take the student's adapter ({_last_message()}). Use --set rollout.engine=model.")
+            raise HarnessError(f"llama.cpp does not take the student's adapter ({_last_message()}). {OTHERWISE}")
         if self._adapter:
             llama.llama_adapter_lora_free(self._adapter)
         self._adapter, self._digest = fresh, digest
@@ -167,7 +169,7 @@ class LlamaEngine(Engine):
         """Read the tokens, each at a position of a sequence: the logits of the wanted ones, [W, vocabulary], valid until the next call."""
         self._batch.fill(tokens, positions, sequences, wanted)
         if code := llama.llama_decode(self._context, self._batch.structure):
-            raise HarnessError(f"llama.cpp failed while sampling (code {code}: {_last_message()}). Use --set rollout.engine=model.")
+            raise HarnessError(f"llama.cpp failed while sampling (code {code}: {_last_message()}). {OTHERWISE}")
         # Of a batch without a wanted token there is nothing to show.
         return np.ctypeslib.as_array(llama.llama_get_logits(self._context), (sum(wanted), self.vocabulary)) if any(wanted) else None
 
@@ -306,7 +308,8 @@ class _Batch:
 
 
 def room(student, longest: int) -> int:
-    """Cells (tokens) of the key/value cache: for all slots' completions, each with a prompt of its own, within CACHE_BYTES; at least for one."""
+    """Cells (tokens) of the key/value cache: for the completions of all slots, each with a prompt of its own, within CACHE_BYTES; at least
+    for one."""
     most = CACHE_BYTES // (2 * cached_values(student.model.get_base_model().config))
     return -(-min(SLOTS[student.device.type] * longest, max(longest, most)) // 256) * 256
 

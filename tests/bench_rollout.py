@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--prompts", type=lambda text: [int(n) for n in text.split(",")], default=[1024, 2048])
     parser.add_argument("--updates", type=int, default=20)
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--dtypes", default="float32,bfloat16", help="of the other side, the random model")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--nano", type=Path, help="folder of a nano student")
     options = parser.parse_args()
@@ -57,12 +58,12 @@ def random_model(folder: Path, options) -> None:
     longest = max(options.prompts)
     recipe = Recipe(student=StudentSettings(model="random", max_prompt=longest, max_new=NEW, threads=options.threads))
     student = open_student(recipe, path, 0.02)
-    others = {dtype: plain_model(path, dtype) for dtype in (torch.float32, torch.bfloat16)}
+    others = {dtype: plain_model(path, getattr(torch, dtype)) for dtype in options.dtypes.split(",")}
     for length in options.prompts:
         generator = random.Random(length)
         prompt = [generator.randrange(2, options.vocabulary) for _ in range(length)]
         with closing_engine(student, recipe, folder) as engine:
-            race(f"random model, prompt {length}", engine, [prompt], {str(d)[6:]: m for d, m in others.items()}, options.turns)
+            race(f"random model, prompt {length}", engine, [prompt], others, options.turns)
     drift("random model (Q8_0)", student, recipe, folder, [[5, 6, 7, 8] * 8], 4, 16, options.updates, 1e-4)
 
 

@@ -2,6 +2,7 @@
 import json
 import math
 import random
+from threading import Event
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recipes import ClimbSettings
+from recipes.engines import open_engine
 from recipes.measure import TaskProbe
 from recipes.model_engine import ModelEngine
 from recipes.reinforce import ClimbState, advantages, choose, cold_start_in_words, cycle, in_words
@@ -34,6 +36,12 @@ def loaded(folder, **keywords):
     student = load_tiny(folder, **keywords)
     student.end_ids = frozenset([1, *range(2, 384, 4)])
     return student
+
+
+@pytest.fixture(params=["model", "llama.cpp"])
+def engine_of(request, folder):
+    """student -> engine"""
+    return lambda student: open_engine(request.param, student, tiny_recipe(), folder.parent)
 
 
 def recipe(**climb):
@@ -224,20 +232,43 @@ def test_a_gradient_that_is_not_finite_is_undone(student):
     assert result.metrics["grad_norm"] is None and state.lr_scale == 0.5
 
 
-def test_cycles_continue_from_a_checkpoint_with_the_same_lines(folder, tmp_path):
+def test_cycles_continue_from_a_checkpoint_with_the_same_lines(folder, tmp_path, engine_of):
     student, state, lines = loaded(folder), ClimbState(), []
+    engine = engine_of(student)
     for number in range(1, 5):
-        result = cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(groups=2), judge)
+        result = cycle(engine, TASKS, PROMPTS, state, recipe(groups=2), judge)
         lines.append(json.dumps([result.metrics, [r.record() for r in result.rollouts]]))
         if number == 2:
             student.save(tmp_path / "c", state.to_dict() | {"other": 1})
     again = loaded(folder, seed=8, checkpoint=tmp_path / "c")
     state = ClimbState.from_dict(again.counters)
     assert state.cycle == 2
+    engine = engine_of(again)
     for line in lines[2:]:
-        result = cycle(ModelEngine(again), TASKS, PROMPTS, state, recipe(groups=2), judge)
+        result = cycle(engine, TASKS, PROMPTS, state, recipe(groups=2), judge)
         assert json.dumps([result.metrics, [r.record() for r in result.rollouts]]) == line
     assert adapter_bytes(again) == adapter_bytes(student)
+
+
+def test_what_is_done_is_judged_while_the_rest_is_sampled(folder):
+    judged = Event()
+
+    class OneByOne(ModelEngine):
+        """Samples no second prompt before the first one is judged."""
+
+        def stream(self, prompts, n, temperature, max_new, seeds):
+            for i in range(len(prompts)):
+                assert i == 0 or judged.wait(60)
+                for part in super().stream(prompts[i:i + 1], n, temperature, max_new, seeds[i:i + 1]):
+                    yield {i: part[0]}
+
+    def judge_and_tell(pairs):
+        judged.set()
+        return judge(pairs)
+
+    together, one_by_one = (cycle(engine(loaded(folder)), TASKS, PROMPTS, ClimbState(), recipe(), judge_and_tell)
+                            for engine in (ModelEngine, OneByOne))
+    assert [r.record() for r in one_by_one.rollouts] == [r.record() for r in together.rollouts]
 
 
 def test_an_exception_on_the_way_changes_nothing(student):

@@ -9,7 +9,7 @@ from recipes import llama_engine, model_engine
 from recipes.gguf_export import export_base
 from recipes.llama_engine import LlamaEngine
 from recipes.model_engine import ModelEngine
-from recipes.rollout import attempts, sampled
+from recipes.rollout import attempts
 from recipes.student import Sample
 from tests.tiny import load_tiny, make_tiny
 
@@ -106,6 +106,13 @@ def test_batches_keep_every_prompt_once_and_within_the_cache(student, monkeypatc
     assert sorted(i for batch in batches for i in batch) == list(range(6))
     for batch in batches:
         assert len(batch) == 1 or len(batch) * 2 * (max(len(prompts[i]) for i in batch) + 10) <= 100
+
+
+def test_the_cache_of_llama_cpp_has_room_for_one_and_at_most_for_all(student, monkeypatch):
+    slots = llama_engine.SLOTS["cpu"]
+    assert slots * 100 <= llama_engine.room(student, 100) < slots * 100 + 256
+    monkeypatch.setattr(llama_engine, "CACHE_BYTES", 1)
+    assert 1000 <= llama_engine.room(student, 1000) < 1256
 
 
 def test_the_seed_and_the_index_decide(engine):
