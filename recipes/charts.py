@@ -38,7 +38,7 @@ def arc(probes: dict[str, list[tuple[float, float, float, float]]], cycles: list
     """pass@1 by cycle. `probes` is {group: [(cycle, pass@1, low, high)]}, cycle -1 for the probe before bootstrap; `cycles` are the
     measurements of the held-out tasks in between, (cycle, pass@1, low, high), low and high None where nobody wrote them down."""
     figure, axes = _figure(2.9)
-    place = -max(1.0, 0.14 * last)
+    place = -max(1.0, 0.2 * last)
     shift = 0.008 * (last - place)
     for number, (group, points) in enumerate(probes.items()):
         colour, marker, line = GROUP_STYLES[group]
@@ -50,7 +50,7 @@ def arc(probes: dict[str, list[tuple[float, float, float, float]]], cycles: list
         colour = GROUP_STYLES["heldout"][0]
         known = [point for point in cycles if point[2] is not None]
         axes.fill_between([x for x, *_ in known], [low for *_, low, _ in known], [high for *_, high in known], color=colour, alpha=0.18, linewidth=0)
-        axes.plot([x for x, *_ in cycles], [y for _, y, *_ in cycles], color=colour, marker=".", linestyle="none", label="held out, other seeds")
+        axes.plot([x for x, *_ in cycles], [y for _, y, *_ in cycles], color=colour, marker="x", linestyle="none", label="held out, other seeds")
     ticks = [tick for tick in _ticks(last) if tick > 0.12 * last]
     axes.set_xticks([place, 0, *ticks], ["before", "taught", *map(str, ticks)])
     axes.set(xlabel="cycle of climb", ylabel="pass@1", ylim=(-0.02, 1.02))
