@@ -64,8 +64,8 @@ class Screen:
             self.say("\n".join(lines))
 
     def progress(self, what: str, done: int, total: int) -> None:
-        """Show that `done` of `total` steps of `what` are done. Silent where standard error is no terminal. The rate and the time that is left
-        go by the steps since this was first called for `what`: what was done before a run was cut off took no time of this one."""
+        """Show that `done` of `total` steps of `what` are done. Silent where standard error is no terminal. The rate and the time that is
+        left go by the steps since this was first called for `what`: what was done before a run was cut off took no time of this one."""
         from tqdm import tqdm
 
         if self._what != what:
@@ -90,8 +90,8 @@ class Screen:
 
 
 class Patience:
-    """While a loop is at work that can stop between two steps: the first Ctrl-C lets it finish the step that it is at, the second stops it at
-    once.
+    """While a loop is at work that can stop between two steps: the first Ctrl-C lets it finish the step that it is at, the second stops it
+    at once.
 
         with Patience() as patience:
             for ...:
@@ -134,6 +134,7 @@ class Commands(click.Group):
             if os.environ.get("COLDSTART_TRACEBACK"):
                 import traceback
                 traceback.print_exc()
+            signal.signal(signal.SIGINT, signal.SIG_IGN)      # it ends now in any case, and with the right exit code
             code, text = self._in_words(error)
         click.echo(f"coldstart: {text}", err=True)
         context.exit(code)
@@ -210,7 +211,8 @@ def demo(folder: Path) -> None:
 
 
 @cli.command()
-@click.option("--teacher", metavar="NAME|URL", help="Also make one call of one token to this teacher, with the key in COLDSTART_TEACHER_KEY.")
+@click.option("--teacher", metavar="NAME|URL",
+              help="Also make one call of one token to this teacher, with the key in COLDSTART_TEACHER_KEY.")
 @click.option("--teacher-model", help="The model that is to answer. [default: as in recipes/teachers.toml]")
 @json_option
 @click.pass_obj

@@ -371,8 +371,8 @@ class Asker:
 
     def __init__(self, client: Client, ledger: Ledger, replies: Replies, cap: int, tries: int, pause: float, seed: int,
                  stopped: Callable[[], bool] = lambda: False) -> None:
-        """`cap`: picodollars; `tries`: failures after which a request is given up; `pause`: seconds after the first one. Once `stopped()` is
-        true nothing more is sent, as if the cap were reached; what is under way is waited for."""
+        """`cap`: picodollars; `tries`: failures after which a request is given up; `pause`: seconds after the first one. Once `stopped()`
+        is true nothing more is sent, as if the cap were reached; what is under way is waited for."""
         self.client, self.ledger, self.endpoint = client, ledger, client.endpoint
         self._replies, self._cap, self._tries, self._pause, self._seed = replies, cap, tries, pause, seed
         self._under_way, self._streak, self._answered = 0, 0, 0.0
