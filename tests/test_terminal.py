@@ -101,6 +101,7 @@ def test_a_run_in_the_background_is_left_alone():
 @pytest.mark.parametrize("words, offered", [("coldstart.py cl", {"climb"}), ("coldstart.py eval --split ", {"heldout", "all", "train"})])
 def test_the_shell_completes(words, offered):
     done = subprocess.run([ROOT / "coldstart.py"], capture_output=True, text=True,
-                          env={**os.environ, "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}", "_COLDSTART_PY_COMPLETE": "bash_complete",
-                               "COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)})
+                          env={**os.environ, "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}",
+                               "_COLDSTART_PY_COMPLETE": "bash_complete", "COMP_WORDS": words,
+                               "COMP_CWORD": str(len(words.split(" ")) - 1)})
     assert {line.partition(",")[2] for line in done.stdout.splitlines()} == offered, done.stderr
