@@ -31,7 +31,8 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --paper: #14181d; --ink: #e6eaee; --soft: #a3adb8; --grid: #39424c; --card: #1d232a;
   --add: #7cc4f5; --cut: #f0a868; } }
 @media print { :root { color-scheme: light; --paper: #ffffff; --ink: #000000; --soft: #444444; --grid: #cccccc; --card: #ffffff;
-  --add: #003e6e; --cut: #6e2b00; } section, figure, .pair { break-inside: avoid; } pre { white-space: pre-wrap; } }
+  --add: #003e6e; --cut: #6e2b00; } figure, .pair, tr, li { break-inside: avoid; } h2, h3 { break-after: avoid; }
+  pre { white-space: pre-wrap; } }
 * { box-sizing: border-box; }
 html { background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; -webkit-text-size-adjust: 100%; }
 body { max-width: 1160px; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere; }
