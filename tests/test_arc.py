@@ -237,6 +237,7 @@ def interrupted(command: list, cwd: Path, ready, times: int) -> subprocess.Compl
     return subprocess.CompletedProcess(command, 130, out, errors)
 
 
+@pytest.mark.long
 def test_ctrl_c_finishes_the_step_and_loses_nothing(bootstrapped, climbed, place, student):
     run = place / "patient"
     command = ["bootstrap", "--repo", "practice", "--run", "patient", *settings(student, **{"climb.cycles": 2})]
