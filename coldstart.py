@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """coldstart: turns your own repository into a gym for a small local coding model.
 
     python coldstart.py demo practice                      # a practice repository to try it on
@@ -15,10 +16,11 @@ Exit codes: 0 done, 1 the answer is no (not resolved, still cold), 2 bad usage o
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -28,6 +30,8 @@ from recipes import facts
 from sandbox.errors import HarnessError, UsageError
 from sandbox.jsonl import write_aside
 
+BAR = "{desc} {n_fmt}/{total_fmt}, {rate_fmt}, {remaining} left |{bar}|"
+"""Of progress, for tqdm: what does not fit a narrow terminal is the end."""
 PROBE_CHUNK = 24
 """Tasks that are sampled and judged between two records of a probe on the disk."""
 
@@ -39,10 +43,15 @@ class Screen:
 
     def __init__(self, as_json: bool) -> None:
         self.as_json, self._bar, self._what = as_json, None, None
+        if context := click.get_current_context(silent=True):
+            context.call_on_close(self.end_bar)    # before an error is put into words
 
     def say(self, text: str = "") -> None:
-        self.end_bar()
+        if self._bar is not None:
+            self._bar.clear()
         click.echo(text, err=self.as_json)
+        if self._bar is not None:
+            self._bar.refresh()
 
     @property
     def width(self) -> int:
@@ -55,14 +64,18 @@ class Screen:
             self.say("\n".join(lines))
 
     def progress(self, what: str, done: int, total: int) -> None:
-        """Show that `done` of `total` steps of `what` are done. Silent where standard error is no terminal."""
+        """Show that `done` of `total` steps of `what` are done. Silent where standard error is no terminal. The rate and the time that is
+        left go by the steps since this was first called for `what`: what was done before a run was cut off took no time of this one."""
         from tqdm import tqdm
 
         if self._what != what:
             self.end_bar()
-            self._bar, self._what = tqdm(total=total, desc=what, leave=False, disable=not sys.stderr.isatty()), what
+            self._bar, self._what = tqdm(total=total, initial=done, desc=what, leave=False, smoothing=0, dynamic_ncols=True, bar_format=BAR,
+                                         disable=not sys.stderr.isatty()), what
         self._bar.total = total
         self._bar.update(done - self._bar.n)
+        if done >= total:
+            self.end_bar()
 
     def end_bar(self) -> None:
         if self._bar is not None:
@@ -76,6 +89,41 @@ class Screen:
             click.echo(json.dumps(record))
 
 
+class Patience:
+    """While a loop is at work that can stop between two steps: the first Ctrl-C lets it finish the step that it is at, the second stops it
+    at once.
+
+        with Patience() as patience:
+            for ...:
+                ...                                # a step, and its record on the disk
+                patience.check()                   # raises KeyboardInterrupt where it was asked for
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> "Patience":
+        self._before = signal.getsignal(signal.SIGINT)
+        if self._before is not signal.SIG_IGN:     # a shell that started it in the background wants it left alone
+            signal.signal(signal.SIGINT, self._hear)
+        return self
+
+    def __exit__(self, kind, *_) -> None:
+        signal.signal(signal.SIGINT, self._before)
+        if kind is None:
+            self.check()
+
+    def check(self) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+
+    def _hear(self, *_) -> None:
+        self.check()
+        self.asked = True
+        with suppress(OSError):                    # not through Python's streams: they may be in the middle of a line
+            os.write(2, b"\nFinishing this step; Ctrl-C again stops now.\n")
+
+
 class Commands(click.Group):
     """A click group whose errors are sentences with the right exit code."""
 
@@ -86,6 +134,7 @@ class Commands(click.Group):
             if os.environ.get("COLDSTART_TRACEBACK"):
                 import traceback
                 traceback.print_exc()
+            signal.signal(signal.SIGINT, signal.SIG_IGN)      # it ends now in any case, and with the right exit code
             code, text = self._in_words(error)
         click.echo(f"coldstart: {text}", err=True)
         context.exit(code)
@@ -164,7 +213,8 @@ def demo(folder: Path) -> None:
 
 
 @cli.command()
-@click.option("--teacher", metavar="NAME|URL", help="Also make one call of one token to this teacher, with the key in COLDSTART_TEACHER_KEY.")
+@click.option("--teacher", metavar="NAME|URL",
+              help="Also make one call of one token to this teacher, with the key in COLDSTART_TEACHER_KEY.")
 @click.option("--teacher-model", help="The model that is to answer. [default: as in recipes/teachers.toml]")
 @json_option
 @click.pass_obj
@@ -548,15 +598,17 @@ class Workbench:
         wanted = [t for t in self.tasks if t.instance_id in self.prompts]
         pending = [(t, self.prompts[t.instance_id]) for t in wanted if t.instance_id not in known]
         settings, done = self.recipe.probe, len(known)
-        with step(self.run, phase):
+        with Patience() as patience, step(self.run, phase):
             self._check_policy()
+            self.screen.progress(f"probing ({phase})", done, len(wanted))
             for chunk in probe(self.engine, pending, settings.k, settings.temperature, self.recipe.student.max_new, self.recipe.seed,
                                self.judge_replies, PROBE_CHUNK):
                 self.run.append("rollouts.jsonl", [{"phase": phase, **r.record()} for _, group in chunk for r in group])
                 self.run.append("probe.jsonl", [{"phase": phase, "temperature": settings.temperature, "instance_id": p.instance_id, "k": p.k,
                                                  "resolved": p.resolved, "truncated": p.truncated} for p, _ in chunk])
                 done += len(chunk)
-                self.screen.progress(f"probing the student ({phase})", done, len(wanted))
+                self.screen.progress(f"probing ({phase})", done, len(wanted))
+                patience.check()
 
     def evaluate(self, checkpoint: str, split: str, k: int, temperature: float, voice: bool) -> dict:
         """Base and checkpoint on the same tasks and seeds: eval.jsonl, a chunk at a time, and voice.jsonl. What is known is not measured
@@ -584,11 +636,14 @@ class Workbench:
         from recipes.measure import probe
 
         pending, done = [(t, self.prompts[t.instance_id]) for t in tasks], 0
-        for chunk in probe(self.student, pending, k, temperature, self.recipe.student.max_new, self.recipe.seed + evaluation.SEED_STEP,
-                           self.judge_replies, PROBE_CHUNK):
-            self.run.append(evaluation.FILE, [evaluation.record(adapter, k, temperature, p) for p, _ in chunk])
-            done += len(chunk)
+        with Patience() as patience:
             self.screen.progress(f"measuring {name}", done, len(pending))
+            for chunk in probe(self.student, pending, k, temperature, self.recipe.student.max_new, self.recipe.seed + evaluation.SEED_STEP,
+                               self.judge_replies, PROBE_CHUNK):
+                self.run.append(evaluation.FILE, [evaluation.record(adapter, k, temperature, p) for p, _ in chunk])
+                done += len(chunk)
+                self.screen.progress(f"measuring {name}", done, len(pending))
+                patience.check()
 
     def _ask_who_it_is(self, adapter: str, k: int, temperature: float) -> list[str]:
         """k answers to each of the questions about itself, added to voice.jsonl."""
@@ -664,8 +719,8 @@ class Workbench:
         if self.hired is None:
             self.screen.say("No API teacher is named, so the reference teacher answers: with the repository's own code, verified like any "
                             "other.")
-        with step(self.run, "teach"):
-            asked = self._ask_reference(chosen) if self.hired is None else self._ask_api_teacher(chosen)
+        with Patience() as patience, step(self.run, "teach"):
+            asked = self._ask_reference(chosen, patience) if self.hired is None else self._ask_api_teacher(chosen, patience)
             self._add_replay()
         self.screen.say(f"{asked} cold tasks were given to the teacher; the tests verified {len(self._taught())} answers.")
 
@@ -673,7 +728,7 @@ class Workbench:
         """The verified answers of teachers."""
         return [r for r in self.run.read("trajectories.jsonl") if r["source"] != "student"]
 
-    def _ask_reference(self, chosen: list) -> int:
+    def _ask_reference(self, chosen: list, patience: Patience) -> int:
         """Ask for the gold edits of all tasks; returns how many these are."""
         from recipes.prompts import messages
         from recipes.teacher import ReferenceTeacher
@@ -690,9 +745,10 @@ class Workbench:
                 {"messages": [*m, {"role": "assistant", "content": reply}], "instance_id": t.instance_id, "source": teacher.source,
                  "reward": verdict.reward} for (t, m, reply), verdict in zip(replies, verdicts) if verdict.status == "resolved"])
             self.screen.progress("asking the teacher", start + len(asked), len(pending))
+            patience.check()
         return len(chosen)
 
-    def _ask_api_teacher(self, chosen: list) -> int:
+    def _ask_api_teacher(self, chosen: list, patience: Patience) -> int:
         """Hold conversations about all tasks that may be sent, as far as the money goes, and return how many these are. Those of a run that
         was cut off are held again, at no cost."""
         from recipes.endpoint import Asker, Client
@@ -705,11 +761,12 @@ class Workbench:
             {"files": files, "ids": list(task.shown), "text": True, "timeout": self.court.limits.timeout + 10 * task.test_seconds}))
         with Replies(cache_folder() / "teacher") as replies, Ledger.open(self.run.folder / "teacher.sqlite", replies) as ledger:
             asker = Asker(Client(self.hired.endpoint, self.hired.key, settings.stall), ledger, replies, as_pico(self.hired.max_usd),
-                          settings.tries, settings.pause, recipe.seed)
+                          settings.tries, settings.pause, recipe.seed, lambda: patience.asked)
             teacher = ApiTeacher(asker, settings, recipe.prompt.style, recipe.seed, self.tree, bench, self._guard)
             for lesson in teacher.teach([t for t in chosen if t.instance_id in planned.prompts], planned.prompts):
                 lessons[lesson.task.instance_id] = lesson
                 self.screen.progress("asking the teacher", len(lessons), len(planned.prompts))
+        patience.check()
         self.run.keep_only("trajectories.jsonl", [
             {"messages": dialogue, "instance_id": t.instance_id, "source": teacher.source, "reward": 1.0}
             for t in chosen if t.instance_id in lessons for dialogue in lessons[t.instance_id].dialogues])
@@ -762,15 +819,16 @@ class Workbench:
                             "student may write, and are left out.")
         folder = self.run.folder / "checkpoints"
         start = self.student.restore(self.run.checkpoint("last"))["step"] if "last" in self.run.content["checkpoints"] else 0
-        with step(self.run, "distil"):
+        with Patience() as patience, step(self.run, "distil"):
             if not examples:
                 self.screen.say("No verified answer is left, so there is nothing to distil: the student stays as it is.")
             for now in distil(self.student, examples, self.recipe.distil, self.recipe.seed, start) if examples else ():
-                self.screen.progress("fine-tuning on the verified answers", now.step, now.steps)
-                if now.step % self.recipe.distil.save_every == 0 and now.step < now.steps:
+                self.screen.progress("fine-tuning", now.step, now.steps)
+                if (now.step % self.recipe.distil.save_every == 0 or patience.asked) and now.step < now.steps:
                     name = f"distil-{now.step:04d}"
                     self.student.save(folder / name, {"step": now.step})
                     self.run.name_checkpoints(last=name)
+                    patience.check()
             self.student.save(folder / "distilled", {"step": self.recipe.distil.steps})
             self.run.name_checkpoints(distilled="distilled", last="distilled", best="distilled")
 
@@ -790,7 +848,8 @@ class Workbench:
         self._check_policy()
         if state.best_pass_at_1 is None and (found := self._heldout()):
             state.is_best(found["pass_at_1"])
-        with step_time(run, "climb"):
+        with Patience() as patience, step_time(run, "climb"):
+            self.screen.progress("climbing", state.cycle, cycles)
             while state.cycle < cycles and (minutes is None or time.monotonic() - started < 60 * minutes):
                 result = cycle(self.engine, train, self.prompts, state, recipe, self.judge_replies)
                 line, name, best = dict(result.metrics), f"cycle-{result.cycle:04d}", False
@@ -808,6 +867,7 @@ class Workbench:
                     words += f"; held-out pass@1 {line['heldout/pass_at_1']:.3f}" + (", the best so far" if best else "")
                 self.screen.say(words)
                 self.screen.progress("climbing", result.cycle, cycles)
+                patience.check()
         return state.cycle
 
     def _forget_after(self, cycle: int, line: dict | None) -> None:

@@ -18,7 +18,8 @@ STATE_COLOURS = {"cold": "#0072B2", "warm": "#E69F00", "mastered": "#009E73", "t
 GROUP_STYLES = {"taught": ("#009E73", "s", ":"), "untaught": ("#E69F00", "^", "--"), "heldout": ("#0072B2", "o", "-")}
 """Colour, marker and line of each group of tasks."""
 GROUP_WORDS = {"taught": "training, taught", "untaught": "training, tests only", "heldout": "held out"}
-CAUSE_WORDS = {"used": "warm: has a gradient", "cold": "cold", "mastered": "mastered", "truncated": "cut off", "harness_error": "not judged"}
+CAUSE_WORDS = {"used": "warm: has a gradient", "cold": "cold", "mastered": "mastered", "truncated": "cut off",
+               "harness_error": "not judged"}
 """What became of a group of rollouts, as metrics.jsonl counts them."""
 OTHER = "#CC79A7"
 INK, GRID = "#010203", "#010204"
@@ -34,11 +35,12 @@ STYLE = {
 matplotlib.rcParams.update(STYLE)                  # for the whole process: nothing else in it draws
 
 
-def arc(probes: dict[str, list[tuple[float, float, float, float]]], cycles: list[tuple[float, float, float | None, float | None]], last: int) -> str:
+def arc(probes: dict[str, list[tuple[float, float, float, float]]], cycles: list[tuple[float, float, float | None, float | None]],
+        last: int) -> str:
     """pass@1 by cycle. `probes` is {group: [(cycle, pass@1, low, high)]}, cycle -1 for the probe before bootstrap; `cycles` are the
     measurements of the held-out tasks in between, (cycle, pass@1, low, high), low and high None where nobody wrote them down."""
     figure, axes = _figure(2.9)
-    place = -max(1.0, 0.14 * last)
+    place = -max(1.0, 0.2 * last)
     shift = 0.008 * (last - place)
     for number, (group, points) in enumerate(probes.items()):
         colour, marker, line = GROUP_STYLES[group]
@@ -49,14 +51,17 @@ def arc(probes: dict[str, list[tuple[float, float, float, float]]], cycles: list
     if cycles:
         colour = GROUP_STYLES["heldout"][0]
         known = [point for point in cycles if point[2] is not None]
-        axes.fill_between([x for x, *_ in known], [low for *_, low, _ in known], [high for *_, high in known], color=colour, alpha=0.18, linewidth=0)
-        axes.plot([x for x, *_ in cycles], [y for _, y, *_ in cycles], color=colour, marker=".", linestyle="none", label="held out, other seeds")
+        axes.fill_between([x for x, *_ in known], [low for *_, low, _ in known], [high for *_, high in known], color=colour, alpha=0.18,
+                          linewidth=0)
+        axes.plot([x for x, *_ in cycles], [y for _, y, *_ in cycles], color=colour, marker="x", linestyle="none",
+                  label="held out, other seeds")
     ticks = [tick for tick in _ticks(last) if tick > 0.12 * last]
     axes.set_xticks([place, 0, *ticks], ["before", "taught", *map(str, ticks)])
     axes.set(xlabel="cycle of climb", ylabel="pass@1", ylim=(-0.02, 1.02))
     _legend(axes, 2)
     told = "; ".join(f"{GROUP_WORDS[group]}: " + ", ".join(f"{y:.2f}" for _, y, _, _ in points) for group, points in probes.items())
-    return _svg(figure, "arc", "pass@1 before, after the teacher, and by cycle of climb", f"With 95 % intervals. From first to last: {told}.")
+    return _svg(figure, "arc", "pass@1 before, after the teacher, and by cycle of climb",
+                f"With 95 % intervals. From first to last: {told}.")
 
 
 def thaw(states: Sequence[Sequence[str | None]], columns: Sequence[str], borders: Sequence[tuple[int, str]]) -> str:
@@ -132,7 +137,8 @@ def times(seconds: dict[str, float]) -> str:
     axes.grid(False, axis="y")
     axes.margins(x=0.12)
     axes.set_xlabel(words)
-    return _svg(figure, "times", "Time by step", f"In {words}: " + ", ".join(f"{name} {value / unit:.1f}" for name, value in seconds.items()) + ".")
+    told = ", ".join(f"{name} {value / unit:.1f}" for name, value in seconds.items())
+    return _svg(figure, "times", "Time by step", f"In {words}: {told}.")
 
 
 def _figure(height: float):

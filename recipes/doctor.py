@@ -5,8 +5,8 @@
     can_run(checks)
 
 What is said to work was done: a matrix was multiplied in 4 bits, code in a jail tried to get out, llama.cpp was asked what it was built
-for. What could take this process down with it, or needs torch, is tried in a process of its own. On a machine with an NVIDIA card a fault is
-whatever keeps the card from learning; on one without, whatever keeps the nano student from it.
+for. What could take this process down with it, or needs torch, is tried in a process of its own. On a machine with an NVIDIA card a fault
+is whatever keeps the card from learning; on one without, whatever keeps the nano student from it.
 """
 import json
 import os
@@ -104,8 +104,8 @@ def this_system(os_release: Path = Path("/etc/os-release"), version: Path = Path
     text = os_release.read_text(encoding="utf-8", errors="replace") if os_release.is_file() else ""
     fields = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     like = {word for key in ("ID", "ID_LIKE") for word in fields.get(key, "").strip("\"'").split()}
-    family = next((family for family, members in (("debian", {"debian", "ubuntu"}), ("fedora", {"fedora", "rhel", "centos"}), ("arch", {"arch"}))
-                   if members & like), "")
+    families = (("debian", {"debian", "ubuntu"}), ("fedora", {"fedora", "rhel", "centos"}), ("arch", {"arch"}))
+    family = next((family for family, members in families if members & like), "")
     return System(family, version.is_file() and "microsoft" in version.read_text(errors="replace").lower())
 
 
@@ -133,7 +133,8 @@ def can_run(checks: list[Check]) -> bool:
 def check_python() -> Check:
     version = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info < (3, 11):
-        return Check("Python", "fault", f"{version}, and coldstart needs 3.11 or newer", "make a virtual environment with python3.11 or newer")
+        return Check("Python", "fault", f"{version}, and coldstart needs 3.11 or newer",
+                     "make a virtual environment with python3.11 or newer")
     return Check("Python", "ok", f"{version} ({sys.executable})")
 
 
@@ -232,9 +233,10 @@ def check_card(card: Card | None, system: System, devices: Path = Path("/sys/bus
             return Check("card", "note", words + ": something else uses it", "nvidia-smi shows what; close it before a run")
         return Check("card", "ok", words)
     if system.wsl and Path("/dev/dxg").exists():
-        return Check("card", "note", "WSL2 offers a card, but no NVIDIA driver answers", "install NVIDIA's driver in Windows (none in WSL2), "
-                     "then: wsl --shutdown")
-    if any(_read(d / "vendor") == "0x10de" and _read(d / "class").startswith("0x03") for d in (devices.iterdir() if devices.is_dir() else ())):
+        return Check("card", "note", "WSL2 offers a card, but no NVIDIA driver answers",
+                     "install NVIDIA's driver in Windows (none in WSL2), then: wsl --shutdown")
+    found = devices.iterdir() if devices.is_dir() else ()
+    if any(_read(device / "vendor") == "0x10de" and _read(device / "class").startswith("0x03") for device in found):
         return Check("card", "fault", "an NVIDIA card is there, but its driver does not answer (nvidia-smi)",
                      DRIVER.get(system.family, "install NVIDIA's driver"))
     return Check("card", "note", "no NVIDIA card: the nano recipe runs on the processor")
@@ -263,13 +265,14 @@ def check_torch(card: bool, python: str = sys.executable) -> Iterator[Check]:
     if "transformers" in facts:
         yield Check("model libraries", "ok", f"transformers {facts['transformers']}, peft {facts['peft']}")
     elif not card and "torchvision" in end:
-        yield Check("model libraries", "fault", f"torchvision does not fit this build of torch: {end}", f"{python} -m pip uninstall -y torchvision unsloth")
+        yield Check("model libraries", "fault", f"torchvision does not fit this build of torch: {end}",
+                    f"{python} -m pip uninstall -y torchvision unsloth")
     else:
         yield Check("model libraries", "fault", f"cannot be loaded: {end}", install)
     if facts["cuda"]:
         yield (Check("unsloth", "ok", facts["unsloth"]) if "unsloth" in facts else
-               Check("unsloth", "note", "is not there or does not load: training goes through plain transformers, slower and with more memory",
-                     install))
+               Check("unsloth", "note", "is not there or does not load: training goes through plain transformers, slower and with more "
+                     "memory", install))
 
 
 def check_llama(card: bool, python: str = sys.executable) -> Check:
@@ -300,13 +303,14 @@ def check_recipe(card: Card | None) -> Check:
     if card is None:
         return Check("recipe", "ok", f"{name}: there is no card that could do more")
     needs = ", ".join(f"{recipe} from {need} MiB" for recipe, need in CARD_MEMORY_MIB.items() if recipe in names())
-    return Check("recipe", "ok" if name in CARD_MEMORY_MIB else "note", f"{name}: the card has {card.total} MiB ({needs or 'no recipe for cards is there'})")
+    return Check("recipe", "ok" if name in CARD_MEMORY_MIB else "note",
+                 f"{name}: the card has {card.total} MiB ({needs or 'no recipe for cards is there'})")
 
 
 def _trial(python: str, code: str) -> tuple[dict, str]:
     """What the code said before it ended, and how it ended, in words; "" where it ended well."""
     try:
-        # Not in this folder, nor with anything from the person's own: a file named torch.py would be loaded.
+        # -P: else a file named torch.py in this folder would be loaded.
         done = subprocess.run([python, "-P", "-c", code], capture_output=True, text=True, errors="replace", timeout=TRIAL_SECONDS,
                               stdin=subprocess.DEVNULL, env={**os.environ, "HF_HUB_OFFLINE": "1"})
     except (OSError, subprocess.TimeoutExpired) as error:

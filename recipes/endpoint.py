@@ -43,6 +43,7 @@ import random
 import re
 import time
 import tomllib
+from collections.abc import Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
@@ -367,13 +368,16 @@ class Asked:
 class Asker:
     """Gets the reply to a request: from this run's ledger, from another run, or from the endpoint, in several tries and under the cap."""
 
-    def __init__(self, client: Client, ledger: Ledger, replies: Replies, cap: int, tries: int, pause: float, seed: int) -> None:
-        """`cap`: picodollars; `tries`: failures after which a request is given up; `pause`: seconds after the first one."""
+    def __init__(self, client: Client, ledger: Ledger, replies: Replies, cap: int, tries: int, pause: float, seed: int,
+                 stopped: Callable[[], bool] = lambda: False) -> None:
+        """`cap`: picodollars; `tries`: failures after which a request is given up; `pause`: seconds after the first one. Once `stopped()`
+        is true nothing more is sent, as if the cap were reached; what is under way is waited for."""
         self.client, self.ledger, self.endpoint = client, ledger, client.endpoint
         self._replies, self._cap, self._tries, self._pause, self._seed = replies, cap, tries, pause, seed
         self._under_way, self._streak, self._answered = 0, 0, 0.0
         self._room, self._gate = asyncio.Event(), asyncio.Lock()
         self._over: Exception | None = None
+        self._stopped = stopped
 
     async def ask(self, task: str, body: dict, sample: int) -> Asked:
         """Raises CapReached, Unanswered; UsageError where nothing but a person can help, HarnessError where the endpoint is down."""
@@ -400,6 +404,8 @@ class Asker:
             async with self._turn():
                 if self._over is not None:
                     raise self._over
+                if self._stopped():
+                    raise CapReached
                 number = await self._reserve(request, task, body, worst)
                 try:
                     return self._settled(request, number, await self.client.send(body), worst)
@@ -423,7 +429,7 @@ class Asker:
                     self._room.set()
             if self._over is not None:
                 raise self._over
-            if not fault.again or failed >= self._tries:
+            if not fault.again or failed >= self._tries or self._stopped():
                 raise Unanswered(str(fault))
             await asyncio.sleep(self._pause_after(request, failed, fault))
 

@@ -70,7 +70,8 @@ def compare(run, base: list[TaskProbe], tuned: list[TaskProbe], temperature: flo
     a p-value where k is 1, else None; `verdict` is `better` or `worse` where the interval leaves 0 out (and p is below 0.05), else `noise`.
     """
     old, new, seed = grouped(run, base), grouped(run, tuned), run.recipe.seed
-    return {"probe": {g: _summary(new[g], temperature, seed) for g in GROUPS}, "base": {g: _summary(old[g], temperature, seed) for g in GROUPS},
+    return {"probe": {g: _summary(new[g], temperature, seed) for g in GROUPS},
+            "base": {g: _summary(old[g], temperature, seed) for g in GROUPS},
             "difference": {g: _difference(old[g], new[g], seed) for g in GROUPS if new[g]}}
 
 
@@ -103,10 +104,12 @@ def lines(found: dict, name: str, width: int) -> list[str]:
             out.append(words)
         low, high = difference["ci95"]
         test = "" if difference["mcnemar"] is None else f", McNemar p = {difference['mcnemar']:.3g}"
-        out.append(f"  {'difference':11} pass@1 {difference['pass_at_1']:+.3f} [{low:+.3f}, {high:+.3f}]{test}: {WORDS[difference['verdict']]}.")
+        out.append(f"  {'difference':11} pass@1 {difference['pass_at_1']:+.3f} [{low:+.3f}, {high:+.3f}]{test}: "
+                   f"{WORDS[difference['verdict']]}.")
     if "voice" in found:
         out.append("")
     for arm, told in found.get("voice", {}).items():
         names = ", ".join(f"{name} {count}" for name, count in told["names"].items())
-        out.append(f"  {arm:11} {told['named']} of {told['questions']} answers about itself name a teacher or vendor{names and f' ({names})'}.")
+        out.append(f"  {arm:11} {told['named']} of {told['questions']} answers about itself name a teacher or vendor"
+                   f"{names and f' ({names})'}.")
     return [part for line in out for part in textwrap.wrap(line, width, subsequent_indent=" " * 14) or [""]]

@@ -141,8 +141,8 @@ def probe(engine, prompts_by_task: Sequence[tuple], k: int, temperature: float, 
         return [(_task_probe(group), group) for group in waiting.result()]
 
     # The jails are other processes: while they judge one chunk, the next one is sampled.
-    with ThreadPoolExecutor(1) as background:
-        waiting = None
+    background, waiting = ThreadPoolExecutor(1), None
+    try:
         for start in range(0, len(prompts_by_task), chunk):
             pairs = prompts_by_task[start:start + chunk]
             seeds = [derived_seed("probe", seed, task.instance_id) for task, _ in pairs]
@@ -153,6 +153,9 @@ def probe(engine, prompts_by_task: Sequence[tuple], k: int, temperature: float, 
             waiting = following
         if waiting is not None:
             yield rollouts(waiting)
+    finally:
+        # Whoever breaks off need not wait for verdicts: they end with the jails.
+        background.shutdown(wait=False, cancel_futures=True)
 
 
 def _task_probe(group: list) -> TaskProbe:

@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 
 from recipes import charts, evaluation
-from recipes.facts import counted, read_probes
+from recipes.facts import counted, grouped, read_probes
 from recipes.ledger import read_summary
 from recipes.measure import TaskProbe, derived_seed
 from recipes.status import duration, run_facts
@@ -31,17 +31,20 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --paper: #14181d; --ink: #e6eaee; --soft: #a3adb8; --grid: #39424c; --card: #1d232a;
   --add: #7cc4f5; --cut: #f0a868; } }
 @media print { :root { color-scheme: light; --paper: #ffffff; --ink: #000000; --soft: #444444; --grid: #cccccc; --card: #ffffff;
-  --add: #003e6e; --cut: #6e2b00; } section, figure, .pair { break-inside: avoid; } pre { white-space: pre-wrap; } }
+  --add: #003e6e; --cut: #6e2b00; } figure, .pair, tr, li { break-inside: avoid; } h2, h3 { break-after: avoid; }
+  pre { white-space: pre-wrap; } }
 * { box-sizing: border-box; }
 html { background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; -webkit-text-size-adjust: 100%; }
 body { max-width: 1160px; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; line-height: 1.2; margin: .5rem 0; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .4rem; }
 h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
 p, li { max-width: 46rem; } .soft, figcaption, summary { color: var(--soft); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .7rem; margin: 1rem 0; padding: 0; list-style: none; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .7rem; margin: 1rem 0; padding: 0;
+  list-style: none; }
 .tiles li { background: var(--card); border: 1px solid var(--grid); border-radius: .5rem; padding: .6rem .8rem; }
 .tiles b { display: block; font-size: 1.2rem; line-height: 1.3; }
-.charts section { min-width: 0; } .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 0 2rem; align-items: start; }
+.charts section { min-width: 0; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 0 2rem; align-items: start; }
 figure { margin: 0; min-width: 0; } figure svg { display: block; width: 100%; height: auto; max-width: 34rem; }
 figure image { image-rendering: pixelated; }
 .key { display: flex; flex-wrap: wrap; gap: .1rem 1rem; margin: .2rem 0; padding: 0; list-style: none; font-size: .9rem; }
@@ -63,8 +66,8 @@ def page(run, versions: dict[str, str]) -> str:
     if not found["probes"]:
         raise UsageError(f"{run.folder} has nothing to report yet: the student has not been probed. {found['next']}")
     metrics, name = run.read("metrics.jsonl"), Path(run.repository.root).name
-    sections = [_head(run, found, name), f'<div class="charts">\n{_arc(found, metrics)}\n{_map(run, found)}\n</div>', *([_climb(run, metrics)] if metrics else []),
-                _costs(run, found), _tampering(run), _samples(run, found), _recipe(run, versions)]
+    sections = [_head(run, found, name), f'<div class="charts">\n{_arc(found, metrics)}\n{_map(run, found)}\n</div>',
+                *([_climb(run, metrics)] if metrics else []), _costs(run, found), _tampering(run), _samples(run, found), _recipe(run, versions)]
     return ('<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -111,8 +114,8 @@ def _arc(found: dict, metrics: list[dict]) -> str:
              for cycle, value, low, high in cycles]
     k = next(iter(found["probes"].values()))["all"]["k"]
     return _section("The arc", f"Share of samples that the tests accept (pass@1), with 95 % intervals; {k} samples of every task at each "
-                    "probe. The student was never taught or trained on the held-out tasks; but the best checkpoint is chosen by them, on other "
-                    "seeds.", _figure(charts.arc(series, cycles, last)),
+                    "probe. The student was never taught or trained on the held-out tasks; but the best checkpoint is chosen by them, on "
+                    "other seeds.", _figure(charts.arc(series, cycles, last)),
                     _details(_table(["measured", "tasks", "number", "pass@1", "95 % interval", f"pass@{k}"], rows)))
 
 
@@ -139,8 +142,8 @@ def _climb(run, metrics: list[dict]) -> str:
     left = (f"<div>\n<h3>Groups without a gradient</h3>\n<p>A group in which all rollouts got the same reward teaches nothing: "
             f"{100 * wasted:.0f} % of all groups.</p>" + _figure(charts.gradient(cycles, shares))
             + _details(_table(["cycle", "taught", "cold", "mastered", "cut off", "not judged"], group_rows)) + "</div>")
-    right = ("<div>\n<h3>Drift and entropy</h3>\n<p>Drift: how far the sampler's log-probabilities are from the trainer's. A cycle with more "
-             f"than {run.recipe.climb.max_drift:g} nats a token is undone"
+    right = ("<div>\n<h3>Drift and entropy</h3>\n<p>Drift: how far the sampler's log-probabilities are from the trainer's. A cycle with "
+             f"more than {run.recipe.climb.max_drift:g} nats a token is undone"
              + (f"; undone (dotted): {', '.join(map(str, undone))}" if undone else "; none was") + ".</p>"
              + _figure(charts.health(cycles, drift, entropy, undone))
              + _details(_table(["cycle", "reward", "drift", "entropy", "gradient norm", "undone"], health_rows)) + "</div>")
@@ -165,10 +168,11 @@ def _tampering(run) -> str:
     phases = {phase: sum(r["phase"] == phase for r in tampered) for phase in dict.fromkeys(r["phase"] for r in tampered)}
     why = {v["instance_id"]: v["reason"] for v in run.read("verdicts.jsonl") if v["status"] == "tampered"}
     kinds = list({(r["instance_id"], r["text"]): r for r in tampered}.values())
-    shown = "".join(f"<h3>{_text(r['instance_id'])}</h3><p>{_text(why.get(r['instance_id'], ''))}</p><pre tabindex=\"0\">{_text(_cut(r['text']))}</pre>"
-                    for r in kinds[:SHOWN_TAMPERED])
+    shown = "".join(f"<h3>{_text(r['instance_id'])}</h3><p>{_text(why.get(r['instance_id'], ''))}</p>"
+                    f'<pre tabindex="0">{_text(_cut(r["text"]))}</pre>' for r in kinds[:SHOWN_TAMPERED])
     return _section("Tampering", f"{len(tampered)} rollouts were caught ({_text(counted(phases))}); none of them was rewarded. "
-                    f"{len(kinds)} different ones, the first {min(len(kinds), SHOWN_TAMPERED)} of them:", f"<details><summary>what they wrote</summary>{shown}</details>")
+                    f"{len(kinds)} different ones, the first {min(len(kinds), SHOWN_TAMPERED)} of them:",
+                    f"<details><summary>what they wrote</summary>{shown}</details>")
 
 
 def _samples(run, found: dict) -> str:
@@ -184,8 +188,8 @@ def _samples(run, found: dict) -> str:
         halves = "".join(f"<div><p>{words}: <b>{_text(r['status'])}</b></p>{_diff(run, task, r['text'])}</div>" for words, r in parts)
         blocks.append(f"<h3>{_text(task.instance_id)} ({_group('heldout') if task.split == 'heldout' else 'training'})</h3>"
                       f'<div class="pair">{halves}</div>')
-    return _section("Samples", f"{len(tasks)} tasks, drawn by the seed and not by their result, held-out ones first: what the student's first "
-                    "sample did to the broken file, at the first probe and at the last.", *blocks)
+    return _section("Samples", f"{len(tasks)} tasks, drawn by the seed and not by their result, held-out ones first: what the student's "
+                    "first sample did to the broken file, at the first probe and at the last.", *blocks)
 
 
 def _recipe(run, versions: dict[str, str]) -> str:
@@ -234,18 +238,16 @@ def _states(run, found: dict) -> tuple[list[str], list[list[str | None]], list[t
         by_column.setdefault(f"{cycle}", {})[name] = probe.state
     # A probe after cycle n stands behind that cycle; the one before bootstrap comes first.
     order = sorted(by_column, key=lambda column: (int(column), 0) if column.isdigit() else (_cycle(column), 1))
-    taught = {r["instance_id"] for r in run.read("trajectories.jsonl") if r["source"] != "student"}
-    group_of = {t.instance_id: "heldout" if t.split == "heldout" else "taught" if t.instance_id in taught else "untaught" for t in run.tasks}
+    members = grouped(run, read_probes(run, phases[0]))
     rows, borders = [], []
     for group in charts.GROUP_STYLES:
         lines = []
-        for name in (n for n, g in group_of.items() if g == group):
+        for name in (p.instance_id for p in members[group]):
             state, line = None, []
             for column in order:
                 state = by_column[column].get(name, state)
                 line.append(state)
-            if state is not None:
-                lines.append(line)
+            lines.append(line)
         if lines:
             borders.append((len(rows), charts.GROUP_WORDS[group]))
             rank = list(charts.STATE_COLOURS)

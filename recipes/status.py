@@ -14,16 +14,16 @@ STEPS = {"mine": "tasks are being mined", "before": "the student is being probed
 """The steps of bootstrap in their order, and what is going on while one is not done."""
 STATES = ("cold", "warm", "mastered", "truncated")
 BARS = "▁▂▃▄▅▆▇█"
-SPARKLINE_NEEDS = 24
+SPARKLINE_NEEDS = 16
 """Columns that the words around a sparkline take."""
 
 
 def run_facts(run) -> dict:
-    """What `status` tells: {"run", "phase", "cycles", "probes": {phase: P}, "seconds", "checkpoints", "next", "step", "tasks": {split: {when:
-    {state: n}}}, "heldout_curve": [[cycle, pass@1]], "teacher", "usd", "seconds_total", "best", "idle_seconds"}.
+    """What `status` tells: {"run", "phase", "cycles", "probes": {phase: P}, "seconds", "checkpoints", "next", "step", "tasks": {split:
+    {when: {state: n}}}, "heldout_curve": [[cycle, pass@1]], "teacher", "usd", "seconds_total", "best", "idle_seconds"}.
 
-    `step` is the part of the current step that is done ({"name", "done", "total"}) where it can be counted, else None; `best` is {"checkpoint",
-    "heldout_pass_at_1"}, or None before there is one; `idle_seconds` have passed since the run folder last changed.
+    `step` is the part of the current step that is done ({"name", "done", "total"}) where it can be counted, else None; `best` is
+    {"checkpoint", "heldout_pass_at_1"}, or None before there is one; `idle_seconds` have passed since the run folder last changed.
     """
     content, metrics = run.content, run.read("metrics.jsonl")
     waiting = next((name for name in STEPS if not run.is_done(name)), None)
@@ -111,8 +111,9 @@ def lines(found: dict, width: int) -> list[str]:
         out.append(f"{name:17}" + "".join(f"{p[group]['pass_at_1']:10.3f}" for group in groups))
     if len(curve := found["heldout_curve"]) > 1:
         values = [value for _, value in curve]
-        out += ["", f"held-out pass@1 over {curve[-1][0]} cycles:",
-                f"  {values[0]:.3f} {sparkline(values, width - SPARKLINE_NEEDS)} {values[-1]:.3f}  (lowest {min(values):.3f}, highest {max(values):.3f})"]
+        bars = sparkline(values, width - SPARKLINE_NEEDS)
+        out += ["", f"held-out pass@1 over {curve[-1][0]} cycles, from {min(values):.3f} (lowest) to {max(values):.3f} (highest):",
+                f"  {values[0]:.3f} {bars} {values[-1]:.3f}"]
     out.append("")
     if found["best"]:
         value = found["best"]["heldout_pass_at_1"]
@@ -123,7 +124,8 @@ def lines(found: dict, width: int) -> list[str]:
         out.append(f"time             {duration(found['seconds_total'])} ({parts})")
     words, *commands = found["next"].split("\n")
     out += ["", f"Next: {words}"]
-    return [part for line in out for part in textwrap.wrap(line, width, subsequent_indent="    ", break_on_hyphens=False) or [""]] + commands
+    wrapped = [textwrap.wrap(line, width, subsequent_indent="    ", break_on_hyphens=False) or [""] for line in out]
+    return [part for parts in wrapped for part in parts] + commands
 
 
 def sparkline(values: list[float], room: int) -> str:

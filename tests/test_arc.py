@@ -3,8 +3,10 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -213,6 +215,52 @@ def test_status_of_a_climbed_run(climbed, place):
     result = last_line(run_cli("status", "--run", "climbed", "--json", cwd=place))
     assert result["cycles"] == 2 and {"before", "after"} <= set(result["probes"])
     assert "climb" in result["next"]
+
+
+def interrupted(command: list, cwd: Path, ready, times: int) -> subprocess.CompletedProcess:
+    """The command with Ctrl-C pressed `times` times once `ready()`."""
+    process = subprocess.Popen([sys.executable, str(ROOT / "coldstart.py"), *map(str, command)], cwd=cwd, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    try:
+        while not ready():
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.005)
+        for _ in range(times):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+        out, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors and "Interrupted" in errors
+    return subprocess.CompletedProcess(command, 130, out, errors)
+
+
+@pytest.mark.long
+def test_ctrl_c_finishes_the_step_and_loses_nothing(bootstrapped, climbed, place, student):
+    run = place / "patient"
+    command = ["bootstrap", "--repo", "practice", "--run", "patient", *settings(student, **{"climb.cycles": 2})]
+
+    def content() -> dict:
+        return json.loads((run / "run.json").read_text()) if (run / "run.json").exists() else {"checkpoints": {}}
+
+    done = interrupted(command, place, lambda: "last" in content()["checkpoints"], 1)
+    assert "Finishing this step; Ctrl-C again stops now." in done.stderr
+    assert content()["done"] == ["mine", "before", "teach"]
+    assert 20 <= int(content()["checkpoints"]["last"].removeprefix("distil-")) < 40, "it was not saved when it was stopped"
+    interrupted(["bootstrap", "--run", "patient"], place, lambda: "distil" in content()["done"], 2)
+    run_cli("bootstrap", "--run", "patient", cwd=place)
+    for name in ("probe.jsonl", "rollouts.jsonl", "trajectories.jsonl"):
+        assert (run / name).read_bytes() == (bootstrapped[0] / name).read_bytes(), name
+    metrics = run / "metrics.jsonl"
+    done = interrupted(["climb", "--run", "patient", "--cycles", 2], place, lambda: metrics.exists() and lines(metrics), 1)
+    whole = (climbed[0] / "metrics.jsonl").read_bytes()
+    assert "Finishing this step" in done.stderr and whole.startswith(metrics.read_bytes())
+    assert content()["checkpoints"]["last"] == f"cycle-{len(lines(metrics)):04d}"
+    run_cli("climb", "--run", "patient", cwd=place)
+    for name in ("metrics.jsonl", "rollouts.jsonl", "probe.jsonl"):
+        assert (run / name).read_bytes() == (climbed[0] / name).read_bytes(), name
 
 
 def test_eval_measures_base_and_checkpoint_and_never_twice(climbed, place):

@@ -49,11 +49,11 @@ def test_help_is_quick(tmp_path):
         done = run_cli("--help", cwd=tmp_path)
         times.append(time.monotonic() - started)
     assert min(times) < 0.5, times
-    assert all(command in done.stdout for command in ("demo", "tasks", "judge", "bootstrap", "climb", "status"))
+    assert all(command in done.stdout for command in ("demo", "doctor", "tasks", "judge", "bootstrap", "climb", "status", "eval", "report"))
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("command", ["demo", "tasks", "judge", "bootstrap", "climb", "status"])
+@pytest.mark.parametrize("command", ["demo", "doctor", "tasks", "judge", "bootstrap", "climb", "status", "eval", "report"])
 def test_every_command_has_help(tmp_path, command):
     done = run_cli(command, "--help", cwd=tmp_path)
     assert "Usage" in done.stdout and len(done.stdout.splitlines()) > 4

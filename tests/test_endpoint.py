@@ -33,11 +33,12 @@ class World:
     """One run that asks one endpoint."""
 
     def __init__(self, folder: Path, server, cap: float = 1.0, tries: int = 6, stall: float = 1.0, deadline: float = 10.0,
-                 run: str = "run", **endpoint):
+                 run: str = "run", stopped=lambda: False, **endpoint):
         self.folder, self.server = folder / run, server
         self.folder.mkdir(exist_ok=True)
         self.endpoint = Endpoint(**{"name": "here", "base_url": server.url, "model": "m", "price": PRICE, "max_output": 200, **endpoint})
         self.cap, self.tries, self.stall, self.deadline, self.shared = as_pico(cap), tries, stall, deadline, folder / "shared"
+        self.stopped = stopped
 
     def ask(self, samples=(0,), at_once: int = 1, messages=MESSAGES) -> list:
         """What each request came to: a reply or an exception."""
@@ -57,7 +58,7 @@ class World:
 
         with Replies(self.shared) as replies, Ledger.open(self.folder / "teacher.sqlite", replies) as ledger:
             return asyncio.run(all_of_them(Asker(Client(self.endpoint, KEY, self.stall, self.deadline), ledger, replies, self.cap,
-                                                 self.tries, 0.02, 0)))
+                                                 self.tries, 0.02, 0, self.stopped)))
 
     def tries_made(self) -> list[tuple]:
         """(state, cost, worst, fault) of all tries."""
@@ -437,3 +438,16 @@ def test_killed_at_twenty_random_instants(tmp_path):
     assert all(reply.content == ANSWER for reply in replies)
     lost = [row for row in here.tries_made() if row[0] == "lost"]
     assert 0 < len(lost) <= 20 * 16 and all(cost == worst for _, cost, worst, _ in lost)
+
+
+def test_a_stop_waits_for_what_is_under_way_and_sends_nothing_more(tmp_path):
+    with TeacherServer(tmp_path / "server", default=ANSWER, delay=0.3) as server:
+        world = World(tmp_path, server, stopped=lambda: len(server.log()) >= 3)
+        outcomes = world.ask(samples=range(8), at_once=3)
+        sent = len(server.log())
+        assert sum(isinstance(outcome, Reply) for outcome in outcomes) == sent < 8
+        assert all(isinstance(outcome, (Reply, CapReached)) for outcome in outcomes)
+        assert [state for state, *_ in world.tries_made()] == ["done"] * sent and world.spent() == world.billed()
+        # Asked again without a stop, what was paid for costs nothing.
+        outcomes = World(tmp_path, server).ask(samples=range(8), at_once=3)
+        assert all(isinstance(outcome, Reply) for outcome in outcomes) and len(server.log()) == 8

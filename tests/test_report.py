@@ -55,8 +55,9 @@ def svgs(html: str) -> list[str]:
 
 def test_it_tells_the_whole_run(html, run):
     text = Seen(html).text
-    for wanted in ("The arc", "How the tasks thawed", "Groups without a gradient", "Drift and entropy", "Time and money", "Tampering", "Samples",
-                   "The exact recipe", run.repository.commit, "climb.max_drift", "2.13.0", "3.11.7", "3.11.9", "undone (dotted): 3"):
+    for wanted in ("The arc", "How the tasks thawed", "Groups without a gradient", "Drift and entropy", "Time and money", "Tampering",
+                   "Samples", "The exact recipe", run.repository.commit, "climb.max_drift", "2.13.0", "3.11.7", "3.11.9",
+                   "undone (dotted): 3"):
         assert wanted in text, wanted
     assert len(svgs(html)) == 5
     tampered = sum(r["status"] == "tampered" for r in run.read("rollouts.jsonl"))
@@ -74,7 +75,8 @@ def test_it_is_the_same_again_and_needs_nothing_from_elsewhere(html, run):
     assert page(run, VERSIONS) == html
     seen = Seen(html)
     assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & set(seen.tags)
-    outside = [(tag, name, value) for tag, name, value in seen.attributes if name in ("src", "href", "xlink:href", "srcset", "data", "action")
+    outside = [(tag, name, value) for tag, name, value in seen.attributes
+               if name in ("src", "href", "xlink:href", "srcset", "data", "action")
                and not value.startswith(("#", "data:image/png;base64,"))]
     assert outside == [] and not any(name.startswith("on") for _, name, _ in seen.attributes)
     assert "@import" not in html and not re.search(r"url\((?!#)", html)
@@ -124,7 +126,8 @@ def test_the_command_writes_the_file_and_imports_no_torch(calc, tmp_path):
 
 # ------------------------------------------------------------------------------------------- how Chromium shows it
 
-OUTER = """<!DOCTYPE html><html><head><link rel="icon" href="data:,"></head><body><iframe id="f" style="width:{width}px;height:900px;border:0" src="/report.html"></iframe><script>
+OUTER = """<!DOCTYPE html><html><head><link rel="icon" href="data:,"></head><body>
+<iframe id="f" style="width:{width}px;height:900px;border:0" src="/report.html"></iframe><script>
 document.getElementById("f").onload = function () {{
   var d = this.contentDocument;
   d.querySelectorAll("details").forEach(function (e) {{ e.open = true; }});
@@ -149,8 +152,8 @@ def chromium():
 
 
 def shown(chromium: str, html: str, width: int, folder: Path, *options: str) -> tuple[dict, list[str], list[str]]:
-    """The page in a frame of this width with everything opened: what it measures, all requests for anything else, all that the console says.
-    Every request of the browser goes to a proxy of our own, so none is missed."""
+    """The page in a frame of this width with everything opened: what it measures, all requests for anything else, all that the console
+    says. Every request of the browser goes to a proxy of our own, so none is missed."""
     asked = []
 
     class Proxy(BaseHTTPRequestHandler):
@@ -175,10 +178,11 @@ def shown(chromium: str, html: str, width: int, folder: Path, *options: str) -> 
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         done = subprocess.run(
-            [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-             "--no-first-run", "--disable-default-apps", f"--user-data-dir={folder}", f"--proxy-server=127.0.0.1:{server.server_port}",
-             "--enable-logging=stderr", "--v=0", f"--window-size={max(width, 600)},900", "--virtual-time-budget=2000", *options, "--dump-dom",
-             "http://page.test/"], capture_output=True, text=True, timeout=120)
+            [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+             "--disable-sync", "--no-first-run", "--disable-default-apps", f"--user-data-dir={folder}",
+             f"--proxy-server=127.0.0.1:{server.server_port}",
+             "--enable-logging=stderr", "--v=0", f"--window-size={max(width, 600)},900", "--virtual-time-budget=2000", *options,
+             "--dump-dom", "http://page.test/"], capture_output=True, text=True, timeout=120)
     finally:
         server.shutdown()
         server.server_close()
@@ -192,7 +196,8 @@ def shown(chromium: str, html: str, width: int, folder: Path, *options: str) -> 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_chromium_shows_it_whole_and_alone(chromium, html, run, width, scheme, tmp_path):
     repository = Path(run.repository.root).name
-    facts, asked, console = shown(chromium, html, width, tmp_path, *(["--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []))
+    dark = ["--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []
+    facts, asked, console = shown(chromium, html, width, tmp_path, *dark)
     assert facts["width"] <= width, "it is wider than its window"
     assert facts["charts"] == 5 and facts["title"] == f"coldstart: {repository}"
     assert asked == [] and console == []

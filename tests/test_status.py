@@ -14,7 +14,8 @@ def climbed(calc, tmp_path_factory):
     return write_run(tmp_path_factory.mktemp("runs") / "climbed", calc)
 
 
-@pytest.mark.parametrize("upto, phase, following", [("mine", "being probed", "bootstrap --run"), ("before", "teacher is being asked", "bootstrap --run"),
+@pytest.mark.parametrize("upto, phase, following", [("mine", "being probed", "bootstrap --run"),
+                                                    ("before", "teacher is being asked", "bootstrap --run"),
                                                     ("climb", "6 of 6 cycles climbed", "--cycles 12")])
 def test_every_step_says_what_is_next(calc, tmp_path, upto, phase, following):
     found = run_facts(write_run(tmp_path / "run", calc, upto=upto))
