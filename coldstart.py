@@ -193,8 +193,8 @@ def teacher_options(function):
                      help="US dollars per million tokens, or IN,CACHED,OUT. [default: as in recipes/teachers.toml]"),
         click.option("--teacher-model", help="The model that answers. [default: as in recipes/teachers.toml]"),
         click.option("--teacher", metavar="NAME|URL",
-                     help="A name in recipes/teachers.toml, or the URL of an endpoint that speaks the OpenAI chat-completions protocol. Its "
-                          "key: in COLDSTART_TEACHER_KEY. [default: reference]"),
+                     help="A name in recipes/teachers.toml, or the URL of an endpoint that speaks the OpenAI chat-completions protocol. "
+                          "Its key: in COLDSTART_TEACHER_KEY. [default: reference]"),
     ):
         function = option(function)
     return function
@@ -604,8 +604,8 @@ class Workbench:
             for chunk in probe(self.engine, pending, settings.k, settings.temperature, self.recipe.student.max_new, self.recipe.seed,
                                self.judge_replies, PROBE_CHUNK):
                 self.run.append("rollouts.jsonl", [{"phase": phase, **r.record()} for _, group in chunk for r in group])
-                self.run.append("probe.jsonl", [{"phase": phase, "temperature": settings.temperature, "instance_id": p.instance_id, "k": p.k,
-                                                 "resolved": p.resolved, "truncated": p.truncated} for p, _ in chunk])
+                self.run.append("probe.jsonl", [{"phase": phase, "temperature": settings.temperature, "instance_id": p.instance_id,
+                                                 "k": p.k, "resolved": p.resolved, "truncated": p.truncated} for p, _ in chunk])
                 done += len(chunk)
                 self.screen.progress(f"probing ({phase})", done, len(wanted))
                 patience.check()
@@ -638,7 +638,7 @@ class Workbench:
         pending, done = [(t, self.prompts[t.instance_id]) for t in tasks], 0
         with Patience() as patience:
             self.screen.progress(f"measuring {name}", done, len(pending))
-            for chunk in probe(self.student, pending, k, temperature, self.recipe.student.max_new, self.recipe.seed + evaluation.SEED_STEP,
+            for chunk in probe(self.engine, pending, k, temperature, self.recipe.student.max_new, self.recipe.seed + evaluation.SEED_STEP,
                                self.judge_replies, PROBE_CHUNK):
                 self.run.append(evaluation.FILE, [evaluation.record(adapter, k, temperature, p) for p, _ in chunk])
                 done += len(chunk)
@@ -648,12 +648,11 @@ class Workbench:
     def _ask_who_it_is(self, adapter: str, k: int, temperature: float) -> list[str]:
         """k answers to each of the questions about itself, added to voice.jsonl."""
         from recipes.measure import derived_seed
-        from recipes.rollout import sample
         from recipes.voice import QUESTIONS, named
 
         prompts = [self.student.prompt_ids([{"role": "user", "content": question}]) for question in QUESTIONS]
         seeds = [derived_seed("voice", self.recipe.seed, question) for question in QUESTIONS]
-        groups = sample(self.student, prompts, k, temperature, self.recipe.student.max_new, seeds)
+        groups = self.engine.sample(prompts, k, temperature, self.recipe.student.max_new, seeds)
         answers = [(question, self.student.text(c.ids)) for question, group in zip(QUESTIONS, groups) for c in group]
         self.run.append("voice.jsonl", [{"adapter": adapter, "temperature": temperature, "question": question, "answer": answer,
                                          "names": named(answer)} for question, answer in answers])
@@ -815,8 +814,8 @@ class Workbench:
                         tuple(self.student.completion_ids(t["messages"][-1]["content"]))) for t in trajectories]
         examples = [e for e in pairs if len(e.completion) <= self.recipe.student.max_new]
         if len(examples) < len(pairs):
-            self.screen.say(f"{len(pairs) - len(examples)} verified answers are longer than the {self.recipe.student.max_new} tokens that the "
-                            "student may write, and are left out.")
+            self.screen.say(f"{len(pairs) - len(examples)} verified answers are longer than the {self.recipe.student.max_new} tokens that "
+                            "the student may write, and are left out.")
         folder = self.run.folder / "checkpoints"
         start = self.student.restore(self.run.checkpoint("last"))["step"] if "last" in self.run.content["checkpoints"] else 0
         with Patience() as patience, step(self.run, "distil"):

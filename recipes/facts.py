@@ -38,7 +38,8 @@ def mined_facts(run) -> dict:
     return {"repo": repository.root, "commit": repository.commit, "python": repository.python, "counts": counts, "kinds": found,
             "excluded": run.content["excluded"], "seconds": run.content["seconds"].get("mine", 0.0),
             "tasks": [{"instance_id": t.instance_id, "kind": t.kind, "split": t.split, "file": t.file, "function": t.function,
-                       "fail_to_pass": len(t.FAIL_TO_PASS), "pass_to_pass": len(t.PASS_TO_PASS), "twins": len(t.twin_tests), "hard": t.hard} for t in tasks]}
+                       "fail_to_pass": len(t.FAIL_TO_PASS), "pass_to_pass": len(t.PASS_TO_PASS), "twins": len(t.twin_tests),
+                       "hard": t.hard} for t in tasks]}
 
 
 def task_lines(run) -> list[str]:
@@ -89,7 +90,8 @@ def table(before: dict, after: dict) -> list[str]:
         old, new = before[group], after[group]
         if new["n"]:
             low, high = new["ci95"]
-            lines.append(f"{group.replace('_', ' '):10}{new['n']:6}  {old['pass_at_1']:13.3f}  {new['pass_at_1']:12.3f}  {f'{low:.3f} to {high:.3f}':>15}"
+            lines.append(f"{group.replace('_', ' '):10}{new['n']:6}  {old['pass_at_1']:13.3f}  {new['pass_at_1']:12.3f}"
+                         f"  {f'{low:.3f} to {high:.3f}':>15}"
                          f"  {new['pass_at_k']:13.3f}  {new['cold']:5} {new['warm']:5} {new['mastered']:8}")
     return lines
 

@@ -67,7 +67,8 @@ def page(run, versions: dict[str, str]) -> str:
         raise UsageError(f"{run.folder} has nothing to report yet: the student has not been probed. {found['next']}")
     metrics, name = run.read("metrics.jsonl"), Path(run.repository.root).name
     sections = [_head(run, found, name), f'<div class="charts">\n{_arc(found, metrics)}\n{_map(run, found)}\n</div>',
-                *([_climb(run, metrics)] if metrics else []), _costs(run, found), _tampering(run), _samples(run, found), _recipe(run, versions)]
+                *([_climb(run, metrics)] if metrics else []), _costs(run, found), _tampering(run), _samples(run, found),
+                 _recipe(run, versions)]
     return ('<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

@@ -247,7 +247,8 @@ class ApiTeacher:
         failing = tuple(test for test in task.shown if outcomes.get(test) != "passed")
         if not failing:
             return "With this answer the tests that you were shown pass, and others of the same code fail."
-        return "With this answer tests fail:\n\n" + what_fails(replace(task, shown=failing), said.get("text", {}), secrets(task, self._tree))
+        told = what_fails(replace(task, shown=failing), said.get("text", {}), secrets(task, self._tree))
+        return f"With this answer tests fail:\n\n{told}"
 
 
 async def _wait(future) -> None:

@@ -42,8 +42,9 @@ def copies(tree: Path, task: Task) -> list[str]:
 @lru_cache(maxsize=2)
 def _texts(tree: str) -> dict[str, str]:
     """{path: the letters and digits of its text, without markup}"""
-    files = [(path, Path(tree, path)) for path, kind in files_of(Path(tree)) if kind == "file"]
-    return {path: _letters(html.unescape(re.sub(r"<[^>\n]*>", "", read_text(file)))) for path, file in files if file.stat().st_size < MAX_TEXT}
+    files = [Path(tree, path) for path, kind in files_of(Path(tree)) if kind == "file"]
+    return {str(file.relative_to(tree)): _letters(html.unescape(re.sub(r"<[^>\n]*>", "", read_text(file))))
+            for file in files if file.stat().st_size < MAX_TEXT}
 
 
 def _letters(text: str) -> str:

@@ -172,7 +172,7 @@ def from_patch(patch: str, broken: dict[str, str], tree: Path) -> dict[str, str]
 
 
 def from_overlay(folder: Path) -> dict[str, str]:
-    """The edit that a folder of files makes. Raises InvalidEdit for links, anything that is not a regular file, and far too many of them."""
+    """The edit that a folder of files makes. Raises InvalidEdit for links, what is not a regular file, and far too many of them."""
     edit, found = {}, list(islice(folder.rglob("*"), MAX_ENTRIES + 1))
     if len(found) > MAX_ENTRIES:
         raise InvalidEdit(f"{folder} holds more than {MAX_ENTRIES} files and folders; an edit is a few files")

@@ -319,5 +319,6 @@ def find_bwrap() -> str:
     """The path of bubblewrap; raises UsageError with the command that installs it."""
     path = shutil.which("bwrap")
     if path is None:
-        raise UsageError(f"No working jail: bubblewrap is not installed, and coldstart never runs a model's code without one. {INSTALL_HINT}")
+        raise UsageError("No working jail: bubblewrap is not installed, and coldstart never runs a model's code without one. "
+                         + INSTALL_HINT)
     return path

@@ -14,7 +14,8 @@ of those that `seccomp.py` lists; a limit of memory, disk, output, open files, p
 
 What it does not cover, beside what `jail.py` says of itself:
 
-- The code runs as the same user as coldstart (root's as `nobody`). What neither Landlock nor the filter knows of is open to it as that user.
+- The code runs as the same user as coldstart (root's as `nobody`). What neither Landlock nor the filter knows of is open to it as that
+  user.
 - Names, sizes and times of the host's files can be asked for, and what links point to; not their contents, and no folder is listed. Where
   an installed copy of the project is hidden, its names can be listed.
 - The limit of disk is kept by looking ten times a second at most: what is written meanwhile is over it. What is written to a file that has

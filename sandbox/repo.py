@@ -228,8 +228,8 @@ def _installed_copies(names: set[str], path: list[str]) -> list[str]:
     found = []
     for folder in (Path(f) for f in path if f.endswith(("site-packages", "dist-packages")) and os.path.isdir(f)):
         for name in sorted(names):
-            found += [folder / name, folder / f"{name}.py", *sorted(folder.glob(f"__pycache__/{name}.*.pyc")), *sorted(folder.glob(f"{name}-*.egg")),
-                      *sorted(folder.glob(f"{name.replace('_', '-')}-*.egg"))]
+            found += [folder / name, folder / f"{name}.py", *sorted(folder.glob(f"__pycache__/{name}.*.pyc")),
+                      *sorted(folder.glob(f"{name}-*.egg")), *sorted(folder.glob(f"{name.replace('_', '-')}-*.egg"))]
     return list(dict.fromkeys(str(place) for place in found if os.path.lexists(place)))
 
 

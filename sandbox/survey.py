@@ -132,8 +132,8 @@ class Runs:
 
 
 def _is_own_doctest(test: str, called: list[list]) -> bool:
-    """Whether it stands in the source that it tests, where an edit could change what it expects. Its name is that of the module, with dots and
-    more behind it where it is not the module's own docstring; a test function of the module's name calls itself."""
+    """Whether it stands in the source that it tests, where an edit could change what it expects. Its name is that of the module, with dots
+    and more behind it where it is not the module's own docstring; a test function of the module's name calls itself."""
     file, _, name = test.partition("::")
     if not file.endswith(".py") or is_test_path(file):
         return False

@@ -180,8 +180,8 @@ class Judge:
     # ------------------------------------------------------------------------------------------------ one verdict
 
     def _start(self, task: Task, edit: dict[str, str] | InvalidEdit):
-        """(key, verdict) where it is known already, else (key, arguments of _decide): what has to be found in the syntax tree of the edit is
-        found while that is at hand."""
+        """(key, verdict) where it is known already, else (key, arguments of _decide): what has to be found in the syntax tree of the edit
+        is found while that is at hand."""
         began, own = time.perf_counter(), time.thread_time()
         try:
             if isinstance(edit, InvalidEdit):
@@ -232,7 +232,8 @@ class Judge:
         return [test for test in task.twin_tests if outcomes.get(test) != "failed"]
 
     def _run_twins(self, task: Task, files: dict[str, str], tests: tuple[str, ...]) -> dict:
-        return self._run_changed({**self._request(task, files), "ids": list(tests)}, self._swaps(files, {**task.named, **test_functions(tests)}))
+        swaps = self._swaps(files, {**task.named, **test_functions(tests)})
+        return self._run_changed({**self._request(task, files), "ids": list(tests)}, swaps)
 
     def _outside(self, task: Task, files: dict[str, str]) -> tuple[str, float | None]:
         """Why the edit does not hold when it is judged from outside ("" if it does), and the share of fresh inputs on which it agrees
@@ -253,8 +254,9 @@ class Judge:
         hot, warm = self._jail("hot"), self._jail("warm")
         key = self._function_key(task)
         request = self._request(task, {})
-        worker = Worker(warm, self._complete({**request, "files": files, "remove": self._tests_and_data + copies(self.repository.snapshot, task),
-                                              "path": hot.ready["path"], "worker": {"file": task.file, "function": task.function}}))
+        hidden = self._tests_and_data + copies(self.repository.snapshot, task)
+        worker = Worker(warm, self._complete({**request, "files": files, "remove": hidden, "path": hot.ready["path"],
+                                              "worker": {"file": task.file, "function": task.function}}))
         try:
             hot.start(self._complete({**request, "stub": key}))
             while "ask" in (heard := hot.hear()):

@@ -25,7 +25,7 @@ import pytest
 
 from sandbox import patches, seccomp
 from sandbox.edits import gate
-from sandbox.errors import HarnessError, UsageError
+from sandbox.errors import HarnessError
 from sandbox.inside import landlock
 from sandbox.jail import ENVIRONMENT, INSIDE, Jail
 from sandbox.landlock_jail import LandlockJail, _readable, jail_notice, open_jail
