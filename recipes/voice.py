@@ -18,9 +18,8 @@ NAMES = (
     "ChatGPT", "GPT", "OpenAI", "Codex", "Claude", "Anthropic", "Gemini", "Gemma", "Google", "DeepMind", "Bard", "Llama", "Meta AI",
     "Mistral", "Mixtral", "Codestral", "Devstral", "GLM", "ChatGLM", "Zhipu", "Z.ai", "BigModel", "DeepSeek", "Kimi", "Moonshot", "Qwen",
     "QwQ", "Tongyi", "Alibaba", "MiniMax", "Hunyuan", "Tencent", "Doubao", "ByteDance", "Ernie", "Baidu", "Grok", "xAI", "Copilot",
-    "Microsoft", "Phi", "Nemotron", "NVIDIA", "Granite", "IBM", "Command R", "Cohere", "Yi", "01.AI", "StarCoder", "Nova", "Amazon", "Ollama",
-    "OpenRouter",
-    "Hugging Face",
+    "Microsoft", "Phi", "Nemotron", "NVIDIA", "Granite", "IBM", "Command R", "Cohere", "Yi", "01.AI", "StarCoder", "Nova", "Amazon",
+    "Ollama", "OpenRouter", "Hugging Face",
 )
 """Teachers, their makers and who serves them, as they write themselves."""
 COMMON_WORDS = {
