@@ -243,6 +243,7 @@ class Student:
         """
         if kl and "reference" not in self.model.peft_config:
             raise ValueError("the KL term needs freeze_reference() first")
+
         def work():
             loss = moved = 0.0
             tokens = 0

@@ -4,10 +4,11 @@
     python tests/bench_update.py [--prompt 1024] [--group 8] [--new 64] [--layers 12] [--threads 2] [--rows 1,2,4,8]
 
 The model is random and Qwen2-shaped: 896 wide, a vocabulary of 151,936, NF4 base and LoRA of rank 16, loaded by coldstart for all
-(float32, as on every CPU). TRL's trainer is made with its own defaults and is given --rows rows at a time, the gradient accumulated, without
-its gradient checkpointing (faster) and, for its smallest memory, one row with it. Every line is measured in a process of its own: seconds
-of one step after a short warm-up (the ratio is of processor time, for others may work on the same machine), and the process's peak memory (ru_maxrss), the loading included. Both losses are REINFORCE
-with the same advantages at ratio 1, summed over the tokens and divided by the rows, so the gradients' norms, which are printed, must agree.
+(float32, as on every CPU). TRL's trainer is made with its own defaults and is given --rows rows at a time, the gradient accumulated,
+without its gradient checkpointing (faster) and, for its smallest memory, one row with it. Every line is measured in a process of its
+own: seconds of one step after a short warm-up (the ratio is of processor time, for others may work on the same machine), and the
+process's peak memory (ru_maxrss), the loading included. Both losses are REINFORCE with the same advantages at ratio 1, summed over the
+tokens and divided by the rows, so the gradients' norms, which are printed, must agree.
 """
 import argparse
 import json
@@ -50,7 +51,8 @@ def compare(arguments, model: Path) -> None:
     print(f"{'':24}{'seconds':>10}{'CPU s':>10}{'peak GiB':>10}{'times ours':>12}{'memory':>9}   gradient's norm")
     for name in names:
         flags = [f"--{key}={getattr(arguments, key)}" for key in ("prompt", "group", "new", "layers", "threads")]
-        done = subprocess.run([sys.executable, __file__, "--only", name, "--model", str(model), *flags], stdout=subprocess.PIPE, text=True)
+        done = subprocess.run([sys.executable, __file__, "--only", name, "--model", str(model), *flags], stdout=subprocess.PIPE,
+                              text=True)
         if done.returncode:
             sys.exit(f"{name} ended with exit code {done.returncode}")
         found[name] = now = json.loads(done.stdout.splitlines()[-1])
@@ -83,7 +85,8 @@ def measure(arguments) -> dict:
     started, worked = time.perf_counter(), time.process_time()
     learn()
     norm = student.step(1e-5, 1.0)
-    return {"seconds": time.perf_counter() - started, "cpu": time.process_time() - worked, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "norm": norm}
+    return {"seconds": time.perf_counter() - started, "cpu": time.process_time() - worked, "norm": norm,
+            "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
 
 
 def our_step(student):

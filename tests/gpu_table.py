@@ -4,15 +4,15 @@
     python tests/gpu_table.py [--recipes rtx-8gb,rtx-12gb,rtx-16gb,rtx-24gb] [--new 64] [--folder DIR]
 
 For a short time on a rented card. NOT RUN YET: no card was to be had when it was written; the part that needs none is tested
-(`tests/test_gpu.py`). A model of the real shape with random weights is made in --folder (3 to 30 GB, kept for the next time), and loaded as a
-run loads it, by unsloth where it is installed. `torch.cuda.set_per_process_memory_fraction` gives the process what the recipe's card has,
-less 0.7 GiB for a desktop. Then it does what bootstrap and climb do with a student, at the longest prompt that the recipe allows: samples
-a group (--new tokens each), takes a distillation step and a REINFORCE step on completions of the recipe's length, measures the entropy,
-saves, and goes on from the checkpoint.
+(`tests/test_gpu.py`). A model of the real shape with random weights is made in --folder (3 to 30 GB, kept for the next time), and
+loaded as a run loads it, by unsloth where it is installed. `torch.cuda.set_per_process_memory_fraction` gives the process what the
+recipe's card has, less 0.7 GiB for a desktop. Then it does what bootstrap and climb do with a student, at the longest prompt that the
+recipe allows: samples a group (--new tokens each), takes a distillation step and a REINFORCE step on completions of the recipe's
+length, measures the entropy, saves, and goes on from the checkpoint.
 
-The columns: the path of the log-probabilities (shared: the prompt's work is shared by its completions), whether unsloth loaded it, seconds to
-load, sampled tokens a second, seconds of the REINFORCE step, the micro-batch before and after (smaller: memory ran out and it adapted), GiB
-at the peak as torch's allocator counts them, GiB as the recipe's header estimates, and the drift, which must be small.
+The columns: the path of the log-probabilities (shared: the prompt's work is shared by its completions), whether unsloth loaded it,
+seconds to load, sampled tokens a second, seconds of the REINFORCE step, the micro-batch before and after (smaller: memory ran out and
+it adapted), GiB at the peak as torch's allocator counts them, GiB as the recipe's header estimates, and the drift, which must be small.
 """
 import argparse
 import json

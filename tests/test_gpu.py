@@ -23,7 +23,8 @@ def card_is_smaller_than(recipe: str) -> bool:
 def test_the_recipe_of_a_card_runs_within_its_memory(name, tmp_path):
     if card_is_smaller_than(name):
         pytest.skip(f"needs a card with the memory of {name}")
-    done = subprocess.run([sys.executable, ROOT / "tests/gpu_table.py", "--only", name, "--folder", tmp_path], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, ROOT / "tests/gpu_table.py", "--only", name, "--folder", tmp_path], capture_output=True,
+                          text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["micro_after"] == found["micro"], "the estimate was too low: memory ran out and the micro-batch was halved"

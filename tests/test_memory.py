@@ -1,5 +1,6 @@
 """What a student is said to need, held against what it keeps; and what happens when memory runs out."""
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -72,6 +73,19 @@ def test_the_sentence_says_how_it_was_obtained_and_when_it_is_too_much():
 
 def test_a_run_says_its_estimate(tmp_path):
     assert "estimated" in load_tiny(make_tiny(tmp_path / "m")).notes[0]
+
+
+@pytest.mark.parametrize("already", [None, "max_split_size_mb:64"])
+def test_the_command_line_sets_the_allocator_and_leaves_what_was_set(monkeypatch, tmp_path, already):
+    from click.testing import CliRunner
+
+    from coldstart import cli
+
+    monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", already or "")
+    if already is None:
+        monkeypatch.delenv("PYTORCH_CUDA_ALLOC_CONF")
+    assert CliRunner().invoke(cli, ["status", "--run", str(tmp_path)]).exit_code == 2
+    assert os.environ["PYTORCH_CUDA_ALLOC_CONF"] == (already or "expandable_segments:True")
 
 
 @pytest.mark.parametrize("error, is_one", [

@@ -10,7 +10,7 @@ import torch
 
 from recipes.checkpoint import COUNTERS
 from recipes.checkpoint import recover as recover_checkpoint
-from recipes.logprobs import Sample, micro_batches
+from recipes.logprobs import Sample, micro_batches, plan
 from recipes.memory import MICRO_TOKENS
 from recipes.student import Student
 from sandbox.errors import UsageError
@@ -18,6 +18,9 @@ from tests.tiny import adapter_bytes, load_tiny, make_tiny, tiny_recipe
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = [Sample((5, 9, 20), (7, 8, 9, 1)), Sample((30,), (31, 1)), Sample(tuple(range(40, 60)), tuple(range(100, 130)))]
+
+SHARED = [*SAMPLES, *(Sample(SAMPLES[2].prompt, tuple(range(n, n + 10))) for n in (200, 210, 220, 230))]
+"""Five completions of one prompt among them, so that both paths to the log-probabilities are taken."""
 
 
 @pytest.fixture(scope="module")
@@ -198,12 +201,11 @@ def test_save_and_restore_continue_bit_for_bit(folders, tmp_path):
 CONTINUE = """
 import sys
 from tests.tiny import adapter_bytes, load_tiny
-from tests.test_student import SAMPLES
-import hashlib
+from tests.test_student import SHARED
 student = load_tiny(sys.argv[1], checkpoint=sys.argv[2])
 assert student.counters == {"step": 2}, student.counters
 for _ in range(2):
-    student.accumulate(SAMPLES, [1.0, -1.0, 0.5], norm=9, temperature=0.7)
+    student.accumulate(SHARED, [1.0, -1.0, 0.5, 1.0, -1.0, 1.0, -1.0], norm=9, temperature=0.7)
     student.step(1e-2, 1.0)
 student.save(sys.argv[3], {"step": 4})
 """
@@ -212,8 +214,9 @@ student.save(sys.argv[3], {"step": 4})
 @pytest.mark.slow
 def test_save_and_restore_continue_bit_for_bit_in_another_process(folders, tmp_path):
     student = load_tiny(folders["llama"])
+    assert len({type(work) for work in plan(SHARED, student.micro_tokens, student.longest_shared)}) == 2
     for step in range(4):
-        student.accumulate(SAMPLES, [1.0, -1.0, 0.5], norm=9, temperature=0.7)
+        student.accumulate(SHARED, [1.0, -1.0, 0.5, 1.0, -1.0, 1.0, -1.0], norm=9, temperature=0.7)
         student.step(1e-2, 1.0)
         student.save(tmp_path / f"step-{step + 1}", {"step": step + 1})
     other = tmp_path / "other"
