@@ -5,6 +5,7 @@ Text is `str` as read by `read_text`: bytes that are not UTF-8 are kept as surro
 import ast
 import io
 import textwrap
+import threading
 import tokenize
 import warnings
 from dataclasses import dataclass
@@ -42,6 +43,11 @@ def to_bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
+_ONE_AT_A_TIME = threading.Lock()
+"""CPython 3.11 counts how deep the tree is that it makes in one place for all threads; when two make one at the same time, the count is
+off, and it raises SystemError (python/cpython#106905)."""
+
+
 @lru_cache(maxsize=16)
 def parse(text: str) -> ast.Module:
     """The syntax tree, the file's own coding line honoured: shared, so not to be changed. Raises SyntaxError (null bytes and deep
@@ -49,7 +55,8 @@ def parse(text: str) -> ast.Module:
     if "\r" in text.replace("\r\n", ""):
         raise SyntaxError("a bare carriage return")          # to Python it ends a line, to everything else here it does not
     try:
-        return ast.parse(to_bytes(text))
+        with _ONE_AT_A_TIME:
+            return ast.parse(to_bytes(text))
     except (ValueError, RecursionError, MemoryError, LookupError) as error:
         raise SyntaxError(str(error)) from None
 
