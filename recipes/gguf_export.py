@@ -132,8 +132,7 @@ def base_digest(student) -> str:
                                        sort_keys=True, default=str).encode())
     for name, parameter in _base_parameters(student):
         digest.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}".encode())
-        state = getattr(parameter, "quant_state", None)
-        for tensor in (parameter, *([] if state is None else [state.absmax, state.code])):
+        for tensor in (parameter, *_scales(getattr(parameter, "quant_state", None))):
             digest.update(tensor.detach().contiguous().flatten().cpu().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
@@ -141,6 +140,13 @@ def base_digest(student) -> str:
 def base_size(student) -> int:
     """Bytes of the tensors in the base's file."""
     return sum(size for _, _, _, _, size in _layout(student))
+
+
+def _scales(state) -> list[torch.Tensor]:
+    """What an NF4 matrix consists of beside its four bits a weight; with double quantisation the scales are quantised themselves."""
+    if state is None:
+        return []
+    return [state.absmax, state.code] + ([state.offset, *_scales(state.state2)] if state.nested else [])
 
 
 def write_base(student, path: Path, on_progress: Callable[[str, int, int], None] | None = None) -> None:

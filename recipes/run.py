@@ -3,7 +3,7 @@
     run = Run.create(base, name, content)     # runs/<repo>-<UTC time>/, and runs/latest points at it
     run = Run.open(folder)                    # or Run.latest(base)
 
-run.json holds the resolved recipe, the repository, the versions and the steps that are done; it is replaced as a whole. What
+run.json holds the resolved recipe, the repository, the versions, what samples, and the steps that are done; it is replaced as a whole. What
 grows is appended a line at a time (`sandbox/jsonl.py`). One process at a time may write to a run: it holds run.lock.
 """
 import fcntl

@@ -1,7 +1,10 @@
 """Functions as text: taking a body out and putting it back loses nothing, on the standard library's own code."""
 import ast
+import gc
 import random
+import sys
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -56,3 +59,29 @@ def test_strings_inside_a_body_are_not_moved():
 def test_decorators_stay_where_an_edit_has_none():
     text = "import functools\n\n\n@functools.cache\ndef f(x):\n    return x\n"
     assert source.with_function(text, source.find(text, "f"), "def f(x):\n    return 2") == text.replace("return x", "return 2")
+
+
+def test_threads_parse_at_the_same_time():
+    """Garbage that runs code of its own lets another thread in while a tree is made, which CPython 3.11 does not bear."""
+    class Garbage:
+        def __del__(self):
+            for _ in range(50):
+                pass
+
+    def parse_often(number):
+        for i in range(4):
+            for _ in range(30):
+                garbage = Garbage()
+                garbage.itself = garbage
+            source.parse(f"{text}\n# {number} {i}")
+
+    text = Path(ast.__file__).read_text()
+    before = sys.getswitchinterval(), gc.get_threshold()
+    try:
+        sys.setswitchinterval(1e-6)
+        gc.set_threshold(200)
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(parse_often, range(4)))
+    finally:
+        sys.setswitchinterval(before[0])
+        gc.set_threshold(*before[1])
