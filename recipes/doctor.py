@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -361,11 +362,11 @@ def check_teacher(find: Callable, keys: dict[str, str]) -> Check:
     return Check("teacher", "ok", f"{endpoint.name} answers as {endpoint.model}, and takes the key ({price} for this call)")
 
 
-def lines(checks: list[Check]) -> list[str]:
-    """For people."""
+def lines(checks: list[Check], width: int) -> list[str]:
+    """For people: no line is longer than `width` but for commands, which are to be copied."""
     out = []
     for check in checks:
-        out.append(f"{check.state:6}{check.name}: {check.words}")
+        out += textwrap.wrap(f"{check.state:6}{check.name}: {check.words}", width, subsequent_indent=" " * 6, break_on_hyphens=False)
         if check.mend:
             out.append(f"      -> {check.mend}")
     return out

@@ -201,3 +201,8 @@ def test_a_teacher_that_is_not_there_or_not_known(tmp_path):
     assert ask(url).state == "fault" and "no connection" in ask(url).words
     assert doctor.check_teacher(lambda: find_endpoint("depseek"), {}).words.startswith("There is no teacher 'depseek'")
     assert "needs a key" in doctor.check_teacher(lambda: find_endpoint("deepseek"), {}).words
+
+
+def test_words_are_wrapped_and_commands_are_not():
+    shown = doctor.lines([Check("jail", "fault", "no user namespaces " * 9, "sudo sysctl -w " + "x" * 90)], 60)
+    assert all(len(line) <= 60 for line in shown[:-1]) and shown[-1].endswith("x" * 90) and shown[0].startswith("fault jail: ")
