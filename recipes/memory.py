@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from recipes import StudentSettings
 from recipes.logprobs import HEAD_LOGITS
-from recipes.rollout import CACHE_BYTES, MAX_ROWS
+from recipes.model_engine import CACHE_BYTES, MAX_ROWS
 
 GIB = 1 << 30
 MICRO_TOKENS = 4096
