@@ -9,7 +9,9 @@ There is no gold edit for such a task, so nothing can be judged by comparison: n
 2. the tests that failed pass in the screen, and so do those others that call the functions in question;
 3. all of these pass again in a process that has loaded nothing of the project (the judge's layer *originals*);
 4. every other test of the suite that passed before and calls a function that the edit changes still passes, in such a process, too. Where
-   an edit changes more than bodies of functions (an import, a constant, a signature, a new helper), that is every test that passed before.
+   an edit changes more than bodies of functions (an import, a constant, a signature, a new helper), that is every test that passed before;
+5. with the edit in the tree the suite is run twice, as far as the change can reach (`survey.py`), and of the tests named so far none fails
+   both times. (The caller does this: `survey` on `with_files`.)
 
 A test of the fourth step that does not pass without the rest of the suite, edit or no edit, says nothing and is counted apart.
 
@@ -17,12 +19,16 @@ What remains: the code that is judged shares a process with its tests, so code w
 suite says no more than its tests ask. A person reads the diff.
 """
 import difflib
+import shutil
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from sandbox.errors import UsageError
 from sandbox.mine import failing_drafts
-from sandbox.source import Function, bodies_changed, functions, read_text
+from sandbox.repo import Repository, take_snapshot
+from sandbox.source import Function, bodies_changed, functions, read_text, to_bytes
 from sandbox.survey import Progress, Survey
 from sandbox.tasks import Task
 from sandbox.validity import validate
@@ -131,3 +137,13 @@ def _not_passing(judge: Judge, found: Survey, files: dict[str, str], tests: tupl
     reply = judge.run({"files": files, "ids": list(tests), "timeout": judge.limits.timeout + 10 * sum(found.seconds[t] for t in tests)})
     outcomes = read_reply(reply, tests)[2]
     return tuple(test for test in tests if outcomes.get(test) != "passed")
+
+
+def with_files(repository: Repository, files: dict[str, str]) -> Repository:
+    """The repository with these files in its snapshot: what the next failing test is looked at on."""
+    with tempfile.TemporaryDirectory(prefix="coldstart-") as folder:
+        tree = Path(folder) / "tree"
+        shutil.copytree(repository.snapshot, tree, symlinks=True)
+        for path, text in files.items():
+            (tree / path).write_bytes(to_bytes(text))
+        return replace(repository, tree=take_snapshot(tree))
