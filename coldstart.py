@@ -395,6 +395,55 @@ def evaluate(run_folder, checkpoint, split, k, temperature, voice, as_json) -> N
 
 
 @cli.command()
+@click.argument("names", nargs=-1, metavar="[NODE_ID]...")
+@click.option("--repo", type=click.Path(path_type=Path), help="Whose tests fail. [default: the run's repository]")
+@run_option
+@click.option("--checkpoint", default="best", show_default=True, help="Who writes: best, last, distilled, or a name in RUN/checkpoints.")
+@click.option("--samples", type=click.IntRange(min=1), default=16, show_default=True, help="Edits of a failing test, at most.")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Begin nothing new when this time is over.")
+@click.option("--apply", "apply_it", is_flag=True, help="Write what was verified to the work tree.")
+@click.option("--branch", metavar="NAME", help="Commit what was verified on a new branch, and leave work tree and index alone.")
+@click.option("--yes", is_flag=True, help="With --apply: do not ask before a file is changed that has uncommitted changes.")
+@json_option
+def fix(names, repo, run_folder, checkpoint, samples, minutes, apply_it, branch, yes, as_json) -> None:
+    """Mend tests that fail now (all, or those of NODE_ID: a test, a class, a file) with the student: exit code 1 if one is left.
+
+    Without --apply and --branch the repository is only read."""
+    from recipes import fixing
+    from sandbox.repo import check_jail, open_repository
+    from sandbox.worktree import WorkTree
+
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    screen = Screen(as_json)
+    if apply_it and branch:
+        raise UsageError("Give --apply or --branch, not both.")
+    with find_run(run_folder) as run:
+        folder = run.checkpoint(checkpoint)
+        same = repo is None or Path(os.path.abspath(repo)) == Path(run.repository.root)
+        repository = open_repository(repo or run.repository.root, run.repository.python if same else None)
+        tree = WorkTree(Path(repository.root))
+        if branch:
+            tree.check_branch(branch)
+        if notice := check_jail(repository):
+            screen.say(notice)
+        if repository.dirty:
+            screen.say(f"{repository.root} has uncommitted changes: the last commit plus these changes is what is mended.")
+        search = fixing.Search(repository, limits_of(run.recipe), run.recipe, names, samples, minutes and 60 * minutes,
+                               lambda chats: open_writer(run, folder, chats, screen), screen.progress, screen.say)
+        outcomes = []
+        for outcome in search.outcomes():
+            outcomes.append(outcome)
+            screen.say("\n".join(fixing.lines(outcome)))
+            if outcome.best is not None:
+                screen.say(coloured(outcome.best.patch))
+    screen.say("\n".join(fixing.summary_lines(search)))
+    written = write_fixes(search.changed, tree, apply_it, yes, branch, screen)
+    screen.result({"run": str(run.folder), "checkpoint": folder.name, "repo": repository.root, "failing": list(search.failing),
+                   "left": list(search.left), "left_out": search.left_out, "outcomes": [outcome.to_dict() for outcome in outcomes], **written})
+    raise SystemExit(1 if search.left else 0)
+
+
+@cli.command()
 @run_option
 @json_option
 def report(run_folder, as_json) -> None:
@@ -957,6 +1006,72 @@ def find_task(run, name: str):
         near = difflib.get_close_matches(name, known, n=3)
         raise UsageError(f"{run.folder} has no task {name!r}." + (f" Did you mean {' or '.join(near)}?" if near else ""))
     return known[name]
+
+
+def open_writer(run, checkpoint: Path, chats: list[list[dict]], screen: Screen):
+    """What writes the edits of `fix`: llama.cpp, from files that were exported now or before; the training model where that cannot be."""
+    import importlib.util
+
+    from sandbox.repo import cache_folder
+
+    def student():
+        screen.say("The student is loaded with torch" + (": only this once, for its files for llama.cpp are not there yet." if stored else "."))
+        found = Workbench(run, None, screen).student
+        found.restore(checkpoint)
+        return found
+
+    stored, settings = None, run.recipe.student
+    if importlib.util.find_spec("llama_cpp") and importlib.util.find_spec("gguf"):
+        from recipes import stored
+
+        base_folder, longest = cache_folder() / "gguf", settings.max_prompt + settings.max_new
+        files = stored.find(run.folder, checkpoint, base_folder)
+        try:
+            files = files or stored.export(loaded := student(), run.folder, checkpoint, base_folder, chats, longest, screen.progress)
+            return stored.StoredEngine(stored.StoredStudent(files), longest, settings.threads)
+        except stored.NotExportable as error:
+            why = str(error)
+    else:
+        loaded, why = student(), "llama-cpp-python and gguf are not installed"
+    from recipes.model_engine import ModelEngine
+
+    screen.say(f"The training model writes the edits itself, because {why}.")
+    return ModelEngine(loaded)
+
+
+def coloured(patch: str) -> str:
+    """A diff for a terminal; click takes the colours away where it goes elsewhere."""
+    text = patch.encode("utf-8", "replace").decode().rstrip("\n")
+    if os.environ.get("NO_COLOR"):
+        return text
+    colours = {"+": "green", "-": "red", "@": "cyan"}
+    return "\n".join(click.style(line, bold=True) if line[:4] in ("+++ ", "--- ") else click.style(line, fg=colours.get(line[:1]))
+                     for line in text.split("\n"))
+
+
+def write_fixes(changed: dict[str, tuple[str, str]], tree, apply_it: bool, yes: bool, branch: str | None, screen: Screen) -> dict:
+    """{"applied", "branch", "commit"}: what was done with the fixes, {path: (text before, text now)}."""
+    before, after = {p: old for p, (old, _) in changed.items()}, {p: new for p, (_, new) in changed.items()}
+    done = {"applied": False, "branch": None, "commit": None}
+    if not changed:
+        return done
+    if apply_it:
+        tree.check_unchanged(before)
+        if (dirty := tree.dirty(before)) and not yes:
+            question = f"{', '.join(dirty)}: there are uncommitted changes, which the fix is made on top of. Write to the work tree?"
+            if not sys.stdin.isatty():
+                raise UsageError(f"{question} Nobody can be asked here, so nothing was written; --yes says so beforehand.")
+            if not click.confirm(question, err=screen.as_json):
+                raise UsageError("Nothing was written.")
+        tree.write(after)
+        screen.say(f"Written: {', '.join(after)}")
+        return {**done, "applied": True}
+    if branch:
+        commit = tree.commit(before, after, branch, f"Mend {', '.join(after)}\n\nWritten by a student of coldstart, verified by the tests.\n")
+        screen.say(f"Branch {branch}: {commit[:10]}")
+        return {**done, "branch": branch, "commit": commit}
+    screen.say("Nothing was written: --apply writes it to the work tree, --branch NAME commits it beside that.")
+    return done
 
 
 def open_judge(run, screen: Screen):

@@ -181,14 +181,16 @@ def adapter_tensors(student) -> dict[str, np.ndarray]:
     return found
 
 
-def write_adapter(student, path: Path, tensors: dict[str, np.ndarray] | None = None) -> None:
-    """Write the trained adapter (or its `adapter_tensors`, where they are at hand) to `path` as a GGUF LoRA."""
+def write_adapter(student, path: Path, tensors: dict[str, np.ndarray] | None = None, more: dict[str, str] | None = None) -> None:
+    """Write the trained adapter (or its `adapter_tensors`, where they are at hand) to `path` as a GGUF LoRA, with `more` in its metadata."""
     import gguf
 
     writer = gguf.GGUFWriter(path, ARCHITECTURES[_config(student).model_type].name)
     writer.add_type("adapter")
     writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
     writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, float(student.model.peft_config["default"].lora_alpha))
+    for key, value in (more or {}).items():
+        writer.add_string(key, value)
     for name, array in (adapter_tensors(student) if tensors is None else tensors).items():
         writer.add_tensor(name, array)
     writer.write_header_to_file()

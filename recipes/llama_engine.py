@@ -28,7 +28,6 @@ from pathlib import Path
 import llama_cpp.llama_cpp as llama
 import numpy as np
 
-from recipes.gguf_export import adapter_tensors, write_adapter
 from recipes.measure import derived_seed
 from recipes.rollout import Completion, Engine, cached_values, check_arguments
 from sandbox.errors import HarnessError, UsageError
@@ -100,14 +99,7 @@ class LlamaEngine(Engine):
         self.student = student
         self.slots, self.cells = SLOTS[student.device.type], room(student, longest)
         self._digest, self._adapter, self._context = "", None, None
-        llama.llama_log_set(_listen, None)
-        llama.llama_backend_init()
-        parameters = llama.llama_model_default_params()
-        parameters.n_gpu_layers = 999 if student.device.type == "cuda" else 0
-        self._model = llama.llama_model_load_from_file(str(base).encode(), parameters)
-        if not self._model:
-            raise UsageError(f"llama.cpp cannot load {base} ({_last_message()}). Delete the file to have it made again. "
-                             + OTHERWISE)
+        self._model = load_file(base, gpu=student.device.type == "cuda")
         self._context = llama.llama_init_from_model(self._model, self._settings(threads))
         if not self._context:
             self.close()
@@ -147,6 +139,8 @@ class LlamaEngine(Engine):
 
     def _swap_adapter(self) -> None:
         """Bring llama.cpp's adapter in step with the student's."""
+        from recipes.gguf_export import adapter_tensors, write_adapter     # needs torch, which an adapter in a file does not
+
         tensors = adapter_tensors(self.student)
         digest = hashlib.blake2b(b"".join(array.tobytes() for array in tensors.values())).hexdigest()
         if digest == self._digest:
@@ -155,15 +149,20 @@ class LlamaEngine(Engine):
         try:
             path = f"/proc/self/fd/{descriptor}"
             write_adapter(self.student, Path(path), tensors)
-            fresh = llama.llama_adapter_lora_init(self._model, path.encode())
+            self._load_adapter(path)
         finally:
             os.close(descriptor)
+        self._digest = digest
+
+    def _load_adapter(self, path: str) -> None:
+        """Put the adapter of a file in the place of the one before."""
+        fresh = llama.llama_adapter_lora_init(self._model, path.encode())
         if not fresh or llama.llama_set_adapters_lora(
                 self._context, (llama.llama_adapter_lora_p_ctypes * 1)(fresh), 1, (ctypes.c_float * 1)(1.0)):
             raise HarnessError(f"llama.cpp does not take the student's adapter ({_last_message()}). {OTHERWISE}")
         if self._adapter:
             llama.llama_adapter_lora_free(self._adapter)
-        self._adapter, self._digest = fresh, digest
+        self._adapter = fresh
 
     def decode(self, tokens: list[int], positions: list[int], sequences: list[int], wanted: list[bool]) -> np.ndarray:
         """Read the tokens, each at a position of a sequence: the logits of the wanted ones, [W, vocabulary], valid until the next call."""
@@ -310,7 +309,7 @@ class _Batch:
 def room(student, longest: int) -> int:
     """Cells (tokens) of the key/value cache: for the completions of all slots, each with a prompt of its own, within CACHE_BYTES; at least
     for one."""
-    most = CACHE_BYTES // (2 * cached_values(student.model.get_base_model().config))
+    most = CACHE_BYTES // (2 * cached_values(student.config))
     return -(-min(SLOTS[student.device.type] * longest, max(longest, most)) // 256) * 256
 
 
@@ -323,6 +322,18 @@ def _sampler(seed: int, index: int, temperature: float) -> int | None:
     # 32 bits, and not the greatest of these, which means a random seed.
     llama.llama_sampler_chain_add(chain, llama.llama_sampler_init_dist(derived_seed("sampler", seed, index) % 0xFFFFFFFF))
     return chain
+
+
+def load_file(base: Path, gpu: bool = False, vocab_only: bool = False):
+    """llama.cpp's model of a GGUF file; it may be the vocabulary alone. Raises UsageError."""
+    llama.llama_log_set(_listen, None)
+    llama.llama_backend_init()
+    parameters = llama.llama_model_default_params()
+    parameters.n_gpu_layers, parameters.vocab_only = 999 if gpu else 0, vocab_only
+    model = llama.llama_model_load_from_file(str(base).encode(), parameters)
+    if not model:
+        raise UsageError(f"llama.cpp cannot load {base} ({_last_message()}). Delete the file to have it made again. " + OTHERWISE)
+    return model
 
 
 def _last_message() -> str:

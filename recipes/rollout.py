@@ -50,6 +50,9 @@ class Engine(ABC):
     student: object
     """The `Student` whose completions these are, adapter included, as it is at the call."""
 
+    def close(self) -> None:
+        """Give back what it holds beside the student."""
+
     @abstractmethod
     def stream(self, prompts: Sequence[Sequence[int]], n: int, temperature: float, max_new: int,
                seeds: Sequence[int]) -> Iterator[dict[int, list[Completion]]]:

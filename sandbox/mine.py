@@ -125,7 +125,7 @@ def _drafts(repository: Repository, found: Survey, kinds: tuple[str, ...], since
     if "revert" in kinds:
         drafts += _undone_drafts(repository, found, since, excluded, on_progress)
     if "failing" in kinds:
-        drafts += _failing_drafts(repository, found)
+        drafts += failing_drafts(repository, found)
     return drafts, excluded
 
 
@@ -287,7 +287,7 @@ def _is_spliced(task: Task, tree: Path) -> bool:
 
 # -------------------------------------------------------------------------------------------------------- failing
 
-def _failing_drafts(repository: Repository, found: Survey) -> list[Draft]:
+def failing_drafts(repository: Repository, found: Survey) -> list[Draft]:
     """A draft for each test function that fails, with all its parameters."""
     tests: dict[str, list[str]] = {}
     for test in found.failing:

@@ -88,7 +88,7 @@ class Task:
         """{path: text} of the files that an edit may change, in the broken state, from a snapshot of the intact tree. Raises UsageError
         if it has moved on."""
         texts = {}
-        for path in dict.fromkeys((*self._patched, *self.files)):
+        for path in dict.fromkeys((*self._patched, *self.files)) or (self.file,):
             if not (tree / path).is_file():
                 raise UsageError(f"Task {self.instance_id}: {path} is no longer in the repository's snapshot.")
             texts[path] = read_text(tree / path)

@@ -1,0 +1,132 @@
+"""`fix` from end to end: a student that knows some functions mends them where they were broken, and says so where it cannot."""
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sandbox.source import find, read_text, with_body
+from tests.conftest import git, make_repo, run_cli
+from tests.test_arc import last_line, lines, make_student, settings
+from tests.test_worktree import digests
+
+pytestmark = pytest.mark.slow
+
+WORDS = {"sum_of": "sum", "largest_of": "max", "smallest_of": "min", "count_of": "len", "sorted_of": "sorted", "any_of": "any", "all_of": "all",
+         "set_of": "set"}
+SOURCE = "".join(f'def {name}(items):\n    """Return the {what} of items."""\n    return {what}(items)\n\n\n' for name, what in WORDS.items())
+TESTS = "from kit.core import " + ", ".join(WORDS) + "\n\n\n" + "".join(
+    f"def test_{name}():\n    assert {name}([3, 1, 2]) == {eval(what)([3, 1, 2])!r}\n\n\n"
+    f"def test_{name}_again():\n    assert {name}([0, 0, 5, 4]) == {eval(what)([0, 0, 5, 4])!r}\n\n\n" for name, what in WORDS.items())
+KIT = {"kit/__init__.py": "", "kit/core.py": SOURCE, "tests/test_core.py": TESTS}
+CORE = "kit/core.py"
+GIT = ("objects", "refs", "logs")
+"""Folders in which a new branch is kept."""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A folder with the repository `kit` and a bootstrapped `run` of it."""
+    folder = tmp_path_factory.mktemp("place")
+    make_repo(folder / "kit", KIT)
+    student = make_student(folder / "student", steps=120)
+    run_cli("bootstrap", "--repo", "kit", "--run", "run", *settings(student, **{"tasks.limit": 0, "distil.steps": 80}), cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def known(place) -> str:
+    """A function that the student was taught and has learned."""
+    probes = [p for p in lines(place / "run" / "probe.jsonl") if p["phase"] == "after"]
+    best = max(probes, key=lambda p: p["resolved"])
+    assert best["resolved"] == best["k"], "nothing was mastered"
+    return best["instance_id"].rpartition(".")[2]
+
+
+@pytest.fixture(scope="module")
+def unknown(place) -> str:
+    """One that it never was shown, and cannot write."""
+    probes = [p for p in lines(place / "run" / "probe.jsonl") if p["phase"] == "after" and not p["resolved"]]
+    return min(probes, key=lambda p: p["instance_id"])["instance_id"].rpartition(".")[2]
+
+
+def broken_clone(place: Path, name: str, *functions: str) -> Path:
+    """A clean clone of the repository, in which the last commit breaks these functions."""
+    clone = place / name
+    git(place, "clone", "-q", "kit", name)
+    for function in functions:
+        text = read_text(clone / CORE)
+        (clone / CORE).write_text(with_body(text, find(text, function), "return 12345"))
+    git(clone, "commit", "-qam", "a mistake")
+    return clone
+
+
+def test_it_mends_what_it_knows_and_touches_nothing_unasked(place, known):
+    clone = broken_clone(place, "mended", known)
+    before = digests(clone)
+    done = run_cli("fix", "--repo", clone, "--run", "run", "--json", cwd=place)
+    said = last_line(done)
+    assert digests(clone) == before, "the user's repository was touched"
+    (outcome,) = said["outcomes"]
+    assert outcome["fixed"] and said["left"] == [] and len(said["failing"]) == 2 and not said["applied"]
+    assert f"-    return 12345\n+    return {WORDS[known]}(items)" in outcome["patch"] and "tests/" not in outcome["patch"]
+    assert outcome["verified"]["changed"] == [f"{CORE}::{known}"] and outcome["verified"]["failed_before"] == 1
+    assert "Verified in the jail" in done.stderr and "Nothing was written" in done.stderr and "only this once" in done.stderr
+    assert done.stdout.count("\n") == 1
+    # The second time torch is not needed: it cannot even be imported.
+    (place / "none" / "torch").mkdir(parents=True)
+    (place / "none" / "torch" / "__init__.py").write_text("raise RuntimeError('torch was imported')\n")
+    again = run_cli("fix", "--repo", clone, "--run", "run", "--json", cwd=place, env={"PYTHONPATH": str(place / "none")})
+    assert last_line(again)["outcomes"] == said["outcomes"] and "only this once" not in again.stderr
+    # A branch beside the work tree.
+    kept = digests(clone, without=GIT)
+    done = run_cli("fix", f"tests/test_core.py::test_{known}", "--repo", clone, "--run", "run", "--branch", "mend/it", "--json", cwd=place)
+    assert digests(clone, without=GIT) == kept and last_line(done)["branch"] == "mend/it"
+    assert git(clone, "show", f"mend/it:{CORE}") == SOURCE
+    run_cli("fix", "--repo", clone, "--run", "run", "--branch", "mend/it", cwd=place, check=2)
+    # And the work tree itself.
+    done = run_cli("fix", "--repo", clone, "--run", "run", "--apply", cwd=place)
+    assert read_text(clone / CORE) == SOURCE and "\x1b[" not in done.stdout
+    after = digests(clone, without=GIT)
+    assert {path for path in after if after[path] != kept.get(path)} <= {CORE, ".git/index"}
+    assert "nothing to mend" in run_cli("fix", "--repo", clone, "--run", "run", cwd=place).stdout
+
+
+def test_it_says_what_it_cannot_mend(place, known, unknown):
+    clone = broken_clone(place, "unsolved", known, unknown)
+    before = digests(clone)
+    done = run_cli("fix", "--repo", clone, "--run", "run", "--json", "--samples", 8, cwd=place, check=1)
+    said = last_line(done)
+    assert digests(clone) == before
+    solved = {outcome["functions"][0].rpartition("::")[2]: outcome for outcome in said["outcomes"]}
+    assert solved[known]["fixed"] and not solved[unknown]["fixed"]
+    assert set(solved[unknown]["remaining"]) <= {f"tests/test_core.py::test_{unknown}{more}" for more in ("", "_again")} and solved[unknown]["remaining"]
+    assert solved[unknown]["samples"] == sum(solved[unknown]["counts"].values()) >= 8 and "resolved" not in solved[unknown]["counts"]
+    assert set(said["left"]) == {f"tests/test_core.py::test_{unknown}", f"tests/test_core.py::test_{unknown}_again"}
+    assert "Not solved" in done.stderr and "2 of 4 failing tests mended" in done.stderr
+    # What it could mend is written, and nothing of what it could not.
+    run_cli("fix", "--repo", clone, "--run", "run", "--samples", 8, "--apply", cwd=place, check=1)
+    text = read_text(clone / CORE)
+    assert f"return {WORDS[known]}(items)" in text and text.count("return 12345") == 1
+
+
+def test_a_file_with_other_changes_is_not_written_unasked(place, known):
+    clone = broken_clone(place, "dirty", known)
+    (clone / CORE).write_text(read_text(clone / CORE) + "# mine\n")
+    before = digests(clone)
+    done = run_cli("fix", "--repo", clone, "--run", "run", "--apply", cwd=place, check=2)
+    assert "uncommitted changes" in done.stderr and "--yes" in done.stderr and digests(clone) == before
+    done = run_cli("fix", "--repo", clone, "--run", "run", "--branch", "mine", cwd=place, check=2)
+    assert "not as in the last commit" in done.stderr and digests(clone, without=GIT) == {k: v for k, v in before.items() if k.split("/")[1:2] == [] or k.split("/")[1] not in GIT}
+    run_cli("fix", "--repo", clone, "--run", "run", "--apply", "--yes", cwd=place)
+    assert read_text(clone / CORE) == SOURCE + "# mine\n"
+
+
+def test_bad_requests_are_refused_in_a_sentence(place, known):
+    clone = broken_clone(place, "refused", known)
+    for arguments, word in ((("--apply", "--branch", "x"), "not both"), ((f"tests/test_core.py::test_{known}x",), "Did you mean"),
+                            (("--checkpoint", "none"), "no checkpoint"), (("--branch", "a..b"), "no name")):
+        assert word in run_cli("fix", *arguments, "--repo", clone, "--run", "run", cwd=place, check=2).stderr
+    passing = next(name for name in WORDS if name != known)
+    done = run_cli("fix", f"tests/test_core.py::test_{passing}", "--repo", clone, "--run", "run", "--json", cwd=place)
+    assert last_line(done)["failing"] == [] and "passes already" in done.stderr
