@@ -21,7 +21,7 @@ import hashlib
 import math
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,7 +98,7 @@ class LlamaEngine(Engine):
         self.student = student
         self.slots, self.cells = SLOTS[student.device.type], room(student, longest)
         self._digest, self._adapter, self._context = "", None, None
-        llama.llama_log_set(_listen, None)
+        listen()
         llama.llama_backend_init()
         parameters = llama.llama_model_default_params()
         parameters.n_gpu_layers = 999 if student.device.type == "cuda" else 0
@@ -153,15 +153,20 @@ class LlamaEngine(Engine):
         try:
             path = f"/proc/self/fd/{descriptor}"
             write_adapter(self.student, Path(path), tensors)
-            fresh = llama.llama_adapter_lora_init(self._model, path.encode())
+            self.use_adapter(Path(path))
         finally:
             os.close(descriptor)
+        self._digest = digest
+
+    def use_adapter(self, path: Path) -> None:
+        """Sample with the GGUF LoRA of this file in place of the one before. Raises HarnessError where llama.cpp does not take it."""
+        fresh = llama.llama_adapter_lora_init(self._model, str(path).encode())
         if not fresh or llama.llama_set_adapters_lora(
                 self._context, (llama.llama_adapter_lora_p_ctypes * 1)(fresh), 1, (ctypes.c_float * 1)(1.0)):
             raise HarnessError(f"llama.cpp does not take the student's adapter ({_last_message()}). Use --set rollout.engine=model.")
         if self._adapter:
             llama.llama_adapter_lora_free(self._adapter)
-        self._adapter, self._digest = fresh, digest
+        self._adapter = fresh
 
     def decode(self, tokens: list[int], positions: list[int], sequences: list[int], wanted: list[bool]) -> np.ndarray:
         """Read the tokens, each at a position of a sequence: the logits of the wanted ones, [W, vocabulary], valid until the next call."""
@@ -320,6 +325,12 @@ def _sampler(seed: int, index: int, temperature: float) -> int | None:
     # 32 bits, and not the greatest of these, which means a random seed.
     llama.llama_sampler_chain_add(chain, llama.llama_sampler_init_dist(derived_seed("sampler", seed, index) % 0xFFFFFFFF))
     return chain
+
+
+def listen() -> Callable[[], str]:
+    """Keep what llama.cpp would print to itself; returns what tells its last warning or error."""
+    llama.llama_log_set(_listen, None)
+    return _last_message
 
 
 def _last_message() -> str:
