@@ -26,6 +26,7 @@ from pathlib import Path
 
 import click
 
+from recipes import export as exporting
 from recipes import facts
 from sandbox.errors import HarnessError, UsageError
 from sandbox.jsonl import write_aside
@@ -460,6 +461,39 @@ def report(run_folder, as_json) -> None:
 
 
 @cli.command()
+@click.option("--to", "target", type=click.Choice(exporting.TARGETS), required=True, help="What to write.")
+@run_option
+@click.option("--checkpoint", default="best", show_default=True, help="Which one: best, last, distilled, or a name in RUN/checkpoints.")
+@click.option("--out", type=click.Path(path_type=Path), help="The folder to write. [default: RUN/export/TARGET-CHECKPOINT]")
+@click.option("--quantisation", type=click.Choice(("q8_0", "q4_k_m")), default="q8_0", show_default=True, help="For gguf.")
+@click.option("--replay", "count", type=click.IntRange(min=0), default=8, show_default=True,
+              help="How many mastered tasks are solved again through an exported model, beside the checkpoint.")
+@json_option
+def export(target, run_folder, checkpoint, out, quantisation, count, as_json) -> None:
+    """Take the student, or the tasks, out of a run: exit code 1 if an exported model falls short of its checkpoint."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    screen = Screen(as_json)
+    with find_run(run_folder) as run:
+        name = run.checkpoint(checkpoint).name if target in exporting.MODEL_TARGETS else ""
+        folder = out or run.folder / "export" / "-".join(filter(None, (target, name)))
+        exporting.refuse_taken(folder)
+        if name:
+            announce_jail(screen)
+            with open_judge(run, screen) as court, exporting.new_folder(folder) as aside:
+                found = Workbench(run, court, screen).export(target, name, aside, quantisation, count)
+        else:
+            found = None
+            with exporting.new_folder(folder) as aside:
+                export_tasks(run, target, aside)
+    screen.say_facts([f"Exported to {folder}: {', '.join(sorted(p.name for p in folder.iterdir()))}"])
+    if name:
+        screen.say_facts(exporting.lines(found))
+    screen.result({"run": str(run.folder), "to": target, "checkpoint": name or None, "out": str(folder),
+                   "files": sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()), "replay": found})
+    raise SystemExit(1 if found and found["lost"] else 0)
+
+
+@cli.command()
 @run_option
 @json_option
 def teacher(run_folder, as_json) -> None:
@@ -542,6 +576,16 @@ def hire_teacher(run, keys, teacher, model, price, max_usd, terms_acknowledged, 
         run.content["teacher"] = hired and hired.to_dict()
         run.write()
     return hired
+
+
+def export_tasks(run, target: str, folder: Path) -> None:
+    """Write the tasks of a run to `folder`, as data or as an environment."""
+    from importlib import import_module
+
+    from sandbox.repo import restore_snapshot
+
+    restore_snapshot(run.repository)
+    import_module(f"recipes.{target}_export").write(run, run.repository.snapshot, folder)
 
 
 class Workbench:
@@ -693,6 +737,36 @@ class Workbench:
                 done += len(chunk)
                 self.screen.progress(f"measuring {name}", done, len(pending))
                 patience.check()
+
+    def export(self, target: str, checkpoint: str, folder: Path, quantisation: str, count: int) -> dict | None:
+        """Write the files of a model export to `folder` and replay `count` tasks through them and through the checkpoint, greedily; what
+        `exporting.compare` says of that, None where nothing is to be replayed."""
+        from recipes import model_export
+        from recipes.model_card import write_card
+        from recipes.model_engine import ModelEngine
+        from recipes.prompts import messages
+        from sandbox.repo import cache_folder
+
+        source, found = self.run.checkpoint(checkpoint), None
+        self.student.restore(source)
+        model_export.write(target, self.student, source, folder, cache_folder() / "gguf", self.recipe, quantisation, self.screen.progress)
+        if count:
+            chosen = exporting.choose_tasks(self.run, [t for t in self.tasks if t.instance_id in self.prompts], count)
+            own = self._replay(ModelEngine(self.student), [(t, self.prompts[t.instance_id]) for t in chosen])
+            with model_export.opened(target, self.student, folder, self.recipe) as engine:
+                asked = [(t, model_export.engine_prompt(engine, self.student, messages(t, self.tree, self.recipe.prompt.style)))
+                         for t in chosen]
+                found = exporting.compare(own, self._replay(engine, asked))
+        if target == "peft":
+            write_card(folder, self.run, checkpoint, found)
+        return found
+
+    def _replay(self, engine, pairs: list[tuple]) -> list:
+        """The likeliest reply to each (task, prompt ids), judged: one Rollout a task."""
+        from recipes.measure import probe
+
+        chunks = probe(engine, pairs, 1, 0.0, self.recipe.student.max_new, self.recipe.seed, self.judge_replies, PROBE_CHUNK)
+        return [rollout for chunk in chunks for _, group in chunk for rollout in group]
 
     def _ask_who_it_is(self, adapter: str, k: int, temperature: float) -> list[str]:
         """k answers to each of the questions about itself, added to voice.jsonl."""

@@ -3,6 +3,7 @@
     if why := objection(student, longest): ...                   # a sentence, where llama.cpp would compute something else
     base = export_base(student, cache_folder() / "gguf")         # <name>-<digest>.gguf, made if it is not there yet
     write_adapter(student, path)                                 # a LoRA for that base, in float32
+    write_merged(student, path)                                  # base and adapter in one, in float16, for llama.cpp's quantiser
 
 The base holds the very weights that the trainer computes with: each NF4 matrix is dequantised and written as Q8_0 (blocks of 32
 weights and one scale), whose rounding, at most 1/254 of a block's largest weight, is far below the steps of NF4; norms and biases as
@@ -151,11 +152,21 @@ def _scales(state) -> list[torch.Tensor]:
 
 def write_base(student, path: Path, on_progress: Callable[[str, int, int], None] | None = None) -> None:
     """Write the base and its vocabulary to `path`, one matrix in memory at a time."""
+    _write_model(student, path, _layout(student), _is_small(student), on_progress)
+
+
+def write_merged(student, path: Path, on_progress: Callable[[str, int, int], None] | None = None) -> None:
+    """Write base and adapter as one model in float16: each dequantised matrix W becomes W + B A alpha / rank (Hu et al. 2021,
+    arXiv:2106.09685, equation 3), computed in float32, one matrix in memory at a time."""
+    _write_model(student, path, _layout(student, merged=True), True, on_progress)
+
+
+def _write_model(student, path: Path, layout: list[tuple], halves: bool, on_progress) -> None:
+    """A whole model from its layout; `halves` says that its matrices are F16 and not Q8_0."""
     import gguf
 
-    layout = _layout(student)
     writer = gguf.GGUFWriter(path, ARCHITECTURES[_config(student).model_type].name)
-    _write_shape(student, writer)
+    _write_shape(student, writer, halves)
     _write_vocabulary(student, writer)
     for name, shape, _, kind, size in layout:
         writer.add_tensor_info(name, shape, np.dtype(np.float32), size, raw_dtype=kind)
@@ -219,19 +230,25 @@ def _base_parameters(student) -> Iterator[tuple[str, torch.nn.Parameter]]:
             yield name.replace(".base_layer", ""), parameter
 
 
-def _base_tensors(student) -> Iterator[tuple[str, tuple[int, ...], Callable[[], np.ndarray]]]:
-    """(llama.cpp's name, shape, function that makes the float32 array) of every tensor."""
+def _base_tensors(student, merged: bool = False) -> Iterator[tuple[str, tuple[int, ...], Callable[[], np.ndarray]]]:
+    """(llama.cpp's name, shape, function that makes the float32 array) of every tensor, with the adapter added in if `merged`."""
+    adapter, config = student.adapter() if merged else {}, student.model.peft_config["default"]
     names, shift = _names(student), ARCHITECTURES[_config(student).model_type].norm_shift
     for name, parameter in _base_parameters(student):
         layer, _, part = name.rpartition(".")
         state = getattr(parameter, "quant_state", None)
+        halves = [adapter.get(f"base_model.model.{layer}.lora_{half}.{part}") for half in "BA"]
 
-        def make(parameter=parameter, state=state, layer=layer):
+        def make(parameter=parameter, state=state, layer=layer, halves=halves):
             if state is not None:
                 from bitsandbytes.functional import dequantize_4bit
 
                 parameter = dequantize_4bit(parameter.data, state)
-            array = _permuted(student, layer, parameter.detach().float().cpu().numpy())
+            weight = parameter.detach().float()
+            if halves[0] is not None:
+                b, a = (half.detach().float() for half in halves)
+                weight = weight + b @ a * (config.lora_alpha / config.r)
+            array = _permuted(student, layer, weight.cpu().numpy())
             return np.ascontiguousarray(array + np.float32(shift) if layer.endswith("norm") else array)
 
         yield f"{names(layer)}.{part}", tuple(parameter.shape if state is None else state.shape), make
@@ -249,13 +266,14 @@ def _names(student) -> Callable[[str], str]:
     return gguf.get_tensor_name_map(architecture, config.num_hidden_layers).get_name
 
 
-def _layout(student) -> list[tuple]:
-    """(name, shape, function that makes it, llama.cpp's type, bytes) of every tensor of the base's file, in its order."""
+def _layout(student, merged: bool = False) -> list[tuple]:
+    """(name, shape, function that makes it, llama.cpp's type, bytes) of every tensor of the base's file, or of the merged one, in its
+    order."""
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType as Kind
 
-    small, layout = _is_small(student), []
-    for name, shape, make in _base_tensors(student):
-        kind = Kind.F32 if len(shape) == 1 else Kind.F16 if small or shape[-1] % 32 else Kind.Q8_0
+    halves, layout = merged or _is_small(student), []
+    for name, shape, make in _base_tensors(student, merged):
+        kind = Kind.F32 if len(shape) == 1 else Kind.F16 if halves or shape[-1] % 32 else Kind.Q8_0
         block, size = GGML_QUANT_SIZES[kind]
         layout.append((name, shape, make, kind, math.prod(shape) // block * size))
     return layout
@@ -298,13 +316,13 @@ def _frequency_factors(config) -> np.ndarray | None:
     return (1.0 / ((1 - share) / rope["factor"] + share)).astype(np.float32)
 
 
-def _write_shape(student, writer) -> None:
+def _write_shape(student, writer, halves: bool) -> None:
     """The model's hyperparameters."""
     import gguf
 
     config, rope = _config(student), _ropes(_config(student))[0]
     writer.add_name(student.name)
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16 if _is_small(student) else gguf.LlamaFileType.MOSTLY_Q8_0)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16 if halves else gguf.LlamaFileType.MOSTLY_Q8_0)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     writer.add_vocab_size(config.vocab_size)
     writer.add_context_length(config.max_position_embeddings)

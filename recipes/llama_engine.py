@@ -21,7 +21,7 @@ import hashlib
 import math
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -149,14 +149,14 @@ class LlamaEngine(Engine):
         try:
             path = f"/proc/self/fd/{descriptor}"
             write_adapter(self.student, Path(path), tensors)
-            self._load_adapter(path)
+            self.use_adapter(Path(path))
         finally:
             os.close(descriptor)
         self._digest = digest
 
-    def _load_adapter(self, path: str) -> None:
-        """Put the adapter of a file in the place of the one before."""
-        fresh = llama.llama_adapter_lora_init(self._model, path.encode())
+    def use_adapter(self, path: Path) -> None:
+        """Sample with the GGUF LoRA of this file in place of the one before. Raises HarnessError where llama.cpp does not take it."""
+        fresh = llama.llama_adapter_lora_init(self._model, str(path).encode())
         if not fresh or llama.llama_set_adapters_lora(
                 self._context, (llama.llama_adapter_lora_p_ctypes * 1)(fresh), 1, (ctypes.c_float * 1)(1.0)):
             raise HarnessError(f"llama.cpp does not take the student's adapter ({_last_message()}). {OTHERWISE}")
@@ -326,7 +326,7 @@ def _sampler(seed: int, index: int, temperature: float) -> int | None:
 
 def load_file(base: Path, gpu: bool = False, vocab_only: bool = False):
     """llama.cpp's model of a GGUF file; it may be the vocabulary alone. Raises UsageError."""
-    llama.llama_log_set(_listen, None)
+    listen()
     llama.llama_backend_init()
     parameters = llama.llama_model_default_params()
     parameters.n_gpu_layers, parameters.vocab_only = 999 if gpu else 0, vocab_only
@@ -334,6 +334,12 @@ def load_file(base: Path, gpu: bool = False, vocab_only: bool = False):
     if not model:
         raise UsageError(f"llama.cpp cannot load {base} ({_last_message()}). Delete the file to have it made again. " + OTHERWISE)
     return model
+
+
+def listen() -> Callable[[], str]:
+    """Keep what llama.cpp would print to itself; returns what tells its last warning or error."""
+    llama.llama_log_set(_listen, None)
+    return _last_message
 
 
 def _last_message() -> str:

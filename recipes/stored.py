@@ -160,7 +160,7 @@ class StoredEngine(LlamaEngine):
 
     def _swap_adapter(self) -> None:
         if self._adapter is None:
-            self._load_adapter(str(self.student.files.adapter))
+            self.use_adapter(self.student.files.adapter)
 
     def close(self) -> None:
         super().close()

@@ -1,6 +1,4 @@
 """`fix` from end to end: a student that knows some functions mends them where they were broken, and says so where it cannot."""
-import json
-import shutil
 from pathlib import Path
 
 import pytest

@@ -1,0 +1,73 @@
+"""Tasks and trajectories as JSON lines that other programs read as they are.
+
+    files = write(run, tree, folder)
+
+    tasks-train.jsonl, tasks-heldout.jsonl    one task a line, with SWE-bench's field names. As there, FAIL_TO_PASS and PASS_TO_PASS are
+                                              strings that hold a JSON list. `base_commit` is the intact state: `break_patch` takes it to
+                                              the broken one, and `patch`, the gold edit, back
+    chat-train.jsonl                          verified answers: `messages` (what TRL's SFTTrainer and the datasets library call a
+                                              conversation), instance_id, source, reward
+
+Every line of a file has the same fields, and each field is a string, a number, a truth value or a list of role and content in every
+line, so no file depends on its first lines for its types. A file without lines is not written, because datasets cannot read one. What
+makes the verdict hard to forge (twins, recorded calls) stays in the run.
+"""
+import json
+from pathlib import Path
+
+from sandbox import jsonl, patches
+
+CARD = "README.md"
+TASKS, CHAT = "tasks-{}.jsonl", "chat-train.jsonl"
+
+
+def write(run, tree: Path, folder: Path) -> list[str]:
+    """Write the files to `folder` and return their names. `tree` is the snapshot of the repository. Raises UsageError where there are no
+    tasks yet or the snapshot has moved on."""
+    parts = {TASKS.format(split): [_task(t, tree) for t in run.tasks if t.split == split] for split in ("train", "heldout")}
+    parts[CHAT] = [_chat(record) for record in run.read("trajectories.jsonl")]
+    parts = {name: records for name, records in parts.items() if records}
+    for name, records in parts.items():
+        jsonl.rewrite(folder / name, [_valid(record) for record in records])
+    (folder / CARD).write_text(_card(run, parts), encoding="utf-8")
+    return [*parts, CARD]
+
+
+def _task(task, tree: Path) -> dict:
+    broken, gold = task.broken(tree), task.gold(tree)
+    return {"instance_id": task.instance_id, "repo": task.repo, "base_commit": task.base_commit,
+            "problem_statement": task.problem_statement, "hints_text": "", "patch": task.patch, "test_patch": "",
+            "break_patch": "".join(patches.make(text, broken[path], path) for path, text in gold.items()),
+            "FAIL_TO_PASS": json.dumps(task.FAIL_TO_PASS), "PASS_TO_PASS": json.dumps(task.PASS_TO_PASS),
+            "kind": task.kind, "split": task.split, "file": task.file, "function": task.function, "hard": task.hard}
+
+
+def _chat(record: dict) -> dict:
+    return {"messages": [{"role": m["role"], "content": m["content"]} for m in record["messages"]], "instance_id": record["instance_id"],
+            "source": record["source"], "reward": float(record["reward"])}
+
+
+def _valid(value):
+    """The same without halves of surrogate pairs, which stand for bytes that are not UTF-8 and which no other reader of JSON takes."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {key: _valid(item) for key, item in value.items()}
+    return [_valid(item) for item in value] if isinstance(value, list) else value
+
+
+def _card(run, parts: dict[str, list[dict]]) -> str:
+    """A dataset card; its head tells the datasets library which file is which."""
+    name = Path(run.repository.root).name
+    configs = {"tasks": {split: TASKS.format(file) for split, file in (("train", "train"), ("test", "heldout"))}, "chat": {"train": CHAT}}
+    head = ["---", "configs:"]
+    for config, files in configs.items():
+        if found := {split: file for split, file in files.items() if file in parts}:
+            head += [f"- config_name: {config}", "  data_files:"]
+            head += [line for split, file in found.items() for line in (f"  - split: {split}", f"    path: {file}")]
+    counts = [f"- `{file}`: {len(records)} lines" for file, records in parts.items()]
+    dirty = ", with changes that were not committed" if run.repository.dirty else ""
+    return "\n".join([*head, "---", "", f"# Tasks of {name}", "",
+                      f"Mined by coldstart from the tests of `{name}` at commit {run.repository.commit}{dirty}.", "", *counts, "",
+                      "`break_patch` takes `base_commit` to the broken state, in which the tests of FAIL_TO_PASS fail; `patch` takes it "
+                      "back. Train on the training tasks only: the held-out ones are of other functions.", ""])

@@ -1,0 +1,238 @@
+"""Exports of a real student, replayed in the real jail by llama.cpp and PEFT: what comes out is what was trained, and what is lost is noticed.
+
+The student learns the answers to a few tasks by heart here, in seconds, which is all that an export needs.
+"""
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import coldstart
+from recipes import export, model_export
+from recipes.run import Run
+from sandbox.errors import UsageError
+from tests.conftest import CALC, make_repo, run_cli
+from tests.tiny import load_tiny, make_tiny, make_tokenizer, tiny_recipe
+
+LEARNED = ("add", "Counter.up", "Counter.twice", "area")
+CHATML = ("{% if messages[0].role != 'system' %}<|im_start|>system\nYou help.<|im_end|>\n{% endif %}"
+          "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+          "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
+NO_SYSTEM = ("{{ bos_token }}{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+             "[{{ m.role }}] {{ m.content }}{% if m.role == 'assistant' %}<eos>{% endif %}{% endfor %}"
+             "{% if add_generation_prompt %}[assistant]{% endif %}")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A folder with a run in it whose student has learned LEARNED by heart."""
+    folder = tmp_path_factory.mktemp("place")
+    model, repo = make_tiny(folder / "student", hidden=64, initializer_range=0.1), make_repo(folder / "calc", CALC)
+    sets = {"student.model": model, "student.max_new": 40, "student.max_prompt": 200, "tasks.heldout": 0.01}
+    run_cli("tasks", "--repo", repo, "--recipe", "nano", "--run", "run", *(p for k, v in sets.items() for p in ("--set", f"{k}={v}")),
+            cwd=folder)
+    learn(Run.open(folder / "run"), model)
+    return folder
+
+
+def learn(run: Run, model: Path) -> None:
+    """Fine-tune on the gold answers until they are the likeliest ones, and leave what a bootstrap leaves."""
+    from recipes.prompts import gold_reply, messages
+    from recipes.student import Sample, Student
+
+    tree, tasks = run.repository.snapshot, [t for t in run.tasks if t.function in LEARNED]
+    student = Student.load(run.recipe, model, 0)
+    pairs = [(messages(t, tree, "body"), gold_reply(t, tree, "body")) for t in tasks]
+    samples = [Sample(tuple(student.prompt_ids(m)), tuple(student.completion_ids(reply))) for m, reply in pairs]
+    for _ in range(150):
+        student.accumulate(samples, [1.0] * len(samples), sum(len(s.completion) for s in samples), 1.0)
+        student.step(lr=4e-3, clip=1.0)
+    run.append("trajectories.jsonl", [{"messages": [*m, {"role": "assistant", "content": reply}], "instance_id": t.instance_id,
+                                       "source": "reference", "reward": 1.0} for t, (m, reply) in zip(tasks, pairs)])
+    for phase, resolved in (("before", 0), ("after", 4)):
+        run.append("probe.jsonl", [{"phase": phase, "temperature": 0.7, "instance_id": t.instance_id, "k": 4, "resolved": resolved,
+                                    "truncated": 0} for t in tasks])
+    student.save(run.folder / "checkpoints" / "distilled", {})
+    run.name_checkpoints(distilled="distilled", last="distilled", best="distilled")
+
+
+def exported(place: Path, monkeypatch, *arguments: str, code: int = 0) -> dict:
+    """The JSON of an export, by the real command in this process."""
+    monkeypatch.chdir(place)
+    done = CliRunner().invoke(coldstart.cli, ["export", "--run", "run", "--json", *arguments])
+    assert done.exit_code == code, done.output
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def modelfile(text: str) -> list[tuple[str, str]]:
+    """The instructions of a Modelfile, as Ollama reads them: comments, names, values that may stand in one or three quotes."""
+    found = re.findall(r'^(?:#[^\n]*|(?P<name>[A-Z]+) +(?:"""(?P<long>.*?)"""|(?P<plain>[^\n]*)))$', text, re.M | re.S)
+    assert found and re.fullmatch(r'(?:#[^\n]*\n|[A-Z]+ +(?:""".*?"""|[^\n]*)\n)+', text, re.S), text
+    return [(name, long or plain) for name, long, plain in found if name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [("ollama",), ("gguf",), ("gguf", "--quantisation", "q4_k_m"), ("peft",)], ids="-".join)
+def test_an_export_solves_what_its_checkpoint_solves(place, monkeypatch, arguments):
+    out = place / "-".join(arguments)
+    result = exported(place, monkeypatch, "--to", *arguments, "--out", str(out))
+    replay = result["replay"]
+    assert replay["n"] == replay["checkpoint"] == len(LEARNED) and not replay["lost"], replay
+    assert replay["export"] >= (3 if "q4_k_m" in arguments else 4), replay
+    assert result["checkpoint"] == "distilled" and set(result["files"]) == {p.name for p in out.iterdir()}
+    assert not [p for p in place.glob(".*.new-*")], "something was left beside the export"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target, spoil", [("ollama", "write_adapter"), ("gguf", "write_merged")])
+def test_an_export_that_lost_its_adapter_is_noticed(place, monkeypatch, target, spoil):
+    import torch
+
+    real = getattr(model_export, spoil)
+
+    def without_adapter(student, path, *more):
+        snapshot = student.snapshot()
+        with torch.no_grad():
+            for tensor in student.adapter().values():
+                tensor.zero_()
+        real(student, path, *more)
+        student.rollback(snapshot)
+
+    monkeypatch.setattr(model_export, spoil, without_adapter)
+    replay = exported(place, monkeypatch, "--to", target, "--out", f"lost-{target}", code=1)["replay"]
+    assert replay["checkpoint"] == len(LEARNED) and replay["export"] == 0 and replay["lost"]
+    assert "do not use it" in "\n".join(export.lines(replay))
+
+
+@pytest.mark.slow
+def test_the_adapter_loads_on_its_base_as_the_modelfile_names_them(place, monkeypatch):
+    import llama_cpp
+
+    exported(place, monkeypatch, "--to", "ollama", "--out", "model", "--replay", "0")
+    told = modelfile((place / "model" / "Modelfile").read_text())
+    assert [name for name, _ in told[:3]] == ["FROM", "ADAPTER", "TEMPLATE"]
+    files = {name: place / "model" / value for name, value in told[:2]}
+    assert all(file.is_file() for file in files.values()) and ("PARAMETER", 'stop "<eos>"') in told
+    assert ("PARAMETER", "num_ctx 240") in told
+    prompt = json.loads((place / "run" / "trajectories.jsonl").read_text().splitlines()[0])["messages"]
+    answers = []
+    for lora in (None, str(files["ADAPTER"])):
+        server = llama_cpp.Llama(str(files["FROM"]), lora_path=lora, n_ctx=240, verbose=False)
+        answers.append(server.create_completion(prompt[0]["content"], max_tokens=40, temperature=0.0)["choices"][0]["text"])
+        server.close()
+    assert answers[1] == prompt[1]["content"] != answers[0]
+
+
+@pytest.mark.slow
+def test_the_card_holds_the_runs_numbers_and_peft_loads_the_folder(place, monkeypatch):
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    exported(place, monkeypatch, "--to", "peft", "--out", "adapter", "--replay", "2")
+    card = (place / "adapter" / "README.md").read_text()
+    assert card.startswith("---\n") and "| after | taught | 4 | 4 | 0.7 | 1.000 |" in card and "| before | taught | 4 | 4 | 0.7 | 0.000 |" in card
+    assert "Replayed 2 tasks" in card and str(place) not in card
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(place / "student"), place / "adapter")
+    assert any(p.abs().sum() > 0 for name, p in model.named_parameters() if "lora_B" in name)
+
+
+@pytest.mark.slow
+def test_tasks_and_trajectories_as_plain_data(place, monkeypatch):
+    from sandbox import patches
+    from sandbox.source import read_text
+
+    result = exported(place, monkeypatch, "--to", "dataset", "--out", "data")
+    assert result["replay"] is None and {"chat-train.jsonl", "tasks-train.jsonl", "README.md"} <= set(result["files"])
+    run = Run.open(place / "run")
+    rows = {name: [json.loads(line) for line in (place / "data" / name).read_text().splitlines()] for name in result["files"] if "jsonl" in name}
+    for records in rows.values():
+        assert len({tuple((key, type(value)) for key, value in record.items()) for record in records}) == 1, "types differ from line to line"
+    for record in rows["tasks-train.jsonl"]:
+        task = next(t for t in run.tasks if t.instance_id == record["instance_id"])
+        assert record["split"] == "train" and json.loads(record["FAIL_TO_PASS"]) == list(task.FAIL_TO_PASS)
+        intact = {task.file: read_text(run.repository.snapshot / task.file)}
+        broken = patches.apply(intact, record["break_patch"])
+        assert broken == task.broken(run.repository.snapshot) and patches.apply(broken, record["patch"]) == intact
+    assert [len(record["messages"]) for record in rows["chat-train.jsonl"]] == [2] * len(LEARNED)
+
+
+@pytest.mark.slow
+def test_datasets_reads_them_as_they_are(place, monkeypatch):
+    datasets = pytest.importorskip("datasets", reason="the package datasets is not installed")
+    exported(place, monkeypatch, "--to", "dataset", "--out", "read")
+    tasks, chat = (datasets.load_dataset("json", data_files=str(place / "read" / name), cache_dir=str(place / "datasets"))["train"]
+                   for name in ("tasks-train.jsonl", "chat-train.jsonl"))
+    assert tasks[0]["FAIL_TO_PASS"] and chat[0]["messages"][1]["role"] == "assistant"
+
+
+# ---------------------------------------------------------------------------------------------------- without a run
+
+def test_bytes_that_are_no_utf8_do_not_reach_other_readers():
+    from recipes.dataset_export import _valid
+
+    assert _valid({"a": ["x\udc80y"], "b": 1.0}) == {"a": ["x?y"], "b": 1.0}
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory):
+    folder = make_tiny(tmp_path_factory.mktemp("models") / "tiny")
+    make_tokenizer().save_pretrained(folder)
+    return load_tiny(folder)
+
+
+@pytest.mark.parametrize("template, system", [(CHATML, True), (NO_SYSTEM, False), (None, False)], ids=["chatml", "no system", "none"])
+def test_the_template_puts_around_a_question_what_the_tokenizer_puts(student, monkeypatch, template, system):
+    monkeypatch.setattr(student.tokenizer, "chat_template", template)
+    text = dict(modelfile(model_export.modelfile(student, tiny_recipe())))["TEMPLATE"]
+    assert ("{{ if .System }}" in text) == system
+
+    def as_ollama_fills_it(prompt: str, system: str = "") -> str:
+        filled = re.sub(r"{{ if .System }}(.*?){{ else }}(.*?){{ end }}", lambda m: m[1] if system else m[2], text, flags=re.S)
+        return filled.partition("{{ .Response }}")[0].replace("{{ .System }}", system).replace("{{ .Prompt }}", prompt)
+
+    def as_trained(*messages) -> str:
+        return student.tokenizer.decode(student.prompt_ids([{"role": role, "content": content} for role, content in messages]))
+
+    question = "def f(x):\n    pass\n"
+    assert as_ollama_fills_it(question) == as_trained(("user", question))
+    if system:
+        assert as_ollama_fills_it(question, "Be brief.") == as_trained(("system", "Be brief."), ("user", question))
+        assert text.endswith("{{ .Response }}<|im_end|>\n")
+
+
+def test_a_template_that_hides_the_question_is_refused(student, monkeypatch):
+    monkeypatch.setattr(student.tokenizer, "chat_template", "{{ messages[0].content | upper }}")
+    with pytest.raises(UsageError, match="--to gguf"):
+        model_export.around(student)
+
+
+def test_what_is_replayed(tmp_path, calc):
+    from tests.written_run import write_run
+
+    run = write_run(tmp_path / "run", calc)
+    run.append("probe.jsonl", [{"phase": "climb-0009", "temperature": 0.7, "instance_id": t.instance_id, "k": 4, "resolved": r, "truncated": 0}
+                               for t, r in zip(run.tasks, (0, 4, 2, 4))])
+    names = [t.instance_id for t in run.tasks]
+    assert {t.instance_id for t in export.choose_tasks(run, run.tasks, 2)} == {names[1], names[3]}
+    assert [t.instance_id for t in export.choose_tasks(run, run.tasks, 8)][2:] == [names[2]]
+    run.append("probe.jsonl", [{"phase": "before", "temperature": 0.7, "instance_id": names[1], "k": 4, "resolved": 1, "truncated": 0},
+                               {"phase": "climb-0009", "temperature": 0.7, "instance_id": names[0], "k": 4, "resolved": 4, "truncated": 0}])
+    assert names[1] not in {t.instance_id for t in export.choose_tasks(run, run.tasks, 1)}, "it was not cold before"
+
+
+def test_a_folder_that_is_taken_and_one_that_fails(tmp_path):
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "x").write_text("x")
+    with pytest.raises(UsageError, match="--out"), export.new_folder(tmp_path / "taken"):
+        pass
+    with pytest.raises(OSError), export.new_folder(tmp_path / "new") as aside:
+        (aside / "half").write_text("x")
+        raise OSError(28, "No space left on device")
+    assert [p.name for p in tmp_path.iterdir()] == ["taken"]
+
+
+def test_what_cannot_be_asked(tmp_path):
+    assert "There is no run" in run_cli("export", "--to", "gguf", "--run", "nothing", cwd=tmp_path, check=2).stderr
+    assert "--to" in run_cli("export", cwd=tmp_path, check=2).stderr
