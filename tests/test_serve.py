@@ -1,17 +1,12 @@
 """An exported student served over HTTP by llama.cpp's own server, as any other program would serve it."""
 import json
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
 import urllib.request
 
 import pytest
 
 from recipes import nano
 from recipes.gguf_export import export_base
+from tests.serving import served
 from tests.tiny import load_tiny, make_tiny, make_tokenizer
 
 PROMPT = 'def f(values, n):\n    """Return the sum of values."""\n'
@@ -33,30 +28,8 @@ def student(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(student, tmp_path_factory):
     """Base URL of `python -m llama_cpp.server` with the student's file."""
-    pytest.importorskip("starlette_context", reason="needs requirements-dev.txt")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    base, folder = export_base(student, tmp_path_factory.mktemp("gguf")), tmp_path_factory.mktemp("server")
-    with open(folder / "log", "wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "llama_cpp.server", "--model", str(base), "--host", "127.0.0.1", "--port", str(port),
-                                    "--n_ctx", "256", "--n_threads", "1"], cwd=folder, stdout=log, stderr=log, env=dict(os.environ))
-    try:
-        url, until = f"http://127.0.0.1:{port}/v1", time.monotonic() + 60
-        while not _answers(url):
-            assert process.poll() is None and time.monotonic() < until, (folder / "log").read_text()
-            time.sleep(0.1)
+    with served(export_base(student, tmp_path_factory.mktemp("gguf")), tmp_path_factory.mktemp("server"), 256) as url:
         yield url
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return urllib.request.urlopen(f"{url}/models", timeout=5).status == 200
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 def ask(url: str, body: dict) -> dict:
