@@ -50,6 +50,8 @@ def write_run(folder: Path, repo: Path, cycles: int = 6, copies: int = 4, upto: 
         return run
     taught = [t for t in tasks if t.instance_id.endswith("-0")]
     run.append("trajectories.jsonl", [{"messages": [], "instance_id": t.instance_id, "source": "reference", "reward": 1.0} for t in taught])
+    # What the student learned again of its own rollouts was not taught.
+    run.append("trajectories.jsonl", [{"messages": [], "instance_id": tasks[1].instance_id, "source": "student", "reward": 1.0}])
     run.mark_done("teach", 3.0)
     run.mark_done("distil", 60.0)
     probe("after", 0.4)
