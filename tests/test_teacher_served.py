@@ -99,10 +99,10 @@ def test_bootstrap_distils_from_a_served_model(tmp_path):
     with served(model, tmp_path / "server", 1024) as url:
         done = run_cli("bootstrap", "--repo", "lib", "--run", "run", "--json", *options, "--teacher", url, "--teacher-model", "teacher",
                        "--price", "1,2", cwd=tmp_path)
-    result = last_line(done)
+    result, found = last_line(done), json.loads(run_cli("teacher", "--run", "run", "--json", cwd=tmp_path).stdout)
+    asked = {name.rpartition("lib.")[2] for name in found["by_task"]}
     told = {t["instance_id"].rpartition("lib.")[2] for t in lines(tmp_path / "run" / "trajectories.jsonl")}
-    assert told == set(KNOWN) and result["teacher"]["verified"] == len(KNOWN)
-    assert result["teacher"]["asked"] == result["teacher"]["requests"] == 2
+    assert told == asked & set(KNOWN) != set() and result["teacher"]["verified"] == len(told)
+    assert result["teacher"]["asked"] == result["teacher"]["requests"] == found["requests"] == len(asked)
     assert result["probe"]["after"]["taught"]["pass_at_1"] > result["probe"]["before"]["taught"]["pass_at_1"] == 0
-    found = json.loads(run_cli("teacher", "--run", "run", "--json", cwd=tmp_path).stdout)
-    assert found["requests"] == result["teacher"]["requests"] and found["tokens"]["in"] > 100 * found["requests"] and found["usd"] > 0
+    assert found["usd"] > 0, "this server does not say what it counted, so each request is counted at its worst case"
