@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from recipes import Recipe, checkpoint
+from recipes.engines import missing_package
 from recipes.gguf_export import export_base, objection, vocabulary_note, write_adapter, write_merged
 from recipes.model_engine import ModelEngine
 from recipes.rollout import Engine
@@ -43,6 +44,8 @@ def write(target: str, student, source: Path, folder: Path, cache: Path, recipe:
         for name in (checkpoint.ADAPTER, checkpoint.CONFIG):
             shutil.copyfile(source / name, folder / name)
         return
+    if name := missing_package():
+        raise UsageError(f"An export to {target} needs the package {name}: pip install {name}")
     if why := objection(student, _longest(recipe)):
         raise UsageError(f"This student cannot be exported to {target}: {why}. Export it with --to peft.")
     if target == "gguf":

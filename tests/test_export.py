@@ -1,9 +1,15 @@
-"""Exports of a real student, replayed in the real jail by llama.cpp and PEFT: what comes out is what was trained, and what is lost is noticed.
+"""Exports of a real student, replayed in the real jail by llama.cpp and PEFT: what comes out is what was trained, and a loss is noticed.
 
 The student learns the answers to a few tasks by heart here, in seconds, which is all that an export needs.
 """
 import json
+import os
 import re
+import shutil
+import subprocess
+import threading
+import tomllib
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -30,6 +36,9 @@ def place(tmp_path_factory) -> Path:
     """A folder with a run in it whose student has learned LEARNED by heart."""
     folder = tmp_path_factory.mktemp("place")
     model, repo = make_tiny(folder / "student", hidden=64, initializer_range=0.1), make_repo(folder / "calc", CALC)
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = "{% for message in messages %}{{ message.content }}{% endfor %}"
+    tokenizer.save_pretrained(model)
     sets = {"student.model": model, "student.max_new": 40, "student.max_prompt": 200, "tasks.heldout": 0.01}
     run_cli("tasks", "--repo", repo, "--recipe", "nano", "--run", "run", *(p for k, v in sets.items() for p in ("--set", f"{k}={v}")),
             cwd=folder)
@@ -64,6 +73,10 @@ def exported(place: Path, monkeypatch, *arguments: str, code: int = 0) -> dict:
     done = CliRunner().invoke(coldstart.cli, ["export", "--run", "run", "--json", *arguments])
     assert done.exit_code == code, done.output
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def rows_of(file: Path) -> list[dict]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
 
 
 def modelfile(text: str) -> list[tuple[str, str]]:
@@ -116,7 +129,7 @@ def test_the_adapter_loads_on_its_base_as_the_modelfile_names_them(place, monkey
     files = {name: place / "model" / value for name, value in told[:2]}
     assert all(file.is_file() for file in files.values()) and ("PARAMETER", 'stop "<eos>"') in told
     assert ("PARAMETER", "num_ctx 240") in told
-    prompt = json.loads((place / "run" / "trajectories.jsonl").read_text().splitlines()[0])["messages"]
+    prompt = rows_of(place / "run" / "trajectories.jsonl")[0]["messages"]
     answers = []
     for lora in (None, str(files["ADAPTER"])):
         server = llama_cpp.Llama(str(files["FROM"]), lora_path=lora, n_ctx=240, verbose=False)
@@ -132,7 +145,7 @@ def test_the_card_holds_the_runs_numbers_and_peft_loads_the_folder(place, monkey
 
     exported(place, monkeypatch, "--to", "peft", "--out", "adapter", "--replay", "2")
     card = (place / "adapter" / "README.md").read_text()
-    assert card.startswith("---\n") and "| after | taught | 4 | 4 | 0.7 | 1.000 |" in card and "| before | taught | 4 | 4 | 0.7 | 0.000 |" in card
+    assert card.startswith("---\n") and all(f"| {phase} | taught | 4 | 4 | 0.7 | {p} |" in card for phase, p in (("before", "0.000"), ("after", "1.000")))
     assert "Replayed 2 tasks" in card and str(place) not in card
     model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(place / "student"), place / "adapter")
     assert any(p.abs().sum() > 0 for name, p in model.named_parameters() if "lora_B" in name)
@@ -146,7 +159,7 @@ def test_tasks_and_trajectories_as_plain_data(place, monkeypatch):
     result = exported(place, monkeypatch, "--to", "dataset", "--out", "data")
     assert result["replay"] is None and {"chat-train.jsonl", "tasks-train.jsonl", "README.md"} <= set(result["files"])
     run = Run.open(place / "run")
-    rows = {name: [json.loads(line) for line in (place / "data" / name).read_text().splitlines()] for name in result["files"] if "jsonl" in name}
+    rows = {name: rows_of(place / "data" / name) for name in result["files"] if "jsonl" in name}
     for records in rows.values():
         assert len({tuple((key, type(value)) for key, value in record.items()) for record in records}) == 1, "types differ from line to line"
     for record in rows["tasks-train.jsonl"]:
@@ -165,6 +178,68 @@ def test_datasets_reads_them_as_they_are(place, monkeypatch):
     tasks, chat = (datasets.load_dataset("json", data_files=str(place / "read" / name), cache_dir=str(place / "datasets"))["train"]
                    for name in ("tasks-train.jsonl", "chat-train.jsonl"))
     assert tasks[0]["FAIL_TO_PASS"] and chat[0]["messages"][1]["role"] == "assistant"
+
+
+class Served:
+    """A GGUF file behind the chat-completions protocol, on loopback, answered by llama.cpp in its greedy way."""
+
+    def __init__(self, file: Path) -> None:
+        import llama_cpp
+
+        model = llama_cpp.Llama(str(file), n_ctx=240, verbose=False)
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                answer = json.dumps(model.create_chat_completion(body["messages"], max_tokens=40, temperature=0.0)).encode()
+                self.send_response(200)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("vf-eval") is None, reason="the package verifiers is not installed (vf-eval is not on the PATH)")
+def test_verifiers_evaluates_the_exported_model_on_the_exported_tasks(place, monkeypatch):
+    files = exported(place, monkeypatch, "--to", "verifiers", "--out", "environment")["files"]
+    assert {"pyproject.toml", "README.md", "coldstart_calc/taskset.py", "coldstart_calc/tasks.jsonl"} <= set(files)
+    model = exported(place, monkeypatch, "--to", "gguf", "--out", "served", "--replay", "0")
+    with Served(place / "served" / model["files"][0]) as server:
+        done = subprocess.run(
+            ["vf-eval", "coldstart-calc", "--env.agent.runtime.type", "subprocess", "--client.base-url", server.url, "--client.api-key-var",
+             "NO_KEY", "-m", "student", "--no-push", "--no-rich", "--output-dir", place / "evaluated"], capture_output=True, text=True,
+            timeout=300, env={**os.environ, "PYTHONPATH": str(place / "environment"), "NO_KEY": "none"})
+    assert done.returncode == 0, done.stderr
+    traces = rows_of(next((place / "evaluated").glob("*/traces.jsonl")))
+    found = {trace["task"]["key"]: trace["traces"][0]["rewards"]["resolved"]["score"] for trace in traces}
+    assert found == {t.instance_id: float(t.function in LEARNED) for t in Run.open(place / "run").tasks if t.split == "train"}, done.stderr
+
+
+@pytest.mark.slow
+def test_the_environment_holds_prompts_and_no_answers(place, monkeypatch):
+    exported(place, monkeypatch, "--to", "verifiers", "--out", "prompts")
+    rows = rows_of(place / "prompts" / "coldstart_calc" / "tasks.jsonl")
+    tasks = {t.instance_id: t for t in Run.open(place / "run").tasks}
+    assert {row["id"]: row["split"] for row in rows} == {name: t.split for name, t in tasks.items()}
+    answers = [line["messages"][1]["content"] for line in rows_of(place / "run" / "trajectories.jsonl")]
+    package = "".join(p.read_text() for p in (place / "prompts").rglob("*") if p.is_file())
+    assert all("def " in row["prompt"] for row in rows) and not any(answer.strip() in package for answer in answers)
+    assert tomllib.loads((place / "prompts" / "pyproject.toml").read_text())["project"]["name"] == "coldstart-calc"
 
 
 # ---------------------------------------------------------------------------------------------------- without a run
@@ -212,13 +287,17 @@ def test_what_is_replayed(tmp_path, calc):
     from tests.written_run import write_run
 
     run = write_run(tmp_path / "run", calc)
-    run.append("probe.jsonl", [{"phase": "climb-0009", "temperature": 0.7, "instance_id": t.instance_id, "k": 4, "resolved": r, "truncated": 0}
-                               for t, r in zip(run.tasks, (0, 4, 2, 4))])
     names = [t.instance_id for t in run.tasks]
+
+    def probed(phase: str, resolved: dict[str, int]) -> None:
+        run.append("probe.jsonl", [{"phase": phase, "temperature": 0.7, "instance_id": name, "k": 4, "resolved": r, "truncated": 0}
+                                   for name, r in resolved.items()])
+
+    probed("climb-0009", dict(zip(names, (0, 4, 2, 4))))
     assert {t.instance_id for t in export.choose_tasks(run, run.tasks, 2)} == {names[1], names[3]}
     assert [t.instance_id for t in export.choose_tasks(run, run.tasks, 8)][2:] == [names[2]]
-    run.append("probe.jsonl", [{"phase": "before", "temperature": 0.7, "instance_id": names[1], "k": 4, "resolved": 1, "truncated": 0},
-                               {"phase": "climb-0009", "temperature": 0.7, "instance_id": names[0], "k": 4, "resolved": 4, "truncated": 0}])
+    probed("before", {names[1]: 1})
+    probed("climb-0009", {names[0]: 4})
     assert names[1] not in {t.instance_id for t in export.choose_tasks(run, run.tasks, 1)}, "it was not cold before"
 
 
