@@ -51,8 +51,8 @@ repository there, and name them: `--env.taskset.task.coldstart DIR --env.taskset
 
 
 def write(run, tree: Path, folder: Path) -> None:
-    """Write the package to `folder`. `tree` is the snapshot of the repository. Raises UsageError where there are no tasks yet or the snapshot
-    has moved on."""
+    """Write the package to `folder`. `tree` is the snapshot of the repository. Raises UsageError where there are no tasks yet or the
+    snapshot has moved on."""
     repo, tasks = Path(run.repository.root).name, run.tasks
     package = "coldstart_" + re.sub(r"\W+", "_", repo.lower(), flags=re.ASCII).strip("_")
     names = {"name": package.replace("_", "-"), "package": package, "repo": repo}
