@@ -20,6 +20,7 @@ from recipes import export, model_export
 from recipes.run import Run
 from sandbox.errors import UsageError
 from tests.conftest import CALC, make_repo, run_cli
+from tests.test_gguf_export import LONG, MODELS
 from tests.tiny import load_tiny, make_tiny, make_tokenizer, tiny_recipe
 
 LEARNED = ("add", "Counter.up", "Counter.twice", "area")
@@ -285,6 +286,30 @@ def test_the_template_puts_around_a_question_what_the_tokenizer_puts(student, mo
         assert text.endswith("{{ .Response }}<|im_end|>\n")
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_the_merged_model_computes_what_the_trainer_computes(tmp_path, name):
+    from recipes.engines import policy_gap
+    from recipes.file_engine import FileEngine
+    from recipes.gguf_export import write_merged
+
+    kind, more = MODELS[name]
+    student = load_tiny(make_tiny(tmp_path / "model", kind, **more))
+    write_merged(student, tmp_path / "merged.gguf")
+    engine = FileEngine(student, tmp_path / "merged.gguf", LONG + 16, 1)
+    try:
+        assert policy_gap(engine, [list(range(2, 2 + LONG)), list(range(300, 340))], 1.0) < 0.01
+    finally:
+        engine.close()
+
+
+def test_a_student_without_a_vocabulary_is_not_for_ollama(student, monkeypatch, tmp_path):
+    from tokenizers import pre_tokenizers
+
+    monkeypatch.setattr(student.tokenizer.backend_tokenizer, "pre_tokenizer", pre_tokenizers.Metaspace())
+    with pytest.raises(UsageError, match="--to peft"):
+        model_export.write("ollama", student, tmp_path, tmp_path, tmp_path, tiny_recipe(), "q8_0")
+
+
 def test_a_template_that_hides_the_question_is_refused(student, monkeypatch):
     monkeypatch.setattr(student.tokenizer, "chat_template", "{{ messages[0].content | upper }}")
     with pytest.raises(UsageError, match="--to gguf"):
@@ -323,3 +348,5 @@ def test_a_folder_that_is_taken_and_one_that_fails(tmp_path):
 def test_what_cannot_be_asked(tmp_path):
     assert "There is no run" in run_cli("export", "--to", "gguf", "--run", "nothing", cwd=tmp_path, check=2).stderr
     assert "--to" in run_cli("export", cwd=tmp_path, check=2).stderr
+    told = run_cli("export", "--help", cwd=tmp_path).stdout
+    assert all(target in told for target in export.TARGETS)
