@@ -111,7 +111,7 @@ def modelfile(student, recipe: Recipe) -> str:
 
 def around(student) -> tuple[str, str, str, tuple[str, str] | None]:
     """What the chat template puts before a question, between it and the answer, and after the answer; and what before and after a system
-    prompt up to the question, None where it takes none. Without what the tokenizer itself puts first.
+    prompt up to the question, None where it takes none. Without the first token of all, where there is one.
 
     Raises UsageError for a template that does not show the question as it is.
     """
@@ -122,9 +122,7 @@ def around(student) -> tuple[str, str, str, tuple[str, str] | None]:
 
     def fill(*messages: dict, **more) -> str:
         text = tokenizer.apply_chat_template(list(messages), tokenize=False, **more)
-        begin = tokenizer.bos_token or ""
-        # Where the tokenizer puts the first token itself, so does llama.cpp; twice would be once too often.
-        return text.removeprefix(begin) if tokenizer("a").input_ids[:1] == [tokenizer.bos_token_id] else text
+        return text.removeprefix(tokenizer.bos_token or "")     # llama.cpp puts it there itself, as the file tells it to
 
     before, found, after = fill(question, add_generation_prompt=True).partition(QUESTION)
     if not found:

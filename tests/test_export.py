@@ -302,6 +302,32 @@ def test_the_merged_model_computes_what_the_trainer_computes(tmp_path, name):
         engine.close()
 
 
+@pytest.mark.parametrize("template", [CHATML, NO_SYSTEM, None], ids=["chatml", "no system", "none"])
+@pytest.mark.parametrize("begins", [True, False], ids=["first token", "no first token"])
+def test_a_server_of_the_file_makes_the_same_tokens_of_a_question(tmp_path, template, begins):
+    from recipes.file_engine import FileEngine
+    from recipes.gguf_export import write_base
+    from tokenizers.processors import TemplateProcessing
+
+    make_tiny(tmp_path / "model")
+    tokenizer = make_tokenizer()
+    tokenizer.add_tokens(["<|im_start|>", "<|im_end|>"], special_tokens=True)
+    tokenizer.chat_template = template
+    if begins:
+        tokenizer.bos_token = "<pad>"
+        tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="<pad> $A", special_tokens=[("<pad>", 0)])
+    tokenizer.save_pretrained(tmp_path / "model")
+    student = load_tiny(tmp_path / "model")
+    write_base(student, tmp_path / "base.gguf")
+    engine = FileEngine(student, tmp_path / "base.gguf", 64, 1)
+    try:
+        question = [{"role": "user", "content": "def f(x, y):\n    return x"}]
+        ids = student.prompt_ids(question)
+        assert model_export.engine_prompt(engine, student, question) == ids and (ids[0] == 0) == (begins and template != CHATML)
+    finally:
+        engine.close()
+
+
 def test_a_student_without_a_vocabulary_is_not_for_ollama(student, monkeypatch, tmp_path):
     from tokenizers import pre_tokenizers
 
