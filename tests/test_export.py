@@ -336,6 +336,12 @@ def test_a_student_without_a_vocabulary_is_not_for_ollama(student, monkeypatch, 
         model_export.write("ollama", student, tmp_path, tmp_path, tmp_path, tiny_recipe(), "q8_0")
 
 
+def test_files_that_do_not_load_cannot_be_replayed(student, tmp_path):
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF and nothing more")
+    with pytest.raises(UsageError, match="--replay 0"), model_export.opened("gguf", student, tmp_path, tiny_recipe()):
+        pass
+
+
 def test_a_template_that_hides_the_question_is_refused(student, monkeypatch):
     monkeypatch.setattr(student.tokenizer, "chat_template", "{{ messages[0].content | upper }}")
     with pytest.raises(UsageError, match="--to gguf"):
