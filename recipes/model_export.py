@@ -76,8 +76,8 @@ def opened(target: str, student, folder: Path, recipe: Recipe) -> Iterator[Engin
     try:
         engine = FileEngine(student, base, _longest(recipe), recipe.student.threads)
     except UsageError:
-        raise UsageError("llama.cpp cannot load the exported files beside the student, so they cannot be replayed. Close other programs that "
-                         "use the memory, or export without a replay: --replay 0") from None
+        raise UsageError("llama.cpp cannot load the exported files beside the student, so they cannot be replayed. Close other programs "
+                         "that use the memory, or export without a replay: --replay 0") from None
     try:
         if target == "ollama":
             engine.use_adapter(folder / ADAPTER)
