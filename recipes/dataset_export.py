@@ -1,6 +1,6 @@
 """Tasks and trajectories as JSON lines that other programs read as they are.
 
-    files = write(run, tree, folder)
+    write(run, tree, folder)
 
     tasks-train.jsonl, tasks-heldout.jsonl    one task a line, with SWE-bench's field names. As there, FAIL_TO_PASS and PASS_TO_PASS are
                                               strings that hold a JSON list. `base_commit` is the intact state: `break_patch` takes it to
@@ -21,8 +21,8 @@ CARD = "README.md"
 TASKS, CHAT = "tasks-{}.jsonl", "chat-train.jsonl"
 
 
-def write(run, tree: Path, folder: Path) -> list[str]:
-    """Write the files to `folder` and return their names. `tree` is the snapshot of the repository. Raises UsageError where there are no
+def write(run, tree: Path, folder: Path) -> None:
+    """Write the files to `folder`. `tree` is the snapshot of the repository. Raises UsageError where there are no
     tasks yet or the snapshot has moved on."""
     parts = {TASKS.format(split): [_task(t, tree) for t in run.tasks if t.split == split] for split in ("train", "heldout")}
     parts[CHAT] = [_chat(record) for record in run.read("trajectories.jsonl")]
@@ -30,7 +30,6 @@ def write(run, tree: Path, folder: Path) -> list[str]:
     for name, records in parts.items():
         jsonl.rewrite(folder / name, [_valid(record) for record in records])
     (folder / CARD).write_text(_card(run, parts), encoding="utf-8")
-    return [*parts, CARD]
 
 
 def _task(task, tree: Path) -> dict:

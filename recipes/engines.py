@@ -98,9 +98,8 @@ def _longest(recipe: Recipe) -> int:
 
 def _obstacle(student, recipe: Recipe) -> str:
     """Why llama.cpp cannot sample this student on this machine; empty if it can."""
-    for package, name in (("llama_cpp", "llama-cpp-python"), ("gguf", "gguf")):
-        if importlib.util.find_spec(package) is None:
-            return f"the package {name} is not installed"
+    if name := missing_package():
+        return f"the package {name} is not installed"
     if why := objection(student, _longest(recipe)):
         return why
     if student.device.type == "cuda":
@@ -109,6 +108,12 @@ def _obstacle(student, recipe: Recipe) -> str:
         if not llama_cpp.llama_supports_gpu_offload():
             return "llama-cpp-python was built without CUDA"
     return ""
+
+
+def missing_package() -> str:
+    """The name of a package that llama.cpp needs and that is not installed; empty if all are."""
+    packages = {"llama_cpp": "llama-cpp-python", "gguf": "gguf"}
+    return next((name for package, name in packages.items() if importlib.util.find_spec(package) is None), "")
 
 
 def _too_large(student, recipe: Recipe) -> str:

@@ -18,7 +18,6 @@ from pathlib import Path
 
 from recipes.facts import read_probes
 from sandbox.errors import UsageError
-from sandbox.tasks import draw
 
 MODEL_TARGETS = ("ollama", "gguf", "peft")
 TARGETS = (*MODEL_TARGETS, "verifiers", "dataset")
@@ -55,6 +54,8 @@ def refuse_taken(folder: Path) -> None:
 def choose_tasks(run, tasks: list, count: int) -> list:
     """Up to `count` of `tasks` that the last probe saw solved: the most often solved first (that is, mastered ones), among these those that
     were cold before, among these an order drawn by the run's seed."""
+    from sandbox.tasks import draw                 # not for a command line that only lists its commands
+
     phases = [record["phase"] for record in run.read("probe.jsonl")]
     last = {p.instance_id: p for p in read_probes(run, phases[-1])} if phases else {}
     before = {p.instance_id: p.resolved for p in read_probes(run, "before")}

@@ -39,7 +39,7 @@ from recipes.rollout import head_width
 SMALL = 50_000_000
 """Parameters below which matrices are written as F16."""
 
-FORMAT = 1
+FORMAT = 2
 """Version of what this module writes; part of the digest."""
 
 
@@ -372,7 +372,8 @@ def _write_vocabulary(student, writer) -> None:
     writer.add_token_types(types)
     writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in data["model"]["merges"]])
     begin = tokenizer.bos_token_id
-    writer.add_add_bos_token(begin is not None and tokenizer("a").input_ids[:1] == [begin])
+    # As prompts begin when it is trained; a chat template and its tokenizer do not always agree on that.
+    writer.add_add_bos_token(begin is not None and student.prompt_ids([{"role": "user", "content": "a"}])[:1] == [begin])
     if begin is not None:
         writer.add_bos_token_id(begin)
     writer.add_eos_token_id(student.end_id)

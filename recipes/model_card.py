@@ -38,9 +38,10 @@ def _numbers(run) -> list[str]:
     """A table of every probe of the run: one row a phase and group of tasks."""
     phases = list(dict.fromkeys(record["phase"] for record in run.read("probe.jsonl")))
     rows = ["## Numbers of the run", "",
-            "pass@1 with its 95 % interval, each of the checkpoint that was the best one at that time (`before`: of the base). The held-out "
-            "tasks were never trained on and never shown to a teacher.", "",
-            "| probe | tasks | number | samples each | temperature | pass@1 | 95 % interval | mastered |", "|---|---|---|---|---|---|---|---|"]
+            "pass@1 with its 95 % interval, each of the checkpoint that was the best one at that time (`before`: of the base). The "
+            "held-out tasks were never trained on and never shown to a teacher.", "",
+            "| probe | tasks | number | samples each | temperature | pass@1 | 95 % interval | mastered |",
+            "|---|---|---|---|---|---|---|---|"]
     for phase in phases:
         summary = probe_summary(run, phase)
         for group in (g for g in GROUPS if summary[g]["n"]):

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from recipes import Recipe, checkpoint
+from recipes.engines import missing_package
 from recipes.gguf_export import export_base, objection, vocabulary_note, write_adapter, write_merged
 from recipes.model_engine import ModelEngine
 from recipes.rollout import Engine
@@ -43,6 +44,8 @@ def write(target: str, student, source: Path, folder: Path, cache: Path, recipe:
         for name in (checkpoint.ADAPTER, checkpoint.CONFIG):
             shutil.copyfile(source / name, folder / name)
         return
+    if name := missing_package():
+        raise UsageError(f"An export to {target} needs the package {name}: pip install {name}")
     if why := objection(student, _longest(recipe)):
         raise UsageError(f"This student cannot be exported to {target}: {why}. Export it with --to peft.")
     if target == "gguf":
@@ -70,7 +73,11 @@ def opened(target: str, student, folder: Path, recipe: Recipe) -> Iterator[Engin
     from recipes.file_engine import FileEngine
 
     base = folder / BASE if target == "ollama" else next(folder.glob("*.gguf"))
-    engine = FileEngine(student, base, _longest(recipe), recipe.student.threads)
+    try:
+        engine = FileEngine(student, base, _longest(recipe), recipe.student.threads)
+    except UsageError:
+        raise UsageError("llama.cpp cannot load the exported files beside the student, so they cannot be replayed. Close other programs "
+                         "that use the memory, or export without a replay: --replay 0") from None
     try:
         if target == "ollama":
             engine.use_adapter(folder / ADAPTER)
@@ -108,7 +115,7 @@ def modelfile(student, recipe: Recipe) -> str:
 
 def around(student) -> tuple[str, str, str, tuple[str, str] | None]:
     """What the chat template puts before a question, between it and the answer, and after the answer; and what before and after a system
-    prompt up to the question, None where it takes none. Without what the tokenizer itself puts first.
+    prompt up to the question, None where it takes none. Without the first token of all, where there is one.
 
     Raises UsageError for a template that does not show the question as it is.
     """
@@ -119,9 +126,7 @@ def around(student) -> tuple[str, str, str, tuple[str, str] | None]:
 
     def fill(*messages: dict, **more) -> str:
         text = tokenizer.apply_chat_template(list(messages), tokenize=False, **more)
-        begin = tokenizer.bos_token or ""
-        # Where the tokenizer puts the first token itself, so does llama.cpp; twice would be once too often.
-        return text.removeprefix(begin) if tokenizer("a").input_ids[:1] == [tokenizer.bos_token_id] else text
+        return text.removeprefix(tokenizer.bos_token or "")     # llama.cpp puts it there itself, as the file tells it to
 
     before, found, after = fill(question, add_generation_prompt=True).partition(QUESTION)
     if not found:

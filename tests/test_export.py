@@ -1,9 +1,15 @@
-"""Exports of a real student, replayed in the real jail by llama.cpp and PEFT: what comes out is what was trained, and what is lost is noticed.
+"""Exports of a real student, replayed in the real jail by llama.cpp and PEFT: what comes out is what was trained, and a loss is noticed.
 
 The student learns the answers to a few tasks by heart here, in seconds, which is all that an export needs.
 """
 import json
+import os
 import re
+import shutil
+import subprocess
+import threading
+import tomllib
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,6 +20,7 @@ from recipes import export, model_export
 from recipes.run import Run
 from sandbox.errors import UsageError
 from tests.conftest import CALC, make_repo, run_cli
+from tests.test_gguf_export import LONG, MODELS
 from tests.tiny import load_tiny, make_tiny, make_tokenizer, tiny_recipe
 
 LEARNED = ("add", "Counter.up", "Counter.twice", "area")
@@ -30,6 +37,9 @@ def place(tmp_path_factory) -> Path:
     """A folder with a run in it whose student has learned LEARNED by heart."""
     folder = tmp_path_factory.mktemp("place")
     model, repo = make_tiny(folder / "student", hidden=64, initializer_range=0.1), make_repo(folder / "calc", CALC)
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = "{% for message in messages %}{{ message.content }}{% endfor %}"
+    tokenizer.save_pretrained(model)
     sets = {"student.model": model, "student.max_new": 40, "student.max_prompt": 200, "tasks.heldout": 0.01}
     run_cli("tasks", "--repo", repo, "--recipe", "nano", "--run", "run", *(p for k, v in sets.items() for p in ("--set", f"{k}={v}")),
             cwd=folder)
@@ -64,6 +74,10 @@ def exported(place: Path, monkeypatch, *arguments: str, code: int = 0) -> dict:
     done = CliRunner().invoke(coldstart.cli, ["export", "--run", "run", "--json", *arguments])
     assert done.exit_code == code, done.output
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def rows_of(file: Path) -> list[dict]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
 
 
 def modelfile(text: str) -> list[tuple[str, str]]:
@@ -116,7 +130,7 @@ def test_the_adapter_loads_on_its_base_as_the_modelfile_names_them(place, monkey
     files = {name: place / "model" / value for name, value in told[:2]}
     assert all(file.is_file() for file in files.values()) and ("PARAMETER", 'stop "<eos>"') in told
     assert ("PARAMETER", "num_ctx 240") in told
-    prompt = json.loads((place / "run" / "trajectories.jsonl").read_text().splitlines()[0])["messages"]
+    prompt = rows_of(place / "run" / "trajectories.jsonl")[0]["messages"]
     answers = []
     for lora in (None, str(files["ADAPTER"])):
         server = llama_cpp.Llama(str(files["FROM"]), lora_path=lora, n_ctx=240, verbose=False)
@@ -132,7 +146,8 @@ def test_the_card_holds_the_runs_numbers_and_peft_loads_the_folder(place, monkey
 
     exported(place, monkeypatch, "--to", "peft", "--out", "adapter", "--replay", "2")
     card = (place / "adapter" / "README.md").read_text()
-    assert card.startswith("---\n") and "| after | taught | 4 | 4 | 0.7 | 1.000 |" in card and "| before | taught | 4 | 4 | 0.7 | 0.000 |" in card
+    assert card.startswith("---\n") and "| before | taught | 4 | 4 | 0.7 | 0.000 |" in card
+    assert "| after | taught | 4 | 4 | 0.7 | 1.000 |" in card
     assert "Replayed 2 tasks" in card and str(place) not in card
     model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(place / "student"), place / "adapter")
     assert any(p.abs().sum() > 0 for name, p in model.named_parameters() if "lora_B" in name)
@@ -146,9 +161,9 @@ def test_tasks_and_trajectories_as_plain_data(place, monkeypatch):
     result = exported(place, monkeypatch, "--to", "dataset", "--out", "data")
     assert result["replay"] is None and {"chat-train.jsonl", "tasks-train.jsonl", "README.md"} <= set(result["files"])
     run = Run.open(place / "run")
-    rows = {name: [json.loads(line) for line in (place / "data" / name).read_text().splitlines()] for name in result["files"] if "jsonl" in name}
+    rows = {name: rows_of(place / "data" / name) for name in result["files"] if "jsonl" in name}
     for records in rows.values():
-        assert len({tuple((key, type(value)) for key, value in record.items()) for record in records}) == 1, "types differ from line to line"
+        assert len({tuple((key, type(value)) for key, value in record.items()) for record in records}) == 1, "types differ"
     for record in rows["tasks-train.jsonl"]:
         task = next(t for t in run.tasks if t.instance_id == record["instance_id"])
         assert record["split"] == "train" and json.loads(record["FAIL_TO_PASS"]) == list(task.FAIL_TO_PASS)
@@ -159,12 +174,81 @@ def test_tasks_and_trajectories_as_plain_data(place, monkeypatch):
 
 
 @pytest.mark.slow
-def test_datasets_reads_them_as_they_are(place, monkeypatch):
+def test_datasets_and_trl_take_them_as_they_are(place, monkeypatch):
     datasets = pytest.importorskip("datasets", reason="the package datasets is not installed")
     exported(place, monkeypatch, "--to", "dataset", "--out", "read")
     tasks, chat = (datasets.load_dataset("json", data_files=str(place / "read" / name), cache_dir=str(place / "datasets"))["train"]
                    for name in ("tasks-train.jsonl", "chat-train.jsonl"))
     assert tasks[0]["FAIL_TO_PASS"] and chat[0]["messages"][1]["role"] == "assistant"
+    named = datasets.load_dataset(str(place / "read"), "tasks", cache_dir=str(place / "datasets"))
+    assert {split: len(rows) for split, rows in named.items()} == {"train": 5, "test": 1}
+    trl = pytest.importorskip("trl", reason="the package trl is not installed")
+    settings = trl.SFTConfig(output_dir=str(place / "trained"), max_steps=2, per_device_train_batch_size=2, use_cpu=True, bf16=False,
+                             report_to=[], save_strategy="no", max_length=240, disable_tqdm=True)
+    trained = trl.SFTTrainer(model=str(place / "student"), args=settings, train_dataset=chat).train()
+    assert trained.global_step == 2 and trained.training_loss > 0
+
+
+class Served:
+    """A GGUF file behind the chat-completions protocol, on loopback, answered by llama.cpp in its greedy way."""
+
+    def __init__(self, file: Path) -> None:
+        import llama_cpp
+
+        model = llama_cpp.Llama(str(file), n_ctx=240, verbose=False)
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                answer = json.dumps(model.create_chat_completion(body["messages"], max_tokens=40, temperature=0.0)).encode()
+                self.send_response(200)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("vf-eval") is None, reason="the package verifiers is not installed (vf-eval is not on the PATH)")
+def test_verifiers_evaluates_the_exported_model_on_the_exported_tasks(place, monkeypatch):
+    files = exported(place, monkeypatch, "--to", "verifiers", "--out", "environment")["files"]
+    assert {"pyproject.toml", "README.md", "coldstart_calc/taskset.py", "coldstart_calc/tasks.jsonl"} <= set(files)
+    model = exported(place, monkeypatch, "--to", "gguf", "--out", "served", "--replay", "0")
+    with Served(place / "served" / model["files"][0]) as server:
+        done = subprocess.run(
+            ["vf-eval", "coldstart-calc", "--env.agent.runtime.type", "subprocess", "--client.base-url", server.url, "--client.api-key-var",
+             "NO_KEY", "-m", "student", "--no-push", "--no-rich", "--output-dir", place / "evaluated"], capture_output=True, text=True,
+            timeout=300, env={**os.environ, "PYTHONPATH": str(place / "environment"), "NO_KEY": "none"})
+    assert done.returncode == 0, done.stderr
+    traces = rows_of(next((place / "evaluated").glob("*/traces.jsonl")))
+    found = {trace["task"]["key"]: trace["traces"][0]["rewards"]["resolved"]["score"] for trace in traces}
+    assert found == {t.instance_id: float(t.function in LEARNED) for t in Run.open(place / "run").tasks if t.split == "train"}, done.stderr
+
+
+@pytest.mark.slow
+def test_the_environment_holds_prompts_and_no_answers(place, monkeypatch):
+    exported(place, monkeypatch, "--to", "verifiers", "--out", "prompts")
+    rows = rows_of(place / "prompts" / "coldstart_calc" / "tasks.jsonl")
+    tasks = {t.instance_id: t for t in Run.open(place / "run").tasks}
+    assert {row["id"]: row["split"] for row in rows} == {name: t.split for name, t in tasks.items()}
+    answers = [line["messages"][1]["content"] for line in rows_of(place / "run" / "trajectories.jsonl")]
+    package = "".join(p.read_text() for p in (place / "prompts").rglob("*") if p.is_file())
+    assert all("def " in row["prompt"] for row in rows) and not any(answer.strip() in package for answer in answers)
+    assert tomllib.loads((place / "prompts" / "pyproject.toml").read_text())["project"]["name"] == "coldstart-calc"
 
 
 # ---------------------------------------------------------------------------------------------------- without a run
@@ -202,6 +286,62 @@ def test_the_template_puts_around_a_question_what_the_tokenizer_puts(student, mo
         assert text.endswith("{{ .Response }}<|im_end|>\n")
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_the_merged_model_computes_what_the_trainer_computes(tmp_path, name):
+    from recipes.engines import policy_gap
+    from recipes.file_engine import FileEngine
+    from recipes.gguf_export import write_merged
+
+    kind, more = MODELS[name]
+    student = load_tiny(make_tiny(tmp_path / "model", kind, **more))
+    write_merged(student, tmp_path / "merged.gguf")
+    engine = FileEngine(student, tmp_path / "merged.gguf", LONG + 16, 1)
+    try:
+        assert policy_gap(engine, [list(range(2, 2 + LONG)), list(range(300, 340))], 1.0) < 0.01
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize("template", [CHATML, NO_SYSTEM, None], ids=["chatml", "no system", "none"])
+@pytest.mark.parametrize("begins", [True, False], ids=["first token", "no first token"])
+def test_a_server_of_the_file_makes_the_same_tokens_of_a_question(tmp_path, template, begins):
+    from recipes.file_engine import FileEngine
+    from recipes.gguf_export import write_base
+    from tokenizers.processors import TemplateProcessing
+
+    make_tiny(tmp_path / "model")
+    tokenizer = make_tokenizer()
+    tokenizer.add_tokens(["<|im_start|>", "<|im_end|>"], special_tokens=True)
+    tokenizer.chat_template = template
+    if begins:
+        tokenizer.bos_token = "<pad>"
+        tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="<pad> $A", special_tokens=[("<pad>", 0)])
+    tokenizer.save_pretrained(tmp_path / "model")
+    student = load_tiny(tmp_path / "model")
+    write_base(student, tmp_path / "base.gguf")
+    engine = FileEngine(student, tmp_path / "base.gguf", 64, 1)
+    try:
+        question = [{"role": "user", "content": "def f(x, y):\n    return x"}]
+        ids = student.prompt_ids(question)
+        assert model_export.engine_prompt(engine, student, question) == ids and (ids[0] == 0) == (begins and template != CHATML)
+    finally:
+        engine.close()
+
+
+def test_a_student_without_a_vocabulary_is_not_for_ollama(student, monkeypatch, tmp_path):
+    from tokenizers import pre_tokenizers
+
+    monkeypatch.setattr(student.tokenizer.backend_tokenizer, "pre_tokenizer", pre_tokenizers.Metaspace())
+    with pytest.raises(UsageError, match="--to peft"):
+        model_export.write("ollama", student, tmp_path, tmp_path, tmp_path, tiny_recipe(), "q8_0")
+
+
+def test_files_that_do_not_load_cannot_be_replayed(student, tmp_path):
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF and nothing more")
+    with pytest.raises(UsageError, match="--replay 0"), model_export.opened("gguf", student, tmp_path, tiny_recipe()):
+        pass
+
+
 def test_a_template_that_hides_the_question_is_refused(student, monkeypatch):
     monkeypatch.setattr(student.tokenizer, "chat_template", "{{ messages[0].content | upper }}")
     with pytest.raises(UsageError, match="--to gguf"):
@@ -212,13 +352,17 @@ def test_what_is_replayed(tmp_path, calc):
     from tests.written_run import write_run
 
     run = write_run(tmp_path / "run", calc)
-    run.append("probe.jsonl", [{"phase": "climb-0009", "temperature": 0.7, "instance_id": t.instance_id, "k": 4, "resolved": r, "truncated": 0}
-                               for t, r in zip(run.tasks, (0, 4, 2, 4))])
     names = [t.instance_id for t in run.tasks]
+
+    def probed(phase: str, resolved: dict[str, int]) -> None:
+        run.append("probe.jsonl", [{"phase": phase, "temperature": 0.7, "instance_id": name, "k": 4, "resolved": r, "truncated": 0}
+                                   for name, r in resolved.items()])
+
+    probed("climb-0009", dict(zip(names, (0, 4, 2, 4))))
     assert {t.instance_id for t in export.choose_tasks(run, run.tasks, 2)} == {names[1], names[3]}
     assert [t.instance_id for t in export.choose_tasks(run, run.tasks, 8)][2:] == [names[2]]
-    run.append("probe.jsonl", [{"phase": "before", "temperature": 0.7, "instance_id": names[1], "k": 4, "resolved": 1, "truncated": 0},
-                               {"phase": "climb-0009", "temperature": 0.7, "instance_id": names[0], "k": 4, "resolved": 4, "truncated": 0}])
+    probed("before", {names[1]: 1})
+    probed("climb-0009", {names[0]: 4})
     assert names[1] not in {t.instance_id for t in export.choose_tasks(run, run.tasks, 1)}, "it was not cold before"
 
 
@@ -236,3 +380,5 @@ def test_a_folder_that_is_taken_and_one_that_fails(tmp_path):
 def test_what_cannot_be_asked(tmp_path):
     assert "There is no run" in run_cli("export", "--to", "gguf", "--run", "nothing", cwd=tmp_path, check=2).stderr
     assert "--to" in run_cli("export", cwd=tmp_path, check=2).stderr
+    told = run_cli("export", "--help", cwd=tmp_path).stdout
+    assert all(target in told for target in export.TARGETS)
