@@ -113,6 +113,7 @@ class Search:
         """{failing test function: why nothing was tried}"""
         self._open_engine, self._engine, self._progress, self._note = open_engine, None, on_progress, on_note
         self._ends = None if seconds is None else time.monotonic() + seconds
+        self._began = False
         self._tried: set[str] = set()
         self._paths: set[str] = set()
 
@@ -174,8 +175,8 @@ class Search:
 
     @property
     def _over(self) -> bool:
-        """Whether the time is over; one test is tried in any case."""
-        return self._ends is not None and bool(self._tried) and time.monotonic() > self._ends
+        """Whether the time is over; one round is written in any case."""
+        return self._began and self._ends is not None and time.monotonic() > self._ends
 
     def _seek(self, judge: Judge, found: Survey, task: Task) -> Outcome:
         """Round after round, until an edit is verified."""
@@ -186,6 +187,7 @@ class Search:
         for start in range(0, self.samples, ROUND) if prompts else ():
             if start and self._over:
                 break
+            self._began = True
             self._progress(f"writing edits for {task.FAIL_TO_PASS[0]}", start, self.samples)
             seeds = [derived_seed("fix", self.recipe.seed, v.instance_id, v.function, start) for v, _ in prompts]
             groups = self._engine.sample([ids for _, ids in prompts], min(ROUND, self.samples - start), self.recipe.probe.temperature,

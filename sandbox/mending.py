@@ -122,11 +122,11 @@ def _changed_functions(before: str, after: str) -> list[Function] | None:
 
 def _callers(found: Survey, path: str, changed: list[Function]) -> set[str]:
     """The passing tests that call one of these functions or one inside it; all, where no test calls it: it may run at import."""
-    tests = set()
+    tests, called = set(), {(file, line) for file, line, _ in found.functions}
     for function in changed:
         inside = {test for (file, line), callers in found.callers.items() if file == path and function.first <= line <= function.last
                   for test in callers}
-        tests |= inside if (path, function.first) in found.callers else set(found.passing)
+        tests |= inside if (path, function.first) in called else set(found.passing)
     return tests
 
 
