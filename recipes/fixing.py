@@ -196,7 +196,8 @@ class Search:
             counts["truncated"] += sum(not c.finished for group in groups for c in group)
             for attempt in self._judged(judge, replies, counts):
                 attempts.setdefault(attempt.patch, attempt)
-            for attempt in sorted((a for a in attempts.values() if a.verdict.status == "resolved" and a.proof is None), key=lambda a: a.size):
+            resolved = [a for a in attempts.values() if a.verdict.status == "resolved" and a.proof is None]
+            for attempt in sorted(resolved, key=lambda a: a.size):
                 proved = replace(attempt, proof=verify(judge, found, task, attempt.files))
                 attempts[attempt.patch] = proved
                 if proved.fixed:
@@ -210,10 +211,10 @@ class Search:
             self._engine = self._open_engine(chats)
         prompts = [(variant, self._engine.student.prompt_ids(chat)) for variant, chat in zip(variants, chats)]
         fitting = [(variant, ids) for variant, ids in prompts if len(ids) <= self.recipe.student.max_prompt]
-        for variant, ids in prompts:
-            if len(ids) > self.recipe.student.max_prompt:
-                self._note(f"{variant.file}::{variant.function}: a prompt of {len(ids)} tokens is longer than the {self.recipe.student.max_prompt} "
-                           "that the student was trained on, and is left out.")
+        if len(fitting) < len(prompts):
+            longest = max(len(ids) for _, ids in prompts)
+            self._note(f"{variants[0].FAIL_TO_PASS[0]}: a prompt of {longest} tokens is left out, for the student was trained on "
+                       f"{self.recipe.student.max_prompt} at most.")
         return fitting
 
     def _judged(self, judge: Judge, replies: list[tuple[Task, str]], counts: Counter) -> Iterator[Attempt]:
@@ -240,10 +241,11 @@ def lines(outcome: Outcome) -> list[str]:
     tests = _counted(len(task.FAIL_TO_PASS), "failing test")
     if outcome.fixed:
         proof = best.proof
-        said = [f"Mended: {task.FAIL_TO_PASS[0].partition('[')[0]} (edit {outcome.samples} at the latest, {_counted(best.size[0], 'line')} changed).",
+        others = _counted(len(proof.tests) - len(proof.silent), "other test")
+        said = [f"Mended: {task.FAIL_TO_PASS[0].partition('[')[0]} ({_counted(outcome.samples, 'edit')} tried; the smallest that holds adds or "
+                f"takes away {_counted(best.size[0], 'line')}).",
                 f"Verified in the jail: the {tests}; {_counted(len(task.PASS_TO_PASS), 'test')} of the same functions; both again in a fresh "
-                f"process; {_counted(len(proof.tests) - len(proof.silent), 'other test')} that can see the change ({', '.join(proof.changed)}); "
-                "and twice in a run of the suite."]
+                f"process; {others} that can see the change ({', '.join(proof.changed)}); and twice in a run of the suite."]
         if proof.silent:
             said.append(f"{_counted(len(proof.silent), 'other test')} cannot be run without the rest of the suite, and said nothing.")
         return said

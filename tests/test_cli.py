@@ -53,7 +53,7 @@ def test_help_is_quick(tmp_path):
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("command", ["demo", "tasks", "judge", "bootstrap", "climb", "status"])
+@pytest.mark.parametrize("command", ["demo", "tasks", "judge", "bootstrap", "climb", "status", "fix"])
 def test_every_command_has_help(tmp_path, command):
     done = run_cli(command, "--help", cwd=tmp_path)
     assert "Usage" in done.stdout and len(done.stdout.splitlines()) > 4

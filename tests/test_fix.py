@@ -1,4 +1,6 @@
 """`fix` from end to end: a student that knows some functions mends them where they were broken, and says so where it cannot."""
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,12 +9,14 @@ from sandbox.source import find, read_text, with_body
 from tests.conftest import git, make_repo, run_cli
 from tests.test_arc import last_line, lines, make_student, settings
 from tests.test_worktree import digests
+from tests.tiny import make_tokenizer
 
 pytestmark = pytest.mark.slow
 
-WORDS = {"sum_of": "sum", "largest_of": "max", "smallest_of": "min", "count_of": "len", "sorted_of": "sorted", "any_of": "any", "all_of": "all",
-         "set_of": "set"}
-SOURCE = "".join(f'def {name}(items):\n    """Return the {what} of items."""\n    return {what}(items)\n\n\n' for name, what in WORDS.items())
+WORDS = {"sum_of": "sum", "largest_of": "max", "smallest_of": "min", "count_of": "len", "sorted_of": "sorted", "any_of": "any",
+         "all_of": "all", "set_of": "set"}
+SOURCE = "".join(f'def {name}(items):\n    """Return the {what} of items."""\n    return {what}(items)\n\n\n'
+                 for name, what in WORDS.items())
 TESTS = "from kit.core import " + ", ".join(WORDS) + "\n\n\n" + "".join(
     f"def test_{name}():\n    assert {name}([3, 1, 2]) == {eval(what)([3, 1, 2])!r}\n\n\n"
     f"def test_{name}_again():\n    assert {name}([0, 0, 5, 4]) == {eval(what)([0, 0, 5, 4])!r}\n\n\n" for name, what in WORDS.items())
@@ -112,3 +116,25 @@ def test_bad_requests_are_refused_in_a_sentence(place, known):
         assert word in run_cli("fix", *arguments, "--repo", "kit", "--run", "run", cwd=place, check=2).stderr
     done = run_cli("fix", f"tests/test_core.py::test_{known}", "--repo", "kit", "--run", "run", "--json", cwd=place)
     assert last_line(done)["failing"] == [] and "passes already" in done.stderr
+
+
+def test_where_llama_cpp_cannot_read_the_student_the_training_model_writes(place, capsys):
+    from tokenizers import pre_tokenizers
+
+    from coldstart import Screen, open_writer
+    from recipes.model_engine import ModelEngine
+    from recipes.run import Run
+
+    shutil.copytree(place / "run", place / "odd")
+    shutil.rmtree(place / "odd" / "gguf", ignore_errors=True)
+    shutil.copytree(place / "student", place / "model")
+    tokenizer = make_tokenizer()
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.save_pretrained(place / "model")
+    content = json.loads((place / "odd" / "run.json").read_text())
+    content["recipe"]["student"]["model"] = str(place / "model")
+    (place / "odd" / "run.json").write_text(json.dumps(content))
+    run = Run.open(place / "odd")
+    engine = open_writer(run, run.checkpoint("best"), [[{"role": "user", "content": "def f():\n"}]], Screen(as_json=False))
+    assert isinstance(engine, ModelEngine) and not (place / "odd" / "gguf").exists()
+    assert "writes the edits itself, because its tokenizer" in capsys.readouterr().out
