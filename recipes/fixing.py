@@ -1,12 +1,12 @@
 """`fix`: tests that fail now, and edits by the student that mend them.
 
     search = Search(repository, limits, recipe, names, samples=16, seconds=None, open_engine=open_engine)
-    for outcome in search.outcomes(): ...            # of one failing test function each, fixed or not
+    for outcome in search.outcomes(): ...            # of failing tests that are about one function, fixed or not
     search.changed                                   # {path: (text before, text now)} of all fixes together
 
-For each failing test function the student writes ROUND edits at a time, and these are judged; what is *verified* (`sandbox/mending.py` says
-what that takes) ends the search, and of several the smallest diff is taken. The next test is then looked at on the tree with that fix in
-it, so fixes build on each other, and what a fix mends beside its own test is not mended twice.
+Failing tests that are about the same function are one task. For each the student writes ROUND edits at a time, and these are judged; what
+is *verified* (`sandbox/mending.py` says what that takes) ends the search, and of several the smallest diff is taken. The next task is then
+looked at on the tree with that fix in it, so fixes build on each other, and what a fix mends beside its own tests is not mended twice.
 
 A student that writes bare bodies (`prompt.style = "body"`) is given each of the functions that the test is about as a task of its own: it
 sees signature and docstring and writes the body anew.
@@ -67,7 +67,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one failing test function."""
+    """What became of the failing tests that are about one function."""
 
     task: Task
     best: Attempt | None
@@ -124,7 +124,7 @@ class Search:
         return {path: (read_text(before / path), read_text(now / path)) for path in sorted(self._paths)}
 
     def outcomes(self) -> Iterator[Outcome]:
-        """One for each failing test function that could be tried. Raises UsageError, HarnessError."""
+        """One for each task that could be tried. Raises UsageError, HarnessError."""
         found = self._survey(self.repository)
         self.failing = self.left = choose_failing(found, self.names)
         try:
@@ -151,7 +151,7 @@ class Search:
             for task in failing.tasks:
                 if self._over:
                     return None
-                self._tried.add(task.FAIL_TO_PASS[0].partition("[")[0])
+                self._tried |= {test.partition("[")[0] for test in task.FAIL_TO_PASS}
                 outcome = self._seek(judge, found, task)
                 if outcome.fixed:
                     outcome, now = self._with_suite(outcome, found)
@@ -238,21 +238,23 @@ class Search:
 def lines(outcome: Outcome) -> list[str]:
     """What a person is told of an outcome, beside the diff."""
     task, best = outcome.task, outcome.best
-    tests = _counted(len(task.FAIL_TO_PASS), "failing test")
+    tests, first = _counted(len(task.FAIL_TO_PASS), "failing test"), task.FAIL_TO_PASS[0].partition("[")[0]
+    more = sorted({test.partition("[")[0] for test in task.FAIL_TO_PASS} - {first})
+    title = first + (f" and {len(more)} more" if more else "")
     if outcome.fixed:
         proof = best.proof
         others = _counted(len(proof.tests) - len(proof.silent), "other test")
-        said = [f"Mended: {task.FAIL_TO_PASS[0].partition('[')[0]} ({_counted(outcome.samples, 'edit')} tried; the smallest that holds adds or "
+        said = [f"Mended: {title} ({_counted(outcome.samples, 'edit')} tried; the smallest that holds adds or "
                 f"takes away {_counted(best.size[0], 'line')}).",
                 f"Verified in the jail: the {tests}; {_counted(len(task.PASS_TO_PASS), 'test')} of the same functions; both again in a fresh "
                 f"process; {others} that can see the change ({', '.join(proof.changed)}); and twice in a run of the suite."]
         if proof.silent:
             said.append(f"{_counted(len(proof.silent), 'other test')} cannot be run without the rest of the suite, and said nothing.")
         return said
-    said = [f"Not solved: {task.FAIL_TO_PASS[0].partition('[')[0]}. {_counted(outcome.samples, 'edit')} tried"
+    said = [f"Not solved: {title}. {_counted(outcome.samples, 'edit')} tried"
             + (f" ({', '.join(f'{count} {status}' for status, count in sorted(outcome.counts.items()))})" if outcome.counts else "") + "."]
     if best is None:
-        return [*said, "No edit changed anything that could be judged."]
+        return [*said, "No edit was usable and changed anything."]
     left = best.remaining(task)
     if not best.verdict.tests:
         return [*said, f"The nearest attempt, which is no fix: {best.verdict.reason}"]

@@ -92,10 +92,13 @@ def test_missing():
 class TestLoud:
     def test_loud(self):
         assert core.loud("ab") == "AB"
+
+    def test_again(self):
+        assert core.loud("c") == "C"
 '''
 KIT = {"kit/__init__.py": "", CORE: SOURCE, "tests/test_kit.py": TESTS}
 BOTH = [f"tests/test_kit.py::test_both[{case}]" for case in ("1-5", "2-7")]
-LOUD, MISSING = "tests/test_kit.py::TestLoud::test_loud", "tests/test_kit.py::test_missing"
+LOUD, MISSING = tuple(f"tests/test_kit.py::TestLoud::test_{which}" for which in ("loud", "again")), "tests/test_kit.py::test_missing"
 RIGHT = SOURCE.replace("left(x) - right(x)", "left(x) + right(x)")
 
 
@@ -128,15 +131,15 @@ def bench(kit):
     repository, found = kit
     with Judge(repository, LIMITS, preload=found.modules, test_files=found.test_files) as judge:
         failing = failing_tasks(judge, found, found.failing, 0, lambda *_: None)
-        assert [t.FAIL_TO_PASS for t in failing.tasks] == [tuple(BOTH), (LOUD,)]
+        assert [t.FAIL_TO_PASS for t in failing.tasks] == [tuple(BOTH), LOUD]
         assert failing.left_out == {MISSING: "failing test that calls no function of the project"}
         yield judge, found, failing.tasks[0]
 
 
 def test_tests_are_chosen_by_name(kit):
     _, found = kit
-    assert choose_failing(found, []) == found.failing == (*BOTH, MISSING, LOUD)
-    for name, chosen in ((BOTH[1], (BOTH[1],)), ("tests/test_kit.py::test_both", tuple(BOTH)), ("tests/test_kit.py::TestLoud", (LOUD,)),
+    assert choose_failing(found, []) == found.failing == (*BOTH, MISSING, *LOUD)
+    for name, chosen in ((BOTH[1], (BOTH[1],)), ("tests/test_kit.py::test_both", tuple(BOTH)), ("tests/test_kit.py::TestLoud", LOUD),
                          ("tests/test_kit.py", found.failing), ("tests/test_kit.py::test_base", ())):
         assert choose_failing(found, [name]) == chosen
     with pytest.raises(UsageError, match="Did you mean tests/test_kit.py::test_base"):
@@ -218,7 +221,7 @@ def test_one_fix_after_the_other_and_what_is_left(kit):
     assert [o.fixed for o in outcomes] == [True, True]
     assert search.changed == {CORE: (SOURCE, RIGHT.replace("return text", "return text.upper()"))}
     first, last = summary_lines(search)
-    assert search.left == (MISSING,) and "test_missing was not tried" in first and "3 of 4 failing tests mended" in last
+    assert search.left == (MISSING,) and "test_missing was not tried" in first and "4 of 5 failing tests mended" in last
 
 
 @pytest.mark.slow
@@ -228,6 +231,10 @@ def test_the_nearest_attempt_is_no_fix(kit):
     assert outcome.best.remaining(outcome.task) == (BOTH[1],)
     said = "\n".join(lines(outcome))
     assert said.startswith("Not solved") and "which is no fix, leaves 1 test failing: " + BOTH[1] in said
+    # Tests that are about one function are mended together or not at all.
+    told = Told(reply('def loud(text):\n    """Return the text in capitals."""\n    return "AB"'))
+    _, (outcome,) = searched(kit, told, "tests/test_kit.py::TestLoud")
+    assert not outcome.fixed and outcome.best.remaining(outcome.task) == LOUD[1:]
     # What passes every test that is named and breaks another one is nearer, and no fix.
     _, (outcome,) = searched(kit, Told(reply(HALF), reply(SMALL, BASE)), "tests/test_kit.py::test_both")
     assert not outcome.fixed and outcome.best.remaining(outcome.task) == ("tests/test_kit.py::test_base",)
@@ -247,7 +254,7 @@ def test_bare_bodies_are_tried_in_each_function(kit):
 def test_the_time_is_kept_and_tests_are_never_edited(kit):
     cheat = "tests/test_kit.py\n<<<<<<< SEARCH\n    assert core.both(x) == want\n=======\n    pass\n>>>>>>> REPLACE\n"
     search, outcomes = searched(kit, Told(cheat), samples=800, seconds=0.01)
-    assert len(outcomes) == 1 and outcomes[0].counts == {"invalid": 8} and outcomes[0].best is None and len(search.left) == 4
+    assert len(outcomes) == 1 and outcomes[0].counts == {"invalid": 8} and outcomes[0].best is None and len(search.left) == 5
 
 
 def test_a_repository_with_an_edit_in_it(kit):
