@@ -244,10 +244,11 @@ def lines(outcome: Outcome) -> list[str]:
     if outcome.fixed:
         proof = best.proof
         others = _counted(len(proof.tests) - len(proof.silent), "other test")
-        said = [f"Mended: {title} ({_counted(outcome.samples, 'edit')} tried; the smallest that holds adds or "
-                f"takes away {_counted(best.size[0], 'line')}).",
-                f"Verified in the jail: the {tests}; {_counted(len(task.PASS_TO_PASS), 'test')} of the same functions; both again in a fresh "
-                f"process; {others} that can see the change ({', '.join(proof.changed)}); and twice in a run of the suite."]
+        said = [f"Mended: {title} ({_counted(outcome.samples, 'edit')} tried; the smallest that holds adds or takes away "
+                f"{_counted(best.size[0], 'line')}).",
+                f"Verified in the jail: the {tests} and {_counted(len(task.PASS_TO_PASS), 'other test')} of the same functions; all of "
+                f"these again in a fresh process; {others} beside them that can see the change ({', '.join(proof.changed)}); and two runs of "
+                "the suite."]
         if proof.silent:
             said.append(f"{_counted(len(proof.silent), 'other test')} cannot be run without the rest of the suite, and said nothing.")
         return said
@@ -272,4 +273,4 @@ def summary_lines(search: Search) -> list[str]:
 
 
 def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" + ("" if count == 1 else "s")
+    return f"{count or 'no'} {what}" + ("" if count == 1 else "s")

@@ -75,8 +75,8 @@ def choose_failing(found: Survey, names: Iterable[str]) -> tuple[str, ...]:
         known = [t for t in (*found.failing, *found.passing) if t == name or t.startswith((f"{name}[", f"{name}::"))]
         if not known:
             near = difflib.get_close_matches(name, [*found.failing, *found.passing], n=3)
-            raise UsageError(f"No test {name} fails or passes here twice in a row. (A test that is skipped, flaky or slow is not looked at, "
-                             "nor one in a file that cannot be collected.)" + (f" Did you mean {' or '.join(near)}?" if near else ""))
+            raise UsageError(f"No test {name} fails or passes here twice in a row. (A test that is skipped, flaky or slow is not looked "
+                             "at, nor one in a file that cannot be collected.)" + (f" Did you mean {' or '.join(near)}?" if near else ""))
         chosen.update(known)
     return tuple(t for t in found.failing if t in chosen)
 

@@ -209,7 +209,7 @@ def test_the_smallest_verified_edit_is_taken(kit):
     assert search.changed == {CORE: (SOURCE, RIGHT)} and search.left == () and len(search.failing) == 2
     assert "def test_both" in engine.asked[0] and digests(Path(kit[0].root)) == before
     said = "\n".join(lines(outcome))
-    assert "Mended: tests/test_kit.py::test_both" in said and "2 failing tests; 2 tests of the same functions" in said
+    assert "Mended: tests/test_kit.py::test_both" in said and "2 failing tests and 2 other tests of the same functions" in said
     counts = {"failed_before": 2, "same_functions": 2, "others": 0, "silent": 0}
     assert outcome.to_dict()["verified"] == {"changed": [f"{CORE}::both"], **counts}
 
