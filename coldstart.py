@@ -4,13 +4,14 @@
     python coldstart.py demo practice                      # a practice repository to try it on
     python coldstart.py bootstrap --repo practice          # past the cold start, with a teacher
     python coldstart.py climb                              # REINFORCE on the repository's own tests; no teacher any more
+    python coldstart.py fix                                # what the student is for: tests that fail now
 
 Reinforcement learning needs rollouts that succeeded: a task the model never solves gives a zero gradient. So `bootstrap` 1. mines
 tasks from the repository's tests, 2. probes which the student never solves (cold), 3. asks a teacher for those only, and keeps
 what the tests verify, 4. fine-tunes the student on it and probes again. `climb` 5. goes on from there on the student's own
 rollouts, and 6. needs no teacher, no key and no network.
 
-Exit codes: 0 done, 1 the answer is no (not resolved, still cold), 2 bad usage or input, 3 the harness or the machine failed,
+Exit codes: 0 done, 1 the answer is no (not resolved, still cold, not solved), 2 bad usage or input, 3 the harness or the machine failed,
 130 interrupted. `--json` prints one JSON object as the last line of standard output; progress goes to standard error.
 """
 import json
@@ -440,7 +441,7 @@ def fix(names, repo, run_folder, checkpoint, samples, minutes, apply_it, branch,
     screen.say("\n".join(fixing.summary_lines(search)))
     written = write_fixes(search.changed, tree, apply_it, yes, branch, screen)
     screen.result({"run": str(run.folder), "checkpoint": folder.name, "repo": repository.root, "failing": list(search.failing),
-                   "left": list(search.left), "left_out": search.left_out, "outcomes": [outcome.to_dict() for outcome in outcomes], **written})
+                   "left": list(search.left), "left_out": search.left_out, "outcomes": [o.to_dict() for o in outcomes], **written})
     raise SystemExit(1 if search.left else 0)
 
 
@@ -1083,34 +1084,31 @@ def find_task(run, name: str):
 
 
 def open_writer(run, checkpoint: Path, chats: list[list[dict]], screen: Screen):
-    """What writes the edits of `fix`: llama.cpp, from files that were exported now or before; the training model where that cannot be."""
-    import importlib.util
+    """What writes the edits of `fix`: llama.cpp, from files that were exported before or are now; the training model where that cannot be."""
+    from importlib.util import find_spec
 
     from sandbox.repo import cache_folder
 
-    def student():
-        screen.say("The student is loaded with torch" + (": only this once, for its files for llama.cpp are not there yet." if stored else "."))
-        found = Workbench(run, None, screen).student
-        found.restore(checkpoint)
-        return found
-
-    stored, settings = None, run.recipe.student
-    if importlib.util.find_spec("llama_cpp") and importlib.util.find_spec("gguf"):
+    settings, base_folder, why = run.recipe.student, cache_folder() / "gguf", "llama-cpp-python or gguf is not installed"
+    longest, able = settings.max_prompt + settings.max_new, find_spec("llama_cpp") and find_spec("gguf")
+    if able:
         from recipes import stored
 
-        base_folder, longest = cache_folder() / "gguf", settings.max_prompt + settings.max_new
-        files = stored.find(run.folder, checkpoint, base_folder)
+        if files := stored.find(run.folder, checkpoint, base_folder):
+            return stored.StoredEngine(stored.StoredStudent(files), longest, settings.threads)
+    screen.say("The student is loaded with torch" + (": only this once, to write its files for llama.cpp." if able else "."))
+    student = Workbench(run, None, screen).student
+    student.restore(checkpoint)
+    if able:
         try:
-            files = files or stored.export(loaded := student(), run.folder, checkpoint, base_folder, chats, longest, screen.progress)
+            files = stored.export(student, run.folder, checkpoint, base_folder, chats, longest, screen.progress)
             return stored.StoredEngine(stored.StoredStudent(files), longest, settings.threads)
         except stored.NotExportable as error:
             why = str(error)
-    else:
-        loaded, why = student(), "llama-cpp-python and gguf are not installed"
     from recipes.model_engine import ModelEngine
 
     screen.say(f"The training model writes the edits itself, because {why}.")
-    return ModelEngine(loaded)
+    return ModelEngine(student)
 
 
 def coloured(patch: str) -> str:
@@ -1141,7 +1139,7 @@ def write_fixes(changed: dict[str, tuple[str, str]], tree, apply_it: bool, yes: 
         screen.say(f"Written: {', '.join(after)}")
         return {**done, "applied": True}
     if branch:
-        commit = tree.commit(before, after, branch, f"Mend {', '.join(after)}\n\nWritten by a student of coldstart, verified by the tests.\n")
+        commit = tree.commit(before, after, branch, f"Mend {', '.join(after)}\n\nWritten by a model (coldstart fix), verified by the tests.\n")
         screen.say(f"Branch {branch}: {commit[:10]}")
         return {**done, "branch": branch, "commit": commit}
     screen.say("Nothing was written: --apply writes it to the work tree, --branch NAME commits it beside that.")

@@ -1,12 +1,12 @@
 """`fix`: tests that fail now, and edits by the student that mend them.
 
     search = Search(repository, limits, recipe, names, samples=16, seconds=None, open_engine=open_engine)
-    for outcome in search.outcomes(): ...            # of one failing test function each, fixed or not
+    for outcome in search.outcomes(): ...            # of failing tests that are about one function, fixed or not
     search.changed                                   # {path: (text before, text now)} of all fixes together
 
-For each failing test function the student writes ROUND edits at a time, and these are judged; what is *verified* (`sandbox/mending.py` says
-what that takes) ends the search, and of several the smallest diff is taken. The next test is then looked at on the tree with that fix in
-it, so fixes build on each other, and what a fix mends beside its own test is not mended twice.
+Failing tests that are about the same function are one task. For each the student writes ROUND edits at a time, and these are judged; what
+is *verified* (`sandbox/mending.py` says what that takes) ends the search, and of several the smallest diff is taken. The next task is then
+looked at on the tree with that fix in it, so fixes build on each other, and what a fix mends beside its own tests is not mended twice.
 
 A student that writes bare bodies (`prompt.style = "body"`) is given each of the functions that the test is about as a task of its own: it
 sees signature and docstring and writes the body anew.
@@ -67,7 +67,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one failing test function."""
+    """What became of the failing tests that are about one function."""
 
     task: Task
     best: Attempt | None
@@ -113,6 +113,7 @@ class Search:
         """{failing test function: why nothing was tried}"""
         self._open_engine, self._engine, self._progress, self._note = open_engine, None, on_progress, on_note
         self._ends = None if seconds is None else time.monotonic() + seconds
+        self._began = False
         self._tried: set[str] = set()
         self._paths: set[str] = set()
 
@@ -123,7 +124,7 @@ class Search:
         return {path: (read_text(before / path), read_text(now / path)) for path in sorted(self._paths)}
 
     def outcomes(self) -> Iterator[Outcome]:
-        """One for each failing test function that could be tried. Raises UsageError, HarnessError."""
+        """One for each task that could be tried. Raises UsageError, HarnessError."""
         found = self._survey(self.repository)
         self.failing = self.left = choose_failing(found, self.names)
         try:
@@ -150,7 +151,7 @@ class Search:
             for task in failing.tasks:
                 if self._over:
                     return None
-                self._tried.add(task.FAIL_TO_PASS[0].partition("[")[0])
+                self._tried |= {test.partition("[")[0] for test in task.FAIL_TO_PASS}
                 outcome = self._seek(judge, found, task)
                 if outcome.fixed:
                     outcome, now = self._with_suite(outcome, found)
@@ -174,8 +175,8 @@ class Search:
 
     @property
     def _over(self) -> bool:
-        """Whether the time is over; one test is tried in any case."""
-        return self._ends is not None and bool(self._tried) and time.monotonic() > self._ends
+        """Whether the time is over; one round is written in any case."""
+        return self._began and self._ends is not None and time.monotonic() > self._ends
 
     def _seek(self, judge: Judge, found: Survey, task: Task) -> Outcome:
         """Round after round, until an edit is verified."""
@@ -186,6 +187,7 @@ class Search:
         for start in range(0, self.samples, ROUND) if prompts else ():
             if start and self._over:
                 break
+            self._began = True
             self._progress(f"writing edits for {task.FAIL_TO_PASS[0]}", start, self.samples)
             seeds = [derived_seed("fix", self.recipe.seed, v.instance_id, v.function, start) for v, _ in prompts]
             groups = self._engine.sample([ids for _, ids in prompts], min(ROUND, self.samples - start), self.recipe.probe.temperature,
@@ -194,7 +196,8 @@ class Search:
             counts["truncated"] += sum(not c.finished for group in groups for c in group)
             for attempt in self._judged(judge, replies, counts):
                 attempts.setdefault(attempt.patch, attempt)
-            for attempt in sorted((a for a in attempts.values() if a.verdict.status == "resolved" and a.proof is None), key=lambda a: a.size):
+            resolved = [a for a in attempts.values() if a.verdict.status == "resolved" and a.proof is None]
+            for attempt in sorted(resolved, key=lambda a: a.size):
                 proved = replace(attempt, proof=verify(judge, found, task, attempt.files))
                 attempts[attempt.patch] = proved
                 if proved.fixed:
@@ -208,10 +211,10 @@ class Search:
             self._engine = self._open_engine(chats)
         prompts = [(variant, self._engine.student.prompt_ids(chat)) for variant, chat in zip(variants, chats)]
         fitting = [(variant, ids) for variant, ids in prompts if len(ids) <= self.recipe.student.max_prompt]
-        for variant, ids in prompts:
-            if len(ids) > self.recipe.student.max_prompt:
-                self._note(f"{variant.file}::{variant.function}: a prompt of {len(ids)} tokens is longer than the {self.recipe.student.max_prompt} "
-                           "that the student was trained on, and is left out.")
+        if len(fitting) < len(prompts):
+            longest = max(len(ids) for _, ids in prompts)
+            self._note(f"{variants[0].FAIL_TO_PASS[0]}: a prompt of {longest} tokens is left out, for the student was trained on "
+                       f"{self.recipe.student.max_prompt} at most.")
         return fitting
 
     def _judged(self, judge: Judge, replies: list[tuple[Task, str]], counts: Counter) -> Iterator[Attempt]:
@@ -235,20 +238,24 @@ class Search:
 def lines(outcome: Outcome) -> list[str]:
     """What a person is told of an outcome, beside the diff."""
     task, best = outcome.task, outcome.best
-    tests = _counted(len(task.FAIL_TO_PASS), "failing test")
+    tests, first = _counted(len(task.FAIL_TO_PASS), "failing test"), task.FAIL_TO_PASS[0].partition("[")[0]
+    more = sorted({test.partition("[")[0] for test in task.FAIL_TO_PASS} - {first})
+    title = first + (f" and {len(more)} more" if more else "")
     if outcome.fixed:
         proof = best.proof
-        said = [f"Mended: {task.FAIL_TO_PASS[0].partition('[')[0]} (edit {outcome.samples} at the latest, {_counted(best.size[0], 'line')} changed).",
-                f"Verified in the jail: the {tests}; {_counted(len(task.PASS_TO_PASS), 'test')} of the same functions; both again in a fresh "
-                f"process; {_counted(len(proof.tests) - len(proof.silent), 'other test')} that can see the change ({', '.join(proof.changed)}); "
-                "and twice in a run of the suite."]
+        others = _counted(len(proof.tests) - len(proof.silent), "other test")
+        said = [f"Mended: {title} ({_counted(outcome.samples, 'edit')} tried; the smallest that holds adds or takes away "
+                f"{_counted(best.size[0], 'line')}).",
+                f"Verified in the jail: the {tests} and {_counted(len(task.PASS_TO_PASS), 'other test')} of the same functions; all of "
+                f"these again in a fresh process; {others} beside them that can see the change ({', '.join(proof.changed)}); and two runs of "
+                "the suite."]
         if proof.silent:
             said.append(f"{_counted(len(proof.silent), 'other test')} cannot be run without the rest of the suite, and said nothing.")
         return said
-    said = [f"Not solved: {task.FAIL_TO_PASS[0].partition('[')[0]}. {_counted(outcome.samples, 'edit')} tried"
+    said = [f"Not solved: {title}. {_counted(outcome.samples, 'edit')} tried"
             + (f" ({', '.join(f'{count} {status}' for status, count in sorted(outcome.counts.items()))})" if outcome.counts else "") + "."]
     if best is None:
-        return [*said, "No edit changed anything that could be judged."]
+        return [*said, "No edit was usable and changed anything."]
     left = best.remaining(task)
     if not best.verdict.tests:
         return [*said, f"The nearest attempt, which is no fix: {best.verdict.reason}"]
@@ -266,4 +273,4 @@ def summary_lines(search: Search) -> list[str]:
 
 
 def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" + ("" if count == 1 else "s")
+    return f"{count or 'no'} {what}" + ("" if count == 1 else "s")

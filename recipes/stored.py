@@ -49,9 +49,12 @@ def find(run_folder: Path, checkpoint_folder: Path, base_folder: Path) -> Files 
         return None
     from gguf import GGUFReader
 
-    fields = GGUFReader(adapter).fields
-    base = base_folder / fields[BASE_KEY].contents()
-    return Files(base, adapter, frozenset(map(int, fields[END_KEY].contents().split(",")))) if base.is_file() else None
+    try:
+        fields = GGUFReader(adapter).fields
+        base, end_ids = base_folder / fields[BASE_KEY].contents(), frozenset(map(int, fields[END_KEY].contents().split(",")))
+    except (ValueError, IndexError, KeyError):     # damaged, or of another version: it will be made again
+        return None
+    return Files(base, adapter, end_ids) if base.is_file() else None
 
 
 def export(student, run_folder: Path, checkpoint_folder: Path, base_folder: Path, chats: Sequence[list[dict]], longest: int,

@@ -23,15 +23,16 @@ import shutil
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from sandbox.errors import UsageError
-from sandbox.mine import failing_drafts
+from sandbox.mine import MAX_TESTS, failing_drafts, failing_task
 from sandbox.repo import Repository, take_snapshot
 from sandbox.source import Function, bodies_changed, functions, read_text, to_bytes
 from sandbox.survey import Progress, Survey
 from sandbox.tasks import Task
-from sandbox.validity import validate
+from sandbox.validity import Draft, Unfit, validate
 from sandbox.verdict import Judge, read_reply
 
 
@@ -40,7 +41,7 @@ class Failing:
     """What fails, and can be worked on or not."""
 
     tasks: tuple[Task, ...]
-    """One for each failing test function, with all its parameters; in the order of the suite."""
+    """In the order of the suite. One of them is about all tests that fail, it seems, for the same function's sake."""
     left_out: dict[str, str]
     """{test function: why it is no task}"""
 
@@ -74,21 +75,35 @@ def choose_failing(found: Survey, names: Iterable[str]) -> tuple[str, ...]:
         known = [t for t in (*found.failing, *found.passing) if t == name or t.startswith((f"{name}[", f"{name}::"))]
         if not known:
             near = difflib.get_close_matches(name, [*found.failing, *found.passing], n=3)
-            raise UsageError(f"No test {name} fails or passes here twice in a row (a test that is skipped, flaky or slow is not looked at, nor "
-                             "one in a file that cannot be collected)." + (f" Did you mean {' or '.join(near)}?" if near else ""))
+            raise UsageError(f"No test {name} fails or passes here twice in a row. (A test that is skipped, flaky or slow is not looked "
+                             "at, nor one in a file that cannot be collected.)" + (f" Did you mean {' or '.join(near)}?" if near else ""))
         chosen.update(known)
     return tuple(t for t in found.failing if t in chosen)
 
 
 def failing_tasks(judge: Judge, found: Survey, chosen: tuple[str, ...], seed: int, on_progress: Progress) -> Failing:
-    """Tasks from these failing tests, each measured (`validity.py`)."""
-    drafts = failing_drafts(judge.repository, replace(found, failing=chosen))
-    named = {draft.instance_id: test for draft, test in zip(drafts, dict.fromkeys(t.partition("[")[0] for t in chosen))}
+    """Tasks from these failing tests, each measured (`validity.py`). Tests that are about the same function first of all are one task: what
+    mends one of them and not the others has hardly found the mistake."""
+    repository, left_out, groups = judge.repository, {}, {}
+    for draft, test in zip(failing_drafts(repository, replace(found, failing=chosen)), dict.fromkeys(map(_function_of, chosen))):
+        try:
+            task = draft.make()
+            groups.setdefault(task.about[0], []).append(task)
+        except Unfit as error:
+            left_out[test] = str(error)
+    named = {tasks[0].instance_id: tuple(t for task in tasks for t in task.FAIL_TO_PASS)[:MAX_TESTS] for tasks in groups.values()}
+    drafts = [Draft(name, partial(failing_task, repository, found, name, tests)) for name, tests in named.items()]
     records = [record for chunk in validate(judge, drafts, seed, on_progress) for record in chunk]
-    tasks = [Task.from_dict(record["task"]) for record in records if record["task"]]
+    left_out |= {test: record["reason"] for record in records if not record["task"]
+                 for test in map(_function_of, named[record["instance_id"]])}
     order = {test: i for i, test in enumerate(chosen)}
-    return Failing(tuple(sorted(tasks, key=lambda task: order[task.FAIL_TO_PASS[0]])),
-                   {named[record["instance_id"]]: record["reason"] for record in records if not record["task"]})
+    tasks = [Task.from_dict(record["task"]) for record in records if record["task"]]
+    return Failing(tuple(sorted(tasks, key=lambda task: order[task.FAIL_TO_PASS[0]])), left_out)
+
+
+def _function_of(test: str) -> str:
+    """The node id of the test function, whatever its parameters."""
+    return test.partition("[")[0]
 
 
 def one_function(task: Task) -> list[Task]:
@@ -122,11 +137,11 @@ def _changed_functions(before: str, after: str) -> list[Function] | None:
 
 def _callers(found: Survey, path: str, changed: list[Function]) -> set[str]:
     """The passing tests that call one of these functions or one inside it; all, where no test calls it: it may run at import."""
-    tests = set()
+    tests, called = set(), {(file, line) for file, line, _ in found.functions}
     for function in changed:
         inside = {test for (file, line), callers in found.callers.items() if file == path and function.first <= line <= function.last
                   for test in callers}
-        tests |= inside if (path, function.first) in found.callers else set(found.passing)
+        tests |= inside if (path, function.first) in called else set(found.passing)
     return tests
 
 

@@ -296,11 +296,11 @@ def failing_drafts(repository: Repository, found: Survey) -> list[Draft]:
     for test, ids in tests.items():
         file, _, function = test.partition("::")
         name = instance_id("failing", file, function.replace("::", "."))
-        drafts.append(Draft(name, partial(_failing_task, repository, found, name, tuple(ids[:MAX_TESTS]))))
+        drafts.append(Draft(name, partial(failing_task, repository, found, name, tuple(ids[:MAX_TESTS]))))
     return drafts
 
 
-def _failing_task(repository: Repository, found: Survey, name: str, tests: tuple[str, ...]) -> Task:
+def failing_task(repository: Repository, found: Survey, name: str, tests: tuple[str, ...]) -> Task:
     """What its tests call decides which files may be edited, and what it is about: the functions that the fewest passing tests call."""
     called = {found.functions[i] for test in tests for i in found.calls[test] if _is_source(found.functions[i][0], found)}
     known = {(file, f.first): f.qualname for file in sorted({file for file, _, _ in called})

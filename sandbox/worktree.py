@@ -64,8 +64,8 @@ class WorkTree:
                 raise UsageError(f"{self.root} has a branch {clash[0]} already. Name another one with --branch.")
 
     def commit(self, before: dict[str, str], after: dict[str, str], name: str, message: str) -> str:
-        """A new branch `name`: the last commit, and on top of it one with these files; returns the commit's hash. The author is the user, by
-        git's configuration. Raises UsageError where a file is not as in the last commit, or the branch is there already."""
+        """A new branch `name`: the last commit, and on top of it one with these files; returns the commit's hash. The author is the user,
+        by git's configuration. Raises UsageError where a file is not as in the last commit, or the branch is there already."""
         import git
 
         if unclean := self.dirty(before):

@@ -53,7 +53,8 @@ def test_help_is_quick(tmp_path):
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("command", ["demo", "doctor", "tasks", "judge", "bootstrap", "climb", "status", "eval", "report"])
+@pytest.mark.parametrize("command", ["demo", "doctor", "tasks", "judge", "bootstrap", "climb", "status", "eval", "fix", "report", "export",
+                                     "teacher"])
 def test_every_command_has_help(tmp_path, command):
     done = run_cli(command, "--help", cwd=tmp_path)
     assert "Usage" in done.stdout and len(done.stdout.splitlines()) > 4
