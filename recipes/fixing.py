@@ -274,3 +274,33 @@ def summary_lines(search: Search) -> list[str]:
 
 def _counted(count: int, what: str) -> str:
     return f"{count or 'no'} {what}" + ("" if count == 1 else "s")
+
+
+def open_writer(run, checkpoint: Path, chats: list[list[dict]], screen):
+    """What writes the edits of `fix`: llama.cpp, from files that were exported before or are now; the training model where that cannot be."""
+    from importlib.util import find_spec
+
+    from sandbox.repo import cache_folder
+
+    settings, base_folder, why = run.recipe.student, cache_folder() / "gguf", "llama-cpp-python or gguf is not installed"
+    longest, able = settings.max_prompt + settings.max_new, find_spec("llama_cpp") and find_spec("gguf")
+    if able:
+        from recipes import stored
+
+        if files := stored.find(run.folder, checkpoint, base_folder):
+            return stored.StoredEngine(stored.StoredStudent(files), longest, settings.threads)
+    screen.say("The student is loaded with torch" + (": only this once, to write its files for llama.cpp." if able else "."))
+    from recipes.workbench import Workbench
+
+    student = Workbench(run, None, screen).student
+    student.restore(checkpoint)
+    if able:
+        try:
+            files = stored.export(student, run.folder, checkpoint, base_folder, chats, longest, screen.progress)
+            return stored.StoredEngine(stored.StoredStudent(files), longest, settings.threads)
+        except stored.NotExportable as error:
+            why = str(error)
+    from recipes.model_engine import ModelEngine
+
+    screen.say(f"The training model writes the edits itself, because {why}.")
+    return ModelEngine(student)

@@ -1,6 +1,6 @@
 """Hiring an API teacher: what is settled and said before anything is sent.
 
-    hired = hire(run.content.get("teacher"), keys, "glm-5.2", ...)          # endpoint, cap, terms, key
+    hired = hire_teacher(run, keys, "glm-5.2", ...)                         # endpoint, cap, terms, key
     planned = plan(cold_tasks, tree, hired.endpoint, settings, guard)       # planned.prompts, .withheld, .tokens, .usd
 """
 from dataclasses import dataclass, field, replace
@@ -68,6 +68,21 @@ def hire(known: dict | None, keys: dict[str, str], teacher: str | None, model: s
         raise UsageError(f"{endpoint.name} belongs to somebody else. Whether its terms allow training a model on what it writes is for you "
                          "to find out; coldstart claims nothing. When you know, say so once: --terms-acknowledged")
     return replace(hired, key=fit_key(endpoint, keys))
+
+
+def hire_teacher(run, keys, teacher, model, price, max_usd, terms_acknowledged, dry_run):
+    """The API teacher that is named now or was named before, remembered in run.json; None for the reference teacher."""
+    known = run.content.get("teacher")
+    if run.is_done("teach") and (teacher or dry_run):
+        raise UsageError(f"{run.folder} has been taught already. Start a new run to ask another teacher: --new, or another folder with "
+                         "--run.")
+    if run.is_done("teach"):
+        return None
+    hired = hire(known, keys, teacher, model, price, max_usd, terms_acknowledged, dry_run)
+    if not dry_run and (hired and hired.to_dict()) != known:
+        run.content["teacher"] = hired and hired.to_dict()
+        run.write()
+    return hired
 
 
 @dataclass(frozen=True)

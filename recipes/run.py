@@ -11,6 +11,9 @@ import json
 import os
 import re
 import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -150,6 +153,26 @@ class Run:
     def add_seconds(self, step: str, seconds: float) -> None:
         self.content["seconds"][step] = round(self.content["seconds"].get(step, 0.0) + seconds, 1)
         self.write()
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time one step and mark it done at its end; the time of a step that was cut off is added too."""
+        started = time.monotonic()
+        try:
+            yield
+        except BaseException:
+            self.add_seconds(name, time.monotonic() - started)
+            raise
+        self.mark_done(name, time.monotonic() - started)
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Add the time of the block to the run's account of seconds."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.add_seconds(name, time.monotonic() - started)
 
     # ------------------------------------------------------------------------------------------------ checkpoints
 

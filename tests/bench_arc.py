@@ -44,7 +44,9 @@ def main() -> None:
 
 def run_seed(seed: int, repo: Path | None, scratch: Path) -> list[dict]:
     """All arms of one seed: [{"seed", "arm", "temperature", "taught", "untaught", "heldout", "seconds"}]."""
-    from coldstart import Screen, Workbench, mine_tasks, open_judge, versions
+    from coldstart import Screen, versions
+    from recipes.court import mine_tasks, open_judge
+    from recipes.workbench import Workbench
     from recipes import load
     from recipes.run import Run
     from sandbox.practice import write_practice_repository

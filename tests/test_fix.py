@@ -1,4 +1,6 @@
 """`fix` from end to end: a student that knows some functions mends them where they were broken, and says so where it cannot."""
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -119,7 +121,8 @@ def test_bad_requests_are_refused_in_a_sentence(place, known):
 def test_where_llama_cpp_cannot_read_the_student_the_training_model_writes(place, capsys):
     from tokenizers import pre_tokenizers
 
-    from coldstart import Screen, open_writer
+    from coldstart import Screen
+    from recipes.fixing import open_writer
     from recipes.model_engine import ModelEngine
     from recipes.run import Run
 

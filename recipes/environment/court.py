@@ -29,7 +29,9 @@ def _open(coldstart: str, run: str) -> tuple[dict, object]:
         raise RuntimeError(f"coldstart is not in {coldstart}, or the run is not in {run}. Name them with --env.taskset.task.coldstart and "
                            "--env.taskset.task.run.")
     sys.path.append(coldstart)                     # last, so that it hides no module of anybody else's
-    from coldstart import Screen, Workbench, find_run, open_judge
+    from coldstart import Screen, find_run
+    from recipes.court import open_judge
+    from recipes.workbench import Workbench
 
     found, screen = find_run(Path(run)), Screen(as_json=True)
     court = ExitStack()

@@ -1,0 +1,62 @@
+"""What a run asks of the sandbox: its tasks, and somebody who judges.
+
+    mine_tasks(run, screen)                                       # tasks.jsonl, where mining is not done yet
+    with open_judge(run, screen) as court: ...
+
+`screen` is whoever shows a person what happens; it has `say(sentence)` and `progress(what, done, total)`.
+"""
+from recipes import facts
+from sandbox.errors import UsageError
+
+
+def mine_tasks(run, screen) -> None:
+    """Step 1: tasks.jsonl, from the repository's own tests."""
+    from sandbox.mine import mine
+
+    if run.is_done("mine"):
+        return
+    recipe = run.recipe
+    with run.step("mine"):
+        mined = mine(run.repository, limits_of(recipe), run.folder, recipe.tasks.heldout, recipe.tasks.limit, recipe.seed, screen.progress,
+                     recipe.tasks.kinds, recipe.tasks.since)
+        tasks, excluded = without_secrets(run, mined.tasks, mined.excluded, screen)
+        if not tasks:
+            raise UsageError(f"{run.repository.root} gives no valid task: " + facts.counted(excluded) + ".")
+        run.keep_only("tasks.jsonl", [t.to_dict() for t in tasks])
+        run.content["excluded"] = excluded
+    counts = {split: sum(t.split == split for t in tasks) for split in ("train", "heldout")}
+    screen.say(f"{len(tasks)} tasks mined: {counts['train']} for training, {counts['heldout']} held out. "
+               + (f"Left out: {facts.counted(excluded)}." if excluded else ""))
+
+
+def without_secrets(run, tasks: list, excluded: dict[str, int], screen) -> tuple[list, dict[str, int]]:
+    """The tasks that hold nothing that looks like a secret, and the reasons why others are left out: a secret is not to be learned, sent,
+    or copied to the run folder."""
+    from recipes.outgoing import Guard, texts_of
+
+    guard = Guard(run.repository)
+    held = {t.instance_id: why for t in tasks if (why := guard.objection(texts_of(t.to_dict())))}
+    if not held:
+        return tasks, excluded
+    for name, why in held.items():
+        screen.say(f"{name} is left out: {why}.")
+    reason = "task that holds what looks like a secret"
+    run.keep_only("mining.jsonl", [{"instance_id": r["instance_id"], "task": None, "reason": reason} if r["instance_id"] in held else r
+                                   for r in run.read("mining.jsonl")])
+    return [t for t in tasks if t.instance_id not in held], {**excluded, reason: len(held)}
+
+
+def open_judge(run, screen):
+    from sandbox.repo import restore_snapshot
+    from sandbox.verdict import Judge
+
+    restore_snapshot(run.repository)
+    return Judge(run.repository, limits_of(run.recipe), memory=run.folder / "verdicts.jsonl", preload=run.survey.modules,
+                 test_files=run.survey.test_files, on_note=screen.say)
+
+
+def limits_of(recipe):
+    from sandbox.verdict import Limits
+
+    return Limits(workers=recipe.judge.workers, timeout=recipe.judge.timeout, memory_mb=recipe.judge.memory_mb,
+                  recheck=recipe.judge.recheck)
