@@ -247,8 +247,8 @@ def lines(outcome: Outcome) -> list[str]:
         said = [f"Mended: {title} ({_counted(outcome.samples, 'edit')} tried; the smallest that holds adds or takes away "
                 f"{_counted(best.size[0], 'line')}).",
                 f"Verified in the jail: the {tests} and {_counted(len(task.PASS_TO_PASS), 'other test')} of the same functions; all of "
-                f"these again in a fresh process; {others} beside them that can see the change ({', '.join(proof.changed)}); and two runs of "
-                "the suite."]
+                f"these again in a fresh process; {others} beside them that can see the change ({', '.join(proof.changed)}); and two runs "
+                "of the suite."]
         if proof.silent:
             said.append(f"{_counted(len(proof.silent), 'other test')} cannot be run without the rest of the suite, and said nothing.")
         return said
