@@ -602,9 +602,9 @@ def coloured(patch: str) -> str:
     text = patch.encode("utf-8", "replace").decode().rstrip("\n")
     if os.environ.get("NO_COLOR"):
         return text
-    colours = {"+": "green", "-": "red", "@": "cyan"}
-    return "\n".join(click.style(line, bold=True) if line[:4] in ("+++ ", "--- ") else click.style(line, fg=colours.get(line[:1]))
-                     for line in text.split("\n"))
+    styles = {"+": {"fg": "green"}, "-": {"fg": "red"}, "@": {"fg": "cyan"}}
+    return "\n".join(click.style(line, bold=True) if line[:4] in ("+++ ", "--- ") else
+                     click.style(line, **styles[line[0]]) if line[:1] in styles else line for line in text.split("\n"))
 
 
 def write_fixes(changed: dict[str, tuple[str, str]], tree, apply_it: bool, yes: bool, branch: str | None, screen: Screen) -> dict:
@@ -625,7 +625,7 @@ def write_fixes(changed: dict[str, tuple[str, str]], tree, apply_it: bool, yes: 
         screen.say(f"Written: {', '.join(after)}")
         return {**done, "applied": True}
     if branch:
-        commit = tree.commit(before, after, branch, f"Mend {', '.join(after)}\n\nWritten by a model (coldstart fix), verified by the tests.\n")
+        commit = tree.commit(before, after, branch, f"Mend {', '.join(after)}\n\nWritten by a model, verified by the tests.\n")
         screen.say(f"Branch {branch}: {commit[:10]}")
         return {**done, "branch": branch, "commit": commit}
     screen.say("Nothing was written: --apply writes it to the work tree, --branch NAME commits it beside that.")

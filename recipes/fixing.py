@@ -247,8 +247,8 @@ def lines(outcome: Outcome) -> list[str]:
         said = [f"Mended: {title} ({_counted(outcome.samples, 'edit')} tried; the smallest that holds adds or takes away "
                 f"{_counted(best.size[0], 'line')}).",
                 f"Verified in the jail: the {tests} and {_counted(len(task.PASS_TO_PASS), 'other test')} of the same functions; all of "
-                f"these again in a fresh process; {others} beside them that can see the change ({', '.join(proof.changed)}); and two runs of "
-                "the suite."]
+                f"these again in a fresh process; {others} beside them that can see the change ({', '.join(proof.changed)}); and two runs "
+                "of the suite."]
         if proof.silent:
             said.append(f"{_counted(len(proof.silent), 'other test')} cannot be run without the rest of the suite, and said nothing.")
         return said
@@ -277,7 +277,7 @@ def _counted(count: int, what: str) -> str:
 
 
 def open_writer(run, checkpoint: Path, chats: list[list[dict]], screen):
-    """What writes the edits of `fix`: llama.cpp, from files that were exported before or are now; the training model where that cannot be."""
+    """What writes the edits of `fix`: llama.cpp, from files that are exported where they are not there yet; else the training model."""
     from importlib.util import find_spec
 
     from sandbox.repo import cache_folder

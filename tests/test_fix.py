@@ -1,12 +1,18 @@
 """`fix` from end to end: a student that knows some functions mends them where they were broken, and says so where it cannot."""
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from coldstart import Screen, coloured, write_fixes
+from sandbox.errors import UsageError
 from sandbox.source import find, read_text, with_body
-from tests.conftest import git, make_repo, run_cli
+from sandbox.worktree import WorkTree
+from tests.conftest import ROOT, git, make_repo, run_cli
 from tests.test_arc import last_line, lines, make_student, settings
 from tests.test_worktree import digests
 from tests.tiny import make_tokenizer
@@ -107,8 +113,27 @@ def test_a_file_with_other_changes_is_not_written_unasked(place, known):
     before = digests(clone)
     done = run_cli("fix", "--repo", clone, "--run", "run", "--apply", cwd=place, check=2)
     assert "uncommitted changes" in done.stderr and "--yes" in done.stderr and digests(clone) == before and "\x1b[" not in done.stdout
-    run_cli("fix", "--repo", clone, "--run", "run", "--apply", "--yes", cwd=place)
+    # At a terminal it asks.
+    master, slave = os.openpty()
+    os.write(master, b"y\n")
+    command = [sys.executable, ROOT / "coldstart.py", "fix", "--repo", clone, "--run", "run", "--apply"]
+    done = subprocess.run(command, cwd=place, stdin=slave, capture_output=True, text=True)
+    os.close(master), os.close(slave)
+    assert done.returncode == 0 and "Write to the work tree?" in done.stdout, done.stderr
     assert read_text(clone / CORE) == SOURCE + "# mine\n"
+    # And --yes says so beforehand.
+    changed = {CORE: (SOURCE + "# mine\n", SOURCE)}
+    with pytest.raises(UsageError, match="--yes"):
+        write_fixes(changed, WorkTree(clone), True, False, None, Screen(as_json=True))
+    assert write_fixes(changed, WorkTree(clone), True, True, None, Screen(as_json=True))["applied"] and read_text(clone / CORE) == SOURCE
+
+
+def test_a_diff_in_colour(monkeypatch):
+    patch = "--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-old\n+new\n same\n"
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b[32m+new\x1b[0m\n same" in coloured(patch) and "\x1b[31m-old" in coloured(patch)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert coloured(patch) == patch.rstrip("\n")
 
 
 def test_bad_requests_are_refused_in_a_sentence(place, known):
