@@ -92,7 +92,7 @@ def exercise(recipe, model: Path, new: int) -> dict:
     """What bootstrap and climb do with a student: the columns that need no card."""
     from recipes.logprobs import Sample
     from recipes.memory import GIB, estimate
-    from recipes.rollout import sample
+    from recipes.model_engine import ModelEngine
     from recipes.student import Student
 
     settings, size = recipe.student, recipe.climb.group_size
@@ -106,7 +106,7 @@ def exercise(recipe, model: Path, new: int) -> dict:
     loaded, micro = time.perf_counter() - started, student.micro_tokens
     prompt = tokens(settings.max_prompt)
     started = time.perf_counter()
-    [group] = sample(student, [list(prompt)], size, 1.0, min(new, settings.max_new), [1])
+    [group] = ModelEngine(student).sample([list(prompt)], size, 1.0, min(new, settings.max_new), [1])
     sampled = time.perf_counter() - started
     own = student.accumulate([Sample(prompt, c.ids) for c in group], [1.0] * size, 1, 1.0, [c.logprobs for c in group], 2.0)
     student.step(0.0, 1.0)

@@ -848,6 +848,7 @@ class Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
 libc = ctypes.CDLL(None)
 assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, ctypes.byref(Program(4, code)), 0, 0) == 0
+from sandbox.errors import UsageError
 from sandbox.inside import landlock
 from sandbox.landlock_jail import jail_notice, _notice
 assert landlock.version() == 0
