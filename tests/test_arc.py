@@ -286,6 +286,7 @@ def test_eval_measures_base_and_checkpoint_and_never_twice(climbed, place):
     run_cli("eval", "--run", "measured", "--checkpoint", "nothing", cwd=place, check=2)
 
 
+@pytest.mark.long
 def test_without_a_teacher_it_stays_cold_and_says_why(place, student):
     small = settings(student, **{"teacher.share": 0, "tasks.limit": 4})
     done = run_cli("bootstrap", "--repo", "practice", "--run", "cold", *small, cwd=place, check=1)

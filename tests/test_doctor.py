@@ -46,6 +46,7 @@ def test_this_machine_for_people_and_machines(tmp_path):
     assert not list(tmp_path.iterdir()), "it left something behind"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_it_imports_no_torch_itself():
     code = "import sys\nfrom recipes.doctor import *\nlist(examine(this_system(), Path('.')))\nassert 'torch' not in sys.modules"
@@ -80,6 +81,7 @@ def test_no_bubblewrap(monkeypatch, tmp_path):
     assert check.state in ("note", "fault") and "bubblewrap" in check.words and check.mend == "sudo apt install bubblewrap"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_no_jail_at_all(tmp_path):
     done = without_jails("doctor", "--json", cwd=tmp_path, folder=tmp_path)
@@ -171,6 +173,7 @@ def test_a_card_without_a_driver(tmp_path):
     assert check_card(None, System("arch"), tmp_path).state == "note"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_card_that_this_build_of_torch_does_not_see():
     import torch

@@ -78,6 +78,7 @@ def test_a_broken_file_is_a_sentence(student, tmp_path):
         LlamaEngine(student, tmp_path / "broken.gguf", 40, 1)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_arc_by_llama_cpp(tmp_path, cache):
     run_cli("demo", "practice", cwd=tmp_path)

@@ -107,6 +107,7 @@ def test_it_says_what_it_cannot_mend_and_writes_the_rest(place, known, unknown):
     assert set(after) == set(before) and {path for path in after if after[path] != before[path]} == {CORE}
 
 
+@pytest.mark.long
 def test_a_file_with_other_changes_is_not_written_unasked(place, known):
     clone = broken_clone(place, "dirty", known)
     (clone / CORE).write_text(read_text(clone / CORE) + "# mine\n")

@@ -100,6 +100,7 @@ def test_verdicts_on_tasks_about_whole_files(shop):
         assert [v.status for v in judge.judge_many([(task, edit) for _, task, edit in cases])] == [status for status, _, _ in cases]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_gold_edits_of_all_kinds_are_resolved_and_their_broken_states_are_not(shop):
     repository, mined, _ = shop
@@ -110,6 +111,7 @@ def test_the_gold_edits_of_all_kinds_are_resolved_and_their_broken_states_are_no
         assert {v.status for v in judge.judge_many([(t, t.broken(tree)) for t in mined.tasks])} == {"failed"}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_mining_all_kinds_goes_on_from_where_it_was_cut_off(shop, tmp_path):
     repository, mined, _ = shop
@@ -142,6 +144,7 @@ def test_parameters_are_one_task_and_so_are_commits_that_lead_to_one_state(tmp_p
     assert list(by_message(root, [t for t in found.tasks if t.kind == "revert"])) == ["number 2"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_mutant_that_never_ends_is_no_task(tmp_path):
     root = make_repo(tmp_path / "p", {"core.py": "def count(n):\n    found = 0\n    while n > 0:\n        n -= 1\n        found += 1\n    return found\n",

@@ -518,6 +518,7 @@ def test_what_does_not_end_is_ended(attack):
     assert reply.get("timeout") is True and 1.0 <= time.monotonic() - started < 10.0
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_fork_bomb_ends(jail, repository, attack):
     reply = attack("""

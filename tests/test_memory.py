@@ -199,6 +199,7 @@ print(student.micro_tokens)
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_cpu_allocators_own_limit(tmp_path):
     """No memory error of ours: the kernel refuses."""

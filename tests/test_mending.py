@@ -214,6 +214,7 @@ def test_the_smallest_verified_edit_is_taken(kit):
     assert outcome.to_dict()["verified"] == {"changed": [f"{CORE}::both"], **counts}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_one_fix_after_the_other_and_what_is_left(kit):
     engine = Told(*[reply(SMALL)] * 8, *[reply('def loud(text):\n    """Return the text in capitals."""\n    return text.upper()')] * 8)
@@ -224,6 +225,7 @@ def test_one_fix_after_the_other_and_what_is_left(kit):
     assert search.left == (MISSING,) and "test_missing was not tried" in first and "4 of 5 failing tests mended" in last
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_nearest_attempt_is_no_fix(kit):
     search, (outcome,) = searched(kit, Told("nothing", reply(both("return 0")), reply(HALF)), "tests/test_kit.py::test_both", samples=11)
