@@ -99,12 +99,13 @@ class Guard:
 
 
 def _assigned(text: str) -> list[tuple[str, str]]:
-    """(kind, secret) of what detect-secrets finds."""
+    """(kind, secret) of what detect-secrets finds; a text that is only the name of what it is assigned to is no secret."""
     from detect_secrets.core.scan import scan_line
     from detect_secrets.settings import transient_settings
 
     with transient_settings(KEYWORDS):
-        return [(secret.type, secret.secret_value or "") for line in text.split("\n") for secret in scan_line(line)]
+        found = [(secret.type, secret.secret_value or "", line.lower()) for line in text.split("\n") for secret in scan_line(line)]
+    return [(kind, value) for kind, value, line in found if not value or line.count(value.lower()) == 1]
 
 
 def ignored_files(repository: Repository, paths: Iterable[str]) -> set[str]:

@@ -112,6 +112,7 @@ def test_samples_are_functions_as_unparse_writes_them(small):
         assert completion == nano_data.indent(function.body[1:])
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_nothing_of_the_practice_repository_is_in_the_data():
     functions = [function for _, _, families in MODULES.values() for family in families for function in family()]

@@ -202,6 +202,7 @@ def test_threads_and_processes(tmp_path):
     assert_judged_rightly(real, list(real.tasks))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_slow_tests_are_left_out(tmp_path):
     root = make_repo(tmp_path / "p", {"core.py": "def up(x):\n    return x + 1\n", "test_core.py":
@@ -257,8 +258,8 @@ def with_plugins(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("settings", [
     "addopts = -n 2 --dist loadfile --maxprocesses=2",
     "addopts = --cov=pkg --cov-report=term-missing --cov-report=xml --cov-fail-under=100 --timeout=5 --timeout-method=thread",
-    "addopts = -p no:randomly -p no:cacheprovider -p no:xdist --reruns 2 --basetemp=made/base --import-mode=importlib tests\n"
-    "pythonpath = .",
+    pytest.param("addopts = -p no:randomly -p no:cacheprovider -p no:xdist --reruns 2 --basetemp=made/base --import-mode=importlib tests\n"
+                 "pythonpath = .", marks=pytest.mark.long),
     "addopts = -n auto --cov pkg --no-cov-on-fail --timeout 10 --reruns 2 --randomly-seed=1234 --lf --sw --strict-markers\n"
     "    --strict-config -W error\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
     "timeout_method = signal\nlog_cli = true"])
