@@ -145,7 +145,7 @@ def test_a_killed_bootstrap_pays_once(place, run, tmp_path):
 
 @pytest.mark.slow
 def test_an_interruption(run, tmp_path):
-    """It ends soon, says so, and leaves what was under way counted."""
+    """A second Ctrl-C does not wait for the replies that are under way: it ends soon, says so, and leaves them counted."""
     with TeacherServer(tmp_path / "server", delay=60.0) as server:
         command = [sys.executable, str(ROOT / "coldstart.py"), "bootstrap", "--run", str(run), "--teacher", server.url, "--teacher-model",
                    "m", "--price", "1,2"]
@@ -154,6 +154,9 @@ def test_an_interruption(run, tmp_path):
         until = time.monotonic() + 60
         while not server.log() and time.monotonic() < until:
             time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        time.sleep(1)
+        assert process.poll() is None, "what is paid for is waited for"
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)
     assert process.returncode == 130 and "Interrupted" in errors and "Traceback" not in errors, errors
