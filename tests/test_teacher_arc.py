@@ -109,6 +109,7 @@ def is_taught(run: Path) -> bool:
     return "teach" in json.loads((run / "run.json").read_text())["done"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_killed_bootstrap_pays_once(place, run, tmp_path):
     """Killed while it is taught, at random instants; then its lessons are those of a run that was left alone."""
@@ -319,7 +320,7 @@ def test_the_key_is_nowhere(place, tmp_path):
                     # What the command itself was started with nobody can take back.
                     if KEY.encode() in text and not (name == "environ" and b"coldstart.py" in command):
                         found.add((name, command))
-            time.sleep(0.002)
+            time.sleep(0.01)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -329,17 +330,14 @@ def test_the_key_is_nowhere(place, tmp_path):
             done = run_cli("bootstrap", "--repo", "calc", "--run", "run", *options, "--teacher", server.url, "--teacher-model", "m",
                            "--price", "1,2", cwd=tmp_path, check=None,
                            env={**WITH_KEY, "COLDSTART_TRACEBACK": "1", "OPENAI_LOG": "debug"})
-            assert any(record["fault"] for record in server.log()) and all(record["headers"]["authorization"] == f"Bearer {KEY}"
-                                                                           for record in server.log())
+            assert any(record["fault"] for record in server.log())
+            assert all(record["headers"]["authorization"] == f"Bearer {KEY}" for record in server.log())
         refused = {}
-        for fault in ("401", "404", "429-quota"):
+        for fault in ("401", "429-quota"):
             with TeacherServer(tmp_path / f"server-{fault}", script=[fault] * 99) as server:
-                options_ = ["--set", f"seed={fault[:3]}"]
-                refused[fault] = subprocess.run([sys.executable, str(ROOT / "coldstart.py"), "bootstrap", "--repo", "calc", "--run",
-                                                 f"run-{fault}", *options, *options_, "--teacher",
-                                                 server.url, "--teacher-model", "m", "--price", "1,2"], cwd=tmp_path, capture_output=True,
-                                                 text=True,
-                                                env={**os.environ, **WITH_KEY, "COLDSTART_TRACEBACK": "1"})
+                refused[fault] = run_cli("bootstrap", "--repo", "calc", "--run", f"run-{fault}", *options, "--set", f"seed={fault[:3]}",
+                                         "--teacher", server.url, "--teacher-model", "m", "--price", "1,2", cwd=tmp_path, check=None,
+                                         env={**WITH_KEY, "COLDSTART_TRACEBACK": "1"})
     finally:
         over.set()
         watcher.join()
