@@ -99,6 +99,7 @@ def test_a_project_in_a_folder_of_a_larger_repository(kinds):
     assert Path(kinds.repository.root).name == "kinds" and {task.file for task in kinds.tasks.values()} == {"kinds.py"}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_functions_of_every_kind_are_judged_rightly(kinds):
     # What these give back here no test looks at: another wrong edit would be needed.

@@ -165,6 +165,7 @@ def test_an_interruption(run, tmp_path):
         assert base.execute("SELECT state, cost = worst FROM tries").fetchall() == [("lost", 1)]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_what_the_student_could_do_is_learned_again(run, tmp_path):
     """Its own resolved rollouts stand beside the teacher's answers, and count as nobody's teaching."""
