@@ -144,6 +144,7 @@ def test_a_killed_bootstrap_pays_once(place, run, tmp_path):
     assert 9 * 10**12 >= spent >= sum((r["billed"][0] + 2 * r["billed"][2]) * 10**6 for r in log if r["billed"])
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_an_interruption(run, tmp_path):
     """A second Ctrl-C does not wait for the replies that are under way: it ends soon, says so, and leaves them counted."""
@@ -336,9 +337,10 @@ def test_the_key_is_nowhere(place, tmp_path):
         refused = {}
         for fault in ("401", "429-quota"):
             with TeacherServer(tmp_path / f"server-{fault}", script=[fault] * 99) as server:
-                refused[fault] = run_cli("bootstrap", "--repo", "calc", "--run", f"run-{fault}", *options, "--set", f"seed={fault[:3]}",
-                                         "--teacher", server.url, "--teacher-model", "m", "--price", "1,2", cwd=tmp_path, check=None,
-                                         env={**WITH_KEY, "COLDSTART_TRACEBACK": "1"})
+                command = [sys.executable, str(ROOT / "coldstart.py"), "bootstrap", "--repo", "calc", "--run", f"run-{fault}", *options,
+                           "--set", f"seed={fault[:3]}", "--teacher", server.url, "--teacher-model", "m", "--price", "1,2"]
+                refused[fault] = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True,
+                                                env={**os.environ, **WITH_KEY, "COLDSTART_TRACEBACK": "1"})
     finally:
         over.set()
         watcher.join()
