@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sandbox.errors import UsageError
+from sandbox.jsonl import sync
 
 ADAPTER, CONFIG, OPTIMISER, COUNTERS = "adapter_model.safetensors", "adapter_config.json", "optimizer.pt", "counters.json"
 FORMAT = 1
@@ -33,7 +34,7 @@ def write(folder: Path, fill: Callable[[Path], None], counters: dict) -> None:
                    "sha256": {name: _digest(aside / name) for name in (ADAPTER, CONFIG, OPTIMISER)}}
         (aside / COUNTERS).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         for path in [*aside.iterdir(), aside]:     # a rename that outlives its content would be worse than none
-            _flush(path)
+            sync(path)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
@@ -78,14 +79,6 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _set_aside(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.old")
 
@@ -97,5 +90,5 @@ def _replace(new: Path, folder: Path) -> None:
     if folder.exists():
         folder.rename(old)
     new.rename(folder)
-    _flush(folder.parent)
+    sync(folder.parent)
     shutil.rmtree(old, ignore_errors=True)

@@ -35,6 +35,7 @@ import torch
 
 from recipes import nano
 from recipes.rollout import head_width
+from sandbox.jsonl import sync
 
 SMALL = 50_000_000
 """Parameters below which matrices are written as F16."""
@@ -115,9 +116,9 @@ def export_base(student, folder: Path, on_progress: Callable[[str, int, int], No
     try:
         write_base(student, Path(aside), on_progress)
         os.chmod(aside, 0o644)
-        nano.sync(Path(aside))
+        sync(Path(aside))
         os.rename(aside, path)
-        nano.sync(folder)
+        sync(folder)
     except BaseException:
         Path(aside).unlink(missing_ok=True)
         raise

@@ -42,7 +42,6 @@ tokens were never trained, so much longer prompts are outside of what it knows.
 
 import hashlib
 import importlib.metadata
-import os
 import platform
 import random
 import shutil
@@ -52,6 +51,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from recipes import nano_data
+from sandbox.jsonl import sync
 
 STEPS = 827
 VOCABULARY = 1024
@@ -202,15 +202,6 @@ def no_progress_bar() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()
-
-
-def sync(path: Path) -> None:
-    """Ask the system to have `path` on the disk before going on, so that a power cut leaves no empty files."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 # ------------------------------------------------------------------------------------------ training

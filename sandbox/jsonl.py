@@ -1,4 +1,5 @@
-"""Files of one JSON object a line, appended whole; a line torn by a crash is dropped when the file is read or opened again."""
+"""Files of one JSON object a line, appended whole; a line torn by a crash is dropped when the file is read or opened again. And `sync`, for
+whatever must be on the disk before going on."""
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -38,6 +39,15 @@ def write_aside(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(aside, path)
+
+
+def sync(path: Path) -> None:
+    """Ask the system to have `path` on the disk before going on, so that a power cut leaves no empty files."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _whole_lines(path: Path) -> Iterator[dict]:
