@@ -21,7 +21,8 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from sandbox import patches
-from sandbox.source import FUNCTIONS, body_nodes, find, functions, parse, read_text, source_of, with_body, with_function
+from sandbox.source import (FUNCTIONS, STATEMENTS, alone, body_nodes, find, functions, parse, read_text, source_of, with_body,
+                            with_function)
 from sandbox.tasks import Task
 
 OPENING, CLOSING = re.compile(r"[ \t]*```[ \t]*(\w*)"), re.compile(r"[ \t]*```[ \t]*")
@@ -200,6 +201,9 @@ def gate(edit: dict[str, str], task: Task, tree: Path) -> dict[str, str]:
             raise InvalidEdit(f"it edits {path}; this task is about {', '.join(broken)} alone")
         if len(text) > MAX_BYTES:
             raise InvalidEdit(f"{path} is larger than {MAX_BYTES} bytes")
+    if not task.files and _only_its_function(edit[task.file], task, broken[task.file], tree):
+        return {**broken, **edit}
+    for path, text in edit.items():
         try:
             parse(text)
         except SyntaxError as error:
@@ -210,6 +214,14 @@ def gate(edit: dict[str, str], task: Task, tree: Path) -> dict[str, str]:
         return {**broken, task.file: splice(edit[task.file], task, broken[task.file])}
     except (SyntaxError, RecursionError) as error:   # it parses alone and not where it is put, or only just
         raise InvalidEdit(f"the function cannot be put in its place ({error})") from None
+
+
+def _only_its_function(text: str, task: Task, broken: str, tree: Path) -> bool:
+    """Whether `text` is as `splice` would give it, because it differs from the broken file in the task's function alone: then no more than
+    that function has to be read."""
+    was = find(broken, task.function, read_text(tree / task.file))
+    now = alone(text, broken, was)
+    return now is not None and (bool(now.node.decorator_list) or not was.node.decorator_list)
 
 
 def splice(text: str, task: Task, broken: str) -> str:
@@ -264,7 +276,7 @@ def _names_of(node: ast.stmt) -> set[str]:
         return {n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name)}
     if isinstance(node, (ast.AnnAssign, ast.AugAssign)) and isinstance(node.target, ast.Name):
         return {node.target.id}
-    return {name for child in ast.iter_child_nodes(node) if isinstance(child, (ast.stmt, ast.excepthandler, ast.match_case))
+    return {name for child in ast.iter_child_nodes(node) if isinstance(child, STATEMENTS)
             for name in _names_of(child)}
 
 

@@ -18,6 +18,8 @@ warnings.filterwarnings("ignore", category=SyntaxWarning, module="<unknown>")
 # Python 3.11 counts how deep a syntax tree is for the whole process: two threads at once raise SystemError now and then.
 _PARSING = threading.Lock()
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+STATEMENTS = (ast.stmt, ast.excepthandler, ast.match_case)
+"""Statements, and what holds statements in one."""
 BLANK_BODY = "raise NotImplementedError"
 
 
@@ -49,6 +51,10 @@ def to_bytes(text: str) -> bytes:
 def parse(text: str) -> ast.Module:
     """The syntax tree, the file's own coding line honoured: shared, so not to be changed. Raises SyntaxError (null bytes and deep
     nesting included)."""
+    return _parsed(text)
+
+
+def _parsed(text: str) -> ast.Module:
     if "\r" in text.replace("\r\n", ""):
         raise SyntaxError("a bare carriage return")          # to Python it ends a line, to everything else here it does not
     try:
@@ -67,6 +73,8 @@ def functions(text: str) -> list[Function]:
     while pending:
         node, path = pending.pop()
         for child in ast.iter_child_nodes(node):
+            if not isinstance(child, STATEMENTS):         # no expression holds a statement
+                continue
             inner = path
             if isinstance(child, FUNCTIONS):
                 first = min([child.lineno, *(d.lineno for d in child.decorator_list)])
@@ -79,9 +87,44 @@ def functions(text: str) -> list[Function]:
     return sorted(found, key=lambda f: (f.first, f.last))
 
 
-def find(text: str, qualname: str) -> Function | None:
-    """The last function of this qualified name, the one that counts at run time. Raises SyntaxError."""
-    return next((f for f in reversed(functions(text)) if f.qualname == qualname), None)
+@lru_cache(maxsize=512)
+def find(text: str, qualname: str, near: str = "") -> Function | None:
+    """The last function of this qualified name, the one that counts at run time. Raises SyntaxError.
+
+    Most texts differ in this function alone from another one, `near`, that has been read: then it is read `alone`.
+    """
+    was = find(near, qualname) if near else None
+    now = alone(text, near, was) if was else None
+    return now or next((f for f in reversed(functions(text)) if f.qualname == qualname), None)
+
+
+def alone(text: str, near: str, was: Function) -> Function | None:
+    """The function of the same name in `text`, read by itself, where `text` is `near` with other lines in place of the function `was`, and
+    these are one function and nothing else. None where that is not so, or cannot be told without reading everything.
+
+    `text` parses then as `near` does: what stands around is the same, and whole lines that are one statement at the same indentation
+    are that wherever they stand.
+    """
+    lines, others = text.split("\n"), near.split("\n")
+    above, last = was.first - 1, len(lines) - (len(others) - was.last)
+    if lines[:above] != others[:above] or lines[last:] != others[was.last:] or last <= above:
+        return None
+    # Line ends of another kind would be changed by `with_function`; and a coding line counts in the first two lines of a file.
+    if "\r" in text or above < 2 or not lines[above].startswith(was.indent):
+        return None
+    try:
+        part = _parsed("\n".join(["if 1:" if was.indent else "", *lines[above:last], ""]))
+    except SyntaxError:
+        return None
+    statements = part.body[0].body if was.indent else part.body
+    node = statements[0]
+    if len(part.body) != 1 or len(statements) != 1 or not isinstance(node, FUNCTIONS) or node.name != was.node.name:
+        return None
+    first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+    if (first, node.end_lineno) != (2, last - above + 1) or node.col_offset != len(to_bytes(was.indent)):
+        return None
+    ast.increment_lineno(node, above - 1)
+    return Function(was.qualname, node, was.first, last, was.indent)
 
 
 @lru_cache(maxsize=512)
@@ -92,7 +135,7 @@ def imports(text: str) -> str:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             names.update(alias.asname or alias.name.partition(".")[0] for alias in node.names if alias.name != "*")
         elif not isinstance(node, (*FUNCTIONS, ast.ClassDef)):
-            pending += [child for child in ast.iter_child_nodes(node) if isinstance(child, (ast.stmt, ast.excepthandler))]
+            pending += [child for child in ast.iter_child_nodes(node) if isinstance(child, STATEMENTS)]
     return "import " + ", ".join(sorted(names)) if names else ""
 
 
@@ -175,7 +218,7 @@ def blanked(text: str, function: Function) -> str:
 def bodies_changed(before: str, after: str, qualnames: list[str]) -> list[tuple[Function, str, str]] | None:
     """(function in `before`, its source there, its source in `after`) for those of the named functions that differ, where nothing but
     their bodies differs: signature, decorators, docstring and everything around them are the same. Else None. Raises SyntaxError."""
-    old, new = ([find(text, name) for name in qualnames] for text in (before, after))
+    old, new = [find(before, name) for name in qualnames], [find(after, name, before) for name in qualnames]
     if None in old or None in new or _without(before, old) != _without(after, new):
         return None
     changed = []

@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sandbox import source
 
@@ -54,6 +56,66 @@ def test_strings_inside_a_body_are_not_moved():
     text = "class A:\n    def f(self):\n        return 1\n"
     new = source.with_body(text, source.find(text, "A.f"), '    x = """a\n  b"""\n    return x\n')
     assert new == 'class A:\n    def f(self):\n        x = """a\n  b"""\n        return x\n'
+
+
+NEAR = '''"""A module."""
+import functools
+
+
+@functools.cache
+def plain(x):
+    return x
+
+
+class Outer:
+    class Inner:
+        def method(self, a=1):
+            if a:
+                return 2
+
+        def other(self):
+            pass
+
+    if True:
+        async def late(self): return 1
+    else:
+        def late(self):
+            return 2
+
+x = plain(1)
+'''
+LINES = [
+    "", "@functools.cache", "def plain(x):", "    return x", "        def method(self, a=1):", "            return 1", "    pass", "\tpass",
+    "            '''", "    (", "    )", "    return 1 \\", "\\", "else:", "            else:", "    # a comment", "# coding: latin-1", "\0",
+    "    def plain(x):", "class plain: pass", "        async def late(self): return 3", "    def other(self): yield", "\x0c", "    é = 'é'",
+    "        def late(self): return 4; x = 1", "            def method(self): return 5", "    x = [", "    ]", "  pass", "\r"]
+
+
+@given(st.sampled_from(["plain", "Outer.Inner.method", "Outer.Inner.other", "Outer.late"]), st.lists(st.sampled_from(LINES), max_size=5),
+       st.integers(0, 3), st.integers(0, 3))
+def test_a_function_read_alone_is_the_one_of_the_whole_file(name, new, above, below):
+    was, lines = source.find(NEAR, name), NEAR.split("\n")
+    body = lines[was.first - 1:was.last]
+    text = "\n".join(lines[:was.first - 1] + body[:above] + new + body[max(above, len(body) - below):] + lines[was.last:])
+    alone = source.alone(text, NEAR, was)
+    if alone is not None:
+        whole = source.find(text, name)
+        assert (alone.first, alone.last, alone.indent) == (whole.first, whole.last, whole.indent)
+        assert ast.dump(alone.node, include_attributes=True) == ast.dump(whole.node, include_attributes=True)
+
+
+@pytest.mark.parametrize("name, body", [("plain", "return x + 1"), ("Outer.Inner.method", "def inner():\n    return 1\nreturn inner()"),
+                                        ("Outer.late", "pass")])
+def test_an_edit_to_one_function_is_read_alone(name, body):
+    was = source.find(NEAR, name)
+    text = source.with_body(NEAR, was, body)
+    assert source.alone(text, NEAR, was) is not None
+    assert source.alone(text.replace("x = plain(1)", "x = plain(2)"), NEAR, was) is None
+
+
+def test_a_coding_line_is_honoured():
+    text = "# coding: latin-1\n\ndef f():\n    return 1\n"
+    assert source.alone(text.replace("1\n", "2\n"), text, source.find(text, "f")) is None
 
 
 def test_decorators_stay_where_an_edit_has_none():

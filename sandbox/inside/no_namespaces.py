@@ -14,10 +14,6 @@ def begin(config):
     landlock.prepare(config["landlock"], config["root"])
 
 
-def own_view(config):
-    """There is but one view."""
-
-
 def put_by(config):
     landlock.put_by(config["landlock"])
 

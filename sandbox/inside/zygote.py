@@ -65,7 +65,6 @@ def main():
     preload(config)
     if config["tier"] == "hot":
         import hot
-        walls.own_view(config)
         build_view(walls, config, {})
         hot.serve(config, lambda ready, answer: answer_requests(walls, config, requests, replies, ready, answer))
     else:
