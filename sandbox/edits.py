@@ -295,7 +295,9 @@ def _with_additions(text: str, source: str, module: ast.Module, known: set[str],
                 imports.append(ast.unparse(added))
         elif not names & known and (names or _changed(node) & (imported if isinstance(node, ast.Expr) else fresh)):
             first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
-            definitions.append(lines[first - 1:node.end_lineno])
+            block = lines[first - 1:node.end_lineno]
+            if names or "\n".join(["", *block, ""]) not in f"\n{text}\n":       # a call that stands there already is not made twice
+                definitions.append(block)
             fresh |= names
     if not imports and not definitions:
         return text
