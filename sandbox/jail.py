@@ -15,8 +15,8 @@ counters outlast them, and jails that run at the same time can signal to each ot
 rollout could tell something to another one's test run. What answers calls from outside has a network of its own. In the tree a folder
 cannot be renamed (an overlay answers EXDEV, as between two disks), which `shutil.move` knows and `os.rename` does not.
 
-Started by root, the jail runs as `nobody` (`drop_root.py`), on a copy of the tree that each jail has in memory. Before a run begins the jail is tried: real escapes are attempted in it
-and must fail (`inside/escapes.py`, `repo.check_jail`).
+Started by root, the jail runs as `nobody` (`drop_root.py`), on a copy of the tree that each jail has in memory. Before a
+run begins the jail is tried: real escapes are attempted in it and must fail (`inside/escapes.py`, `repo.check_jail`).
 """
 import base64
 import json
