@@ -33,7 +33,8 @@ def print_row(requirement: str, scratch: Path, limit: int) -> None:
     tasks = call("tasks", "--repo", repository, "--run", run, "--set", f"tasks.limit={limit}")
     boot = call("bootstrap", "--run", run)
     climb = call("climb", "--run", run, "--cycles", 2) if boot["exit"] == 0 else {"exit": "not tried: still cold"}
-    print(f"\n{requirement}: {sum(sum(c.values()) for c in tasks['counts'].values())} tasks in {tasks['seconds']:.0f} s; left out: {tasks['excluded']}")
+    count = sum(sum(c.values()) for c in tasks["counts"].values())
+    print(f"\n{requirement}: {count} tasks in {tasks['seconds']:.0f} s; left out: {tasks['excluded']}")
     for when in ("before", "after"):
         p = boot["probe"][when]
         print(f"  bootstrap, {when:6}: " + ", ".join(

@@ -10,7 +10,8 @@ All of one library's rows come from one run, interleaved; times are processor ti
 Parts:
 
     mining     per library: tests, tasks, seconds a task, and how many tasks are hard, have twins
-    speed      screen in the hot and the warm tier, confirm, and a cycle's mix (90 % fail, 10 % pass, a third of these remembered)
+    speed      screen in the hot and the warm tier, confirm (all tasks, and the hard ones), and a cycle's mix (90 % fail, 10 % pass,
+               a third of these remembered)
     agreement  every fast verdict repeated cold (`Limits(recheck=1)`): blanks, mutants, gold, gold rewritten, guesses
     workers    wall clock of the same verdicts with one jail and with two
     soak       memory, descriptors, processes and temporary files over many verdicts
@@ -145,29 +146,29 @@ def with_helper(library: Library, task, number: int) -> dict[str, str]:
 def speed_row(library: Library) -> dict:
     few = [t for t in library.tasks if len(t.tests) <= FEW_TESTS]
     chosen = random.Random(0).sample(few, min(12, len(few)))
-    hot, warm, confirm, files, tiers = [], [], [], [], Counter()
+    hot, warm, passed, hard, files, tiers = [], [], [], [], [], Counter()
     whole = library.pytest_cpu()
     with library.judge(workers=1, recheck=0.0) as judge:
         judge.judge(chosen[0], guess(library, chosen[0], 99))                   # the jails have started
         judge.judge(chosen[0], with_helper(library, chosen[0], 99))
         for number, task in enumerate(chosen):
-            test_files = sorted({test.partition("::")[0] for test in task.tests})
-            files.append(library.pytest_cpu(*test_files))
+            files.append(library.pytest_cpu(*sorted({test.partition("::")[0] for test in task.tests})))
             fast = [judge.judge(task, guess(library, task, 100 * number + i)) for i in range(6)]
-            failed = [v for v in fast if v.stage == "screen"]
-            hot += [v.cpu_seconds for v in failed if v.tier == "hot"]
+            hot += [v.cpu_seconds for v in fast if v.stage == "screen" and v.tier == "hot"]
             tiers.update(v.tier for v in fast)
-            warm += [v.cpu_seconds for i in range(2) if (v := judge.judge(task, with_helper(library, task, 10 * number + i))).stage == "screen"]
+            helped = [judge.judge(task, with_helper(library, task, 10 * number + i)) for i in range(2)]
+            warm += [v.cpu_seconds for v in helped if v.stage == "screen"]
             right = judge.judge(task, rewritten_gold(library, task, number))
             tiers[right.tier] += 1
-            if task.hard and right.status == "resolved":
-                confirm.append(right.cpu_seconds)
-    screen, confirmed, (per_file) = statistics.median(hot), statistics.median(confirm) if confirm else float("nan"), statistics.median(files)
-    mix = 0.9 * screen + 0.1 * (2 / 3) * confirmed
+            if right.status == "resolved":
+                passed.append(right.cpu_seconds)
+                hard += [right.cpu_seconds] * task.hard
+    screen, per_file, slow = statistics.median(hot), statistics.median(files), statistics.median(warm)
+    mix = 0.9 * screen + 0.1 * (2 / 3) * statistics.median(passed)
     return {"(a) s": round(whole, 2), "(b) s": round(per_file, 2), "screen ms": round(1000 * screen, 1), "x (a)": round(whole / screen),
-            "x (b)": round(per_file / screen), "warm ms": round(1000 * statistics.median(warm), 1),
-            "warm x (b)": round(per_file / statistics.median(warm), 1), "confirm s": round(confirmed, 2), "mix x (b)": round(per_file / mix, 1),
-            "hot share": round(tiers["hot"] / tiers.total(), 2)}
+            "x (b)": round(per_file / screen), "warm ms": round(1000 * slow, 1), "warm x (b)": round(per_file / slow, 1),
+            "confirm s": round(statistics.median(passed), 2), "hard confirm s": round(statistics.median(hard), 2) if hard else "none",
+            "mix x (b)": round(per_file / mix, 1), "hot share": round(tiers["hot"] / tiers.total(), 2)}
 
 
 def agreement_row(library: Library, verdicts: int) -> dict:
@@ -178,7 +179,7 @@ def agreement_row(library: Library, verdicts: int) -> dict:
         pairs = []
         for task in library.tasks:
             edits = [task.broken(library.repository.snapshot), task.gold(library.repository.snapshot)]
-            edits += [rewritten_gold(library, task, i) if i % 3 == 0 else guess(library, task, i) for i in range(max(0, per_task - len(edits)))]
+            edits += [(guess if i % 3 else rewritten_gold)(library, task, i) for i in range(max(0, per_task - len(edits)))]
             pairs += [(task, edit) for edit in edits[:per_task]]
         judge._note = notes.append
         statuses.update(v.status for v in judge.judge_many(pairs))
