@@ -283,12 +283,13 @@ def open_writer(run, checkpoint: Path, chats: list[list[dict]], screen):
     from sandbox.repo import cache_folder
 
     settings, base_folder, why = run.recipe.student, cache_folder() / "gguf", "llama-cpp-python or gguf is not installed"
-    longest, able = settings.max_prompt + settings.max_new, find_spec("llama_cpp") and find_spec("gguf")
+    able = find_spec("llama_cpp") and find_spec("gguf")
     if able:
         from recipes import stored
+        from recipes.file_engine import FileEngine, FileStudent
 
         if files := stored.find(run.folder, checkpoint, base_folder):
-            return stored.StoredEngine(stored.StoredStudent(files), longest, settings.threads)
+            return FileEngine(FileStudent(files), files, settings.longest, settings.threads)
     screen.say("The student is loaded with torch" + (": only this once, to write its files for llama.cpp." if able else "."))
     from recipes.workbench import Workbench
 
@@ -296,8 +297,8 @@ def open_writer(run, checkpoint: Path, chats: list[list[dict]], screen):
     student.restore(checkpoint)
     if able:
         try:
-            files = stored.export(student, run.folder, checkpoint, base_folder, chats, longest, screen.progress)
-            return stored.StoredEngine(stored.StoredStudent(files), longest, settings.threads)
+            files = stored.export(student, run.folder, checkpoint, base_folder, chats, settings.longest, screen.progress)
+            return FileEngine(FileStudent(files), files, settings.longest, settings.threads)
         except stored.NotExportable as error:
             why = str(error)
     from recipes.model_engine import ModelEngine

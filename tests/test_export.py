@@ -289,13 +289,13 @@ def test_the_template_puts_around_a_question_what_the_tokenizer_puts(student, mo
 @pytest.mark.parametrize("name", MODELS)
 def test_the_merged_model_computes_what_the_trainer_computes(tmp_path, name):
     from recipes.engines import policy_gap
-    from recipes.file_engine import FileEngine
+    from recipes.file_engine import FileEngine, Files
     from recipes.gguf_export import write_merged
 
     kind, more = MODELS[name]
     student = load_tiny(make_tiny(tmp_path / "model", kind, **more))
     write_merged(student, tmp_path / "merged.gguf")
-    engine = FileEngine(student, tmp_path / "merged.gguf", LONG + 16, 1)
+    engine = FileEngine(student, Files(tmp_path / "merged.gguf", None, student.end_ids), LONG + 16, 1)
     try:
         assert policy_gap(engine, [list(range(2, 2 + LONG)), list(range(300, 340))], 1.0) < 0.01
     finally:
@@ -305,7 +305,7 @@ def test_the_merged_model_computes_what_the_trainer_computes(tmp_path, name):
 @pytest.mark.parametrize("template", [CHATML, NO_SYSTEM, None], ids=["chatml", "no system", "none"])
 @pytest.mark.parametrize("begins", [True, False], ids=["first token", "no first token"])
 def test_a_server_of_the_file_makes_the_same_tokens_of_a_question(tmp_path, template, begins):
-    from recipes.file_engine import FileEngine
+    from recipes.file_engine import FileEngine, Files, FileStudent
     from recipes.gguf_export import write_base
     from tokenizers.processors import TemplateProcessing
 
@@ -319,7 +319,8 @@ def test_a_server_of_the_file_makes_the_same_tokens_of_a_question(tmp_path, temp
     tokenizer.save_pretrained(tmp_path / "model")
     student = load_tiny(tmp_path / "model")
     write_base(student, tmp_path / "base.gguf")
-    engine = FileEngine(student, tmp_path / "base.gguf", 64, 1)
+    files = Files(tmp_path / "base.gguf", None, student.end_ids)
+    engine = FileEngine(FileStudent(files), files, 64, 1)
     try:
         question = [{"role": "user", "content": "def f(x, y):\n    return x"}]
         ids = student.prompt_ids(question)
