@@ -19,7 +19,7 @@ import os
 import shutil
 import signal
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import click
@@ -388,10 +388,11 @@ def evaluate(run_folder, checkpoint, split, k, temperature, voice, as_json) -> N
     from recipes import evaluation
 
     os.environ["HF_HUB_OFFLINE"] = "1"
-    screen = Screen(as_json)
-    with find_run(run_folder) as run:
-        temperature = run.recipe.probe.temperature if temperature is None else temperature
-        k, name = evaluation.samples(k, temperature, run.recipe.probe.k), run.checkpoint(checkpoint).name
+    run, screen = find_run(run_folder), Screen(as_json)
+    temperature = run.recipe.probe.temperature if temperature is None else temperature
+    k = evaluation.samples(k, temperature, run.recipe.probe.k)
+    with run.keep(checkpoint) as folder:
+        name = folder.name
         announce_jail(screen)
         with open_judge(run, screen) as court:
             found = Workbench(run, court, screen).evaluate(name, split, k, temperature, voice)
@@ -422,8 +423,8 @@ def fix(names, repo, run_folder, checkpoint, samples, minutes, apply_it, branch,
     screen = Screen(as_json)
     if apply_it and branch:
         raise UsageError("Give --apply or --branch, not both.")
-    with find_run(run_folder) as run:
-        folder = run.checkpoint(checkpoint)
+    run = find_run(run_folder)
+    with run.keep(checkpoint) as folder:
         same = repo is None or Path(os.path.abspath(repo)) == Path(run.repository.root)
         repository = open_repository(repo or run.repository.root, run.repository.python if same else None)
         tree = WorkTree(Path(repository.root))
@@ -476,9 +477,9 @@ def report(run_folder, as_json) -> None:
 def export(target, run_folder, checkpoint, out, quantisation, count, as_json) -> None:
     """Take the student, or the tasks, out of a run: exit code 1 if an exported model falls short of its checkpoint."""
     os.environ["HF_HUB_OFFLINE"] = "1"
-    screen = Screen(as_json)
-    with find_run(run_folder) as run:
-        name = run.checkpoint(checkpoint).name if target in exporting.MODEL_TARGETS else ""
+    run, screen = find_run(run_folder), Screen(as_json)
+    with run.keep(checkpoint) if target in exporting.MODEL_TARGETS else nullcontext() as kept:
+        name = kept.name if kept else ""
         folder = out or run.folder / "export" / "-".join(filter(None, (target, name)))
         exporting.refuse_taken(folder)
         if name:
