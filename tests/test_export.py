@@ -47,12 +47,12 @@ def place(tmp_path_factory) -> Path:
     return folder
 
 
-def learn(run: Run, model: Path) -> None:
+def learn(run: Run, model: Path, functions: tuple[str, ...] = LEARNED) -> None:
     """Fine-tune on the gold answers until they are the likeliest ones, and leave what a bootstrap leaves."""
     from recipes.prompts import gold_reply, messages
     from recipes.student import Sample, Student
 
-    tree, tasks = run.repository.snapshot, [t for t in run.tasks if t.function in LEARNED]
+    tree, tasks = run.repository.snapshot, [t for t in run.tasks if t.function in functions]
     student = Student.load(run.recipe, model, 0)
     pairs = [(messages(t, tree, "body"), gold_reply(t, tree, "body")) for t in tasks]
     samples = [Sample(tuple(student.prompt_ids(m)), tuple(student.completion_ids(reply))) for m, reply in pairs]
@@ -64,6 +64,7 @@ def learn(run: Run, model: Path) -> None:
     for phase, resolved in (("before", 0), ("after", 4)):
         run.append("probe.jsonl", [{"phase": phase, "temperature": 0.7, "instance_id": t.instance_id, "k": 4, "resolved": resolved,
                                     "truncated": 0} for t in tasks])
+        run.mark_done(phase, 1.0)
     student.save(run.folder / "checkpoints" / "distilled", {})
     run.name_checkpoints(distilled="distilled", last="distilled", best="distilled")
 
