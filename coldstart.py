@@ -133,6 +133,8 @@ class Commands(click.Group):
     def invoke(self, context: click.Context):
         try:
             return super().invoke(context)
+        except BrokenPipeError:                    # nobody reads any more what it says: click ends it without a word
+            raise
         except (UsageError, HarnessError, OSError, KeyboardInterrupt) as error:
             if os.environ.get("COLDSTART_TRACEBACK"):
                 import traceback
@@ -235,7 +237,9 @@ def doctor(keys, teacher, teacher_model, as_json) -> None:
         checks.append(doctor.check_teacher(lambda: find_endpoint(teacher, teacher_model), keys))
         screen.say_facts(doctor.lines(checks[-1:], screen.width))
     able = doctor.can_run(checks)
-    screen.say_facts(["", "coldstart can run here." if able else "coldstart cannot run here until what is marked `fault` is mended."])
+    screen.say_facts(["", "coldstart can run here." if able else "coldstart can run here, but not with this teacher."
+                      if doctor.can_run([check for check in checks if check.name != "teacher"])
+                      else "coldstart cannot run here until what is marked `fault` is mended."])
     screen.result({"able": able, "system": system.family, "wsl": system.wsl, "checks": [check.to_dict() for check in checks]})
     raise SystemExit(0 if able else 1)
 
