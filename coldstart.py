@@ -443,7 +443,8 @@ def fix(names, repo, run_folder, checkpoint, samples, minutes, apply_it, branch,
         outcomes = []
         for outcome in search.outcomes():
             outcomes.append(outcome)
-            screen.say("\n".join(fixing.lines(outcome)))
+            screen.end_bar()                       # the search for this one is over, however few edits it took
+            screen.say("\n".join(fixing.lines(outcome, screen.width)))
             if outcome.best is not None:
                 screen.say(coloured(outcome.best.patch))
     screen.say("\n".join(fixing.summary_lines(search)))

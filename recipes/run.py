@@ -4,7 +4,8 @@
     run = Run.open(folder)                    # or Run.latest(base)
 
 run.json holds the resolved recipe, the repository, the versions, what samples, and the steps that are done; it is replaced as a whole. What
-grows is appended a line at a time (`sandbox/jsonl.py`). One process at a time takes a run further (`bootstrap`, `climb`): it holds run.lock.
+grows is appended a line at a time (`sandbox/jsonl.py`). One process at a time takes a run further (`bootstrap`, `climb`): it holds
+run.lock.
 
     with run: ...                             # takes it further, alone
     with run.keep("best") as folder: ...      # uses a checkpoint, also while another process takes the run further
