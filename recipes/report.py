@@ -31,10 +31,12 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --paper: #14181d; --ink: #e6eaee; --soft: #a3adb8; --grid: #39424c; --card: #1d232a;
   --add: #7cc4f5; --cut: #f0a868; } }
 @media print { :root { color-scheme: light; --paper: #ffffff; --ink: #000000; --soft: #444444; --grid: #cccccc; --card: #ffffff;
-  --add: #003e6e; --cut: #6e2b00; } figure, .pair, tr, li { break-inside: avoid; } h2, h3 { break-after: avoid; }
-  pre { white-space: pre-wrap; } }
+  --add: #003e6e; --cut: #6e2b00; } figure, .pair, tr, li, .charts > :has(figure) { break-inside: avoid; }
+  h2, h3, p:has(+ figure) { break-after: avoid; }
+  pre { white-space: pre-wrap; } details:not([open]) { display: none; } }
 * { box-sizing: border-box; }
 html { background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; -webkit-text-size-adjust: 100%; }
+@media print { html { font-size: 11px; } }
 body { max-width: 1160px; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; line-height: 1.2; margin: .5rem 0; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .4rem; }
 h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
