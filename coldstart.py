@@ -19,7 +19,7 @@ import os
 import shutil
 import signal
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import click
@@ -133,6 +133,8 @@ class Commands(click.Group):
     def invoke(self, context: click.Context):
         try:
             return super().invoke(context)
+        except BrokenPipeError:                    # nobody reads any more what it says: click ends it without a word
+            raise
         except (UsageError, HarnessError, OSError, KeyboardInterrupt) as error:
             if os.environ.get("COLDSTART_TRACEBACK"):
                 import traceback
@@ -235,7 +237,9 @@ def doctor(keys, teacher, teacher_model, as_json) -> None:
         checks.append(doctor.check_teacher(lambda: find_endpoint(teacher, teacher_model), keys))
         screen.say_facts(doctor.lines(checks[-1:], screen.width))
     able = doctor.can_run(checks)
-    screen.say_facts(["", "coldstart can run here." if able else "coldstart cannot run here until what is marked `fault` is mended."])
+    screen.say_facts(["", "coldstart can run here." if able else "coldstart can run here, but not with this teacher."
+                      if doctor.can_run([check for check in checks if check.name != "teacher"])
+                      else "coldstart cannot run here until what is marked `fault` is mended."])
     screen.result({"able": able, "system": system.family, "wsl": system.wsl, "checks": [check.to_dict() for check in checks]})
     raise SystemExit(0 if able else 1)
 
@@ -388,10 +392,11 @@ def evaluate(run_folder, checkpoint, split, k, temperature, voice, as_json) -> N
     from recipes import evaluation
 
     os.environ["HF_HUB_OFFLINE"] = "1"
-    screen = Screen(as_json)
-    with find_run(run_folder) as run:
-        temperature = run.recipe.probe.temperature if temperature is None else temperature
-        k, name = evaluation.samples(k, temperature, run.recipe.probe.k), run.checkpoint(checkpoint).name
+    run, screen = find_run(run_folder), Screen(as_json)
+    temperature = run.recipe.probe.temperature if temperature is None else temperature
+    k = evaluation.samples(k, temperature, run.recipe.probe.k)
+    with run.keep(checkpoint) as folder:
+        name = folder.name
         announce_jail(screen)
         with open_judge(run, screen) as court:
             found = Workbench(run, court, screen).evaluate(name, split, k, temperature, voice)
@@ -422,8 +427,8 @@ def fix(names, repo, run_folder, checkpoint, samples, minutes, apply_it, branch,
     screen = Screen(as_json)
     if apply_it and branch:
         raise UsageError("Give --apply or --branch, not both.")
-    with find_run(run_folder) as run:
-        folder = run.checkpoint(checkpoint)
+    run = find_run(run_folder)
+    with run.keep(checkpoint) as folder:
         same = repo is None or Path(os.path.abspath(repo)) == Path(run.repository.root)
         repository = open_repository(repo or run.repository.root, run.repository.python if same else None)
         tree = WorkTree(Path(repository.root))
@@ -438,7 +443,8 @@ def fix(names, repo, run_folder, checkpoint, samples, minutes, apply_it, branch,
         outcomes = []
         for outcome in search.outcomes():
             outcomes.append(outcome)
-            screen.say("\n".join(fixing.lines(outcome)))
+            screen.end_bar()                       # the search for this one is over, however few edits it took
+            screen.say("\n".join(fixing.lines(outcome, screen.width)))
             if outcome.best is not None:
                 screen.say(coloured(outcome.best.patch))
     screen.say("\n".join(fixing.summary_lines(search)))
@@ -476,9 +482,9 @@ def report(run_folder, as_json) -> None:
 def export(target, run_folder, checkpoint, out, quantisation, count, as_json) -> None:
     """Take the student, or the tasks, out of a run: exit code 1 if an exported model falls short of its checkpoint."""
     os.environ["HF_HUB_OFFLINE"] = "1"
-    screen = Screen(as_json)
-    with find_run(run_folder) as run:
-        name = run.checkpoint(checkpoint).name if target in exporting.MODEL_TARGETS else ""
+    run, screen = find_run(run_folder), Screen(as_json)
+    with run.keep(checkpoint) if target in exporting.MODEL_TARGETS else nullcontext() as kept:
+        name = kept.name if kept else ""
         folder = out or run.folder / "export" / "-".join(filter(None, (target, name)))
         exporting.refuse_taken(folder)
         if name:

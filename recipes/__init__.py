@@ -36,6 +36,11 @@ class StudentSettings:
     """CPU threads for torch when there is no CUDA card. Part of the recipe because sums depend on it: same seed, same
     threads, same bytes."""
 
+    @property
+    def longest(self) -> int:
+        """Tokens that a prompt and its completion may have together."""
+        return self.max_prompt + self.max_new
+
 
 @dataclass(frozen=True)
 class PromptSettings:

@@ -14,10 +14,11 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from recipes.facts import GROUP_WORDS
+
 STATE_COLOURS = {"cold": "#0072B2", "warm": "#E69F00", "mastered": "#009E73", "truncated": "#999999"}
 GROUP_STYLES = {"taught": ("#009E73", "s", ":"), "untaught": ("#E69F00", "^", "--"), "heldout": ("#0072B2", "o", "-")}
 """Colour, marker and line of each group of tasks."""
-GROUP_WORDS = {"taught": "training, taught", "untaught": "training, tests only", "heldout": "held out"}
 CAUSE_WORDS = {"used": "warm: has a gradient", "cold": "cold", "mastered": "mastered", "truncated": "cut off",
                "harness_error": "not judged"}
 """What became of a group of rollouts, as metrics.jsonl counts them."""

@@ -262,7 +262,9 @@ def check_torch(card: bool, python: str = sys.executable) -> Iterator[Check]:
         return
     wrong = not facts["error"] < LARGEST_ERROR
     yield Check("4-bit", "fault" if wrong else "ok", f"bitsandbytes {facts['bitsandbytes']}: a product in NF4 on the "
-                f"{'card' if facts['cuda'] else 'processor'} was off by {100 * facts['error']:.0f} %", install if wrong else "")
+                f"{'card' if facts['cuda'] else 'processor'} was off by {100 * facts['error']:.0f} %, "
+                + (f"more than the {100 * LARGEST_ERROR:.0f} % that rounding explains" if wrong else "as rounding to 4 bits makes it"),
+                install if wrong else "")
     if "transformers" in facts:
         yield Check("model libraries", "ok", f"transformers {facts['transformers']}, peft {facts['peft']}")
     elif not card and "torchvision" in end:
@@ -358,8 +360,8 @@ def check_teacher(find: Callable, keys: dict[str, str]) -> Check:
     except Fault as fault:
         return Check("teacher", "fault", fault.stop or f"{endpoint.name} ({endpoint.base_url}): {fault}",
                      "" if fault.stop else "check the address and this machine's connection; else wait, and try again")
-    price = "its price is unknown here" if endpoint.price is None else f"at most ${usd(endpoint.worst({'messages': []})):.6f}"
-    return Check("teacher", "ok", f"{endpoint.name} answers as {endpoint.model}, and takes the key ({price} for this call)")
+    price = "what that cost is not known here" if endpoint.price is None else f"for at most ${usd(endpoint.worst({'messages': []})):.6f}"
+    return Check("teacher", "ok", f"{endpoint.name} answers as {endpoint.model}, and takes the key ({price})")
 
 
 def lines(checks: list[Check], width: int) -> list[str]:

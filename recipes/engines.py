@@ -54,7 +54,7 @@ def open_engine(name: str, student, recipe: Recipe, folder: Path, on_progress: C
     _require(_obstacle(student, recipe))               # a run that began with it may go on on another machine
     from recipes.llama_engine import LlamaEngine       # not before it is chosen: it loads a library of C++
 
-    return LlamaEngine(student, export_base(student, folder, on_progress), _longest(recipe), recipe.student.threads)
+    return LlamaEngine(student, export_base(student, folder, on_progress), recipe.student.longest, recipe.student.threads)
 
 
 def policy_gap(engine: Engine, prompts: Sequence[Sequence[int]], temperature: float) -> float:
@@ -92,15 +92,11 @@ def _require(obstacle: str) -> None:
                          "--set rollout.engine=model does without them.")
 
 
-def _longest(recipe: Recipe) -> int:
-    return recipe.student.max_prompt + recipe.student.max_new
-
-
 def _obstacle(student, recipe: Recipe) -> str:
     """Why llama.cpp cannot sample this student on this machine; empty if it can."""
     if name := missing_package():
         return f"the package {name} is not installed"
-    if why := objection(student, _longest(recipe)):
+    if why := objection(student, recipe.student.longest):
         return why
     if student.device.type == "cuda":
         from llama_cpp import llama_cpp
@@ -119,7 +115,7 @@ def missing_package() -> str:
 def _too_large(student, recipe: Recipe) -> str:
     from recipes.llama_engine import room
 
-    need = base_size(student) + 2 * cached_values(student.model.get_base_model().config) * room(student, _longest(recipe))
+    need = base_size(student) + 2 * cached_values(student.model.get_base_model().config) * room(student, recipe.student.longest)
     free = _free_memory(student.device)
     if need <= COPY_SHARE * free:
         return ""

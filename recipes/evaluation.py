@@ -15,7 +15,7 @@ import textwrap
 from pathlib import Path
 
 from recipes import checkpoint
-from recipes.facts import GROUPS, grouped
+from recipes.facts import GROUP_WORDS, GROUPS, grouped
 from recipes.measure import TaskProbe, interval, mcnemar, paired_interval, pass_at_k, summarise
 from sandbox.errors import UsageError
 
@@ -95,7 +95,7 @@ def lines(found: dict, name: str, width: int) -> list[str]:
         difference = found["difference"][group]
         p = found["probe"][group]
         samples = "1 sample" if p["k"] == 1 else f"{p['k']} samples"
-        out += ["", f"{group}: {p['n']} tasks, {samples} each, temperature {p['temperature']:g} (in brackets: 95 % intervals)"]
+        out += ["", f"{GROUP_WORDS[group]}: {p['n']} tasks, {samples} each, temperature {p['temperature']:g} (in brackets: 95 % intervals)"]
         rows = [(BASE, found["base"][group]), (name, p)]
         for arm, q in rows:
             words = f"  {arm:11} pass@1 {q['pass_at_1']:.3f} [{q['ci95'][0]:.3f}, {q['ci95'][1]:.3f}]"

@@ -2,6 +2,9 @@
 from recipes.measure import TaskProbe, summarise
 
 GROUPS = ("taught", "untaught", "heldout", "all", "were_warm")
+GROUP_WORDS = {"taught": "training, taught", "untaught": "training, tests only", "heldout": "held out", "all": "all",
+               "were_warm": "training, warm before"}
+"""What a person is told that they are."""
 
 
 def read_probes(run, phase: str) -> list[TaskProbe]:

@@ -11,6 +11,7 @@ looked at on the tree with that fix in it, so fixes build on each other, and wha
 A student that writes bare bodies (`prompt.style = "body"`) is given each of the functions that the test is about as a task of its own: it
 sees signature and docstring and writes the body anew.
 """
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -188,7 +189,7 @@ class Search:
             if start and self._over:
                 break
             self._began = True
-            self._progress(f"writing edits for {task.FAIL_TO_PASS[0]}", start, self.samples)
+            self._progress(f"writing edits for {task.FAIL_TO_PASS[0].partition('[')[0].rpartition('::')[2]}", start, self.samples)
             seeds = [derived_seed("fix", self.recipe.seed, v.instance_id, v.function, start) for v, _ in prompts]
             groups = self._engine.sample([ids for _, ids in prompts], min(ROUND, self.samples - start), self.recipe.probe.temperature,
                                          student.max_new, seeds)
@@ -235,8 +236,12 @@ class Search:
                 yield Attempt(files, "".join(patches.make(before[path], text, path) for path, text in sorted(files.items())), verdict)
 
 
-def lines(outcome: Outcome) -> list[str]:
+def lines(outcome: Outcome, width: int) -> list[str]:
     """What a person is told of an outcome, beside the diff."""
+    return [part for sentence in _told(outcome) for part in textwrap.wrap(sentence, width, break_long_words=False, break_on_hyphens=False)]
+
+
+def _told(outcome: Outcome) -> list[str]:
     task, best = outcome.task, outcome.best
     tests, first = _counted(len(task.FAIL_TO_PASS), "failing test"), task.FAIL_TO_PASS[0].partition("[")[0]
     more = sorted({test.partition("[")[0] for test in task.FAIL_TO_PASS} - {first})
@@ -283,12 +288,13 @@ def open_writer(run, checkpoint: Path, chats: list[list[dict]], screen):
     from sandbox.repo import cache_folder
 
     settings, base_folder, why = run.recipe.student, cache_folder() / "gguf", "llama-cpp-python or gguf is not installed"
-    longest, able = settings.max_prompt + settings.max_new, find_spec("llama_cpp") and find_spec("gguf")
+    able = find_spec("llama_cpp") and find_spec("gguf")
     if able:
         from recipes import stored
+        from recipes.file_engine import FileEngine, FileStudent
 
         if files := stored.find(run.folder, checkpoint, base_folder):
-            return stored.StoredEngine(stored.StoredStudent(files), longest, settings.threads)
+            return FileEngine(FileStudent(files), files, settings.longest, settings.threads)
     screen.say("The student is loaded with torch" + (": only this once, to write its files for llama.cpp." if able else "."))
     from recipes.workbench import Workbench
 
@@ -296,8 +302,8 @@ def open_writer(run, checkpoint: Path, chats: list[list[dict]], screen):
     student.restore(checkpoint)
     if able:
         try:
-            files = stored.export(student, run.folder, checkpoint, base_folder, chats, longest, screen.progress)
-            return stored.StoredEngine(stored.StoredStudent(files), longest, settings.threads)
+            files = stored.export(student, run.folder, checkpoint, base_folder, chats, settings.longest, screen.progress)
+            return FileEngine(FileStudent(files), files, settings.longest, settings.threads)
         except stored.NotExportable as error:
             why = str(error)
     from recipes.model_engine import ModelEngine

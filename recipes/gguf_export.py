@@ -194,7 +194,8 @@ def adapter_tensors(student) -> dict[str, np.ndarray]:
 
 
 def write_adapter(student, path: Path, tensors: dict[str, np.ndarray] | None = None, more: dict[str, str] | None = None) -> None:
-    """Write the trained adapter (or its `adapter_tensors`, where they are at hand) to `path` as a GGUF LoRA, with `more` as metadata."""
+    """Write the trained adapter (or its `adapter_tensors`, where they are at hand) to `path` as a GGUF LoRA, with `more` in its
+    metadata."""
     import gguf
 
     writer = gguf.GGUFWriter(path, ARCHITECTURES[_config(student).model_type].name)

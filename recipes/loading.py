@@ -80,7 +80,7 @@ def _load_with_unsloth(recipe: Recipe, path: str, seed: int):
     from unsloth import FastLanguageModel  # before transformers, which it patches
 
     model, tokenizer = FastLanguageModel.from_pretrained(
-        path, max_seq_length=recipe.student.max_prompt + recipe.student.max_new, dtype=torch.bfloat16, load_in_4bit=True)
+        path, max_seq_length=recipe.student.longest, dtype=torch.bfloat16, load_in_4bit=True)
     model = FastLanguageModel.get_peft_model(
         model, r=recipe.student.lora_rank, lora_alpha=recipe.student.lora_alpha, lora_dropout=0.0, bias="none",
         target_modules=_linear_names(model), use_gradient_checkpointing="unsloth", random_state=seed)

@@ -78,7 +78,7 @@ def estimate(config, settings: StudentSettings, cuda: bool) -> Need:
         adapter=adapter * (4 + 4 + (2 if cuda else 8)),
         libraries=CUDA_LIBRARIES if cuda else 0,
         scratch=max(a * b for a, b in linear) * number + 3 * 4 * max(config.vocab_size, min(HEAD_LOGITS, MICRO_TOKENS * config.vocab_size)),
-        sampler=min(CACHE_BYTES, MAX_ROWS * layers * 2 * keys * number * (settings.max_prompt + settings.max_new)),
+        sampler=min(CACHE_BYTES, MAX_ROWS * layers * 2 * keys * number * settings.longest),
         per_token=kept + cache)
 
 

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from recipes.export import lines
-from recipes.facts import GROUPS, probe_summary
+from recipes.facts import GROUP_WORDS, GROUPS, probe_summary
 
 CARD = "README.md"
 NOT_ON_A_HUB = "Its base is no public model: `{base}` stands for the folder of it."
@@ -46,7 +46,7 @@ def _numbers(run) -> list[str]:
         summary = probe_summary(run, phase)
         for group in (g for g in GROUPS if summary[g]["n"]):
             p = summary[group]
-            rows.append(f"| {phase} | {group.replace('_', ' ')} | {p['n']} | {p['k']} | {p['temperature']:g} | {p['pass_at_1']:.3f} "
+            rows.append(f"| {phase} | {GROUP_WORDS[group]} | {p['n']} | {p['k']} | {p['temperature']:g} | {p['pass_at_1']:.3f} "
                         f"| {p['ci95'][0]:.3f} to {p['ci95'][1]:.3f} | {p['mastered']} |")
     return [*rows, ""]
 

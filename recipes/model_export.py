@@ -1,7 +1,7 @@
 """The files of an exported model, and what samples from them.
 
     write("ollama", student, folder, cache, recipe, "q8_0", on_progress)
-    with opened("ollama", student, folder, recipe) as engine:           # samples by the files in `folder` and nothing else of the adapter
+    with opened("ollama", student, folder, recipe) as engine:           # samples by the files in `folder` alone
         pairs = [(task, engine_prompt(engine, student, messages)), ...]
 
     ollama    adapter.gguf, base.gguf (the base that the adapter was trained on, a hard link where the disk allows), Modelfile
@@ -46,7 +46,7 @@ def write(target: str, student, source: Path, folder: Path, cache: Path, recipe:
         return
     if name := missing_package():
         raise UsageError(f"An export to {target} needs the package {name}: pip install {name}")
-    if why := objection(student, _longest(recipe)):
+    if why := objection(student, recipe.student.longest):
         raise UsageError(f"This student cannot be exported to {target}: {why}. Export it with --to peft.")
     if target == "gguf":
         _write_quantised(student, folder, quantisation, recipe.student.threads, on_progress)
@@ -70,17 +70,17 @@ def opened(target: str, student, folder: Path, recipe: Recipe) -> Iterator[Engin
             student.model.set_adapter("default")   # first, for PEFT does not delete the one in use
             student.model.delete_adapter(EXPORTED)
         return
-    from recipes.file_engine import FileEngine
+    from recipes.file_engine import FileEngine, Files, FileStudent
 
-    base = folder / BASE if target == "ollama" else next(folder.glob("*.gguf"))
+    base, adapter = (folder / BASE, folder / ADAPTER) if target == "ollama" else (next(folder.glob("*.gguf")), None)
+    files = Files(base, adapter, student.end_ids)
     try:
-        engine = FileEngine(student, base, _longest(recipe), recipe.student.threads)
+        reader = student if vocabulary_note(student) else FileStudent(files)
+        engine = FileEngine(reader, files, recipe.student.longest, recipe.student.threads)
     except UsageError:
         raise UsageError("llama.cpp cannot load the exported files beside the student, so they cannot be replayed. Close other programs "
                          "that use the memory, or export without a replay: --replay 0") from None
     try:
-        if target == "ollama":
-            engine.use_adapter(folder / ADAPTER)
         yield engine
     finally:
         engine.close()
@@ -89,10 +89,10 @@ def opened(target: str, student, folder: Path, recipe: Recipe) -> Iterator[Engin
 def engine_prompt(engine: Engine, student, messages: list[dict]) -> list[int]:
     """Token ids of a question, as another program that serves these files would come by them: a GGUF file's own vocabulary makes them of
     the text, where it has one."""
-    if isinstance(engine, ModelEngine) or vocabulary_note(student):
+    if engine.student is student:
         return student.prompt_ids(messages)
     before, after = around(student)[:2]
-    return engine.tokens(before + messages[-1]["content"] + after)
+    return engine.student.tokens(before + messages[-1]["content"] + after, begin=True)
 
 
 # ---- Ollama ----------------------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ def modelfile(student, recipe: Recipe) -> str:
     return (f"# {student.name} with the adapter that coldstart trained. In this folder: ollama create NAME -f {MODELFILE}\n"
             f"FROM ./{BASE}\nADAPTER ./{ADAPTER}\n"
             f'TEMPLATE """{head}{{{{ .Prompt }}}}{_escaped(after)}{{{{ .Response }}}}{_escaped(ending)}"""\n{stops}'
-            f"PARAMETER num_ctx {_longest(recipe)}\nPARAMETER num_predict {recipe.student.max_new}\n"
+            f"PARAMETER num_ctx {recipe.student.longest}\nPARAMETER num_predict {recipe.student.max_new}\n"
             f"PARAMETER temperature {recipe.probe.temperature:g}\n")
 
 
@@ -171,7 +171,3 @@ def _write_quantised(student, folder: Path, quantisation: str, threads: int, on_
     write_merged(student, halves, on_progress)
     quantise(halves, folder / f"{name}.{quantisation.upper()}.gguf", quantisation, threads)
     halves.unlink()
-
-
-def _longest(recipe: Recipe) -> int:
-    return recipe.student.max_prompt + recipe.student.max_new

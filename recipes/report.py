@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 
 from recipes import charts, evaluation
-from recipes.facts import counted, grouped, read_probes
+from recipes.facts import GROUP_WORDS, counted, grouped, read_probes
 from recipes.ledger import read_summary
 from recipes.measure import TaskProbe, derived_seed
 from recipes.status import duration, run_facts
@@ -31,10 +31,12 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --paper: #14181d; --ink: #e6eaee; --soft: #a3adb8; --grid: #39424c; --card: #1d232a;
   --add: #7cc4f5; --cut: #f0a868; } }
 @media print { :root { color-scheme: light; --paper: #ffffff; --ink: #000000; --soft: #444444; --grid: #cccccc; --card: #ffffff;
-  --add: #003e6e; --cut: #6e2b00; } figure, .pair, tr, li { break-inside: avoid; } h2, h3 { break-after: avoid; }
-  pre { white-space: pre-wrap; } }
+  --add: #003e6e; --cut: #6e2b00; } figure, .pair, tr, li, .charts > :has(figure) { break-inside: avoid; }
+  h2, h3, p:has(+ figure) { break-after: avoid; }
+  pre { white-space: pre-wrap; } details:not([open]) { display: none; } }
 * { box-sizing: border-box; }
 html { background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; -webkit-text-size-adjust: 100%; }
+@media print { html { font-size: 11px; } }
 body { max-width: 1160px; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; line-height: 1.2; margin: .5rem 0; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .4rem; }
 h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
@@ -95,7 +97,7 @@ def _head(run, found: dict, name: str) -> str:
            '<ul class="tiles">' + "".join(f"<li><b>{value}</b> {words}</li>" for value, words in tiles) + "</ul>"]
     if first != last:
         told = evaluation.compare(run, read_probes(run, first), read_probes(run, last), run.recipe.probe.temperature)["difference"]
-        items = [f"<li>{_group(g)}: <b>{d['pass_at_1']:+.3f}</b> ({d['ci95'][0]:+.3f} to {d['ci95'][1]:+.3f}), "
+        items = [f"<li>{GROUP_WORDS[g]}: <b>{d['pass_at_1']:+.3f}</b> ({d['ci95'][0]:+.3f} to {d['ci95'][1]:+.3f}), "
                  f"{evaluation.WORDS[d['verdict']]}</li>" for g, d in told.items()]
         out.append("<p>How pass@1 changed from the first probe to the last, on the same tasks and seeds, with 95 % intervals:</p>\n"
                    f"<ul>{''.join(items)}</ul>")
@@ -109,7 +111,8 @@ def _arc(found: dict, metrics: list[dict]) -> str:
     cycles = [(m["cycle"], m["heldout/pass_at_1"], m.get("heldout/low"), m.get("heldout/high")) for m in metrics
               if m.get("heldout/pass_at_1") is not None]
     last = max([1, *places.values(), *(m["cycle"] for m in metrics)])
-    rows = [[_text(phase), _group(group), str(p[group]["n"]), f"{p[group]['pass_at_1']:.3f}", "{:.3f} to {:.3f}".format(*p[group]["ci95"]),
+    rows = [[_text(phase), GROUP_WORDS[group], str(p[group]["n"]), f"{p[group]['pass_at_1']:.3f}",
+             "{:.3f} to {:.3f}".format(*p[group]["ci95"]),
              f"{p[group]['pass_at_k']:.3f}"] for phase, p in found["probes"].items() for group in series]
     rows += [[f"cycle {cycle}", "held out, other seeds", "", f"{value:.3f}", "" if low is None else f"{low:.3f} to {high:.3f}", ""]
              for cycle, value, low, high in cycles]
@@ -187,7 +190,7 @@ def _samples(run, found: dict) -> str:
     for task in tasks:
         parts = [(words, known[phase, task.instance_id]) for words, phase in dict(zip(("before", "now"), (first, last))).items()]
         halves = "".join(f"<div><p>{words}: <b>{_text(r['status'])}</b></p>{_diff(run, task, r['text'])}</div>" for words, r in parts)
-        blocks.append(f"<h3>{_text(task.instance_id)} ({_group('heldout') if task.split == 'heldout' else 'training'})</h3>"
+        blocks.append(f"<h3>{_text(task.instance_id)} ({'held out' if task.split == 'heldout' else 'training'})</h3>"
                       f'<div class="pair">{halves}</div>')
     return _section("Samples", f"{len(tasks)} tasks, drawn by the seed and not by their result, held-out ones first: what the student's "
                     "first sample did to the broken file, at the first probe and at the last.", *blocks)
@@ -250,7 +253,7 @@ def _states(run, found: dict) -> tuple[list[str], list[list[str | None]], list[t
                 line.append(state)
             lines.append(line)
         if lines:
-            borders.append((len(rows), charts.GROUP_WORDS[group]))
+            borders.append((len(rows), GROUP_WORDS[group]))
             rank = list(charts.STATE_COLOURS)
             rows += sorted(lines, key=lambda line: [-sum(rank.index(s) if s != "truncated" else 0 for s in line if s)])
     words = {"before": "before", "after": "taught"}
@@ -282,10 +285,6 @@ def _cut(text: str) -> str:
 def _text(text: str) -> str:
     """Escaped, and without what no page may hold."""
     return escape(re.sub(r"[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text))
-
-
-def _group(group: str) -> str:
-    return charts.GROUP_WORDS.get(group, group)
 
 
 def _number(value: float | None) -> str:

@@ -4,7 +4,13 @@
     run = Run.open(folder)                    # or Run.latest(base)
 
 run.json holds the resolved recipe, the repository, the versions, what samples, and the steps that are done; it is replaced as a whole. What
-grows is appended a line at a time (`sandbox/jsonl.py`). One process at a time may write to a run: it holds run.lock.
+grows is appended a line at a time (`sandbox/jsonl.py`). One process at a time takes a run further (`bootstrap`, `climb`): it holds
+run.lock.
+
+    with run: ...                             # takes it further, alone
+    with run.keep("best") as folder: ...      # uses a checkpoint, also while another process takes the run further
+
+Who uses a checkpoint only appends lines of its own (eval.jsonl, voice.jsonl, verdicts.jsonl) and adds files that nobody else writes.
 """
 import fcntl
 import json
@@ -17,7 +23,8 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from recipes import Recipe, from_dict
+from recipes import Recipe, checkpoint, from_dict
+from recipes.checkpoint import COUNTERS
 from sandbox import jsonl
 from sandbox.errors import UsageError
 from sandbox.mine import Survey
@@ -167,12 +174,13 @@ class Run:
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Add the time of the block to the run's account of seconds."""
+        """Add the time of the block to the account of seconds of a run that this process takes further."""
         started = time.monotonic()
         try:
             yield
         finally:
-            self.add_seconds(name, time.monotonic() - started)
+            if self._lock is not None:
+                self.add_seconds(name, time.monotonic() - started)
 
     # ------------------------------------------------------------------------------------------------ checkpoints
 
@@ -184,13 +192,36 @@ class Run:
             raise UsageError(f"{self.folder} has no checkpoint {name!r}. Known: {', '.join(known) or 'none yet'}.")
         return folder
 
+    @contextmanager
+    def keep(self, name: str) -> Iterator[Path]:
+        """The folder of a checkpoint as it is named now; it is not deleted before the block ends. Raises UsageError where there is none."""
+        with self._naming():
+            self.content = Run.open(self.folder).content
+            folder = self.checkpoint(name)
+            if not (folder / COUNTERS).is_file():
+                checkpoint.read(folder)            # says what is wrong
+            kept = open(folder / COUNTERS)
+            fcntl.flock(kept, fcntl.LOCK_SH)
+        with kept:
+            yield folder
+
     def name_checkpoints(self, **names: str) -> None:
-        """Let `last`, `best`, `distilled` mean these folders, and delete the folders that no name means any more."""
-        self.content["checkpoints"].update(names)
-        self.write()
-        for folder in (self.folder / "checkpoints").iterdir():
-            if folder.name not in self.content["checkpoints"].values():
-                shutil.rmtree(folder, ignore_errors=True)
+        """Let `last`, `best`, `distilled` mean these folders, and delete the folders that no name means any more and nobody keeps."""
+        with self._naming():
+            self.content["checkpoints"].update(names)
+            self.write()
+            for folder in (self.folder / "checkpoints").iterdir():
+                if folder.name not in self.content["checkpoints"].values() and not _is_kept(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """One process at a time finds out what the names mean, or changes that."""
+        with _disk_errors(self.folder):
+            lock = open(self.folder / "checkpoints.lock", "w")
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     # ------------------------------------------------------------------------------------------------ one at a time
 
@@ -199,12 +230,25 @@ class Run:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._lock.close()
-            raise UsageError(f"Another coldstart process is at work on {self.folder}. Wait for it, or stop it.") from None
+            self._lock = self._lock.close()
+            raise UsageError(f"Another coldstart process is at work on {self.folder}. Wait for it, or stop it. (status, report, eval, fix "
+                             "and export work beside it.)") from None
         return self
 
     def __exit__(self, *_) -> None:
-        self._lock.close()
+        self._lock = self._lock.close()
+
+
+def _is_kept(folder: Path) -> bool:
+    """Whether a process uses this checkpoint."""
+    try:
+        with open(folder / COUNTERS, "r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:                                # what was cut off while it was written, for one
+        return False
+    return False
 
 
 class _disk_errors:

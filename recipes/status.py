@@ -52,8 +52,8 @@ def _next(run, waiting: str | None, probes: dict, cycles: int) -> str:
                 f"{program}bootstrap --new --repo {run.repository.root} --teacher NAME")
     if cycles < run.recipe.climb.cycles or not any(name.startswith("climb-") for name in probes):
         return f"Go on with\n{program}climb {named}"
-    return ("Look at it, compare it with its base, or climb further:\n"
-            f"{program}report {named}\n{program}eval {named}\n{program}climb {named} --cycles {2 * cycles}")
+    return ("Look at it, compare it with its base, let it mend tests that fail, or climb further:\n"
+            f"{program}report {named}\n{program}eval {named}\n{program}fix {named}\n{program}climb {named} --cycles {2 * cycles}")
 
 
 def _step(run, waiting: str | None) -> dict | None:

@@ -116,7 +116,7 @@ class Student:
         need, free = memory.estimate(read_config(str(model_path)), recipe.student, cuda), memory.available(cuda)
         # On the CPU it never depends on what else runs: same seed, same bytes.
         micro_tokens = memory.fitting_micro_tokens(need, free) if cuda else memory.MICRO_TOKENS
-        longest = max(micro_tokens, recipe.student.max_prompt + recipe.student.max_new)
+        longest = max(micro_tokens, recipe.student.longest)
         notes = [memory.in_words(need, longest, free)]
         try:
             model, tokenizer, unsloth = load_model(recipe, str(model_path), seed)

@@ -37,4 +37,7 @@ def main() -> None:
     os.execv(command[0], command)
 
 
-main()
+try:
+    main()
+except OSError as error:                           # a container that keeps root's own rights, or a program that nobody else may run
+    sys.exit(f"cannot become nobody and start {sys.argv[sys.argv.index('--') + 1]}: {error.strerror}")

@@ -1,5 +1,6 @@
-"""Files of one JSON object a line, appended whole; a line torn by a crash is dropped when the file is read or opened again. And `sync`, for
-whatever must be on the disk before going on."""
+"""Files of one JSON object a line, appended whole; a line torn by a crash is dropped when the file is read or opened again. Several
+processes may append to one file. And `sync`, for whatever must be on the disk before going on."""
+import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,7 @@ def append(path: Path, records: Iterable[dict]) -> None:
     """Add the records in one write and flush it to the disk, after dropping what a crash tore at the end."""
     data = "".join(dumps(r) + "\n" for r in records).encode()
     with open(path, "ab+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)           # else the half of a line that another process is writing would be dropped as torn
         _drop_torn_end(file)
         file.write(data)
         file.flush()

@@ -190,7 +190,7 @@ def _notice(bwrap: str | None) -> str:
                          f"model's code without a jail. {INSTALL_HINT} If it is installed, user namespaces may be switched off: on Ubuntu, "
                          "`sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0` allows them.")
     return (f"The jail is made of Landlock, the second choice, because {fault}. Tests that need sockets, /tmp by its name, or to change "
-            f"modes and times of files fail in it, and so are left out. {INSTALL_HINT}")
+            "modes and times of files fail in it, and so are left out." + (f" {INSTALL_HINT}" if bwrap is None else ""))
 
 
 def _fault_of(bwrap: str | None) -> str:

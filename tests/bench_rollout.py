@@ -100,7 +100,7 @@ class closing_engine:
 
     def __init__(self, student, recipe: Recipe, folder: Path) -> None:
         settings = recipe.student
-        self.engine = LlamaEngine(student, export_base(student, folder), settings.max_prompt + settings.max_new, settings.threads)
+        self.engine = LlamaEngine(student, export_base(student, folder), settings.longest, settings.threads)
 
     def __enter__(self) -> LlamaEngine:
         return self.engine

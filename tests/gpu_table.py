@@ -125,7 +125,7 @@ def exercise(recipe, model: Path, new: int) -> dict:
     need = estimate(student.config, settings, student.device.type == "cuda")
     return {"path": "shared" if student.longest_shared else "plain", "unsloth": student.on_unsloth, "load_s": loaded,
             "tokens/s": sum(len(c.ids) for c in group) / sampled, "step_s": stepped, "micro": micro, "micro_after": student.micro_tokens,
-            "said_GiB": need.total(max(micro, settings.max_prompt + settings.max_new)) / GIB, "drift": own.drift}
+            "said_GiB": need.total(max(micro, settings.longest)) / GIB, "drift": own.drift}
 
 
 if __name__ == "__main__":

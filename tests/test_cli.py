@@ -379,6 +379,15 @@ def test_a_full_disk(place, tmp_path):
     assert done.returncode == 2 and "Traceback" not in done.stderr and "File too large" in done.stderr and "again" in done.stderr, done.stderr
 
 
+def test_who_reads_only_the_beginning_is_told_nothing_more(tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, str(ROOT / "coldstart.py"), "demo", str(tmp_path / "practice")]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert done.returncode == 1 and done.stderr == ""
+
+
 def test_an_interruption(tmp_path):
     import signal
 

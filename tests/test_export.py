@@ -47,12 +47,12 @@ def place(tmp_path_factory) -> Path:
     return folder
 
 
-def learn(run: Run, model: Path) -> None:
+def learn(run: Run, model: Path, functions: tuple[str, ...] = LEARNED) -> None:
     """Fine-tune on the gold answers until they are the likeliest ones, and leave what a bootstrap leaves."""
     from recipes.prompts import gold_reply, messages
     from recipes.student import Sample, Student
 
-    tree, tasks = run.repository.snapshot, [t for t in run.tasks if t.function in LEARNED]
+    tree, tasks = run.repository.snapshot, [t for t in run.tasks if t.function in functions]
     student = Student.load(run.recipe, model, 0)
     pairs = [(messages(t, tree, "body"), gold_reply(t, tree, "body")) for t in tasks]
     samples = [Sample(tuple(student.prompt_ids(m)), tuple(student.completion_ids(reply))) for m, reply in pairs]
@@ -64,6 +64,7 @@ def learn(run: Run, model: Path) -> None:
     for phase, resolved in (("before", 0), ("after", 4)):
         run.append("probe.jsonl", [{"phase": phase, "temperature": 0.7, "instance_id": t.instance_id, "k": 4, "resolved": resolved,
                                     "truncated": 0} for t in tasks])
+        run.mark_done(phase, 1.0)
     student.save(run.folder / "checkpoints" / "distilled", {})
     run.name_checkpoints(distilled="distilled", last="distilled", best="distilled")
 
@@ -289,13 +290,13 @@ def test_the_template_puts_around_a_question_what_the_tokenizer_puts(student, mo
 @pytest.mark.parametrize("name", MODELS)
 def test_the_merged_model_computes_what_the_trainer_computes(tmp_path, name):
     from recipes.engines import policy_gap
-    from recipes.file_engine import FileEngine
+    from recipes.file_engine import FileEngine, Files
     from recipes.gguf_export import write_merged
 
     kind, more = MODELS[name]
     student = load_tiny(make_tiny(tmp_path / "model", kind, **more))
     write_merged(student, tmp_path / "merged.gguf")
-    engine = FileEngine(student, tmp_path / "merged.gguf", LONG + 16, 1)
+    engine = FileEngine(student, Files(tmp_path / "merged.gguf", None, student.end_ids), LONG + 16, 1)
     try:
         assert policy_gap(engine, [list(range(2, 2 + LONG)), list(range(300, 340))], 1.0) < 0.01
     finally:
@@ -305,7 +306,7 @@ def test_the_merged_model_computes_what_the_trainer_computes(tmp_path, name):
 @pytest.mark.parametrize("template", [CHATML, NO_SYSTEM, None], ids=["chatml", "no system", "none"])
 @pytest.mark.parametrize("begins", [True, False], ids=["first token", "no first token"])
 def test_a_server_of_the_file_makes_the_same_tokens_of_a_question(tmp_path, template, begins):
-    from recipes.file_engine import FileEngine
+    from recipes.file_engine import FileEngine, Files, FileStudent
     from recipes.gguf_export import write_base
     from tokenizers.processors import TemplateProcessing
 
@@ -319,7 +320,8 @@ def test_a_server_of_the_file_makes_the_same_tokens_of_a_question(tmp_path, temp
     tokenizer.save_pretrained(tmp_path / "model")
     student = load_tiny(tmp_path / "model")
     write_base(student, tmp_path / "base.gguf")
-    engine = FileEngine(student, tmp_path / "base.gguf", 64, 1)
+    files = Files(tmp_path / "base.gguf", None, student.end_ids)
+    engine = FileEngine(FileStudent(files), files, 64, 1)
     try:
         question = [{"role": "user", "content": "def f(x, y):\n    return x"}]
         ids = student.prompt_ids(question)

@@ -2,8 +2,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from sandbox.source import find, read_text, with_body
 from sandbox.worktree import WorkTree
 from tests.conftest import ROOT, git, make_repo, run_cli
 from tests.test_arc import last_line, lines, make_student, settings
+from tests.test_run import HOLD
 from tests.test_worktree import digests
 from tests.tiny import make_tokenizer
 
@@ -105,6 +108,51 @@ def test_it_says_what_it_cannot_mend_and_writes_the_rest(place, known, unknown):
     text, after = read_text(clone / CORE), digests(clone, without=(".git",))
     assert f"return {WORDS[known]}(items)" in text and text.count("return 12345") == 1
     assert set(after) == set(before) and {path for path in after if after[path] != before[path]} == {CORE}
+
+
+def test_a_student_is_used_beside_a_process_that_holds_its_run(place, known):
+    clone, content = broken_clone(place, "beside", known), (place / "run" / "run.json").read_bytes()
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, place / "run"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        assert last_line(run_cli("fix", "--repo", clone, "--run", "run", "--json", cwd=place))["outcomes"][0]["fixed"]
+        said = last_line(run_cli("eval", "--run", "run", "--k", "1", "--json", cwd=place))
+        assert said["probe"]["heldout"]["n"] == len({r["instance_id"] for r in lines(place / "run" / "eval.jsonl")})
+        assert "status, report, eval, fix and export work beside it" in run_cli("climb", "--run", "run", cwd=place, check=2).stderr
+    finally:
+        holder.kill()
+        holder.communicate()
+    assert (place / "run" / "run.json").read_bytes() == content
+
+
+@pytest.mark.long
+def test_a_student_is_used_while_it_climbs(place, known):
+    clone, run = broken_clone(place, "meanwhile", known), place / "climbing"
+    shutil.copytree(place / "run", run)
+    shutil.rmtree(run / "gguf", ignore_errors=True)
+    command = [sys.executable, ROOT / "coldstart.py", "climb", "--run", "climbing", "--cycles", "100000"]
+    climb = subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not (run / "metrics.jsonl").exists():
+            assert climb.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        for command in ("climb", "bootstrap"):
+            assert "Another coldstart process is at work" in run_cli(command, "--run", "climbing", cwd=place, check=2).stderr
+        assert last_line(run_cli("fix", "--repo", clone, "--run", "climbing", "--json", cwd=place))["outcomes"][0]["fixed"]
+        said = last_line(run_cli("eval", "--run", "climbing", "--checkpoint", "last", "--split", "train", "--k", "1", "--json", cwd=place))
+        assert said["checkpoint"].startswith("cycle-") and said["probe"]["all"]["n"] == len({r["instance_id"] for r in lines(run / "eval.jsonl")})
+        assert climb.poll() is None, "climb was over before it was disturbed"
+        climb.send_signal(signal.SIGINT)
+        told, errors = climb.communicate(timeout=60)
+    finally:
+        climb.kill()
+        climb.communicate()
+    assert climb.returncode == 130 and "Finishing this step" in errors, told + errors
+    cycles, content = [m["cycle"] for m in lines(run / "metrics.jsonl")], json.loads((run / "run.json").read_text())
+    assert cycles == list(range(1, len(cycles) + 1)) and content["checkpoints"]["last"] == f"cycle-{cycles[-1]:04d}"
+    assert set(os.listdir(run / "checkpoints")) <= {*content["checkpoints"].values(), said["checkpoint"]}
+    assert len(lines(run / "verdicts.jsonl")) > len(lines(place / "run" / "verdicts.jsonl"))
 
 
 @pytest.mark.long

@@ -836,7 +836,15 @@ def test_the_second_choice_is_announced(repository, monkeypatch, tmp_path):
     (tmp_path / "bwrap").write_text("#!/bin/sh\necho 'setting up uid map: Permission denied' >&2\nexit 1\n")
     (tmp_path / "bwrap").chmod(0o755)
     tmp_path.chmod(0o755)
-    assert "because bubblewrap does not work here (" in jail_notice()
+    assert "because bubblewrap does not work here (" in jail_notice() and "Install" not in jail_notice()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else first")
+def test_a_bubblewrap_that_nobody_else_may_run_is_said_in_a_sentence(monkeypatch, tmp_path):
+    (tmp_path / "bwrap").write_text("#!/bin/sh\n")
+    (tmp_path / "bwrap").chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert f"start {tmp_path}/bwrap: Permission denied)" in jail_notice() and "Traceback" not in jail_notice()
 
 
 def test_without_either_it_is_said_what_to_install():

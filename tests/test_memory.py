@@ -215,7 +215,7 @@ def test_the_recipe_of_a_card_fits_it_as_its_header_says(name, said):
     recipe = load(name)
     need = estimate(config(**SHAPES[recipe.student.model]), recipe.student, cuda=True)
     free = CARD_MEMORY_MIB[name] * 2**20 - 7 * GIB // 10
-    micro_tokens = max(fitting_micro_tokens(need, free), recipe.student.max_prompt + recipe.student.max_new)
+    micro_tokens = max(fitting_micro_tokens(need, free), recipe.student.longest)
     assert need.total(micro_tokens) <= free and f"{need.total(micro_tokens) / GIB:.1f}" == str(said)
     header = (FOLDER / f"{name}.toml").read_text()
     assert f"# Memory: {said} GiB of the card. ESTIMATED" in header and f"--recipe {name}" in header
@@ -225,7 +225,7 @@ def test_what_the_headers_say_of_other_settings():
     def total(model, **changes):
         settings = replace(SETTINGS, **changes)
         need = estimate(config(**SHAPES[model]), settings, cuda=True)
-        return round(need.total(settings.max_prompt + settings.max_new) / GIB, 1)
+        return round(need.total(settings.longest) / GIB, 1)
 
     four, seven, fourteen = "Qwen/Qwen3-4B-Instruct-2507", "Qwen/Qwen2.5-Coder-7B-Instruct", "Qwen/Qwen2.5-Coder-14B-Instruct"
     said = {total(four, max_prompt=1536, max_new=768): "rtx-8gb", total(seven, max_prompt=4096, max_new=768): "rtx-12gb",

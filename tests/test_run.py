@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes import load
+from recipes import checkpoint, load
 from recipes.run import FORMAT, Run
 from sandbox import jsonl
 from sandbox.errors import UsageError
@@ -158,6 +158,51 @@ def test_one_process_at_a_time(run):
     finally:
         other.kill()
         other.communicate()
+
+
+KEEP = """import sys; from pathlib import Path; from recipes.run import Run
+with Run.open(Path(sys.argv[1])).keep("best") as folder:
+    print(folder.name, flush=True); sys.stdin.read()"""
+
+
+def test_a_checkpoint_that_another_process_uses_is_not_deleted(run):
+    def names() -> list[str]:
+        return sorted(p.name for p in (run.folder / "checkpoints").iterdir())
+
+    for name in ("cycle-0001", "cycle-0002", "cycle-0003"):
+        checkpoint.write(run.folder / "checkpoints" / name, lambda folder: [(folder / f).write_text(f) for f in
+                         (checkpoint.ADAPTER, checkpoint.CONFIG, checkpoint.OPTIMISER)], {})
+    stale = Run.open(run.folder)
+    run.name_checkpoints(best="cycle-0001", last="cycle-0002", distilled="cycle-0003")
+    with run, stale.keep("best") as folder:         # beside who holds the run, and with the names as they are now
+        assert folder.name == "cycle-0001"
+    other = subprocess.Popen([sys.executable, "-c", KEEP, run.folder], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline() == "cycle-0001\n"
+        run.name_checkpoints(best="cycle-0002", distilled="cycle-0002")
+        assert names() == ["cycle-0001", "cycle-0002"], "what is used was deleted, or what is not used was left"
+        other.kill()
+        other.wait()
+        run.name_checkpoints()
+        assert names() == ["cycle-0002"]
+    finally:
+        other.kill()
+        other.communicate()
+    (run.folder / "checkpoints" / "cycle-0002" / checkpoint.COUNTERS).unlink()
+    assert "damaged" in refused(run.keep("best").__enter__) and "no checkpoint" in refused(run.keep("cycle-0001").__enter__)
+
+
+APPEND = """import sys; from pathlib import Path; from sandbox import jsonl
+for number in range(300):
+    jsonl.append(Path(sys.argv[1]), [{"by": sys.argv[2], "number": number, "text": "x" * 20000}])"""
+
+
+def test_two_processes_add_lines_to_one_file(run):
+    file = run.folder / "verdicts.jsonl"
+    both = [subprocess.Popen([sys.executable, "-c", APPEND, file, name], cwd=ROOT) for name in "ab"]
+    assert [process.wait() for process in both] == [0, 0]
+    found = run.read("verdicts.jsonl")
+    assert all([r["number"] for r in found if r["by"] == name] == list(range(300)) for name in "ab")
 
 
 # ------------------------------------------------------------------------------------------- lines

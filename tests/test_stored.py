@@ -6,8 +6,9 @@ import pytest
 
 from recipes import gguf_export, nano
 from recipes.gguf_export import export_base
+from recipes.file_engine import FileEngine, FileStudent
 from recipes.llama_engine import LlamaEngine
-from recipes.stored import NotExportable, StoredEngine, StoredStudent, export, find
+from recipes.stored import NotExportable, export, find
 from sandbox.errors import UsageError
 from tests.conftest import ROOT
 from tests.tiny import load_tiny, make_tiny, make_tokenizer
@@ -47,14 +48,13 @@ def exported(student, place):
     (None, None, None), (None, None, "<|im_start|>")])
 def test_prompts_are_the_tokens_that_it_was_trained_on(tmp_path, pattern, template, begin):
     student = saved(tmp_path / "model", pattern, template, begin)
-    stored = StoredStudent(exported(student, tmp_path))
+    stored = FileStudent(exported(student, tmp_path))
     for chat in CHATS:
         ids = student.prompt_ids(chat)
         assert stored.prompt_ids(chat) == ids and len(ids) > 10
         assert stored.text(ids) == student.text(ids)
         assert stored.text([*ids, student.end_id]) == student.text(ids)
     assert student.end_ids == stored.end_ids
-    stored.close()
 
 
 def test_it_samples_what_the_student_samples_and_is_found_again(tmp_path):
@@ -66,7 +66,7 @@ def test_it_samples_what_the_student_samples_and_is_found_again(tmp_path):
     engine = LlamaEngine(student, export_base(student, tmp_path / "cache"), 200, threads=1)
     wanted = engine.sample(prompts, 4, 1.0, 20, [1, 2, 3])
     engine.close()
-    engine = StoredEngine(StoredStudent(again), 200, threads=1)
+    engine = FileEngine(FileStudent(again), again, 200, threads=1)
     assert engine.sample(prompts, 4, 1.0, 20, [1, 2, 3]) == wanted
     engine.close()
     # Without the base, or of another state of the adapter, nothing is found.
@@ -82,9 +82,9 @@ def test_it_samples_what_the_student_samples_and_is_found_again(tmp_path):
 
 def test_torch_is_not_imported(tmp_path):
     files = exported(saved(tmp_path / "model"), tmp_path)
-    code = ("import sys; from pathlib import Path; from recipes.stored import *\n"
-            f"engine = StoredEngine(StoredStudent(find(Path({str(tmp_path / 'run')!r}), Path({str(tmp_path / 'run/checkpoints/best')!r}), "
-            f"Path({str(files.base.parent)!r}))), 200, 1)\n"
+    code = ("import sys; from pathlib import Path; from recipes.stored import *; from recipes.file_engine import FileEngine\n"
+            f"files = find(Path({str(tmp_path / 'run')!r}), Path({str(tmp_path / 'run/checkpoints/best')!r}), Path({str(files.base.parent)!r}))\n"
+            "engine = FileEngine(FileStudent(files), files, 200, 1)\n"
             "print(engine.sample([engine.student.prompt_ids([{'role': 'user', 'content': 'def f():'}])], 2, 1.0, 5, [0]))\n"
             "sys.exit('torch' in sys.modules)")
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
@@ -111,4 +111,4 @@ def test_a_damaged_file_is_said(tmp_path):
     files = exported(saved(tmp_path / "model"), tmp_path)
     files.base.write_bytes(files.base.read_bytes()[:1000])
     with pytest.raises(UsageError, match="cannot load"):
-        StoredStudent(files)
+        FileStudent(files)
