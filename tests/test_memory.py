@@ -10,6 +10,7 @@ import torch
 
 from recipes import CARD_MEMORY_MIB, FOLDER, StudentSettings, load
 from recipes.memory import GIB, LEAST_MICRO_TOKENS, MICRO_TOKENS, estimate, fitting_micro_tokens, in_words, is_out_of_memory
+from recipes.model_engine import ModelEngine
 from sandbox.errors import UsageError
 from tests.conftest import ROOT
 from tests.test_logprobs import RAGGED, draw_samples, take_gradient
@@ -150,6 +151,65 @@ def test_what_did_not_fit_is_remembered_by_the_checkpoint(tmp_path):
     assert resumed.micro_tokens == student.micro_tokens  # an older checkpoint brings nothing back that did not fit
     resumed.save(tmp_path / "d", {"step": 2})
     assert load_tiny(folder, checkpoint=tmp_path / "d").micro_tokens == student.micro_tokens
+
+
+PROMPTS = [[5, 9, 20], [30] * 12, list(range(40, 60)), [7, 7, 7, 7]]
+
+
+def limit_sampling(student, most: int) -> list[int]:
+    """A forward pass whose rows have more tokens than this together, those in the cache included, fails as a full card does. Returns the list
+    of such failures, which grows."""
+    forward, failed = student.forward, []
+
+    def limited(tokens_BT, mask_BS, *args, **kwargs):
+        if mask_BS.numel() > most:
+            failed.append(mask_BS.numel())
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB.")
+        return forward(tokens_BT, mask_BS, *args, **kwargs)
+
+    student.forward = limited
+    return failed
+
+
+def sample(student, n=4):
+    return ModelEngine(student).sample(PROMPTS, n, 0.9, 12, seeds=range(len(PROMPTS)))
+
+
+@pytest.mark.parametrize("most", [330, 130, 40])         # fails while a batch decodes, more than once, and down to single completions
+def test_a_batch_that_ran_out_of_memory_is_sampled_again_with_the_same_seeds(tmp_path, most):
+    student = load_tiny(make_tiny(tmp_path / "m", "qwen2"))
+    student.end_ids = frozenset([1, *range(2, 384, 16)])
+    whole = sample(student)
+    failed = limit_sampling(student, most)
+    student.notes.clear()
+    for known, again in zip(whole, sample(student)):
+        for one, other in zip(known, again, strict=True):
+            assert one.ids == other.ids and one.finished == other.finished
+            assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+    assert failed and len(student.notes) == len(failed) and "nothing is lost" in student.notes[-1]
+    count = len(failed)
+    assert sample(student) and len(failed) == count      # what did not fit is not tried again
+
+
+def test_the_checkpoint_remembers_what_sampling_had_no_room_for(tmp_path):
+    folder = make_tiny(tmp_path / "m", "qwen2")
+    student = load_tiny(folder)
+    student.save(tmp_path / "before", {"step": 0})
+    assert limit_sampling(student, 200) == [] and sample(student) and student.sampling_tokens < 1000
+    student.save(tmp_path / "c", {"step": 1})
+    resumed = load_tiny(folder, checkpoint=tmp_path / "c")
+    failed = limit_sampling(resumed, 200)
+    assert resumed.counters == {"step": 1} and resumed.sampling_tokens == student.sampling_tokens
+    assert sample(resumed) and failed == []
+    resumed.restore(tmp_path / "before")
+    assert resumed.sampling_tokens == student.sampling_tokens
+
+
+def test_one_completion_that_memory_does_not_suffice_for_is_a_sentence(tmp_path):
+    student = load_tiny(make_tiny(tmp_path / "m"))
+    limit_sampling(student, 10)
+    with pytest.raises(UsageError, match="even one completion"):
+        sample(student)
 
 
 def test_entropy_and_logprobs_adapt_too(tmp_path):
