@@ -69,7 +69,7 @@ class Snapshot:
 class Student:
     """A 4-bit causal language model with one trainable LoRA adapter. Make one with `Student.load`."""
 
-    def __init__(self, model, tokenizer, name: str, unsloth: bool, micro_tokens: int, notes: list[str]):
+    def __init__(self, model, tokenizer, name: str, unsloth: bool, need: memory.Need, micro_tokens: int, notes: list[str]):
         """`model` is a PEFT model whose adapter `default` is trainable. Used by `load` and by nothing else."""
         self.model = model
         self.tokenizer = tokenizer
@@ -81,6 +81,8 @@ class Student:
         """What the last `restore` found beside the adapter."""
         self.on_unsloth = unsloth
         """Whether unsloth loaded it, which wants its own switches."""
+        self.need = need
+        """The memory that was planned with."""
         self._training: bool | None = None
         self._causal = model.get_base_model()
         self._decoder = self._causal.base_model
@@ -120,7 +122,8 @@ class Student:
         torch, for a checkpoint that is missing, damaged or of another model.
         """
         cuda = torch.cuda.is_available()
-        need, free = memory.estimate(read_config(str(model_path)), recipe.student, cuda), memory.available(cuda)
+        free = memory.available(cuda)
+        need = memory.plan(read_config(str(model_path)), recipe, cuda, free)
         # On the CPU it never depends on what else runs: same seed, same bytes.
         micro_tokens = memory.fitting_micro_tokens(need, free) if cuda else memory.MICRO_TOKENS
         longest = max(micro_tokens, recipe.student.max_prompt + recipe.student.max_new)
@@ -133,7 +136,7 @@ class Student:
             raise UsageError(f"The model {str(model_path)!r} does not fit into memory. {notes[0]}") from None
         if cuda and not unsloth:
             notes.append("unsloth is not installed: training goes through plain transformers, slower and with more memory.")
-        student = cls(model, tokenizer, _portable_name(recipe.student.model), unsloth, micro_tokens, notes)
+        student = cls(model, tokenizer, _portable_name(recipe.student.model), unsloth, need, micro_tokens, notes)
         if checkpoint is not None:
             student.restore(checkpoint)
         return student

@@ -132,9 +132,9 @@ def test_batches_that_memory_did_not_suffice_for_are_cut_anywhere(student, monke
 
 def test_the_cache_of_llama_cpp_has_room_for_one_and_at_most_for_all(student, monkeypatch):
     slots = llama_engine.SLOTS["cpu"]
-    assert slots * 100 <= llama_engine.room(student, 100) < slots * 100 + 256
+    assert slots * 100 <= llama_engine.room(student.config, "cpu", 100) < slots * 100 + 256
     monkeypatch.setattr(llama_engine, "CACHE_BYTES", 1)
-    assert 1000 <= llama_engine.room(student, 1000) < 1256
+    assert 1000 <= llama_engine.room(student.config, "cpu", 1000) < 1256
 
 
 def test_the_seed_and_the_index_decide(engine):
