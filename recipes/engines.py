@@ -41,7 +41,8 @@ def choose(student, recipe: Recipe) -> tuple[str, str]:
     if why:
         return "model", f"Rollouts are sampled by the training model itself, because {why}."
     return "llama.cpp", "Rollouts are sampled by llama.cpp" + (
-        ", as the recipe says." if wanted == "llama.cpp" else f": its copy of the student fits beside it ({gib(student.need.copy + student.need.copy_cache)}).")
+        ", as the recipe says." if wanted == "llama.cpp" else
+        f": its copy of the student, {gib(student.need.copy + student.need.copy_cache)} with its cache, fits beside it.")
 
 
 def open_engine(name: str, student, recipe: Recipe, folder: Path, on_progress: Callable[[str, int, int], None] | None = None) -> Engine:
@@ -109,4 +110,4 @@ def _obstacle(student, recipe: Recipe) -> str:
 
 def _too_large(student, recipe: Recipe) -> str:
     need = estimate(student.config, recipe, student.device.type == "cuda", copy=True)
-    return f"a copy for llama.cpp and its cache would take {gib(need.copy + need.copy_cache)}, more than there is beside the student at work"
+    return f"a copy for llama.cpp and its cache would take {gib(need.copy + need.copy_cache)}, more than fits beside the student"

@@ -158,7 +158,8 @@ def fitting_micro_tokens(need: Need, free: int) -> int:
 def in_words(need: Need, micro_tokens: int, free: int) -> str:
     """The estimate, for a person."""
     parts = {"4-bit weights": need.weights, "adapter and optimiser": need.adapter, "CUDA": need.libraries,
-             "logits and unpacked weights": need.scratch, "llama.cpp's copy": need.copy, "its cache and buffers": need.copy_cache, f"a pass of {micro_tokens} tokens": need.per_token * micro_tokens,
+             "logits and unpacked weights": need.scratch, "llama.cpp's copy": need.copy, "its cache and buffers": need.copy_cache,
+             f"a pass of {micro_tokens} tokens": need.per_token * micro_tokens,
              "or, while sampling, its cache": need.sampler}
     said = (f"The student will need about {gib(need.total(micro_tokens))} of memory, of {gib(free)} that are free (estimated: "
             + ", ".join(f"{name} {gib(size)}" for name, size in parts.items() if size) + ").")

@@ -38,8 +38,8 @@ MICRO_TOKENS, SAMPLING_TOKENS = "micro_tokens", "sampling_tokens"
 """The counters by which a checkpoint remembers that memory ran out, and with how much less it is not known to."""
 
 TOO_LITTLE_MEMORY = (
-    "Memory does not suffice for even one completion and its prompt. Choose a recipe for a smaller card, lower student.max_prompt, or close "
-    "other programs that use the card.")
+    "Memory does not suffice for even one completion and its prompt. Choose a recipe for a smaller card, lower student.max_prompt, or "
+    "close other programs that use the card.")
 
 PLAIN_TEMPLATE_NOTE = (
     "This model has no chat template, so it is given the messages one after the other with a blank line between them and "

@@ -88,8 +88,9 @@ def compare(arguments, scratch: Path) -> None:
 def measured(side: str, run: Path, tasks: Path, arguments) -> dict:
     """`measure` in a process of its own."""
     threads = str(arguments.threads)
-    done = subprocess.run([sys.executable, __file__, "--only", side, "--run", str(run), "--tasks", str(tasks), "--threads", threads,
-                           "--cycles", str(arguments.cycles)], stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": threads})
+    flags = ["--run", str(run), "--tasks", str(tasks), "--threads", threads, "--cycles", str(arguments.cycles)]
+    done = subprocess.run([sys.executable, __file__, "--only", side, *flags], stdout=subprocess.PIPE, text=True,
+                          env={**os.environ, "OMP_NUM_THREADS": threads})
     if done.returncode:
         sys.exit(f"{side} ended with exit code {done.returncode}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -247,13 +248,10 @@ def measure_trl(run, arguments, trainer_name: str, base: str, rows: str) -> dict
 
 def trl_student(run, base: str) -> tuple:
     """(PEFT model with the bootstrapped adapter, tokenizer)"""
-    from recipes.nano import make_student
     from recipes.student import Student
-    from sandbox.repo import cache_folder
 
-    recipe = run.recipe
-    path = make_student(cache_folder() / "students", recipe.seed) if recipe.student.model == "nano" else recipe.student.model
-    student = Student.load(recipe, path, recipe.seed, run.checkpoint("last"))
+    path = run.recipe.student.model
+    student = Student.load(run.recipe, path, run.recipe.seed, run.checkpoint("last"))
     if base == "nf4":
         student.model.config._name_or_path = ""
         return student.model, student.tokenizer

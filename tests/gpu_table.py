@@ -12,7 +12,8 @@ length, measures the entropy, saves, and goes on from the checkpoint.
 
 The columns: the path of the log-probabilities (shared: the prompt's work is shared by its completions), whether unsloth loaded it,
 seconds to load, sampled tokens a second, seconds of the REINFORCE step, the micro-batch before and after (smaller: memory ran out and
-it adapted), GiB at the peak as torch's allocator counts them, GiB as estimated (without a copy for llama.cpp, which takes no part), and the drift, which must be small.
+it adapted), GiB at the peak as torch's allocator counts them, GiB as estimated (the training model samples, so without a copy for
+llama.cpp), and the drift, which must be small.
 """
 import argparse
 import json
