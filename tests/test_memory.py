@@ -10,17 +10,20 @@ import llama_cpp.llama_cpp as llama_cpp
 import pytest
 import torch
 
+from coldstart import Screen
 from recipes import CARD_MEMORY_MIB, FOLDER, Recipe, StudentSettings, gguf_export, llama_engine, load, memory
 from recipes.gguf_export import export_base
 from recipes.llama_engine import LlamaEngine
 from recipes.memory import (
     GIB, LEAST_MICRO_TOKENS, MICRO_TOKENS, SLACK, available, estimate, fitting_micro_tokens, in_words, is_out_of_memory, plan)
 from recipes.model_engine import ModelEngine
+from recipes.workbench import Workbench
 from sandbox.errors import UsageError
 from tests.conftest import ROOT
 from tests.test_logprobs import RAGGED, draw_samples, take_gradient
 from tests.shapes import SHAPES
 from tests.tiny import load_tiny, make_tiny, tiny_recipe
+from tests.written_run import write_run
 
 QWEN_7B = SHAPES["Qwen/Qwen2.5-Coder-7B-Instruct"]
 RECIPE = Recipe(student=StudentSettings(model="m", lora_rank=16, max_prompt=2048, max_new=512))
@@ -105,6 +108,16 @@ def test_the_plan_counts_the_copy_where_llama_cpp_will_sample(engine, free, copi
     recipe = replace(RECIPE, rollout=replace(RECIPE.rollout, engine=engine))
     need = plan(config(**QWEN_7B), recipe, True, free * GIB)
     assert (need.copy > 7 * GIB) == copied == (need.sampler == 0) and ("llama.cpp's copy" in in_words(need, 512, free * GIB)) == copied
+
+
+def test_a_run_that_goes_on_plans_with_the_engine_that_it_began_with(tmp_path, calc):
+    run = write_run(tmp_path / "run", calc, upto="mine")
+    run.content["recipe"]["student"]["model"] = str(make_tiny(tmp_path / "m"))
+    run.content["recipe"]["rollout"]["engine"] = "auto"
+    screen = Screen(as_json=True)
+    fresh = Workbench(run, None, screen).student.need.copy
+    run.content["engine"] = "model"
+    assert fresh > 0 == Workbench(run, None, screen).student.need.copy
 
 
 def test_without_its_package_there_is_no_copy(monkeypatch):
