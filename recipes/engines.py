@@ -4,28 +4,25 @@
     engine = open_engine(name, student, recipe, folder)
     check_policy(engine, prompts, recipe)                        # raises HarnessError where the two differ
 
-llama.cpp samples faster, with a second copy of the base; so `auto` takes it where the copy and its cache are at most half of the memory
-that is free once the student is loaded (the other half is for training), and where the model can be exported at all.
+llama.cpp samples faster, with a second copy of the base; so `auto` takes it where copy and cache fit beside the student at work
+(`memory.plan`, before the student was loaded), and where the model can be exported at all.
 """
-import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 
 from recipes import Recipe
-from recipes.gguf_export import base_size, export_base, objection, vocabulary_note
+from recipes.gguf_export import export_base, objection, vocabulary_note
+from recipes.memory import estimate, gib, missing_package
 from recipes.model_engine import ModelEngine
-from recipes.rollout import Engine, cached_values
+from recipes.rollout import Engine
 from recipes.student import Sample
 from sandbox.errors import HarnessError, UsageError
 
 MAX_GAP = 0.1
 """Nats a token: largest mean difference between sampler and trainer with which a run begins. A right export is off by 0.001-0.03
 (Q8_0 on top of NF4); queries rotated in the wrong order, a norm off by one or a forgotten adapter by 0.3 and more."""
-
-COPY_SHARE = 0.5
-"""Share of the free memory that `auto` gives to llama.cpp."""
 
 PROBE_TOKENS, PROBE_ROWS = 16, 2
 """Length and number of the completions that `policy_gap` samples of a prompt."""
@@ -40,11 +37,12 @@ def choose(student, recipe: Recipe) -> tuple[str, str]:
     if wanted == "llama.cpp":
         _require(why)
     if wanted == "auto":
-        why = why or _too_large(student, recipe)
+        why = why or ("" if student.need.copy else _too_large(student, recipe))
     if why:
         return "model", f"Rollouts are sampled by the training model itself, because {why}."
     return "llama.cpp", "Rollouts are sampled by llama.cpp" + (
-        ", as the recipe says." if wanted == "llama.cpp" else f": a copy of {base_size(student) / 2**20:,.0f} MiB fits beside the student.")
+        ", as the recipe says." if wanted == "llama.cpp" else
+        f": its copy of the student, {gib(student.need.copy + student.need.copy_cache)} with its cache, fits beside it.")
 
 
 def open_engine(name: str, student, recipe: Recipe, folder: Path, on_progress: Callable[[str, int, int], None] | None = None) -> Engine:
@@ -106,29 +104,6 @@ def _obstacle(student, recipe: Recipe) -> str:
     return ""
 
 
-def missing_package() -> str:
-    """The name of a package that llama.cpp needs and that is not installed; empty if all are."""
-    packages = {"llama_cpp": "llama-cpp-python", "gguf": "gguf"}
-    return next((name for package, name in packages.items() if importlib.util.find_spec(package) is None), "")
-
-
 def _too_large(student, recipe: Recipe) -> str:
-    from recipes.llama_engine import room
-
-    need = base_size(student) + 2 * cached_values(student.model.get_base_model().config) * room(student, recipe.student.longest)
-    free = _free_memory(student.device)
-    if need <= COPY_SHARE * free:
-        return ""
-    return f"a copy for llama.cpp would take {need / 2**20:,.0f} MiB of the {free / 2**20:,.0f} MiB that are free"
-
-
-def _free_memory(device: torch.device) -> int:
-    """Bytes: of the card, or of the machine and of the control group that this process lives in."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
-    free = int(lines["MemAvailable"].split()[0]) * 1024
-    most, now = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
-    if most.is_file() and (limit := most.read_text(encoding="ascii").strip()) != "max":
-        free = min(free, int(limit) - int(now.read_text(encoding="ascii")))
-    return max(free, 0)
+    need = estimate(student.config, recipe, student.device.type == "cuda", copy=True)
+    return f"a copy for llama.cpp and its cache would take {gib(need.copy + need.copy_cache)}, more than fits beside the student"

@@ -139,11 +139,6 @@ def base_digest(student) -> str:
     return digest.hexdigest()
 
 
-def base_size(student) -> int:
-    """Bytes of the tensors in the base's file."""
-    return sum(size for _, _, _, _, size in _layout(student))
-
-
 def _scales(state) -> list[torch.Tensor]:
     """What an NF4 matrix consists of beside its four bits a weight; with double quantisation the scales are quantised themselves."""
     if state is None:

@@ -97,7 +97,7 @@ class LlamaEngine(Engine):
         Raises UsageError when llama.cpp cannot load the file or make room for the cache.
         """
         self.student = student
-        self.slots, self.cells = SLOTS[student.device.type], room(student, longest)
+        self.slots, self.cells = SLOTS[student.device.type], room(student.config, student.device.type, longest)
         self._digest, self._adapter, self._context = "", None, None
         self._model = load_file(base, gpu=student.device.type == "cuda")
         self._context = llama.llama_init_from_model(self._model, self._settings(threads))
@@ -306,11 +306,11 @@ class _Batch:
         self._token[:count], self._pos[:count], self._sequence[:count], self._wanted[:count] = tokens, positions, sequences, wanted
 
 
-def room(student, longest: int) -> int:
+def room(config, device: str, longest: int) -> int:
     """Cells (tokens) of the key/value cache: for the completions of all slots, each with a prompt of its own, within CACHE_BYTES; at least
     for one."""
-    most = CACHE_BYTES // (2 * cached_values(student.config))
-    return -(-min(SLOTS[student.device.type] * longest, max(longest, most)) // 256) * 256
+    most = CACHE_BYTES // (2 * cached_values(config))
+    return -(-min(SLOTS[device] * longest, max(longest, most)) // 256) * 256
 
 
 def _sampler(seed: int, index: int, temperature: float) -> int | None:

@@ -8,10 +8,12 @@ repeated n times, and all rows take one token at a time. Rows that have ended ar
 them to pay for the copy.
 
 Token t of completion i of a prompt is drawn by inverting the distribution's cumulative sum at a uniform number that depends
-on (seed, i, t) alone. So a rollout is the same whichever others share its batch, up to rounding in the matrix products.
+on (seed, i, t) alone. So a rollout is the same whichever others share its batch, up to rounding in the matrix products. And so a batch
+that memory did not suffice for is done again in halves, with the same seeds; later batches are no larger (`Student.sampling_tokens`).
 """
 from collections.abc import Iterator, Sequence
 from functools import cache as remember
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -38,12 +40,27 @@ class ModelEngine(Engine):
     def stream(self, prompts: Sequence[Sequence[int]], n: int, temperature: float, max_new: int,
                seeds: Sequence[int]) -> Iterator[dict[int, list[Completion]]]:
         check_arguments(prompts, n, max_new, seeds)
-        for indices in _batches(self.student, prompts, n, max_new):
-            uniforms_RT = np.stack([_uniforms(seeds[i], j, max_new) for i in indices for j in range(n)])
-            self.student.mode(training=False)
-            with torch.no_grad():
-                rows = _decode(self.student, [prompts[i] for i in indices], n, temperature, uniforms_RT)
-            yield {i: rows[position * n:(position + 1) * n] for position, i in enumerate(indices)}
+        order = sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), i))         # of like length: little padding
+        waiting = [(i, j) for i in order for j in range(n)]
+        begun: dict[int, list[Completion]] = {}
+        while waiting:
+            rows = waiting[:_batch_size(self.student, waiting, prompts, max_new)]
+            uniforms_RT = np.stack([_uniforms(seeds[i], j, max_new) for i, j in rows])
+            completions = self.student.sampling(lambda: self._decoded([prompts[i] for i, _ in rows], temperature, uniforms_RT),
+                                                len(rows), len(rows) * (len(prompts[rows[0][0]]) + max_new))
+            if completions is None:                # memory ran out: the same again in a smaller batch
+                continue
+            waiting = waiting[len(rows):]
+            for (i, _), completion in zip(rows, completions):
+                begun.setdefault(i, []).append(completion)
+            if done := [i for i, group in begun.items() if len(group) == n]:
+                yield {i: begun.pop(i) for i in done}
+
+    @torch.no_grad()
+    def _decoded(self, prompts, temperature: float, uniforms_RT: np.ndarray) -> list[Completion]:
+        """One completion of each prompt."""
+        self.student.mode(training=False)
+        return _decode(self.student, prompts, temperature, uniforms_RT)
 
 
 def _uniforms(seed: int, index: int, count: int) -> np.ndarray:
@@ -51,36 +68,36 @@ def _uniforms(seed: int, index: int, count: int) -> np.ndarray:
     return np.random.default_rng([seed, index]).random(count)
 
 
-def _batches(student, prompts, n: int, max_new: int) -> list[list[int]]:
-    """Indices of the prompts that share a batch: of like length, for little padding, within MAX_ROWS and CACHE_BYTES.
+def _batch_size(student, waiting: Sequence[tuple[int, int]], prompts, max_new: int) -> int:
+    """How many of the rows (prompt, index of the completion), longest prompts first, are the next batch.
 
-    The n rows of one prompt always share one, which they may then exceed.
+    As many whole prompts as stay within MAX_ROWS and CACHE_BYTES; the rows of the first share a batch even where these alone pass the
+    limits, for its prompt is then read once. What memory once did not suffice for is cut anywhere.
     """
-    row_bytes = _cache_bytes_per_token(student)
-    batches: list[list[int]] = []
-    for i in sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), i)):
-        batch = batches[-1] if batches else None
-        if batch:
-            rows = (len(batch) + 1) * n
-            if rows <= MAX_ROWS and rows * (len(prompts[batch[0]]) + max_new) * row_bytes <= CACHE_BYTES:
-                batch.append(i)
-                continue
-        batches.append([i])
-    return batches
+    length = len(prompts[waiting[0][0]]) + max_new
+    most = min(MAX_ROWS, CACHE_BYTES // (length * _cache_bytes_per_token(student)))
+    size = 0
+    for _, group in groupby(waiting, key=lambda row: row[0]):
+        rows = len(list(group))
+        if size and size + rows > most:
+            break
+        size += rows
+    return size if student.sampling_tokens is None else max(1, min(size, student.sampling_tokens // length))
 
 
 def _cache_bytes_per_token(student) -> int:
     return cached_values(student.model.get_base_model().config) * (2 if student.device.type == "cuda" else 4)
 
 
-def _decode(student, prompts, n: int, temperature: float, uniforms_RT: np.ndarray) -> list[Completion]:
-    """One batch: R = len(prompts) * n rows, prompt after prompt, of T = uniforms_RT.shape[1] tokens at most."""
+def _decode(student, prompts, temperature: float, uniforms_RT: np.ndarray) -> list[Completion]:
+    """One batch: a row for each of R prompts, those that are the same one after the other, of T = uniforms_RT.shape[1] tokens at most."""
     device, total, max_new = student.device, *uniforms_RT.shape
-    hidden_BH, cache, mask_BS = _prefill(student, prompts, n, max_new)
-    logits_RV = student.logits(hidden_BH).repeat_interleave(n, dim=0)
-    mask_RS = mask_BS.repeat_interleave(n, dim=0)
+    different, counts = zip(*((prompt, len(list(rows))) for prompt, rows in groupby(map(tuple, prompts))))
+    prompt_R = torch.arange(len(different), device=device).repeat_interleave(torch.tensor(counts, device=device))
+    hidden_BH, cache, mask_BS = _prefill(student, different, prompt_R, max_new)
+    logits_RV, mask_RS = student.logits(hidden_BH)[prompt_R], mask_BS[prompt_R]
     width = max(map(len, prompts))
-    position_R = mask_BS[:, :width].sum(dim=1).repeat_interleave(n)
+    position_R = mask_RS[:, :width].sum(dim=1)
     uniforms_RT = torch.from_numpy(uniforms_RT).to(device)
     end_ids = torch.tensor(sorted(student.end_ids), device=device)
     tokens_RT = torch.zeros(total, max_new, dtype=torch.long, device=device)
@@ -108,15 +125,15 @@ def _decode(student, prompts, n: int, temperature: float, uniforms_RT: np.ndarra
     return _completions(tokens_RT, logprobs_RT, length_R, student.end_ids)
 
 
-def _prefill(student, prompts, n: int, max_new: int):
-    """Read the prompts once: last hidden states [B, hidden], their cache repeated n times, and the mask [B, width + max_new]
+def _prefill(student, prompts, prompt_R, max_new: int):
+    """Read B prompts once: last hidden states [B, hidden], their cache as the rows have need of it, and the mask [B, width + max_new]
     in which the positions to come are already marked as real."""
     width = max(map(len, prompts))
     tokens_BT = torch.tensor([[student.pad_id] * (width - len(p)) + list(p) for p in prompts], device=student.device)
     mask_BS = torch.tensor([[0] * (width - len(p)) + [1] * (len(p) + max_new) for p in prompts], device=student.device)
     positions_BT = (mask_BS[:, :width].cumsum(dim=1) - 1).clamp(min=0)
     hidden_BTH, cache = student.forward(tokens_BT, mask_BS[:, :width], positions_BT, cache=True)
-    return hidden_BTH[:, -1], _repeat(cache, n, max_new), mask_BS
+    return hidden_BTH[:, -1], _spread(cache, prompt_R, max_new), mask_BS
 
 
 def _draw(logits_RV, temperature: float, uniform_R):
@@ -141,12 +158,21 @@ def _completions(tokens_RT, logprobs_RT, length_R, end_ids) -> list[Completion]:
 # ---- the key/value cache: transformers' own object, or the pairs of tensors that unsloth hands out --------------------
 
 
-def _repeat(cache, n: int, room: int):
-    """Every row n times in a row, with room for `room` more tokens where the kind of cache can keep it."""
+def _spread(cache, row_R, room: int):
+    """The cache of these rows, some of them more than once, with space behind them for `room` more tokens, so that a new token copies only
+    itself.
+
+    transformers' plain layer joins old and new into a fresh tensor at every token. Other kinds (sliding windows) stay as they are.
+    """
     if isinstance(cache, (tuple, list)):
-        return tuple(tuple(tensor.repeat_interleave(n, dim=0) for tensor in layer) for layer in cache)
+        return _select(cache, row_R)
+    from transformers.cache_utils import DynamicLayer
+
     for index, layer in enumerate(cache.layers):
-        cache.layers[index] = _with_room(layer, n, room)
+        if type(layer) is DynamicLayer:
+            cache.layers[index] = _roomy_layer_class()(layer, row_R, room)
+        else:
+            layer.batch_select_indices(row_R)
     return cache
 
 
@@ -158,20 +184,6 @@ def _select(cache, keep_R):
     return cache
 
 
-def _with_room(layer, n: int, room: int):
-    """A cache layer with its rows repeated, and space behind them so that a new token copies only itself.
-
-    transformers' plain layer joins old and new into a fresh tensor at every token. Other kinds (sliding windows) stay as
-    they are.
-    """
-    from transformers.cache_utils import DynamicLayer
-
-    if type(layer) is not DynamicLayer:
-        layer.batch_repeat_interleave(n)
-        return layer
-    return _roomy_layer_class()(layer, n, room)
-
-
 @remember
 def _roomy_layer_class():
     # Made at the first use, because unsloth must be imported before transformers and this module may come before both.
@@ -180,18 +192,18 @@ def _roomy_layer_class():
     class RoomyLayer(DynamicLayer):
         """A layer that writes new keys and values into space set aside; `keys` and `values` are views of what is filled."""
 
-        def __init__(self, layer, n: int, room: int):
+        def __init__(self, layer, row_R, room: int):
             super().__init__()
             self.dtype, self.device, self.is_initialized = layer.keys.dtype, layer.keys.device, True
-            self._room_keys, self._room_values = (self._spread(tensor, n, room) for tensor in (layer.keys, layer.values))
+            self._room_keys, self._room_values = (self._spread(tensor, row_R, room) for tensor in (layer.keys, layer.values))
             self._view(layer.keys.shape[2])
 
         @staticmethod
-        def _spread(tensor_BHSD, n: int, room: int):
-            rows, heads, length, width = tensor_BHSD.shape
+        def _spread(tensor_BHSD, row_R, room: int):
+            _, heads, length, width = tensor_BHSD.shape
             # Zeros, because attention multiplies masked values by 0 and 0 times whatever lay in memory may be NaN.
-            out = tensor_BHSD.new_zeros(rows * n, heads, length + room, width)
-            out.view(rows, n, heads, length + room, width)[:, :, :, :length] = tensor_BHSD[:, None]
+            out = tensor_BHSD.new_zeros(len(row_R), heads, length + room, width)
+            out[:, :, :length] = tensor_BHSD[row_R]
             return out
 
         def _view(self, length: int) -> None:

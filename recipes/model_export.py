@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from recipes import Recipe, checkpoint
-from recipes.engines import missing_package
+from recipes.memory import missing_package
 from recipes.gguf_export import export_base, objection, vocabulary_note, write_adapter, write_merged
 from recipes.model_engine import ModelEngine
 from recipes.rollout import Engine

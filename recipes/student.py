@@ -34,8 +34,12 @@ from recipes.loading import end_tokens, first_line, load_model, make_optimiser, 
 from recipes.logprobs import Sample, flat_logprobs, head_rows, longest_shared, micro_batches, passes, plain_hidden
 from sandbox.errors import UsageError
 
-MICRO_TOKENS = "micro_tokens"
-"""The counter by which a checkpoint remembers that memory ran out, and how small a micro-batch did not."""
+MICRO_TOKENS, SAMPLING_TOKENS = "micro_tokens", "sampling_tokens"
+"""The counters by which a checkpoint remembers that memory ran out, and with how much less it is not known to."""
+
+TOO_LITTLE_MEMORY = (
+    "Memory does not suffice for even one completion and its prompt. Choose a recipe for a smaller card, lower student.max_prompt, or "
+    "close other programs that use the card.")
 
 PLAIN_TEMPLATE_NOTE = (
     "This model has no chat template, so it is given the messages one after the other with a blank line between them and "
@@ -65,7 +69,7 @@ class Snapshot:
 class Student:
     """A 4-bit causal language model with one trainable LoRA adapter. Make one with `Student.load`."""
 
-    def __init__(self, model, tokenizer, name: str, unsloth: bool, micro_tokens: int, notes: list[str]):
+    def __init__(self, model, tokenizer, name: str, unsloth: bool, need: memory.Need, micro_tokens: int, notes: list[str]):
         """`model` is a PEFT model whose adapter `default` is trainable. Used by `load` and by nothing else."""
         self.model = model
         self.tokenizer = tokenizer
@@ -77,6 +81,8 @@ class Student:
         """What the last `restore` found beside the adapter."""
         self.on_unsloth = unsloth
         """Whether unsloth loaded it, which wants its own switches."""
+        self.need = need
+        """The memory that was planned with."""
         self._training: bool | None = None
         self._causal = model.get_base_model()
         self._decoder = self._causal.base_model
@@ -95,6 +101,9 @@ class Student:
         self.pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_id
         self.micro_tokens = self._planned_micro_tokens = micro_tokens
         """Padded tokens in one forward and backward pass; a single sample may have more. Halved when memory runs out."""
+        self.sampling_tokens: int | None = None
+        """The most padded tokens, prompts and completions together, of a batch that the training model samples; None: what its engine's
+        own limits allow. Set when memory runs out."""
         self.longest_shared, why_not = longest_shared(self)
         """The longest prompt and completion, in tokens, of samples that share the work on their prompt; 0: none do."""
         if why_not:
@@ -113,7 +122,8 @@ class Student:
         torch, for a checkpoint that is missing, damaged or of another model.
         """
         cuda = torch.cuda.is_available()
-        need, free = memory.estimate(read_config(str(model_path)), recipe.student, cuda), memory.available(cuda)
+        free = memory.available(cuda)
+        need = memory.plan(read_config(str(model_path)), recipe, cuda, free)
         # On the CPU it never depends on what else runs: same seed, same bytes.
         micro_tokens = memory.fitting_micro_tokens(need, free) if cuda else memory.MICRO_TOKENS
         longest = max(micro_tokens, recipe.student.longest)
@@ -126,7 +136,7 @@ class Student:
             raise UsageError(f"The model {str(model_path)!r} does not fit into memory. {notes[0]}") from None
         if cuda and not unsloth:
             notes.append("unsloth is not installed: training goes through plain transformers, slower and with more memory.")
-        student = cls(model, tokenizer, _portable_name(recipe.student.model), unsloth, micro_tokens, notes)
+        student = cls(model, tokenizer, _portable_name(recipe.student.model), unsloth, need, micro_tokens, notes)
         if checkpoint is not None:
             student.restore(checkpoint)
         return student
@@ -312,13 +322,42 @@ class Student:
         finally:
             self._activate("default")
 
+    # ---- memory ------------------------------------------------------------------------------------------------------
+
+    def sampling(self, work: Callable, rows: int, tokens: int):
+        """What `work()` returns: a batch of `rows` completions, `tokens` padded ones with their prompts. None where memory ran out; then
+        `sampling_tokens` is half of `tokens`, and the caller is to come with less. Raises UsageError when memory does not suffice for one.
+        """
+        try:
+            return work()
+        except Exception as error:
+            if not memory.is_out_of_memory(error):
+                raise
+        # Only here, because the error holds on to everything that the batch had made.
+        if rows == 1:
+            raise UsageError(TOO_LITTLE_MEMORY)
+        self.sampling_tokens = tokens // 2
+        self._say_halved(f"sampled {rows // 2} at a time where they are as long as these")
+        return None
+
+    def _halve_micro_batch(self) -> None:
+        if self.micro_tokens <= memory.LEAST_MICRO_TOKENS:
+            raise UsageError(TOO_LITTLE_MEMORY)
+        self.micro_tokens //= 2
+        self._say_halved(f"computed {self.micro_tokens} tokens at a time")
+
+    def _say_halved(self, how: str) -> None:
+        self.notes.append(f"Memory ran out. The same rollouts are now {how}; nothing is lost, and the run will keep to this.")
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
     # ---- checkpoints -------------------------------------------------------------------------------------------------
 
     def save(self, folder: Path, counters: dict) -> None:
         """Write checkpoint `folder` whole or not at all: aside, flushed to the disk, then renamed.
 
         Holds the adapter as PEFT writes it (`PeftModel.from_pretrained` loads it), the optimiser, and `counters` (plain
-        JSON data; beside them the micro-batch, if memory ran out) with the digest of the other files. An older checkpoint of
+        JSON data; beside them the limits that it found, if memory ran out) with the digest of the other files. An older checkpoint of
         the same name stays until the new one is complete. Same adapter, same bytes. Raises OSError when the disk is full;
         what was there before is then untouched.
         """
@@ -328,6 +367,8 @@ class Student:
             torch.save(self._optimiser.state_dict(), aside / OPTIMISER)
 
         smaller = {} if self.micro_tokens == self._planned_micro_tokens else {MICRO_TOKENS: self.micro_tokens}
+        if self.sampling_tokens is not None:
+            smaller[SAMPLING_TOKENS] = self.sampling_tokens
         checkpoint.write(Path(folder), fill, {**counters, **smaller})
 
     def restore(self, folder: Path) -> dict:
@@ -349,6 +390,8 @@ class Student:
         self._optimiser.zero_grad(set_to_none=True)
         self.counters = content["counters"]
         self.micro_tokens = min(self.micro_tokens, self.counters.pop(MICRO_TOKENS, self.micro_tokens))
+        limits = {self.sampling_tokens, self.counters.pop(SAMPLING_TOKENS, None)} - {None}
+        self.sampling_tokens = min(limits, default=None)
         return self.counters
 
     def adapter(self) -> dict[str, torch.Tensor]:
@@ -371,16 +414,6 @@ class Student:
             for parameter, grad in zip(self.trainable, before):
                 parameter.grad = grad if grad is None else grad.clone()
             self._halve_micro_batch()
-
-    def _halve_micro_batch(self) -> None:
-        if self.micro_tokens <= memory.LEAST_MICRO_TOKENS:
-            raise UsageError("Memory does not suffice for even one completion and its prompt. Choose a recipe for a smaller card, lower "
-                             "student.max_prompt, or close other programs that use the card.")
-        self.micro_tokens //= 2
-        self.notes.append(f"Memory ran out. The same rollouts are now computed {self.micro_tokens} tokens at a time; nothing is lost, "
-                          "and the run will keep to this.")
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
 
     def _autocast(self):
         """The adapter is float32 and the base computes in bfloat16 on CUDA; on the CPU all is float32."""

@@ -10,6 +10,7 @@ parts of a step where the person wants it to end.
 """
 import time
 from collections import Counter
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -36,7 +37,10 @@ class Workbench:
         if self._student is None:
             from recipes.student import Student
 
-            self._student = Student.load(self.recipe, self._model_path(), self.recipe.seed)
+            # The memory is planned with the engine that the run began with.
+            engine = self.run.content.get("engine", self.recipe.rollout.engine)
+            recipe = replace(self.recipe, rollout=replace(self.recipe.rollout, engine=engine))
+            self._student = Student.load(recipe, self._model_path(), self.recipe.seed)
         while self._student.notes:                 # some come later, when memory has run out
             self.screen.say(self._student.notes.pop(0))
         return self._student

@@ -12,7 +12,8 @@ length, measures the entropy, saves, and goes on from the checkpoint.
 
 The columns: the path of the log-probabilities (shared: the prompt's work is shared by its completions), whether unsloth loaded it,
 seconds to load, sampled tokens a second, seconds of the REINFORCE step, the micro-batch before and after (smaller: memory ran out and
-it adapted), GiB at the peak as torch's allocator counts them, GiB as the recipe's header estimates, and the drift, which must be small.
+it adapted), GiB at the peak as torch's allocator counts them, GiB as estimated (the training model samples, so without a copy for
+llama.cpp), and the drift, which must be small.
 """
 import argparse
 import json
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -91,10 +93,11 @@ def make_model(student: str, folder: Path) -> Path:
 def exercise(recipe, model: Path, new: int) -> dict:
     """What bootstrap and climb do with a student: the columns that need no card."""
     from recipes.logprobs import Sample
-    from recipes.memory import GIB, estimate
+    from recipes.memory import GIB
     from recipes.model_engine import ModelEngine
     from recipes.student import Student
 
+    recipe = replace(recipe, rollout=replace(recipe.rollout, engine="model"))       # for torch's allocator knows nothing of llama.cpp's
     settings, size = recipe.student, recipe.climb.group_size
     rng = random.Random(0)
 
@@ -122,10 +125,9 @@ def exercise(recipe, model: Path, new: int) -> dict:
     with tempfile.TemporaryDirectory() as scratch:
         student.save(Path(scratch) / "c", {"step": 1})
         student.restore(Path(scratch) / "c")
-    need = estimate(student.config, settings, student.device.type == "cuda")
     return {"path": "shared" if student.longest_shared else "plain", "unsloth": student.on_unsloth, "load_s": loaded,
             "tokens/s": sum(len(c.ids) for c in group) / sampled, "step_s": stepped, "micro": micro, "micro_after": student.micro_tokens,
-            "said_GiB": need.total(max(micro, settings.longest)) / GIB, "drift": own.drift}
+            "said_GiB": student.need.total(max(micro, settings.longest)) / GIB, "drift": own.drift}
 
 
 if __name__ == "__main__":

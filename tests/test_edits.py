@@ -512,16 +512,6 @@ def test_of_whole_files_no_others_may_be_edited(wide, path):
             gate(edit, replace(task, files=(*task.files, path) if path in ("conftest.py", "tests/test_core.py", "setup.py", "shapes/link.py") else task.files), tree)
 
 
-def test_calls_of_the_module_are_not_made_twice(tree):
-    calls = "math.sqrt(4)\nmath.floor(\n    1.5)\n"
-    core = CORE.replace("LIMIT = 10\n", "LIMIT = 10\n" + calls)
-    edit = core.replace("r ** 2", "square(r)").replace("size = 3", "size = 4").replace(
-        "LIMIT = 10\n", "LIMIT = 10\n\ndef square(x):\n    return x * x\n\nmath.ceil(1.5)\n")
-    text = splice(edit, AREA, core)
-    assert calls in text and [text.count(f"math.{name}(") for name in ("sqrt", "floor", "ceil")] == [1, 1, 1]
-    assert result_of(text, "area(2)") == 12.566370614359172
-
-
 @pytest.mark.parametrize("text, says", [("def area(r:\n", "does not parse"), ("x = '\0'\n", "does not parse"), ("# " + "x" * (1 << 20), "larger than"),
                                         ("x = '\ud800'\n", "does not parse"), ("x = 1\ry = 2\n", "does not parse")])
 def test_whole_files_that_are_refused(wide, text, says):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes import engines
+from recipes import memory
 from recipes.engines import check_policy, choose, open_engine
 from recipes.llama_engine import LlamaEngine
 from recipes.model_engine import ModelEngine
@@ -32,10 +32,11 @@ def test_the_recipe_decides_and_auto_takes_llama_cpp_where_it_fits(student, aske
     assert name == taken and why.endswith(".") and ("as the recipe says" in why) == (asked != "auto")
 
 
-def test_what_does_not_fit_is_sampled_by_the_model(student, monkeypatch):
-    monkeypatch.setattr(engines, "_free_memory", lambda device: 1 << 17)
+def test_what_does_not_fit_is_sampled_by_the_model(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda cuda: 1 << 17)
+    student = load_tiny(make_tiny(tmp_path / "m"), recipe=recipe())
     name, why = choose(student, recipe())
-    assert name == "model" and "of the 0 MiB that are free" in why
+    assert name == "model" and "would take 13 MiB, more than fits beside the student" in why
     assert choose(student, recipe("llama.cpp"))[0] == "llama.cpp"
 
 
@@ -52,10 +53,6 @@ def test_a_missing_package_is_named(student, monkeypatch):
     assert choose(student, recipe()) == ("model", "Rollouts are sampled by the training model itself, because the package gguf is not installed.")
     with pytest.raises(UsageError, match="the package gguf is not installed"):
         open_engine("llama.cpp", student, recipe(), Path())
-
-
-def test_free_memory_is_measured(student):
-    assert 1 << 26 < engines._free_memory(student.device) < 1 << 50
 
 
 @pytest.mark.parametrize("name, kind, most", [("model", ModelEngine, 1e-4), ("llama.cpp", LlamaEngine, 0.02)])

@@ -1,23 +1,32 @@
 """What a student is said to need, held against what it keeps; and what happens when memory runs out."""
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
 
+import llama_cpp.llama_cpp as llama_cpp
 import pytest
 import torch
 
-from recipes import CARD_MEMORY_MIB, FOLDER, StudentSettings, load
-from recipes.memory import GIB, LEAST_MICRO_TOKENS, MICRO_TOKENS, estimate, fitting_micro_tokens, in_words, is_out_of_memory
+from coldstart import Screen
+from recipes import CARD_MEMORY_MIB, FOLDER, Recipe, StudentSettings, gguf_export, llama_engine, load, memory
+from recipes.gguf_export import export_base
+from recipes.llama_engine import LlamaEngine
+from recipes.memory import (
+    GIB, LEAST_MICRO_TOKENS, MICRO_TOKENS, SLACK, available, estimate, fitting_micro_tokens, in_words, is_out_of_memory, plan)
+from recipes.model_engine import ModelEngine
+from recipes.workbench import Workbench
 from sandbox.errors import UsageError
 from tests.conftest import ROOT
 from tests.test_logprobs import RAGGED, draw_samples, take_gradient
 from tests.shapes import SHAPES
 from tests.tiny import load_tiny, make_tiny, tiny_recipe
+from tests.written_run import write_run
 
 QWEN_7B = SHAPES["Qwen/Qwen2.5-Coder-7B-Instruct"]
-SETTINGS = StudentSettings(model="m", lora_rank=16, max_prompt=2048, max_new=512)
+RECIPE = Recipe(student=StudentSettings(model="m", lora_rank=16, max_prompt=2048, max_new=512))
 
 
 def config(model_type: str, **values):
@@ -29,7 +38,7 @@ def config(model_type: str, **values):
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "gemma", "mistral"])
 def test_weights_and_adapter_are_counted_as_the_model_has_them(tmp_path, kind):
     student = load_tiny(make_tiny(tmp_path / "m", kind, hidden=128))
-    need = estimate(student.config, tiny_recipe().student, cuda=False)
+    need = estimate(student.config, tiny_recipe(), cuda=False)
     adapter = sum(p.numel() for p in student.trainable)
     linear = sum(m.in_features * m.out_features for m in student.model.modules() if hasattr(m, "base_layer"))
     other = sum(p.numel() for name, p in student.model.named_parameters() if "base_layer.weight" not in name and "lora" not in name)
@@ -51,13 +60,83 @@ def test_a_pass_keeps_no_more_than_was_said_and_not_much_less(tmp_path, kind):
     student.mode(True)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         hidden = student.forward(torch.randint(2, 300, (1, 400)))
-    said = estimate(student.config, tiny_recipe().student, cuda=False).per_token * 400
+    said = estimate(student.config, tiny_recipe(), cuda=False).per_token * 400
     assert sum(kept.values()) <= said <= 2 * sum(kept.values()), (sum(kept.values()), said)
     del hidden
 
 
+@pytest.mark.parametrize("kind", ["qwen2", "gemma"])
+def test_the_copy_for_llama_cpp_is_counted_as_its_file_has_it(tmp_path, monkeypatch, kind):
+    student = load_tiny(make_tiny(tmp_path / "m", kind, hidden=128, vocab=4096))
+    monkeypatch.setattr(gguf_export, "SMALL", 0)
+    monkeypatch.setattr(memory, "SMALL", 0)
+    file = export_base(student, tmp_path)
+    vocabulary = 100_000                                 # bytes, at most: texts and merges of its tokens
+    need = estimate(student.config, tiny_recipe(), cuda=False, copy=True)
+    assert need.copy <= file.stat().st_size <= 1.02 * need.copy + vocabulary
+    alone = estimate(student.config, tiny_recipe(), cuda=False)
+    assert need.fixed == alone.fixed + need.copy + need.copy_cache and need.sampler == alone.copy == alone.copy_cache == 0
+
+
+@llama_cpp.llama_log_callback
+def _hear(_level, text, _user_data):
+    if found := re.search(r"(KV|compute|output) buffer size = +([0-9.]+) MiB", text.decode()):
+        HEARD[found[1]] = float(found[2]) * 2**20
+
+
+HEARD = {}
+"""What llama.cpp says that it takes: kind of buffer -> bytes."""
+
+
+@pytest.mark.parametrize("flash, longest, inner", [(False, 1024, 512), (True, 1024, 512), (True, 256, 2048)])
+def test_llama_cpps_cache_and_buffers_are_what_it_says_itself(tmp_path, monkeypatch, flash, longest, inner):
+    """With flash attention as on a card, with so many slots as here."""
+    recipe = tiny_recipe(student={"max_prompt": longest - 16, "max_new": 16})
+    student = load_tiny(make_tiny(tmp_path / "m", "qwen2", hidden=256, vocab=2000, intermediate_size=inner, max_position_embeddings=2048))
+    monkeypatch.setattr(llama_engine, "listen", lambda: llama_cpp.llama_log_set(_hear, None))
+    monkeypatch.setitem(llama_engine.SLOTS, "cuda", llama_engine.SLOTS["cpu"])
+    if flash:
+        monkeypatch.setattr(llama_cpp, "LLAMA_FLASH_ATTN_TYPE_DISABLED", llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED)
+    HEARD.clear()
+    LlamaEngine(student, export_base(student, tmp_path), longest, 1).close()
+    said = estimate(student.config, recipe, cuda=flash, copy=True).copy_cache
+    assert len(HEARD) == 3 and sum(HEARD.values()) == pytest.approx(said, rel=0.05)
+
+
+@pytest.mark.parametrize("engine, free, copied", [("auto", 80, True), ("auto", 16, False), ("llama.cpp", 16, True), ("model", 80, False)])
+def test_the_plan_counts_the_copy_where_llama_cpp_will_sample(engine, free, copied):
+    recipe = replace(RECIPE, rollout=replace(RECIPE.rollout, engine=engine))
+    need = plan(config(**QWEN_7B), recipe, True, free * GIB)
+    assert (need.copy > 7 * GIB) == copied == (need.sampler == 0) and ("llama.cpp's copy" in in_words(need, 512, free * GIB)) == copied
+
+
+def test_a_run_that_goes_on_plans_with_the_engine_that_it_began_with(tmp_path, calc):
+    run = write_run(tmp_path / "run", calc, upto="mine")
+    run.content["recipe"]["student"]["model"] = str(make_tiny(tmp_path / "m"))
+    run.content["recipe"]["rollout"]["engine"] = "auto"
+    screen = Screen(as_json=True)
+    fresh = Workbench(run, None, screen).student.need.copy
+    run.content["engine"] = "model"
+    assert fresh > 0 == Workbench(run, None, screen).student.need.copy
+
+
+def test_without_its_package_there_is_no_copy(monkeypatch):
+    monkeypatch.setattr(memory, "missing_package", lambda: "gguf")
+    assert plan(config(**QWEN_7B), RECIPE, True, 80 * GIB).copy == 0
+
+
+def test_a_batch_of_one_group_may_pass_the_samplers_limit():
+    recipe = replace(RECIPE, climb=replace(RECIPE.climb, group_size=32))
+    need = estimate(config(**QWEN_7B), recipe, cuda=True)
+    assert need.sampler == 32 * 2560 * 28 * 2 * 4 * 128 * 2 > estimate(config(**QWEN_7B), RECIPE, cuda=True).sampler
+
+
+def test_free_memory_is_measured():
+    assert 1 << 26 < available(cuda=False) < 1 << 50
+
+
 def test_what_fits_grows_with_the_card():
-    need = estimate(config(**QWEN_7B), SETTINGS, cuda=True)
+    need = estimate(config(**QWEN_7B), RECIPE, cuda=True)
     assert 5.0 < need.weights / GIB < 5.8                # 6.5 G weights of 4 bits, and two tables of 0.54 G in bfloat16
     fitting = [fitting_micro_tokens(need, n * GIB) for n in (6, 8, 10, 12, 24, 80)]
     assert fitting == sorted(fitting) and fitting[0] == LEAST_MICRO_TOKENS and fitting[-1] == MICRO_TOKENS
@@ -66,7 +145,7 @@ def test_what_fits_grows_with_the_card():
 
 
 def test_the_sentence_says_how_it_was_obtained_and_when_it_is_too_much():
-    need = estimate(config(**QWEN_7B), SETTINGS, cuda=True)
+    need = estimate(config(**QWEN_7B), RECIPE, cuda=True)
     assert "estimated" in in_words(need, 512, 12 * GIB) and "too much" not in in_words(need, 512, 12 * GIB)
     assert "too much" in in_words(need, 512, 6 * GIB)
 
@@ -152,6 +231,65 @@ def test_what_did_not_fit_is_remembered_by_the_checkpoint(tmp_path):
     assert load_tiny(folder, checkpoint=tmp_path / "d").micro_tokens == student.micro_tokens
 
 
+PROMPTS = [[5, 9, 20], [30] * 12, list(range(40, 60)), [7, 7, 7, 7]]
+
+
+def limit_sampling(student, most: int) -> list[int]:
+    """A forward pass whose rows have more tokens than this together, those in the cache included, fails as a full card does. Returns the
+    list of such failures, which grows."""
+    forward, failed = student.forward, []
+
+    def limited(tokens_BT, mask_BS, *args, **kwargs):
+        if mask_BS.numel() > most:
+            failed.append(mask_BS.numel())
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB.")
+        return forward(tokens_BT, mask_BS, *args, **kwargs)
+
+    student.forward = limited
+    return failed
+
+
+def sample(student, n=4):
+    return ModelEngine(student).sample(PROMPTS, n, 0.9, 12, seeds=range(len(PROMPTS)))
+
+
+@pytest.mark.parametrize("most", [130, 40])      # more than once, and down to single completions
+def test_a_batch_that_ran_out_of_memory_is_sampled_again_with_the_same_seeds(tmp_path, most):
+    student = load_tiny(make_tiny(tmp_path / "m", "qwen2"))
+    student.end_ids = frozenset([1, *range(2, 384, 16)])
+    whole = sample(student)
+    failed = limit_sampling(student, most)
+    student.notes.clear()
+    for known, again in zip(whole, sample(student)):
+        for one, other in zip(known, again, strict=True):
+            assert one.ids == other.ids and one.finished == other.finished
+            assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+    assert failed and len(student.notes) == len(failed) and "nothing is lost" in student.notes[-1]
+    count = len(failed)
+    assert sample(student) and len(failed) == count      # what did not fit is not tried again
+
+
+def test_the_checkpoint_remembers_what_sampling_had_no_room_for(tmp_path):
+    folder = make_tiny(tmp_path / "m", "qwen2")
+    student = load_tiny(folder)
+    student.save(tmp_path / "before", {"step": 0})
+    assert limit_sampling(student, 200) == [] and sample(student) and student.sampling_tokens < 1000
+    student.save(tmp_path / "c", {"step": 1})
+    resumed = load_tiny(folder, checkpoint=tmp_path / "c")
+    failed = limit_sampling(resumed, 200)
+    assert resumed.counters == {"step": 1} and resumed.sampling_tokens == student.sampling_tokens
+    assert sample(resumed) and failed == []
+    resumed.restore(tmp_path / "before")
+    assert resumed.sampling_tokens == student.sampling_tokens
+
+
+def test_one_completion_that_memory_does_not_suffice_for_is_a_sentence(tmp_path):
+    student = load_tiny(make_tiny(tmp_path / "m"))
+    limit_sampling(student, 10)
+    with pytest.raises(UsageError, match="even one completion"):
+        sample(student)
+
+
 def test_entropy_and_logprobs_adapt_too(tmp_path):
     student = load_tiny(make_tiny(tmp_path / "m"))
     with torch.no_grad():
@@ -199,36 +337,84 @@ print(student.micro_tokens)
 """
 
 
+LIMITED_SAMPLING = """
+import gc, resource, sys
+from recipes.model_engine import ModelEngine
+from tests.tiny import load_tiny, make_tiny
+
+student = load_tiny(make_tiny(sys.argv[1], "qwen2", hidden=256, intermediate_size=512, num_hidden_layers=4))
+student.end_ids = frozenset()
+call = [[range(5 + i, 205 + i) for i in range(12)], 16, 1.0, 16, range(12)]
+whole = ModelEngine(student).sample(*call)
+gc.collect()
+used = int(open("/proc/self/statm").read().split()[0]) * 4096
+resource.setrlimit(resource.RLIMIT_AS, (used + (120 << 20), -1))
+again = ModelEngine(student).sample(*call)
+assert student.sampling_tokens is not None, "memory was enough, so nothing was shown"
+same = [c.ids == d.ids for one, other in zip(whole, again) for c, d in zip(one, other)]
+assert sum(same) >= 0.98 * len(same), same
+print(student.sampling_tokens)
+"""
+
+
 @pytest.mark.long
 @pytest.mark.slow
-def test_the_cpu_allocators_own_limit(tmp_path):
+@pytest.mark.parametrize("script", [LIMITED, LIMITED_SAMPLING], ids=["learning", "sampling"])
+def test_the_cpu_allocators_own_limit(tmp_path, script):
     """No memory error of ours: the kernel refuses."""
-    done = subprocess.run([sys.executable, "-c", LIMITED, tmp_path / "m"], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "m"], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
 
 
 # ------------------------------------------------------------------------------------------- the recipes for cards
 
-@pytest.mark.parametrize("name, said", [("rtx-8gb", 3.8), ("rtx-12gb", 9.8), ("rtx-16gb", 12.6), ("rtx-24gb", 19.8)])
-def test_the_recipe_of_a_card_fits_it_as_its_header_says(name, said):
-    """By the estimate, with 0.7 GiB left to a desktop, even where one sample is as long as the recipe lets it be."""
+FREE = {name: size * 2**20 - 7 * GIB // 10 for name, size in CARD_MEMORY_MIB.items()}
+"""What a card's recipe has, 0.7 GiB left to a desktop."""
+
+
+def header(name: str) -> str:
+    """The comment at the recipe's head, in one line."""
+    return " ".join(line.lstrip("# ") for line in (FOLDER / f"{name}.toml").read_text().split("[student]")[0].splitlines())
+
+
+def planned(name: str, card: str, **student):
     recipe = load(name)
-    need = estimate(config(**SHAPES[recipe.student.model]), recipe.student, cuda=True)
-    free = CARD_MEMORY_MIB[name] * 2**20 - 7 * GIB // 10
-    micro_tokens = max(fitting_micro_tokens(need, free), recipe.student.longest)
-    assert need.total(micro_tokens) <= free and f"{need.total(micro_tokens) / GIB:.1f}" == str(said)
-    header = (FOLDER / f"{name}.toml").read_text()
-    assert f"# Memory: {said} GiB of the card. ESTIMATED" in header and f"--recipe {name}" in header
+    recipe = replace(recipe, student=replace(recipe.student, **student))
+    return plan(config(**SHAPES[recipe.student.model]), recipe, True, FREE[card]), recipe
+
+
+@pytest.mark.parametrize("name", CARD_MEMORY_MIB)
+def test_the_recipe_of_a_card_fits_it_as_its_header_says(name):
+    """By the estimate, even where one sample is as long as the recipe lets it be. Every number of the header is the function's."""
+    need, recipe = planned(name, name)
+    longest = recipe.student.longest
+    tokens = max(fitting_micro_tokens(need, FREE[name]), longest)
+    assert need.total(tokens) <= FREE[name]
+    both = estimate(config(**SHAPES[recipe.student.model]), recipe, True, copy=True)
+    text, gib = header(name), {key: f"{value / GIB:.1f}" for key, value in vars(both).items()}
+    assert (f"Memory: {need.total(tokens) / GIB:.1f} GiB of the card. ESTIMATED" in text and f"--recipe {name}" in text
+            and f"4-bit weights {gib['weights']}, adapter and optimiser {gib['adapter']}, CUDA {gib['libraries']}, "
+                f"logits {gib['scratch']}, one forward and backward pass" in text)
+    pass_of = need.per_token * tokens / GIB
+    assert f"pass of {tokens} tokens {pass_of:.1f}. " in text or f"completion ({tokens} tokens) {pass_of:.1f}. " in text
+    assert need.copy == 0
+    if both.total(longest) < CARD_MEMORY_MIB[name] * 2**20:
+        assert (f"Where {both.total(longest) / SLACK / GIB:.1f} GiB are free, llama.cpp samples: its copy of the weights takes "
+                f"{gib['copy']} more, its cache and buffers {gib['copy_cache']}." in text)
+    else:
+        assert (f"There is no room for llama.cpp's copy of the weights ({gib['copy']} more, its cache and buffers {gib['copy_cache']}), so "
+                "the training model samples itself." in text)
 
 
 def test_what_the_headers_say_of_other_settings():
-    def total(model, **changes):
-        settings = replace(SETTINGS, **changes)
-        need = estimate(config(**SHAPES[model]), settings, cuda=True)
-        return round(need.total(settings.longest) / GIB, 1)
+    def total(name, **student):
+        need, recipe = planned(name, name, **student)
+        assert need.copy == 0
+        return f"{need.total(recipe.student.longest) / GIB:.1f} GiB"
 
-    four, seven, fourteen = "Qwen/Qwen3-4B-Instruct-2507", "Qwen/Qwen2.5-Coder-7B-Instruct", "Qwen/Qwen2.5-Coder-14B-Instruct"
-    said = {total(four, max_prompt=1536, max_new=768): "rtx-8gb", total(seven, max_prompt=4096, max_new=768): "rtx-12gb",
-            total(fourteen, max_prompt=1024, max_new=512): "rtx-16gb"}
-    for number, name in said.items():
-        assert f"{number} GiB" in (FOLDER / f"{name}.toml").read_text(), (name, number)
+    assert f"({'Apache 2.0; ' + total('rtx-8gb', model='Qwen/Qwen3-4B-Instruct-2507', max_prompt=1536)})" in header("rtx-8gb")
+    assert f"max_prompt=4096 needs {total('rtx-12gb', max_prompt=4096)}" in header("rtx-12gb")
+    assert f"would need {total('rtx-16gb', model='Qwen/Qwen2.5-Coder-14B-Instruct', max_prompt=1024, max_new=512)}" in header("rtx-16gb")
+    # A smaller card's recipe leaves room for llama.cpp.
+    assert "rtx-8gb" in header("rtx-12gb") and planned("rtx-8gb", "rtx-12gb")[0].copy
+    assert "rtx-12gb" in header("rtx-24gb") and planned("rtx-12gb", "rtx-24gb")[0].copy

@@ -97,22 +97,44 @@ def test_the_same_call_gives_the_same_bytes(likely_end):
     assert likely_end.sample(PROMPTS, 4, 0.9, 20, seeds=range(5)) == first
 
 
+def batches(student, prompts, n: int, max_new: int) -> list[list[tuple[int, int]]]:
+    """The rows of the batches that the model engine makes, one after the other."""
+    waiting = [(i, j) for i in sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), i)) for j in range(n)]
+    found = []
+    while waiting:
+        size = model_engine._batch_size(student, waiting, prompts, max_new)
+        found.append(waiting[:size])
+        waiting = waiting[size:]
+    return found
+
+
 def test_batches_keep_every_prompt_once_and_within_the_cache(student, monkeypatch):
     row = model_engine._cache_bytes_per_token(student)
     assert row == 2 * 2 * (32 if student.model.get_base_model().config.num_key_value_heads == 4 else 16) * 4
     monkeypatch.setattr(model_engine, "CACHE_BYTES", row * 4 * 25)
     prompts = [[2] * length for length in (3, 30, 5, 9, 1, 1)]
-    batches = model_engine._batches(student, prompts, 2, 10)
-    assert sorted(i for batch in batches for i in batch) == list(range(6))
-    for batch in batches:
-        assert len(batch) == 1 or len(batch) * 2 * (max(len(prompts[i]) for i in batch) + 10) <= 100
+    found = batches(student, prompts, 2, 10)
+    assert sorted(row for batch in found for row in batch) == [(i, j) for i in range(6) for j in range(2)] and len(found) < 6
+    for batch in found:
+        assert {j for _, j in batch} == {0, 1}           # whole groups
+        assert len(batch) == 2 or len(batch) * (max(len(prompts[i]) for i, _ in batch) + 10) <= 100
+
+
+def test_batches_that_memory_did_not_suffice_for_are_cut_anywhere(student, monkeypatch):
+    monkeypatch.setattr(student, "sampling_tokens", 3 * 40)
+    prompts = [[2] * length for length in (30, 5, 5)]
+    found = batches(student, prompts, 4, 10)
+    assert [len(batch) for batch in found] == [3, 3, 6]
+    assert found[1] == [(0, 3), (1, 0), (1, 1)]
+    monkeypatch.setattr(student, "sampling_tokens", 5)
+    assert [len(batch) for batch in batches(student, prompts, 4, 10)] == [1] * 12
 
 
 def test_the_cache_of_llama_cpp_has_room_for_one_and_at_most_for_all(student, monkeypatch):
     slots = llama_engine.SLOTS["cpu"]
-    assert slots * 100 <= llama_engine.room(student, 100) < slots * 100 + 256
+    assert slots * 100 <= llama_engine.room(student.config, "cpu", 100) < slots * 100 + 256
     monkeypatch.setattr(llama_engine, "CACHE_BYTES", 1)
-    assert 1000 <= llama_engine.room(student, 1000) < 1256
+    assert 1000 <= llama_engine.room(student.config, "cpu", 1000) < 1256
 
 
 def test_the_seed_and_the_index_decide(engine):
