@@ -92,6 +92,12 @@ class Screen:
             click.echo(json.dumps(record))
 
 
+def stop_now(*_) -> None:
+    """Ctrl-C in a process of our own, where nothing can be finished first: what ends because of it is not cut off once more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 class Patience:
     """While a loop is at work that can stop between two steps: the first Ctrl-C lets it finish the step that it is at, the second stops it
     at once.
@@ -112,13 +118,14 @@ class Patience:
         return self
 
     def __exit__(self, kind, *_) -> None:
-        signal.signal(signal.SIGINT, self._before)
+        if signal.getsignal(signal.SIGINT) == self._hear:      # else it is stopped already
+            signal.signal(signal.SIGINT, self._before)
         if kind is None:
             self.check()
 
     def check(self) -> None:
         if self.asked:
-            raise KeyboardInterrupt
+            stop_now()
 
     def _hear(self, *_) -> None:
         self.check()
@@ -137,7 +144,8 @@ class Commands(click.Group):
             if os.environ.get("COLDSTART_TRACEBACK"):
                 import traceback
                 traceback.print_exc()
-            signal.signal(signal.SIGINT, signal.SIG_IGN)      # it ends now in any case, and with the right exit code
+            if signal.getsignal(signal.SIGINT) is stop_now:   # it ends now in any case, and with the right exit code
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
             code, text = self._in_words(error)
         click.echo(f"coldstart: {text}", err=True)
         context.exit(code)
@@ -661,4 +669,6 @@ def versions() -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:      # a shell that started it in the background wants it left alone
+        signal.signal(signal.SIGINT, stop_now)
     cli()
