@@ -19,6 +19,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -33,6 +34,9 @@ from sandbox.jsonl import write_aside
 
 BAR = "{desc} {n_fmt}/{total_fmt}, {rate_fmt}, {remaining} left |{bar}|"
 """Of progress, for tqdm: what does not fit a narrow terminal is the end."""
+INTERRUPTED = "Interrupted. What was done is kept; give the same command again to go on."
+GRACE = 10.0
+"""Seconds."""
 
 
 # ==================================================================================================== the command line
@@ -92,10 +96,23 @@ class Screen:
             click.echo(json.dumps(record))
 
 
-def stop_now(*_) -> None:
-    """Ctrl-C in a process of our own, where nothing can be finished first: what ends because of it is not cut off once more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise KeyboardInterrupt
+class Interruption:
+    """Ctrl-C where nothing can be finished first. What ends because of it has GRACE seconds in which another one does not cut it off; later
+    ones are heard, for a library may have kept the KeyboardInterrupt to itself."""
+
+    def __init__(self) -> None:
+        self.began = None
+
+    def hear(self, *_) -> None:
+        if self.began is None or time.monotonic() > self.began + GRACE:
+            self.begin()
+
+    def begin(self) -> None:
+        self.began = time.monotonic()
+        raise KeyboardInterrupt
+
+
+interruption = Interruption()
 
 
 class Patience:
@@ -118,17 +135,17 @@ class Patience:
         return self
 
     def __exit__(self, kind, *_) -> None:
-        if signal.getsignal(signal.SIGINT) == self._hear:      # else it is stopped already
-            signal.signal(signal.SIGINT, self._before)
+        signal.signal(signal.SIGINT, self._before)
         if kind is None:
             self.check()
 
     def check(self) -> None:
         if self.asked:
-            stop_now()
+            interruption.begin()
 
     def _hear(self, *_) -> None:
-        self.check()
+        if self.asked:
+            return interruption.hear()
         self.asked = True
         with suppress(OSError):                    # not through Python's streams: they may be in the middle of a line
             os.write(2, b"\nFinishing this step; Ctrl-C again stops now.\n")
@@ -140,25 +157,27 @@ class Commands(click.Group):
     def invoke(self, context: click.Context):
         try:
             return super().invoke(context)
-        except (UsageError, HarnessError, OSError, KeyboardInterrupt) as error:
+        except (Exception, KeyboardInterrupt) as error:
+            # Once interrupted, it is that whatever a library makes of it.
+            interrupted = interruption.began is not None or isinstance(error, KeyboardInterrupt)
+            if not interrupted and not isinstance(error, (UsageError, HarnessError, OSError)):
+                raise
             if os.environ.get("COLDSTART_TRACEBACK"):
                 import traceback
                 traceback.print_exc()
-            if signal.getsignal(signal.SIGINT) is stop_now:   # it ends now in any case, and with the right exit code
+            if signal.getsignal(signal.SIGINT) == interruption.hear:      # it ends now in any case, and with the right exit code
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
-            code, text = self._in_words(error)
+            code, text = (130, INTERRUPTED) if interrupted else self._in_words(error)
         click.echo(f"coldstart: {text}", err=True)
         context.exit(code)
 
     @staticmethod
-    def _in_words(error: BaseException) -> tuple[int, str]:
+    def _in_words(error: UsageError | HarnessError | OSError) -> tuple[int, str]:
         if isinstance(error, UsageError):
             return 2, str(error)
         if isinstance(error, HarnessError):
             return 3, f"The harness failed, and nothing was judged by it: {error}"
-        if isinstance(error, OSError):
-            return 2, f"{error.filename or 'The disk'}: {error.strerror}. What was done is kept; give the same command again."
-        return 130, "Interrupted. What was done is kept; give the same command again to go on."
+        return 2, f"{error.filename or 'The disk'}: {error.strerror}. What was done is kept; give the same command again."
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -670,5 +689,5 @@ def versions() -> dict[str, str]:
 
 if __name__ == "__main__":
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:      # a shell that started it in the background wants it left alone
-        signal.signal(signal.SIGINT, stop_now)
+        signal.signal(signal.SIGINT, interruption.hear)
     cli()

@@ -1,4 +1,5 @@
 """Shared by all tests: a cache folder of their own, and small repositories made on the spot."""
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,10 @@ from hypothesis import settings
 # Machines are noisy: how long an example takes says nothing.
 settings.register_profile("coldstart", deadline=None)
 settings.load_profile("coldstart")
+
+# A shell that starts the tests in the background has Ctrl-C ignored, and every process that they start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 

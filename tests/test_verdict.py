@@ -3,13 +3,15 @@ import json
 import os
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sandbox import jsonl, patches
 from sandbox.edits import InvalidEdit
-from sandbox.errors import UsageError
+from sandbox.errors import HarnessError, UsageError
 from sandbox.repo import content_hash, open_repository
 from sandbox.source import blanked, find, read_text
 from sandbox.tasks import Task
@@ -274,6 +276,24 @@ def test_a_project_whose_tests_need_their_surroundings(tmp_path):
 
 FORGED = ["{'ask': {'ready': True}}", "{'progress': 1}", "{'outcomes': 5}", "{'outcomes': {}, 'harness': 'broken'}", "{'outcomes': {}, 'entered': True}",
           "{'timeout': False, 'died': 'of joy', 'outcomes': {}}", "{'unfit': 'x'}", "{'outcomes': {n: chr(27) + '[2J' for n in NAMES}}", "[]", "'x' * 5_000_000"]
+
+
+@pytest.mark.parametrize("tier", ["cold", "hot"])
+def test_who_stops_waits_for_no_verdict(repository, tasks, temporary, tier):
+    """Neither for the test that is run nor for a jail that is being started."""
+    task = tasks["add"]
+    endless = edit_of(task, repository, "    while True:\n        pass")
+    with Judge(repository, replace(LIMITS, timeout=60.0), test_files=TEST_FILES) as judge:
+        if tier == "cold":
+            judge._cold_tasks.add(task.instance_id)
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(judge.judge, task, endless)
+            time.sleep(1.0)
+            judge.stop()
+            began = time.monotonic()
+            with pytest.raises(HarnessError):
+                waiting.result(timeout=20)
+    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("data", [f"json.dumps({frame}).encode()" for frame in FORGED] + ["b'[' * 100_000"])
