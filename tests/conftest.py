@@ -146,6 +146,17 @@ def run_cli(*arguments, cwd: Path, check: int | None = 0, env: dict | None = Non
 
 
 @pytest.fixture(scope="session")
+def mined_calc(calc, tmp_path_factory):
+    """(repository, folder of what was measured, what was mined) of calc"""
+    from sandbox.mine import mine
+    from sandbox.repo import open_repository
+    from sandbox.verdict import Limits
+
+    repository, folder = open_repository(calc), tmp_path_factory.mktemp("mined")
+    return repository, folder, mine(repository, Limits(workers=2), folder, 0.2, 0, 0, lambda *_: None)
+
+
+@pytest.fixture(scope="session")
 def calc(tmp_path_factory) -> Path:
     """A small repository: two functions, a class, one test file."""
     return make_repo(tmp_path_factory.mktemp("calc"), CALC)

@@ -356,6 +356,7 @@ def check_books(here: World, log: list[dict], replies: dict[int, object], kills:
     assert all(cost <= worst for _, cost, worst, *_ in rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count, faults", [(60, AGAIN + ODD_REPLIES), *(pytest.param(200, faults, marks=pytest.mark.slow)
                                                                         for faults in ((), AGAIN, AGAIN + ODD_REPLIES))])
 def test_two_hundred_requests_sixteen_at_once(world, count, faults):

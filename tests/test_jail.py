@@ -292,6 +292,7 @@ def test_nothing_that_a_run_writes_is_there_in_the_next(judge):
     assert outcome(reply) == "passed", reply
 
 
+@pytest.mark.slow
 def test_the_answer_lies_nowhere(judge):
     """The intact file, which holds the answer, is not to be found beside the edited one."""
     code = "import os\nimport sys\n" + WALK + textwrap.dedent("""
@@ -461,6 +462,7 @@ def test_a_dead_jail_is_the_harness_s_failure(repository):
             jail.ask({**PLAIN, "files": {}, "path": list(repository.path), "memory_mb": 1024})
 
 
+@pytest.mark.slow
 def test_a_jail_that_dies_is_replaced(judge):
     assert still_works(judge)
     killed = kill_jails()
@@ -530,6 +532,7 @@ def make_venv(folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
+@pytest.mark.slow
 def test_a_project_under_tmp_with_its_environment_inside():
     place = Path(tempfile.mkdtemp(dir="/tmp", prefix="project-"))
     try:

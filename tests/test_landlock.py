@@ -672,6 +672,7 @@ def test_a_process_that_hides_its_memory_is_ended(attack):
 
 # ------------------------------------------------------------------------------------------- what it stands for
 
+@pytest.mark.slow
 def test_verdicts(repository, preload, monkeypatch, tmp_path):
     intact = read_text(repository.snapshot / "pkg/core.py")
     task = Task(instance_id="blank-pkg.core.one", kind="blank", split="train", repo="project", base_commit=repository.commit, file="pkg/core.py", function="one",

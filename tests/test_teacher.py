@@ -257,7 +257,7 @@ def test_only_visible_tests_are_told_of(school, serve):
 @pytest.mark.parametrize("answer, verdict, says", [
     ("I do not know.", "invalid", "cannot be used: the reply holds no complete python block"), (block("def add(a, b:\n"), "invalid",
                                                                                                 "does not parse"),
-    (block("def add(a, b):\n    while True: pass\n"), "timeout", "do not end in time")])
+    pytest.param(block("def add(a, b):\n    while True: pass\n"), "timeout", "do not end in time", marks=pytest.mark.slow)])
 def test_what_is_said_of_other_failures(school, serve, answer, verdict, says):
     server = serve(answers={"`add`": [answer]})
     lesson = school.teach(server, settings=replace(QUICK, attempts=1, repairs=2))["add"]
@@ -281,6 +281,7 @@ TWO_WAYS = [block(RIGHT["add"]), block("def add(a, b):\n    # b first\n    retur
             block("def add(a, b):\n    return b + a\n")]
 
 
+@pytest.mark.slow
 def test_several_different_solutions(school, serve):
     """Layout and comments make no difference, so of the four kinds of answer three count."""
     server = serve(answers={"`add`": TWO_WAYS})
@@ -305,6 +306,7 @@ def test_replies_that_are_not_whole(school, serve, fault, verdict):
     assert len(server.log()) == (4 if verdict == "invalid" else 2), "what was cut off is not repaired"
 
 
+@pytest.mark.slow
 def test_a_request_that_is_refused_ends_its_attempt_alone(school, serve):
     server = serve(answers={f"`{name}`": [block(code)] for name, code in RIGHT.items()}, rate=0.3, faults=("400",), seed=2)
     lessons = school.teach(server, ("add", "mean"), replace(QUICK, attempts=9, solutions=2, repairs=0, concurrency=1))

@@ -87,6 +87,7 @@ def test_a_wrong_edit_fails_and_the_reason_names_the_test(verdict_on):
     assert verdict.share_passed == pytest.approx(2 / 3)
 
 
+@pytest.mark.slow
 def test_an_endless_loop_is_a_timeout(verdict_on):
     started = time.monotonic()
     verdict = verdict_on("add", "    while True:\n        pass")
@@ -173,6 +174,7 @@ def jail_folders() -> set[str]:
     return {p.name for p in Path(tempfile.gettempdir()).glob("coldstart-jail-*")}
 
 
+@pytest.mark.slow
 def test_the_same_edit_is_judged_once_and_remembered(repository, tasks, tmp_path, temporary):
     memory, task = tmp_path / "verdicts.jsonl", tasks["add"]
     gold = {task.file: read_text(repository.snapshot / task.file)}
@@ -226,6 +228,7 @@ def test_many_verdicts_come_in_the_order_of_the_pairs(judge, tasks, repository):
     assert judge.judge_many([]) == []
 
 
+@pytest.mark.slow
 def test_judging_leaves_nothing_behind(repository, tasks, temporary):
     folders, tree = jail_folders(), content_hash(repository.snapshot)
     children = own_children()
@@ -296,7 +299,8 @@ def test_who_stops_waits_for_no_verdict(repository, tasks, temporary, tier):
     assert time.monotonic() - began < 10
 
 
-@pytest.mark.parametrize("data", [f"json.dumps({frame}).encode()" for frame in FORGED] + ["b'[' * 100_000"])
+@pytest.mark.parametrize("data", [pytest.param(f"json.dumps({frame}).encode()", marks=[pytest.mark.slow] * (number > 0)) for number, frame in enumerate(FORGED)]
+                         + ["b'[' * 100_000"])
 def test_a_forged_frame_confuses_nobody(repository, tasks, judge, data):
     """The judged code writes a frame of the harness's own protocol to every descriptor it finds."""
     body = (f"import json, os, struct\nNAMES = {tasks['add'].FAIL_TO_PASS!r}\ndata = {data}\n"
@@ -324,6 +328,7 @@ def test_the_tier_is_the_fastest_that_may_judge_the_edit(judge, tasks, repositor
     assert 0 < inside.cpu_seconds and inside.stage == helper.stage == "screen"
 
 
+@pytest.mark.slow
 def test_a_fast_verdict_that_a_cold_one_contradicts(tmp_path):
     """The tests pass only soon after their module was loaded, so a process that keeps them collected sees them fail."""
     root = make_repo(tmp_path / "p", {
