@@ -240,6 +240,7 @@ def test_a_run_that_deletes_everything(judge, repository):
     assert still_works(judge)
 
 
+@pytest.mark.slow
 def test_a_run_that_changes_the_tests_for_the_next(judge):
     reply = attack(judge, """
         def test_it():
@@ -312,6 +313,7 @@ def test_the_answer_lies_nowhere(judge):
     assert outcome(reply) == "passed", reply
 
 
+@pytest.mark.slow
 def test_modules_that_a_run_has_changed_are_whole_in_the_next(judge):
     reply = attack(judge, """
         def test_it():

@@ -23,7 +23,7 @@ from sandbox.verdict import Judge, Limits, Verdict
 from tests import repositories
 from tests.conftest import git, make_repo
 
-LIMITS = Limits(workers=1, timeout=20.0)
+LIMITS = Limits(workers=2, timeout=20.0)
 WRONG = "return object()"
 pytestmark = pytest.mark.slow
 

@@ -193,6 +193,7 @@ def test_the_same_edit_is_judged_once_and_remembered(repository, tasks, tmp_path
     assert line["status"] == "resolved" and line["reward"] == 1.0 and line["instance_id"] == task.instance_id
 
 
+@pytest.mark.slow
 def test_a_torn_last_line_is_dropped(repository, tasks, tmp_path):
     memory, task = tmp_path / "verdicts.jsonl", tasks["add"]
     with Judge(repository, LIMITS, memory=memory) as judge:
@@ -213,6 +214,7 @@ def test_a_damaged_line_is_refused(repository, tmp_path, line):
         Judge(repository, LIMITS, memory=memory)
 
 
+@pytest.mark.slow
 def test_many_verdicts_come_in_the_order_of_the_pairs(judge, tasks, repository):
     pairs, wanted = [], []
     for i in range(2):
