@@ -1,7 +1,11 @@
 """The teachers: what they are asked, what becomes of their answers, and what is distilled of them. The endpoint is a real server on
 loopback, the verdicts are those of the real jail."""
 import json
+import os
+import signal
 import sqlite3
+import threading
+import time
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import replace
@@ -89,7 +93,7 @@ class School:
         endpoint = Endpoint(**{"name": "here", "base_url": server.url, "model": "m", "price": ("1", "0.5", "2"), "max_output": 500,
                                **endpoint})
         bench = Bench(self.judge_replies, lambda task, files: self.judge.run({"files": files, "ids": list(task.shown), "text": True,
-                                                                              "timeout": 5.0}))
+                                                                              "timeout": 5.0}), self.judge.stop)
         chosen = [self.tasks[name] for name in names]
         prompts = {task.instance_id: messages(task, self.repository.snapshot, "blocks") for task in chosen}
         with Replies(self.folder / "shared") as replies, Ledger.open(self.folder / "teacher.sqlite", replies) as ledger:
@@ -373,6 +377,25 @@ def test_verdicts_are_given_in_batches(school, serve):
     server = serve(default="No.", delay=0.1)
     school.teach(server, TESTS, replace(QUICK, attempts=2, repairs=0))
     assert sum(school.judged) == 8
+
+
+def test_who_is_interrupted_waits_for_no_verdict(tmp_path, repository, guard, tasks, serve):
+    server = serve(answers={"`add`": [block("def add(a, b):\n    while True: pass\n")]})
+    with Judge(repository, Limits(workers=1, timeout=60.0), test_files=("tests/test_core.py",)) as judge:
+        school = School(tmp_path, repository, judge, guard, tasks)
+
+        def interrupt():
+            while not school.judged:
+                time.sleep(0.01)
+            time.sleep(1.0)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        threading.Thread(target=interrupt, daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            school.teach(server)
+        assert time.monotonic() - began < 20
+    assert school.verdicts() == [None]
 
 
 def test_the_normal_form():
