@@ -549,7 +549,8 @@ def test_the_ground_sees_what_is_done_to_it():
         assert len(harm_of(made, attack, replace(verdict, reason="\x1b[2J", tests={}, seconds=1.0))) == 1
 
 
-@pytest.mark.parametrize("kinds", [(*ATTACKS, MISTAKES), (HONEST,)], ids=["attacks and mistakes", "honest"])
+@pytest.mark.parametrize("kinds", [(*ATTACKS, MISTAKES), pytest.param((HONEST,), marks=pytest.mark.slow)],
+                         ids=["attacks and mistakes", "honest"])
 def test_one_of_each_class(place, kinds):
     """What must not be rewarded, by the same jails whatever its class; and what must."""
     check(place, kinds[0], [load(kind)[0] for kind in kinds])

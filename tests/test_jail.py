@@ -414,6 +414,7 @@ def test_what_ends_the_import_is_no_pass(judge, end):
     assert outcome(attack(judge, end + "\ndef test_it():\n    pass\n")) != "passed"
 
 
+@pytest.mark.slow
 def test_a_flood_of_output_is_cut(judge):
     code = """
         def test_it(capfd):

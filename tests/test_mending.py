@@ -165,6 +165,7 @@ def test_all_tests_that_can_see_the_change_are_run(bench):
     assert proof.changed == (CORE,) and set(proof.tests) == set(found.passing) - set(task.tests) and proof.holds
 
 
+@pytest.mark.slow
 def test_one_function_at_a_time(bench):
     judge, _, task = bench
     likeliest = one_function(task)[0]

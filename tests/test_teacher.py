@@ -325,6 +325,7 @@ def test_a_wrong_key_ends_everything(school, serve):
     assert len(server.log()) == 1 and read_summary(school.folder)["usd"] == 0.0
 
 
+@pytest.mark.slow
 def test_the_cap_ends_it_and_what_is_there_stays(school, serve):
     server = serve(answers={f"`{name}`": [block(code)] for name, code in RIGHT.items()}, default="No.", delay=0.05)
     lessons = school.teach(server, TESTS, replace(QUICK, attempts=9, repairs=2), max_usd=0.02)

@@ -26,6 +26,7 @@ WITH_KEY = {"COLDSTART_TEACHER_KEY": KEY}
 PRICE = ("1.40", "0.26", "4.40")
 
 
+@pytest.mark.slow
 def test_bad_usage(tmp_path):
     make_repo(tmp_path / "p", {"a.py": "", "test_a.py": "def test():\n    pass\n"})
     for options, says in [(["--teacher", "glm-5"], "Did you mean 'glm-5.2'"), (["--teacher", "glm-5.2"], "--terms-acknowledged"),

@@ -138,6 +138,7 @@ def test_a_way_out_of_the_import_is_no_way_in(judge, tasks, repository, line):
     assert verdict.status == "failed" and verdict.reward == 0.0
 
 
+@pytest.mark.slow
 def test_a_helper_and_an_import_that_are_new(judge, tasks, repository):
     gold = read_text(repository.snapshot / "calc/core.py")
     text = gold.replace("import math\n", "import math\nimport operator\n\n\ndef both(a, b):\n    return operator.add(a, b)\n").replace("return a + b", "return both(a, b)")
