@@ -145,7 +145,6 @@ def test_a_killed_bootstrap_pays_once(place, run, tmp_path):
     assert 9 * 10**12 >= spent >= sum((r["billed"][0] + 2 * r["billed"][2]) * 10**6 for r in log if r["billed"])
 
 
-@pytest.mark.long
 @pytest.mark.slow
 def test_an_interruption(run, tmp_path):
     """A second Ctrl-C does not wait for the replies that are under way: it ends soon, says so, and leaves them counted."""
