@@ -19,6 +19,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
@@ -33,6 +34,9 @@ from sandbox.jsonl import write_aside
 
 BAR = "{desc} {n_fmt}/{total_fmt}, {rate_fmt}, {remaining} left |{bar}|"
 """Of progress, for tqdm: what does not fit a narrow terminal is the end."""
+INTERRUPTED = "Interrupted. What was done is kept; give the same command again to go on."
+GRACE = 10.0
+"""Seconds."""
 
 
 # ==================================================================================================== the command line
@@ -92,6 +96,25 @@ class Screen:
             click.echo(json.dumps(record))
 
 
+class Interruption:
+    """Ctrl-C where nothing can be finished first. What ends because of it has GRACE seconds in which another one does not cut it off; later
+    ones are heard, for a library may have kept the KeyboardInterrupt to itself."""
+
+    def __init__(self) -> None:
+        self.began = None
+
+    def hear(self, *_) -> None:
+        if self.began is None or time.monotonic() > self.began + GRACE:
+            self.begin()
+
+    def begin(self) -> None:
+        self.began = time.monotonic()
+        raise KeyboardInterrupt
+
+
+interruption = Interruption()
+
+
 class Patience:
     """While a loop is at work that can stop between two steps: the first Ctrl-C lets it finish the step that it is at, the second stops it
     at once.
@@ -118,10 +141,11 @@ class Patience:
 
     def check(self) -> None:
         if self.asked:
-            raise KeyboardInterrupt
+            interruption.begin()
 
     def _hear(self, *_) -> None:
-        self.check()
+        if self.asked:
+            return interruption.hear()
         self.asked = True
         with suppress(OSError):                    # not through Python's streams: they may be in the middle of a line
             os.write(2, b"\nFinishing this step; Ctrl-C again stops now.\n")
@@ -135,24 +159,27 @@ class Commands(click.Group):
             return super().invoke(context)
         except BrokenPipeError:                    # nobody reads any more what it says: click ends it without a word
             raise
-        except (UsageError, HarnessError, OSError, KeyboardInterrupt) as error:
+        except (Exception, KeyboardInterrupt) as error:
+            # Once interrupted, it is that whatever a library makes of it.
+            interrupted = interruption.began is not None or isinstance(error, KeyboardInterrupt)
+            if not interrupted and not isinstance(error, (UsageError, HarnessError, OSError)):
+                raise
             if os.environ.get("COLDSTART_TRACEBACK"):
                 import traceback
                 traceback.print_exc()
-            signal.signal(signal.SIGINT, signal.SIG_IGN)      # it ends now in any case, and with the right exit code
-            code, text = self._in_words(error)
+            if signal.getsignal(signal.SIGINT) == interruption.hear:      # it ends now in any case, and with the right exit code
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+            code, text = (130, INTERRUPTED) if interrupted else self._in_words(error)
         click.echo(f"coldstart: {text}", err=True)
         context.exit(code)
 
     @staticmethod
-    def _in_words(error: BaseException) -> tuple[int, str]:
+    def _in_words(error: UsageError | HarnessError | OSError) -> tuple[int, str]:
         if isinstance(error, UsageError):
             return 2, str(error)
         if isinstance(error, HarnessError):
             return 3, f"The harness failed, and nothing was judged by it: {error}"
-        if isinstance(error, OSError):
-            return 2, f"{error.filename or 'The disk'}: {error.strerror}. What was done is kept; give the same command again."
-        return 130, "Interrupted. What was done is kept; give the same command again to go on."
+        return 2, f"{error.filename or 'The disk'}: {error.strerror}. What was done is kept; give the same command again."
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -667,4 +694,6 @@ def versions() -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:      # a shell that started it in the background wants it left alone
+        signal.signal(signal.SIGINT, interruption.hear)
     cli()

@@ -88,12 +88,14 @@ def choose_replay(tasks: list[Task], rollouts: list[dict], taught: int, share: f
 
 @dataclass(frozen=True)
 class Bench:
-    """What the sandbox does for a teacher. Both functions block, and are called from one thread at a time."""
+    """What the sandbox does for a teacher. `judge` and `visible` block, and are called from one thread at a time."""
 
     judge: Callable[[list[tuple[Task, str]], str], list]
     """Verdicts for (task, reply) pairs in a style."""
     visible: Callable[[Task, dict[str, str]], dict]
     """The runner's reply (`inside/runner.py`), with pytest's text, for the tests of a task that may be shown, on these files."""
+    stop: Callable[[], None]
+    """Gives up what the other two are doing, from any thread, for good."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,9 @@ class ApiTeacher:
                 while (lesson := runner.run(ended.get())) is not None:
                     yield lesson
                 runner.run(_wait(everything))
+            except (KeyboardInterrupt, GeneratorExit):
+                self._bench.stop()                 # the runner waits for its threads
+                raise
             finally:
                 everything.cancel()
                 runner.run(_wait(asyncio.gather(everything, return_exceptions=True)))

@@ -28,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,10 +83,11 @@ class Jail:
     - `hot`: the tests of `files` are collected; each request swaps one function's code in a fork, or is answered `unfit`;
     - `cold`: as warm, with nothing loaded but pytest itself; for a single request.
 
-    Raises HarnessError if it cannot be started.
+    `on_start` is given the jail as soon as it can be killed, before it is ready. Raises HarnessError if it cannot be started.
     """
 
-    def __init__(self, layout: Layout, tier: str = "warm", files: list[str] = (), path: tuple[str, ...] = ()) -> None:
+    def __init__(self, layout: Layout, tier: str = "warm", files: list[str] = (), path: tuple[str, ...] = (),
+                 on_start: Callable[["Jail"], None] = lambda jail: None) -> None:
         self._stage = Path(tempfile.mkdtemp(prefix="coldstart-jail-", dir=self._stage_parent(layout)))
         self._stage.chmod(0o755)
         self._errors = tempfile.TemporaryFile()
@@ -96,6 +98,7 @@ class Jail:
             command, environment, config = self._prepare(layout, path)
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
                                              env=environment, cwd="/", start_new_session=True)
+            on_start(self)
             self._send({"scratch_mb": layout.scratch_mb, "tier": tier, "files": list(files), "preload": list(layout.preload), **config})
             self.ready = self._receive(time.monotonic() + START_SECONDS)
             if self.ready.get("ready") is not True:
@@ -139,8 +142,8 @@ class Jail:
 
     def kill(self) -> None:
         """Kill everything in the jail; whoever waits for an answer gets a HarnessError. `close` is still to be called."""
-        if self._process is not None:
-            self._process.kill()
+        if (process := self._process) is not None:     # another thread may be closing it
+            process.kill()
 
     def close(self) -> None:
         """Kill everything in the jail. Safe to call twice."""

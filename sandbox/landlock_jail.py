@@ -37,6 +37,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -69,8 +70,8 @@ class LandlockJail(Jail):
         super().tell(self._inward(answer))
 
     def kill(self) -> None:
-        if self._process is not None:
-            self._process.terminate()              # the first process ends the others, and then itself
+        if (process := self._process) is not None:
+            process.terminate()                    # the first process ends the others, and then itself
 
     def close(self) -> None:
         if self._process is not None:
@@ -167,10 +168,11 @@ def _filter(ignore: bool) -> str:
 
 # ---------------------------------------------------------------------------------------------------- which jail
 
-def open_jail(layout: Layout, tier: str = "warm", files: list[str] = (), path: tuple[str, ...] = ()) -> Jail:
+def open_jail(layout: Layout, tier: str = "warm", files: list[str] = (), path: tuple[str, ...] = (),
+              on_start: Callable[[Jail], None] = lambda jail: None) -> Jail:
     """A jail of the better kind that works on this machine; the arguments are those of `Jail`. Raises UsageError where there is none, and
     HarnessError if it cannot be started."""
-    return (LandlockJail if jail_notice() else Jail)(layout, tier, files, path)
+    return (LandlockJail if jail_notice() else Jail)(layout, tier, files, path, on_start)
 
 
 def jail_notice() -> str:

@@ -130,12 +130,17 @@ class Judge:
 
     def close(self) -> None:
         """End the jails; what they were doing is given up."""
-        self._closing = True
-        for jail in list(self._jails):
-            jail.kill()
+        self.stop()
         self._pool.shutdown(wait=True, cancel_futures=True)
         for jail in self._jails:
             jail.close()
+
+    def stop(self) -> None:
+        """Give up what the jails are doing: whoever waits for a verdict gets a HarnessError. `close` is still to be called."""
+        self._closing = True
+        with self._lock:
+            for jail in self._jails:
+                jail.kill()
 
     def __enter__(self) -> "Judge":
         return self
@@ -421,21 +426,37 @@ class Judge:
             if self._closing:
                 raise HarnessError("The judge is being closed.")
             files = list(self._test_files) if tier == "hot" else []
-            mine[tier] = open_jail(self._layout, tier, files, self.repository.path)
-            with self._lock:
-                self._jails.append(mine[tier])
+            mine[tier] = self._open_jail(tier, files)
         return mine[tier]
+
+    def _open_jail(self, tier: str, files: list[str]) -> Jail:
+        return open_jail(self._layout, tier, files, self.repository.path, self._started)
+
+    def _started(self, jail: Jail) -> None:
+        """From now on `stop` finds it."""
+        with self._lock:
+            self._jails.append(jail)
+        if self._closing:
+            jail.kill()
+
+    def _end_jail(self, jail: Jail) -> None:
+        with self._lock:
+            self._jails.remove(jail)
+        jail.close()
 
     def _discard_jail(self, tier: str) -> None:
         jail = self._local.__dict__.get("jails", {}).pop(tier, None)
-        if jail is not None and not self._closing:
-            with self._lock:
-                self._jails.remove(jail)
-            jail.close()
+        if jail is not None:
+            self._end_jail(jail)
 
     def _ask_cold(self, request: dict) -> dict:
-        with open_jail(self._layout, "cold", (), self.repository.path) as jail:
+        if self._closing:
+            raise HarnessError("The judge is being closed.")
+        jail = self._open_jail("cold", [])
+        try:
             reply = jail.ask(self._complete(request))
+        finally:
+            self._end_jail(jail)
         self._spent(reply)
         return {**reply, "tier": "cold"}
 

@@ -1,4 +1,5 @@
 """Shared by all tests: a cache folder of their own, and small repositories made on the spot."""
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,10 @@ from hypothesis import settings
 # Machines are noisy: how long an example takes says nothing.
 settings.register_profile("coldstart", deadline=None)
 settings.load_profile("coldstart")
+
+# A shell that starts the tests in the background has Ctrl-C ignored, and every process that they start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 
@@ -138,6 +143,17 @@ def run_cli(*arguments, cwd: Path, check: int | None = 0, env: dict | None = Non
     assert check is None or done.returncode == check, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert "Traceback (most recent call last)" not in done.stderr, done.stderr
     return done
+
+
+@pytest.fixture(scope="session")
+def mined_calc(calc, tmp_path_factory):
+    """(repository, folder of what was measured, what was mined) of calc"""
+    from sandbox.mine import mine
+    from sandbox.repo import open_repository
+    from sandbox.verdict import Limits
+
+    repository, folder = open_repository(calc), tmp_path_factory.mktemp("mined")
+    return repository, folder, mine(repository, Limits(workers=2), folder, 0.2, 0, 0, lambda *_: None)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 """The attack suite: edits that want a reward without the work, or that want out; and honest ones, which must not suffer for it.
 
-    python -m pytest tests/test_attacks.py -m "not slow"       # the first two of every class
-    python -m pytest tests/test_attacks.py                     # all of them
+    python -m pytest tests/test_attacks.py -m "not slow"       # the first of every class
+    python -m pytest tests/test_attacks.py                     # the first two of every class
+    python -m pytest tests/test_attacks.py -m long             # all of them
     python -m tests.test_attacks [CLASS...]                    # the table, and a line for each that is not as it should be
 
 One folder an attack, `tests/attacks/<class>/<name>/`: the edit in the form in which `coldstart.py judge` takes it (`overlay/`,
@@ -61,8 +62,8 @@ FOLDER = Path(__file__).parent / "attacks"
 TARGET = FOLDER / "target"
 ATTACKS = ("early_exit", "equals_everything", "patched", "hooks", "forged", "skips", "reading_answers", "memorised", "left_behind", "escapes")
 HONEST, MISTAKES = "honest", "mistakes"
-QUICK = 2
-"""Attacks of each class in the quick subset."""
+PLAIN = 2
+"""Attacks of each class in a plain run."""
 LIMITS = Limits(workers=2, timeout=3.0, memory_mb=512, recheck=0.0)
 PATIENCE = 10.0
 """Seconds for honest solutions, which must not be refused because the machine is busy."""
@@ -531,6 +532,7 @@ def test_the_ground_has_hard_and_soft_tasks(place):
     assert {function for kind in (*ATTACKS, HONEST, MISTAKES) for attack in load(kind) for function in attack.tasks} <= place.tasks.keys()
 
 
+@pytest.mark.slow
 def test_the_ground_sees_what_is_done_to_it():
     """The probes can fail: each is shown the harm that it is there to find."""
     with ground() as made:
@@ -547,9 +549,17 @@ def test_the_ground_sees_what_is_done_to_it():
         assert len(harm_of(made, attack, replace(verdict, reason="\x1b[2J", tests={}, seconds=1.0))) == 1
 
 
+@pytest.mark.parametrize("kinds", [(*ATTACKS, MISTAKES), pytest.param((HONEST,), marks=pytest.mark.slow)],
+                         ids=["attacks and mistakes", "honest"])
+def test_one_of_each_class(place, kinds):
+    """What must not be rewarded, by the same jails whatever its class; and what must."""
+    check(place, kinds[0], [load(kind)[0] for kind in kinds])
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", (*ATTACKS, HONEST, MISTAKES))
-def test_the_first_of_each_class(place, kind):
-    check(place, kind, load(kind)[:QUICK])
+def test_another_of_each_class(place, kind):
+    check(place, kind, load(kind)[1:PLAIN])
 
 
 @pytest.mark.slow

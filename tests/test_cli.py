@@ -1,4 +1,5 @@
-"""The command line, in processes of its own: what a person reads, what a machine reads, and what each bad input leads to."""
+"""The command line, mostly in processes of its own: what a person reads, what a machine reads, and what each bad input leads to."""
+import contextlib
 import json
 import os
 import shutil
@@ -8,7 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+import coldstart
 from sandbox.inside import landlock
 from tests.conftest import CALC, ROOT, git, make_repo, run_cli
 
@@ -22,13 +25,14 @@ def last_line(done: subprocess.CompletedProcess) -> dict:
     return json.loads(done.stdout)
 
 
-def refused(*arguments, cwd, says: str | list[str], code: int = 2, env: dict | None = None) -> str:
-    """The sentences that the command ends with: exit code 2, nothing else on standard output, no traceback."""
-    done = run_cli(*arguments, cwd=cwd, check=code, env=env)
+def refused(*arguments, cwd, says: str | list[str]) -> None:
+    """The command, in this process, ends with these sentences and exit code 2, and with no error of its own."""
+    with contextlib.chdir(cwd):
+        done = CliRunner().invoke(coldstart.cli, list(map(str, arguments)))
+    assert done.exit_code == 2 and isinstance(done.exception, SystemExit), (done.exception, done.output)
     assert done.stderr.startswith("coldstart: ") or "\ncoldstart: " in done.stderr, done.stderr
     for text in [says] if isinstance(says, str) else says:
         assert text in done.stderr, done.stderr
-    return done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +59,9 @@ def test_help_is_quick(tmp_path):
 
 @pytest.mark.parametrize("command", ["demo", "doctor", "tasks", "judge", "bootstrap", "climb", "status", "eval", "fix", "report", "export",
                                      "teacher"])
-def test_every_command_has_help(tmp_path, command):
-    done = run_cli(command, "--help", cwd=tmp_path)
-    assert "Usage" in done.stdout and len(done.stdout.splitlines()) > 4
+def test_every_command_has_help(command):
+    done = CliRunner().invoke(coldstart.cli, [command, "--help"])
+    assert done.exit_code == 0 and "Usage" in done.output and len(done.output.splitlines()) > 4
 
 
 HEAVY = """
@@ -117,6 +121,7 @@ def test_tasks_for_people(place):
     assert MEAN in done.stdout and "3 tests to mend" in done.stdout and done.stderr == ""
 
 
+@pytest.mark.slow
 def test_a_dirty_work_tree_goes_on_and_says_so(tmp_path):
     root = make_repo(tmp_path / "p", {"a.py": "def up(x):\n    return abs(x)\n", "test_a.py": "from a import up\n\n\ndef test_up():\n    assert up(1) == 1\n"})
     (root / "a.py").write_text("def up(x):\n    return abs(x)\n\n\ndef down(x):\n    return -x\n")
@@ -326,10 +331,7 @@ SUITES = {
 }
 
 
-SLOW = ("settings that pytest refuses", "nothing that can be collected", "a suite that ends itself")
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in SUITES])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "no tests")) for name in SUITES])
 def test_a_suite_that_gives_nothing(tmp_path, name):
     files, says = SUITES[name]
     make_repo(tmp_path / "p", files)
@@ -362,9 +364,9 @@ def test_a_recipe_or_folder_that_cannot_be_used(tmp_path, options, says):
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["tasks", "--nonsense"], ["judge"], ["climb", "--cycles", "0"], ["climb", "--minutes", "x"], ["tasks", "--limit", "-1"]])
-def test_bad_usage(tmp_path, arguments):
-    done = run_cli(*arguments, cwd=tmp_path, check=2)
-    assert "Usage" in done.stderr and "Error" in done.stderr
+def test_bad_usage(arguments):
+    done = CliRunner().invoke(coldstart.cli, arguments)
+    assert done.exit_code == 2 and "Usage" in done.stderr and "Error" in done.stderr
 
 
 def test_a_full_disk(place, tmp_path):

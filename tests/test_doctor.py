@@ -36,6 +36,7 @@ def script(folder: Path, name: str, text: str) -> Path:
 
 # ------------------------------------------------------------------------------------------- this machine
 
+@pytest.mark.slow
 def test_this_machine_for_people_and_machines(tmp_path):
     done = run_cli("doctor", "--json", cwd=tmp_path, check=None)
     found = json.loads(done.stdout)
@@ -127,6 +128,7 @@ def an_interpreter(tmp_path: Path, **modules: str) -> str:
     return str(script(tmp_path, "python", f'PYTHONPATH="{tmp_path}" exec "{sys.executable}" "$@"'))
 
 
+@pytest.mark.slow
 def test_libraries_that_do_not_work(tmp_path):
     missing = list(check_torch(False, an_interpreter(tmp_path, torch="raise ImportError('libgomp.so.1: cannot open shared object file')")))
     assert [(c.name, c.state) for c in missing] == [("torch", "fault")]

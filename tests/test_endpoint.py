@@ -356,8 +356,8 @@ def check_books(here: World, log: list[dict], replies: dict[int, object], kills:
     assert all(cost <= worst for _, cost, worst, *_ in rows)
 
 
-@pytest.mark.parametrize("count, faults", [(60, AGAIN + ODD_REPLIES), *(pytest.param(200, faults, marks=pytest.mark.slow)
-                                                                        for faults in ((), AGAIN, AGAIN + ODD_REPLIES))])
+@pytest.mark.slow
+@pytest.mark.parametrize("count, faults", [(60, AGAIN + ODD_REPLIES), *((200, faults) for faults in ((), AGAIN, AGAIN + ODD_REPLIES))])
 def test_two_hundred_requests_sixteen_at_once(world, count, faults):
     """And sixty, for those in a hurry."""
     here = world(cap=3.0, tries=30, rate=0.4 if faults else 0.0, faults=faults, seed=3, stall=0.4, after=0.05, delay=0.0 if faults else 0.2)

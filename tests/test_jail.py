@@ -240,6 +240,7 @@ def test_a_run_that_deletes_everything(judge, repository):
     assert still_works(judge)
 
 
+@pytest.mark.slow
 def test_a_run_that_changes_the_tests_for_the_next(judge):
     reply = attack(judge, """
         def test_it():
@@ -292,6 +293,7 @@ def test_nothing_that_a_run_writes_is_there_in_the_next(judge):
     assert outcome(reply) == "passed", reply
 
 
+@pytest.mark.slow
 def test_the_answer_lies_nowhere(judge):
     """The intact file, which holds the answer, is not to be found beside the edited one."""
     code = "import os\nimport sys\n" + WALK + textwrap.dedent("""
@@ -311,6 +313,7 @@ def test_the_answer_lies_nowhere(judge):
     assert outcome(reply) == "passed", reply
 
 
+@pytest.mark.slow
 def test_modules_that_a_run_has_changed_are_whole_in_the_next(judge):
     reply = attack(judge, """
         def test_it():
@@ -411,6 +414,7 @@ def test_what_ends_the_import_is_no_pass(judge, end):
     assert outcome(attack(judge, end + "\ndef test_it():\n    pass\n")) != "passed"
 
 
+@pytest.mark.slow
 def test_a_flood_of_output_is_cut(judge):
     code = """
         def test_it(capfd):
@@ -461,6 +465,7 @@ def test_a_dead_jail_is_the_harness_s_failure(repository):
             jail.ask({**PLAIN, "files": {}, "path": list(repository.path), "memory_mb": 1024})
 
 
+@pytest.mark.slow
 def test_a_jail_that_dies_is_replaced(judge):
     assert still_works(judge)
     killed = kill_jails()
@@ -530,6 +535,7 @@ def make_venv(folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
+@pytest.mark.slow
 def test_a_project_under_tmp_with_its_environment_inside():
     place = Path(tempfile.mkdtemp(dir="/tmp", prefix="project-"))
     try:

@@ -87,6 +87,7 @@ def test_one_function_s_tasks_are_on_one_side(shop):
     assert all(len(side) == 1 for side in sides.values()) and {t.split for t in mined.tasks} == {"train", "heldout"}
 
 
+@pytest.mark.slow
 def test_verdicts_on_tasks_about_whole_files(shop):
     repository, mined, tasks = shop
     tree = repository.snapshot
@@ -128,6 +129,7 @@ def test_mining_all_kinds_goes_on_from_where_it_was_cut_off(shop, tmp_path):
     assert [replace(t, split="") for t in timeless(more.tasks)] == [expected[t.instance_id] for t in more.tasks]
 
 
+@pytest.mark.slow
 def test_parameters_are_one_task_and_so_are_commits_that_lead_to_one_state(tmp_path):
     source = "def up(x):\n    return x + 2\n\n\ndef down(x):\n    return x - 1\n"
     test = ("import pytest\nfrom core import down, up\n\n\n@pytest.mark.parametrize('x', [1, 2, 3])\ndef test_up(x):\n    assert up(x) == x + 1 or x == 3\n\n\n"
@@ -155,6 +157,7 @@ def test_a_mutant_that_never_ends_is_no_task(tmp_path):
 
 # ------------------------------------------------------------------------------------------- what a person asks for
 
+@pytest.mark.slow
 def test_kinds_and_since_on_the_command_line(tmp_path):
     make_shop(tmp_path / "shop")
     for options, says in ((["--kinds", "blank,nonsense"], "'tasks.kinds' must be blank or mutate or revert or failing, not ('blank', 'nonsense')"),

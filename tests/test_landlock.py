@@ -342,7 +342,7 @@ def open_place():
     shutil.rmtree(place)
 
 
-@pytest.fixture(scope="module", params=["as it is", "as an ordinary user"])
+@pytest.fixture(scope="module", params=["as it is", pytest.param("as an ordinary user", marks=pytest.mark.slow)])
 def attacked(request):
     if request.param != "as it is" and os.geteuid() != 0:
         pytest.skip("the tests run as an ordinary user already")
@@ -425,7 +425,8 @@ LEAVE = """
 """
 
 
-@pytest.mark.parametrize("end", ["pass", "os._exit(0)", "time.sleep(100)", "os.kill(os.getpid(), signal.SIGKILL)"])
+@pytest.mark.parametrize("end", ["pass", "os.kill(os.getpid(), signal.SIGKILL)",
+                                 *(pytest.param(end, marks=pytest.mark.slow) for end in ("os._exit(0)", "time.sleep(100)"))])
 def test_nothing_that_a_run_has_started_outlives_it(jail, repository, attack, end):
     mark = f"left-behind-{os.getpid()}"
     reply = attack(textwrap.dedent(LEAVE) + f"\ndef test_it():\n    leave({mark!r})\n    {end}\n", timeout=2.0)
@@ -672,6 +673,7 @@ def test_a_process_that_hides_its_memory_is_ended(attack):
 
 # ------------------------------------------------------------------------------------------- what it stands for
 
+@pytest.mark.slow
 def test_verdicts(repository, preload, monkeypatch, tmp_path):
     intact = read_text(repository.snapshot / "pkg/core.py")
     task = Task(instance_id="blank-pkg.core.one", kind="blank", split="train", repo="project", base_commit=repository.commit, file="pkg/core.py", function="one",

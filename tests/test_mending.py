@@ -146,6 +146,7 @@ def test_tests_are_chosen_by_name(kit):
         choose_failing(found, [BOTH[0], "tests/test_kit.py::test_bas"])
 
 
+@pytest.mark.slow
 def test_all_tests_that_can_see_the_change_are_run(bench):
     judge, found, task = bench
     assert set(task.functions) == {f"{CORE}::{name}" for name in ("both", "left", "right")}
@@ -164,6 +165,7 @@ def test_all_tests_that_can_see_the_change_are_run(bench):
     assert proof.changed == (CORE,) and set(proof.tests) == set(found.passing) - set(task.tests) and proof.holds
 
 
+@pytest.mark.slow
 def test_one_function_at_a_time(bench):
     judge, _, task = bench
     likeliest = one_function(task)[0]
@@ -200,6 +202,7 @@ def searched(kit, engine: Told, *names: str, samples: int = 8, seconds=None, sty
     return search, outcomes
 
 
+@pytest.mark.slow
 def test_the_smallest_verified_edit_is_taken(kit):
     before = digests(Path(kit[0].root))
     engine = Told("nothing", "cut off", reply(SMALL, BASE), reply(LARGE), reply(HALF), reply(SMALL), reply(LARGE), reply(SMALL))

@@ -290,6 +290,7 @@ def test_the_work_tree_is_never_written_to(zoo):
     assert state_of(Path(repository.root)) == before, "judging wrote to it"
 
 
+@pytest.mark.slow
 def test_an_editable_install_leads_to_the_copy(tmp_path):
     root = make_repo(tmp_path / "p", {
         "python/edit/__init__.py": "", "python/edit/core.py": "def up(x):\n    return x + 1\n", ".gitignore": ".venv/\n",
@@ -306,6 +307,7 @@ def test_an_editable_install_leads_to_the_copy(tmp_path):
     assert state_of(root) == before
 
 
+@pytest.mark.slow
 def test_a_project_s_own_pytest_settings(tmp_path):
     """Options that choose, order or measure tests neither hide them nor break a run that names them."""
     root = make_repo(tmp_path / "p", {
@@ -329,13 +331,6 @@ def test_a_file_that_cannot_be_taken_apart_is_left_out(tmp_path, text):
 
 # ------------------------------------------------------------------------------------------- again, and from the middle
 
-@pytest.fixture(scope="module")
-def mined_calc(calc, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run")
-    repository = open_repository(calc)
-    return repository, folder, mine_quietly(repository, folder)
-
-
 def timeless(tasks) -> list:
     return [replace(t, test_seconds=0.0) for t in tasks]
 
@@ -346,6 +341,7 @@ def test_calc(mined_calc):
     assert mined.excluded == {"function that no passing test calls": 1}
 
 
+@pytest.mark.slow
 def test_mining_goes_on_from_where_it_was_cut_off(mined_calc, tmp_path):
     repository, folder, mined = mined_calc
     cut = tmp_path / "run"
@@ -361,6 +357,7 @@ def test_mining_goes_on_from_where_it_was_cut_off(mined_calc, tmp_path):
     assert mine_quietly(repository, cut).tasks == again.tasks and (cut / "mining.jsonl").read_bytes() == whole
 
 
+@pytest.mark.slow
 def test_a_limit_draws_by_the_seed(mined_calc, tmp_path):
     repository, folder, mined = mined_calc
     chosen = []

@@ -49,15 +49,21 @@ def contents(folder):
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
 
-@pytest.fixture
-def small(monkeypatch):
+def make_small(monkeypatch):
     monkeypatch.setattr(nano_data, "library_files", lambda library: [library / name for name in FEW])
     monkeypatch.setattr(nano, "TOKENIZER_SAMPLES", 1000)
 
 
+@pytest.fixture
+def small(monkeypatch):
+    make_small(monkeypatch)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return Path(run_python(MAKE, tmp_path_factory.mktemp("cache"), 3, hash_seed="1").stdout.strip())
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        make_small(monkeypatch)
+        return nano.make_student(tmp_path_factory.mktemp("cache"), steps=3)
 
 
 # --------------------------------------------------------------------------------------------- data
@@ -130,8 +136,9 @@ def test_nothing_of_the_practice_repository_is_in_the_data():
 # ------------------------------------------------------------------------------------------ student
 
 
-def test_same_bytes_in_another_process(small, folder, tmp_path):
-    again = nano.make_student(tmp_path / "cache", steps=3)
+@pytest.mark.slow
+def test_same_bytes_in_another_process(folder, tmp_path):
+    again = Path(run_python(MAKE, tmp_path / "cache", 3, hash_seed="1").stdout.strip())
     assert again.name == folder.name
     assert contents(again) == contents(folder)
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [again.name]
@@ -171,6 +178,7 @@ def test_leaves_torch_as_it_was(small, tmp_path):
     assert torch.are_deterministic_algorithms_enabled() == deterministic
 
 
+@pytest.mark.slow
 def test_nothing_is_left_when_killed_half_way(tmp_path):
     command, options = python(MAKE_FOREVER, tmp_path / "cache")
     with subprocess.Popen(command, stdout=subprocess.PIPE, **options) as process:

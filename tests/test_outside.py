@@ -3,6 +3,7 @@ import json
 import math
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import given
@@ -152,12 +153,26 @@ def test_when_two_answers_are_the_same():
     assert not same([1], (1,)) and not same("1", 1) and not same({"a": 1}, {"b": 1}) and not same(1, 2) and not same(10**400, 1.0)
 
 
-@pytest.fixture(scope="module")
-def mined(tmp_path_factory):
-    repository = open_repository(make_repo(tmp_path_factory.mktemp("outside") / "lib", {"lib.py": LIB, "test_lib.py": TESTS}))
+@contextmanager
+def court(tmp_path_factory, tests: str):
+    """(repository, {function: task}, judge) of LIB with these tests"""
+    repository = open_repository(make_repo(tmp_path_factory.mktemp("outside") / "lib", {"lib.py": LIB, "test_lib.py": tests}))
     found = mine(repository, LIMITS, tmp_path_factory.mktemp("mined"), 0.2, 0, 0, lambda what, done, total: None)
     with Judge(repository, LIMITS, preload=found.survey.modules, test_files=found.survey.test_files) as judge:
         yield repository, {t.function: t for t in found.tasks}, judge
+
+
+@pytest.fixture(scope="module")
+def mined(tmp_path_factory):
+    """Of the hard ones."""
+    with court(tmp_path_factory, TESTS.partition("def test_doubled")[0]) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def mined_whole(tmp_path_factory):
+    with court(tmp_path_factory, TESTS) as made:
+        yield made
 
 
 def judged(mined, function, body):
@@ -166,14 +181,20 @@ def judged(mined, function, body):
     return judge.judge(tasks[function], {"lib.py": with_body(text, find(text, function), body)})
 
 
-def test_plain_functions_are_hard_and_others_soft(mined):
+def test_plain_functions_are_hard(mined):
+    assert {name: task.hard for name, task in mined[1].items()} == {"clamp": True, "tidy": True}
+
+
+@pytest.mark.slow
+def test_others_are_soft(mined_whole):
     # Whether the calls that several threads make can be recorded is for chance to tell.
-    assert {name: task.hard for name, task in mined[1].items() if name != "after"} == {
+    assert {name: task.hard for name, task in mined_whole[1].items() if name != "after"} == {
         "clamp": True, "tidy": True, "negative": False, "boxed": False, "Box.__init__": False, "Box.doubled": False}
 
 
-def test_the_gold_edit_is_resolved(mined):
-    repository, tasks, judge = mined
+@pytest.mark.slow
+def test_the_gold_edit_is_resolved(mined_whole):
+    repository, tasks, judge = mined_whole
     for task in tasks.values():
         verdict = judge.judge(task, {"lib.py": read_text(repository.snapshot / "lib.py")})
         assert verdict.status == "resolved", verdict

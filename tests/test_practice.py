@@ -58,6 +58,7 @@ def passes(tests):
     return True
 
 
+@pytest.mark.slow
 def test_own_suite_passes(repository):
     run = subprocess.run([sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider"],
                          cwd=repository, capture_output=True, text=True)

@@ -23,8 +23,10 @@ from sandbox.verdict import Judge, Limits, Verdict
 from tests import repositories
 from tests.conftest import git, make_repo
 
-LIMITS = Limits(workers=1, timeout=20.0)
+LIMITS = Limits(workers=2, timeout=20.0)
 WRONG = "return object()"
+pytestmark = pytest.mark.slow
+
 PLUGINS = ("xdist", "cov", "timeout", "asyncio", "subtests", "randomly", "rerunfailures")
 
 
@@ -82,7 +84,6 @@ def kinds(tmp_path_factory) -> Real:
     return mined(root / "projects" / "kinds", tmp_path_factory.mktemp("run"))
 
 
-@pytest.mark.slow
 def test_functions_of_every_kind_become_tasks(kinds):
     assert set(kinds.tasks) == {
         "greet", "double", "opened", "kind", "_", "make_adder", "fib", "squares", "later", "ticks", "Base.__init__", "Base.describe",
@@ -94,13 +95,11 @@ def test_functions_of_every_kind_become_tasks(kinds):
                               "needed while the tests are collected": 1}
 
 
-@pytest.mark.slow
 def test_a_project_in_a_folder_of_a_larger_repository(kinds):
     assert Path(kinds.repository.root).name == "kinds" and {task.file for task in kinds.tasks.values()} == {"kinds.py"}
 
 
 @pytest.mark.long
-@pytest.mark.slow
 def test_functions_of_every_kind_are_judged_rightly(kinds):
     # What these give back here no test looks at: another wrong edit would be needed.
     unseen = {"Account.__eq__", "Account.__enter__"}
@@ -144,7 +143,7 @@ def test_line_ends_and_encodings_are_kept(files):
 
 @pytest.mark.parametrize("functions", [
     pytest.param(["bill", "count", "half", "greet", "base"], id="some"),
-    pytest.param(["about", "send", "alone", "名前"], id="others", marks=pytest.mark.slow)])
+    pytest.param(["about", "send", "alone", "名前"], id="others")])
 def test_files_of_every_kind_are_judged_rightly(files, functions):
     assert_judged_rightly(files, functions)
 
@@ -188,12 +187,11 @@ def test_property_tests_are_the_same_every_time(suite):
 
 @pytest.mark.parametrize("functions", [
     pytest.param(["make_db", "made", "backwards", "up", "counted"], id="some"),
-    pytest.param(["module_value", "note", "down"], id="others", marks=pytest.mark.slow)])
+    pytest.param(["module_value", "note", "down"], id="others")])
 def test_tests_of_every_kind_are_judged_rightly(suite, functions):
     assert_judged_rightly(suite, functions)
 
 
-@pytest.mark.slow
 def test_threads_and_processes(tmp_path):
     real = mined(make_repo(tmp_path / "p", repositories.PROCESSES), tmp_path / "run")
     assert {function: real.tests_of(function) for function in real.tasks} == {
@@ -204,7 +202,6 @@ def test_threads_and_processes(tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.slow
 def test_slow_tests_are_left_out(tmp_path):
     root = make_repo(tmp_path / "p", {"core.py": "def up(x):\n    return x + 1\n", "test_core.py":
                                       "import time\n\nfrom core import up\n\n\ndef test_quick():\n    assert up(1) == 2\n\n\n"
@@ -255,7 +252,6 @@ def with_plugins(tmp_path_factory) -> Path:
     return folder / "bin" / "python"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("settings", [
     "addopts = -n 2 --dist loadfile --maxprocesses=2",
     "addopts = --cov=pkg --cov-report=term-missing --cov-report=xml --cov-fail-under=100 --timeout=5 --timeout-method=thread",
@@ -275,7 +271,6 @@ def test_plugins_that_a_project_asks_for(tmp_path, with_plugins, settings):
 
 # ------------------------------------------------------------------------------------------- compiled, and large
 
-@pytest.mark.slow
 def test_an_extension_in_c_that_was_built_in_place(tmp_path):
     include = sysconfig.get_path("include")
     if not shutil.which("gcc") or not (Path(include) / "Python.h").exists():
@@ -288,7 +283,6 @@ def test_an_extension_in_c_that_was_built_in_place(tmp_path):
     assert_judged_rightly(real, ["plus_two"])
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_thirty_thousand_tests(tmp_path):
     files = {}

@@ -192,8 +192,8 @@ def shown(chromium: str, html: str, width: int, folder: Path, *options: str) -> 
     return json.loads(told[1].replace("&quot;", '"').replace("&amp;", "&")), asked, re.findall(r".*CONSOLE.*", done.stderr)
 
 
-@pytest.mark.parametrize("width", [360, 1440])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width, scheme", [(360, "light"), *(pytest.param(*case, marks=pytest.mark.slow)
+                                                             for case in ((360, "dark"), (1440, "light"), (1440, "dark")))])
 def test_chromium_shows_it_whole_and_alone(chromium, html, run, width, scheme, tmp_path):
     repository = Path(run.repository.root).name
     dark = ["--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []

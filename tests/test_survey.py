@@ -184,6 +184,7 @@ def timeless(found: Survey) -> dict:
     return {"passing": found.passing, "failing": found.failing, "excluded": found.excluded, "calls": calls, "timed": set(found.seconds)}
 
 
+@pytest.mark.slow
 def test_only_what_a_change_reaches_is_run_again_and_the_result_is_the_same(bench):
     first, ran = bench.survey()
     assert ran == [8, 8] and first.failing == ("tests/test_six.py::test_fails",) and len(first.passing) == 7
@@ -201,6 +202,7 @@ def test_only_what_a_change_reaches_is_run_again_and_the_result_is_the_same(benc
     assert ran == [8, 8] and timeless(fresh) == timeless(second)
 
 
+@pytest.mark.slow
 def test_where_a_test_does_not_pass_any_more_everything_is_run_again(bench):
     write(bench.root, FILES)
     bench.survey()

@@ -1,7 +1,11 @@
 """The teachers: what they are asked, what becomes of their answers, and what is distilled of them. The endpoint is a real server on
 loopback, the verdicts are those of the real jail."""
 import json
+import os
+import signal
 import sqlite3
+import threading
+import time
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import replace
@@ -89,7 +93,7 @@ class School:
         endpoint = Endpoint(**{"name": "here", "base_url": server.url, "model": "m", "price": ("1", "0.5", "2"), "max_output": 500,
                                **endpoint})
         bench = Bench(self.judge_replies, lambda task, files: self.judge.run({"files": files, "ids": list(task.shown), "text": True,
-                                                                              "timeout": 5.0}))
+                                                                              "timeout": 5.0}), self.judge.stop)
         chosen = [self.tasks[name] for name in names]
         prompts = {task.instance_id: messages(task, self.repository.snapshot, "blocks") for task in chosen}
         with Replies(self.folder / "shared") as replies, Ledger.open(self.folder / "teacher.sqlite", replies) as ledger:
@@ -257,7 +261,7 @@ def test_only_visible_tests_are_told_of(school, serve):
 @pytest.mark.parametrize("answer, verdict, says", [
     ("I do not know.", "invalid", "cannot be used: the reply holds no complete python block"), (block("def add(a, b:\n"), "invalid",
                                                                                                 "does not parse"),
-    (block("def add(a, b):\n    while True: pass\n"), "timeout", "do not end in time")])
+    pytest.param(block("def add(a, b):\n    while True: pass\n"), "timeout", "do not end in time", marks=pytest.mark.slow)])
 def test_what_is_said_of_other_failures(school, serve, answer, verdict, says):
     server = serve(answers={"`add`": [answer]})
     lesson = school.teach(server, settings=replace(QUICK, attempts=1, repairs=2))["add"]
@@ -281,6 +285,7 @@ TWO_WAYS = [block(RIGHT["add"]), block("def add(a, b):\n    # b first\n    retur
             block("def add(a, b):\n    return b + a\n")]
 
 
+@pytest.mark.slow
 def test_several_different_solutions(school, serve):
     """Layout and comments make no difference, so of the four kinds of answer three count."""
     server = serve(answers={"`add`": TWO_WAYS})
@@ -305,6 +310,7 @@ def test_replies_that_are_not_whole(school, serve, fault, verdict):
     assert len(server.log()) == (4 if verdict == "invalid" else 2), "what was cut off is not repaired"
 
 
+@pytest.mark.slow
 def test_a_request_that_is_refused_ends_its_attempt_alone(school, serve):
     server = serve(answers={f"`{name}`": [block(code)] for name, code in RIGHT.items()}, rate=0.3, faults=("400",), seed=2)
     lessons = school.teach(server, ("add", "mean"), replace(QUICK, attempts=9, solutions=2, repairs=0, concurrency=1))
@@ -319,6 +325,7 @@ def test_a_wrong_key_ends_everything(school, serve):
     assert len(server.log()) == 1 and read_summary(school.folder)["usd"] == 0.0
 
 
+@pytest.mark.slow
 def test_the_cap_ends_it_and_what_is_there_stays(school, serve):
     server = serve(answers={f"`{name}`": [block(code)] for name, code in RIGHT.items()}, default="No.", delay=0.05)
     lessons = school.teach(server, TESTS, replace(QUICK, attempts=9, repairs=2), max_usd=0.02)
@@ -371,6 +378,25 @@ def test_verdicts_are_given_in_batches(school, serve):
     server = serve(default="No.", delay=0.1)
     school.teach(server, TESTS, replace(QUICK, attempts=2, repairs=0))
     assert sum(school.judged) == 8
+
+
+def test_who_is_interrupted_waits_for_no_verdict(tmp_path, repository, guard, tasks, serve):
+    server = serve(answers={"`add`": [block("def add(a, b):\n    while True: pass\n")]})
+    with Judge(repository, Limits(workers=1, timeout=60.0), test_files=("tests/test_core.py",)) as judge:
+        school = School(tmp_path, repository, judge, guard, tasks)
+
+        def interrupt():
+            while not school.judged:
+                time.sleep(0.01)
+            time.sleep(1.0)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        threading.Thread(target=interrupt, daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            school.teach(server)
+        assert time.monotonic() - began < 20
+    assert school.verdicts() == [None]
 
 
 def test_the_normal_form():

@@ -26,6 +26,7 @@ WITH_KEY = {"COLDSTART_TEACHER_KEY": KEY}
 PRICE = ("1.40", "0.26", "4.40")
 
 
+@pytest.mark.slow
 def test_bad_usage(tmp_path):
     make_repo(tmp_path / "p", {"a.py": "", "test_a.py": "def test():\n    pass\n"})
     for options, says in [(["--teacher", "glm-5"], "Did you mean 'glm-5.2'"), (["--teacher", "glm-5.2"], "--terms-acknowledged"),
@@ -144,7 +145,6 @@ def test_a_killed_bootstrap_pays_once(place, run, tmp_path):
     assert 9 * 10**12 >= spent >= sum((r["billed"][0] + 2 * r["billed"][2]) * 10**6 for r in log if r["billed"])
 
 
-@pytest.mark.long
 @pytest.mark.slow
 def test_an_interruption(run, tmp_path):
     """A second Ctrl-C does not wait for the replies that are under way: it ends soon, says so, and leaves them counted."""

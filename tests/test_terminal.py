@@ -12,7 +12,9 @@ import time
 from fcntl import ioctl
 
 import pytest
+from click.testing import CliRunner
 
+import coldstart
 from tests.conftest import ROOT
 
 BARS = """
@@ -37,6 +39,24 @@ with Patience() as patience:
             time.sleep(0.05)
         print("kept", step, flush=True)
         patience.check()
+"""
+
+TRAP = """
+import signal, time
+import coldstart
+
+@coldstart.cli.command()
+def trap():
+    try:
+        print("begun", flush=True)
+        time.sleep(20)
+    except KeyboardInterrupt:
+        time.sleep(0.5)
+        print("tidied", flush=True)
+        raise ModuleNotFoundError("half a module")
+
+signal.signal(signal.SIGINT, coldstart.interruption.hear)
+coldstart.cli(["trap"])
 """
 
 
@@ -91,6 +111,36 @@ def test_ctrl_c_once_finishes_the_step():
 def test_ctrl_c_twice_stops_at_once():
     done = interrupted(2)
     assert done.stdout == "" and "KeyboardInterrupt" in done.stderr
+
+
+def test_ctrl_c_cuts_nothing_off_that_ends_and_is_what_it_ended_for():
+    """Whatever a library makes of the KeyboardInterrupt, and however often it is pressed."""
+    process = subprocess.Popen([sys.executable, "-c", TRAP], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    assert process.stdout.readline() == "begun\n"
+    for _ in range(4):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+    out, errors = process.communicate(timeout=20)
+    assert out == "tidied\n" and process.returncode == 130
+    assert errors == "coldstart: Interrupted. What was done is kept; give the same command again to go on.\n"
+
+
+def test_a_swallowed_ctrl_c_is_no_last_one(monkeypatch):
+    monkeypatch.setattr(coldstart, "GRACE", 0.05)
+    interruption = coldstart.Interruption()
+    with pytest.raises(KeyboardInterrupt):
+        interruption.hear()
+    interruption.hear()
+    time.sleep(0.1)
+    with pytest.raises(KeyboardInterrupt):
+        interruption.hear()
+
+
+def test_a_command_leaves_ctrl_c_as_it_was(tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+    assert CliRunner().invoke(coldstart.cli, ["status", "--run", str(tmp_path)]).exit_code == 2
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_a_run_in_the_background_is_left_alone():

@@ -3,12 +3,9 @@ import ast
 
 import pytest
 
-from sandbox.mine import mine
-from sandbox.repo import open_repository
 from sandbox.source import find, read_text, with_body
 from sandbox.twins import twin_file
 from sandbox.verdict import Judge, Limits
-from tests.conftest import CALC, make_repo
 
 LIMITS = Limits(workers=1, timeout=10)
 
@@ -52,9 +49,8 @@ def test_nothing_to_change():
 
 
 @pytest.fixture(scope="module")
-def mined(tmp_path_factory):
-    repository = open_repository(make_repo(tmp_path_factory.mktemp("twins") / "calc", CALC))
-    found = mine(repository, LIMITS, tmp_path_factory.mktemp("mined"), 0.2, 0, 0, lambda what, done, total: None)
+def mined(mined_calc):
+    repository, _, found = mined_calc
     with Judge(repository, LIMITS, preload=found.survey.modules, test_files=found.survey.test_files) as judge:
         yield repository, {t.function: t for t in found.tasks}, judge
 
@@ -71,6 +67,7 @@ def test_every_task_here_has_twins_that_name_its_tests(mined):
     assert tasks and all(set(t.twin_tests) <= set(t.FAIL_TO_PASS) and t.twin_tests for t in tasks.values())
 
 
+@pytest.mark.slow
 def test_the_gold_edit_is_resolved(mined):
     repository, tasks, judge = mined
     verdicts = judge.judge_many([(t, {t.file: read_text(repository.snapshot / t.file)}) for t in tasks.values()])

@@ -3,13 +3,15 @@ import json
 import os
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sandbox import jsonl, patches
 from sandbox.edits import InvalidEdit
-from sandbox.errors import UsageError
+from sandbox.errors import HarnessError, UsageError
 from sandbox.repo import content_hash, open_repository
 from sandbox.source import blanked, find, read_text
 from sandbox.tasks import Task
@@ -85,6 +87,7 @@ def test_a_wrong_edit_fails_and_the_reason_names_the_test(verdict_on):
     assert verdict.share_passed == pytest.approx(2 / 3)
 
 
+@pytest.mark.slow
 def test_an_endless_loop_is_a_timeout(verdict_on):
     started = time.monotonic()
     verdict = verdict_on("add", "    while True:\n        pass")
@@ -135,6 +138,7 @@ def test_a_way_out_of_the_import_is_no_way_in(judge, tasks, repository, line):
     assert verdict.status == "failed" and verdict.reward == 0.0
 
 
+@pytest.mark.slow
 def test_a_helper_and_an_import_that_are_new(judge, tasks, repository):
     gold = read_text(repository.snapshot / "calc/core.py")
     text = gold.replace("import math\n", "import math\nimport operator\n\n\ndef both(a, b):\n    return operator.add(a, b)\n").replace("return a + b", "return both(a, b)")
@@ -171,6 +175,7 @@ def jail_folders() -> set[str]:
     return {p.name for p in Path(tempfile.gettempdir()).glob("coldstart-jail-*")}
 
 
+@pytest.mark.slow
 def test_the_same_edit_is_judged_once_and_remembered(repository, tasks, tmp_path, temporary):
     memory, task = tmp_path / "verdicts.jsonl", tasks["add"]
     gold = {task.file: read_text(repository.snapshot / task.file)}
@@ -189,6 +194,7 @@ def test_the_same_edit_is_judged_once_and_remembered(repository, tasks, tmp_path
     assert line["status"] == "resolved" and line["reward"] == 1.0 and line["instance_id"] == task.instance_id
 
 
+@pytest.mark.slow
 def test_a_torn_last_line_is_dropped(repository, tasks, tmp_path):
     memory, task = tmp_path / "verdicts.jsonl", tasks["add"]
     with Judge(repository, LIMITS, memory=memory) as judge:
@@ -209,6 +215,7 @@ def test_a_damaged_line_is_refused(repository, tmp_path, line):
         Judge(repository, LIMITS, memory=memory)
 
 
+@pytest.mark.slow
 def test_many_verdicts_come_in_the_order_of_the_pairs(judge, tasks, repository):
     pairs, wanted = [], []
     for i in range(2):
@@ -224,6 +231,7 @@ def test_many_verdicts_come_in_the_order_of_the_pairs(judge, tasks, repository):
     assert judge.judge_many([]) == []
 
 
+@pytest.mark.slow
 def test_judging_leaves_nothing_behind(repository, tasks, temporary):
     folders, tree = jail_folders(), content_hash(repository.snapshot)
     children = own_children()
@@ -276,7 +284,26 @@ FORGED = ["{'ask': {'ready': True}}", "{'progress': 1}", "{'outcomes': 5}", "{'o
           "{'timeout': False, 'died': 'of joy', 'outcomes': {}}", "{'unfit': 'x'}", "{'outcomes': {n: chr(27) + '[2J' for n in NAMES}}", "[]", "'x' * 5_000_000"]
 
 
-@pytest.mark.parametrize("data", [f"json.dumps({frame}).encode()" for frame in FORGED] + ["b'[' * 100_000"])
+@pytest.mark.parametrize("tier", ["cold", "hot"])
+def test_who_stops_waits_for_no_verdict(repository, tasks, temporary, tier):
+    """Neither for the test that is run nor for a jail that is being started."""
+    task = tasks["add"]
+    endless = edit_of(task, repository, "    while True:\n        pass")
+    with Judge(repository, replace(LIMITS, timeout=60.0), test_files=TEST_FILES) as judge:
+        if tier == "cold":
+            judge._cold_tasks.add(task.instance_id)
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(judge.judge, task, endless)
+            time.sleep(1.0)
+            judge.stop()
+            began = time.monotonic()
+            with pytest.raises(HarnessError):
+                waiting.result(timeout=20)
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("data", [pytest.param(f"json.dumps({frame}).encode()", marks=[pytest.mark.slow] * (number > 0)) for number, frame in enumerate(FORGED)]
+                         + ["b'[' * 100_000"])
 def test_a_forged_frame_confuses_nobody(repository, tasks, judge, data):
     """The judged code writes a frame of the harness's own protocol to every descriptor it finds."""
     body = (f"import json, os, struct\nNAMES = {tasks['add'].FAIL_TO_PASS!r}\ndata = {data}\n"
@@ -304,6 +331,7 @@ def test_the_tier_is_the_fastest_that_may_judge_the_edit(judge, tasks, repositor
     assert 0 < inside.cpu_seconds and inside.stage == helper.stage == "screen"
 
 
+@pytest.mark.slow
 def test_a_fast_verdict_that_a_cold_one_contradicts(tmp_path):
     """The tests pass only soon after their module was loaded, so a process that keeps them collected sees them fail."""
     root = make_repo(tmp_path / "p", {
