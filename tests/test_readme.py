@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import coldstart
+from recipes import FOLDER, load
 from recipes.run import Run
 from tests.conftest import CALC, ROOT, git, make_repo, run_cli
 from tests.test_export import LEARNED, learn
@@ -58,6 +59,7 @@ OTHERS = {
     "python -m tests.test_attacks": "takes minutes; test_attacks.py runs the same attacks",
     "python -m llama_cpp.server --model FILE": "test_serve.py runs it",
     "python tests/bench_arc.py": "takes hours",
+    "python tests/bench_cycle.py": "needs TRL",
     "python tests/bench_libraries.py": "fetches libraries",
     "python tests/bench_rollout.py": "takes an hour",
     "export COLDSTART_TEACHER_KEY=...": "is for a key",
@@ -101,6 +103,16 @@ def ours() -> list[str]:
 def test_every_command_is_on_a_list():
     assert set(ours()) == {*RUN, *PARSED}
     assert set(commands()) - {OURS + command for command in ours()} - set(ours()) == set(OTHERS)
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in FOLDER.glob("*.toml") if file.stem != "teachers"))
+def test_the_table_of_recipes_says_what_they_say(name):
+    student = load(name).student
+    row = next(line for line in README.splitlines() if line.startswith(f"| `{name}` |"))
+    assert f"| {student.max_prompt} |" in row
+    if name != "nano":
+        memory = re.search(r"# Memory: (.+ GiB) of the card", (FOLDER / f"{name}.toml").read_text())
+        assert f"| {memory[1]} |" in row and student.model.partition("/")[2] in row
 
 
 @pytest.mark.parametrize("command", [*RUN, *PARSED])
