@@ -225,6 +225,18 @@ class Run:
 
     # ------------------------------------------------------------------------------------------------ one at a time
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a process takes it further at this moment."""
+        try:
+            with open(self.folder / "run.lock") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
     def __enter__(self) -> "Run":
         self._lock = open(self.folder / "run.lock", "w")
         try:

@@ -20,10 +20,11 @@ SPARKLINE_NEEDS = 16
 
 def run_facts(run) -> dict:
     """What `status` tells: {"run", "phase", "cycles", "probes": {phase: P}, "seconds", "checkpoints", "next", "step", "tasks": {split:
-    {when: {state: n}}}, "heldout_curve": [[cycle, pass@1]], "teacher", "usd", "seconds_total", "best", "idle_seconds"}.
+    {when: {state: n}}}, "heldout_curve": [[cycle, pass@1]], "teacher", "usd", "seconds_total", "best", "idle_seconds", "at_work"}.
 
     `step` is the part of the current step that is done ({"name", "done", "total"}) where it can be counted, else None; `best` is
-    {"checkpoint", "heldout_pass_at_1"}, or None before there is one; `idle_seconds` have passed since the run folder last changed.
+    {"checkpoint", "heldout_pass_at_1"}, or None before there is one; `idle_seconds` have passed since the run folder last changed;
+    `at_work`: whether another command takes the run further at this moment.
     """
     content, metrics = run.content, run.read("metrics.jsonl")
     waiting = next((name for name in STEPS if not run.is_done(name)), None)
@@ -32,18 +33,21 @@ def run_facts(run) -> dict:
     if "after" in probes and probes["after"]["heldout"]["n"]:
         curve.insert(0, [0, probes["after"]["heldout"]["pass_at_1"]])
     phase = (f"bootstrap: {STEPS[waiting]}" if waiting else
-             f"bootstrapped, {len(metrics)} of {max(len(metrics), run.recipe.climb.cycles)} cycles climbed")
+             f"bootstrapped, {_cycles(len(metrics), run.recipe.climb.cycles)} climbed")
     return {"run": str(run.folder), "phase": phase, "cycles": len(metrics), "probes": probes, "seconds": content["seconds"],
             "checkpoints": content["checkpoints"], "next": _next(run, waiting, probes, len(metrics)),
             "step": _step(run, waiting), "tasks": _tasks(run, list(probes)), "heldout_curve": curve,
             "teacher": content["teacher"]["endpoint"]["name"] if content.get("teacher") else "reference",
             "usd": read_summary(run.folder)["usd"], "seconds_total": round(sum(content["seconds"].values()), 1),
-            "best": _best(content["checkpoints"], curve), "idle_seconds": round(_idle(run.folder), 1)}
+            "best": _best(content["checkpoints"], curve), "idle_seconds": round(_idle(run.folder), 1), "at_work": run.is_at_work}
 
 
 def _next(run, waiting: str | None, probes: dict, cycles: int) -> str:
     """What to do: a sentence, and below it the commands, a line each."""
     program, named = "  python coldstart.py ", f"--run {run.folder}"
+    if run.is_at_work:
+        return ("Another command is at work on it."
+                + ("" if waiting else f" Meanwhile you may use the best checkpoint:\n{program}fix {named}\n{program}eval {named}"))
     if waiting:
         return f"Go on with\n{program}bootstrap {named}"
     after = probes["after"]
@@ -54,6 +58,11 @@ def _next(run, waiting: str | None, probes: dict, cycles: int) -> str:
         return f"Go on with\n{program}climb {named}"
     return ("Look at it, compare it with its base, let it mend tests that fail, or climb further:\n"
             f"{program}report {named}\n{program}eval {named}\n{program}fix {named}\n{program}climb {named} --cycles {2 * cycles}")
+
+
+def _cycles(done: int, planned: int) -> str:
+    """More than the recipe plans may have been asked for; how many, only the command that climbs knows."""
+    return f"{done} of {planned} cycles" if done <= planned else f"{done} cycles"
 
 
 def _step(run, waiting: str | None) -> dict | None:

@@ -147,8 +147,8 @@ def test_the_card_holds_the_runs_numbers_and_peft_loads_the_folder(place, monkey
 
     exported(place, monkeypatch, "--to", "peft", "--out", "adapter", "--replay", "2")
     card = (place / "adapter" / "README.md").read_text()
-    assert card.startswith("---\n") and "| before | taught | 4 | 4 | 0.7 | 0.000 |" in card
-    assert "| after | taught | 4 | 4 | 0.7 | 1.000 |" in card
+    assert card.startswith("---\n") and "| before | training, taught | 4 | 4 | 0.7 | 0.000 |" in card
+    assert "| after | training, taught | 4 | 4 | 0.7 | 1.000 |" in card
     assert "Replayed 2 tasks" in card and str(place) not in card
     model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(place / "student"), place / "adapter")
     assert any(p.abs().sum() > 0 for name, p in model.named_parameters() if "lora_B" in name)

@@ -112,7 +112,8 @@ def test_it_says_what_it_cannot_mend_and_writes_the_rest(place, known, unknown):
 
 def test_a_student_is_used_beside_a_process_that_holds_its_run(place, known):
     clone, content = broken_clone(place, "beside", known), (place / "run" / "run.json").read_bytes()
-    holder = subprocess.Popen([sys.executable, "-c", HOLD, place / "run"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, place / "run"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              text=True)
     try:
         assert holder.stdout.readline() == "held\n"
         assert last_line(run_cli("fix", "--repo", clone, "--run", "run", "--json", cwd=place))["outcomes"][0]["fixed"]
@@ -141,7 +142,8 @@ def test_a_student_is_used_while_it_climbs(place, known):
             assert "Another coldstart process is at work" in run_cli(command, "--run", "climbing", cwd=place, check=2).stderr
         assert last_line(run_cli("fix", "--repo", clone, "--run", "climbing", "--json", cwd=place))["outcomes"][0]["fixed"]
         said = last_line(run_cli("eval", "--run", "climbing", "--checkpoint", "last", "--split", "train", "--k", "1", "--json", cwd=place))
-        assert said["checkpoint"].startswith("cycle-") and said["probe"]["all"]["n"] == len({r["instance_id"] for r in lines(run / "eval.jsonl")})
+        assert said["checkpoint"].startswith("cycle-")
+        assert said["probe"]["all"]["n"] == len({r["instance_id"] for r in lines(run / "eval.jsonl")})
         assert climb.poll() is None, "climb was over before it was disturbed"
         climb.send_signal(signal.SIGINT)
         told, errors = climb.communicate(timeout=60)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from recipes.run import Run
 from recipes.status import duration, lines, run_facts, sparkline
 from tests.conftest import run_cli
 from tests.written_run import write_run
@@ -30,6 +31,16 @@ def test_a_bootstrapped_run_is_to_be_climbed_and_a_cold_one_to_be_taught(calc, t
     assert "climb --run" in run_facts(run)["next"]
     run.keep_only("probe.jsonl", [{**p, "resolved": 0} for p in run.read("probe.jsonl")])
     assert "cold start" in run_facts(run)["next"] and "--teacher" in run_facts(run)["next"]
+
+
+def test_a_run_that_is_at_work_and_one_that_climbed_further_than_planned(calc, tmp_path):
+    run = write_run(tmp_path / "run", calc)
+    assert not run_facts(run)["at_work"], "there is no lock yet"
+    with run:
+        found = run_facts(Run.open(run.folder))
+    assert found["at_work"] and "at work on it" in found["next"] and "fix --run" in found["next"] and "climb" not in found["next"]
+    run.content["recipe"]["climb"]["cycles"] = 4
+    assert not run_facts(run)["at_work"] and "bootstrapped, 6 cycles climbed" in run_facts(run)["phase"]
 
 
 def test_tasks_then_and_now_and_the_curve(climbed):
