@@ -313,7 +313,8 @@ class Workbench:
 
         recipe, settings, planned, lessons = self.recipe, self.recipe.teacher, self._plan(), {}
         bench = Bench(self.judge_replies, lambda task, files: self.court.run(
-            {"files": files, "ids": list(task.shown), "text": True, "timeout": self.court.limits.timeout + 10 * task.test_seconds}), self.court.stop)
+            {"files": files, "ids": list(task.shown), "text": True, "timeout": self.court.limits.timeout + 10 * task.test_seconds}),
+            self.court.stop)
         with Replies(cache_folder() / "teacher") as replies, Ledger.open(self.run.folder / "teacher.sqlite", replies) as ledger:
             asker = Asker(Client(self.hired.endpoint, self.hired.key, settings.stall), ledger, replies, as_pico(self.hired.max_usd),
                           settings.tries, settings.pause, recipe.seed, lambda: patience.asked)
