@@ -31,6 +31,7 @@ def test_the_recipe_of_a_card_runs_within_its_memory(name, tmp_path):
     assert found["drift"] < 0.05 and found["peak_GiB"] <= found["said_GiB"]
 
 
+@pytest.mark.slow
 def test_the_table_without_a_card(tmp_path):
     """All of it but the card: the row of a recipe with a tiny student."""
     recipe = load("rtx-8gb")

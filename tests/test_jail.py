@@ -225,6 +225,7 @@ def test_it_cannot_see_what_was_never_committed_to_the_jail(attacked):
 
 # ------------------------------------------------------------------------------------------- from one run to the next
 
+@pytest.mark.slow
 def test_a_run_that_deletes_everything(judge, repository):
     before = content_hash(repository.snapshot)
     work_tree = content_hash(Path(repository.root))

@@ -38,6 +38,7 @@ def by_message(root: str, tasks) -> dict:
     return {git(Path(root), "log", "-1", "--format=%s", t.instance_id.rpartition(".")[2]).strip(): t for t in tasks}
 
 
+@pytest.mark.slow
 def test_mutants(shop):
     repository, mined, tasks = shop
     functions, of_function = {(t.file, t.function) for t in tasks["blank"]}, {}
@@ -52,6 +53,7 @@ def test_mutants(shop):
     assert not any(t.function == "currency" for kind in ("blank", "mutate") for t in tasks[kind]), "one constant is nothing to write"
 
 
+@pytest.mark.slow
 def test_undone_commits(shop):
     repository, mined, tasks = shop
     found = by_message(repository.root, tasks["revert"])
@@ -66,6 +68,7 @@ def test_undone_commits(shop):
     assert split.FAIL_TO_PASS == ("tests/test_money.py::test_split",) and "tests/test_money.py::test_split_evenly" in split.PASS_TO_PASS
 
 
+@pytest.mark.slow
 def test_failing_tests(shop):
     repository, mined, tasks = shop
     order, currency = sorted(tasks["failing"], key=lambda t: t.function)
@@ -78,6 +81,7 @@ def test_failing_tests(shop):
     assert mined.excluded["failing test that calls no function of the project"] == 1 and mined.excluded["test failed"] == 3
 
 
+@pytest.mark.slow
 def test_one_function_s_tasks_are_on_one_side(shop):
     _, mined, _ = shop
     sides = {}

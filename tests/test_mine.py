@@ -230,6 +230,7 @@ def task_of(mined, function: str):
 
 # ------------------------------------------------------------------------------------------- what becomes a task
 
+@pytest.mark.slow
 def test_functions_of_every_layout_become_tasks(zoo):
     _, mined, _, _ = zoo
     assert {(t.file, t.function) for t in mined.tasks} == {
@@ -237,6 +238,7 @@ def test_functions_of_every_layout_become_tasks(zoo):
     assert len({t.instance_id for t in mined.tasks}) == len(mined.tasks)
 
 
+@pytest.mark.slow
 def test_what_was_left_out_and_why(zoo):
     _, mined, _, _ = zoo
     excluded = mined.excluded
@@ -248,6 +250,7 @@ def test_what_was_left_out_and_why(zoo):
     assert excluded["tests fail without the rest of the suite"] == 1
 
 
+@pytest.mark.slow
 def test_the_tests_that_are_named(zoo):
     _, mined, _, _ = zoo
     legs = task_of(mined, "legs")
@@ -275,6 +278,7 @@ def test_the_gold_edit_mends_what_the_broken_state_breaks(zoo):
         assert judge.run({"ids": everything})["outcomes"] == dict.fromkeys(everything, "passed")
 
 
+@pytest.mark.slow
 def test_the_broken_state_has_no_body(zoo):
     repository, mined, _, _ = zoo
     for task in mined.tasks:
@@ -284,6 +288,7 @@ def test_the_broken_state_has_no_body(zoo):
     assert '"""Return how many legs it has."""' in task_of(mined, "legs").broken(repository.snapshot)["src/zoo/animals.py"]
 
 
+@pytest.mark.slow
 def test_the_work_tree_is_never_written_to(zoo):
     repository, _, before, after = zoo
     assert before == after
@@ -426,6 +431,7 @@ def test_the_split_depends_on_the_seed_and_little_on_what_else_is_there():
     assert sum(split[k] != smaller[k] for k in smaller) <= 1
 
 
+@pytest.mark.slow
 def test_the_mined_split_is_by_function(zoo):
     _, mined, _, _ = zoo
     sides = {}

@@ -6,11 +6,8 @@ import pytest
 from recipes.prompts import MAX_FILE_CHARACTERS, gold_reply, messages
 from sandbox import patches, twins
 from sandbox.edits import from_reply, gate
-from sandbox.mine import mine
-from sandbox.repo import open_repository
 from sandbox.source import find, functions, head_of, read_text, source_of
 from sandbox.tasks import Task
-from sandbox.verdict import Limits
 from tests.shop import mined_shop
 
 
@@ -24,6 +21,15 @@ def prompt(task: Task, tree: Path, style: str = "blocks") -> str:
 def shop():
     """(tree, tasks) of every kind"""
     repository, mined = mined_shop()
+    return repository.snapshot, mined.tasks
+
+
+@pytest.fixture(scope="module", params=["calc", pytest.param("shop", marks=pytest.mark.slow)])
+def place(request):
+    """(tree, tasks), in a hurry of one kind"""
+    if request.param == "shop":
+        return request.getfixturevalue("shop")
+    repository, _, mined = request.getfixturevalue("mined_calc")
     return repository.snapshot, mined.tasks
 
 
@@ -64,6 +70,7 @@ def looked_for(tasks, tree: Path, style: str) -> dict[str, int]:
     return counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", ["blocks", "body"])
 def test_no_prompt_holds_the_gold_edit_a_hidden_test_or_a_twin(shop, style):
     tree, tasks = shop
@@ -71,16 +78,14 @@ def test_no_prompt_holds_the_gold_edit_a_hidden_test_or_a_twin(shop, style):
     assert {t.kind for t in tasks} == {"blank", "mutate", "revert", "failing"}
 
 
-@pytest.mark.slow
-def test_no_prompt_of_another_repository_does(calc, tmp_path):
-    repository = open_repository(calc)
-    found = mine(repository, Limits(workers=2), tmp_path, 0.2, 0, 0, lambda *_: None, ("blank", "mutate"))
+def test_no_prompt_of_another_repository_does(mined_calc):
+    repository, _, found = mined_calc
     for style in ("blocks", "body"):
         assert all(count > 2 for count in looked_for(found.tasks, repository.snapshot, style).values())
 
 
-def test_names_of_hidden_tests_are_not_shown(shop):
-    tree, tasks = shop
+def test_names_of_hidden_tests_are_not_shown(place):
+    tree, tasks = place
     for task in tasks:
         shown = {test.partition("[")[0] for test in task.shown}
         for test in {t.partition("[")[0] for t in task.tests} - shown:
@@ -90,6 +95,7 @@ def test_names_of_hidden_tests_are_not_shown(shop):
 
 # ------------------------------------------------------------------------------------------- what is shown
 
+@pytest.mark.slow
 def test_the_parts_of_a_prompt(shop):
     tree, tasks = shop
     for task in tasks:
@@ -103,6 +109,7 @@ def test_the_parts_of_a_prompt(shop):
             assert f"whole function `{task.function}`" in said
 
 
+@pytest.mark.slow
 def test_the_body_style_shows_signature_and_docstring_alone(shop):
     tree, tasks = shop
     total = next(t for t in tasks if t.instance_id == "blank-shop.cart.Cart.total")
@@ -154,8 +161,8 @@ def test_many_files_are_not_all_named(tmp_path):
 # ------------------------------------------------------------------------------------------- the reference's replies
 
 @pytest.mark.parametrize("style", ["blocks", "body"])
-def test_the_reference_s_reply_gives_the_gold_edit(shop, style):
-    tree, tasks = shop
+def test_the_reference_s_reply_gives_the_gold_edit(place, style):
+    tree, tasks = place
     for task in tasks:
         reply = gold_reply(task, tree, style)
         if task.kind == "failing":

@@ -171,6 +171,7 @@ def test_sources_of_tests_are_given_once(tree):
         "def test_area():\n    assert area(2, 3) == 6"]
 
 
+@pytest.mark.slow
 def test_statements_of_mined_tasks():
     repository, mined = mined_shop()
     by_kind = {kind: [t for t in mined.tasks if t.kind == kind] for kind in ("blank", "mutate", "revert", "failing")}
