@@ -211,7 +211,7 @@ def test_the_smallest_verified_edit_is_taken(kit):
     assert outcome.counts == {"invalid": 1, "truncated": 1, "failed": 1, "resolved": 5} and outcome.samples == 8
     assert search.changed == {CORE: (SOURCE, RIGHT)} and search.left == () and len(search.failing) == 2
     assert "def test_both" in engine.asked[0] and digests(Path(kit[0].root)) == before
-    said = "\n".join(lines(outcome))
+    said = "\n".join(lines(outcome, 1000))
     assert "Mended: tests/test_kit.py::test_both" in said and "2 failing tests and 2 other tests of the same functions" in said
     counts = {"failed_before": 2, "same_functions": 2, "others": 0, "silent": 0}
     assert outcome.to_dict()["verified"] == {"changed": [f"{CORE}::both"], **counts}
@@ -234,7 +234,7 @@ def test_the_nearest_attempt_is_no_fix(kit):
     search, (outcome,) = searched(kit, Told("nothing", reply(both("return 0")), reply(HALF)), "tests/test_kit.py::test_both", samples=11)
     assert not outcome.fixed and outcome.samples == 11 and search.left == tuple(BOTH) and search.changed == {}
     assert outcome.best.remaining(outcome.task) == (BOTH[1],)
-    said = "\n".join(lines(outcome))
+    said = "\n".join(lines(outcome, 1000))
     assert said.startswith("Not solved") and "which is no fix, leaves 1 test failing: " + BOTH[1] in said
     # Tests that are about one function are mended together or not at all.
     told = Told(reply('def loud(text):\n    """Return the text in capitals."""\n    return "AB"'))
