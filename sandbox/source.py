@@ -109,19 +109,20 @@ def alone(text: str, near: str, was: Function) -> Function | None:
     above, last = was.first - 1, len(lines) - (len(others) - was.last)
     if lines[:above] != others[:above] or lines[last:] != others[was.last:] or last <= above:
         return None
-    # Line ends of another kind would be changed by `with_function`; and a coding line counts in the first two lines of a file.
-    if "\r" in text or above < 2 or not lines[above].startswith(was.indent):
+    # Line ends of another kind would be changed by `with_function`, and a coding line, which counts in the first two lines of a file,
+    # would not be honoured.
+    if "\r" in text or above < 2 or any("coding" in line for line in lines[:2]) or not lines[above].startswith(was.indent):
         return None
     try:
         part = _parsed("\n".join(["if 1:" if was.indent else "", *lines[above:last], ""]))
     except SyntaxError:
         return None
     statements = part.body[0].body if was.indent else part.body
-    node = statements[0]
-    if len(part.body) != 1 or len(statements) != 1 or not isinstance(node, FUNCTIONS) or node.name != was.node.name:
+    if len(part.body) != 1 or len(statements) != 1 or not isinstance(statements[0], FUNCTIONS):
         return None
+    node = statements[0]
     first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-    if (first, node.end_lineno) != (2, last - above + 1) or node.col_offset != len(to_bytes(was.indent)):
+    if (first, node.end_lineno) != (2, last - above + 1) or node.col_offset != len(to_bytes(was.indent)) or node.name != was.node.name:
         return None
     ast.increment_lineno(node, above - 1)
     return Function(was.qualname, node, was.first, last, was.indent)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sandbox import source
@@ -88,11 +88,14 @@ LINES = [
     "", "@functools.cache", "def plain(x):", "    return x", "        def method(self, a=1):", "            return 1", "    pass", "\tpass",
     "            '''", "    (", "    )", "    return 1 \\", "\\", "else:", "            else:", "    # a comment", "# coding: latin-1", "\0",
     "    def plain(x):", "class plain: pass", "        async def late(self): return 3", "    def other(self): yield", "\x0c", "    é = 'é'",
-    "        def late(self): return 4; x = 1", "            def method(self): return 5", "    x = [", "    ]", "  pass", "\r"]
+    "        def late(self): return 4; x = 1", "            def method(self): return 5", "    x = [", "    ]", "  pass", "\r",
+    "\t" * 8 + "def method(self): return 6"]
 
 
 @given(st.sampled_from(["plain", "Outer.Inner.method", "Outer.Inner.other", "Outer.late"]), st.lists(st.sampled_from(LINES), max_size=5),
        st.integers(0, 3), st.integers(0, 3))
+@example("plain", [""], 0, 0)
+@example("Outer.Inner.method", ["\t" * 8 + "def method(self): return 6"], 0, 0)
 def test_a_function_read_alone_is_the_one_of_the_whole_file(name, new, above, below):
     was, lines = source.find(NEAR, name), NEAR.split("\n")
     body = lines[was.first - 1:was.last]
@@ -114,8 +117,9 @@ def test_an_edit_to_one_function_is_read_alone(name, body):
 
 
 def test_a_coding_line_is_honoured():
-    text = "# coding: latin-1\n\ndef f():\n    return 1\n"
-    assert source.alone(text.replace("1\n", "2\n"), text, source.find(text, "f")) is None
+    for first, read_alone in (("# coding: latin-1", False), ("# a comment", True)):
+        text = f"{first}\n\ndef f():\n    return 3\n"
+        assert (source.alone(text.replace("3", "4"), text, source.find(text, "f")) is not None) == read_alone
 
 
 def test_decorators_stay_where_an_edit_has_none():
