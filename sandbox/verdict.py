@@ -12,9 +12,9 @@ Layers, in this order; the first that says no decides:
    project; *twins* (`twins.py`): tests with one expectation changed, each of which must fail (an edit that passes one is
    `tampered`); and for hard tasks *outside* (`outside.py`): the tests with none of the edit's code in their process, and fresh inputs.
 
-The originals run in a fork of the warm jail where that is another tier than the screen's, else by a cold process in a jail of its own. A
-fast verdict must be what a cold process would have said: a share of them (`Limits.recheck`, drawn by the hash of the edit) is run cold
-as well, and one difference makes the whole task cold from then on.
+The originals run in a fork of the warm jail where that is another tier than the screen's and the task is hard, which decides outside
+anyway; else by a cold process in a jail of its own. A fast verdict must be what a cold process would have said: a share of them
+(`Limits.recheck`, drawn by the hash of the edit) is run cold as well, and one difference makes the whole task cold from then on.
 
 Tests and what configures them always come from the snapshot; of the edit only what the gate let through. The same edit to the
 same task has the same verdict: it is remembered by hash and never run twice. A failure of the harness is never remembered
@@ -224,7 +224,7 @@ class Judge:
         request = self._request(task, files)
         if screened["tier"] == "cold":
             return read_reply(screened, task.tests)
-        again = self._ask(request) if screened["tier"] == "hot" else self._ask_cold(request)
+        again = self._ask(request) if screened["tier"] == "hot" and task.hard else self._ask_cold(request)
         status, reason, tests = read_reply(again, task.tests)
         return status, reason if status == "resolved" else f"The tests passed once and not again in a fresh process: {reason}", tests
 
