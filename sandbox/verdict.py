@@ -13,8 +13,9 @@ Layers, in this order; the first that says no decides:
    `tampered`); and for hard tasks *outside* (`outside.py`): the tests with none of the edit's code in their process, and fresh inputs.
 
 The originals run in a fork of the warm jail where that is another tier than the screen's and the task is hard, which decides outside
-anyway; else by a cold process in a jail of its own. A fast verdict must be what a cold process would have said: a share of them
-(`Limits.recheck`, drawn by the hash of the edit) is run cold as well, and one difference makes the whole task cold from then on.
+anyway; else by a cold process in a jail of its own, where nothing of an earlier rollout can be found, not even in its network's counters.
+A fast verdict must be what a cold process would have said: a share of them (`Limits.recheck`, drawn by the hash of the edit) is run
+cold as well, and one difference makes the whole task cold from then on.
 
 Tests and what configures them always come from the snapshot; of the edit only what the gate let through. The same edit to the
 same task has the same verdict: it is remembered by hash and never run twice. A failure of the harness is never remembered
