@@ -36,7 +36,7 @@ BAR = "{desc} {n_fmt}/{total_fmt}, {rate_fmt}, {remaining} left |{bar}|"
 """Of progress, for tqdm: what does not fit a narrow terminal is the end."""
 INTERRUPTED = "Interrupted. What was done is kept; give the same command again to go on."
 GRACE = 10.0
-"""Seconds."""
+"""Seconds in which an interrupted command may end undisturbed."""
 
 
 # ==================================================================================================== the command line

@@ -87,7 +87,7 @@ def functions(text: str) -> list[Function]:
     return sorted(found, key=lambda f: (f.first, f.last))
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=64)
 def find(text: str, qualname: str, near: str = "") -> Function | None:
     """The last function of this qualified name, the one that counts at run time. Raises SyntaxError.
 
