@@ -10,10 +10,9 @@ or descriptor of the host; no environment variable of ours; no capability and no
 that `seccomp.py` lists; a limit of memory, disk, output, open files, processes and time; everything in it dies with it.
 
 What it does not cover: the kernel is shared, so a hole in the kernel is a hole in the jail; processor time is shared; the
-jailed code can read what it may see (the project and its interpreter). The test runs of one jail share its loopback network, whose
-counters outlast them, and jails that run at the same time can signal to each other by locks on files that all of them may read: so one
-rollout could tell something to another one's test run. What answers calls from outside has a network of its own. In the tree a folder
-cannot be renamed (an overlay answers EXDEV, as between two disks), which `shutil.move` knows and `os.rename` does not.
+jailed code can read what it may see (the project and its interpreter). Runs at the same time can signal to each other by locks on files
+that all of them may read, and by how busy the machine is: so one rollout could tell something to another one's test run. In the tree a
+folder cannot be renamed (an overlay answers EXDEV, as between two disks), which `shutil.move` knows and `os.rename` does not.
 
 Started by root, the jail runs as `nobody` (`drop_root.py`), on a copy of the tree that each jail has in memory. Before a
 run begins the jail is tried: real escapes are attempted in it and must fail (`inside/escapes.py`, `repo.check_jail`).
@@ -241,9 +240,10 @@ class Jail:
         arguments = [
             "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try",
             "--disable-userns", "--uid", str(INSIDE_USER), "--gid", str(INSIDE_USER),
-            # Its first process mounts views of the tree (an overlay's work folder is closed to all but DAC_OVERRIDE) and adds up what
-            # its children use; they drop all of this before any edited code runs.
+            # Its first process adds up what its children use; these mount views of the tree (an overlay's work folder is closed to all but
+            # DAC_OVERRIDE), bring up their own loopback, and drop all of this before any edited code runs.
             "--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN", "--cap-add", "CAP_SYS_PTRACE", "--cap-add", "CAP_DAC_OVERRIDE",
+            "--cap-add", "CAP_NET_ADMIN",
             "--hostname", "jail", "--new-session", "--die-with-parent", "--clearenv",
         ]
         for name, value in ENVIRONMENT.items():

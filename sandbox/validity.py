@@ -81,7 +81,8 @@ def validate(judge: Judge, pending: list[Draft], seed: int, on_progress: Progres
             except Unfit as error:
                 records.append(_no_task(prepared.task.instance_id, str(error)))
             said[prepared.task.instance_id] = (broken.get("text", {}), prepared.message)
-        valid = bench.recorded(with_twins(judge, valid, seed))
+        bench.record(valid)
+        valid = bench.with_calls(with_twins(judge, valid, seed))
         valid = [replace(task, problem_statement=statement(task, tree, *said[task.instance_id])) for task in valid]
         yield records + [{"instance_id": task.instance_id, "task": task.to_dict(), "reason": ""} for task in valid]
         on_progress("measuring tasks", start + len(chunk), len(pending))
@@ -109,6 +110,7 @@ class _Bench:
         self._judge = judge
         self._gold: dict[str, tuple[dict, dict]] = {}
         self._calls: dict[tuple, tuple[list, ...]] = {}
+        self._heard: dict[tuple, tuple[Task, tuple[list, ...]]] = {}
 
     def runs(self, fit: list[_Prepared]) -> list[tuple[dict, dict, dict]]:
         """The runner's replies (broken, with the gold edit, the same again); for `failing` (as it is, the same again, {})."""
@@ -135,13 +137,21 @@ class _Bench:
         with ThreadPoolExecutor(self._judge.limits.jails) as threads:
             return dict(zip([p.task.instance_id for p in fit], threads.map(run, fit)))
 
-    def recorded(self, tasks: list[Task]) -> list[Task]:
-        """The tasks with the gold edit's calls in them, where they are about one function and it takes plain data."""
+    def record(self, tasks: list[Task]) -> None:
+        """Hear the gold edit's calls, where tasks are about one function. `with_calls` has them repeated: later, for they are to come out
+        the same at another time."""
         fresh: dict[tuple, Task] = {}
         for task in tasks:
             if task.patch and not task.files and (key := self._calls_key(task)) not in self._calls:
                 fresh.setdefault(key, task)
-        self._calls |= zip(fresh, self._judge.recorded_calls(list(fresh.values())))
+        heard = self._judge.recorded_calls(list(fresh.values()))
+        self._heard = {key: (task, calls) for (key, task), calls in zip(fresh.items(), heard)}
+
+    def with_calls(self, tasks: list[Task]) -> list[Task]:
+        """The tasks with the gold edit's calls in them, where `record` heard some and they repeat exactly."""
+        about, calls = zip(*self._heard.values()) if self._heard else ((), ())
+        self._calls |= zip(self._heard, self._judge.repeated_calls(list(about), list(calls)))
+        self._heard = {}
         return [replace(task, recorded=self._calls.get(self._calls_key(task), ())) if not task.files else task for task in tasks]
 
     @staticmethod

@@ -12,10 +12,10 @@ Layers, in this order; the first that says no decides:
    project; *twins* (`twins.py`): tests with one expectation changed, each of which must fail (an edit that passes one is
    `tampered`); and for hard tasks *outside* (`outside.py`): the tests with none of the edit's code in their process, and fresh inputs.
 
-The originals run in a fork of the warm jail where that is another tier than the screen's and the task is hard, which decides outside
-anyway; else by a cold process in a jail of its own, where nothing of an earlier rollout can be found, not even in its network's counters.
-A fast verdict must be what a cold process would have said: a share of them (`Limits.recheck`, drawn by the hash of the edit) is run
-cold as well, and one difference makes the whole task cold from then on.
+The originals run in a fork of the warm jail where that is another tier than the screen's, with a network, mounts and process ids of its
+own, so that nothing of an earlier rollout can be found; else by a cold process in a jail of its own. (So it is, too, for soft tasks
+in the jail without namespaces.) A fast verdict must be what a cold process would have said: a share of them (`Limits.recheck`, drawn by
+the hash of the edit) is run cold as well, and one difference makes the whole task cold from then on.
 
 Tests and what configures them always come from the snapshot; of the edit only what the gate let through. The same edit to the
 same task has the same verdict: it is remembered by hash and never run twice. A failure of the harness is never remembered
@@ -48,6 +48,8 @@ from sandbox.tasks import Task
 from sandbox.twins import test_functions
 
 
+ANOTHER_SECOND = 1.1
+"""Seconds after which a clock that counts whole ones shows another."""
 MAX_RECORDED = 60
 """Calls that are kept of a hard task: what fresh inputs are drawn from."""
 SUITE_REPORT_MB = 64
@@ -125,7 +127,7 @@ class Judge:
         self._lock = threading.Lock()
         self._local = threading.local()
         self._jails: list[Jail] = []
-        self._closing = False
+        self._closing, self._recorded_at = False, 0.0
         # The jails die with the thread that started them, so the threads live as long as the judge does.
         self._pool = ThreadPoolExecutor(limits.jails, thread_name_prefix="judge")
 
@@ -225,7 +227,8 @@ class Judge:
         request = self._request(task, files)
         if screened["tier"] == "cold":
             return read_reply(screened, task.tests)
-        again = self._ask(request) if screened["tier"] == "hot" and task.hard else self._ask_cold(request)
+        warm_will_do = screened["tier"] == "hot" and (task.hard or not jail_notice())
+        again = self._ask(request) if warm_will_do else self._ask_cold(request)
         status, reason, tests = read_reply(again, task.tests)
         return status, reason if status == "resolved" else f"The tests passed once and not again in a fresh process: {reason}", tests
 
@@ -304,21 +307,31 @@ class Judge:
         return list(hidden)
 
     def recorded_calls(self, tasks: list[Task]) -> list[tuple[list, ...]]:
-        """For each task the gold edit's calls and answers under its tests, where they are plain data and come out the same again in
-        a process of their own; () where they do not, which makes the task soft."""
-        return list(self._pool.map(self._record, tasks))
+        """For each task the gold edit's calls and answers under its tests, where they are plain data; () where they are not."""
+        recorded = list(self._pool.map(self._record, tasks))
+        self._recorded_at = time.monotonic()
+        return recorded
+
+    def repeated_calls(self, tasks: list[Task], recorded: list[tuple[list, ...]]) -> list[tuple[list, ...]]:
+        """For each task as many of the calls that `recorded_calls` heard as a task keeps, where all come out the same again: in a process
+        of their own, and in another second, because a function may read the clock. () where they do not, which makes the task soft."""
+        if any(recorded):
+            time.sleep(max(0.0, self._recorded_at + ANOTHER_SECOND - time.monotonic()))
+        return list(self._pool.map(self._repeated, tasks, recorded))
 
     def _record(self, task: Task) -> tuple[list, ...]:
         if not self._hot_tier:
             return ()
         reply = self._ask_hot({**self._request(task, {}), "record": self._function_key(task)})
-        recorded = reply.get("calls", [])
-        if not recorded or read_reply(reply, task.tests)[0] != "resolved":
+        return tuple(reply.get("calls", ())) if read_reply(reply, task.tests)[0] == "resolved" else ()
+
+    def _repeated(self, task: Task, recorded: tuple[list, ...]) -> tuple[list, ...]:
+        if not recorded:
             return ()
         gold = self._ask_hot({**self._request(task, {}), "gold": self._function_key(task), "calls": [call for call, _ in recorded]})
         if "answers" not in gold or not same_answers(gold["answers"], [answer for _, answer in recorded]):
             return ()
-        kept = replace(task, recorded=tuple(recorded[:MAX_RECORDED]))
+        kept = replace(task, recorded=recorded[:MAX_RECORDED])
         return kept.recorded if not self._outside(kept, self.gold_files(kept))[0] else ()
 
     def gold_files(self, task: Task) -> dict[str, str]:

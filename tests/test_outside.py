@@ -60,6 +60,11 @@ def after(seconds, value):
 def negative(x):
     """Return minus x."""
     return -x
+
+
+def stamped(text):
+    """Return text with the time before it, in seconds."""
+    return "%d %s" % (time.time(), text)
 '''
 TESTS = '''import os
 import time
@@ -67,7 +72,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lib import Box, after, boxed, clamp, negative, tidy
+from lib import Box, after, boxed, clamp, negative, stamped, tidy
 
 
 @pytest.mark.parametrize('x, want', [(1, 2), (5, 5), (50, 10), (-3, 2), (7, 7), (10, 10)])
@@ -109,6 +114,10 @@ def test_negative():
         os._exit(negative(7) != -7)
     assert negative(1) == -1
     assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_stamped():
+    assert stamped("now").endswith(" now")
 '''
 PLAIN = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(), lambda inner: st.lists(inner)
                      | st.tuples(inner, inner) | st.dictionaries(st.text() | st.integers(), inner) | st.sets(st.integers() | st.text())
@@ -189,7 +198,14 @@ def test_plain_functions_are_hard(mined):
 def test_others_are_soft(mined_whole):
     # Whether the calls that several threads make can be recorded is for chance to tell.
     assert {name: task.hard for name, task in mined_whole[1].items() if name != "after"} == {
-        "clamp": True, "tidy": True, "negative": False, "boxed": False, "Box.__init__": False, "Box.doubled": False}
+        "clamp": True, "tidy": True, "negative": False, "boxed": False, "stamped": False, "Box.__init__": False, "Box.doubled": False}
+
+
+@pytest.mark.slow
+def test_a_function_that_reads_the_clock_does_not_repeat(mined_whole):
+    judge, task = mined_whole[2], mined_whole[1]["stamped"]
+    recorded = judge.recorded_calls([task])
+    assert len(recorded[0]) == 1 and judge.repeated_calls([task], recorded) == [()]
 
 
 @pytest.mark.slow

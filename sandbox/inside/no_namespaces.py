@@ -18,7 +18,7 @@ def put_by(config):
     landlock.put_by(config["landlock"])
 
 
-def flags(asks):
+def flags():
     return 0
 
 

@@ -169,7 +169,7 @@ def forked(walls, config, head, body, replies, answer, private):
     inner_read, inner_write = os.pipe()
     answers_read, answers_write = os.pipe()
     mine = os.getpid()
-    pid = clone(walls.flags(head["asks"]))
+    pid = clone(walls.flags())
     if pid == 0:
         os.close(inner_read)
         os.close(answers_write)
