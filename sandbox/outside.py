@@ -17,13 +17,13 @@ from sandbox.tasks import Task
 sys.path.append(str(Path(__file__).parent / "inside"))
 import plain  # noqa: E402
 
-FRESH_INPUTS = 32
+FRESH_INPUTS = 64
 DRAWN_INPUTS = 320
 """Inputs that the gold edit is asked, of which those that decide something are taken."""
-AGREEMENT, AGREEMENT_OF_TWO = 0.7, 0.9
+AGREEMENT, AGREEMENT_OF_TWO = 0.7, 0.85
 """Share of the fresh inputs on which the edit must answer as the gold edit does. Below 1, because an honest solution may differ where
 the tests say nothing; a table of the tests' answers agrees on almost none. Where there are but two answers, a wrong rule is right half of
-the time: there more is wanted."""
+the time, and nearly always about one of the two: there more is wanted, of either."""
 MIN_DECIDED = 4
 """With fewer inputs that decide anything, fresh inputs say nothing."""
 
@@ -96,15 +96,17 @@ def deciding(task: Task, calls: list[dict], gold: list[dict]) -> list[tuple[dict
     return answered[:FRESH_INPUTS - len(refused)] + refused
 
 
-def wanted(inputs: list[tuple[dict, dict]]) -> float:
-    """The share of these inputs on which an edit must agree."""
-    different = {json.dumps(answer.get("value", answer.get("raised")), sort_keys=True) for _, answer in inputs}
-    return AGREEMENT_OF_TWO if len(different) <= 2 else AGREEMENT
-
-
-def agreeing(answers: list[dict], gold: list[dict]) -> int:
-    """On how many inputs an edit's answers agree with the gold edit's."""
-    return sum(_agree(mine, right) if "value" in right else mine.get("raised") == right["raised"] for mine, right in zip(answers, gold))
+def agreement(answers: list[dict], gold: list[dict]) -> tuple[float, float]:
+    """(share of the inputs on which an edit's answers agree with the gold edit's, the share that is wanted). Where the gold edit has but two
+    different answers, the share is that of the answer about which the edit is wrong more often, if there are MIN_DECIDED inputs of it."""
+    by_answer: dict[str, list[bool]] = {}
+    for mine, right in zip(answers, gold):
+        agrees = _agree(mine, right) if "value" in right else mine.get("raised") == right["raised"]
+        by_answer.setdefault(json.dumps(right.get("value", right.get("raised")), sort_keys=True), []).append(agrees)
+    judged = [[agrees for of_one in by_answer.values() for agrees in of_one]]
+    of_two = len(by_answer) <= 2
+    judged += [of_one for of_one in by_answer.values() if of_two and len(of_one) >= MIN_DECIDED]
+    return min(sum(of_one) / len(of_one) for of_one in judged), AGREEMENT_OF_TWO if of_two else AGREEMENT
 
 
 def same_answers(answers: list[dict], gold: list[dict]) -> bool:

@@ -41,7 +41,7 @@ from sandbox.edits import TEST_FOLDERS, InvalidEdit, gate, is_test_path
 from sandbox.errors import HarnessError, UsageError
 from sandbox.jail import Jail
 from sandbox.landlock_jail import jail_notice, open_jail
-from sandbox.outside import MIN_DECIDED, Worker, agreeing, deciding, drawn_calls, same_answers, wanted
+from sandbox.outside import MIN_DECIDED, Worker, agreement, deciding, drawn_calls, same_answers
 from sandbox.repo import Repository, files_of
 from sandbox.source import bodies_changed, find, imports, read_text
 from sandbox.tasks import Task
@@ -96,7 +96,7 @@ class Verdict:
     tier: str = ""
     """What screened it: `hot`, `warm` or `cold`; empty where nothing ran."""
     agreement: float | None = None
-    """Share of the fresh inputs on which the edit answered as the gold edit does; None where none decided."""
+    """Share of the fresh inputs on which the edit answered as the gold edit does (`outside.agreement`); None where none decided."""
 
     @property
     def reward(self) -> float:
@@ -278,11 +278,11 @@ class Judge:
             reply = hot.ask(self._complete({**request, "gold": key, "calls": calls}))
             self._spent(reply)
             inputs = deciding(task, calls, reply.get("answers", []))
-            agree = agreeing([worker.answer(call) for call, _ in inputs], [answer for _, answer in inputs])
-            share = agree / len(inputs) if inputs else None
-            if len(inputs) >= MIN_DECIDED and share < wanted(inputs):
-                return (f"On fresh inputs it agrees with the reference on {agree} of {len(inputs)}, and at least {wanted(inputs):.0%} is "
-                        "wanted."), share
+            if not inputs:
+                return "", None
+            share, wanted = agreement([worker.answer(call) for call, _ in inputs], [answer for _, answer in inputs])
+            if len(inputs) >= MIN_DECIDED and share < wanted:
+                return f"It agrees with the reference on {share:.0%} of {len(inputs)} fresh inputs, and at least {wanted:.0%} is wanted.", share
             return "", share
         except HarnessError:
             worker.abandon()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sandbox.fresh import perturbed, same
 from sandbox.mine import mine
-from sandbox.outside import plain
+from sandbox.outside import agreement, plain
 from sandbox.repo import open_repository
 from sandbox.source import find, read_text, with_body
 from sandbox.verdict import Judge, Limits
@@ -160,6 +160,18 @@ def test_fresh_inputs_keep_their_types_and_leave_the_recorded_ones_alone(recorde
 def test_when_two_answers_are_the_same():
     assert same((1, [2.0], {"a": True}), (1.0, [2], {"a": 1})) and same(0.1 + 0.2, 0.3) and same(math.nan, math.nan)
     assert not same([1], (1,)) and not same("1", 1) and not same({"a": 1}, {"b": 1}) and not same(1, 2) and not same(10**400, 1.0)
+
+
+@pytest.mark.parametrize("mine, gold, share", [
+    ([1, 2, 3, 4, 0], [1, 2, 3, 4, 5], 0.8),
+    ([True] * 16, [True] * 8 + [False] * 8, 0.0),                        # always the same answer
+    ([True] * 8 + [True] * 2 + [False] * 6, [True] * 8 + [False] * 8, 0.75),
+    ([True] * 8 + [True] * 2, [True] * 8 + [False] * 2, 0.8),            # too few of one answer to say anything about it alone
+])
+def test_share_on_which_two_agree(mine, gold, share):
+    encoded = [[{"value": plain.encode(value), "after": {"args": plain.encode([]), "kwargs": plain.encode({})}} for value in values]
+               for values in (mine, gold)]
+    assert agreement(*encoded)[0] == share
 
 
 @contextmanager
