@@ -1,6 +1,7 @@
 """Every recipe for a card, on any card that is large enough, within the memory of the card that it is for: one table.
 
-    pip install -r requirements.txt
+    pip install -r requirements.txt && pip install trl==1.8.0 datasets
+    CMAKE_ARGS=-DGGML_CUDA=on pip install --force-reinstall --no-deps llama-cpp-python     # where nvcc is
     python tests/gpu_table.py [--recipes rtx-8gb,rtx-12gb,rtx-16gb,rtx-24gb] [--new 64] [--folder DIR]
 
 For a short time on a rented card. NOT RUN YET: no card was to be had when it was written; the part that needs none is tested
@@ -13,7 +14,10 @@ length, measures the entropy, saves, and goes on from the checkpoint.
 The columns: the path of the log-probabilities (shared: the prompt's work is shared by its completions), whether unsloth loaded it,
 seconds to load, sampled tokens a second, seconds of the REINFORCE step, the micro-batch before and after (smaller: memory ran out and
 it adapted), GiB at the peak as torch's allocator counts them, GiB as estimated (the training model samples, so without a copy for
-llama.cpp), and the drift, which must be small.
+llama.cpp), and the drift, which must be small. After these, on the same student, prompt and completions, what people would use
+instead, each in the memory of the card, too: tokens a second of the model's own `generate` (unsloth's, where it loaded the model);
+of llama.cpp, where it was built for the card; seconds of a step with the loss of TRL's RLOOTrainer, one row at a time, and its peak, GiB.
+What could not be measured is a dash, and why is said below the row.
 """
 import argparse
 import json
@@ -25,10 +29,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent)]
 
 DESKTOP = 7 * (1 << 30) // 10
-COLUMNS = ("path", "unsloth", "load_s", "tokens/s", "step_s", "micro", "micro_after", "peak_GiB", "said_GiB", "drift")
+COLUMNS = ("path", "unsloth", "load_s", "tokens/s", "step_s", "micro", "micro_after", "peak_GiB", "said_GiB", "drift", "generate/s",
+           "llama.cpp/s", "trl_step_s", "trl_GiB")
 
 
 def main() -> None:
@@ -50,11 +55,13 @@ def main() -> None:
             print(f"{name:10} failed: {(done.stderr.strip().splitlines() or ['without a word'])[-1]}", flush=True)
             continue
         found = json.loads(done.stdout.splitlines()[-1])
-        print(f"{name:10}" + "".join(f"{shown(found[column]):>13}" for column in COLUMNS), flush=True)
+        print(f"{name:10}" + "".join(f"{shown(found.get(column)):>13}" for column in COLUMNS), flush=True)
+        for what, why in found["not measured"].items():
+            print(f"{'':10} {what}: {why}", flush=True)
 
 
 def shown(value) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return "-" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def line(name: str, folder: Path, new: int) -> dict:
@@ -65,12 +72,12 @@ def line(name: str, folder: Path, new: int) -> dict:
 
     recipe = load(name)
     model = make_model(recipe.student.model, folder)
-    torch.cuda.empty_cache()
     room = CARD_MEMORY_MIB[name] * (1 << 20) - DESKTOP
     torch.cuda.set_per_process_memory_fraction(min(1.0, room / torch.cuda.mem_get_info()[1]))
-    torch.cuda.reset_peak_memory_stats()
-    found = exercise(recipe, model, new)
-    return {**found, "peak_GiB": torch.cuda.max_memory_reserved() / (1 << 30)}
+    reset_peak()
+    student, loaded = opened(recipe, model)
+    found = {"load_s": loaded, **exercise(student, recipe, new), "peak_GiB": peak_gib()}
+    return {**found, **beside(student, recipe, new, folder)}
 
 
 def make_model(student: str, folder: Path) -> Path:
@@ -90,44 +97,129 @@ def make_model(student: str, folder: Path) -> Path:
     return made
 
 
-def exercise(recipe, model: Path, new: int) -> dict:
-    """What bootstrap and climb do with a student: the columns that need no card."""
-    from recipes.logprobs import Sample
-    from recipes.memory import GIB
-    from recipes.model_engine import ModelEngine
+def opened(recipe, model: Path):
+    """(the student, seconds that it took to load)"""
     from recipes.student import Student
 
     recipe = replace(recipe, rollout=replace(recipe.rollout, engine="model"))       # for torch's allocator knows nothing of llama.cpp's
-    settings, size = recipe.student, recipe.climb.group_size
-    rng = random.Random(0)
-
-    def tokens(count):
-        return tuple(rng.randrange(2, 380) for _ in range(count))
-
     started = time.perf_counter()
-    student = Student.load(recipe, model, seed=0)
-    loaded, micro = time.perf_counter() - started, student.micro_tokens
-    prompt = tokens(settings.max_prompt)
-    started = time.perf_counter()
-    [group] = ModelEngine(student).sample([list(prompt)], size, 1.0, min(new, settings.max_new), [1])
-    sampled = time.perf_counter() - started
-    own = student.accumulate([Sample(prompt, c.ids) for c in group], [1.0] * size, 1, 1.0, [c.logprobs for c in group], 2.0)
+    return Student.load(recipe, model, seed=0), time.perf_counter() - started
+
+
+class Work:
+    """Made-up prompts and completions of the recipe's lengths, the same ones each time."""
+
+    def __init__(self, recipe) -> None:
+        rng, settings = random.Random(0), recipe.student
+
+        def tokens(count):
+            return tuple(rng.randrange(2, 380) for _ in range(count))
+
+        self.prompt, self.new = tokens(settings.max_prompt), settings.max_new
+        self.completions = [tokens(settings.max_new) for _ in range(recipe.climb.group_size)]
+        self.advantages = [(-1.0) ** i for i in range(recipe.climb.group_size)]
+        self.lessons = [(tokens(settings.max_prompt), tokens(settings.max_new)) for _ in range(recipe.distil.batch)]
+
+
+def exercise(student, recipe, new: int) -> dict:
+    """What bootstrap and climb do with a student: the columns of its own that need no card."""
+    from recipes.logprobs import Sample
+    from recipes.memory import GIB
+    from recipes.model_engine import ModelEngine
+
+    work, micro, size = Work(recipe), student.micro_tokens, recipe.climb.group_size
+    sampled, [group] = timed(lambda: ModelEngine(student).sample([list(work.prompt)], size, 1.0, min(new, work.new), [1]))
+    own = student.accumulate([Sample(work.prompt, c.ids) for c in group], [1.0] * size, 1, 1.0, [c.logprobs for c in group], 2.0)
     student.step(0.0, 1.0)
-    student.accumulate([Sample(tokens(settings.max_prompt), tokens(settings.max_new)) for _ in range(recipe.distil.batch)],
-                       [1.0] * recipe.distil.batch, recipe.distil.batch * settings.max_new, 1.0)
+    student.accumulate([Sample(*lesson) for lesson in work.lessons], [1.0] * len(work.lessons), len(work.lessons) * work.new, 1.0)
     student.step(recipe.distil.lr, recipe.distil.clip)
-    batch = [Sample(prompt, tokens(settings.max_new)) for _ in range(size)]
-    started = time.perf_counter()
-    student.accumulate(batch, [(-1.0) ** i for i in range(size)], size, recipe.climb.temperature)
-    student.step(recipe.climb.lr, recipe.climb.clip)
-    stepped = time.perf_counter() - started
+    batch = [Sample(work.prompt, completion) for completion in work.completions]
+
+    def learn():
+        student.accumulate(batch, work.advantages, size, recipe.climb.temperature)
+        student.step(recipe.climb.lr, recipe.climb.clip)
+
+    stepped, _ = timed(learn)
     student.entropy(batch, recipe.climb.temperature)
     with tempfile.TemporaryDirectory() as scratch:
         student.save(Path(scratch) / "c", {"step": 1})
         student.restore(Path(scratch) / "c")
-    return {"path": "shared" if student.longest_shared else "plain", "unsloth": student.on_unsloth, "load_s": loaded,
+    return {"path": "shared" if student.longest_shared else "plain", "unsloth": student.on_unsloth,
             "tokens/s": sum(len(c.ids) for c in group) / sampled, "step_s": stepped, "micro": micro, "micro_after": student.micro_tokens,
-            "said_GiB": student.need.total(max(micro, settings.longest)) / GIB, "drift": own.drift}
+            "said_GiB": student.need.total(max(micro, recipe.student.longest)) / GIB, "drift": own.drift}
+
+
+def beside(student, recipe, new: int, folder: Path) -> dict:
+    """What people would use instead, on the same student: the last columns, and under "not measured" why one is not there."""
+    work, why_not, found = Work(recipe), {}, {}
+    new, size = min(new, work.new), recipe.climb.group_size
+    for name, measure in (("generate/s", lambda: size * new / generate_seconds(student, work.prompt, size, new)),
+                          ("llama.cpp/s", lambda: size * new / llama_seconds(student, recipe, work.prompt, size, new, folder)),
+                          ("trl_step_s", lambda: trl_seconds(student, recipe, work))):
+        reset_peak()
+        try:
+            found[name] = measure()
+        except Exception as error:                 # whatever is wrong with another program, the table goes on
+            why_not[name] = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    return {**found, "trl_GiB": peak_gib() if "trl_step_s" in found else None, "not measured": why_not}
+
+
+def generate_seconds(student, prompt, size: int, new: int) -> float:
+    import torch
+    from bench_rollout import generate
+
+    student.mode(training=False)
+    with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=student.device.type == "cuda"):
+        return timed(lambda: generate(student.model, list(prompt), new, size))[0]
+
+
+def llama_seconds(student, recipe, prompt, size: int, new: int, folder: Path) -> float:
+    """Without what the first start of a run takes: exporting the base, and handing over the adapter."""
+    from recipes.engines import open_engine
+
+    engine = open_engine("llama.cpp", student, recipe, folder)
+    try:
+        engine.sample([list(prompt[:8])], 1, 1.0, 2, [0])
+        return timed(lambda: engine.sample([list(prompt)], size, 1.0, new, [1]))[0]
+    finally:
+        engine.close()
+
+
+def trl_seconds(student, recipe, work: Work) -> float:
+    from bench_update import trl_step
+
+    learn = trl_step(student, "1")(work.prompt, work.completions, work.advantages)
+
+    def step():
+        learn()
+        student.step(recipe.climb.lr, recipe.climb.clip)
+
+    return timed(step)[0]
+
+
+def timed(work):
+    """(seconds, what `work` returns)"""
+    import torch
+
+    started = time.perf_counter()
+    result = work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - started, result
+
+
+def reset_peak() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_gib() -> float | None:
+    import torch
+
+    return torch.cuda.max_memory_reserved() / (1 << 30) if torch.cuda.is_available() else None
 
 
 if __name__ == "__main__":
