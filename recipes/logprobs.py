@@ -16,7 +16,8 @@ and itself, so that the cache is repeated for a row and not for a completion.
 `plan` chooses between them by the samples' lengths alone, so the same samples take the same path on every machine.
 
 The logits of a whole batch are never held: the decoder gives hidden states, and the head is applied to the positions before
-the completions' tokens alone, HEAD_LOGITS at a time, and once more in the backward pass.
+the completions' tokens alone, HEAD_LOGITS at a time. The same pass takes the head's gradient along, so that the backward pass needs
+no logits.
 """
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,10 +26,10 @@ from functools import cache as remember
 
 import torch
 import torch.nn.functional as F
-from torch.utils.checkpoint import checkpoint as recompute
 
-HEAD_LOGITS = 1 << 24
-"""Logits held at once: 64 MiB as float32, that is 110 positions of a 152k vocabulary."""
+HEAD_LOGITS = 1 << 22
+"""Logits held at once: 16 MiB as float32, that is 8192 tokens of the vocabulary at 512 positions. A CPU is slower with more, for whose
+memory it has to ask the system each time."""
 
 SHARE_BELOW = 0.7
 """A batch of samples takes the shared path if it then computes at most this share of the tokens: the second pass and its
@@ -224,21 +225,64 @@ def _targets(student, samples: Sequence[Sample]) -> torch.Tensor:
 
 
 def head_rows(student) -> int:
-    """Positions whose logits are held at once."""
+    """Positions of which all logits are held at once."""
     return max(1, HEAD_LOGITS // student.vocabulary)
 
 
 def _head_logprobs(student, hidden_NH, targets_N, temperature: float) -> torch.Tensor:
     if temperature <= 0:
         raise ValueError("log-probabilities need a temperature above 0")
+    return _HeadLogprobs.apply(hidden_NH, student, targets_N, temperature)
 
-    def logprobs(part_NH, part_N):
-        return -F.cross_entropy(student.logits(part_NH) / temperature, part_N, reduction="none")
 
-    parts = zip(hidden_NH.split(head_rows(student)), targets_N.split(head_rows(student)))
-    if not torch.is_grad_enabled():
-        return torch.cat([logprobs(*part) for part in parts])
-    return torch.cat([recompute(logprobs, *part, use_reentrant=False, preserve_rng_state=False) for part in parts])
+class _HeadLogprobs(torch.autograd.Function):
+    """Log-probabilities from hidden states. The head is frozen and a position's log-probability depends on its own hidden state alone,
+    so the forward pass knows the whole gradient but for one factor a position."""
+
+    @staticmethod
+    def forward(ctx, hidden_NH, student, targets_N, temperature):
+        logp_N, slope_NH = _over_vocabulary(student, hidden_NH, targets_N, temperature, ctx.needs_input_grad[0])
+        ctx.save_for_backward(slope_NH)
+        return logp_N
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad_N):
+        slope_NH, = ctx.saved_tensors
+        return (grad_N[:, None] * slope_NH).to(slope_NH.dtype), None, None, None
+
+
+def _over_vocabulary(student, hidden_NH, targets_N, temperature: float, with_slope: bool) -> tuple:
+    """(log p of the targets, [N], float32; its gradient by the hidden states, [N, hidden], in their type, or None).
+
+    One pass over blocks of the vocabulary. Sums of exponentials are kept relative to the largest logit so far and are shrunk when a
+    larger one comes (online softmax, Milakov & Gimelshein 2018, arXiv:1805.02867), and so is the sum of the head's rows W weighted by
+    them, as attention sums its values. The target t is left out of the sums, so that nothing cancels where its p is near 1:
+
+        log p_t = log sigmoid(l_t - log rest),  rest = sum of exp(l_v) over v != t,
+        d log p_t / d hidden = (1 - p_t) * (W_t - sum of exp(l_v) * W_v / rest over v != t) / temperature.
+    """
+    width = max(2, HEAD_LOGITS // len(hidden_NH))       # so that a block has a token that is not the target
+    target_N = torch.zeros(len(hidden_NH), device=hidden_NH.device)
+    rest_N, top_N, others_NH = torch.zeros_like(target_N), torch.full_like(target_N, -torch.inf), None
+    for first in range(0, student.vocabulary, width):
+        block = slice(first, first + width)
+        logits_NV = student.logits(hidden_NH, block).div_(temperature)
+        inside = ((targets_N >= first) & (targets_N < first + width)).nonzero()[:, 0]
+        target_N[inside] = logits_NV[inside, targets_N[inside] - first]
+        logits_NV[inside, targets_N[inside] - first] = -torch.inf
+        before_N, top_N = top_N, torch.maximum(top_N, logits_NV.amax(1))
+        shrink_N = (before_N - top_N).exp()
+        weight_NV = logits_NV.sub_(top_N[:, None]).exp_()
+        rest_N = rest_N * shrink_N + weight_NV.sum(1)
+        if with_slope:
+            summed_NH = (weight_NV.to(student.head.weight.dtype) @ student.head.weight[block]).float()
+            others_NH = summed_NH if others_NH is None else others_NH.mul_(shrink_N[:, None]).add_(summed_NH)
+    ahead_N = target_N - top_N - rest_N.log()
+    if not with_slope:
+        return F.logsigmoid(ahead_N), None
+    slope_NH = (student.head.weight[targets_N] - others_NH / rest_N[:, None]) * (torch.sigmoid(-ahead_N) / temperature)[:, None]
+    return F.logsigmoid(ahead_N), slope_NH.to(hidden_NH.dtype)
 
 
 # ---- the shared path ---------------------------------------------------------------------------------------------------

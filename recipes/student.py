@@ -86,9 +86,10 @@ class Student:
         self._training: bool | None = None
         self._causal = model.get_base_model()
         self._decoder = self._causal.base_model
-        self._head = self._causal.get_output_embeddings()
+        self.head = self._causal.get_output_embeddings()
+        """The frozen layer that `logits` applies."""
         self.config = self._causal.config
-        self.vocabulary: int = self._head.weight.shape[0]
+        self.vocabulary: int = self.head.weight.shape[0]
         """Rows of the head."""
         self.trainable = [p for p in model.parameters() if p.requires_grad]
         """The adapter's parameters."""
@@ -198,10 +199,11 @@ class Student:
                 use_cache=asked, return_dict=True)
         return (out.logits if from_top else out.last_hidden_state), (out.past_key_values if asked else None)
 
-    def logits(self, hidden_NH) -> torch.Tensor:
-        """The head: [N, hidden] -> [N, vocabulary], float32."""
+    def logits(self, hidden_NH, tokens: slice = slice(None)) -> torch.Tensor:
+        """The head: [N, hidden] -> [N, vocabulary], or the logits of `tokens` alone, float32."""
+        weight, bias = self.head.weight[tokens], None if self.head.bias is None else self.head.bias[tokens]
         with self._autocast():
-            return F.linear(hidden_NH.to(self._head.weight.dtype), self._head.weight, self._head.bias).float()
+            return F.linear(hidden_NH.to(weight.dtype), weight, bias).float()
 
     def logprobs(self, samples: Sequence[Sample], temperature: float) -> list[torch.Tensor]:
         """Log-probability of each completion token, nats, under logits / temperature: one float32 [T_i] a sample.

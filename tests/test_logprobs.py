@@ -1,4 +1,5 @@
 """The two paths to the log-probabilities: the same numbers and gradients as the model's own forward pass, whatever the shapes."""
+import contextlib
 import random
 
 import pytest
@@ -6,7 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recipes import logprobs
 from recipes.logprobs import Plain, Sample, Shared, micro_batches, plan
+from recipes.student import Student
 from tests.tiny import adapter_bytes, load_tiny, make_tiny
 
 KINDS = ("llama", "qwen2", "qwen3", "gemma", "mistral")
@@ -99,6 +102,60 @@ def test_loss_and_gradient_equal_the_plain_forward(students, kind, limit, tmp_pa
     got = take_gradient(student)
     assert stats.loss == pytest.approx(float(loss.detach()), rel=1e-5) and stats.tokens == sum(len(s.completion) for s in samples)
     assert (got - expected).norm() <= 1e-5 * expected.norm(), float((got - expected).norm() / expected.norm())
+
+
+class Head:
+    """What `logprobs` needs of a student: a head of 97 tokens, of which the last is nearly always right in the last position."""
+
+    def __init__(self, dtype, bias: bool):
+        torch.manual_seed(0)
+        self.head = torch.nn.Linear(24, 97, bias=bias, dtype=dtype).requires_grad_(False)
+        self.vocabulary = 97
+        self.hidden_NH = torch.randn(13, 24, dtype=dtype) * 3
+        self.hidden_NH[-1] = 30 * self.head.weight[96]
+        self.targets_N = torch.tensor([0, 96, 1, 19, 20, 95, 38, 39, 40, 50, 96, 0, 96])
+
+    logits = Student.logits
+
+    def _autocast(self):
+        return contextlib.nullcontext()
+
+    def take(self, logprobs_of):
+        """log p and the gradient by the hidden states, positions weighted unlike each other."""
+        hidden_NH = self.hidden_NH.clone().requires_grad_()
+        logp_N = logprobs_of(hidden_NH)
+        (logp_N * torch.linspace(-1, 2.5, 13)).sum().backward()
+        return logp_N.detach(), hidden_NH.grad
+
+    def plain(self, hidden_NH):
+        """By the whole softmax in float64."""
+        bias = 0 if self.head.bias is None else self.head.bias.double()
+        return -torch.nn.functional.cross_entropy((hidden_NH.double() @ self.head.weight.double().T + bias) / 0.7, self.targets_N,
+                                                  reduction="none")
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("logits", [1, 13 * 20, 10**6])
+def test_the_heads_gradient_is_that_of_the_whole_softmax(monkeypatch, logits, bias):
+    """In blocks of two tokens, of twenty (with targets at both edges), and in one."""
+    monkeypatch.setattr(logprobs, "HEAD_LOGITS", logits)
+    head = Head(torch.float32, bias)
+    wanted, wanted_grad = head.take(head.plain)
+    got, grad = head.take(lambda hidden_NH: logprobs._head_logprobs(head, hidden_NH, head.targets_N, 0.7))
+    assert torch.allclose(got.double(), wanted, rtol=1e-5, atol=1e-6)
+    assert (grad - wanted_grad).norm() <= 1e-5 * wanted_grad.norm()
+    with torch.no_grad():
+        assert torch.equal(logprobs._head_logprobs(head, head.hidden_NH, head.targets_N, 0.7), got)
+
+
+def test_nothing_cancels_in_bfloat16_where_the_target_is_nearly_certain():
+    head = Head(torch.bfloat16, bias=False)
+    head.head.weight *= 3
+    (wanted, wanted_grad), (got, grad) = head.take(head.plain), head.take(
+        lambda hidden_NH: logprobs._head_logprobs(head, hidden_NH, head.targets_N, 0.7))
+    assert -1e-6 < wanted[-1] < 0 and grad.dtype == torch.bfloat16 and got.dtype == torch.float32
+    # Their directions: a logit itself is rounded to 8 bits, and its error multiplies 1 - p.
+    assert torch.nn.functional.cosine_similarity(grad.float(), wanted_grad.float(), eps=1e-30).min() > 0.99
 
 
 def test_the_same_bytes_each_time(students):
