@@ -131,11 +131,12 @@ def race(name: str, engine: LlamaEngine, prompts: list[list[int]], others: dict,
 
 
 @torch.inference_mode()
-def generate(model, prompt: list[int], new: int) -> None:
-    ids = torch.tensor([prompt])
-    out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=True, top_k=0, num_return_sequences=GROUP,
+def generate(model, prompt: list[int], new: int, group: int = GROUP) -> None:
+    """A group of completions, all of them `new` tokens long."""
+    ids = torch.tensor([prompt], device=model.device)
+    out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=True, top_k=0, num_return_sequences=group,
                          max_new_tokens=new, min_new_tokens=new, pad_token_id=0, eos_token_id=1)
-    assert out.shape == (GROUP, len(prompt) + new)
+    assert out.shape == (group, len(prompt) + new)
 
 
 def drift(name: str, student, recipe: Recipe, folder: Path, prompts, group: int, new: int, updates: int, lr: float) -> None:

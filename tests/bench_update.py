@@ -108,12 +108,13 @@ def trl_step(student, rows: str, checkpointing: str = ""):
     from recipes.logprobs import Sample
 
     student.model.config._name_or_path = ""
+    cuda = student.device.type == "cuda"
     with tempfile.TemporaryDirectory() as scratch:
-        settings = RLOOConfig(output_dir=scratch, per_device_train_batch_size=2, num_generations=2, use_cpu=True, bf16=False, beta=0.0,
+        settings = RLOOConfig(output_dir=scratch, per_device_train_batch_size=2, num_generations=2, use_cpu=not cuda, bf16=cuda, beta=0.0,
                               gradient_checkpointing=bool(checkpointing), report_to=[])
         trainer = RLOOTrainer(model=student.model, reward_funcs=lambda completions, **_: [0.0] * len(completions), args=settings,
                               train_dataset=Dataset.from_dict({"prompt": ["a", "b"]}), processing_class=student.tokenizer)
-    for parameter in student.trainable:             # it has made them bfloat16, which a CPU is slow at
+    for parameter in student.trainable:             # it has made them bfloat16, which a CPU is slow at, and our optimiser's are not
         parameter.data = parameter.data.float()
     if checkpointing:
         student.model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -122,18 +123,21 @@ def trl_step(student, rows: str, checkpointing: str = ""):
     def prepared(prompt, completions, advantages):
         parts = []
         for start in range(0, len(completions), int(rows)):
-            part = torch.tensor(completions[start:start + int(rows)])
-            prompts = torch.tensor([prompt] * len(part))
+            part = torch.tensor(completions[start:start + int(rows)], device=student.device)
+            prompts = torch.tensor([prompt] * len(part), device=student.device)
             # TRL clips the ratio to what it sampled from: 1 here, as when the samples are fresh. Not part of what is timed.
             with torch.no_grad():
                 old = torch.stack([p.sum() for p in student.logprobs([Sample(tuple(prompt), tuple(c)) for c in part.tolist()], 1.0)])
             student.model.train()
             parts.append({"prompt_ids": prompts, "prompt_mask": torch.ones_like(prompts), "completion_ids": part, "old_logps": old,
-                          "completion_mask": torch.ones_like(part), "advantages": torch.tensor(advantages[start:start + int(rows)])})
+                          "completion_mask": torch.ones_like(part),
+                          "advantages": torch.tensor(advantages[start:start + int(rows)], device=student.device)})
 
         def learn():
             for inputs in parts:
-                (trainer.compute_loss(student.model, inputs) * len(inputs["advantages"]) / len(completions)).backward()
+                with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=cuda):
+                    loss = trainer.compute_loss(student.model, inputs)
+                (loss * len(inputs["advantages"]) / len(completions)).backward()
 
         return learn
 

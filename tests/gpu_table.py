@@ -168,7 +168,7 @@ def generate_seconds(student, prompt, size: int, new: int) -> float:
     import torch
     from bench_rollout import generate
 
-    student.mode(training=False)
+    student.mode(training=False)                   # unsloth has a switch of its own for it
     with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=student.device.type == "cuda"):
         return timed(lambda: generate(student.model, list(prompt), new, size))[0]
 
