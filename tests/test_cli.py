@@ -73,6 +73,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["tasks", "--repo", "calc", "--run", "runs/calc"], ["status", "--run", "runs/calc"], ["judge", MEAN, "--run", "runs/calc", "--reply", "reply"],
                                        ["--help"]], ids=lambda a: a[0])
 def test_what_needs_no_torch_imports_none(place, arguments):
@@ -150,6 +151,7 @@ def overlay(tmp_path, text: str, path: str = "calc/core.py") -> Path:
     return tmp_path / "overlay"
 
 
+@pytest.mark.slow
 def test_judge_with_a_reply(place, tmp_path):
     (tmp_path / "right").write_text(GOLD)
     verdict = judge(place, "--reply", tmp_path / "right", check=0)
@@ -163,6 +165,7 @@ def test_judge_with_a_reply(place, tmp_path):
     assert judge(place, "--reply", tmp_path / "nothing", check=1)["status"] == "invalid"
 
 
+@pytest.mark.slow
 def test_judge_with_an_overlay(place, tmp_path):
     folder = overlay(tmp_path, CALC["calc/core.py"])
     assert judge(place, "--overlay", folder, check=0)["status"] == "resolved"
@@ -206,6 +209,7 @@ def test_an_unknown_task_and_the_nearest_ones(place, tmp_path):
 
 # ------------------------------------------------------------------------------------------- status and climb without what they need
 
+@pytest.mark.slow
 def test_status(place):
     result = last_line(run_cli("status", "--run", "runs/calc", "--json", cwd=place))
     assert result["cycles"] == 0 and result["probes"] == {} and "bootstrap --run" in result["next"]
@@ -258,6 +262,7 @@ def test_no_jail_to_judge_in(place, tmp_path):
     assert done.returncode == 2 and "No working jail" in done.stderr and "apt install bubblewrap" in done.stderr, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(landlock.version() < landlock.MINIMUM, reason="this kernel has no Landlock of version 6")
 def test_the_second_jail_is_announced(place, tmp_path):
     (tmp_path / "reply").write_text("return 1\n")
@@ -292,6 +297,7 @@ def without_jails(*arguments, cwd: Path, folder: Path) -> subprocess.CompletedPr
 
 # ------------------------------------------------------------------------------------------- repositories that give nothing
 
+@pytest.mark.slow
 def test_what_lies_beside_a_run_that_was_named_is_not_replaced(tmp_path):
     (tmp_path / "latest").write_text("mine")
     make_repo(tmp_path / "p", {"a.py": ""})
@@ -331,6 +337,7 @@ SUITES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "no tests")) for name in SUITES])
 def test_a_suite_that_gives_nothing(tmp_path, name):
     files, says = SUITES[name]
@@ -369,6 +376,7 @@ def test_bad_usage(arguments):
     assert done.exit_code == 2 and "Usage" in done.stderr and "Error" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_full_disk(place, tmp_path):
     shutil.copytree(place / "runs" / "calc", tmp_path / "run")
     (tmp_path / "reply").write_text("return 5\n")
@@ -390,6 +398,7 @@ def test_who_reads_only_the_beginning_is_told_nothing_more(tmp_path):
     assert done.returncode == 1 and done.stderr == ""
 
 
+@pytest.mark.slow
 def test_an_interruption(tmp_path):
     import signal
 

@@ -19,6 +19,7 @@ def examples():
     return [Sample((5, 6, 7 + i), (20 + i, 21, 22 + i, 1)[i % 2:]) for i in range(6)]
 
 
+@pytest.mark.slow
 def test_the_loss_falls_and_is_nats_a_token(folder, examples):
     student = load_tiny(folder, wake=0)
     first = [examples[i] for i in batch_indices(6, 4, 0, 0)]

@@ -192,6 +192,7 @@ def ask(url: str, key: str = "sk-right") -> Check:
     return doctor.check_teacher(lambda: find_endpoint(url, "some-model", "1,2"), {"COLDSTART_TEACHER_KEY": key})
 
 
+@pytest.mark.slow
 def test_a_teacher_that_answers_one_token(tmp_path):
     with TeacherServer(tmp_path, key="sk-right") as server:
         check = ask(server.url)

@@ -206,6 +206,7 @@ def test_a_fault_and_then_a_reply(world, fault):
     assert here.spent() >= here.billed() and len(here.server.log()) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault, least, most", [("429", 0.0, 0.5), ("429-after", 0.6, 1.5), ("429-date", 0.8, 2.5)])
 def test_how_long_an_endpoint_is_left_alone(world, fault, least, most):
     here = world(script=[fault], after=0.6)
@@ -329,6 +330,7 @@ def test_a_reply_that_comes_while_it_is_claimed(world, monkeypatch):
     assert here.ask()[0].content == "late" and here.server.log() == [] and here.spent() == 0
 
 
+@pytest.mark.slow
 def test_two_runs_at_the_same_time_pay_once(world, tmp_path):
     """Two processes ask the same: one sends, the other waits for its reply."""
     here = world(delay=0.2)
@@ -370,6 +372,7 @@ def test_two_hundred_requests_sixteen_at_once(world, count, faults):
     assert here.ask(range(count), at_once=16) == replies and len(here.server.log()) == len(log), "asked again"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cents", [1, 2])
 def test_the_cap_is_not_passed_by_a_cent(world, cents):
     here = world(cap=cents / 100, tries=9, rate=0.3, faults=AGAIN, seed=cents, stall=0.3, after=0.05)
@@ -440,6 +443,7 @@ def test_killed_at_twenty_random_instants(tmp_path):
     assert 0 < len(lost) <= 20 * 16 and all(cost == worst for _, cost, worst, _ in lost)
 
 
+@pytest.mark.slow
 def test_a_stop_waits_for_what_is_under_way_and_sends_nothing_more(tmp_path):
     with TeacherServer(tmp_path / "server", default=ANSWER, delay=0.3) as server:
         world = World(tmp_path, server, stopped=lambda: len(server.log()) >= 3)

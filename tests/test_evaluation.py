@@ -20,6 +20,7 @@ def probes(run, k: int, chance: float, seed: int) -> list[TaskProbe]:
     return [TaskProbe(t.instance_id, k, sum(draw.random() < chance for _ in range(k)), 0) for t in run.tasks]
 
 
+@pytest.mark.slow
 def test_a_gain_beyond_chance_is_called_better_and_a_loss_worse(run):
     low, high = probes(run, 8, 0.2, 1), probes(run, 8, 0.8, 2)
     found = compare(run, low, high, 0.7)
@@ -30,6 +31,7 @@ def test_a_gain_beyond_chance_is_called_better_and_a_loss_worse(run):
     assert "better, by more than chance explains" in text and "cycle-0006" in text and "pass@8" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [1, 8])
 def test_two_draws_of_the_same_are_noise(run, k):
     verdicts = [compare(run, probes(run, k, 0.5, seed), probes(run, k, 0.5, seed + 100), 0.7)["difference"]["all"]["verdict"]

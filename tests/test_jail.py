@@ -274,6 +274,7 @@ def folders():
 """
 
 
+@pytest.mark.slow
 def test_nothing_that_a_run_writes_is_there_in_the_next(judge):
     reply = attack(judge, WALK + textwrap.dedent("""
         def test_it():
@@ -331,6 +332,7 @@ def test_modules_that_a_run_has_changed_are_whole_in_the_next(judge):
     assert still_works(judge)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leave", [
     "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(300) #MARK'], start_new_session=True)",
     "subprocess.Popen(['/bin/sh', '-c', 'trap \"\" HUP TERM INT; (sleep 300; : MARK) & sleep 300; : MARK'], start_new_session=True)"])
@@ -354,6 +356,7 @@ def command_of(pid: str) -> str:
         return ""
 
 
+@pytest.mark.slow
 def test_killing_everybody_hits_itself_alone(judge):
     reply = attack(judge, """
         def test_it():
@@ -368,6 +371,7 @@ def test_killing_everybody_hits_itself_alone(judge):
 SLOW = pytest.mark.slow
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", ["while True: pass", pytest.param("time.sleep(100)", marks=SLOW), pytest.param("import threading; threading.Event().wait()", marks=SLOW),
                                   "[signal.signal(s, signal.SIG_IGN) for s in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)]; time.sleep(100)"])
 def test_what_does_not_end_is_ended(judge, loop):
@@ -429,6 +433,7 @@ def test_a_flood_of_output_is_cut(judge):
     assert outcome(reply) == "passed" and len(reply["output"]) <= 20_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hoard", [
     "shared = mmap.mmap(-1, 2 << 30)\n    for at in range(0, len(shared), 4096):\n        shared[at] = 1",
     pytest.param("for _ in range(8):\n        if os.fork() == 0:\n            hoard = bytearray(300 << 20)\n            time.sleep(60)\n    time.sleep(60)", marks=SLOW),
@@ -440,6 +445,7 @@ def test_who_takes_more_memory_than_allowed_is_ended(judge, hoard):
     assert still_works(judge)
 
 
+@pytest.mark.slow
 def test_the_scratch_space_is_limited(repository):
     code = """
 def test_it():
@@ -493,6 +499,7 @@ def children(pid: int | str) -> list[str]:
     return [child for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's jail runs as that user")
 def test_root_s_jail_does_not_run_as_root(judge):
     assert still_works(judge)

@@ -425,6 +425,7 @@ LEAVE = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["pass", "os.kill(os.getpid(), signal.SIGKILL)",
                                  *(pytest.param(end, marks=pytest.mark.slow) for end in ("os._exit(0)", "time.sleep(100)"))])
 def test_nothing_that_a_run_has_started_outlives_it(jail, repository, attack, end):
@@ -435,6 +436,7 @@ def test_nothing_that_a_run_has_started_outlives_it(jail, repository, attack, en
     assert scratch_of(jail) == [] and still_works(jail, repository)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["by force", "kill"])
 def test_a_jail_that_is_ended_takes_everything_with_it(repository, preload, attack, how):
     mark = f"left-behind-{os.getpid()}"
@@ -466,6 +468,7 @@ def wait_until(condition, seconds: float = 30.0) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_everything_ends_with_the_process_that_started_the_jail(repository, preload):
     mark = f"left-behind-{os.getpid()}"
     file = textwrap.dedent("import os, subprocess, sys, time\n" + textwrap.dedent(LEAVE) + f"\ndef test_it():\n    leave({mark!r})\n    time.sleep(100)\n")
@@ -604,6 +607,7 @@ def test_whatever_is_left_is_removed(jail, attack):
     assert scratch_of(jail) == []
 
 
+@pytest.mark.slow
 def test_clearing_goes_through_closed_folders_and_through_no_link(tmp_path, open_place):
     code = """
         import os
@@ -631,6 +635,7 @@ def test_clearing_goes_through_closed_folders_and_through_no_link(tmp_path, open
         exec(textwrap.dedent(code), {"place": tmp_path})
 
 
+@pytest.mark.slow
 def test_the_scratch_space_is_limited(repository, preload, attack):
     fills = ("[open(f'{folder}/{n}', 'wb').write(bytes(1 << 20)) for n in range(2) for folder in ('.', '..', os.environ['TMPDIR'])]",
              "[open(f'empty-{n}', 'w').close() for n in range(1100)]")
@@ -699,6 +704,7 @@ def test_verdicts(repository, preload, monkeypatch, tmp_path):
         assert hot["outcomes"] == {PLAIN["ids"][0]: "failed"}, "the hot tier does not work"
 
 
+@pytest.mark.slow
 def test_hot_and_warm_jails_know_functions_by_the_tree(repository, preload):
     """Cache files of pytest made in one jail fit another, where the tree has another path: the traced run knows the test's own helper."""
     request = {**PLAIN, "trace": True, "report_mb": 16}

@@ -60,6 +60,7 @@ def states(path: Path) -> list[tuple]:
 
 # ------------------------------------------------------------------------------------------- the cap
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(cap=st.integers(0, 60), steps=st.lists(st.tuples(st.sampled_from(["reserve", "settle", "fail", "lose", "reopen"]),
                                                         st.integers(0, 30), st.integers(0, 30)), max_size=15))
@@ -199,6 +200,7 @@ for request in HASHES:
 """
 
 
+@pytest.mark.slow
 def test_what_was_written_survives_a_kill(tmp_path):
     said, draw = {"sent": [], "kept": [], "done": []}, random.Random(5)
     for _ in range(8):

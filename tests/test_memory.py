@@ -46,6 +46,7 @@ def test_weights_and_adapter_are_counted_as_the_model_has_them(tmp_path, kind):
     assert need.weights == pytest.approx(linear * (0.5 + 4 / 64) + other * 4, rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "gemma", "mistral"])
 def test_a_pass_keeps_no_more_than_was_said_and_not_much_less(tmp_path, kind):
     student = load_tiny(make_tiny(tmp_path / "m", kind, hidden=256, num_hidden_layers=6, intermediate_size=1024))
@@ -253,6 +254,7 @@ def sample(student, n=4):
     return ModelEngine(student).sample(PROMPTS, n, 0.9, 12, seeds=range(len(PROMPTS)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [130, 40])      # more than once, and down to single completions
 def test_a_batch_that_ran_out_of_memory_is_sampled_again_with_the_same_seeds(tmp_path, most):
     student = load_tiny(make_tiny(tmp_path / "m", "qwen2"))

@@ -256,6 +256,7 @@ def test_bare_bodies_are_tried_in_each_function(kit):
     assert engine.asked[0] == 'def both(x):\n    """Return the sum of left and right."""\n' and len(set(engine.asked)) == 3
 
 
+@pytest.mark.slow
 def test_the_time_is_kept_and_tests_are_never_edited(kit):
     cheat = "tests/test_kit.py\n<<<<<<< SEARCH\n    assert core.both(x) == want\n=======\n    pass\n>>>>>>> REPLACE\n"
     search, outcomes = searched(kit, Told(cheat), samples=800, seconds=0.01)

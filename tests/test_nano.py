@@ -144,6 +144,7 @@ def test_same_bytes_in_another_process(folder, tmp_path):
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [again.name]
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_student(small, folder, tmp_path):
     other = nano.make_student(tmp_path, seed=1, steps=3)
     assert other.name != folder.name
@@ -159,6 +160,7 @@ def test_second_call_does_no_work(folder, monkeypatch):
     assert folder.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_progress_and_silence(small, tmp_path, capfd):
     seen = []
     nano.make_student(tmp_path, steps=2, on_progress=lambda *event: seen.append(event))
@@ -168,6 +170,7 @@ def test_progress_and_silence(small, tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_leaves_torch_as_it_was(small, tmp_path):
     import torch
     threads, state = torch.get_num_threads(), torch.get_rng_state()
@@ -187,6 +190,7 @@ def test_nothing_is_left_when_killed_half_way(tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.slow
 def test_nothing_is_left_when_saving_fails(small, tmp_path, monkeypatch):
     def no_space(path):
         raise OSError(28, "No space left on device")
@@ -196,6 +200,7 @@ def test_nothing_is_left_when_saving_fails(small, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_first_of_two_wins(small, tmp_path):
     folder = tmp_path / f"nano-{nano.recipe_hash(0, 1)}"
 

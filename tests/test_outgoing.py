@@ -88,6 +88,7 @@ def test_a_line_that_is_marked_is_let_through(guarded):
         assert guard.objection(secret) and guard.objection(f"{secret}  # pragma: allowlist secret") == ""
 
 
+@pytest.mark.slow
 def test_honest_code_is_let_through(guarded):
     """All of this project's own source."""
     _, guard = guarded

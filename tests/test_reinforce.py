@@ -232,6 +232,7 @@ def test_a_gradient_that_is_not_finite_is_undone(student):
     assert result.metrics["grad_norm"] is None and state.lr_scale == 0.5
 
 
+@pytest.mark.slow
 def test_cycles_continue_from_a_checkpoint_with_the_same_lines(folder, tmp_path, engine_of):
     student, state, lines = loaded(folder), ClimbState(), []
     engine = engine_of(student)

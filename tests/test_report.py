@@ -107,6 +107,7 @@ def test_a_run_that_has_only_been_probed_and_one_that_has_not(calc, tmp_path):
         page(write_run(tmp_path / "mined", calc, upto="mine"), VERSIONS)
 
 
+@pytest.mark.slow
 def test_without_the_snapshot_replies_are_shown_as_they_are(calc, tmp_path):
     run = write_run(tmp_path / "run", calc)
     run.content["repository"]["tree"] = "f" * 24
@@ -114,6 +115,7 @@ def test_without_the_snapshot_replies_are_shown_as_they_are(calc, tmp_path):
     assert "NotImplementedError" not in text and ATTACK in text
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_file_and_imports_no_torch(calc, tmp_path):
     write_run(tmp_path / "run", calc)
     poison = tmp_path / "poison"

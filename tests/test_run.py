@@ -197,6 +197,7 @@ for number in range(300):
     jsonl.append(Path(sys.argv[1]), [{"by": sys.argv[2], "number": number, "text": "x" * 20000}])"""
 
 
+@pytest.mark.slow
 def test_two_processes_add_lines_to_one_file(run):
     file = run.folder / "verdicts.jsonl"
     both = [subprocess.Popen([sys.executable, "-c", APPEND, file, name], cwd=ROOT) for name in "ab"]

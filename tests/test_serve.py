@@ -37,6 +37,7 @@ def ask(url: str, body: dict) -> dict:
     return json.load(urllib.request.urlopen(request, timeout=60))
 
 
+@pytest.mark.slow
 def test_the_server_answers_with_what_the_student_would_say(server, student):
     from recipes.model_engine import ModelEngine
 

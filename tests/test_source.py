@@ -127,6 +127,7 @@ def test_decorators_stay_where_an_edit_has_none():
     assert source.with_function(text, source.find(text, "f"), "def f(x):\n    return 2") == text.replace("return x", "return 2")
 
 
+@pytest.mark.slow
 def test_threads_parse_at_the_same_time():
     """Garbage that runs code of its own lets another thread in while a tree is made, which CPython 3.11 does not bear."""
     class Garbage:

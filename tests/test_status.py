@@ -70,6 +70,7 @@ def test_duration():
     assert [duration(s) for s in (0, 99, 120, 7200, 99 * 60, 12345)] == ["0 s", "99 s", "2 min", "2 h 0 min", "99 min", "3 h 26 min"]
 
 
+@pytest.mark.slow
 def test_while_another_process_holds_the_run_and_a_line_is_half_written(climbed, calc, tmp_path):
     run = write_run(tmp_path / "busy", calc)
     (run.folder / "run.lock").touch()

@@ -211,6 +211,7 @@ def test_where_a_test_does_not_pass_any_more_everything_is_run_again(bench):
     assert ran == [8, 8] and "tests/test_two.py::test_two" in found.failing
 
 
+@pytest.mark.slow
 def test_a_memory_that_cannot_be_read_is_none(bench):
     repository = open_repository(bench.root)
     memory = _Memory(repository, LIMITS)

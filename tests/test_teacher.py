@@ -237,6 +237,7 @@ def test_a_right_answer(school, serve, repository, tasks):
     assert school.verdicts() == ["resolved"] and len(server.log()) == 1
 
 
+@pytest.mark.slow
 def test_a_wrong_answer_is_repaired_and_left_out(school, serve, repository, tasks):
     server = serve(answers={"`add`": [block("def add(a, b):\n    return a - b\n")]}, repaired={"`add`": [block(RIGHT["add"])]})
     lesson = school.teach(server)["add"]
@@ -337,6 +338,7 @@ def test_the_cap_ends_it_and_what_is_there_stays(school, serve):
         n: taught.dialogues for n, taught in lessons.items()}
 
 
+@pytest.mark.slow
 def test_the_same_conversations_again_cost_nothing(school, serve):
     server = serve(answers={"`add`": TWO_WAYS[:1], "`mean`": [block(RIGHT["mean"])]}, default="No.")
     lessons = school.teach(server, TESTS)
@@ -363,6 +365,7 @@ def test_reasoning_is_kept_and_distilled_only_if_wanted(school, serve, tmp_path)
     assert wanted == "<think>\nFirst I think.\n</think>\n\n" + block(RIGHT["add"]) and len(server.log()) == 1
 
 
+@pytest.mark.slow
 def test_a_student_that_writes_bare_bodies(school, serve, repository, tasks):
     """The teacher is asked for whole functions all the same; what needs more than a body cannot be learned."""
     with_helper = block("import operator\n\n\ndef add(a, b):\n    return operator.add(a, b)\n")

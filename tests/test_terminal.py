@@ -78,6 +78,7 @@ def on_a_terminal(code: str, columns: int, **environment: str) -> str:
     return heard.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [60, 200])
 def test_a_bar_fits_the_terminal_and_counts_only_its_own_steps(columns):
     text = on_a_terminal(BARS, columns, NO_COLOR="1")
@@ -143,6 +144,7 @@ def test_a_command_leaves_ctrl_c_as_it_was(tmp_path):
     assert signal.getsignal(signal.SIGINT) == before
 
 
+@pytest.mark.slow
 def test_a_run_in_the_background_is_left_alone():
     done = interrupted(2, ignoring=True)
     assert done.returncode == 0 and done.stdout.endswith("kept 2\n") and done.stderr == ""

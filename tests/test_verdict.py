@@ -284,6 +284,7 @@ FORGED = ["{'ask': {'ready': True}}", "{'progress': 1}", "{'outcomes': 5}", "{'o
           "{'timeout': False, 'died': 'of joy', 'outcomes': {}}", "{'unfit': 'x'}", "{'outcomes': {n: chr(27) + '[2J' for n in NAMES}}", "[]", "'x' * 5_000_000"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tier", ["cold", "hot"])
 def test_who_stops_waits_for_no_verdict(repository, tasks, temporary, tier):
     """Neither for the test that is run nor for a jail that is being started."""
