@@ -148,7 +148,7 @@ def _scales(state) -> list[torch.Tensor]:
 
 def write_base(student, path: Path, on_progress: Callable[[str, int, int], None] | None = None) -> None:
     """Write the base and its vocabulary to `path`, one matrix in memory at a time."""
-    _write_model(student, path, _layout(student), _is_small(student), on_progress)
+    _write_model(student, path, _layout(student), is_small(student), on_progress)
 
 
 def write_merged(student, path: Path, on_progress: Callable[[str, int, int], None] | None = None) -> None:
@@ -268,7 +268,7 @@ def _layout(student, merged: bool = False) -> list[tuple]:
     order."""
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType as Kind
 
-    halves, layout = merged or _is_small(student), []
+    halves, layout = merged or is_small(student), []
     for name, shape, make in _base_tensors(student, merged):
         kind = Kind.F32 if len(shape) == 1 else Kind.F16 if halves or shape[-1] % 32 else Kind.Q8_0
         block, size = GGML_QUANT_SIZES[kind]
@@ -276,7 +276,8 @@ def _layout(student, merged: bool = False) -> list[tuple]:
     return layout
 
 
-def _is_small(student) -> bool:
+def is_small(student) -> bool:
+    """Whether the base has fewer than SMALL parameters."""
     return sum(math.prod(shape) for _, shape, _ in _base_tensors(student)) < SMALL
 
 

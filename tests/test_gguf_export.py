@@ -41,12 +41,33 @@ def gap(student, base, longest=LONG + 16) -> float:
         engine.close()
 
 
+@pytest.fixture(params=["added in", "as a LoRA"])
+def adapter_of(request, monkeypatch):
+    """Has the adapter go to llama.cpp in this way from now on, whatever the size of the model."""
+    return lambda: monkeypatch.setattr(gguf_export, "is_small", lambda student: request.param == "added in")
+
+
 @pytest.mark.parametrize("name", MODELS)
-def test_llama_cpp_computes_what_the_trainer_computes(tmp_path, name):
+def test_llama_cpp_computes_what_the_trainer_computes(tmp_path, name, adapter_of):
     kind, more = MODELS[name]
     student = loaded(tmp_path, kind, **more)
     assert objection(student, 100) == ""
-    assert gap(student, export_base(student, tmp_path)) < 0.01
+    base = export_base(student, tmp_path)              # F16 in both cases
+    adapter_of()
+    assert gap(student, base) < 0.01
+
+
+def test_the_adapter_of_a_small_model_is_added_in(tmp_path, monkeypatch):
+    student = loaded(tmp_path)
+    engine = LlamaEngine(student, export_base(student, tmp_path), 40, threads=1)
+    engine.sample([[5]], 1, 1.0, 1, [0])
+    assert engine._adapter is None
+    monkeypatch.setattr(gguf_export, "SMALL", 0)
+    with torch.no_grad():
+        next(iter(student.adapter().values())).add_(1.0)
+    engine.sample([[5]], 1, 1.0, 1, [0])
+    assert engine._adapter is not None
+    engine.close()
 
 
 def test_eight_bits_are_enough(tmp_path, monkeypatch):
@@ -149,9 +170,10 @@ def test_a_tokenizer_of_another_kind_gives_no_vocabulary_but_rollouts(tmp_path):
     assert gap(student, export_base(student, tmp_path)) < 0.01
 
 
-def test_the_adapter_is_read_anew_when_it_changed(tmp_path):
+def test_the_adapter_is_read_anew_when_it_changed(tmp_path, adapter_of):
     student = loaded(tmp_path)
     engine = LlamaEngine(student, export_base(student, tmp_path), 40, threads=1)
+    adapter_of()
     first = engine.sample([[5, 9]], 4, 1.0, 8, [0])
     snapshot = student.snapshot()
     with torch.no_grad():
