@@ -4,6 +4,7 @@ Text is `str` as read by `read_text`: bytes that are not UTF-8 are kept as surro
 """
 import ast
 import io
+import re
 import textwrap
 import threading
 import tokenize
@@ -21,6 +22,8 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 STATEMENTS = (ast.stmt, ast.excepthandler, ast.match_case)
 """Statements, and what holds statements in one."""
 BLANK_BODY = "raise NotImplementedError"
+SAYS_UTF_8 = re.compile(r"[ \t\f]*#(?:(?!coding).)*coding[:=][ \t]*utf-8(?![-_.\w])")
+"""A coding line (PEP 263) of the encoding that a file has without one."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,9 @@ def alone(text: str, near: str, was: Function) -> Function | None:
     if lines[:above] != others[:above] or lines[last:] != others[was.last:] or last <= above:
         return None
     # Line ends of another kind would be changed by `with_function`, and a coding line, which counts in the first two lines of a file,
-    # would not be honoured.
-    if "\r" in text or above < 2 or any("coding" in line for line in lines[:2]) or not lines[above].startswith(was.indent):
+    # would not be honoured; but it may say what goes without saying.
+    if "\r" in text or above < 2 or not lines[above].startswith(was.indent) or any(
+            "coding" in line and not SAYS_UTF_8.match(line) for line in lines[:2]):
         return None
     try:
         part = _parsed("\n".join(["if 1:" if was.indent else "", *lines[above:last], ""]))

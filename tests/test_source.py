@@ -117,7 +117,8 @@ def test_an_edit_to_one_function_is_read_alone(name, body):
 
 
 def test_a_coding_line_is_honoured():
-    for first, read_alone in (("# coding: latin-1", False), ("# a comment", True)):
+    for first, read_alone in (("# coding: latin-1", False), ("# a comment", True), ("# -*- coding: utf-8 -*-", True), ("# coding=utf-8-sig", False),
+                              ("# coding: latin-1, not coding: utf-8", False)):
         text = f"{first}\n\ndef f():\n    return 3\n"
         assert (source.alone(text.replace("3", "4"), text, source.find(text, "f")) is not None) == read_alone
 
