@@ -190,8 +190,9 @@ def workers_row(library: Library) -> dict:
     seconds = {}
     for workers in (1, 2):
         with library.judge(workers=workers, recheck=0.0) as judge:
-            warm_up = [(task, guess(library, task, 5000 + i)) for i, task in enumerate(library.tasks[:8])]
-            judge.judge_many(warm_up)
+            # Now every worker has both its jails.
+            for edit in (guess, with_helper):
+                judge.judge_many([(task, edit(library, task, 5000 + i)) for i, task in enumerate(library.tasks[:8])])
             pairs = [(task, guess(library, task, i)) for task in library.tasks for i in range(10)]
             started = time.perf_counter()
             judge.judge_many(pairs)
