@@ -60,6 +60,7 @@ OTHERS = {
     "python -m llama_cpp.server --model FILE": "test_serve.py runs it",
     "python tests/bench_arc.py": "takes hours",
     "python tests/bench_cycle.py": "needs TRL",
+    "python tests/bench_engines.py": "needs a run that has bootstrapped",
     "python tests/bench_libraries.py": "fetches libraries",
     "python tests/bench_rollout.py": "takes an hour",
     "python tests/bench_update.py": "needs TRL",
