@@ -97,8 +97,8 @@ def deciding(task: Task, calls: list[dict], gold: list[dict]) -> list[tuple[dict
 
 
 def agreement(answers: list[dict], gold: list[dict]) -> tuple[float, float]:
-    """(share of the inputs on which an edit's answers agree with the gold edit's, the share that is wanted). Where the gold edit has but two
-    different answers, the share is that of the answer about which the edit is wrong more often, if there are MIN_DECIDED inputs of it."""
+    """(share of the inputs on which an edit's answers agree with the gold edit's, the share that is wanted). Where the gold edit has but
+    two different answers, the share is that of the answer about which the edit is wrong more often, if it has MIN_DECIDED inputs."""
     by_answer: dict[str, list[bool]] = {}
     for mine, right in zip(answers, gold):
         agrees = _agree(mine, right) if "value" in right else mine.get("raised") == right["raised"]

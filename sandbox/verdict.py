@@ -282,7 +282,8 @@ class Judge:
                 return "", None
             share, wanted = agreement([worker.answer(call) for call, _ in inputs], [answer for _, answer in inputs])
             if len(inputs) >= MIN_DECIDED and share < wanted:
-                return f"It agrees with the reference on {share:.0%} of {len(inputs)} fresh inputs, and at least {wanted:.0%} is wanted.", share
+                return (f"It agrees with the reference on {share:.0%} of {len(inputs)} fresh inputs, and at least {wanted:.0%} is "
+                        "wanted."), share
             return "", share
         except HarnessError:
             worker.abandon()

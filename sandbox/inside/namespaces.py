@@ -1,5 +1,5 @@
-"""What `zygote.py` does in a jail of namespaces: each child has its own process ids, mounts, network and System V memory; the tree is an overlay
-whose changes go to a tmpfs of limited size that dies with the child. `no_namespaces.py` has the same functions for a jail without.
+"""What `zygote.py` does in a jail of namespaces: each child has its own process ids, mounts, network and System V memory; the tree is an
+overlay whose changes go to a tmpfs of limited size that dies with the child. `no_namespaces.py` has the same functions for a jail without.
 """
 import ctypes
 import fcntl
