@@ -1,6 +1,7 @@
 """What a verdict costs, whether the fast ones are right, and whether anything grows: on real libraries.
 
-    python tests/bench_verdict.py [--parts mining,speed,agreement,workers,soak] [--libraries a==1,b==2] [--tasks 40] [--out FILE.json]
+    python tests/bench_verdict.py [--parts mining,speed,agreement,workers,soak] [--libraries a==1,b==2] [--tasks 40] [--kinds blank,mutate]
+                                  [--out FILE.json]
 
 All of one library's rows come from one run, interleaved; times are processor time (user and system, all processes), medians. Baselines:
 
@@ -49,7 +50,7 @@ def main() -> None:
     parser.add_argument("--parts", default="mining,speed,agreement,workers,soak")
     parser.add_argument("--libraries", default=",".join(PINNED))
     parser.add_argument("--tasks", type=int, default=40, help="Tasks to mine of each library.")
-    parser.add_argument("--kinds", default="blank")
+    parser.add_argument("--kinds", default="blank", help="Of these tasks: blank, mutate.")
     parser.add_argument("--verdicts", type=int, default=1000, help="Fast verdicts that `agreement` repeats, all libraries together.")
     parser.add_argument("--soak", type=int, default=5000, help="Verdicts of `soak`.")
     parser.add_argument("--out", type=Path, help="The rows as JSON.")
@@ -57,7 +58,7 @@ def main() -> None:
     parts, names, rows = arguments.parts.split(","), arguments.libraries.split(","), []
     with tempfile.TemporaryDirectory() as scratch:
         for number, name in enumerate(names):
-            library = Library(name, Path(scratch) / str(number), arguments.tasks)
+            library = Library(name, Path(scratch) / str(number), arguments.tasks, tuple(arguments.kinds.split(",")))
             if "mining" in parts:
                 rows.append(show("mining", name, library.mining_row()))
             if "speed" in parts:
@@ -81,14 +82,14 @@ def show(part: str, name: str, row: dict) -> dict:
 class Library:
     """A fetched library, mined."""
 
-    def __init__(self, requirement: str, folder: Path, limit: int) -> None:
+    def __init__(self, requirement: str, folder: Path, limit: int, kinds: tuple[str, ...]) -> None:
         self.root = fetch(requirement, folder / "source")
         self.repository = open_repository(str(self.root))
         self.scratch = folder
         run = folder / "run"
         run.mkdir()
         started = time.perf_counter()
-        self.mined = mine(self.repository, Limits(), run, 0.2, limit, 0, lambda what, done, total: None)
+        self.mined = mine(self.repository, Limits(), run, 0.2, limit, 0, lambda what, done, total: None, kinds)
         self.seconds = time.perf_counter() - started
         self.tasks = self.mined.tasks
 
