@@ -1,6 +1,6 @@
 """Every recipe for a card, on any card that is large enough, within the memory of the card that it is for: one table.
 
-    pip install -r requirements.txt && pip install trl==1.8.0 datasets
+    pip install -r requirements.txt -r requirements-bench.txt
     CMAKE_ARGS=-DGGML_CUDA=on pip install --force-reinstall --no-deps llama-cpp-python     # where nvcc is
     python tests/gpu_table.py [--recipes rtx-8gb,rtx-12gb,rtx-16gb,rtx-24gb] [--new 64] [--folder DIR]
 
