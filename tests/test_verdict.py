@@ -6,6 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
@@ -331,6 +332,16 @@ def test_the_tier_is_the_fastest_that_may_judge_the_edit(judge, tasks, repositor
     nothing = judge.judge_many([(task, InvalidEdit("no"))])[0]
     assert [v.tier for v in (inside, helper, nothing)] == ["hot", "warm", ""]
     assert 0 < inside.cpu_seconds and inside.stage == helper.stage == "screen"
+
+
+def test_no_tier_puts_the_text_of_a_failure_together(judge, tasks, repository):
+    """The edit's code runs where one does, and here it ends the process: the tiers would differ."""
+    task = tasks["mean"]
+    files = edit_of(task, repository, "    class Loud(Exception):\n        def __str__(self):\n            import os\n            os._exit(3)\n"
+                                      "    raise Loud")
+    [hot], [warm] = judge.screen_many([(task, files)]), judge.fresh_many([(task, files)])
+    assert (hot["tier"], warm["tier"]) == ("hot", "warm")
+    assert read_reply(hot, task.tests) == read_reply(warm, task.tests) == ("failed", ANY, dict.fromkeys(task.tests, "failed"))
 
 
 @pytest.mark.slow

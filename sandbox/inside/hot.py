@@ -116,7 +116,6 @@ class Server:
             return {"unfit": "a named test was not collected exactly once"}
         items = [item for _, item in sorted(found, key=lambda pair: pair[0])]
         for item, following in zip(items, items[1:] + [None]):
-            item.repr_failure = no_text
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         return self.recorder.reply()
 
@@ -147,11 +146,6 @@ class Server:
         for function in functions:
             function.__code__ = new
         return None
-
-
-def no_text(excinfo, style=None):
-    """What pytest says of a failure: nobody reads it here, and to put it together would take longer than many a test."""
-    return ""
 
 
 class TooSlow(BaseException):
@@ -219,4 +213,4 @@ def serve(config, loop):
     server.watch()
     # Without capturing: the forks would share the offset of one temporary file.
     pytest.main(runner.neutral_arguments() + ["-q", "--tb=no", "-s", "--continue-on-collection-errors"],
-                plugins=[recorder, server, runner.Settings(config["files"])])
+                plugins=[recorder, server, runner.NoText(), runner.Settings(config["files"])])

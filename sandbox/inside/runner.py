@@ -67,6 +67,19 @@ class Recorder:
         return "skipped" if report.skipped else None
 
 
+class NoText:
+    """pytest plugin: nothing is put together of what pytest would say of a failure. It would take longer than many a test; and it runs the
+    edit's code once more (`__repr__`), so that tiers which differ in it could differ in the outcome."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item):
+        item.repr_failure = self._no_text
+
+    @staticmethod
+    def _no_text(excinfo, style=None):
+        return ""
+
+
 class Tracer:
     """pytest plugin: which functions of the tree each test calls, by the interpreter's profiling hook (calls only).
 
@@ -166,7 +179,10 @@ def run(request, progress=lambda done, total: None):
     if request.get("trace"):
         tracer = Tracer(request["root"])
         plugins.append(tracer)
-    style = "--tb=short" if request.get("text") or request.get("output") else "--tb=no"
+    style = "--tb=short"
+    if not (request.get("text") or request.get("output")):
+        style = "--tb=no"
+        plugins.append(NoText())
     started = time.perf_counter()
     code = pytest.main(neutral_arguments() + ["-q", style] + request.get("args", []), plugins=plugins)
     reply = {"exit": int(code), "seconds": time.perf_counter() - started, **recorder.reply()}
