@@ -1,4 +1,4 @@
-"""Rollouts by llama.cpp: a copy of the student as GGUF (`gguf_export`), sampled in C.
+"""Rollouts by llama.cpp: a copy of the student as GGUF (`gguf_export`).
 
     engine = LlamaEngine(student, base_file, longest=2048 + 512, threads=2)
     completions = engine.sample(prompts, n=8, temperature=0.7, max_new=512, seeds=[...])     # [prompt][index]
@@ -8,9 +8,9 @@ are sequences of one unified cache. Batching is continuous: in every step one to
 when one ends, the next in line takes its place, of the same group or of the following one. In line means: prompt after prompt as they
 were given, and completion after completion.
 
-Token ids go in and out. A completion is drawn by a sampler chain of its own (temperature, then a draw by a Mersenne Twister whose seed
-derives from the group's seed and the completion's index), so which others share its batch matters by rounding alone. The log-probability
-kept is that of the chosen token at the sampling temperature.
+Token ids go in and out. A completion is drawn (`draws`) with random numbers of its own, whose seed derives from the group's seed and the
+completion's index, so which others share its batch matters by rounding alone. The log-probability kept is that of the chosen token at the
+sampling temperature.
 
 The adapter is read from the student at each call. If it is another one than llama.cpp holds, it goes there through a file in memory: as a
 GGUF LoRA, or, for a model small enough to be written as F16, as a whole model with the adapter added in, in place of the one before.
@@ -20,8 +20,8 @@ gives the same bytes.
 """
 import ctypes
 import hashlib
-import math
 import os
+import random
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +30,7 @@ from pathlib import Path
 import llama_cpp.llama_cpp as llama
 import numpy as np
 
+from recipes.draws import Draws
 from recipes.measure import derived_seed
 from recipes.rollout import Completion, Engine, cached_values, check_arguments
 from sandbox.errors import HarnessError, UsageError
@@ -85,8 +86,7 @@ class _Row:
     group: _Group
     index: int
     sequence: int
-    sampler: int | None
-    """The sampler chain; None when sampling greedily."""
+    random: random.Random
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
 
@@ -201,11 +201,7 @@ class _Sampling:
         """Of the cache, not yet promised to a prompt or a completion."""
         self.group: _Group | None = None
         """The one whose completion began last."""
-        # The sampler chain reads logits from this array and leaves probabilities in it.
-        self.draw_V = np.zeros(engine.vocabulary, dtype=[("id", "<i4"), ("logit", "<f4"), ("p", "<f4")])
-        self.draw_V["id"] = np.arange(engine.vocabulary)
-        self.draws = llama.llama_token_data_array(
-            data=self.draw_V.ctypes.data_as(llama.llama_token_data_p), size=engine.vocabulary, selected=-1, sorted=False)
+        self.draws = Draws(engine.vocabulary, engine.slots)
 
     def run(self) -> Iterator[dict[int, list[Completion]]]:
         while self.waiting or self.rows:
@@ -213,7 +209,8 @@ class _Sampling:
             self._read([row.group for row in begun if row.group.logits_V is None])
             for row in begun:
                 llama.llama_memory_seq_cp(self.engine.memory, row.group.sequence, row.sequence, -1, -1)
-                self._take(row, row.group.logits_V)
+            if begun:
+                self._take(begun, np.stack([row.group.logits_V for row in begun]))
             for group in {row.group.index: row.group for row in begun}.values():
                 if not group.left:                 # the prompt lives on in the sequences of its completions
                     llama.llama_memory_seq_rm(self.engine.memory, group.sequence, -1, -1)
@@ -239,7 +236,7 @@ class _Sampling:
                 self.group = _Group(g, self.prompts[g], self.homes.popleft(), self.n)
             self.group.left -= 1
             self.group.alive += 1
-            begun.append(_Row(self.group, i, self.free.popleft(), _sampler(self.seeds[g], i, self.temperature)))
+            begun.append(_Row(self.group, i, self.free.popleft(), random.Random(derived_seed("sampler", self.seeds[g], i))))
         return begun
 
     def _read(self, groups: list[_Group]) -> None:
@@ -259,22 +256,15 @@ class _Sampling:
         logits_RV = self.engine.decode(
             [row.ids[-1] for row in rows], [len(row.group.prompt) + len(row.ids) - 1 for row in rows], [row.sequence for row in rows],
             [True] * len(rows))
-        for row, logits_V in zip(rows, logits_RV):
-            self._take(row, logits_V)
+        self._take(rows, logits_RV)
         self.rows = self._going_on(rows)
 
-    def _take(self, row: _Row, logits_V: np.ndarray) -> None:
-        """Draw the next token of `row`."""
-        if row.sampler is None:
-            token = int(logits_V.argmax())
-            logprob = -math.log(float(np.exp(logits_V - logits_V[token]).sum()))
-        else:
-            self.draw_V["logit"] = logits_V
-            llama.llama_sampler_apply(row.sampler, ctypes.byref(self.draws))
-            token = self.draws.selected
-            logprob = math.log(self.draw_V["p"][token])
-        row.ids.append(token)
-        row.logprobs.append(logprob)
+    def _take(self, rows: list[_Row], logits_RV: np.ndarray) -> None:
+        """Draw the next token of each row."""
+        tokens, logprobs = self.draws.draw(logits_RV, self.temperature, [row.random.random() for row in rows])
+        for row, token, logprob in zip(rows, tokens, logprobs):
+            row.ids.append(token)
+            row.logprobs.append(logprob)
 
     def _going_on(self, rows: list[_Row]) -> list[_Row]:
         """The rows that have not ended; the completions of the others are kept, and their places given back."""
@@ -288,8 +278,6 @@ class _Sampling:
             group.done[row.index] = Completion(ids=tuple(row.ids), logprobs=tuple(row.logprobs), finished=finished)
             if len(group.done) == self.n:
                 self.done[group.index] = [group.done[i] for i in range(self.n)]
-            if row.sampler is not None:
-                llama.llama_sampler_free(row.sampler)
             llama.llama_memory_seq_rm(self.engine.memory, row.sequence, -1, -1)
             self.free.append(row.sequence)
             group.alive -= 1
@@ -324,17 +312,6 @@ def room(config, device: str, longest: int) -> int:
     for one."""
     most = CACHE_BYTES // (2 * cached_values(config))
     return -(-min(SLOTS[device] * longest, max(longest, most)) // 256) * 256
-
-
-def _sampler(seed: int, index: int, temperature: float) -> int | None:
-    """A chain that divides by the temperature and draws; None for temperature 0."""
-    if temperature == 0:
-        return None
-    chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
-    llama.llama_sampler_chain_add(chain, llama.llama_sampler_init_temp(temperature))
-    # 32 bits, and not the greatest of these, which means a random seed.
-    llama.llama_sampler_chain_add(chain, llama.llama_sampler_init_dist(derived_seed("sampler", seed, index) % 0xFFFFFFFF))
-    return chain
 
 
 def load_file(base: Path, gpu: bool = False, vocab_only: bool = False):
