@@ -50,9 +50,10 @@ def open_engine(name: str, student, recipe: Recipe, folder: Path, on_progress: C
     if name == "model":
         return ModelEngine(student)
     _require(_obstacle(student, recipe))               # a run that began with it may go on on another machine
-    from recipes.llama_engine import LlamaEngine       # not before it is chosen: it loads a library of C++
+    from recipes.llama_engine import LlamaEngine, fastest_matrices       # not before it is chosen: it loads a library of C++
 
-    return LlamaEngine(student, export_base(student, folder, on_progress), recipe.student.longest, recipe.student.threads)
+    base = export_base(student, folder, on_progress, fastest_matrices(student.device.type))
+    return LlamaEngine(student, base, recipe.student.longest, recipe.student.threads)
 
 
 def policy_gap(engine: Engine, prompts: Sequence[Sequence[int]], temperature: float) -> float:

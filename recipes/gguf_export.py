@@ -8,7 +8,8 @@
 The base holds the very weights that the trainer computes with: each NF4 matrix is dequantised and written as Q8_0 (blocks of 32
 weights and one scale), whose rounding, at most 1/254 of a block's largest weight, is far below the steps of NF4; norms and biases as
 float32. A model below SMALL parameters is written as F16, for there the rounding costs most and the bytes least; so is a matrix whose
-rows do not divide by 32. The file's name holds a digest of all that decides its bytes, so an old file is never taken for a new one.
+rows do not divide by 32. The matrices of the layers can be BF16 instead, in twice the bytes: a processor that multiplies these itself reads
+prompts a quarter faster by them (`llama_engine.fastest_matrices`); rounding is half of Q8_0's, in llama.cpp's products. The file's name holds a digest of all that decides its bytes, so an old file is never taken for a new one.
 
 Architectures: Llama, Mistral (llama.cpp's `llama`), Qwen2, Qwen3, Gemma, Gemma 3. What differs between transformers and llama.cpp:
 llama.cpp's `llama` rotates neighbouring pairs of a query and not its halves, so the rows of query and key projections are permuted;
@@ -102,19 +103,20 @@ def objection(student, longest: int) -> str:
     return ""
 
 
-def export_base(student, folder: Path, on_progress: Callable[[str, int, int], None] | None = None) -> Path:
-    """The file of the student's base in `folder`, made if it is not there yet: written aside, flushed, renamed.
+def export_base(student, folder: Path, on_progress: Callable[[str, int, int], None] | None = None, matrices: str = "Q8_0") -> Path:
+    """The file of the student's base in `folder`, made if it is not there yet: written aside, flushed, renamed. `matrices`: the type of the
+    layers' matrices if the model is not small, "Q8_0" or "BF16".
 
     The same base gives the same bytes. Raises OSError when the disk is full; a half file is then removed.
     """
-    path = folder / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', student.name)}-{base_digest(student)[:16]}.gguf"
+    path = folder / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', student.name)}-{base_digest(student, matrices)[:16]}.gguf"
     if path.is_file():
         return path
     folder.mkdir(parents=True, exist_ok=True)
     descriptor, aside = tempfile.mkstemp(prefix=f".{path.stem}-", dir=folder)
     os.close(descriptor)
     try:
-        write_base(student, Path(aside), on_progress)
+        write_base(student, Path(aside), on_progress, matrices)
         os.chmod(aside, 0o644)
         sync(Path(aside))
         os.rename(aside, path)
@@ -125,11 +127,11 @@ def export_base(student, folder: Path, on_progress: Callable[[str, int, int], No
     return path
 
 
-def base_digest(student) -> str:
+def base_digest(student, matrices: str = "Q8_0") -> str:
     """Hex digest of all that decides the bytes of the base's file."""
     from importlib.metadata import version
 
-    digest = hashlib.sha256(json.dumps([FORMAT, SMALL, version("gguf"), _config(student).to_dict(), student.tokenizer.chat_template,
+    digest = hashlib.sha256(json.dumps([FORMAT, _kind(student, matrices), version("gguf"), _config(student).to_dict(), student.tokenizer.chat_template,
                                         sorted(student.end_ids), _tokenizer_data(student.tokenizer)],
                                        sort_keys=True, default=str).encode())
     for name, parameter in _base_parameters(student):
@@ -146,23 +148,24 @@ def _scales(state) -> list[torch.Tensor]:
     return [state.absmax, state.code] + ([state.offset, *_scales(state.state2)] if state.nested else [])
 
 
-def write_base(student, path: Path, on_progress: Callable[[str, int, int], None] | None = None) -> None:
+def write_base(student, path: Path, on_progress: Callable[[str, int, int], None] | None = None, matrices: str = "Q8_0") -> None:
     """Write the base and its vocabulary to `path`, one matrix in memory at a time."""
-    _write_model(student, path, _layout(student), is_small(student), on_progress)
+    _write_model(student, path, _kind(student, matrices), False, on_progress)
 
 
 def write_merged(student, path: Path, on_progress: Callable[[str, int, int], None] | None = None) -> None:
     """Write base and adapter as one model in float16: each dequantised matrix W becomes W + B A alpha / rank (Hu et al. 2021,
     arXiv:2106.09685, equation 3), computed in float32, one matrix in memory at a time."""
-    _write_model(student, path, _layout(student, merged=True), True, on_progress)
+    _write_model(student, path, "F16", True, on_progress)
 
 
-def _write_model(student, path: Path, layout: list[tuple], halves: bool, on_progress) -> None:
-    """A whole model from its layout; `halves` says that its matrices are F16 and not Q8_0."""
+def _write_model(student, path: Path, kind: str, merged: bool, on_progress) -> None:
+    """A whole model, its matrices of this kind."""
     import gguf
 
-    writer = gguf.GGUFWriter(path, ARCHITECTURES[_config(student).model_type].name)
-    _write_shape(student, writer, halves)
+    writer, layout = gguf.GGUFWriter(path, ARCHITECTURES[_config(student).model_type].name), _layout(student, kind, merged)
+    _write_shape(student, writer)
+    writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{kind}"])
     _write_vocabulary(student, writer)
     for name, shape, _, kind, size in layout:
         writer.add_tensor_info(name, shape, np.dtype(np.float32), size, raw_dtype=kind)
@@ -263,17 +266,23 @@ def _names(student) -> Callable[[str], str]:
     return gguf.get_tensor_name_map(architecture, config.num_hidden_layers).get_name
 
 
-def _layout(student, merged: bool = False) -> list[tuple]:
-    """(name, shape, function that makes it, llama.cpp's type, bytes) of every tensor of the base's file, or of the merged one, in its
-    order."""
+def _layout(student, matrices: str, merged: bool) -> list[tuple]:
+    """(name, shape, function that makes it, llama.cpp's type, bytes) of every tensor of a model's file, in its order."""
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType as Kind
 
-    halves, layout = merged or is_small(student), []
+    layout = []
     for name, shape, make in _base_tensors(student, merged):
-        kind = Kind.F32 if len(shape) == 1 else Kind.F16 if halves or shape[-1] % 32 else Kind.Q8_0
+        # A row of a table is read once for a token, and the head's products wait for memory: fewer bytes are faster there.
+        wanted = Kind[matrices] if matrices == "F16" or name.startswith("blk.") else Kind.Q8_0
+        kind = Kind.F32 if len(shape) == 1 else Kind.F16 if shape[-1] % 32 else wanted
         block, size = GGML_QUANT_SIZES[kind]
         layout.append((name, shape, make, kind, math.prod(shape) // block * size))
     return layout
+
+
+def _kind(student, matrices: str) -> str:
+    """The type of the base's matrices."""
+    return "F16" if is_small(student) else matrices
 
 
 def is_small(student) -> bool:
@@ -314,13 +323,12 @@ def _frequency_factors(config) -> np.ndarray | None:
     return (1.0 / ((1 - share) / rope["factor"] + share)).astype(np.float32)
 
 
-def _write_shape(student, writer, halves: bool) -> None:
+def _write_shape(student, writer) -> None:
     """The model's hyperparameters."""
     import gguf
 
     config, rope = _config(student), _ropes(_config(student))[0]
     writer.add_name(student.name)
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16 if halves else gguf.LlamaFileType.MOSTLY_Q8_0)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     writer.add_vocab_size(config.vocab_size)
     writer.add_context_length(config.max_position_embeddings)

@@ -314,6 +314,12 @@ def room(config, device: str, longest: int) -> int:
     return -(-min(SLOTS[device] * longest, max(longest, most)) // 256) * 256
 
 
+def fastest_matrices(device: str) -> str:
+    """The type of a large model's matrices (`gguf_export.export_base`) by which llama.cpp samples fastest here. Measured with 12 layers of
+    896 on a Zen 4 core: prompts are read a quarter faster by BF16 than by Q8_0, a step of eight is 5 % faster."""
+    return "BF16" if device == "cpu" and b"AVX512_BF16 = 1" in llama.llama_print_system_info() else "Q8_0"
+
+
 def load_file(base: Path, gpu: bool = False, vocab_only: bool = False):
     """llama.cpp's model of a GGUF file; it may be the vocabulary alone. Raises UsageError."""
     listen()

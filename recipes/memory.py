@@ -112,10 +112,20 @@ def estimate(config, recipe: Recipe, cuda: bool, copy: bool = False) -> Need:
         adapter=adapter * (4 + 4 + (2 if cuda else 8)),
         libraries=CUDA_LIBRARIES if cuda else 0,
         scratch=max(a * b for a, b in linear) * number + 3 * 4 * max(config.vocab_size, min(HEAD_LOGITS, MICRO_TOKENS * config.vocab_size)),
-        copy=int((inside + tables) * (2 if inside + tables < SMALL else 34 / 32)) if copy else 0,      # F16; Q8_0: 32 weights and a scale
+        copy=_llama_copy(inside, tables, cuda) if copy else 0,
         copy_cache=_llama_cache(config, longest, inner, queries, cuda) if copy else 0,
         sampler=0 if copy else sampled * cached * number,
         per_token=kept + cached * (number + 8))                  # a shared prompt's keys and values, cut off, and their gradient
+
+
+def _llama_copy(inside: int, tables: int, cuda: bool) -> int:
+    """llama.cpp's weights, as `gguf_export` writes them."""
+    from recipes.llama_engine import fastest_matrices
+
+    eight_bits = 34 / 32                                         # Q8_0: 32 weights and a scale
+    if inside + tables < SMALL:
+        return 2 * (inside + tables)
+    return int(inside * (2 if fastest_matrices("cuda" if cuda else "cpu") == "BF16" else eight_bits) + tables * eight_bits)
 
 
 def _llama_cache(config, longest: int, inner: int, queries: int, cuda: bool) -> int:

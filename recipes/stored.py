@@ -15,6 +15,7 @@ import llama_cpp.llama_cpp as llama
 
 from recipes import checkpoint
 from recipes.file_engine import Files, FileStudent
+from recipes.llama_engine import fastest_matrices
 
 BASE_KEY, END_KEY = "coldstart.base", "coldstart.end_ids"
 """Of the adapter's metadata: the name of the base's file; the tokens that end a completion, with commas between them."""
@@ -51,7 +52,8 @@ def export(student, run_folder: Path, checkpoint_folder: Path, base_folder: Path
         raise NotExportable("llama-cpp-python was built without CUDA")
     if vocabulary_note(student):
         raise NotExportable("its tokenizer is not one that is written to GGUF")
-    files = Files(export_base(student, base_folder, on_progress), _adapter_file(run_folder, checkpoint_folder), student.end_ids)
+    base = export_base(student, base_folder, on_progress, fastest_matrices(student.device.type))
+    files = Files(base, _adapter_file(run_folder, checkpoint_folder), student.end_ids)
     stored = FileStudent(files)
     if any(stored.prompt_ids(chat) != student.prompt_ids(chat) for chat in chats):
         raise NotExportable("llama.cpp does not split the prompts into the tokens that it was trained on")

@@ -22,8 +22,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from recipes import Recipe, StudentSettings, load  # noqa: E402
-from recipes.gguf_export import export_base  # noqa: E402
-from recipes.llama_engine import LlamaEngine  # noqa: E402
+from recipes.engines import open_engine  # noqa: E402
+from recipes.llama_engine import LlamaEngine, fastest_matrices  # noqa: E402
 from recipes.student import Sample, Student  # noqa: E402
 from tests.tiny import make_tiny  # noqa: E402
 
@@ -64,7 +64,7 @@ def random_model(folder: Path, options) -> None:
         prompt = [generator.randrange(2, options.vocabulary) for _ in range(length)]
         with closing_engine(student, recipe, folder) as engine:
             race(f"random model, prompt {length}", engine, [prompt], others, options.turns)
-    drift("random model (Q8_0)", student, recipe, folder, [[5, 6, 7, 8] * 8], 4, 16, options.updates, 1e-4)
+    drift(f"random model ({fastest_matrices('cpu')})", student, recipe, folder, [[5, 6, 7, 8] * 8], 4, 16, options.updates, 1e-4)
 
 
 def nano(folder: Path, options) -> None:
@@ -99,8 +99,7 @@ class closing_engine:
     """The engine, for the length of a block."""
 
     def __init__(self, student, recipe: Recipe, folder: Path) -> None:
-        settings = recipe.student
-        self.engine = LlamaEngine(student, export_base(student, folder), settings.longest, settings.threads)
+        self.engine = open_engine("llama.cpp", student, recipe, folder)
 
     def __enter__(self) -> LlamaEngine:
         return self.engine

@@ -1,4 +1,5 @@
 """The student as GGUF: llama.cpp computes what the trainer computes, and reads and writes the same text."""
+import math
 import os
 
 import llama_cpp
@@ -73,10 +74,12 @@ def test_the_adapter_of_a_small_model_is_added_in(tmp_path, monkeypatch):
 def test_eight_bits_are_enough(tmp_path, monkeypatch):
     monkeypatch.setattr(gguf_export, "SMALL", 0)
     student = loaded(tmp_path, "qwen2", hidden=64, initializer_range=0.1)
-    base = export_base(student, tmp_path)
-    assert gap(student, base) < 0.02
-    matrices = sum(p.numel() for _, p in gguf_export._base_parameters(student)) * 34 / 32
-    assert base.stat().st_size < 2 * matrices + 100_000
+    base, wide = (export_base(student, tmp_path, matrices=matrices) for matrices in ("Q8_0", "BF16"))
+    assert gap(student, base) < 0.02 and gap(student, wide) < 0.02
+    shapes = {name: shape for name, shape, _ in gguf_export._base_tensors(student)}
+    assert base.stat().st_size < 34 / 32 * sum(map(math.prod, shapes.values())) + 100_000
+    inside = sum(math.prod(shape) for name, shape in shapes.items() if name.startswith("blk.") and len(shape) == 2)
+    assert wide.stat().st_size - base.stat().st_size == pytest.approx(inside * (2 - 34 / 32), abs=1000)
 
 
 @pytest.mark.parametrize("spoil", ["no permutation", "no adapter"])

@@ -66,12 +66,13 @@ def test_a_pass_keeps_no_more_than_was_said_and_not_much_less(tmp_path, kind):
     del hidden
 
 
-@pytest.mark.parametrize("kind", ["qwen2", "gemma"])
-def test_the_copy_for_llama_cpp_is_counted_as_its_file_has_it(tmp_path, monkeypatch, kind):
+@pytest.mark.parametrize("kind, matrices", [("qwen2", "Q8_0"), ("gemma", "Q8_0"), ("qwen2", "BF16")])
+def test_the_copy_for_llama_cpp_is_counted_as_its_file_has_it(tmp_path, monkeypatch, kind, matrices):
     student = load_tiny(make_tiny(tmp_path / "m", kind, hidden=128, vocab=4096))
     monkeypatch.setattr(gguf_export, "SMALL", 0)
     monkeypatch.setattr(memory, "SMALL", 0)
-    file = export_base(student, tmp_path)
+    monkeypatch.setattr(llama_engine, "fastest_matrices", lambda device: matrices)
+    file = export_base(student, tmp_path, matrices=matrices)
     vocabulary = 100_000                                 # bytes, at most: texts and merges of its tokens
     need = estimate(student.config, tiny_recipe(), cuda=False, copy=True)
     assert need.copy <= file.stat().st_size <= 1.02 * need.copy + vocabulary

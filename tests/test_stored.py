@@ -5,7 +5,6 @@ import sys
 import pytest
 
 from recipes import gguf_export, nano
-from recipes.gguf_export import export_base
 from recipes.file_engine import FileEngine, FileStudent
 from recipes.llama_engine import LlamaEngine
 from recipes.stored import NotExportable, export, find
@@ -65,7 +64,7 @@ def test_it_samples_what_the_student_samples_and_is_found_again(tmp_path, monkey
     again = find(tmp_path / "run", tmp_path / "run" / "checkpoints" / "best", tmp_path / "cache")
     assert again == files
     prompts = [student.prompt_ids(chat) for chat in CHATS]
-    engine = LlamaEngine(student, export_base(student, tmp_path / "cache"), 200, threads=1)
+    engine = LlamaEngine(student, files.base, 200, threads=1)
     wanted = engine.sample(prompts, 4, 1.0, 20, [1, 2, 3])
     engine.close()
     engine = FileEngine(FileStudent(again), again, 200, threads=1)
