@@ -137,6 +137,14 @@ def test_the_cache_of_llama_cpp_has_room_for_one_and_at_most_for_all(student, mo
     assert 1000 <= llama_engine.room(student.config, "cpu", 1000) < 1256
 
 
+@pytest.mark.parametrize("device, processor, matrices", [
+    ("cpu", b"CPU : AVX512 = 1 | AVX512_BF16 = 1 | LLAMAFILE = 1 | ", "BF16"), ("cpu", b"CPU : AVX512 = 1 | LLAMAFILE = 1 | ", "Q8_0"),
+    ("cuda", b"CUDA : ARCHS = 890 | CPU : AVX512_BF16 = 1 | ", "Q8_0")])
+def test_the_type_of_the_matrices_is_the_one_that_the_machine_multiplies(monkeypatch, device, processor, matrices):
+    monkeypatch.setattr(llama_engine.llama, "llama_print_system_info", lambda: processor)
+    assert llama_engine.fastest_matrices(device) == matrices
+
+
 def test_the_seed_and_the_index_decide(engine):
     one, same, other = (engine.sample([[5, 6]], 3, 1.0, 12, [seed])[0] for seed in (1, 1, 2))
     assert one == same
