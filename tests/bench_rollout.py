@@ -4,10 +4,10 @@
     python tests/bench_rollout.py --layers 2 --vocabulary 8192 --prompts 256 --updates 3
     python tests/bench_rollout.py --nano ~/.cache/coldstart/students/nano-HASH --model no     # the nano student alone
 
-Sampling: one prompt, G = 8, 64 new tokens each, for both (no end token). The other side is `generate(num_return_sequences=8)` of the
-same model without an adapter, in whichever of float32 and bfloat16 is faster here; ours carries the adapter. The two take turns in one
-process with the same number of threads, and the best of the turns counts. The nano student is also measured against `generate` of the
-student itself, adapter and NF4 included, and reads several prompts one after the other.
+Sampling: one prompt, G = 8, 64 new tokens each, for both (no end token). The other side is `generate(num_return_sequences=8)` in whichever
+of float32 and bfloat16 is faster here, of the same model: with the same adapter through PEFT, as ours carries it, and without one.
+They take turns in one process with the same number of threads, and the best of the turns counts. The nano student is also measured against
+`generate` of the student itself, adapter and NF4 included, and reads several prompts one after the other.
 
 Drift: updates with random rewards on what llama.cpp sampled; then the mean |trainer - sampler| log-probability of the last samples.
 """
@@ -58,7 +58,10 @@ def random_model(folder: Path, options) -> None:
     longest = max(options.prompts)
     recipe = Recipe(student=StudentSettings(model="random", max_prompt=longest, max_new=NEW, threads=options.threads))
     student = open_student(recipe, path, 0.02)
-    others = {dtype: plain_model(path, getattr(torch, dtype)) for dtype in options.dtypes.split(",")}
+    others = {}
+    for dtype in options.dtypes.split(","):
+        others[f"{dtype}, no adapter"] = plain_model(path, getattr(torch, dtype))
+        others[dtype] = with_adapter(plain_model(path, getattr(torch, dtype)), student)
     for length in options.prompts:
         generator = random.Random(length)
         prompt = [generator.randrange(2, options.vocabulary) for _ in range(length)]
@@ -71,7 +74,7 @@ def nano(folder: Path, options) -> None:
     recipe = load("nano", [f"student.threads={options.threads}"])
     student = open_student(recipe, options.nano, 0.01)
     prompts = [student.prompt_ids([{"role": "user", "content": text}]) for text in NANO_PROMPTS]
-    others = {"float32": plain_model(options.nano, torch.float32), "the student itself": student.model}
+    others = {"float32, no adapter": plain_model(options.nano, torch.float32), "the student itself": student.model}
     with closing_engine(student, recipe, folder) as engine:
         race("nano", engine, prompts, others, options.turns)
     drift("nano (F16)", student, recipe, folder, prompts, 8, NEW, options.updates, recipe.climb.lr)
@@ -93,6 +96,15 @@ def plain_model(path: Path, dtype):
     from transformers import AutoModelForCausalLM
 
     return AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
+
+
+def with_adapter(model, student: Student):
+    """The plain model with the student's adapter, in the model's own dtype."""
+    from peft import get_peft_model, set_peft_model_state_dict
+
+    adapted = get_peft_model(model, student.model.peft_config["default"], autocast_adapter_dtype=False)
+    set_peft_model_state_dict(adapted, student.adapter())
+    return adapted.eval()
 
 
 class closing_engine:
