@@ -58,10 +58,7 @@ def random_model(folder: Path, options) -> None:
     longest = max(options.prompts)
     recipe = Recipe(student=StudentSettings(model="random", max_prompt=longest, max_new=NEW, threads=options.threads))
     student = open_student(recipe, path, 0.02)
-    others = {}
-    for dtype in options.dtypes.split(","):
-        others[f"{dtype}, no adapter"] = plain_model(path, getattr(torch, dtype))
-        others[dtype] = with_adapter(plain_model(path, getattr(torch, dtype)), student)
+    others = other_side(path, student, options.dtypes)
     for length in options.prompts:
         generator = random.Random(length)
         prompt = [generator.randrange(2, options.vocabulary) for _ in range(length)]
@@ -74,7 +71,7 @@ def nano(folder: Path, options) -> None:
     recipe = load("nano", [f"student.threads={options.threads}"])
     student = open_student(recipe, options.nano, 0.01)
     prompts = [student.prompt_ids([{"role": "user", "content": text}]) for text in NANO_PROMPTS]
-    others = {"float32, no adapter": plain_model(options.nano, torch.float32), "the student itself": student.model}
+    others = {**other_side(options.nano, student, "float32"), "the student itself": student.model}
     with closing_engine(student, recipe, folder) as engine:
         race("nano", engine, prompts, others, options.turns)
     drift("nano (F16)", student, recipe, folder, prompts, 8, NEW, options.updates, recipe.climb.lr)
@@ -92,19 +89,18 @@ def open_student(recipe: Recipe, path: Path, wake: float) -> Student:
     return student
 
 
-def plain_model(path: Path, dtype):
+def other_side(path: Path, student: Student, dtypes: str) -> dict:
+    """The student's base without NF4, in each of these dtypes (names with commas between): as it is, and with the student's adapter."""
+    from peft import get_peft_model, set_peft_model_state_dict
     from transformers import AutoModelForCausalLM
 
-    return AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
-
-
-def with_adapter(model, student: Student):
-    """The plain model with the student's adapter, in the model's own dtype."""
-    from peft import get_peft_model, set_peft_model_state_dict
-
-    adapted = get_peft_model(model, student.model.peft_config["default"], autocast_adapter_dtype=False)
-    set_peft_model_state_dict(adapted, student.adapter())
-    return adapted.eval()
+    others = {}
+    for dtype in dtypes.split(","):
+        plain, base = (AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype)) for _ in range(2))
+        adapted = get_peft_model(base, student.model.peft_config["default"], autocast_adapter_dtype=False)
+        set_peft_model_state_dict(adapted, student.adapter())
+        others |= {f"{dtype}, no adapter": plain, dtype: adapted.eval()}
+    return others
 
 
 class closing_engine:
