@@ -86,7 +86,7 @@ class _Row:
     group: _Group
     index: int
     sequence: int
-    random: random.Random
+    generator: random.Random
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
 
@@ -261,7 +261,7 @@ class _Sampling:
 
     def _take(self, rows: list[_Row], logits_RV: np.ndarray) -> None:
         """Draw the next token of each row."""
-        tokens, logprobs = self.draws.draw(logits_RV, self.temperature, [row.random.random() for row in rows])
+        tokens, logprobs = self.draws.draw(logits_RV, self.temperature, [row.generator.random() for row in rows])
         for row, token, logprob in zip(rows, tokens, logprobs):
             row.ids.append(token)
             row.logprobs.append(logprob)
