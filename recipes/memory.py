@@ -138,7 +138,7 @@ def _llama_cache(config, longest: int, inner: int, queries: int, cuda: bool) -> 
     cells, outputs = llama_engine.room(config, device, longest), 2 * llama_engine.SLOTS[device]
     flash = 4 * (3 * inner + 4 * config.hidden_size) + 2 * cells
     plain = 4 * (config.num_attention_heads + 1) * cells + 4 * (queries + 5 * config.hidden_size)
-    return 2 * cached_values(config) * cells + 4 * outputs * config.vocab_size + llama_engine.MICRO_BATCH * (flash if cuda else plain)
+    return 2 * cached_values(config) * cells + 4 * outputs * config.vocab_size + llama_engine.MICRO_BATCH[device] * (flash if cuda else plain)
 
 
 def available(cuda: bool) -> int:

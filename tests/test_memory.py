@@ -92,11 +92,12 @@ HEARD = {}
 
 @pytest.mark.parametrize("flash, longest, inner", [(False, 1024, 512), (True, 1024, 512), (True, 256, 2048)])
 def test_llama_cpps_cache_and_buffers_are_what_it_says_itself(tmp_path, monkeypatch, flash, longest, inner):
-    """With flash attention as on a card, with so many slots as here."""
+    """With flash attention as on a card, with slots and batches as here."""
     recipe = tiny_recipe(student={"max_prompt": longest - 16, "max_new": 16})
     student = load_tiny(make_tiny(tmp_path / "m", "qwen2", hidden=256, vocab=2000, intermediate_size=inner, max_position_embeddings=2048))
     monkeypatch.setattr(llama_engine, "listen", lambda: llama_cpp.llama_log_set(_hear, None))
-    monkeypatch.setitem(llama_engine.SLOTS, "cuda", llama_engine.SLOTS["cpu"])
+    for numbers in (llama_engine.SLOTS, llama_engine.MICRO_BATCH):
+        monkeypatch.setitem(numbers, "cuda", numbers["cpu"])
     if flash:
         monkeypatch.setattr(llama_cpp, "LLAMA_FLASH_ATTN_TYPE_DISABLED", llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED)
     HEARD.clear()
