@@ -36,7 +36,7 @@ def test_what_does_not_fit_is_sampled_by_the_model(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "available", lambda cuda: 1 << 17)
     student = load_tiny(make_tiny(tmp_path / "m"), recipe=recipe())
     name, why = choose(student, recipe())
-    assert name == "model" and "would take 8 MiB, more than fits beside the student" in why
+    assert name == "model" and "would take 4 MiB, more than fits beside the student" in why
     assert choose(student, recipe("llama.cpp"))[0] == "llama.cpp"
 
 
