@@ -17,7 +17,7 @@ from tests.test_arc import make_student, settings
 pytestmark = pytest.mark.slow
 
 PHASES = ("mine", "before", "teach", "distil", "after", "climb")
-ONCE = ("before", "climb")
+ONCE = ("mine", "before", "distil", "climb")
 OFTEN = dict(zip(PHASES, (4, 4, 2, 4, 3, 5)))
 """How often each phase is killed."""
 CYCLES = 4
