@@ -55,6 +55,6 @@ class Draws:
 
 
 def _reached(until_RN: np.ndarray, wanted_R: np.ndarray) -> np.ndarray:
-    """In each row of running sums the first place above the wanted value; where rounding has put it above all, the last that adds anything."""
+    """In each row of running sums the first place above the wanted value; where rounding has put that above all, the last that adds."""
     wanted_R = np.minimum(wanted_R, np.nextafter(until_RN[:, -1], 0.0))
     return (until_RN > wanted_R[:, None]).argmax(axis=1)

@@ -9,7 +9,8 @@ The base holds the very weights that the trainer computes with: each NF4 matrix 
 weights and one scale), whose rounding, at most 1/254 of a block's largest weight, is far below the steps of NF4; norms and biases as
 float32. A model below SMALL parameters is written as F16, for there the rounding costs most and the bytes least; so is a matrix whose
 rows do not divide by 32. The matrices of the layers can be BF16 instead, in twice the bytes: a processor that multiplies these itself reads
-prompts a quarter faster by them (`llama_engine.fastest_matrices`); rounding is half of Q8_0's, in llama.cpp's products. The file's name holds a digest of all that decides its bytes, so an old file is never taken for a new one.
+prompts a quarter faster by them (`llama_engine.fastest_matrices`), and its products are rounded half as much. The file's name holds a
+digest of all that decides its bytes, so an old file is never taken for a new one.
 
 Architectures: Llama, Mistral (llama.cpp's `llama`), Qwen2, Qwen3, Gemma, Gemma 3. What differs between transformers and llama.cpp:
 llama.cpp's `llama` rotates neighbouring pairs of a query and not its halves, so the rows of query and key projections are permuted;
@@ -131,8 +132,8 @@ def base_digest(student, matrices: str = "Q8_0") -> str:
     """Hex digest of all that decides the bytes of the base's file."""
     from importlib.metadata import version
 
-    digest = hashlib.sha256(json.dumps([FORMAT, _kind(student, matrices), version("gguf"), _config(student).to_dict(), student.tokenizer.chat_template,
-                                        sorted(student.end_ids), _tokenizer_data(student.tokenizer)],
+    digest = hashlib.sha256(json.dumps([FORMAT, _kind(student, matrices), version("gguf"), _config(student).to_dict(),
+                                        student.tokenizer.chat_template, sorted(student.end_ids), _tokenizer_data(student.tokenizer)],
                                        sort_keys=True, default=str).encode())
     for name, parameter in _base_parameters(student):
         digest.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}".encode())
