@@ -30,8 +30,9 @@ class Draws:
         tokens, logprobs = [], []
         for start in range(0, len(logits_RV), self.rows):
             part = slice(start, start + self.rows)
-            for values, all_values in zip(self._draw(logits_RV[part], temperature, uniforms_R[part]), (tokens, logprobs)):
-                all_values += values.tolist()
+            tokens_P, logprobs_P = self._draw(logits_RV[part], temperature, uniforms_R[part])
+            tokens += tokens_P.tolist()
+            logprobs += logprobs_P.tolist()
         return tokens, logprobs
 
     def _draw(self, logits_RV: np.ndarray, temperature: float, uniforms_R: list[float]) -> tuple[np.ndarray, np.ndarray]:
