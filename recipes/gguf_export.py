@@ -7,8 +7,8 @@
 
 The base holds the very weights that the trainer computes with: each NF4 matrix is dequantised and written as Q8_0 (blocks of 32
 weights and one scale), whose rounding, at most 1/254 of a block's largest weight, is far below the steps of NF4; norms and biases as
-float32. A model below SMALL parameters is written as F16, for there the rounding costs most and the bytes least; so is a matrix whose
-rows do not divide by 32. The matrices of the layers can be BF16 instead, in twice the bytes: a processor that multiplies these itself reads
+float32. A model below `weights.SMALL` parameters is written as F16, for there the rounding costs most and the bytes least; so is a matrix
+whose rows do not divide by 32. The matrices of the layers can be BF16 instead, in twice the bytes: a processor that multiplies these itself reads
 prompts a quarter faster by them (`llama_engine.fastest_matrices`), and its products are rounded half as much. The file's name holds a
 digest of all that decides its bytes, so an old file is never taken for a new one.
 
@@ -37,10 +37,8 @@ import torch
 
 from recipes import nano
 from recipes.rollout import head_width
+from recipes.weights import base_parameters, is_small, weights
 from sandbox.jsonl import sync
-
-SMALL = 50_000_000
-"""Parameters below which matrices are written as F16."""
 
 FORMAT = 2
 """Version of what this module writes; part of the digest."""
@@ -135,7 +133,7 @@ def base_digest(student, matrices: str = "Q8_0") -> str:
     digest = hashlib.sha256(json.dumps([FORMAT, _kind(student, matrices), version("gguf"), _config(student).to_dict(),
                                         student.tokenizer.chat_template, sorted(student.end_ids), _tokenizer_data(student.tokenizer)],
                                        sort_keys=True, default=str).encode())
-    for name, parameter in _base_parameters(student):
+    for name, parameter in base_parameters(student):
         digest.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}".encode())
         for tensor in (parameter, *_scales(getattr(parameter, "quant_state", None))):
             digest.update(tensor.detach().contiguous().flatten().cpu().view(torch.uint8).numpy().data)
@@ -155,8 +153,7 @@ def write_base(student, path: Path, on_progress: Callable[[str, int, int], None]
 
 
 def write_merged(student, path: Path, on_progress: Callable[[str, int, int], None] | None = None) -> None:
-    """Write base and adapter as one model in float16: each dequantised matrix W becomes W + B A alpha / rank (Hu et al. 2021,
-    arXiv:2106.09685, equation 3), computed in float32, one matrix in memory at a time."""
+    """Write base and adapter as one model in float16 (`weights`), one matrix in memory at a time."""
     _write_model(student, path, "F16", True, on_progress)
 
 
@@ -224,35 +221,17 @@ def _config(student):
     return student.model.get_base_model().config
 
 
-def _base_parameters(student) -> Iterator[tuple[str, torch.nn.Parameter]]:
-    """(transformers' name, parameter) of the base, without the adapters; tied ones once."""
-    for name, parameter in student.model.get_base_model().named_parameters():
-        if ".lora_" not in name:
-            yield name.replace(".base_layer", ""), parameter
-
-
 def _base_tensors(student, merged: bool = False) -> Iterator[tuple[str, tuple[int, ...], Callable[[], np.ndarray]]]:
     """(llama.cpp's name, shape, function that makes the float32 array) of every tensor, with the adapter added in if `merged`."""
-    adapter, config = student.adapter() if merged else {}, student.model.peft_config["default"]
     names, shift = _names(student), ARCHITECTURES[_config(student).model_type].norm_shift
-    for name, parameter in _base_parameters(student):
+    for name, shape, make in weights(student, merged):
         layer, _, part = name.rpartition(".")
-        state = getattr(parameter, "quant_state", None)
-        halves = [adapter.get(f"base_model.model.{layer}.lora_{half}.{part}") for half in "BA"]
 
-        def make(parameter=parameter, state=state, layer=layer, halves=halves):
-            if state is not None:
-                from bitsandbytes.functional import dequantize_4bit
-
-                parameter = dequantize_4bit(parameter.data, state)
-            weight = parameter.detach().float()
-            if halves[0] is not None:
-                b, a = (half.detach().float() for half in halves)
-                weight = weight + b @ a * (config.lora_alpha / config.r)
-            array = _permuted(student, layer, weight.cpu().numpy())
+        def as_array(make=make, layer=layer):
+            array = _permuted(student, layer, make().cpu().numpy())
             return np.ascontiguousarray(array + np.float32(shift) if layer.endswith("norm") else array)
 
-        yield f"{names(layer)}.{part}", tuple(parameter.shape if state is None else state.shape), make
+        yield f"{names(layer)}.{part}", shape, as_array
     factors = _frequency_factors(_config(student))
     if factors is not None:
         yield "rope_freqs.weight", factors.shape, lambda: factors
@@ -284,11 +263,6 @@ def _layout(student, matrices: str, merged: bool) -> list[tuple]:
 def _kind(student, matrices: str) -> str:
     """The type of the base's matrices."""
     return "F16" if is_small(student) else matrices
-
-
-def is_small(student) -> bool:
-    """Whether the base has fewer than SMALL parameters."""
-    return sum(math.prod(shape) for _, shape, _ in _base_tensors(student)) < SMALL
 
 
 def _permuted(student, layer: str, array: np.ndarray) -> np.ndarray:

@@ -4,9 +4,9 @@
     completions = engine.sample(prompts, n=8, temperature=0.7, max_new=512, seeds=[...])     # [prompt][index]
 
 A prompt is read once into a sequence of its own, and its part of the key/value cache is shared by the completions of its group, which
-are sequences of one unified cache. Batching is continuous: in every step one token of each of up to SLOTS completions is computed, and
-when one ends, the next in line takes its place, of the same group or of the following one. In line means: prompt after prompt as they
-were given, and completion after completion.
+are sequences of one unified cache. Completions of a group that have written the same so far are one row: it is computed and kept once, and
+becomes several where they part. Batching is continuous: in every step one token of each of up to SLOTS rows is computed, and where there
+are fewer, the next completions in line begin: prompt after prompt as they were given, and completion after completion.
 
 Token ids go in and out. A completion is drawn (`draws`) with random numbers of its own, whose seed derives from the group's seed and the
 completion's index, so which others share its batch matters by rounding alone. The log-probability kept is that of the chosen token at the
@@ -36,13 +36,18 @@ from recipes.rollout import Completion, Engine, cached_values, check_arguments
 from sandbox.errors import HarnessError, UsageError
 
 SLOTS = {"cpu": 8, "cuda": 64}
-"""Completions computed together, at most. On the CPU more do not pay: attention looks at all cells of the cache and masks those of others.
+"""Rows computed together, at most. On the CPU more do not pay: attention looks at all cells of the cache and masks those of others.
 With 16 the nano student is a fifth slower, and 12 layers of 896 are no faster. The number for a card is a guess, for none has run
 this."""
 
 CACHE_BYTES = 1 << 30
 """Size of the key/value cache, unless the longest prompt and completion alone need more. A constant, not a share of what happens to be
 free, so that batches depend on the arguments alone."""
+
+WRITERS = {"cpu": 56, "cuda": 192}
+"""Completions that have begun and not ended, at most. Those that have written the same so far are one row, so there may be many more of them
+than slots; each needs a sequence of its own once it parts from the others. llama.cpp has 256 sequences at most, and its buffers are for a
+multiple of their number: so slots and writers together divide MICRO_BATCH."""
 
 BATCH_TOKENS = 2048
 """Tokens given to llama.cpp at a time while prompts are read; it takes them MICRO_BATCH at a time."""
@@ -81,15 +86,27 @@ class _Group:
 
 
 @dataclass
-class _Row:
+class _Writing:
     """A completion that is being written."""
 
-    group: _Group
     index: int
-    sequence: int
     generator: random.Random
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+
+
+@dataclass
+class _Row:
+    """Completions that have written the same so far."""
+
+    group: _Group
+    sequence: int
+    members: list[_Writing]
+
+    @property
+    def position(self) -> int:
+        """Of the last token, which llama.cpp has not read yet."""
+        return len(self.group.prompt) + len(self.members[0].ids) - 1
 
 
 class LlamaEngine(Engine):
@@ -101,7 +118,8 @@ class LlamaEngine(Engine):
         Raises UsageError when llama.cpp cannot load the file or make room for the cache.
         """
         self.student, self.threads = student, threads
-        self.slots, self.cells = SLOTS[student.device.type], room(student.config, student.device.type, longest)
+        device = student.device.type
+        self.slots, self.writers, self.cells = SLOTS[device], WRITERS[device], room(student.config, device, longest)
         self._digest, self._context, self._model, self._adapter = "", None, None, None
         self._batch = _Batch(BATCH_TOKENS)
         self._load(base)
@@ -120,7 +138,7 @@ class LlamaEngine(Engine):
     def _settings(self) -> llama.llama_context_params:
         settings = llama.llama_context_default_params()
         settings.n_ctx, settings.n_batch, settings.n_ubatch = self.cells, BATCH_TOKENS, MICRO_BATCH[self.student.device.type]
-        settings.n_seq_max = 2 * self.slots        # each completion, and the prompts of their groups
+        settings.n_seq_max = sequences(self.student.device.type)
         settings.n_outputs_max = settings.n_seq_max   # the least that it takes; else there is room for the logits of a whole batch
         settings.n_threads = settings.n_threads_batch = self.threads
         settings.kv_unified = settings.swa_full = settings.no_perf = True
@@ -149,7 +167,8 @@ class LlamaEngine(Engine):
     def _swap_adapter(self) -> None:
         """Bring llama.cpp's adapter in step with the student's."""
         # Needs torch, which an adapter in a file does not.
-        from recipes.gguf_export import adapter_tensors, is_small, write_adapter, write_merged
+        from recipes.gguf_export import adapter_tensors, write_adapter, write_merged
+        from recipes.weights import is_small
 
         tensors = adapter_tensors(self.student)
         digest = hashlib.blake2b(b"".join(array.tobytes() for array in tensors.values())).hexdigest()
@@ -196,8 +215,10 @@ class _Sampling:
         self.rows: list[_Row] = []
         self.done: dict[int, list[Completion]] = {}
         """Groups all of whose completions have ended, since the last ones were handed out."""
-        self.free = deque(range(engine.slots))
-        self.homes = deque(range(engine.slots, 2 * engine.slots))
+        self.free = deque(range(engine.writers))
+        self.homes = deque(range(engine.writers, engine.writers + engine.slots))
+        self.writing = 0
+        """Completions that have begun and not ended."""
         self.cells = engine.cells
         """Of the cache, not yet promised to a prompt or a completion."""
         self.group: _Group | None = None
@@ -211,12 +232,11 @@ class _Sampling:
             for row in begun:
                 llama.llama_memory_seq_cp(self.engine.memory, row.group.sequence, row.sequence, -1, -1)
             if begun:
-                self._take(begun, np.stack([row.group.logits_V for row in begun]))
+                self.rows += self._take(begun, np.stack([row.group.logits_V for row in begun]))
             for group in {row.group.index: row.group for row in begun}.values():
                 if not group.left:                 # the prompt lives on in the sequences of its completions
                     llama.llama_memory_seq_rm(self.engine.memory, group.sequence, -1, -1)
                     self.homes.append(group.sequence)
-            self.rows = self._going_on(self.rows + begun)
             if self.rows:
                 self._step()
             if self.done:
@@ -224,20 +244,24 @@ class _Sampling:
                 yield done
 
     def _begin(self) -> list[_Row]:
-        """The next completions in line, as many as there are places and cells for."""
+        """The next completions in line, while there are slots, sequences and cells for them: all of a group, for those that begin together
+        share what they write. Fewer begin only where none would otherwise."""
         begun = []
-        while self.waiting and self.free:
+        while self.waiting and len(self.rows) + len(begun) < self.engine.slots:
             g, i = self.waiting[0]
-            need = self.max_new + (len(self.prompts[g]) if i == 0 else 0)
-            if need > self.cells:
+            read = len(self.prompts[g]) if i == 0 else 0
+            count = min(self.n - i, self.engine.writers - self.writing, (self.cells - read) // self.max_new)
+            if count < (min(self.n - i, self.engine.writers) if self.writing else 1):
                 break
-            self.waiting.popleft()
-            self.cells -= need
+            self.writing += count
+            self.cells -= read + count * self.max_new
             if i == 0:
                 self.group = _Group(g, self.prompts[g], self.homes.popleft(), self.n)
-            self.group.left -= 1
-            self.group.alive += 1
-            begun.append(_Row(self.group, i, self.free.popleft(), random.Random(derived_seed("sampler", self.seeds[g], i))))
+            self.group.left -= count
+            self.group.alive += count
+            indices = [self.waiting.popleft()[1] for _ in range(count)]
+            begun.append(_Row(self.group, self.free.popleft(), [
+                _Writing(index, random.Random(derived_seed("sampler", self.seeds[g], index))) for index in indices]))
         return begun
 
     def _read(self, groups: list[_Group]) -> None:
@@ -252,38 +276,46 @@ class _Sampling:
                 group.logits_V = logits_WV[row].copy()
 
     def _step(self) -> None:
-        """One token more for every row."""
-        rows = self.rows
-        logits_RV = self.engine.decode(
-            [row.ids[-1] for row in rows], [len(row.group.prompt) + len(row.ids) - 1 for row in rows], [row.sequence for row in rows],
-            [True] * len(rows))
-        self._take(rows, logits_RV)
-        self.rows = self._going_on(rows)
+        """One token more for every row, or for the first of them if they are more than the slots."""
+        rows, others = self.rows[:self.engine.slots], self.rows[self.engine.slots:]
+        logits_RV = self.engine.decode([row.members[0].ids[-1] for row in rows], [row.position for row in rows],
+                                       [row.sequence for row in rows], [True] * len(rows))
+        self.rows = self._take(rows, logits_RV) + others
 
-    def _take(self, rows: list[_Row], logits_RV: np.ndarray) -> None:
-        """Draw the next token of each row."""
-        tokens, logprobs = self.draws.draw(logits_RV, self.temperature, [row.generator.random() for row in rows])
-        for row, token, logprob in zip(rows, tokens, logprobs):
-            row.ids.append(token)
-            row.logprobs.append(logprob)
+    def _take(self, rows: list[_Row], logits_RV: np.ndarray) -> list[_Row]:
+        """Draw the next token of each completion of these rows. Returns the rows that go on."""
+        writing = [(number, one) for number, row in enumerate(rows) for one in row.members]
+        tokens, logprobs = self.draws.draw(logits_RV, self.temperature, [one.generator.random() for _, one in writing],
+                                           [number for number, _ in writing])
+        going_on: list[dict[int, list[_Writing]]] = [{} for _ in rows]
+        for (number, one), token, logprob in zip(writing, tokens.tolist(), logprobs.tolist()):
+            one.ids.append(token)
+            one.logprobs.append(logprob)
+            if token in self.engine.student.end_ids or len(one.ids) == self.max_new:
+                self._end(rows[number].group, one)
+            else:
+                going_on[number].setdefault(token, []).append(one)
+        return [branch for row, parts in zip(rows, going_on) for branch in self._branches(row, list(parts.values()))]
 
-    def _going_on(self, rows: list[_Row]) -> list[_Row]:
-        """The rows that have not ended; the completions of the others are kept, and their places given back."""
-        going_on = []
-        for row in rows:
-            finished = row.ids[-1] in self.engine.student.end_ids
-            if not finished and len(row.ids) < self.max_new:
-                going_on.append(row)
-                continue
-            group = row.group
-            group.done[row.index] = Completion(ids=tuple(row.ids), logprobs=tuple(row.logprobs), finished=finished)
-            if len(group.done) == self.n:
-                self.done[group.index] = [group.done[i] for i in range(self.n)]
+    def _branches(self, row: _Row, parts: list[list[_Writing]]) -> list[_Row]:
+        """What has become of a row: a row for each part of its completions. The first goes on in its place."""
+        branches = [_Row(row.group, row.sequence if number == 0 else self.free.popleft(), part) for number, part in enumerate(parts)]
+        for branch in branches[1:]:
+            llama.llama_memory_seq_cp(self.engine.memory, row.sequence, branch.sequence, -1, -1)
+        if not branches:
             llama.llama_memory_seq_rm(self.engine.memory, row.sequence, -1, -1)
             self.free.append(row.sequence)
-            group.alive -= 1
-            self.cells += self.max_new + (0 if group.left or group.alive else len(group.prompt))
-        return going_on
+        return branches
+
+    def _end(self, group: _Group, one: _Writing) -> None:
+        """Keep a completion that has ended, and give its cells back."""
+        group.done[one.index] = Completion(ids=tuple(one.ids), logprobs=tuple(one.logprobs),
+                                           finished=one.ids[-1] in self.engine.student.end_ids)
+        if len(group.done) == self.n:
+            self.done[group.index] = [group.done[i] for i in range(self.n)]
+        group.alive -= 1
+        self.writing -= 1
+        self.cells += self.max_new + (0 if group.left or group.alive else len(group.prompt))
 
 
 class _Batch:
@@ -313,6 +345,11 @@ def room(config, device: str, longest: int) -> int:
     for one."""
     most = CACHE_BYTES // (2 * cached_values(config))
     return -(-min(SLOTS[device] * longest, max(longest, most)) // 256) * 256
+
+
+def sequences(device: str) -> int:
+    """Of llama.cpp's cache: one for each completion, and for the prompts of those that begin together."""
+    return WRITERS[device] + SLOTS[device]
 
 
 def fastest_matrices(device: str) -> str:

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recipes import Recipe
-from recipes.gguf_export import SMALL
 from recipes.logprobs import HEAD_LOGITS
 from recipes.model_engine import CACHE_BYTES, MAX_ROWS
 from recipes.rollout import cached_values
+from recipes.weights import SMALL
 
 GIB = 1 << 30
 MICRO_TOKENS = 4096
@@ -54,7 +54,8 @@ class Need:
     copy_cache: int
     """llama.cpp's key/value cache and what it computes in; 0 where the training model samples."""
     sampler: int
-    """The key/value cache of a batch of rollouts of the training model; 0 where llama.cpp samples."""
+    """The key/value cache of a batch of rollouts of the training model, with its dense matrices if it is small and on the CPU; 0 where
+    llama.cpp samples."""
     per_token: int
     """Of a forward and backward pass."""
 
@@ -107,6 +108,8 @@ def estimate(config, recipe: Recipe, cuda: bool, copy: bool = False) -> Need:
     cached = cached_values(config)                               # values of one token
     # The rows of one group share a batch even where they pass the limit.
     sampled = max(min(CACHE_BYTES // (cached * number), MAX_ROWS * longest), group * longest)
+    # A small student's matrices as `dense_decoder` makes and joins them.
+    dense = 0 if cuda or inside + tables >= SMALL else 4 * (2 * inside + config.vocab_size * hidden)
     return Need(
         weights=int(inside * (0.5 + scales)) + (tables + (2 * layers + 1) * hidden) * number,
         adapter=adapter * (4 + 4 + (2 if cuda else 8)),
@@ -114,7 +117,7 @@ def estimate(config, recipe: Recipe, cuda: bool, copy: bool = False) -> Need:
         scratch=max(a * b for a, b in linear) * number + 3 * 4 * max(config.vocab_size, min(HEAD_LOGITS, MICRO_TOKENS * config.vocab_size)),
         copy=_llama_copy(inside, tables, cuda) if copy else 0,
         copy_cache=_llama_cache(config, longest, inner, queries, cuda) if copy else 0,
-        sampler=0 if copy else sampled * cached * number,
+        sampler=0 if copy else sampled * cached * number + dense,
         per_token=kept + cached * (number + 8))                  # a shared prompt's keys and values, cut off, and their gradient
 
 
@@ -135,7 +138,7 @@ def _llama_cache(config, longest: int, inner: int, queries: int, cuda: bool) -> 
     from recipes import llama_engine
 
     device = "cuda" if cuda else "cpu"
-    cells, outputs = llama_engine.room(config, device, longest), 2 * llama_engine.SLOTS[device]
+    cells, outputs = llama_engine.room(config, device, longest), llama_engine.sequences(device)
     flash = 4 * (3 * inner + 4 * config.hidden_size) + 2 * cells
     plain = 4 * (config.num_attention_heads + 1) * cells + 4 * (queries + 5 * config.hidden_size)
     return 2 * cached_values(config) * cells + 4 * outputs * config.vocab_size + llama_engine.MICRO_BATCH[device] * (flash if cuda else plain)

@@ -1,11 +1,12 @@
-"""The training model samples itself: the engine that always works, and needs no second copy of the weights.
+"""The training model samples itself: the engine that always works.
 
     engine = ModelEngine(student)
     completions = engine.sample(prompts, n=8, temperature=0.7, max_new=64, seeds=[...])      # [prompt][index]
 
-The prompts of a batch are padded on the left and read once, with logits at the last position only; their key/value cache is then
-repeated n times, and all rows take one token at a time. Rows that have ended are dropped from the batch when there are enough of
-them to pay for the copy.
+The prompts of a batch are padded on the left and read once, with logits at the last position only. Then all rows take one token at a time:
+a small student's on the CPU through `dense_decoder`, where completions that have written the same so far are one row; any other's through its
+own forward pass, on a key/value cache repeated for each completion. There, rows that have ended are dropped from the batch when there are
+enough of them to pay for the copy.
 
 Token t of completion i of a prompt is drawn by inverting the distribution's cumulative sum at a uniform number that depends
 on (seed, i, t) alone. So a rollout is the same whichever others share its batch, up to rounding in the matrix products. And so a batch
@@ -18,6 +19,9 @@ from itertools import groupby
 import numpy as np
 import torch
 
+from recipes import dense_decoder
+from recipes.dense_decoder import DROP_SHARE, DenseDecoder
+from recipes.draws import Draws
 from recipes.rollout import Completion, Engine, cached_values, check_arguments
 
 MAX_ROWS = 256
@@ -26,9 +30,6 @@ MAX_ROWS = 256
 CACHE_BYTES = 1 << 30
 """Largest key/value cache of a batch. A constant, not a share of what happens to be free, so that batches depend on the
 arguments alone."""
-
-DROP_SHARE = 0.25
-"""Ended rows are dropped once they are this share of the batch: dropping copies the cache, keeping computes for nothing."""
 
 
 class ModelEngine(Engine):
@@ -43,10 +44,12 @@ class ModelEngine(Engine):
         order = sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), i))         # of like length: little padding
         waiting = [(i, j) for i in order for j in range(n)]
         begun: dict[int, list[Completion]] = {}
+        longest = max(map(len, prompts), default=0) + max_new
+        dense = DenseDecoder(self.student) if dense_decoder.fits(self.student, longest) else None
         while waiting:
             rows = waiting[:_batch_size(self.student, waiting, prompts, max_new)]
             uniforms_RT = np.stack([_uniforms(seeds[i], j, max_new) for i, j in rows])
-            completions = self.student.sampling(lambda: self._decoded([prompts[i] for i, _ in rows], temperature, uniforms_RT),
+            completions = self.student.sampling(lambda: self._decoded(dense, [prompts[i] for i, _ in rows], temperature, uniforms_RT),
                                                 len(rows), len(rows) * (len(prompts[rows[0][0]]) + max_new))
             if completions is None:                # memory ran out: the same again in a smaller batch
                 continue
@@ -57,10 +60,12 @@ class ModelEngine(Engine):
                 yield {i: begun.pop(i) for i in done}
 
     @torch.no_grad()
-    def _decoded(self, prompts, temperature: float, uniforms_RT: np.ndarray) -> list[Completion]:
+    def _decoded(self, dense: DenseDecoder | None, prompts, temperature: float, uniforms_RT: np.ndarray) -> list[Completion]:
         """One completion of each prompt."""
         self.student.mode(training=False)
-        return _decode(self.student, prompts, temperature, uniforms_RT)
+        if dense is None:
+            return _decode(self.student, prompts, temperature, uniforms_RT)
+        return _decode_as_tree(self.student, dense, prompts, temperature, uniforms_RT)
 
 
 def _uniforms(seed: int, index: int, count: int) -> np.ndarray:
@@ -92,12 +97,15 @@ def _cache_bytes_per_token(student) -> int:
 def _decode(student, prompts, temperature: float, uniforms_RT: np.ndarray) -> list[Completion]:
     """One batch: a row for each of R prompts, those that are the same one after the other, of T = uniforms_RT.shape[1] tokens at most."""
     device, total, max_new = student.device, *uniforms_RT.shape
-    different, counts = zip(*((prompt, len(list(rows))) for prompt, rows in groupby(map(tuple, prompts))))
-    prompt_R = torch.arange(len(different), device=device).repeat_interleave(torch.tensor(counts, device=device))
-    hidden_BH, cache, mask_BS = _prefill(student, different, prompt_R, max_new)
-    logits_RV, mask_RS = student.logits(hidden_BH)[prompt_R], mask_BS[prompt_R]
-    width = max(map(len, prompts))
-    position_R = mask_RS[:, :width].sum(dim=1)
+    different, prompt_R = _different(prompts)
+    prompt_R = torch.from_numpy(prompt_R).to(device)
+    tokens_BT, mask_BT = _padded(student, different)
+    hidden_BTH, cache = student.forward(tokens_BT, mask_BT, (mask_BT.cumsum(dim=1) - 1).clamp(min=0), cache=True)
+    cache = _spread(cache, prompt_R, max_new)
+    width = mask_BT.shape[1]
+    # The positions to come are already marked as real.
+    mask_RS = torch.nn.functional.pad(mask_BT, (0, max_new), value=1)[prompt_R]
+    logits_RV, position_R = student.logits(hidden_BTH[:, -1])[prompt_R], mask_BT.sum(dim=1)[prompt_R]
     uniforms_RT = torch.from_numpy(uniforms_RT).to(device)
     end_ids = torch.tensor(sorted(student.end_ids), device=device)
     tokens_RT = torch.zeros(total, max_new, dtype=torch.long, device=device)
@@ -125,15 +133,40 @@ def _decode(student, prompts, temperature: float, uniforms_RT: np.ndarray) -> li
     return _completions(tokens_RT, logprobs_RT, length_R, student.end_ids)
 
 
-def _prefill(student, prompts, prompt_R, max_new: int):
-    """Read B prompts once: last hidden states [B, hidden], their cache as the rows have need of it, and the mask [B, width + max_new]
-    in which the positions to come are already marked as real."""
+def _decode_as_tree(student, decoder: DenseDecoder, prompts, temperature: float, uniforms_MT: np.ndarray) -> list[Completion]:
+    """The same for M completions, where those that have written the same so far are one row."""
+    total, max_new = uniforms_MT.shape
+    different, row_M = _different(prompts)
+    logits_RV, draws = decoder.read(*_padded(student, different), total, max_new), Draws(student.vocabulary, total)
+    end_ids = sorted(student.end_ids)
+    tokens_MT, logprobs_MT = np.zeros((total, max_new), np.int64), np.zeros((total, max_new))
+    length_M = np.full(total, max_new)
+    live = np.arange(total)                     # completions that have not ended
+    for t in range(max_new):
+        token_N, logprob_N = draws.draw(logits_RV, temperature, uniforms_MT[live, t], row_M[live])
+        tokens_MT[live, t], logprobs_MT[live, t] = token_N, logprob_N
+        ended_N = np.isin(token_N, end_ids)
+        length_M[live[ended_N]] = t + 1
+        live = live[~ended_N]
+        if len(live) == 0 or t == max_new - 1:
+            break
+        branches_R, row_M[live] = np.unique(row_M[live] * student.vocabulary + token_N[~ended_N], return_inverse=True)
+        sources_R, token_R = np.divmod(branches_R, student.vocabulary)
+        logits_RV = decoder.step(token_R, sources_R)
+    return _completions(tokens_MT, logprobs_MT, length_M, student.end_ids)
+
+
+def _different(prompts) -> tuple[list[tuple[int, ...]], np.ndarray]:
+    """The prompts without those that are the same as the one before; and which of them each is."""
+    different, counts = zip(*((prompt, len(list(same))) for prompt, same in groupby(map(tuple, prompts))))
+    return different, np.repeat(np.arange(len(different)), counts)
+
+
+def _padded(student, prompts) -> tuple[torch.Tensor, torch.Tensor]:
+    """Prompts padded on the left to the longest, and the mask that is 1 for their own tokens."""
     width = max(map(len, prompts))
-    tokens_BT = torch.tensor([[student.pad_id] * (width - len(p)) + list(p) for p in prompts], device=student.device)
-    mask_BS = torch.tensor([[0] * (width - len(p)) + [1] * (len(p) + max_new) for p in prompts], device=student.device)
-    positions_BT = (mask_BS[:, :width].cumsum(dim=1) - 1).clamp(min=0)
-    hidden_BTH, cache = student.forward(tokens_BT, mask_BS[:, :width], positions_BT, cache=True)
-    return hidden_BTH[:, -1], _spread(cache, prompt_R, max_new), mask_BS
+    return (torch.tensor([[student.pad_id] * (width - len(p)) + list(p) for p in prompts], device=student.device),
+            torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=student.device))
 
 
 def _draw(logits_RV, temperature: float, uniform_R):

@@ -1,13 +1,17 @@
-"""How fast llama.cpp samples, against transformers, and how far sampler and trainer drift apart: a table.
+"""How fast rollouts are sampled, against transformers, and how far sampler and trainer drift apart: a table.
 
     python tests/bench_rollout.py                              # 12 layers, 896 wide, 152k tokens; about a quarter of an hour
     python tests/bench_rollout.py --layers 2 --vocabulary 8192 --prompts 256 --updates 3
     python tests/bench_rollout.py --nano ~/.cache/coldstart/students/nano-HASH --model no     # the nano student alone
+    python tests/bench_rollout.py --run runs/latest --checkpoint cycle-0050 --model no        # a run's student on its own tasks
 
-Sampling: one prompt, G = 8, 64 new tokens each, for both (no end token). The other side is `generate(num_return_sequences=8)` in whichever
-of float32 and bfloat16 is faster here, of the same model: with the same adapter through PEFT, as ours carries it, and without one.
-They take turns in one process with the same number of threads, and the best of the turns counts. The nano student is also measured against
-`generate` of the student itself, adapter and NF4 included, and reads several prompts one after the other.
+Sampling: G = 8, at most 64 new tokens each. The other side is `generate(num_return_sequences=8)` in whichever of float32 and bfloat16 is
+faster here, of the same model: with the same adapter through PEFT, as ours carries it, and without one. They take turns in one process with
+the same number of threads, and the best of the turns counts.
+
+The random model has one prompt, the nano student several that `generate` reads one after the other; neither ever ends, and the nano
+student's adapter is random, so its completions have little in common. A run's student is what it has become: it reads the prompts of its own
+tasks as a cycle does, and ends where it ends.
 
 Drift: updates with random rewards on what llama.cpp sampled; then the mean |trainer - sampler| log-probability of the last samples.
 """
@@ -16,15 +20,21 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from coldstart import Screen  # noqa: E402
 from recipes import Recipe, StudentSettings, load  # noqa: E402
 from recipes.engines import open_engine  # noqa: E402
-from recipes.llama_engine import LlamaEngine, fastest_matrices  # noqa: E402
+from recipes.llama_engine import fastest_matrices  # noqa: E402
+from recipes.rollout import Engine  # noqa: E402
+from recipes.run import Run  # noqa: E402
 from recipes.student import Sample, Student  # noqa: E402
+from recipes.workbench import Workbench  # noqa: E402
 from tests.tiny import make_tiny  # noqa: E402
 
 GROUP, NEW = 8, 64
@@ -43,12 +53,16 @@ def main() -> None:
     parser.add_argument("--dtypes", default="float32,bfloat16", help="of the other side, the random model")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--nano", type=Path, help="folder of a nano student")
+    parser.add_argument("--run", type=Path, help="folder of a run with the nano recipe")
+    parser.add_argument("--checkpoint", default="best", help="of that run")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if options.model == "yes":
             random_model(Path(folder), options)
         if options.nano:
             nano(Path(folder), options)
+        if options.run:
+            nano_at_work(Path(folder), options)
 
 
 def random_model(folder: Path, options) -> None:
@@ -62,8 +76,8 @@ def random_model(folder: Path, options) -> None:
     for length in options.prompts:
         generator = random.Random(length)
         prompt = [generator.randrange(2, options.vocabulary) for _ in range(length)]
-        with closing_engine(student, recipe, folder) as engine:
-            race(f"random model, prompt {length}", engine, [prompt], others, options.turns)
+        with engines(student, recipe, folder, "llama.cpp") as ours:
+            race(f"random model, prompt {length}", ours, [prompt], others, options.turns)
     drift(f"random model ({fastest_matrices('cpu')})", student, recipe, folder, [[5, 6, 7, 8] * 8], 4, 16, options.updates, 1e-4)
 
 
@@ -72,9 +86,21 @@ def nano(folder: Path, options) -> None:
     student = open_student(recipe, options.nano, 0.01)
     prompts = [student.prompt_ids([{"role": "user", "content": text}]) for text in NANO_PROMPTS]
     others = {**other_side(options.nano, student, "float32"), "the student itself": student.model}
-    with closing_engine(student, recipe, folder) as engine:
-        race("nano", engine, prompts, others, options.turns)
+    with engines(student, recipe, folder, "model", "llama.cpp") as ours:
+        race("nano", ours, prompts, others, options.turns)
     drift("nano (F16)", student, recipe, folder, prompts, 8, NEW, options.updates, recipe.climb.lr)
+
+
+def nano_at_work(folder: Path, options) -> None:
+    run = Run.open(options.run)
+    bench = Workbench(run, None, Screen(as_json=True))
+    student, recipe = bench.student, run.recipe
+    torch.set_num_threads(options.threads)
+    student.restore(run.checkpoint(options.checkpoint))
+    prompts = [bench.prompts[task.instance_id] for task in bench.by_split("train")][:recipe.climb.groups]
+    others = {**other_side(bench._model_path(), student, "float32"), "the student itself": student.model}
+    with engines(student, recipe, folder, "model", "llama.cpp") as ours:
+        race(f"nano, {options.checkpoint}", ours, prompts, others, options.turns, recipe.climb.temperature)
 
 
 def open_student(recipe: Recipe, path: Path, wake: float) -> Student:
@@ -103,53 +129,58 @@ def other_side(path: Path, student: Student, dtypes: str) -> dict:
     return others
 
 
-class closing_engine:
-    """The engine, for the length of a block."""
-
-    def __init__(self, student, recipe: Recipe, folder: Path) -> None:
-        self.engine = open_engine("llama.cpp", student, recipe, folder)
-
-    def __enter__(self) -> LlamaEngine:
-        return self.engine
-
-    def __exit__(self, *_) -> None:
-        self.engine.close()
+@contextmanager
+def engines(student: Student, recipe: Recipe, folder: Path, *names: str) -> Iterator[dict[str, Engine]]:
+    """The engines of these names, for the length of a block."""
+    with ExitStack() as stack:
+        opened = {name: open_engine(name, student, recipe, folder) for name in names}
+        for engine in opened.values():
+            stack.callback(engine.close)
+        yield opened
 
 
-def race(name: str, engine: LlamaEngine, prompts: list[list[int]], others: dict, turns: int) -> None:
+def race(name: str, ours: dict[str, Engine], prompts: list[list[int]], others: dict, turns: int, temperature: float = 1.0) -> None:
     """Print the best tokens/s of each, and the ratios."""
-    tokens = len(prompts) * GROUP * NEW
-    engine.sample([prompts[0][:8]], GROUP, 1.0, 4, [0])
-    for model in others.values():
-        generate(model, prompts[0][:8], 4)
-    ours, theirs = [], {key: [] for key in others}
+    student = next(iter(ours.values())).student
+    sides = {**{key: lambda seed, few, engine=engine: sample(engine, prompts[:few], temperature, seed) for key, engine in ours.items()},
+             **{f"generate, {key}": lambda seed, few, model=model: sum(generate(model, prompt, NEW, student.end_ids, temperature)
+                                                                       for prompt in prompts[:few]) for key, model in others.items()}}
+    for side in sides.values():
+        side(0, 1)
+    rates = {key: 0.0 for key in sides}
     for turn in range(turns):
-        started = time.perf_counter()
-        engine.sample(prompts, GROUP, 1.0, NEW, range(turn, turn + len(prompts)))
-        ours.append(time.perf_counter() - started)
-        for key, model in others.items():
+        for key, side in sides.items():
             started = time.perf_counter()
-            for prompt in prompts:
-                generate(model, prompt, NEW)
-            theirs[key].append(time.perf_counter() - started)
-    print(f"{name:28} llama.cpp {tokens / min(ours):8.0f} tokens/s", flush=True)
-    for key, seconds in theirs.items():
-        print(f"{'':28} generate, {key}: {tokens / min(seconds):8.1f} tokens/s: {min(seconds) / min(ours):.2f} times", flush=True)
+            tokens = side(turn, len(prompts))
+            rates[key] = max(rates[key], tokens / (time.perf_counter() - started))
+    for key in others:
+        against = ", ".join(f"{engine} {rates[engine] / rates[f'generate, {key}']:.2f} times" for engine in ours)
+        print(f"{name:28} generate, {key:22} {rates[f'generate, {key}']:8.1f} tokens/s: {against}", flush=True)
+    print(f"{name:28} " + ", ".join(f"{engine} {rates[engine]:.0f} tokens/s" for engine in ours), flush=True)
+
+
+def sample(engine: Engine, prompts: list[list[int]], temperature: float, seed: int) -> int:
+    """A group of completions of each prompt; how many tokens they have."""
+    groups = engine.sample(prompts, GROUP, temperature, NEW, range(seed, seed + len(prompts)))
+    return sum(len(completion.ids) for group in groups for completion in group)
 
 
 @torch.inference_mode()
-def generate(model, prompt: list[int], new: int, group: int = GROUP) -> None:
-    """A group of completions, all of them `new` tokens long."""
+def generate(model, prompt: list[int], new: int, end_ids: frozenset[int] = frozenset(), temperature: float = 1.0, group: int = GROUP) -> int:
+    """The same of one prompt by transformers; without `end_ids` all of them are `new` tokens long."""
     ids = torch.tensor([prompt], device=model.device)
-    out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=True, top_k=0, num_return_sequences=group,
-                         max_new_tokens=new, min_new_tokens=new, pad_token_id=0, eos_token_id=1)
-    assert out.shape == (group, len(prompt) + new)
+    ends = {"eos_token_id": sorted(end_ids)} if end_ids else {"eos_token_id": 1, "min_new_tokens": new}
+    out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=True, top_k=0, temperature=temperature,
+                         num_return_sequences=group, max_new_tokens=new, pad_token_id=0, **ends)
+    completions = out[:, len(prompt):].tolist()
+    return sum(next((i + 1 for i, token in enumerate(tokens) if token in end_ids), len(tokens)) for tokens in completions)
 
 
 def drift(name: str, student, recipe: Recipe, folder: Path, prompts, group: int, new: int, updates: int, lr: float) -> None:
     """Print the drift of the first and of the last of `updates` updates."""
     found, generator = [], random.Random(0)
-    with closing_engine(student, recipe, folder) as engine:
+    with engines(student, recipe, folder, "llama.cpp") as ours:
+        engine = ours["llama.cpp"]
         for update in range(updates + 1):
             groups = engine.sample(prompts, group, 1.0, new, range(update, update + len(prompts)))
             pairs = [(Sample(tuple(p), c.ids), c.logprobs) for p, completions in zip(prompts, groups) for c in completions]

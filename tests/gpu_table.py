@@ -170,7 +170,7 @@ def generate_seconds(student, prompt, size: int, new: int) -> float:
 
     student.mode(training=False)                   # unsloth has a switch of its own for it
     with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=student.device.type == "cuda"):
-        return timed(lambda: generate(student.model, list(prompt), new, size))[0]
+        return timed(lambda: generate(student.model, list(prompt), new, group=size))[0]
 
 
 def llama_seconds(student, recipe, prompt, size: int, new: int, folder: Path) -> float:

@@ -6,7 +6,7 @@ import llama_cpp
 import pytest
 import torch
 
-from recipes import gguf_export, nano
+from recipes import gguf_export, nano, weights
 from recipes.engines import policy_gap
 from recipes.gguf_export import base_digest, export_base, objection, vocabulary_note, write_base
 from recipes.llama_engine import LlamaEngine
@@ -45,7 +45,7 @@ def gap(student, base, longest=LONG + 16) -> float:
 @pytest.fixture(params=["added in", "as a LoRA"])
 def adapter_of(request, monkeypatch):
     """Has the adapter go to llama.cpp in this way from now on, whatever the size of the model."""
-    return lambda: monkeypatch.setattr(gguf_export, "is_small", lambda student: request.param == "added in")
+    return lambda: monkeypatch.setattr(weights, "is_small", lambda student: request.param == "added in")
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -63,7 +63,7 @@ def test_the_adapter_of_a_small_model_is_added_in(tmp_path, monkeypatch):
     engine = LlamaEngine(student, export_base(student, tmp_path), 40, threads=1)
     engine.sample([[5]], 1, 1.0, 1, [0])
     assert engine._adapter is None
-    monkeypatch.setattr(gguf_export, "SMALL", 0)
+    monkeypatch.setattr(weights, "SMALL", 0)
     with torch.no_grad():
         next(iter(student.adapter().values())).add_(1.0)
     engine.sample([[5]], 1, 1.0, 1, [0])
@@ -72,7 +72,7 @@ def test_the_adapter_of_a_small_model_is_added_in(tmp_path, monkeypatch):
 
 
 def test_eight_bits_are_enough(tmp_path, monkeypatch):
-    monkeypatch.setattr(gguf_export, "SMALL", 0)
+    monkeypatch.setattr(weights, "SMALL", 0)
     student = loaded(tmp_path, "qwen2", hidden=64, initializer_range=0.1)
     base, wide = (export_base(student, tmp_path, matrices=matrices) for matrices in ("Q8_0", "BF16"))
     assert gap(student, base) < 0.02 and gap(student, wide) < 0.02

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from coldstart import Screen
-from recipes import CARD_MEMORY_MIB, FOLDER, Recipe, StudentSettings, gguf_export, llama_engine, load, memory
+from recipes import CARD_MEMORY_MIB, FOLDER, Recipe, StudentSettings, dense_decoder, llama_engine, load, memory, weights
 from recipes.gguf_export import export_base
 from recipes.llama_engine import LlamaEngine
 from recipes.memory import (
@@ -69,7 +69,7 @@ def test_a_pass_keeps_no_more_than_was_said_and_not_much_less(tmp_path, kind):
 @pytest.mark.parametrize("kind, matrices", [("qwen2", "Q8_0"), ("gemma", "Q8_0"), ("qwen2", "BF16")])
 def test_the_copy_for_llama_cpp_is_counted_as_its_file_has_it(tmp_path, monkeypatch, kind, matrices):
     student = load_tiny(make_tiny(tmp_path / "m", kind, hidden=128, vocab=4096))
-    monkeypatch.setattr(gguf_export, "SMALL", 0)
+    monkeypatch.setattr(weights, "SMALL", 0)
     monkeypatch.setattr(memory, "SMALL", 0)
     monkeypatch.setattr(llama_engine, "fastest_matrices", lambda device: matrices)
     file = export_base(student, tmp_path, matrices=matrices)
@@ -96,7 +96,7 @@ def test_llama_cpps_cache_and_buffers_are_what_it_says_itself(tmp_path, monkeypa
     recipe = tiny_recipe(student={"max_prompt": longest - 16, "max_new": 16})
     student = load_tiny(make_tiny(tmp_path / "m", "qwen2", hidden=256, vocab=2000, intermediate_size=inner, max_position_embeddings=2048))
     monkeypatch.setattr(llama_engine, "listen", lambda: llama_cpp.llama_log_set(_hear, None))
-    for numbers in (llama_engine.SLOTS, llama_engine.MICRO_BATCH):
+    for numbers in (llama_engine.SLOTS, llama_engine.WRITERS, llama_engine.MICRO_BATCH):
         monkeypatch.setitem(numbers, "cuda", numbers["cpu"])
     if flash:
         monkeypatch.setattr(llama_cpp, "LLAMA_FLASH_ATTN_TYPE_DISABLED", llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED)
@@ -237,6 +237,12 @@ def test_what_did_not_fit_is_remembered_by_the_checkpoint(tmp_path):
 PROMPTS = [[5, 9, 20], [30] * 12, list(range(40, 60)), [7, 7, 7, 7]]
 
 
+@pytest.fixture
+def by_forward_pass(monkeypatch):
+    """Small students are sampled as large ones are."""
+    monkeypatch.setattr(dense_decoder, "fits", lambda student, longest: False)
+
+
 def limit_sampling(student, most: int) -> list[int]:
     """A forward pass whose rows have more tokens than this together, those in the cache included, fails as a full card does. Returns the
     list of such failures, which grows."""
@@ -258,7 +264,7 @@ def sample(student, n=4):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("most", [130, 40])      # more than once, and down to single completions
-def test_a_batch_that_ran_out_of_memory_is_sampled_again_with_the_same_seeds(tmp_path, most):
+def test_a_batch_that_ran_out_of_memory_is_sampled_again_with_the_same_seeds(tmp_path, by_forward_pass, most):
     student = load_tiny(make_tiny(tmp_path / "m", "qwen2"))
     student.end_ids = frozenset([1, *range(2, 384, 16)])
     whole = sample(student)
@@ -273,7 +279,7 @@ def test_a_batch_that_ran_out_of_memory_is_sampled_again_with_the_same_seeds(tmp
     assert sample(student) and len(failed) == count      # what did not fit is not tried again
 
 
-def test_the_checkpoint_remembers_what_sampling_had_no_room_for(tmp_path):
+def test_the_checkpoint_remembers_what_sampling_had_no_room_for(tmp_path, by_forward_pass):
     folder = make_tiny(tmp_path / "m", "qwen2")
     student = load_tiny(folder)
     student.save(tmp_path / "before", {"step": 0})
@@ -287,7 +293,7 @@ def test_the_checkpoint_remembers_what_sampling_had_no_room_for(tmp_path):
     assert resumed.sampling_tokens == student.sampling_tokens
 
 
-def test_one_completion_that_memory_does_not_suffice_for_is_a_sentence(tmp_path):
+def test_one_completion_that_memory_does_not_suffice_for_is_a_sentence(tmp_path, by_forward_pass):
     student = load_tiny(make_tiny(tmp_path / "m"))
     limit_sampling(student, 10)
     with pytest.raises(UsageError, match="even one completion"):

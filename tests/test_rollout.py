@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from recipes import llama_engine, model_engine
+from recipes import dense_decoder, llama_engine, model_engine
 from recipes.gguf_export import export_base
 from recipes.llama_engine import LlamaEngine
 from recipes.model_engine import ModelEngine
@@ -26,10 +26,13 @@ def student(folder):
     return load_tiny(folder)
 
 
-@pytest.fixture(scope="module", params=["model", "llama.cpp"])
+@pytest.fixture(scope="module", params=["model", "model, as a large one", "llama.cpp"])
 def engine(request, student, folder):
-    if request.param == "model":
-        yield ModelEngine(student)
+    if request.param != "llama.cpp":
+        with pytest.MonkeyPatch.context() as patch:
+            if request.param != "model":
+                patch.setattr(dense_decoder, "fits", lambda student, longest: False)
+            yield ModelEngine(student)
         return
     engine = LlamaEngine(student, export_base(student, folder.parent), longest=40, threads=1)
     yield engine
@@ -159,6 +162,23 @@ def test_a_completion_ends_with_the_end_token_or_was_cut(likely_end):
             assert ends == [len(completion.ids) - 1]
         else:
             assert ends == [] and len(completion.ids) == 6
+
+
+@pytest.mark.parametrize("temperature, most", [(0.0, 1), (0.3, 6)])
+def test_what_completions_have_in_common_is_computed_once(student, folder, monkeypatch, temperature, most):
+    """Rows computed in each step, by both engines, of a group of 8 that writes 12 tokens each."""
+    monkeypatch.setattr(student, "end_ids", frozenset())
+    rows, step = [], dense_decoder.DenseDecoder.step
+    monkeypatch.setattr(dense_decoder.DenseDecoder, "step", lambda self, tokens, sources: rows.append(len(tokens)) or step(self, tokens, sources))
+    [group] = ModelEngine(student).sample([[5, 9, 20]], 8, temperature, 12, [0])
+    branches = [len({c.ids[:length] for c in group}) for length in range(1, 12)]
+    assert rows == branches and branches[0] <= most <= 8
+    engine = LlamaEngine(student, export_base(student, folder.parent), longest=40, threads=1)
+    rows, decode = [], engine.decode
+    monkeypatch.setattr(engine, "decode", lambda tokens, *more: rows.append(len(tokens)) or decode(tokens, *more))
+    [group] = engine.sample([[5, 9, 20]], 8, temperature, 12, [0])
+    engine.close()
+    assert rows == [3] + [len({c.ids[:length] for c in group}) for length in range(1, 12)]
 
 
 def test_greedy_is_the_models_own_greedy(engine):

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from recipes import gguf_export, nano
+from recipes import gguf_export, nano, weights
 from recipes.file_engine import FileEngine, FileStudent
 from recipes.llama_engine import LlamaEngine
 from recipes.stored import NotExportable, export, find
@@ -58,7 +58,7 @@ def test_prompts_are_the_tokens_that_it_was_trained_on(tmp_path, pattern, templa
 
 def test_it_samples_what_the_student_samples_and_is_found_again(tmp_path, monkeypatch):
     # As of a larger one: what a small student samples has its adapter added in, which is rounded otherwise than a LoRA beside the base.
-    monkeypatch.setattr(gguf_export, "is_small", lambda student: False)
+    monkeypatch.setattr(weights, "SMALL", 0)
     student = saved(tmp_path / "model")
     files = exported(student, tmp_path)
     again = find(tmp_path / "run", tmp_path / "run" / "checkpoints" / "best", tmp_path / "cache")
