@@ -83,7 +83,7 @@ class DenseDecoder:
 
     @torch.no_grad()
     def __init__(self, student) -> None:
-        """Raises nothing where `fits`."""
+        """`student` is one that `fits`."""
         config = student.config
         self._kv_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
         self._shared, self._width = config.num_attention_heads // self._kv_heads, head_width(config)
@@ -107,8 +107,7 @@ class DenseDecoder:
         cos_1SD, sin_1SD = self._rotary(torch.zeros(1), torch.arange(width + max_new)[None])
         half = self._width // 2
         self._cos_SD, self._sin_SD = cos_1SD[0], torch.cat([-sin_1SD[0, :, :half], sin_1SD[0, :, half:]], dim=1)
-        # Padding sees itself, for what sees nothing is no number.
-        seen_B1SS = (real_BS[:, None, None] & torch.ones(width, width, dtype=torch.bool).tril()) | torch.eye(width, dtype=torch.bool)
+        seen_B1SS = real_BS[:, None, None] & torch.ones(width, width, dtype=torch.bool).tril()
         turn = self._turn((mask_BS.cumsum(dim=1) - 1).clamp(min=0).flatten())
         self._memories, x_NH = [], self._embed(tokens_BS.flatten())
         for layer in self._layers:
