@@ -99,7 +99,7 @@ def _decode(student, prompts, temperature: float, uniforms_RT: np.ndarray) -> li
     device, total, max_new = student.device, *uniforms_RT.shape
     different, prompt_R = _different(prompts)
     prompt_R = torch.from_numpy(prompt_R).to(device)
-    tokens_BT, mask_BT = _padded(student, different)
+    tokens_BT, mask_BT = padded(student, different)
     hidden_BTH, cache = student.forward(tokens_BT, mask_BT, (mask_BT.cumsum(dim=1) - 1).clamp(min=0), cache=True)
     cache = _spread(cache, prompt_R, max_new)
     width = mask_BT.shape[1]
@@ -137,7 +137,7 @@ def _decode_as_tree(student, decoder: DenseDecoder, prompts, temperature: float,
     """The same for M completions, where those that have written the same so far are one row."""
     total, max_new = uniforms_MT.shape
     different, row_M = _different(prompts)
-    logits_RV, draws = decoder.read(*_padded(student, different), total, max_new), Draws(student.vocabulary, total)
+    logits_RV, draws = decoder.read(*padded(student, different), total, max_new), Draws(student.vocabulary, total)
     end_ids = sorted(student.end_ids)
     tokens_MT, logprobs_MT = np.zeros((total, max_new), np.int64), np.zeros((total, max_new))
     length_M = np.full(total, max_new)
@@ -162,7 +162,7 @@ def _different(prompts) -> tuple[list[tuple[int, ...]], np.ndarray]:
     return different, np.repeat(np.arange(len(different)), counts)
 
 
-def _padded(student, prompts) -> tuple[torch.Tensor, torch.Tensor]:
+def padded(student, prompts) -> tuple[torch.Tensor, torch.Tensor]:
     """Prompts padded on the left to the longest, and the mask that is 1 for their own tokens."""
     width = max(map(len, prompts))
     return (torch.tensor([[student.pad_id] * (width - len(p)) + list(p) for p in prompts], device=student.device),

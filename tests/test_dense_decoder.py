@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from recipes import dense_decoder
 from recipes.dense_decoder import DenseDecoder, fits
 from recipes.engines import policy_gap
-from recipes.model_engine import ModelEngine, _padded
+from recipes.model_engine import ModelEngine, padded
 from tests.test_gguf_export import MODELS
 from tests.tiny import load_tiny, make_tiny
 
@@ -68,7 +68,7 @@ def test_any_tree_has_the_logits_of_the_forward_pass(student, data):
     prompts = data.draw(st.lists(st.lists(st.integers(2, 383), min_size=1, max_size=9), min_size=1, max_size=4))
     most = data.draw(st.integers(len(prompts), 9))
     decoder = DenseDecoder(student)
-    logits_RV, texts = decoder.read(*_padded(student, prompts), most, ROOM), prompts
+    logits_RV, texts = decoder.read(*padded(student, prompts), most, ROOM), prompts
     for _ in range(data.draw(st.integers(0, ROOM))):
         expect(student, texts, logits_RV)
         sources = data.draw(st.lists(st.integers(0, len(texts) - 1), min_size=1, max_size=most))
