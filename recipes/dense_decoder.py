@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 
 from recipes.gguf_export import ARCHITECTURES, objection
-from recipes.rollout import head_width
+from recipes.rollout import head_width, key_heads
 from recipes.weights import is_small, weights
 
 DROP_SHARE = 0.25
@@ -85,15 +85,14 @@ class DenseDecoder:
     def __init__(self, student) -> None:
         """`student` is one that `fits`."""
         config = student.config
-        self._kv_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        self._kv_heads = key_heads(config)
         self._shared, self._width = config.num_attention_heads // self._kv_heads, head_width(config)
         self._epsilon = config.rms_norm_eps
         causal = student.model.get_base_model()
         self._embed, self._rotary = causal.get_input_embeddings(), causal.base_model.rotary_emb
         self._activation = causal.base_model.layers[0].mlp.act_fn
         tensors, shift = {name: make() for name, _, make in weights(student, merged=True)}, ARCHITECTURES[config.model_type].norm_shift
-        self._layers = [_layer({name.removeprefix(f"model.layers.{i}."): tensor for name, tensor in tensors.items()}, shift)
-                        for i in range(config.num_hidden_layers)]
+        self._layers = [_layer(tensors, f"model.layers.{i}.", shift) for i in range(config.num_hidden_layers)]
         head, norm = student.head, tensors["model.norm.weight"] + shift
         self._head = _Linear((head.weight.float() * norm).T, head.bias)
 
@@ -130,7 +129,7 @@ class DenseDecoder:
         token_P[self._place_R] = torch.from_numpy(tokens_R)
         turn = self._turn(torch.from_numpy(self._lengths_B[self._prompt_P[:self._used]] + self._filled))
         self._filled += 1
-        index_N = torch.cat([self._prompt_index, self._index_PKT[:self._used, :, :self._filled]], dim=2) \
+        index_N = torch.cat([self._prompt_index, self._index_PKT[:, :, :self._filled]], dim=2) \
             .repeat_interleave(self._shared, dim=1).flatten()
         bags = index_N, torch.arange(0, len(index_N), self._prompt_width + self._filled)
         x_PH = self._embed(token_P)
@@ -245,16 +244,16 @@ class DenseDecoder:
         self._index_PKT = torch.from_numpy(base + (np.arange(used)[:, None, None] * self._kv_heads + heads) * self._room + steps)
 
 
-def _layer(tensors: dict[str, torch.Tensor], shift: float) -> _Layer:
-    """`tensors`: a layer's, under transformers' names; `shift` is added to the weights of norms."""
+def _layer(tensors: dict[str, torch.Tensor], prefix: str, shift: float) -> _Layer:
+    """The one whose tensors have transformers' names with this prefix; `shift` is added to the weights of norms."""
     def linear(*names: str, norm: str = "") -> _Linear:
-        matrix = torch.cat([tensors[f"{name}.weight"] for name in names])
+        matrix = torch.cat([tensors[f"{prefix}{name}.weight"] for name in names])
         if norm:
-            matrix = matrix * (tensors[f"{norm}.weight"] + shift)
-        biases = [tensors[f"{name}.bias"] for name in names if f"{name}.bias" in tensors]
+            matrix = matrix * (tensors[f"{prefix}{norm}.weight"] + shift)
+        biases = [tensors[f"{prefix}{name}.bias"] for name in names if f"{prefix}{name}.bias" in tensors]
         return _Linear(matrix.T.contiguous(), torch.cat(biases) if biases else None)
 
-    norms = [f"self_attn.{half}_norm.weight" for half in "qk"]
+    norms = [f"{prefix}self_attn.{half}_norm.weight" for half in "qk"]
     return _Layer(
         qkv=linear(*(f"self_attn.{part}_proj" for part in "qkv"), norm="input_layernorm"), output=linear("self_attn.o_proj"),
         gate_up=linear("mlp.gate_proj", "mlp.up_proj", norm="post_attention_layernorm"), down=linear("mlp.down_proj"),

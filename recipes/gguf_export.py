@@ -8,8 +8,8 @@
 The base holds the very weights that the trainer computes with: each NF4 matrix is dequantised and written as Q8_0 (blocks of 32
 weights and one scale), whose rounding, at most 1/254 of a block's largest weight, is far below the steps of NF4; norms and biases as
 float32. A model below `weights.SMALL` parameters is written as F16, for there the rounding costs most and the bytes least; so is a matrix
-whose rows do not divide by 32. The matrices of the layers can be BF16 instead, in twice the bytes: a processor that multiplies these itself reads
-prompts a quarter faster by them (`llama_engine.fastest_matrices`), and its products are rounded half as much. The file's name holds a
+whose rows do not divide by 32. The matrices of the layers can be BF16 instead, in twice the bytes: a processor that multiplies these itself
+reads prompts a quarter faster by them (`llama_engine.fastest_matrices`), and its products are rounded half as much. The file's name holds a
 digest of all that decides its bytes, so an old file is never taken for a new one.
 
 Architectures: Llama, Mistral (llama.cpp's `llama`), Qwen2, Qwen3, Gemma, Gemma 3. What differs between transformers and llama.cpp:

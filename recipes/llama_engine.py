@@ -217,8 +217,6 @@ class _Sampling:
         """Groups all of whose completions have ended, since the last ones were handed out."""
         self.free = deque(range(engine.writers))
         self.homes = deque(range(engine.writers, engine.writers + engine.slots))
-        self.writing = 0
-        """Completions that have begun and not ended."""
         self.cells = engine.cells
         """Of the cache, not yet promised to a prompt or a completion."""
         self.group: _Group | None = None
@@ -246,14 +244,14 @@ class _Sampling:
     def _begin(self) -> list[_Row]:
         """The next completions in line, while there are slots, sequences and cells for them: all of a group, for those that begin together
         share what they write. Fewer begin only where none would otherwise."""
-        begun = []
+        begun, writing = [], sum(len(row.members) for row in self.rows)
         while self.waiting and len(self.rows) + len(begun) < self.engine.slots:
             g, i = self.waiting[0]
             read = len(self.prompts[g]) if i == 0 else 0
-            count = min(self.n - i, self.engine.writers - self.writing, (self.cells - read) // self.max_new)
-            if count < (min(self.n - i, self.engine.writers) if self.writing else 1):
+            count = min(self.n - i, self.engine.writers - writing, (self.cells - read) // self.max_new)
+            if count < (min(self.n - i, self.engine.writers) if writing else 1):
                 break
-            self.writing += count
+            writing += count
             self.cells -= read + count * self.max_new
             if i == 0:
                 self.group = _Group(g, self.prompts[g], self.homes.popleft(), self.n)
@@ -314,7 +312,6 @@ class _Sampling:
         if len(group.done) == self.n:
             self.done[group.index] = [group.done[i] for i in range(self.n)]
         group.alive -= 1
-        self.writing -= 1
         self.cells += self.max_new + (0 if group.left or group.alive else len(group.prompt))
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from recipes import Recipe
 from recipes.logprobs import HEAD_LOGITS
 from recipes.model_engine import CACHE_BYTES, MAX_ROWS
-from recipes.rollout import cached_values
+from recipes.rollout import cached_values, head_width, key_heads
 from recipes.weights import SMALL
 
 GIB = 1 << 30
@@ -91,9 +91,9 @@ def estimate(config, recipe: Recipe, cuda: bool, copy: bool = False) -> Need:
     config, settings = config.get_text_config(), recipe.student
     hidden, layers = config.hidden_size, config.num_hidden_layers
     inner = getattr(config, "intermediate_size", None) or 4 * hidden
-    width = getattr(config, "head_dim", None) or hidden // config.num_attention_heads
+    width = head_width(config)
     queries = width * config.num_attention_heads
-    keys = width * (getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
+    keys = width * key_heads(config)
     linear = [(hidden, queries), (hidden, keys), (hidden, keys), (queries, hidden), (hidden, inner), (hidden, inner), (inner, hidden)]
     number = 2 if cuda else 4                                    # bfloat16 on a card, float32 on the CPU
     scales = 1 / 64 + 4 / (64 * 256) if cuda else 4 / 64         # of blocks of 64 weights, themselves quantised on a card
@@ -173,7 +173,7 @@ def in_words(need: Need, micro_tokens: int, free: int) -> str:
     parts = {"4-bit weights": need.weights, "adapter and optimiser": need.adapter, "CUDA": need.libraries,
              "logits and unpacked weights": need.scratch, "llama.cpp's copy": need.copy, "its cache and buffers": need.copy_cache,
              f"a pass of {micro_tokens} tokens": need.per_token * micro_tokens,
-             "or, while sampling, its cache": need.sampler}
+             "or, for sampling,": need.sampler}
     said = (f"The student will need about {gib(need.total(micro_tokens))} of memory, of {gib(free)} that are free (estimated: "
             + ", ".join(f"{name} {gib(size)}" for name, size in parts.items() if size) + ").")
     if need.total(micro_tokens) > free:

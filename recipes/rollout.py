@@ -84,10 +84,14 @@ def head_width(config) -> int:
     return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
 
 
+def key_heads(config) -> int:
+    """Heads of keys and values, each shared by as many of the queries'."""
+    return getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+
+
 def cached_values(config) -> int:
     """Values that the key/value cache holds of one token, all layers together."""
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    return 2 * config.num_hidden_layers * heads * head_width(config)
+    return 2 * config.num_hidden_layers * key_heads(config) * head_width(config)
 
 
 def attempts(engine: Engine, pairs: Sequence[tuple], n: int, temperature: float, max_new: int, seeds: Sequence[int],

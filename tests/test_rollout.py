@@ -169,7 +169,8 @@ def test_what_completions_have_in_common_is_computed_once(student, folder, monke
     """Rows computed in each step, by both engines, of a group of 8 that writes 12 tokens each."""
     monkeypatch.setattr(student, "end_ids", frozenset())
     rows, step = [], dense_decoder.DenseDecoder.step
-    monkeypatch.setattr(dense_decoder.DenseDecoder, "step", lambda self, tokens, sources: rows.append(len(tokens)) or step(self, tokens, sources))
+    monkeypatch.setattr(dense_decoder.DenseDecoder, "step",
+                        lambda self, tokens, sources: rows.append(len(tokens)) or step(self, tokens, sources))
     [group] = ModelEngine(student).sample([[5, 9, 20]], 8, temperature, 12, [0])
     branches = [len({c.ids[:length] for c in group}) for length in range(1, 12)]
     assert rows == branches and branches[0] <= most <= 8
