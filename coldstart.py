@@ -26,7 +26,7 @@ from pathlib import Path
 import click
 
 from recipes import export as exporting
-from recipes import facts
+from recipes import facts, prompts
 from recipes.court import limits_of, mine_tasks, open_judge
 from recipes.workbench import Workbench
 from sandbox.errors import HarnessError, UsageError
@@ -214,6 +214,22 @@ def new_run_options(function):
     return function
 
 
+def task_options(function):
+    for option in (
+        click.option("--limit", type=click.IntRange(min=0), help="At most this many tasks."),
+        click.option("--since", metavar="DATE", help="For revert: only commits since this day, as in 2025-01-31."),
+        click.option("--kinds", help="What kinds of task, as in blank,mutate,revert,failing. [default: the recipe's]"),
+    ):
+        function = option(function)
+    return function
+
+
+def with_task_options(overrides: tuple[str, ...], kinds: str | None, since: str | None, limit: int | None) -> tuple[str, ...]:
+    """--kinds, --since and --limit, as --set has them."""
+    named = {"limit": limit, "since": since and json.dumps(since), "kinds": kinds and json.dumps([k.strip() for k in kinds.split(",")])}
+    return (*overrides, *(f"tasks.{key}={value}" for key, value in named.items() if value is not None))
+
+
 def teacher_options(function):
     for option in (
         click.option("--dry-run", is_flag=True,
@@ -273,21 +289,24 @@ def doctor(keys, teacher, teacher_model, as_json) -> None:
 
 @cli.command()
 @new_run_options
-@click.option("--kinds", help="What kinds of task, as in blank,mutate,revert,failing. [default: the recipe's]")
-@click.option("--since", metavar="DATE", help="For revert: only commits since this day, as in 2025-01-31.")
-@click.option("--limit", type=click.IntRange(min=0), help="At most this many tasks.")
+@task_options
+@click.option("--prompts", "prompts_folder", type=click.Path(path_type=Path), metavar="DIR",
+              help="Also write what the student would be shown of each task to DIR/INSTANCE_ID.txt.")
 @run_option
 @json_option
-def tasks(repo, python, recipe, overrides, seed, new, kinds, since, limit, run_folder, as_json) -> None:
+def tasks(repo, python, recipe, overrides, seed, new, kinds, since, limit, prompts_folder, run_folder, as_json) -> None:
     """Mine tasks from a repository and list them."""
     screen = Screen(as_json)
-    named = {"limit": limit, "since": since and json.dumps(since), "kinds": kinds and json.dumps([k.strip() for k in kinds.split(",")])}
-    overrides = (*overrides, *(f"tasks.{key}={value}" for key, value in named.items() if value is not None))
+    overrides = with_task_options(overrides, kinds, since, limit)
     with continue_or_start(repo, python, recipe, overrides, seed, new, run_folder, screen) as run:
         mine_tasks(run, screen)
         if not as_json:
             screen.say("\n".join(facts.task_lines(run)))
-        screen.result({**facts.mined_facts(run), "run": str(run.folder)})
+        built, counted = None, {}
+        if prompts_folder is not None:
+            built = write_prompts(run, prompts_folder, screen)
+            counted = {"prompts": {"dir": str(prompts_folder), **prompts.summary(list(built.values()), run.recipe.student.max_prompt)}}
+        screen.result({**facts.mined_facts(run, built), **counted, "run": str(run.folder)})
 
 
 @cli.command()
@@ -323,7 +342,7 @@ def judge(task, run_folder, overlay, patch, reply, as_json) -> None:
     except InvalidEdit as error:
         edit = error
     with open_judge(run, screen) as court:
-        verdict = court.judge_many([(chosen, edit)])[0]
+        verdict = court.judge(chosen, edit)
     screen.say(f"{verdict.status}: {verdict.reason}")
     screen.result(verdict.to_dict())
     raise SystemExit(0 if verdict.status == "resolved" else 1)
@@ -331,16 +350,17 @@ def judge(task, run_folder, overlay, patch, reply, as_json) -> None:
 
 @cli.command()
 @new_run_options
+@task_options
 @teacher_options
 @run_option
 @json_option
 @click.pass_obj
-def bootstrap(keys, repo, python, recipe, overrides, seed, new, teacher, teacher_model, price, max_usd, terms_acknowledged, dry_run,
+def bootstrap(keys, repo, python, recipe, overrides, seed, new, kinds, since, limit, teacher, teacher_model, price, max_usd, terms_acknowledged, dry_run,
               run_folder, as_json) -> None:
     """Get the student past the cold start: mine, probe, teach the cold tasks, fine-tune, probe again."""
     from recipes.hiring import hire_teacher
 
-    screen = Screen(as_json)
+    screen, overrides = Screen(as_json), with_task_options(overrides, kinds, since, limit)
     with continue_or_start(repo, python, recipe, overrides, seed, new, run_folder, screen) as run:
         hired = hire_teacher(run, keys, teacher, teacher_model, price, max_usd, terms_acknowledged, dry_run)
         mine_tasks(run, screen)                                                  # 1. tasks from the repository's own tests
@@ -349,7 +369,8 @@ def bootstrap(keys, repo, python, recipe, overrides, seed, new, teacher, teacher
             bench.probe("before")                                                # 2. which does the student never solve?
             if dry_run:
                 screen.result({"run": str(run.folder), "recipe": run.recipe.name, "student": run.recipe.student.model,
-                               "teacher": bench.dry_run(), "probe": {"before": bench.summary("before")}, "seconds": run.content["seconds"]})
+                               "teacher": bench.dry_run(), "probe": {"before": bench.summary("before")}, "prompts": run.content["prompts"],
+                               "seconds": run.content["seconds"]})
                 return
             bench.teach()                                                        # 3. a teacher for the cold ones only
             bench.distil()                                                       # 4. until the student solves some itself
@@ -357,7 +378,8 @@ def bootstrap(keys, repo, python, recipe, overrides, seed, new, teacher, teacher
         before, after = bench.summary("before"), bench.summary("after")
         screen.say("\n".join(facts.bootstrap_lines(run, before, after)))
         screen.result({"run": str(run.folder), "recipe": run.recipe.name, "student": run.recipe.student.model,
-                       "teacher": bench.teacher_facts(), "probe": {"before": before, "after": after}, "seconds": run.content["seconds"]})
+                       "teacher": bench.teacher_facts(), "probe": {"before": before, "after": after},
+                       "prompts": run.content.get("prompts"), "set_aside": run.set_aside, "seconds": run.content["seconds"]})
         if not bench.anything_solved("after"):
             raise SystemExit(1)
 
@@ -389,7 +411,8 @@ def climb(run_folder, cycles, minutes, as_json) -> None:
         metrics = run.read("metrics.jsonl")
         screen.result({"run": str(run.folder), "cycles": done, "probe": {"before": before, "after": after},
                        "zero_variance": {c: sum(m[f"groups/{c}"] for m in metrics) for c in ("cold", "mastered", "truncated")},
-                       "rollouts": sum(m["rollouts"] for m in metrics), "best_checkpoint": run.checkpoint("best").name,
+                       "rollouts": sum(m["rollouts"] for m in metrics), "alarm": facts.alarm(metrics), "set_aside": run.set_aside,
+                       "best_checkpoint": run.checkpoint("best").name,
                        "seconds": run.content["seconds"]})
 
 
@@ -548,6 +571,27 @@ def teacher(run_folder, as_json) -> None:
 
 
 # ==================================================================================================== the steps
+
+def write_prompts(run, folder: Path, screen: Screen) -> dict:
+    """What the student would be shown of each task, as files in `folder`: {instance_id: Prompt, or None where it does not fit}."""
+    from recipes.tokens import budget_of
+    from sandbox.repo import restore_snapshot
+
+    restore_snapshot(run.repository)
+    budget, note = budget_of(run.recipe)
+    if note:
+        screen.say(note)
+    folder.mkdir(parents=True, exist_ok=True)
+    built = {}
+    for task in run.tasks:
+        prompt = built[task.instance_id] = prompts.build(task, run.repository.snapshot, run.recipe.prompt.style, budget)
+        screen.progress("building prompts", len(built), len(run.tasks))
+        if prompt:
+            text = "\n\n".join(message["content"] for message in prompt.messages)
+            (folder / f"{task.instance_id}.txt").write_text(text, encoding="utf-8", errors="replace")
+    screen.say(prompts.extents_in_words(list(built.values()), budget.tokens) + f" They are in {folder}.")
+    return built
+
 
 def export_tasks(run, target: str, folder: Path) -> None:
     """Write the tasks of a run to `folder`, as data or as an environment."""

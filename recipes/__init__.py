@@ -29,7 +29,7 @@ class StudentSettings:
     lora_alpha: int = 16
     """LoRA scale: the update is multiplied by alpha / rank."""
     max_prompt: int = 2048
-    """Tokens. A task whose prompt is longer is left out, and counted."""
+    """Tokens. A prompt is built to fit: it shows as much of the file as there is room for (`recipes/prompts.py`)."""
     max_new: int = 512
     """Tokens. A completion that has not ended by then is `truncated`."""
     threads: int = 1
@@ -47,8 +47,10 @@ class PromptSettings:
     """What the student is shown and told to write."""
 
     style: str = "blocks"
-    """`blocks`: the file, the visible tests, and the reply format of whole functions or SEARCH/REPLACE; `body`: signature and
-    docstring alone, answered with the bare function body (for a student too small for anything else)."""
+    """`blocks`: function, visible tests and as much of the file as fits, answered with whole functions (or, where a task is
+    about whole files, SEARCH/REPLACE); `compact`, for a small student: function and visible tests, and one sentence of what to
+    write; `body`: signature and docstring alone, answered with the bare function body (for a student too small for anything
+    else)."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,8 @@ class TeacherSettings:
     """Share of the cold train tasks that the teacher may answer; the rest have only their tests."""
     solutions: int = 2
     """Verified answers that are wanted of a task; they must differ by more than layout, comments and docstrings."""
+    max_prompt: int = 8192
+    """Tokens, at three bytes a token: how much a prompt shows it, as for the student."""
     attempts: int = 4
     """Conversations that are begun about a task, at most."""
     repairs: int = 2
@@ -261,7 +265,7 @@ def from_dict(data: dict, where: str = "recipe") -> Recipe:
     return recipe
 
 
-ALLOWED = {"prompt.style": ("blocks", "body"), "rollout.engine": ("auto", "llama.cpp", "model"), "tasks.kinds": KINDS}
+ALLOWED = {"prompt.style": ("blocks", "compact", "body"), "rollout.engine": ("auto", "llama.cpp", "model"), "tasks.kinds": KINDS}
 MAY_BE_ZERO = {"seed", "tasks.heldout", "tasks.limit", "judge.workers", "teacher.share", "teacher.repairs", "distil.warmup",
                "distil.final_lr", "distil.replay", "climb.warmup", "climb.floor", "climb.kl"}
 SHARES = {"tasks.heldout": 1, "teacher.share": 1, "distil.final_lr": 1, "distil.replay": 0.9}

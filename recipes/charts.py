@@ -15,12 +15,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from recipes.facts import GROUP_WORDS
+from recipes.rollout import UNJUDGED
 
-STATE_COLOURS = {"cold": "#0072B2", "warm": "#E69F00", "mastered": "#009E73", "truncated": "#999999"}
+STATE_COLOURS = {"cold": "#0072B2", "warm": "#E69F00", "mastered": "#009E73"}
 GROUP_STYLES = {"taught": ("#009E73", "s", ":"), "untaught": ("#E69F00", "^", "--"), "heldout": ("#0072B2", "o", "-")}
 """Colour, marker and line of each group of tasks."""
-CAUSE_WORDS = {"used": "warm: has a gradient", "cold": "cold", "mastered": "mastered", "truncated": "cut off",
-               "harness_error": "not judged"}
+CAUSE_WORDS = {"used": "warm: has a gradient", "cold": "cold", "mastered": "mastered", UNJUDGED: "not judged"}
 """What became of a group of rollouts, as metrics.jsonl counts them."""
 OTHER = "#CC79A7"
 INK, GRID = "#010203", "#010204"
@@ -37,8 +37,8 @@ matplotlib.rcParams.update(STYLE)                  # for the whole process: noth
 
 
 def arc(probes: dict[str, list[tuple[float, float, float, float]]], cycles: list[tuple[float, float, float | None, float | None]],
-        last: int) -> str:
-    """pass@1 by cycle. `probes` is {group: [(cycle, pass@1, low, high)]}, cycle -1 for the probe before bootstrap; `cycles` are the
+        last: int, name: str) -> str:
+    """pass@1 by cycle; `name` tells this chart from others of its kind. `probes` is {group: [(cycle, pass@1, low, high)]}, cycle -1 for the probe before bootstrap; `cycles` are the
     measurements of the held-out tasks in between, (cycle, pass@1, low, high), low and high None where nobody wrote them down."""
     figure, axes = _figure(2.9)
     place = -max(1.0, 0.2 * last)
@@ -61,7 +61,7 @@ def arc(probes: dict[str, list[tuple[float, float, float, float]]], cycles: list
     axes.set(xlabel="cycle of climb", ylabel="pass@1", ylim=(-0.02, 1.02))
     _legend(axes, 2)
     told = "; ".join(f"{GROUP_WORDS[group]}: " + ", ".join(f"{y:.2f}" for _, y, _, _ in points) for group, points in probes.items())
-    return _svg(figure, "arc", "pass@1 before, after the teacher, and by cycle of climb",
+    return _svg(figure, f"arc-{name}", f"{name} tasks: pass@1 before, after the teacher, and by cycle of climb",
                 f"With 95 % intervals. From first to last: {told}.")
 
 
@@ -94,7 +94,7 @@ def thaw(states: Sequence[Sequence[str | None]], columns: Sequence[str], borders
 def gradient(cycles: list[int], shares: dict[str, list[float]]) -> str:
     """Share of each cycle's groups that taught something (`used`), or why they could not: {cause: one share a cycle}."""
     figure, axes = _figure(2.5)
-    colours = {**STATE_COLOURS, "used": STATE_COLOURS["warm"], "harness_error": OTHER}
+    colours = {**STATE_COLOURS, "used": STATE_COLOURS["warm"], UNJUDGED: OTHER}
     below = np.zeros(len(cycles))
     for cause, values in shares.items():
         if any(values) or cause == "used":

@@ -15,7 +15,7 @@ import textwrap
 from pathlib import Path
 
 from recipes import checkpoint
-from recipes.facts import GROUP_WORDS, GROUPS, grouped
+from recipes.facts import GROUP_WORDS, GROUPS, HARDNESS, SHOWN_GROUPS, grouped
 from recipes.measure import TaskProbe, interval, mcnemar, paired_interval, pass_at_k, summarise
 from sandbox.errors import UsageError
 
@@ -87,11 +87,18 @@ def _difference(base: list[TaskProbe], tuned: list[TaskProbe], seed: int) -> dic
     return {"pass_at_1": (math.fsum(new) - math.fsum(old)) / len(new), "ci95": [low, high], "mcnemar": p, "verdict": verdict}
 
 
+def _shown(found: dict) -> list[str]:
+    """The groups that a person is told of: all hard and all soft tasks only where no other group has the same ones."""
+    groups = [group for group in SHOWN_GROUPS if group in found["difference"]]
+    sizes = {group: found["probe"][group]["n"] for group in groups}
+    return [group for group in groups if group not in HARDNESS
+            or all(sizes[other] < sizes[group] for other in groups if other.endswith(f"_{group}"))]
+
+
 def lines(found: dict, name: str, width: int) -> list[str]:
     """The comparison for a person, a paragraph a group."""
     out = []
-    groups = [group for group in found["difference"] if group != "all"]
-    for group in groups if len(groups) == 1 else found["difference"]:
+    for group in _shown(found):
         difference = found["difference"][group]
         p = found["probe"][group]
         samples = "1 sample" if p["k"] == 1 else f"{p['k']} samples"

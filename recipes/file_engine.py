@@ -56,6 +56,10 @@ class FileStudent:
             return self.tokens("\n\n".join(message["content"] for message in messages), begin=True)
         return self.tokens(self._template(messages=messages).prompt)
 
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text by itself."""
+        return [len(self.tokens(text)) for text in texts]
+
     def tokens(self, text: str, begin: bool = False) -> list[int]:
         """Token ids of a text in which special tokens are written out; with `begin` after the first token of all, where the file says that
         there is one."""

@@ -20,10 +20,11 @@ from pathlib import Path
 
 from recipes import Recipe
 from recipes.measure import derived_seed
-from recipes.prompts import messages
+from recipes.prompts import Budget, build
 from recipes.rollout import Engine
 from sandbox import patches
 from sandbox.edits import InvalidEdit, from_reply, gate
+from sandbox.errors import HarnessError
 from sandbox.mending import Proof, choose_failing, failing_tasks, one_function, verify, with_files
 from sandbox.repo import Repository
 from sandbox.source import read_text
@@ -189,10 +190,10 @@ class Search:
             if start and self._over:
                 break
             self._began = True
-            self._progress(f"writing edits for {task.FAIL_TO_PASS[0].partition('[')[0].rpartition('::')[2]}", start, self.samples)
+            bar = self._bar(task, start, len(prompts))
             seeds = [derived_seed("fix", self.recipe.seed, v.instance_id, v.function, start) for v, _ in prompts]
             groups = self._engine.sample([ids for _, ids in prompts], min(ROUND, self.samples - start), self.recipe.probe.temperature,
-                                         student.max_new, seeds)
+                                         student.max_new, seeds, bar)
             replies = [(v, self._engine.student.text(c.ids)) for (v, _), group in zip(prompts, groups) for c in group if c.finished]
             counts["truncated"] += sum(not c.finished for group in groups for c in group)
             for attempt in self._judged(judge, replies, counts):
@@ -205,18 +206,31 @@ class Search:
                     return Outcome(task, proved, dict(+counts))
         return Outcome(task, min(attempts.values(), key=lambda a: a.nearness(task), default=None), dict(+counts))
 
+    def _bar(self, task: Task, start: int, variants: int) -> Callable[[int], None]:
+        """What counts the edits of a round as they are written: those of several variants of the task stand for one another."""
+        what, ended = f"writing edits for {task.FAIL_TO_PASS[0].partition('[')[0].rpartition('::')[2]}", 0
+
+        def count(more: int) -> None:
+            nonlocal ended
+            ended += more
+            self._progress(what, min(start + ended // variants, self.samples), self.samples)
+
+        count(0)
+        return count
+
     def _prompts(self, variants: list[Task], tree: Path) -> list[tuple[Task, list[int]]]:
-        """(task, prompt ids), but for those that are too long for the recipe."""
-        chats = [messages(variant, tree, self.recipe.prompt.style) for variant in variants]
+        """(task, prompt ids), but for those of which not even the least fits."""
+        style, most = self.recipe.prompt.style, self.recipe.student.max_prompt
         if self._engine is None:
-            self._engine = self._open_engine(chats)
-        prompts = [(variant, self._engine.student.prompt_ids(chat)) for variant, chat in zip(variants, chats)]
-        fitting = [(variant, ids) for variant, ids in prompts if len(ids) <= self.recipe.student.max_prompt]
-        if len(fitting) < len(prompts):
-            longest = max(len(ids) for _, ids in prompts)
-            self._note(f"{variants[0].FAIL_TO_PASS[0]}: a prompt of {longest} tokens is left out, for the student was trained on "
-                       f"{self.recipe.student.max_prompt} at most.")
-        return fitting
+            # What writes is opened with prompts at hand, by which its tokenizer is checked: here by their estimated length.
+            first = [build(variant, tree, style, Budget.estimated(most)) for variant in variants]
+            self._engine = self._open_engine([prompt.messages for prompt in first if prompt])
+        budget = Budget.of(self._engine.student, most)
+        prompts = [(variant, build(variant, tree, style, budget)) for variant in variants]
+        if any(prompt is None for _, prompt in prompts):
+            self._note(f"{variants[0].FAIL_TO_PASS[0]}: not even the function alone fits into {most} tokens, which is what the student "
+                       "was trained on at most.")
+        return [(variant, self._engine.student.prompt_ids(prompt.messages)) for variant, prompt in prompts if prompt]
 
     def _judged(self, judge: Judge, replies: list[tuple[Task, str]], counts: Counter) -> Iterator[Attempt]:
         """The edits of these replies that change something, with their verdicts, which are counted."""
@@ -227,6 +241,9 @@ class Search:
             except InvalidEdit as error:
                 edits.append((variant, error))
         for (_, edit), verdict in zip(edits, judge.judge_many(edits)):
+            if isinstance(verdict, HarnessError):
+                counts["not judged, because the jail failed"] += 1
+                continue
             counts[verdict.status] += 1
             if isinstance(edit, InvalidEdit):
                 continue

@@ -10,7 +10,7 @@ from recipes import TeacherSettings
 from recipes.endpoint import Endpoint, changed, find_endpoint, fit_key
 from recipes.ledger import usd
 from recipes.outgoing import Guard
-from recipes.prompts import messages
+from recipes.prompts import BYTES_PER_TOKEN, Budget, build
 from sandbox.errors import UsageError
 from sandbox.tasks import Task
 
@@ -18,9 +18,6 @@ MAX_USD = 1.0
 """What an API teacher may cost in a run for which nothing else is said."""
 TYPICAL_OUT = 600
 """Tokens that an answer of a few words and one function has, for the lower end of an estimate."""
-BYTES_PER_TOKEN = 3
-"""Of source code, for estimates: tokenizers of today make a token of three to four bytes. What a request costs at worst goes by one token a
-byte."""
 REPAIR_TOKENS = 1000
 """That a failure adds to a conversation at most, beside the reply that failed."""
 
@@ -120,9 +117,13 @@ class Plan:
 
 def plan(tasks: list[Task], tree: Path, endpoint: Endpoint, settings: TeacherSettings, guard: Guard) -> Plan:
     """What `tasks` would lead to."""
-    prompts, withheld = {}, {}
+    prompts, withheld, budget = {}, {}, Budget.estimated(settings.max_prompt)
     for task in tasks:
-        prompt = messages(task, tree, "blocks")
+        built = build(task, tree, "blocks", budget)
+        if built is None:
+            withheld[task.instance_id] = f"its function alone does not fit into {budget.tokens} tokens (teacher.max_prompt)"
+            continue
+        prompt = built.messages
         if why := guard.objection_to(task) or guard.objection(prompt[0]["content"]):
             withheld[task.instance_id] = why
         else:

@@ -32,7 +32,7 @@ import numpy as np
 
 from recipes.draws import Draws
 from recipes.measure import derived_seed
-from recipes.rollout import Completion, Engine, cached_values, check_arguments
+from recipes.rollout import Completion, Engine, cached_values, check_arguments, count_nothing
 from sandbox.errors import HarnessError, UsageError
 
 SLOTS = {"cpu": 8, "cuda": 64}
@@ -155,14 +155,14 @@ class LlamaEngine(Engine):
             llama.llama_model_free(self._model)    # and the adapter with it
         self._digest, self._context, self._model, self._adapter = "", None, None, None
 
-    def stream(self, prompts: Sequence[Sequence[int]], n: int, temperature: float, max_new: int,
-               seeds: Sequence[int]) -> Iterator[dict[int, list[Completion]]]:
+    def stream(self, prompts: Sequence[Sequence[int]], n: int, temperature: float, max_new: int, seeds: Sequence[int],
+               on_ended: Callable[[int], None] = count_nothing) -> Iterator[dict[int, list[Completion]]]:
         check_arguments(prompts, n, max_new, seeds)
         if max(map(len, prompts), default=0) + max_new > self.cells:
             raise ValueError(f"a prompt and its completion do not fit into {self.cells} tokens")
         self._swap_adapter()
         llama.llama_memory_clear(self.memory, False)
-        yield from _Sampling(self, prompts, n, temperature, max_new, seeds).run()
+        yield from _Sampling(self, prompts, n, temperature, max_new, seeds, on_ended).run()
 
     def _swap_adapter(self) -> None:
         """Bring llama.cpp's adapter in step with the student's."""
@@ -209,7 +209,9 @@ class LlamaEngine(Engine):
 class _Sampling:
     """One call of `LlamaEngine.stream`."""
 
-    def __init__(self, engine: LlamaEngine, prompts, n: int, temperature: float, max_new: int, seeds) -> None:
+    def __init__(self, engine: LlamaEngine, prompts, n: int, temperature: float, max_new: int, seeds,
+                 on_ended: Callable[[int], None]) -> None:
+        self.on_ended = on_ended
         self.engine, self.prompts, self.n, self.temperature, self.max_new, self.seeds = engine, prompts, n, temperature, max_new, seeds
         self.waiting = deque((g, i) for g in range(len(prompts)) for i in range(n))
         self.rows: list[_Row] = []
@@ -312,6 +314,7 @@ class _Sampling:
         if len(group.done) == self.n:
             self.done[group.index] = [group.done[i] for i in range(self.n)]
         group.alive -= 1
+        self.on_ended(1)
         self.cells += self.max_new + (0 if group.left or group.alive else len(group.prompt))
 
 

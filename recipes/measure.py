@@ -1,7 +1,7 @@
 """How good the student is: which tasks it solves how often, and how far such a number can be trusted.
 
-    for chunk in probe(engine, pairs, k=8, temperature=0.7, max_new=64, seed=0, judge=judge, chunk=24):
-        for task_probe, rollouts in chunk: ...                       # the caller writes each chunk to disk
+    for task_probe, rollouts in probe(engine, pairs, k=8, temperature=0.7, max_new=64, seed=0,
+                                      judge=judge, chunk=24): ...    # the caller writes each to disk
     summarise(task_probes, temperature=0.7)                          # {"n", "k", "pass_at_1", "ci95", "cold", ...}
 
 Only `probe` needs torch, and imports it when called.
@@ -11,10 +11,12 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sandbox.errors import HarnessError
+from recipes.rollout import UNJUDGED, Rollout, count_nothing, judged_groups, refuse_failing_jails
 
 RESAMPLES = 10_000
 """Bootstrap resamples: enough that the 2.5 % quantile moves by less than a hundredth of the interval between two seeds."""
+
+STATES = ("cold", "warm", "mastered")
 
 Z95 = 1.959963984540054
 """The normal distribution's 97.5 % quantile."""
@@ -28,14 +30,20 @@ class TaskProbe:
     k: int
     resolved: int
     truncated: int
+    """Rollouts that were cut off by the token limit."""
 
     @property
     def state(self) -> str:
-        """`mastered` (k of k), `warm` (some), `truncated` (none, and at least one was cut off: it might have been right), or
-        `cold` (none, although every reply was whole)."""
+        """`mastered` (k of k), `warm` (some) or `cold` (none, cut off or not: a student that rambles
+        past its limit is exactly one that must be taught)."""
         if self.resolved:
             return "mastered" if self.resolved == self.k else "warm"
-        return "truncated" if self.truncated else "cold"
+        return "cold"
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether it is cold and some of its rollouts were cut off: more room might have helped."""
+        return self.state == "cold" and self.truncated > 0
 
 
 def derived_seed(*parts) -> int:
@@ -67,9 +75,9 @@ def interval(values_per_task: Sequence[float], seed: int) -> tuple[float, float]
     values = np.asarray(values_per_task, dtype=np.float64)
     mean = math.fsum(values_per_task) / len(values)
     generator = np.random.default_rng(derived_seed("interval", seed))
-    block = max(1, 1_000_000 // len(values))  # so many resamples at once keep the index table small
-    means = np.concatenate([values[generator.integers(0, len(values), (min(block, RESAMPLES - i), len(values)))].mean(axis=1)
-                            for i in range(0, RESAMPLES, block)])
+    # Values are shares of k samples, so there are few different ones: how often each is drawn is all that matters.
+    levels, counts = np.unique(values, return_counts=True)
+    means = generator.multinomial(len(values), counts / len(values), size=RESAMPLES) @ levels / len(values)
     low, high = (float(q) for q in np.quantile(means, [0.025, 0.975]))
     if values.min() == values.max() or high <= low:
         low, high = _wilson(mean, len(values))
@@ -103,8 +111,8 @@ def _wilson(p: float, n: int) -> tuple[float, float]:
 
 
 def summarise(probes: Sequence[TaskProbe], temperature: float, seed: int = 0) -> dict:
-    """One group's entry of the P object: n, k, temperature, pass_at_1, pass_at_k, ci95 (of pass@1), cold, warm, mastered,
-    truncated.
+    """One group's entry of the P object: n, k, temperature, pass_at_1, pass_at_k, ci95 (of pass@1), cold, warm, mastered;
+    truncated: as many of the cold ones had rollouts that were cut off.
 
     For no probes k, pass_at_1 and pass_at_k are None and ci95 is [0, 1]. Raises ValueError if the probes' k differ.
     """
@@ -117,7 +125,8 @@ def summarise(probes: Sequence[TaskProbe], temperature: float, seed: int = 0) ->
         "pass_at_1": _mean([pass_at_k(p.k, p.resolved, 1) for p in probes]),
         "pass_at_k": _mean([pass_at_k(p.k, p.resolved, p.k) for p in probes]),
         "ci95": list(interval([p.resolved / p.k for p in probes], seed)),
-        **{state: states.count(state) for state in ("cold", "warm", "mastered", "truncated")},
+        **{state: states.count(state) for state in STATES},
+        "truncated": sum(p.cut_off for p in probes),
     }
 
 
@@ -125,43 +134,30 @@ def _mean(values: list[float]) -> float | None:
     return math.fsum(values) / len(values) if values else None
 
 
-def probe(engine, prompts_by_task: Sequence[tuple], k: int, temperature: float, max_new: int, seed: int, judge: Callable,
-          chunk: int) -> Iterator[list[tuple[TaskProbe, list]]]:
-    """Sample `k` rollouts of each (task, prompt ids) pair and judge them; yields one list per `chunk` tasks.
+def probe(engine, prompts_by_task: Sequence[tuple], k: int, temperature: float, max_new: int, seed: int,
+          judge: Callable, chunk: int, on_ended: Callable[[int], None] = count_nothing,
+          ) -> Iterator[tuple[TaskProbe | None, list[Rollout]]]:
+    """Sample `k` rollouts of each (task, prompt ids) pair, `chunk` tasks together, and judge them; yields
+    what a task came to as soon as it is judged. The TaskProbe is None where the jail failed: then the
+    task was not measured, and `set_aside` says why.
 
-    A task's rollouts depend on (seed, instance_id) and, by rounding alone, on the chunk it is in. So a caller that wrote
-    the yielded chunks down and passes what is left gets what one uninterrupted call would have given. `judge` is as for
-    `rollout.attempts`. Raises HarnessError if a verdict says `harness_error`: that is no measurement.
+    A task's rollouts depend on (seed, instance_id) and, by rounding alone, on the chunk it is in. So a
+    caller that wrote whole chunks down and passes what is left gets what one uninterrupted call would
+    have given. `judge` is as for `rollout.judged`; `on_ended` hears of completions that have been
+    sampled (`Engine.stream`). Raises HarnessError where more than a tenth of all rollouts was not judged.
     """
-    from concurrent.futures import ThreadPoolExecutor
-
-    from recipes.rollout import judged, sampled
-
-    def rollouts(waiting) -> list[tuple[TaskProbe, list]]:
-        return [(_task_probe(group), group) for group in waiting.result()]
-
-    # The jails are other processes: while they judge one chunk, the next one is sampled.
-    background, waiting = ThreadPoolExecutor(1), None
-    try:
-        for start in range(0, len(prompts_by_task), chunk):
-            pairs = prompts_by_task[start:start + chunk]
-            seeds = [derived_seed("probe", seed, task.instance_id) for task, _ in pairs]
-            groups = sampled(engine, pairs, k, temperature, max_new, seeds)
-            following = background.submit(judged, groups, judge)
-            if waiting is not None:
-                yield rollouts(waiting)
-            waiting = following
-        if waiting is not None:
-            yield rollouts(waiting)
-    finally:
-        # Whoever breaks off need not wait for verdicts: they end with the jails.
-        background.shutdown(wait=False, cancel_futures=True)
+    parts = [prompts_by_task[start:start + chunk] for start in range(0, len(prompts_by_task), chunk)]
+    seeded = [(pairs, [derived_seed("probe", seed, task.instance_id) for task, _ in pairs]) for pairs in parts]
+    unjudged = 0
+    for _, group in judged_groups(engine, seeded, k, temperature, max_new, judge, on_ended):
+        unjudged += sum(rollout.status == UNJUDGED for rollout in group)
+        refuse_failing_jails(unjudged, k * len(prompts_by_task), group)
+        yield _task_probe(group), group
 
 
-def _task_probe(group: list) -> TaskProbe:
-    if any(rollout.status == "harness_error" for rollout in group):
-        raise HarnessError(f"The sandbox failed while judging {group[0].instance_id}, so the student cannot be measured on it. "
-                           "Run the same command again; it goes on from here.")
-    return TaskProbe(instance_id=group[0].instance_id, k=len(group),
-                     resolved=sum(rollout.status == "resolved" for rollout in group),
-                     truncated=sum(rollout.status == "truncated" for rollout in group))
+def _task_probe(group: list[Rollout]) -> TaskProbe | None:
+    statuses = [rollout.status for rollout in group]
+    if UNJUDGED in statuses:
+        return None
+    return TaskProbe(instance_id=group[0].instance_id, k=len(group), resolved=statuses.count("resolved"),
+                     truncated=statuses.count("truncated"))

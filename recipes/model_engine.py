@@ -12,7 +12,7 @@ Token t of completion i of a prompt is drawn by inverting the distribution's cum
 on (seed, i, t) alone. So a rollout is the same whichever others share its batch, up to rounding in the matrix products. And so a batch
 that memory did not suffice for is done again in halves, with the same seeds; later batches are no larger (`Student.sampling_tokens`).
 """
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache as remember
 from itertools import groupby
 
@@ -22,7 +22,7 @@ import torch
 from recipes import dense_decoder
 from recipes.dense_decoder import DROP_SHARE, DenseDecoder
 from recipes.draws import Draws
-from recipes.rollout import Completion, Engine, cached_values, check_arguments
+from recipes.rollout import Completion, Engine, cached_values, check_arguments, count_nothing
 
 MAX_ROWS = 256
 """Rows decoded together. On one CPU core more rows no longer make a token cheaper; on a card the cache below binds first."""
@@ -38,8 +38,8 @@ class ModelEngine(Engine):
     def __init__(self, student) -> None:
         self.student = student
 
-    def stream(self, prompts: Sequence[Sequence[int]], n: int, temperature: float, max_new: int,
-               seeds: Sequence[int]) -> Iterator[dict[int, list[Completion]]]:
+    def stream(self, prompts: Sequence[Sequence[int]], n: int, temperature: float, max_new: int, seeds: Sequence[int],
+               on_ended: Callable[[int], None] = count_nothing) -> Iterator[dict[int, list[Completion]]]:
         check_arguments(prompts, n, max_new, seeds)
         order = sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), i))         # of like length: little padding
         waiting = [(i, j) for i in order for j in range(n)]
@@ -48,11 +48,14 @@ class ModelEngine(Engine):
         dense = DenseDecoder(self.student) if dense_decoder.fits(self.student, longest) else None
         while waiting:
             rows = waiting[:_batch_size(self.student, waiting, prompts, max_new)]
-            uniforms_RT = np.stack([_uniforms(seeds[i], j, max_new) for i, j in rows])
-            completions = self.student.sampling(lambda: self._decoded(dense, [prompts[i] for i, _ in rows], temperature, uniforms_RT),
-                                                len(rows), len(rows) * (len(prompts[rows[0][0]]) + max_new))
+            uniforms_RT, ended = np.stack([_uniforms(seeds[i], j, max_new) for i, j in rows]), _Tally(on_ended)
+            completions = self.student.sampling(
+                lambda: self._decoded(dense, [prompts[i] for i, _ in rows], temperature, uniforms_RT, ended),
+                len(rows), len(rows) * (len(prompts[rows[0][0]]) + max_new))
             if completions is None:                # memory ran out: the same again in a smaller batch
+                ended.take_back()
                 continue
+            ended.add(len(rows) - ended.count)     # those that the token limit has ended
             waiting = waiting[len(rows):]
             for (i, _), completion in zip(rows, completions):
                 begun.setdefault(i, []).append(completion)
@@ -60,12 +63,28 @@ class ModelEngine(Engine):
                 yield {i: begun.pop(i) for i in done}
 
     @torch.no_grad()
-    def _decoded(self, dense: DenseDecoder | None, prompts, temperature: float, uniforms_RT: np.ndarray) -> list[Completion]:
+    def _decoded(self, dense: DenseDecoder | None, prompts, temperature: float, uniforms_RT: np.ndarray,
+                 ended: "_Tally") -> list[Completion]:
         """One completion of each prompt."""
         self.student.mode(training=False)
         if dense is None:
-            return _decode(self.student, prompts, temperature, uniforms_RT)
-        return _decode_as_tree(self.student, dense, prompts, temperature, uniforms_RT)
+            return _decode(self.student, prompts, temperature, uniforms_RT, ended)
+        return _decode_as_tree(self.student, dense, prompts, temperature, uniforms_RT, ended)
+
+
+class _Tally:
+    """How many completions of a batch have ended, told as it goes."""
+
+    def __init__(self, on_ended: Callable[[int], None]) -> None:
+        self._on_ended, self.count = on_ended, 0
+
+    def add(self, count: int) -> None:
+        self.count += count
+        if count:
+            self._on_ended(count)
+
+    def take_back(self) -> None:
+        self.add(-self.count)
 
 
 def _uniforms(seed: int, index: int, count: int) -> np.ndarray:
@@ -94,7 +113,7 @@ def _cache_bytes_per_token(student) -> int:
     return cached_values(student.model.get_base_model().config) * (2 if student.device.type == "cuda" else 4)
 
 
-def _decode(student, prompts, temperature: float, uniforms_RT: np.ndarray) -> list[Completion]:
+def _decode(student, prompts, temperature: float, uniforms_RT: np.ndarray, ended: _Tally) -> list[Completion]:
     """One batch: a row for each of R prompts, those that are the same one after the other, of T = uniforms_RT.shape[1] tokens at most."""
     device, total, max_new = student.device, *uniforms_RT.shape
     different, prompt_R = _different(prompts)
@@ -118,8 +137,9 @@ def _decode(student, prompts, temperature: float, uniforms_RT: np.ndarray) -> li
         tokens_RT[row_R, t], logprobs_RT[row_R, t] = token_R, logprob_R
         ended_R = live_R & torch.isin(token_R, end_ids)
         length_R[row_R[ended_R]] = t + 1
-        live_R = live_R & ~ended_R
+        before, live_R = int(live_R.sum()), live_R & ~ended_R
         live = int(live_R.sum())
+        ended.add(before - live)
         if live == 0 or t == max_new - 1:
             break
         if live <= (1 - DROP_SHARE) * len(live_R):
@@ -133,7 +153,8 @@ def _decode(student, prompts, temperature: float, uniforms_RT: np.ndarray) -> li
     return _completions(tokens_RT, logprobs_RT, length_R, student.end_ids)
 
 
-def _decode_as_tree(student, decoder: DenseDecoder, prompts, temperature: float, uniforms_MT: np.ndarray) -> list[Completion]:
+def _decode_as_tree(student, decoder: DenseDecoder, prompts, temperature: float, uniforms_MT: np.ndarray,
+                    ended: _Tally) -> list[Completion]:
     """The same for M completions, where those that have written the same so far are one row."""
     total, max_new = uniforms_MT.shape
     different, row_M = _different(prompts)
@@ -148,6 +169,7 @@ def _decode_as_tree(student, decoder: DenseDecoder, prompts, temperature: float,
         ended_N = np.isin(token_N, end_ids)
         length_M[live[ended_N]] = t + 1
         live = live[~ended_N]
+        ended.add(int(ended_N.sum()))
         if len(live) == 0 or t == max_new - 1:
             break
         branches_R, row_M[live] = np.unique(row_M[live] * student.vocabulary + token_N[~ended_N], return_inverse=True)

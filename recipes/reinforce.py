@@ -29,7 +29,7 @@ from dataclasses import asdict, dataclass, field, fields
 
 from recipes import ClimbSettings, Recipe
 from recipes.measure import derived_seed
-from recipes.rollout import Engine, Rollout, attempts
+from recipes.rollout import UNJUDGED, Engine, Rollout, attempts, count_nothing, failures_of, refuse_failing_jails
 from recipes.student import Sample
 
 UNSEEN = 0.5
@@ -81,6 +81,8 @@ class CycleResult:
     rollouts: list[Rollout]
     undone: str
     """Why the cycle was undone, in words; empty if it was not."""
+    failures: dict[str, str]
+    """{instance_id: why} of tasks with rollouts that could not be judged: they are to be set aside."""
 
 
 @dataclass(frozen=True)
@@ -95,11 +97,13 @@ class _Batch:
     sampler_logprobs: list[tuple[float, ...]]
 
 
-def cycle(engine: Engine, tasks: Sequence, prompts: dict, state: ClimbState, recipe: Recipe, judge: Callable) -> CycleResult:
+def cycle(engine: Engine, tasks: Sequence, prompts: dict, state: ClimbState, recipe: Recipe, judge: Callable,
+          on_ended: Callable[[int], None] = count_nothing) -> CycleResult:
     """One turn of climb. Changes the engine's student and, at the very end, `state`; an exception on the way leaves `state` as it was.
 
-    `prompts` maps instance_id to prompt ids; tasks need `.instance_id` only; `judge` is as for `rollout.attempts`. Raises
-    ValueError without tasks.
+    `prompts` maps instance_id to prompt ids; tasks need `.instance_id` and `.hard`; `judge` is as for
+    `rollout.judged`, `on_ended` as for `Engine.stream`. A rollout without a verdict is left out of its
+    group. Raises ValueError without tasks, HarnessError where more than a tenth has no verdict.
     """
     if not tasks:
         raise ValueError("a cycle needs at least one task")
@@ -111,8 +115,12 @@ def cycle(engine: Engine, tasks: Sequence, prompts: dict, state: ClimbState, rec
 
     # 2. Sample, and judge what is done while the rest is sampled.
     groups = attempts(engine, [(task, prompts[task.instance_id]) for task in chosen], settings.group_size, temperature,
-                      recipe.student.max_new, [derived_seed("climb", recipe.seed, number, t.instance_id) for t in chosen], judge)
-    kept = [[r for r in group if r.status != "harness_error"] for group in groups]  # no reward of any kind
+                      recipe.student.max_new, [derived_seed("climb", recipe.seed, number, t.instance_id) for t in chosen], judge,
+                      on_ended)
+    rollouts = [rollout for group in groups for rollout in group]
+    kept = [[r for r in group if r.status != UNJUDGED] for group in groups]      # no reward of any kind
+    unjudged = len(rollouts) - sum(map(len, kept))
+    refuse_failing_jails(unjudged, len(rollouts), rollouts)
 
     # 3. and 4. Advantages; what has none is dropped whole, its KL term included, and counted by its cause.
     causes = Counter(_cause(group) for group in kept)
@@ -149,17 +157,21 @@ def cycle(engine: Engine, tasks: Sequence, prompts: dict, state: ClimbState, rec
             mean, name = _mean([r.reward for r in group]), group[0].instance_id
             state.p[name] = 0.5 * state.p[name] + 0.5 * mean if name in state.p else mean
     state.cycle = number
-    rollouts = [rollout for group in groups for rollout in group]
+    rewards = {name: [r.reward for task, group in zip(chosen, kept) for r in group if task.hard == hard]
+               for name, hard in (("hard", True), ("soft", False))}
     metrics = {
         "cycle": number,
         "reward/mean": _mean([r.reward for group in kept for r in group]),
+        **{f"reward/{name}": _mean(values) if values else None for name, values in rewards.items()},
         "groups": len(groups), **{f"groups/{cause}": causes[cause] for cause in CAUSES},
+        "groups/truncated": sum(_cause(group) == "cold" and any(r.status == "truncated" for r in group) for group in kept),
         "rollouts": len(rollouts), "rollouts/truncated": sum(r.status == "truncated" for r in rollouts),
+        "rollouts/unjudged": unjudged, **{f"rollouts/{name}": len(values) for name, values in rewards.items()},
         "rollouts/distinct": len(batch.samples), "tokens/mean": _mean([r.tokens for r in rollouts]),
         "grad_norm": _finite(grad_norm), "lr": lr, "drift": _finite(drift), "entropy": _finite(entropy),
         "entropy/after": _finite(entropy_after), "undone": int(bool(undone)),
     }
-    return CycleResult(cycle=number, metrics=metrics, rollouts=rollouts, undone=undone)
+    return CycleResult(cycle=number, metrics=metrics, rollouts=rollouts, undone=undone, failures=failures_of(groups))
 
 
 def advantages(rewards_G: Sequence[float]) -> list[float]:
@@ -188,19 +200,18 @@ def choose(tasks: Sequence, p_estimates: dict, settings: ClimbSettings, rng: ran
     return [task for _, _, task in keyed[:settings.groups]]
 
 
-CAUSES = ("used", "cold", "mastered", "truncated", "harness_error")
-"""What became of a group: it taught something, or why it could not."""
+CAUSES = ("used", "cold", "mastered", UNJUDGED)
+"""What became of a group: it taught something, or why it could not. (Of the cold ones, those with rollouts that
+were cut off are counted beside, as `groups/truncated`.)"""
 
 
 def _cause(group: list[Rollout]) -> str:
     if len(group) < 2:
-        return "harness_error"
+        return UNJUDGED
     rewards = [rollout.reward for rollout in group]
     if min(rewards) < max(rewards):
         return "used"
-    if max(rewards) > 0:
-        return "mastered"
-    return "truncated" if any(rollout.status == "truncated" for rollout in group) else "cold"
+    return "mastered" if max(rewards) > 0 else "cold"
 
 
 def _merge(groups: list[list[Rollout]], prompts: dict) -> _Batch:
@@ -244,11 +255,15 @@ def in_words(result: CycleResult) -> str:
     """One line for a person."""
     m = result.metrics
     idle = [f"{m[f'groups/{cause}']} {words}" for cause, words in
-            (("cold", "cold"), ("mastered", "mastered"), ("truncated", "cut off"), ("harness_error", "not judged"))
-            if m[f"groups/{cause}"]]
-    line = (f"cycle {result.cycle}: {100 * m['reward/mean']:.0f} % of {m['rollouts']} rollouts resolved; "
+            (("cold", "cold"), ("mastered", "mastered"), (UNJUDGED, "not judged")) if m[f"groups/{cause}"]]
+    if m["groups/truncated"]:
+        idle[0] += f", {m['groups/truncated']} of these cut off"
+    resolved = " and ".join(f"{100 * m[f'reward/{name}']:.0f} % of {m[f'rollouts/{name}']} {name}"
+                            for name in ("hard", "soft") if m[f"rollouts/{name}"])
+    line = (f"cycle {result.cycle}: {resolved} rollouts resolved; "
             f"{m['groups/used']} of {m['groups']} groups taught something")
     line += f" ({', '.join(idle)})" if idle else ""
+    line += f"; {m['rollouts/unjudged']} rollouts not judged" if m["rollouts/unjudged"] else ""
     line += f"; drift {m['drift']:.3f}" if m["groups/used"] and m["drift"] is not None else ""
     line += "" if m["groups/used"] else "; no update"
     return line + (f"; UNDONE, because {result.undone}; learning rate halved" if result.undone else "")

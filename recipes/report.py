@@ -11,9 +11,9 @@ from html import escape
 from pathlib import Path
 
 from recipes import charts, evaluation
-from recipes.facts import GROUP_WORDS, counted, grouped, read_probes
+from recipes.facts import APART, GROUP_WORDS, HARDNESS, SHOWN_GROUPS, counted, grouped, read_probes
 from recipes.ledger import read_summary
-from recipes.measure import TaskProbe, derived_seed
+from recipes.measure import STATES, TaskProbe, derived_seed
 from recipes.status import duration, run_facts
 from sandbox import patches
 from sandbox.edits import InvalidEdit, from_reply
@@ -23,7 +23,7 @@ SAMPLES = 10
 SHOWN_TAMPERED = 10
 LONGEST = 6000
 """Characters of one diff or reply that are shown."""
-STATE_WORDS = {"cold": "cold", "warm": "warm", "mastered": "mastered", "truncated": "cut off"}
+STATE_WORDS = {state: state for state in STATES}
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 STYLE = """
 :root { color-scheme: light dark; --paper: #ffffff; --ink: #1b1f24; --soft: #59636e; --grid: #d9dee3; --card: #f5f7f9;
@@ -83,11 +83,10 @@ def page(run, versions: dict[str, str]) -> str:
 def _head(run, found: dict, name: str) -> str:
     first, last = _ends(found)
     before, now = found["probes"][first], found["probes"][last]
-    group = "heldout" if now["heldout"]["n"] else "all"
-    low, high = now[group]["ci95"]
-    words = "held out" if group == "heldout" else "all tasks"
-    tiles = [(f"{before[group]['pass_at_1']:.3f} → {now[group]['pass_at_1']:.3f}", f"pass@1, {words} (now {low:.2f} to {high:.2f})"),
-             (f"{before['all']['cold']} → {now['all']['cold']}", f"cold tasks, of {now['all']['n']}"),
+    groups = APART["heldout" if now["heldout"]["n"] else "all"]
+    tiles = [(f"{before[g]['pass_at_1']:.3f} → {now[g]['pass_at_1']:.3f}",
+              f"pass@1, {GROUP_WORDS[g]} (now {now[g]['ci95'][0]:.2f} to {now[g]['ci95'][1]:.2f})") for g in groups if now[g]["n"]]
+    tiles += [(f"{before['all']['cold']} → {now['all']['cold']}", f"cold tasks, of {now['all']['n']}"),
              (f"{before['all']['mastered']} → {now['all']['mastered']}", "mastered tasks"),
              (f"${found['usd']:.2f}", f"teacher: {_text(found['teacher'])}"),
              (duration(found["seconds_total"]), "in all")]
@@ -97,41 +96,55 @@ def _head(run, found: dict, name: str) -> str:
            '<ul class="tiles">' + "".join(f"<li><b>{value}</b> {words}</li>" for value, words in tiles) + "</ul>"]
     if first != last:
         told = evaluation.compare(run, read_probes(run, first), read_probes(run, last), run.recipe.probe.temperature)["difference"]
-        items = [f"<li>{GROUP_WORDS[g]}: <b>{d['pass_at_1']:+.3f}</b> ({d['ci95'][0]:+.3f} to {d['ci95'][1]:+.3f}), "
-                 f"{evaluation.WORDS[d['verdict']]}</li>" for g, d in told.items()]
+        items = [f"<li>{GROUP_WORDS[g]}: <b>{told[g]['pass_at_1']:+.3f}</b> ({told[g]['ci95'][0]:+.3f} to "
+                 f"{told[g]['ci95'][1]:+.3f}), {evaluation.WORDS[told[g]['verdict']]}</li>" for g in SHOWN_GROUPS if g in told]
         out.append("<p>How pass@1 changed from the first probe to the last, on the same tasks and seeds, with 95 % intervals:</p>\n"
                    f"<ul>{''.join(items)}</ul>")
+    out += [f"<p><b>{_text(found['alarm'])}</b></p>"] if found["alarm"] else []
+    if found["set_aside"]:
+        out.append("<p>Set aside, because the jail failed on them again and again: "
+                   + "; ".join(f"{_text(name)} ({_text(why)})" for name, why in found["set_aside"].items()) + ".</p>")
     return "\n".join(out) + "\n</header>"
 
 
 def _arc(found: dict, metrics: list[dict]) -> str:
     places = {phase: _cycle(phase) for phase in found["probes"]}
-    series = {group: [(places[phase], p[group]["pass_at_1"], *p[group]["ci95"]) for phase, p in found["probes"].items()]
-              for group in charts.GROUP_STYLES if any(p[group]["n"] for p in found["probes"].values())}
-    cycles = [(m["cycle"], m["heldout/pass_at_1"], m.get("heldout/low"), m.get("heldout/high")) for m in metrics
-              if m.get("heldout/pass_at_1") is not None]
     last = max([1, *places.values(), *(m["cycle"] for m in metrics)])
-    rows = [[_text(phase), GROUP_WORDS[group], str(p[group]["n"]), f"{p[group]['pass_at_1']:.3f}",
-             "{:.3f} to {:.3f}".format(*p[group]["ci95"]),
-             f"{p[group]['pass_at_k']:.3f}"] for phase, p in found["probes"].items() for group in series]
+    k = next(iter(found["probes"].values()))["all"]["k"]
+    parts = [part for number, hardness in enumerate(HARDNESS) for part in _arc_of(found, metrics, places, last, k, number, hardness)]
+    return _section("The arc", f"Share of samples that the tests accept (pass@1), with 95 % intervals; {k} samples of every task at each "
+                    "probe. Hard tasks are judged outside the process that runs the edit; the verdict on soft ones could be forged by "
+                    "code written to attack it, so the two are never added up. The student was never taught or trained on the held-out "
+                    "tasks; but the best checkpoint is chosen by them, on other seeds.", *parts)
+
+
+def _arc_of(found: dict, metrics: list[dict], places: dict, last: int, k: int, number: int, hardness: str) -> list[str]:
+    """Chart and table of the hard or of the soft tasks; nothing where there are none."""
+    names = {group: APART[group][number] for group in charts.GROUP_STYLES}
+    measured = {group: [(phase, p[name]) for phase, p in found["probes"].items() if p[name]["n"]] for group, name in names.items()}
+    series = {group: [(places[phase], q["pass_at_1"], *q["ci95"]) for phase, q in points] for group, points in measured.items() if points}
+    if not series:
+        return []
+    cycles = [(m["cycle"], m[f"heldout/{hardness}"], m.get(f"heldout/{hardness}/low"), m.get(f"heldout/{hardness}/high"))
+              for m in metrics if m.get(f"heldout/{hardness}") is not None]
+    rows = [[_text(phase), GROUP_WORDS[names[group]], str(q["n"]), f"{q['pass_at_1']:.3f}", "{:.3f} to {:.3f}".format(*q["ci95"]),
+             f"{q['pass_at_k']:.3f}"] for group, points in measured.items() for phase, q in points]
     rows += [[f"cycle {cycle}", "held out, other seeds", "", f"{value:.3f}", "" if low is None else f"{low:.3f} to {high:.3f}", ""]
              for cycle, value, low, high in cycles]
-    k = next(iter(found["probes"].values()))["all"]["k"]
-    return _section("The arc", f"Share of samples that the tests accept (pass@1), with 95 % intervals; {k} samples of every task at each "
-                    "probe. The student was never taught or trained on the held-out tasks; but the best checkpoint is chosen by them, on "
-                    "other seeds.", _figure(charts.arc(series, cycles, last)),
-                    _details(_table(["measured", "tasks", "number", "pass@1", "95 % interval", f"pass@{k}"], rows)))
+    return [f"<h3>{hardness.capitalize()} tasks</h3>", _figure(charts.arc(series, cycles, last, hardness)),
+            _details(_table(["measured", "tasks", "number", "pass@1", "95 % interval", f"pass@{k}"], rows))]
 
 
 def _map(run, found: dict) -> str:
     columns, rows, borders = _states(run, found)
     key = "".join(f'<li><i style="background:{colour}"></i>{STATE_WORDS[state]}</li>' for state, colour in charts.STATE_COLOURS.items())
-    probes = [[_text(phase), *(str(p["all"][state]) for state in charts.STATE_COLOURS)] for phase, p in found["probes"].items()]
+    probes = [[_text(phase), *(str(p["all"][state]) for state in (*charts.STATE_COLOURS, "truncated"))]
+              for phase, p in found["probes"].items()]
     return _section("How the tasks thawed", "A row is a task, a column a measurement: the probes, and between them the cycles of climb. "
-                    "Cold: never solved. Warm: sometimes; only these have a gradient. Mastered: always. Cut off: never solved, and at "
-                    "least one sample reached the token limit. A task that a cycle did not draw keeps the state that it had.",
+                    "Cold: never solved, whether or not its samples were cut off by the token limit (the table counts these). Warm: "
+                    "sometimes; only these have a gradient. Mastered: always. A task that a cycle did not draw keeps the state that it had.",
                     f'<ul class="key">{key}</ul>' + _figure(charts.thaw(rows, columns, borders)),
-                    _details(_table(["probe, all tasks", *STATE_WORDS.values()], probes)))
+                    _details(_table(["probe, all tasks", *STATE_WORDS.values(), "of the cold, cut off"], probes)))
 
 
 def _climb(run, metrics: list[dict]) -> str:
@@ -139,18 +152,18 @@ def _climb(run, metrics: list[dict]) -> str:
     shares = {cause: [m[f"groups/{cause}"] / max(1, m["groups"]) for m in metrics] for cause in charts.CAUSE_WORDS}
     wasted = 1 - sum(m["groups/used"] for m in metrics) / max(1, sum(m["groups"] for m in metrics))
     undone = [m["cycle"] for m in metrics if m["undone"]]
-    group_rows = [[str(m["cycle"]), *(str(m[f"groups/{cause}"]) for cause in charts.CAUSE_WORDS)] for m in metrics]
-    health_rows = [[str(m["cycle"]), f"{m['reward/mean']:.3f}", _number(m["drift"]), _number(m["entropy"]), _number(m["grad_norm"]),
+    group_rows = [[str(m["cycle"]), *(str(m[f"groups/{cause}"]) for cause in (*charts.CAUSE_WORDS, "truncated"))] for m in metrics]
+    health_rows = [[str(m["cycle"]), *(_reward(m.get(f"reward/{name}")) for name in HARDNESS), _number(m["drift"]), _number(m["entropy"]), _number(m["grad_norm"]),
                     "yes" if m["undone"] else ""] for m in metrics]
     drift, entropy = ([m[key] for m in metrics] for key in ("drift", "entropy"))
     left = (f"<div>\n<h3>Groups without a gradient</h3>\n<p>A group in which all rollouts got the same reward teaches nothing: "
             f"{100 * wasted:.0f} % of all groups.</p>" + _figure(charts.gradient(cycles, shares))
-            + _details(_table(["cycle", "taught", "cold", "mastered", "cut off", "not judged"], group_rows)) + "</div>")
+            + _details(_table(["cycle", "taught", "cold", "mastered", "not judged", "of the cold, cut off"], group_rows)) + "</div>")
     right = ("<div>\n<h3>Drift and entropy</h3>\n<p>Drift: how far the sampler's log-probabilities are from the trainer's. A cycle with "
              f"more than {run.recipe.climb.max_drift:g} nats a token is undone"
              + (f"; undone (dotted): {', '.join(map(str, undone))}" if undone else "; none was") + ".</p>"
              + _figure(charts.health(cycles, drift, entropy, undone))
-             + _details(_table(["cycle", "reward", "drift", "entropy", "gradient norm", "undone"], health_rows)) + "</div>")
+             + _details(_table(["cycle", "reward, hard", "reward, soft", "drift", "entropy", "gradient norm", "undone"], health_rows)) + "</div>")
     return f'<section>\n<h2>The climb</h2>\n<div class="charts">\n{left}\n{right}\n</div>\n</section>'
 
 
@@ -255,7 +268,7 @@ def _states(run, found: dict) -> tuple[list[str], list[list[str | None]], list[t
         if lines:
             borders.append((len(rows), GROUP_WORDS[group]))
             rank = list(charts.STATE_COLOURS)
-            rows += sorted(lines, key=lambda line: [-sum(rank.index(s) if s != "truncated" else 0 for s in line if s)])
+            rows += sorted(lines, key=lambda line: [-sum(rank.index(s) for s in line if s)])
     words = {"before": "before", "after": "taught"}
     return [c if c.isdigit() else words.get(c, "now") for c in order], rows, borders
 
@@ -285,6 +298,10 @@ def _cut(text: str) -> str:
 def _text(text: str) -> str:
     """Escaped, and without what no page may hold."""
     return escape(re.sub(r"[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text))
+
+
+def _reward(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def _number(value: float | None) -> str:

@@ -2,14 +2,29 @@
 
     engine = ModelEngine(student)                                                # or LlamaEngine(...): see `Engine`
     rollouts = attempts(engine, pairs, n=8, ..., judge=judge)                    # [pair][index]
+    for place, rollouts in judged_groups(engine, parts, n=8, ..., judge=judge): ...    # task by task, as they are judged
 
 Two engines sample: `model_engine`, the training model itself, and `llama_engine`, a copy of it in llama.cpp. Both give log-probabilities
 of the chosen tokens. `engines` chooses one, and checks that it samples the policy that is trained.
 """
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+
+from sandbox.errors import HarnessError
+
+UNJUDGED = "harness_error"
+"""Status of a rollout for which the jail failed again and again: there is no verdict, and so no reward of
+any kind."""
+TOLERATED = 0.1
+"""Share of the rollouts of a cycle or a probe that may be without a verdict."""
+
+
+def count_nothing(ended: int) -> None:
+    """What hears of completions that have ended where nobody counts them."""
+
 
 @dataclass(frozen=True)
 class Completion:
@@ -35,9 +50,11 @@ class Rollout:
     tokens: int
     """Length of the completion, its end token included."""
     status: str
-    """The verdict's, or `truncated`."""
+    """The verdict's, or `truncated`, or UNJUDGED."""
     reward: float
     completion: Completion = field(repr=False)
+    failure: str = field(default="", repr=False)
+    """Why there is no verdict, where the jail failed."""
 
     def record(self) -> dict:
         """Plain data, without the token ids."""
@@ -54,21 +71,22 @@ class Engine(ABC):
         """Give back what it holds beside the student."""
 
     @abstractmethod
-    def stream(self, prompts: Sequence[Sequence[int]], n: int, temperature: float, max_new: int,
-               seeds: Sequence[int]) -> Iterator[dict[int, list[Completion]]]:
+    def stream(self, prompts: Sequence[Sequence[int]], n: int, temperature: float, max_new: int, seeds: Sequence[int],
+               on_ended: Callable[[int], None] = count_nothing) -> Iterator[dict[int, list[Completion]]]:
         """`n` completions of each prompt (token ids), of at most `max_new` tokens each, some prompts at a time as they are done:
         {index of the prompt: its completions}.
 
         `seeds` has one per prompt; a completion depends on (prompt, seed, its index) and, by rounding alone, on the others.
-        Temperature 0 takes the likeliest token. The same call gives the same bytes. Raises ValueError for an empty prompt, n < 1,
-        max_new < 1, or seeds of another length.
+        Temperature 0 takes the likeliest token. The same call gives the same bytes. `on_ended` is told of completions as they
+        end, how many these are (or, where memory ran out and they are written again, how many less). Raises ValueError for an
+        empty prompt, n < 1, max_new < 1, or seeds of another length.
         """
 
-    def sample(self, prompts: Sequence[Sequence[int]], n: int, temperature: float, max_new: int,
-               seeds: Sequence[int]) -> list[list[Completion]]:
+    def sample(self, prompts: Sequence[Sequence[int]], n: int, temperature: float, max_new: int, seeds: Sequence[int],
+               on_ended: Callable[[int], None] = count_nothing) -> list[list[Completion]]:
         """The same, all together: [prompt][index]."""
         done = {}
-        for part in self.stream(prompts, n, temperature, max_new, seeds):
+        for part in self.stream(prompts, n, temperature, max_new, seeds, on_ended):
             done |= part
         return [done[i] for i in range(len(prompts))]
 
@@ -95,38 +113,55 @@ def cached_values(config) -> int:
 
 
 def attempts(engine: Engine, pairs: Sequence[tuple], n: int, temperature: float, max_new: int, seeds: Sequence[int],
-             judge: Callable) -> list[list[Rollout]]:
-    """`n` judged rollouts of each (task, prompt ids) of `pairs`. What is done is judged while the rest is sampled; see `judged`."""
-    done = {}
-    with ThreadPoolExecutor(1) as background:
-        parts = [(indices, background.submit(judged, groups, judge))
-                 for indices, groups in _sampled(engine, pairs, n, temperature, max_new, seeds)]
-        for indices, judgement in parts:
-            done |= zip(indices, judgement.result())
+             judge: Callable, on_ended: Callable[[int], None] = count_nothing) -> list[list[Rollout]]:
+    """`n` judged rollouts of each (task, prompt ids) of `pairs`: [pair][index]. See `judged_groups`."""
+    done = dict(judged_groups(engine, [(pairs, seeds)], n, temperature, max_new, judge, on_ended))
     return [done[i] for i in range(len(pairs))]
 
 
-def sampled(engine: Engine, pairs: Sequence[tuple], n: int, temperature: float, max_new: int,
-            seeds: Sequence[int]) -> list[list[tuple]]:
-    """`n` attempts at each (task, prompt ids), as `judged` takes them: (task, seed, index, completion, text)."""
-    done = {}
-    for indices, groups in _sampled(engine, pairs, n, temperature, max_new, seeds):
-        done |= zip(indices, groups)
-    return [done[i] for i in range(len(pairs))]
+def judged_groups(engine: Engine, parts: Sequence[tuple[Sequence[tuple], Sequence[int]]], n: int, temperature: float,
+                  max_new: int, judge: Callable, on_ended: Callable[[int], None] = count_nothing,
+                  ) -> Iterator[tuple[int, list[Rollout]]]:
+    """`n` judged rollouts of each task: (place of the task among all, its rollouts), in the order in which
+    they were sampled, each as soon as it is there. `parts` are (pairs of (task, prompt ids), their seeds),
+    and are sampled one after the other; what is sampled is judged meanwhile, for the jails are other
+    processes. `on_ended`: as for `Engine.stream`."""
+    background, waiting = ThreadPoolExecutor(1), deque()
+    try:
+        first = 0
+        for pairs, seeds in parts:
+            for indices, groups in _sampled(engine, pairs, n, temperature, max_new, seeds, on_ended):
+                waiting.append(([first + i for i in indices], background.submit(judged, groups, judge)))
+                while waiting and waiting[0][1].done():
+                    yield from _next_groups(waiting)
+            first += len(pairs)
+        while waiting:
+            yield from _next_groups(waiting)
+    finally:
+        # Whoever breaks off need not wait for verdicts: they end with the jails.
+        background.shutdown(wait=False, cancel_futures=True)
 
 
-def _sampled(engine: Engine, pairs, n: int, temperature: float, max_new: int, seeds) -> Iterator[tuple[list[int], list[list[tuple]]]]:
-    """(indices of pairs, their attempts), some at a time."""
-    for part in engine.stream([prompt for _, prompt in pairs], n, temperature, max_new, seeds):
+def _next_groups(waiting: deque) -> Iterator[tuple[int, list[Rollout]]]:
+    indices, judgement = waiting.popleft()
+    return zip(indices, judgement.result())
+
+
+def _sampled(engine: Engine, pairs, n: int, temperature: float, max_new: int, seeds,
+             on_ended: Callable[[int], None]) -> Iterator[tuple[list[int], list[list[tuple]]]]:
+    """(indices of pairs, their attempts as `judged` takes them), some at a time."""
+    for part in engine.stream([prompt for _, prompt in pairs], n, temperature, max_new, seeds, on_ended):
         yield list(part), [[(pairs[i][0], seeds[i], index, completion, engine.student.text(completion.ids))
                             for index, completion in enumerate(group)] for i, group in part.items()]
 
 
 def judged(groups: list[list[tuple]], judge: Callable) -> list[list[Rollout]]:
-    """The attempts with their verdicts. Needs no model, so it can run while the next ones are sampled.
+    """The attempts (task, seed, index, completion, text) with their verdicts. Needs no model, so it can run while
+    the next ones are sampled.
 
-    `judge(list of (task, reply text)) -> list of verdicts` is called once; a verdict has `.status` and `.reward`. What was cut
-    off by the token limit is never judged: it is `truncated`, with reward 0. Tasks need `.instance_id` only.
+    `judge(list of (task, reply text)) -> list of verdicts` is called once; a verdict has `.status` and `.reward`,
+    and a HarnessError stands in its place where there is none. What was cut off by the token limit is never
+    judged: it is `truncated`, with reward 0. Tasks need `.instance_id` only.
     """
     asked = [(task, text) for group in groups for task, _, _, completion, text in group if completion.finished]
     verdicts = iter(judge(asked)) if asked else iter(())
@@ -135,6 +170,24 @@ def judged(groups: list[list[tuple]], judge: Callable) -> list[list[Rollout]]:
 
 def _rollout(attempt: tuple, verdict) -> Rollout:
     task, seed, index, completion, text = attempt
-    status, reward = ("truncated", 0.0) if verdict is None else (verdict.status, float(verdict.reward))
+    failure = str(verdict) if isinstance(verdict, HarnessError) else ""
+    if failure:
+        status, reward = UNJUDGED, 0.0
+    else:
+        status, reward = ("truncated", 0.0) if verdict is None else (verdict.status, float(verdict.reward))
     return Rollout(instance_id=task.instance_id, seed=seed, index=index, text=text, tokens=len(completion.ids), status=status,
-                   reward=reward, completion=completion)
+                   reward=reward, completion=completion, failure=failure)
+
+
+def refuse_failing_jails(unjudged: int, total: int, group: Sequence[Rollout]) -> None:
+    """Raise HarnessError where more than a tenth of `total` rollouts has no verdict: then the machine is at
+    fault and not a task. `group` holds the last failure."""
+    if unjudged > TOLERATED * total:
+        reason = next((rollout.failure for rollout in group if rollout.failure), "")
+        raise HarnessError(f"The jail failed on {unjudged} of {total} rollouts, more than a tenth of them, so this "
+                           f"stops here: {reason} What was done is kept. `doctor` looks at the jail.")
+
+
+def failures_of(groups: Sequence[Sequence[Rollout]]) -> dict[str, str]:
+    """{instance_id: why} of the tasks with rollouts that were not judged."""
+    return {rollout.instance_id: rollout.failure for group in groups for rollout in group if rollout.failure}

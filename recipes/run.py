@@ -135,6 +135,11 @@ class Run:
         except ValueError as error:
             raise UsageError(f"The run is damaged: {error}. Restore the file from a backup, or start a new run.") from None
 
+    @property
+    def set_aside(self) -> dict[str, str]:
+        """{instance_id: why} of tasks that the jail failed on again and again: the run goes on without them."""
+        return self.content.get("set_aside", {})
+
     # ------------------------------------------------------------------------------------------------ what is written
 
     def write(self) -> None:

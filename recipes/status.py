@@ -6,13 +6,14 @@
 import textwrap
 import time
 
-from recipes.facts import probe_summary, read_probes
+from recipes.alarm import alarm
+from recipes.facts import APART, HARDNESS, probe_summary, read_probes
 from recipes.ledger import read_summary
+from recipes.measure import STATES
 
 STEPS = {"mine": "tasks are being mined", "before": "the student is being probed", "teach": "the teacher is being asked",
          "distil": "the student is being fine-tuned", "after": "the student is being probed again"}
 """The steps of bootstrap in their order, and what is going on while one is not done."""
-STATES = ("cold", "warm", "mastered", "truncated")
 BARS = "▁▂▃▄▅▆▇█"
 SPARKLINE_NEEDS = 16
 """Columns that the words around a sparkline take."""
@@ -20,26 +21,35 @@ SPARKLINE_NEEDS = 16
 
 def run_facts(run) -> dict:
     """What `status` tells: {"run", "phase", "cycles", "probes": {phase: P}, "seconds", "checkpoints", "next", "step", "tasks": {split:
-    {when: {state: n}}}, "heldout_curve": [[cycle, pass@1]], "teacher", "usd", "seconds_total", "best", "idle_seconds", "at_work"}.
+    {when: {state: n, "truncated": n}}}, "heldout_curve": [[cycle, pass@1]], "heldout_curves": {"hard" | "soft": the same}, "alarm",
+    "set_aside", "teacher", "usd", "seconds_total", "best", "idle_seconds", "at_work"}.
 
     `step` is the part of the current step that is done ({"name", "done", "total"}) where it can be counted, else None; `best` is
-    {"checkpoint", "heldout_pass_at_1"}, or None before there is one; `idle_seconds` have passed since the run folder last changed;
+    {"checkpoint", "heldout_pass_at_1", "hard", "soft"} (held-out pass@1), or None before there is one; `idle_seconds` have passed since the run folder last changed;
     `at_work`: whether another command takes the run further at this moment.
     """
     content, metrics = run.content, run.read("metrics.jsonl")
     waiting = next((name for name in STEPS if not run.is_done(name)), None)
     probes = {name: probe_summary(run, name) for name in content["done"] if name in ("before", "after") or name.startswith("climb-")}
-    curve = [[m["cycle"], m["heldout/pass_at_1"]] for m in metrics if m.get("heldout/pass_at_1") is not None]
-    if "after" in probes and probes["after"]["heldout"]["n"]:
-        curve.insert(0, [0, probes["after"]["heldout"]["pass_at_1"]])
+    curve = _curve(metrics, probes, "pass_at_1", "heldout")
+    curves = {name: _curve(metrics, probes, name, group) for name, group in zip(HARDNESS, APART["heldout"])}
     phase = (f"bootstrap: {STEPS[waiting]}" if waiting else
              f"bootstrapped, {_cycles(len(metrics), run.recipe.climb.cycles)} climbed")
     return {"run": str(run.folder), "phase": phase, "cycles": len(metrics), "probes": probes, "seconds": content["seconds"],
             "checkpoints": content["checkpoints"], "next": _next(run, waiting, probes, len(metrics)),
-            "step": _step(run, waiting), "tasks": _tasks(run, list(probes)), "heldout_curve": curve,
+            "step": _step(run, waiting), "tasks": _tasks(run, list(probes)), "heldout_curve": curve, "heldout_curves": curves,
+            "alarm": alarm(metrics), "set_aside": run.set_aside,
             "teacher": content["teacher"]["endpoint"]["name"] if content.get("teacher") else "reference",
             "usd": read_summary(run.folder)["usd"], "seconds_total": round(sum(content["seconds"].values()), 1),
-            "best": _best(content["checkpoints"], curve), "idle_seconds": round(_idle(run.folder), 1), "at_work": run.is_at_work}
+            "best": _best(content["checkpoints"], curve, curves), "idle_seconds": round(_idle(run.folder), 1), "at_work": run.is_at_work}
+
+
+def _curve(metrics: list[dict], probes: dict, key: str, group: str) -> list[list]:
+    """[[cycle, pass@1]] of held-out tasks, cycle 0 being the probe after bootstrap; `key` as in metrics.jsonl."""
+    curve = [[m["cycle"], m[f"heldout/{key}"]] for m in metrics if m.get(f"heldout/{key}") is not None]
+    if "after" in probes and probes["after"][group]["n"]:
+        curve.insert(0, [0, probes["after"][group]["pass_at_1"]])
+    return curve
 
 
 def _next(run, waiting: str | None, probes: dict, cycles: int) -> str:
@@ -72,24 +82,30 @@ def _step(run, waiting: str | None) -> dict | None:
 
 
 def _tasks(run, phases: list[str]) -> dict:
-    """{split: {"before": {state: n}, "now": {state: n}}}: by the first probe and the last."""
+    """{split: {"before": {state: n}, "now": {state: n}}}: by the first probe and the last; `truncated` of the cold ones
+    had rollouts that were cut off."""
     if not phases:
         return {}
     split = {t.instance_id: t.split for t in run.tasks}
     found: dict = {name: {} for name in sorted(set(split.values()), reverse=True)}
     for when, phase in (("before", phases[0]), ("now", phases[-1])):
-        states = [(split[p.instance_id], p.state) for p in read_probes(run, phase)]
+        probes = read_probes(run, phase)
+        states = [(split[p.instance_id], p.state) for p in probes]
         for name in found:
             found[name][when] = {state: states.count((name, state)) for state in STATES}
+            found[name][when]["truncated"] = sum(p.cut_off for p in probes if split[p.instance_id] == name)
     return found
 
 
-def _best(checkpoints: dict, curve: list) -> dict | None:
+def _best(checkpoints: dict, curve: list, curves: dict[str, list]) -> dict | None:
     if "best" not in checkpoints:
         return None
     folder = checkpoints["best"]
-    value = next((value for cycle, value in curve if folder == ("distilled" if cycle == 0 else f"cycle-{cycle:04d}")), None)
-    return {"checkpoint": folder, "heldout_pass_at_1": value}
+
+    def measured(curve: list) -> float | None:
+        return next((value for cycle, value in curve if folder == ("distilled" if cycle == 0 else f"cycle-{cycle:04d}")), None)
+
+    return {"checkpoint": folder, "heldout_pass_at_1": measured(curve), **{name: measured(c) for name, c in curves.items()}}
 
 
 def _idle(folder) -> float:
@@ -109,24 +125,33 @@ def lines(found: dict, width: int) -> list[str]:
     step = f", {found['step']['done']} of {found['step']['total']} {found['step']['name']}" if found["step"] else ""
     out = [found["run"], f"{found['phase']}{step}; {ago}"]
     if found["tasks"]:
-        out += ["", f"{'tasks':17}" + "".join(f"{state.replace('truncated', 'cut off'):>10}" for state in STATES)]
+        out += ["", f"{'tasks':17}" + "".join(f"{state:>10}" for state in STATES) + " (cut off)"]
         out += [f"{'training' if split == 'train' else 'held out':9}{when:8}" + "".join(f"{counts[state]:10}" for state in STATES)
+                + f"{counts['truncated']:10}"
                 for split, times in found["tasks"].items() for when, counts in times.items()]
         out.append("")
     groups = [g for g in ("heldout", "taught", "untaught") if any(p[g]["n"] for p in found["probes"].values())]
     if groups:
         out.append(f"{'pass@1':17}" + "".join(f"{group.replace('heldout', 'held out'):>10}" for group in groups))
     for name, p in found["probes"].items():
-        out.append(f"{name:17}" + "".join(f"{p[group]['pass_at_1']:10.3f}" for group in groups))
-    if len(curve := found["heldout_curve"]) > 1:
-        values = [value for _, value in curve]
-        bars = sparkline(values, width - SPARKLINE_NEEDS)
-        out += ["", f"held-out pass@1 over {curve[-1][0]} cycles, from {min(values):.3f} (lowest) to {max(values):.3f} (highest):",
-                f"  {values[0]:.3f} {bars} {values[-1]:.3f}"]
+        for number, hardness in enumerate(HARDNESS):
+            cells = [p[APART[group][number]]["pass_at_1"] for group in groups]
+            if any(cell is not None for cell in cells):
+                out.append(f"{name:11}{hardness:6}" + "".join(f"{'-' if cell is None else f'{cell:.3f}':>10}" for cell in cells))
+    for hardness, curve in found["heldout_curves"].items():
+        if len(curve) > 1:
+            values = [value for _, value in curve]
+            bars = sparkline(values, width - SPARKLINE_NEEDS)
+            out += ["", f"held-out pass@1, {hardness} tasks, over {curve[-1][0]} cycles, from {min(values):.3f} (lowest) to "
+                    f"{max(values):.3f} (highest):", f"  {values[0]:.3f} {bars} {values[-1]:.3f}"]
+    if found["alarm"]:
+        out += ["", found["alarm"]]
+    if found["set_aside"]:
+        out += ["", f"set aside, because the jail failed on them: {', '.join(found['set_aside'])}"]
     out.append("")
     if found["best"]:
-        value = found["best"]["heldout_pass_at_1"]
-        out.append(f"best checkpoint  {found['best']['checkpoint']}" + ("" if value is None else f", held-out pass@1 {value:.3f}"))
+        values = [f"{found['best'][name]:.3f} {name}" for name in HARDNESS if found["best"][name] is not None]
+        out.append(f"best checkpoint  {found['best']['checkpoint']}" + (f", held-out pass@1 {', '.join(values)}" if values else ""))
     out.append(f"teacher          {found['teacher']}, ${found['usd']:.4f}")
     if found["seconds"]:
         parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in found["seconds"].items())

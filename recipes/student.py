@@ -153,6 +153,10 @@ class Student:
         start = [] if self.tokenizer.bos_token_id is None else [self.tokenizer.bos_token_id]
         return start + self.tokenizer(text, add_special_tokens=False).input_ids
 
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text by itself."""
+        return list(map(len, self.tokenizer(list(texts), add_special_tokens=False).input_ids)) if texts else []
+
     def completion_ids(self, text: str) -> list[int]:
         """Token ids of a reply, with the end token."""
         return self.tokenizer(text, add_special_tokens=False).input_ids + [self.end_id]

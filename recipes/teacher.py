@@ -32,9 +32,10 @@ from recipes.endpoint import Asker, Unanswered
 from recipes.ledger import CapReached, Reply
 from recipes.measure import derived_seed
 from recipes.outgoing import Guard
-from recipes.prompts import gold_reply, messages
+from recipes.prompts import gold_reply
 from recipes.voice import cut
 from sandbox.edits import InvalidEdit, from_reply, gate
+from sandbox.errors import HarnessError
 from sandbox.source import FUNCTIONS, body_nodes, body_of, find, parse
 from sandbox.statements import secrets, what_fails
 from sandbox.tasks import Task
@@ -62,7 +63,7 @@ class ReferenceTeacher:
 def choose_cold(tasks: list[Task], states: dict[str, str], share: float, seed: int) -> list[Task]:
     """The tasks that the teacher may answer: `share` of those that are cold and for training, drawn by the seed.
 
-    `states` maps instance_id to the probe's `cold`, `warm`, `mastered` or `truncated`.
+    `states` maps instance_id to the probe's `cold`, `warm` or `mastered`.
     """
     cold = [t for t in tasks if t.split == "train" and states.get(t.instance_id) == "cold"]
     drawn = sorted(cold, key=lambda t: hashlib.sha256(f"{seed}/teach/{t.instance_id}".encode()).hexdigest())
@@ -91,7 +92,7 @@ class Bench:
     """What the sandbox does for a teacher. `judge` and `visible` block, and are called from one thread at a time."""
 
     judge: Callable[[list[tuple[Task, str]], str], list]
-    """Verdicts for (task, reply) pairs in a style."""
+    """Verdicts for (task, reply) pairs in a style; a HarnessError in the place of one that there is none of."""
     visible: Callable[[Task, dict[str, str]], dict]
     """The runner's reply (`inside/runner.py`), with pytest's text, for the tests of a task that may be shown, on these files."""
     stop: Callable[[], None]
@@ -107,6 +108,8 @@ class Lesson:
     """Verified ones, as the student is to learn them."""
     why: str
     """Where there are none: the last reason."""
+    unjudged: bool = False
+    """Whether that is that the jail failed."""
 
 
 class ApiTeacher:
@@ -114,8 +117,10 @@ class ApiTeacher:
 
     source = "teacher"
 
-    def __init__(self, asker: Asker, settings: TeacherSettings, style: str, seed: int, tree: Path, bench: Bench, guard: Guard) -> None:
-        """`style`: the student's."""
+    def __init__(self, asker: Asker, settings: TeacherSettings, style: str, seed: int, tree: Path, bench: Bench, guard: Guard,
+                 chats: dict[str, list[dict[str, str]]]) -> None:
+        """`style`: the student's; `chats`: {instance_id: what the student is asked}, which may show less than what the teacher is."""
+        self._chats = chats
         self._asker, self._settings, self._style, self._seed, self._tree, self._guard = asker, settings, style, seed, tree, guard
         self._bench, self._waiting = bench, []
         self._bench_is_free = asyncio.Lock()
@@ -161,6 +166,10 @@ class ApiTeacher:
             except Unanswered as fault:
                 why = f"no answer: {fault}"
                 continue
+            except HarnessError as fault:
+                if not dialogues:
+                    return Lesson(task, (), str(fault), unjudged=True)
+                break
             except CapReached:
                 why = "the cap is reached"
                 break
@@ -216,7 +225,7 @@ class ApiTeacher:
         elif self._settings.reasoning and reply.reasoning:
             content = f"<think>\n{cut(reply.reasoning)}\n</think>\n\n{content}"
         verdict = await self._judged(task, content, self._style)
-        return [*messages(task, self._tree, self._style),
+        return [*self._chats[task.instance_id],
                 {"role": "assistant", "content": content}] if verdict.status == "resolved" else None
 
     # ------------------------------------------------------------------------------------------------ the sandbox
@@ -226,7 +235,8 @@ class ApiTeacher:
         return gate(from_reply(content, task, task.broken(self._tree)), task, self._tree)
 
     async def _judged(self, task: Task, content: str, style: str):
-        """The verdict; what waits while the sandbox is at work is judged together next."""
+        """The verdict; what waits while the sandbox is at work is judged together next. Raises HarnessError where the jail failed on it
+        again and again."""
         mine = asyncio.get_running_loop().create_future()
         self._waiting.append((mine, task, content, style))
         async with self._bench_is_free:
@@ -238,6 +248,8 @@ class ApiTeacher:
                 for (future, *_), verdict in zip(batch, verdicts):
                     if not future.done():
                         future.set_result(verdict)
+        if isinstance(mine.result(), HarnessError):
+            raise mine.result()
         return mine.result()
 
     async def _what_fails(self, task: Task, content: str, verdict) -> str:

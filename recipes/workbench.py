@@ -16,10 +16,31 @@ from pathlib import Path
 
 from recipes import export as exporting
 from recipes import facts
-from sandbox.errors import UsageError
+from recipes.alarm import alarm
+from recipes.rollout import TOLERATED
+from sandbox.errors import HarnessError, UsageError
 
-PROBE_CHUNK = 24
-"""Tasks that are sampled and judged between two records of a probe on the disk."""
+CHUNK = 24
+"""Tasks whose rollouts are sampled together, at most."""
+CHUNK_TOKENS = 12_288
+"""The same in tokens, on the CPU. A probe that is cut off begins its last chunk again, so that its draws are those of a
+probe that was not: a chunk is to take no more than about a minute."""
+
+
+class _Rollouts:
+    """A bar that counts rollouts as they are written, from the first one on."""
+
+    def __init__(self, screen, what: str, total: int, done: int = 0) -> None:
+        self._screen, self._what, self._total, self._done = screen, f"{what}, rollouts", total, done
+        self.add(0)
+
+    def add(self, ended: int) -> None:
+        """The last one counts when all are judged (`end`)."""
+        self._done += ended
+        self._screen.progress(self._what, max(0, min(self._done, self._total - 1)), self._total)
+
+    def end(self) -> None:
+        self._screen.progress(self._what, self._total, self._total)
 
 
 class Workbench:
@@ -27,8 +48,10 @@ class Workbench:
 
     def __init__(self, run, court, screen, hired=None) -> None:
         self.run, self.court, self.screen, self.recipe, self.hired = run, court, screen, run.recipe, hired
-        self.tree, self.tasks = run.repository.snapshot, run.tasks
-        self._student = self._prompts = self._engine = None
+        self.tree, self._all_tasks = run.repository.snapshot, run.tasks
+        self._student = self._engine = None
+        self.prompt_facts: dict = {}
+        """How much the prompts show (`prompts.summary`), once they have been built."""
 
     # -------------------------------------------------------------------------------- the student and its prompts
 
@@ -55,19 +78,34 @@ class Workbench:
             return make_student(cache_folder() / "students", self.recipe.seed, on_progress=self.screen.progress)
 
     @property
-    def prompts(self) -> dict[str, list[int]]:
-        """{instance_id: prompt ids} of the tasks whose prompt is short enough for the recipe."""
-        if self._prompts is None:
-            from recipes.prompts import messages
+    def tasks(self) -> list:
+        """The tasks of the run, but for those that have been set aside."""
+        return [t for t in self._all_tasks if t.instance_id not in self.run.set_aside]
 
-            ids = {t.instance_id: self.student.prompt_ids(messages(t, self.tree, self.recipe.prompt.style)) for t in self.tasks}
-            self._prompts = {name: p for name, p in ids.items() if len(p) <= self.recipe.student.max_prompt}
-            if left_out := len(ids) - len(self._prompts):
-                self.screen.say(f"{left_out} tasks are left out: their prompt is longer than {self.recipe.student.max_prompt} tokens.")
-            if not self._prompts:
-                raise UsageError(f"Every task's prompt is longer than {self.recipe.student.max_prompt} tokens. "
-                                 "Raise it with --set student.max_prompt=N, or choose another recipe.")
-        return self._prompts
+    @cached_property
+    def chats(self) -> dict[str, list[dict]]:
+        """{instance_id: messages} of the tasks that can be put within the recipe's longest prompt."""
+        from recipes.prompts import Budget, build, extents_in_words, summary
+
+        settings, budget, built = self.recipe.prompt, Budget.of(self.student, self.recipe.student.max_prompt), {}
+        for task in self._all_tasks:
+            built[task.instance_id] = build(task, self.tree, settings.style, budget)
+            self.screen.progress("building prompts", len(built), len(self._all_tasks))
+        self.screen.say(extents_in_words(list(built.values()), budget.tokens))
+        self.prompt_facts = summary(list(built.values()), budget.tokens)
+        chats = {name: prompt.messages for name, prompt in built.items() if prompt}
+        if lost := [name for name in built if name not in chats]:
+            self.screen.say(f"Left out, because not even the function itself fits into {budget.tokens} tokens: {', '.join(lost)}. "
+                            "--set student.max_prompt=N gives a new run more room.")
+        if not chats:
+            raise UsageError(f"No task's function fits into a prompt of {budget.tokens} tokens. Give a new run more with "
+                             "--set student.max_prompt=N, or choose another recipe.")
+        return chats
+
+    @cached_property
+    def prompts(self) -> dict[str, list[int]]:
+        """{instance_id: prompt ids} of the same."""
+        return {name: self.student.prompt_ids(messages) for name, messages in self.chats.items()}
 
     @property
     def engine(self):
@@ -97,7 +135,8 @@ class Workbench:
         return [t for t in self.tasks if t.split == split and t.instance_id in self.prompts]
 
     def judge_replies(self, pairs: list, style: str | None = None) -> list:
-        """Verdicts for (task, reply text) pairs, written in the student's style if no other is named."""
+        """Verdicts for (task, reply text) pairs, written in the student's style if no other is named; a HarnessError in the place
+        of each that the jail failed on again and again."""
         from sandbox.edits import InvalidEdit, from_reply
 
         edits = {}                                 # a student often writes the same thing again
@@ -116,33 +155,71 @@ class Workbench:
     # -------------------------------------------------------------------------------- measuring
 
     def probe(self, phase: str) -> None:
-        """k rollouts of every task: probe.jsonl and rollouts.jsonl, a chunk at a time."""
+        """k rollouts of every task: probe.jsonl and rollouts.jsonl, task by task as they are judged."""
         from recipes.measure import probe
 
         if self.run.is_done(phase):
             return
         if phase != "before":
             self.student.restore(self.run.checkpoint("best"))
-        known = {r["instance_id"] for r in self.run.read("probe.jsonl") if r["phase"] == phase}
-        self._drop_rollouts(lambda r: r["phase"] == phase and r["instance_id"] not in known)
+        settings = self.recipe.probe
         wanted = [t for t in self.tasks if t.instance_id in self.prompts]
+        self.run.content["prompts"] = self.prompt_facts
+        known = self._keep_whole_chunks(phase, wanted)
         pending = [(t, self.prompts[t.instance_id]) for t in wanted if t.instance_id not in known]
-        settings, done = self.recipe.probe, len(known)
         with self.screen.patience() as patience, self.run.step(phase):
             self._check_policy()
-            self.screen.progress(f"probing ({phase})", done, len(wanted))
-            for chunk in probe(self.engine, pending, settings.k, settings.temperature, self.recipe.student.max_new, self.recipe.seed,
-                               self.judge_replies, PROBE_CHUNK):
-                self.run.append("rollouts.jsonl", [{"phase": phase, **r.record()} for _, group in chunk for r in group])
-                self.run.append("probe.jsonl", [{"phase": phase, "temperature": settings.temperature, "instance_id": p.instance_id,
-                                                 "k": p.k, "resolved": p.resolved, "truncated": p.truncated} for p, _ in chunk])
-                done += len(chunk)
-                self.screen.progress(f"probing ({phase})", done, len(wanted))
+            bar = _Rollouts(self.screen, f"probing ({phase})", settings.k * len(wanted), settings.k * len(known))
+            for found, group in probe(self.engine, pending, settings.k, settings.temperature, self.recipe.student.max_new,
+                                      self.recipe.seed, self.judge_replies, self._chunk(settings.k), bar.add):
+                self.run.append("rollouts.jsonl", [{"phase": phase, **r.record()} for r in group])
+                if found:
+                    self.run.append("probe.jsonl", [{"phase": phase, "temperature": settings.temperature,
+                                                     "instance_id": found.instance_id, "k": found.k, "resolved": found.resolved,
+                                                     "truncated": found.truncated}])
+                self._set_aside([group])
                 patience.check()
+            bar.end()
+        if phase == "before":
+            train = {t.instance_id for t in self.by_split("train")}
+            words = facts.cut_off_sentence([p for p in facts.read_probes(self.run, phase) if p.instance_id in train],
+                                           self.recipe.student.max_new)
+            if words:
+                self.screen.say(words)
+
+    def _chunk(self, k: int) -> int:
+        """Tasks that are sampled together."""
+        if self.student.device.type == "cuda":
+            return CHUNK
+        return max(1, min(CHUNK, CHUNK_TOKENS // (k * self.recipe.student.max_new)))
+
+    def _keep_whole_chunks(self, phase: str, wanted: list) -> set[str]:
+        """The tasks that are measured already. What was recorded of a chunk that was cut off is dropped, and will be sampled again
+        beside the same other tasks: so it comes out the same, to the last bit."""
+        recorded = {r["instance_id"] for r in self.run.read("probe.jsonl") if r["phase"] == phase}
+        size, known = self._chunk(self.recipe.probe.k), set()
+        for start in range(0, len(wanted), size):
+            chunk = {t.instance_id for t in wanted[start:start + size]}
+            if not chunk <= recorded:
+                break
+            known |= chunk
+        for file in ("probe.jsonl", "rollouts.jsonl"):
+            self._drop(file, lambda r: r["phase"] == phase and r["instance_id"] not in known)
+        return known
+
+    def _set_aside(self, groups: list) -> None:
+        """The run goes on without the tasks whose rollouts the jail could not judge."""
+        from recipes.rollout import failures_of
+
+        if failures := failures_of(groups):
+            self.run.content["set_aside"] = {**self.run.set_aside, **failures}
+            self.run.write()
+        for name, why in failures.items():
+            self.screen.say(f"{name} is set aside for the rest of this run: {why}")
 
     def evaluate(self, checkpoint: str, split: str, k: int, temperature: float, voice: bool) -> dict:
-        """Base and checkpoint on the same tasks and seeds: eval.jsonl, a chunk at a time, and voice.jsonl. What is known is not measured
-        again."""
+        """Base and checkpoint on the same tasks and seeds: eval.jsonl, task by task, and voice.jsonl. What is known is not measured
+        again; a task that could not be measured for both is left out."""
         from recipes import evaluation
         from recipes.voice import count
 
@@ -154,26 +231,29 @@ class Workbench:
                 self.student.restore(folder)
             known = evaluation.read(self.run, adapter, k, temperature)
             self._measure(adapter, name, [t for t in chosen if t.instance_id not in known], k, temperature)
-            known = evaluation.read(self.run, adapter, k, temperature)
-            measured.append([known[t.instance_id] for t in chosen])
+            measured.append(evaluation.read(self.run, adapter, k, temperature))
             if voice:
                 spoken[name] = count(self._ask_who_it_is(adapter, k, temperature))
-        return {**evaluation.compare(self.run, *measured, temperature), **({"voice": spoken} if voice else {})}
+        both = [t.instance_id for t in chosen if all(t.instance_id in known for known in measured)]
+        compared = evaluation.compare(self.run, *([known[name] for name in both] for known in measured), temperature)
+        return {**compared, **({"voice": spoken} if voice else {})}
 
     def _measure(self, adapter: str, name: str, tasks: list, k: int, temperature: float) -> None:
         """Lines of eval.jsonl for the student as it is."""
         from recipes import evaluation
         from recipes.measure import probe
 
-        pending, done = [(t, self.prompts[t.instance_id]) for t in tasks], 0
+        pending = [(t, self.prompts[t.instance_id]) for t in tasks]
+        bar = _Rollouts(self.screen, f"measuring {name}", k * len(pending))
         with self.screen.patience() as patience:
-            self.screen.progress(f"measuring {name}", done, len(pending))
-            for chunk in probe(self.engine, pending, k, temperature, self.recipe.student.max_new, self.recipe.seed + evaluation.SEED_STEP,
-                               self.judge_replies, PROBE_CHUNK):
-                self.run.append(evaluation.FILE, [evaluation.record(adapter, k, temperature, p) for p, _ in chunk])
-                done += len(chunk)
-                self.screen.progress(f"measuring {name}", done, len(pending))
+            for found, group in probe(self.engine, pending, k, temperature, self.recipe.student.max_new,
+                                      self.recipe.seed + evaluation.SEED_STEP, self.judge_replies, self._chunk(k), bar.add):
+                if found:
+                    self.run.append(evaluation.FILE, [evaluation.record(adapter, k, temperature, found)])
+                else:
+                    self.screen.say(f"{group[0].instance_id} is left out: {next(r.failure for r in group if r.failure)}")
                 patience.check()
+        bar.end()
 
     def export(self, target: str, checkpoint: str, folder: Path, quantisation: str, count: int) -> dict | None:
         """Write the files of a model export to `folder` and replay `count` tasks through them and through the checkpoint, greedily; what
@@ -181,7 +261,6 @@ class Workbench:
         from recipes import model_export
         from recipes.model_card import write_card
         from recipes.model_engine import ModelEngine
-        from recipes.prompts import messages
         from sandbox.repo import cache_folder
 
         source, found = self.run.checkpoint(checkpoint), None
@@ -191,8 +270,7 @@ class Workbench:
             chosen = exporting.choose_tasks(self.run, [t for t in self.tasks if t.instance_id in self.prompts], count)
             own = self._replay(ModelEngine(self.student), [(t, self.prompts[t.instance_id]) for t in chosen])
             with model_export.opened(target, self.student, folder, self.recipe) as engine:
-                asked = [(t, model_export.engine_prompt(engine, self.student, messages(t, self.tree, self.recipe.prompt.style)))
-                         for t in chosen]
+                asked = [(t, model_export.engine_prompt(engine, self.student, self.chats[t.instance_id])) for t in chosen]
                 found = exporting.compare(own, self._replay(engine, asked))
         if target == "peft":
             write_card(folder, self.run, checkpoint, found)
@@ -202,8 +280,9 @@ class Workbench:
         """The likeliest reply to each (task, prompt ids), judged: one Rollout a task."""
         from recipes.measure import probe
 
-        chunks = probe(engine, pairs, 1, 0.0, self.recipe.student.max_new, self.recipe.seed, self.judge_replies, PROBE_CHUNK)
-        return [rollout for chunk in chunks for _, group in chunk for rollout in group]
+        found = probe(engine, pairs, 1, 0.0, self.recipe.student.max_new, self.recipe.seed, self.judge_replies, CHUNK)
+        by_name = {group[0].instance_id: group for _, group in found}
+        return [rollout for task, _ in pairs for rollout in by_name[task.instance_id]]
 
     def _ask_who_it_is(self, adapter: str, k: int, temperature: float) -> list[str]:
         """k answers to each of the questions about itself, added to voice.jsonl."""
@@ -218,12 +297,12 @@ class Workbench:
                                          "names": named(answer)} for question, answer in answers])
         return [answer for _, answer in answers]
 
-    def _drop_rollouts(self, cut_off) -> None:
+    def _drop(self, file: str, cut_off) -> None:
         """Drop the lines of a step that was cut off before they counted."""
-        rollouts = self.run.read("rollouts.jsonl")
-        kept = [r for r in rollouts if not cut_off(r)]
-        if len(kept) < len(rollouts):
-            self.run.keep_only("rollouts.jsonl", kept)
+        records = self.run.read(file)
+        kept = [r for r in records if not cut_off(r)]
+        if len(kept) < len(records):
+            self.run.keep_only(file, kept)
 
     def summary(self, phase: str) -> dict:
         return facts.probe_summary(self.run, phase)
@@ -231,7 +310,7 @@ class Workbench:
     def anything_solved(self, phase: str) -> bool:
         """Whether a task for training was solved at least once: what REINFORCE needs."""
         train = {t.instance_id for t in self.tasks if t.split == "train"}
-        return any(r["resolved"] for r in self.run.read("probe.jsonl") if r["phase"] == phase and r["instance_id"] in train)
+        return any(p.resolved for p in facts.read_probes(self.run, phase) if p.instance_id in train)
 
     # -------------------------------------------------------------------------------- bootstrap
 
@@ -289,23 +368,35 @@ class Workbench:
 
     def _ask_reference(self, chosen: list, patience) -> int:
         """Ask for the gold edits of all tasks; returns how many these are."""
-        from recipes.prompts import messages
         from recipes.teacher import ReferenceTeacher
 
         known = {r["instance_id"] for r in self.run.read("trajectories.jsonl")}
         teacher = ReferenceTeacher(self.tree, self.recipe.prompt.style)
         pending = [t for t in chosen if t.instance_id not in known]
         self.run.append("trajectories.jsonl", [])
-        for start in range(0, len(pending), PROBE_CHUNK):
-            asked = [(t, messages(t, self.tree, self.recipe.prompt.style)) for t in pending[start:start + PROBE_CHUNK]]
+        unjudged: dict[str, str] = {}
+        for start in range(0, len(pending), CHUNK):
+            asked = [(t, self.chats[t.instance_id]) for t in pending[start:start + CHUNK]]
             replies = [(t, m, teacher.reply(t, m)) for t, m in asked]
             verdicts = self.judge_replies([(t, reply) for t, _, reply in replies])
             self.run.append("trajectories.jsonl", [
                 {"messages": [*m, {"role": "assistant", "content": reply}], "instance_id": t.instance_id, "source": teacher.source,
-                 "reward": verdict.reward} for (t, m, reply), verdict in zip(replies, verdicts) if verdict.status == "resolved"])
+                 "reward": verdict.reward} for (t, m, reply), verdict in zip(replies, verdicts)
+                if not isinstance(verdict, HarnessError) and verdict.status == "resolved"])
+            unjudged |= {t.instance_id: str(v) for (t, _, _), v in zip(replies, verdicts) if isinstance(v, HarnessError)}
+            self._say_unjudged(unjudged, len(pending))
             self.screen.progress("asking the teacher", start + len(asked), len(pending))
             patience.check()
         return len(chosen)
+
+    def _say_unjudged(self, unjudged: dict[str, str], asked: int) -> None:
+        """Name the tasks whose answers the jail could not judge. Raises HarnessError where they are more than a tenth of those asked."""
+        if len(unjudged) > TOLERATED * asked:
+            raise HarnessError(f"The jail failed on the teacher's answers to {len(unjudged)} of {asked} tasks, so this stops here: "
+                               f"{next(iter(unjudged.values()))} What was done is kept.")
+        for name, why in unjudged.items():
+            self.screen.say(f"{name} is not taught: {why}")
+        unjudged.clear()
 
     def _ask_api_teacher(self, chosen: list, patience) -> int:
         """Hold conversations about all tasks that may be sent, as far as the money goes, and return how many these are. Those of a run that
@@ -322,11 +413,12 @@ class Workbench:
         with Replies(cache_folder() / "teacher") as replies, Ledger.open(self.run.folder / "teacher.sqlite", replies) as ledger:
             asker = Asker(Client(self.hired.endpoint, self.hired.key, settings.stall), ledger, replies, as_pico(self.hired.max_usd),
                           settings.tries, settings.pause, recipe.seed, lambda: patience.asked)
-            teacher = ApiTeacher(asker, settings, recipe.prompt.style, recipe.seed, self.tree, bench, self._guard)
+            teacher = ApiTeacher(asker, settings, recipe.prompt.style, recipe.seed, self.tree, bench, self._guard, self.chats)
             for lesson in teacher.teach([t for t in chosen if t.instance_id in planned.prompts], planned.prompts):
                 lessons[lesson.task.instance_id] = lesson
                 self.screen.progress("asking the teacher", len(lessons), len(planned.prompts))
         patience.check()
+        self._say_unjudged({name: lesson.why for name, lesson in lessons.items() if lesson.unjudged}, len(lessons))
         self.run.keep_only("trajectories.jsonl", [
             {"messages": dialogue, "instance_id": t.instance_id, "source": teacher.source, "reward": 1.0}
             for t in chosen if t.instance_id in lessons for dialogue in lessons[t.instance_id].dialogues])
@@ -339,16 +431,14 @@ class Workbench:
 
     def _add_replay(self) -> None:
         """Rollouts that the student itself got right before, so that learning from the teacher does not cost it what it could do."""
-        from recipes.prompts import messages
         from recipes.teacher import choose_replay
 
-        taught, tasks = self._taught(), {t.instance_id: t for t in self.tasks}
+        taught = self._taught()
         rollouts = [r for r in self.run.read("rollouts.jsonl") if r["phase"] == "before"]
         own = choose_replay(self.tasks, rollouts, len(taught), self.recipe.distil.replay, self.recipe.seed)
         if own:
             self.run.keep_only("trajectories.jsonl", taught + [
-                {"messages": [*messages(tasks[r["instance_id"]], self.tree, self.recipe.prompt.style),
-                              {"role": "assistant", "content": r["text"]}],
+                {"messages": [*self.chats[r["instance_id"]], {"role": "assistant", "content": r["text"]}],
                  "instance_id": r["instance_id"], "source": "student", "reward": 1.0} for r in own])
 
     def teacher_facts(self) -> dict:
@@ -404,46 +494,56 @@ class Workbench:
         self._forget_after(state.cycle, counters.get("metrics"))
         if recipe.climb.kl:
             self.student.freeze_reference(run.checkpoint("distilled"))
-        started, train = time.monotonic(), self.by_split("train")
+        started = time.monotonic()
         self._check_policy()
         if state.best_pass_at_1 is None and (found := self._heldout()):
-            state.is_best(found["pass_at_1"])
+            state.is_best(found["heldout"]["pass_at_1"])
         with self.screen.patience() as patience, run.timed("climb"):
-            self.screen.progress("climbing", state.cycle, cycles)
             while state.cycle < cycles and (minutes is None or time.monotonic() - started < 60 * minutes):
-                result = cycle(self.engine, train, self.prompts, state, recipe, self.judge_replies)
+                train = self.by_split("train")
+                if not train:
+                    raise HarnessError("Every task for training has been set aside, because the jail failed on it.")
+                of_cycle = recipe.climb.group_size * min(recipe.climb.groups, len(train))
+                bar = _Rollouts(self.screen, "climbing", of_cycle * cycles, of_cycle * state.cycle)
+                result = cycle(self.engine, train, self.prompts, state, recipe, self.judge_replies, bar.add)
+                self._set_aside([result.rollouts])
                 line, name, best = dict(result.metrics), f"cycle-{result.cycle:04d}", False
                 if result.cycle % recipe.climb.eval_every == 0 or result.cycle == cycles:
                     found = self._heldout()
-                    line["heldout/pass_at_1"] = found and found["pass_at_1"]
-                    line["heldout/low"], line["heldout/high"] = found["ci95"] if found else (None, None)
-                    best = found is None or state.is_best(found["pass_at_1"])
+                    line |= facts.heldout_metrics(found)
+                    best = not found or state.is_best(found["heldout"]["pass_at_1"])
                 run.append("rollouts.jsonl", [{"phase": "climb", "cycle": result.cycle, **r.record()} for r in result.rollouts])
                 self.student.save(run.folder / "checkpoints" / name, {"climb": state.to_dict(), "metrics": line})
                 run.name_checkpoints(last=name, **({"best": name} if best else {}))
+                before = alarm(run.read("metrics.jsonl"))
                 run.append("metrics.jsonl", [line])
-                words = in_words(result)
-                if line.get("heldout/pass_at_1") is not None:
-                    words += f"; held-out pass@1 {line['heldout/pass_at_1']:.3f}" + (", the best so far" if best else "")
-                self.screen.say(words)
-                self.screen.progress("climbing", result.cycle, cycles)
+                self.screen.say(in_words(result) + facts.heldout_words(line, best))
+                if (warning := alarm(run.read("metrics.jsonl"))) and not before:
+                    self.screen.say(warning)
                 patience.check()
         return state.cycle
 
     def _forget_after(self, cycle: int, line: dict | None) -> None:
         """Bring metrics.jsonl and rollouts.jsonl in step with the checkpoint that climbing goes on from."""
-        self._drop_rollouts(lambda r: r["phase"] == "climb" and r["cycle"] > cycle)
+        self._drop("rollouts.jsonl", lambda r: r["phase"] == "climb" and r["cycle"] > cycle)
         metrics = [m for m in self.run.read("metrics.jsonl") if m["cycle"] < cycle]
         if line is not None:
             self.run.keep_only("metrics.jsonl", [*metrics, line])
 
-    def _heldout(self) -> dict | None:
-        """How good it is on the held-out tasks, always on the same seeds, which are not those of the probes; None without such tasks."""
+    def _heldout(self) -> dict:
+        """How good it is on the held-out tasks, always on the same seeds, which are not those of the probes: {group: summary} for
+        `heldout` and its hard and soft ones; {} without such tasks."""
         from recipes.measure import probe, summarise
 
         pairs = [(t, self.prompts[t.instance_id]) for t in self.by_split("heldout")]
+        if not pairs:
+            return {}
         settings, found = self.recipe.probe, []
-        for chunk in probe(self.engine, pairs, settings.k, settings.temperature, self.recipe.student.max_new, self.recipe.seed + 1,
-                           self.judge_replies, PROBE_CHUNK):
-            found += [p for p, _ in chunk]
-        return summarise(found, settings.temperature, self.recipe.seed) if found else None
+        bar = _Rollouts(self.screen, "measuring held-out tasks", settings.k * len(pairs))
+        for measured, group in probe(self.engine, pairs, settings.k, settings.temperature, self.recipe.student.max_new,
+                                     self.recipe.seed + 1, self.judge_replies, self._chunk(settings.k), bar.add):
+            found += [measured] if measured else []
+            self._set_aside([group])
+        bar.end()
+        groups = facts.grouped(self.run, sorted(found, key=lambda p: p.instance_id))
+        return {name: summarise(groups[name], settings.temperature, self.recipe.seed) for name in ("heldout", *facts.APART["heldout"])}

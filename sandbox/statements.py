@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from sandbox.source import find, read_text, source_of
+from sandbox.source import FUNCTIONS, find, parse, read_text, source_of
 from sandbox.tasks import Task
 from sandbox.twins import test_functions
 
@@ -23,6 +23,7 @@ MAX_LINES, MAX_COLUMNS = 6, 200
 """Of the message of each."""
 MAX_MESSAGE = 1500
 """Characters of a commit message."""
+WORD = re.compile(r"[A-Za-z_]\w*")
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 FENCE = re.compile(r"^[ \t]*(```|~~~).*?(^[ \t]*\1[^\n]*$|\Z)", re.DOTALL | re.MULTILINE)
 CODE_LINE = re.compile(r"( {4}|\t|diff --git |index [0-9a-f]+\.\.|--- |\+\+\+ |@@ |[+-](?! \S)|>>> |\.\.\. )")
@@ -110,6 +111,32 @@ def sources_of_tests(tests: Iterable[str], tree: Path) -> list[str]:
         text = read_text(tree / file) if file.endswith(".py") else ""
         found += [source_of(text, function) for name in names if (function := find(text, name)) is not None]
     return found
+
+
+def helpers_of_tests(shown: Iterable[str], hidden: Iterable[str], tree: Path) -> list[str]:
+    """The source of what the shown tests name of their own files (tables of cases, fixtures, helper functions), once, and not
+    of what a hidden test names, too: that may say what it expects."""
+    others = set(WORD.findall("\n".join(sources_of_tests(hidden, tree))))
+    found = []
+    for file, names in test_functions(shown).items():
+        text = read_text(tree / file) if file.endswith(".py") else ""
+        wanted = set(WORD.findall("\n".join(source_of(text, f) for name in names if (f := find(text, name))))) - others
+        lines = text.replace("\r", "").split("\n")
+        for node in parse(text).body if wanted else ():
+            first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+            if _defined(node) & wanted and not any(name.split(".")[0] in _defined(node) for name in names):
+                found.append("\n".join(lines[first - 1:node.end_lineno]))
+    return list(dict.fromkeys(found))
+
+
+def _defined(node: ast.stmt) -> set[str]:
+    """Names that a statement of a module defines, where it is an assignment or a function and no test."""
+    if isinstance(node, FUNCTIONS):
+        return set() if node.name.startswith("test") else {node.name}
+    if isinstance(node, (ast.Assign, ast.AnnAssign)):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        return {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)}
+    return set()
 
 
 def _lines(texts: Iterable[str]) -> set[str]:

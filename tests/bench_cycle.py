@@ -210,11 +210,12 @@ def measure_trl(run, arguments, trainer_name: str, base: str, rows: str) -> dict
     from datasets import Dataset
     from transformers import TrainerCallback
 
-    from recipes.prompts import messages
+    from recipes.prompts import build
+    from recipes.tokens import budget_of
 
-    climb, clock = run.recipe.climb, Clock()
+    climb, clock, budget = run.recipe.climb, Clock(), budget_of(run.recipe)[0]
     tasks = {t.instance_id: t for t in run.tasks}
-    data = [{"instance_id": name, "prompt": messages(tasks[name], run.repository.snapshot, run.recipe.prompt.style)}
+    data = [{"instance_id": name, "prompt": build(tasks[name], run.repository.snapshot, run.recipe.prompt.style, budget).messages}
             for name in json.loads(arguments.tasks.read_text())]
     model, tokenizer = trl_student(run, base)
     torch.use_deterministic_algorithms(False)

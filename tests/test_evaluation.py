@@ -5,6 +5,7 @@ import pytest
 
 from recipes import evaluation
 from recipes.evaluation import compare, lines
+from recipes.facts import MAIN_GROUPS
 from recipes.measure import TaskProbe
 from sandbox.errors import UsageError
 from tests.written_run import write_run
@@ -50,11 +51,16 @@ def test_one_more_task_solved_is_no_improvement(run):
 
 def test_the_groups_are_those_of_the_run(run):
     found = compare(run, probes(run, 2, 0.5, 1), probes(run, 2, 0.5, 2), 0.7)
-    assert {g: p["n"] for g, p in found["probe"].items()} == {"taught": 4, "untaught": 40, "heldout": 4, "all": 48, "were_warm": 0}
+    sizes = {g: p["n"] for g, p in found["probe"].items()}
+    assert {g: sizes[g] for g in MAIN_GROUPS} == {"taught": 4, "untaught": 40, "heldout": 4, "all": 48, "were_warm": 0}
+    assert (sizes["hard"], sizes["soft"], sizes["heldout_hard"], sizes["heldout_soft"]) == (36, 12, 3, 1)
+    text = "\n".join(lines(found, "best", 80))
+    assert "all, hard: 36 tasks" in text and "held out, soft: 1 tasks" in text and "48 tasks" not in text, "they are added up"
     heldout = [p for p in probes(run, 2, 0.5, 1) if p.instance_id.endswith("-11")]
     found = compare(run, heldout, heldout, 0.7)
-    assert set(found["difference"]) == {"heldout", "all"} and found["probe"]["taught"]["pass_at_1"] is None
-    assert "taught" not in "\n".join(lines(found, "best", 80))
+    assert set(found["difference"]) == {"heldout", "heldout_hard", "heldout_soft", "all", "hard", "soft"} and found["probe"]["taught"]["pass_at_1"] is None
+    text = "\n".join(lines(found, "best", 80))
+    assert "taught" not in text and "all" not in text.replace("small", ""), "the same tasks twice"
     assert all(len(line) <= 60 for line in lines(found, "cycle-0006", 60))
 
 

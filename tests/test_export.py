@@ -19,6 +19,7 @@ import coldstart
 from recipes import export, model_export
 from recipes.run import Run
 from sandbox.errors import UsageError
+from tests.asked import messages
 from tests.conftest import CALC, make_repo, run_cli
 from tests.test_gguf_export import LONG, MODELS
 from tests.tiny import load_tiny, make_tiny, make_tokenizer, tiny_recipe
@@ -49,7 +50,7 @@ def place(tmp_path_factory) -> Path:
 
 def learn(run: Run, model: Path, functions: tuple[str, ...] = LEARNED) -> None:
     """Fine-tune on the gold answers until they are the likeliest ones, and leave what a bootstrap leaves."""
-    from recipes.prompts import gold_reply, messages
+    from recipes.prompts import gold_reply
     from recipes.student import Sample, Student
 
     tree, tasks = run.repository.snapshot, [t for t in run.tasks if t.function in functions]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from recipes.measure import TaskProbe, derived_seed, interval, mcnemar, paired_interval, pass_at_k, probe, summarise
 from recipes.model_engine import ModelEngine
+from recipes.rollout import UNJUDGED, failures_of
 from sandbox.errors import HarnessError
 from tests.tiny import load_tiny, make_tiny
 
@@ -67,9 +68,10 @@ def test_mcnemar_is_the_sign_test_of_what_differs():
 
 
 @pytest.mark.parametrize("resolved, truncated, state", [
-    (0, 0, "cold"), (0, 1, "truncated"), (0, 8, "truncated"), (1, 0, "warm"), (7, 1, "warm"), (8, 0, "mastered")])
+    (0, 0, "cold"), (0, 1, "cold"), (0, 8, "cold"), (1, 0, "warm"), (7, 1, "warm"), (8, 0, "mastered")])
 def test_states(resolved, truncated, state):
     assert TaskProbe("t", 8, resolved, truncated).state == state
+    assert TaskProbe("t", 8, resolved, truncated).cut_off == (state == "cold" and truncated > 0)
 
 
 def test_summary():
@@ -77,7 +79,7 @@ def test_summary():
     out = summarise(probes, 0.7)
     low, high = out.pop("ci95")
     assert low < 0.375 < high
-    assert out == {"n": 4, "k": 4, "temperature": 0.7, "pass_at_1": 0.375, "pass_at_k": 0.5, "cold": 1, "warm": 1,
+    assert out == {"n": 4, "k": 4, "temperature": 0.7, "pass_at_1": 0.375, "pass_at_k": 0.5, "cold": 2, "warm": 1,
                    "mastered": 1, "truncated": 1}
     assert summarise([], 0.7)["pass_at_1"] is None and summarise([], 0.7)["n"] == 0
     with pytest.raises(ValueError):
@@ -105,29 +107,62 @@ def judge(pairs):
             for _, text in pairs]
 
 
-def test_a_probe_that_resumes_gives_what_one_call_gives(student):
-    def run(pairs):
-        return list(probe(ModelEngine(student), pairs, 4, 0.9, 8, seed=3, judge=judge, chunk=3))
+def measured(student, pairs, judge=judge, n=4, chunk=3, **more):
+    return list(probe(ModelEngine(student), pairs, n, 0.9, 8, seed=3, judge=judge, chunk=chunk, **more))
 
-    whole = run(PAIRS)
-    assert [len(chunk) for chunk in whole] == [3, 3, 1]
-    assert run(PAIRS[3:]) == whole[1:] and run(PAIRS[6:]) == whole[2:]
-    flat = [pair for chunk in whole for pair in chunk]
-    for (task, _), (task_probe, rollouts) in zip(PAIRS, flat):
-        assert task_probe == TaskProbe(task.instance_id, 4, sum(r.status == "resolved" for r in rollouts),
+
+def test_a_probe_that_resumes_at_a_chunk_gives_what_one_call_gives(student):
+    whole = measured(student, PAIRS)
+    assert [group[0].instance_id for _, group in whole[:3]] != [] and {g[0].instance_id for _, g in whole[:3]} == {"t0", "t1", "t2"}
+    assert measured(student, PAIRS[3:]) == whole[3:] and measured(student, PAIRS[6:]) == whole[6:]
+    for task_probe, rollouts in whole:
+        assert task_probe == TaskProbe(rollouts[0].instance_id, 4, sum(r.status == "resolved" for r in rollouts),
                                        sum(r.status == "truncated" for r in rollouts))
-    assert {r.status for _, rollouts in flat for r in rollouts} == {"resolved", "failed", "truncated"}
+    assert {r.status for _, rollouts in whole for r in rollouts} == {"resolved", "failed", "truncated"}
 
 
 def test_seeds_come_from_the_task_and_not_from_its_place(student):
-    forward = {p.instance_id: r for chunk in probe(ModelEngine(student), PAIRS, 2, 0.9, 8, 3, judge, 3) for p, r in chunk}
-    backward = {p.instance_id: r for chunk in probe(ModelEngine(student), PAIRS[::-1], 2, 0.9, 8, 3, judge, 3) for p, r in chunk}
-    assert {k: [r.text for r in v] for k, v in forward.items()} == {k: [r.text for r in v] for k, v in backward.items()}
+    forward, backward = ({p.instance_id: [r.text for r in group] for p, group in measured(student, pairs, n=2)}
+                         for pairs in (PAIRS, PAIRS[::-1]))
+    assert forward == backward
 
 
-def test_a_failed_sandbox_is_no_measurement(student):
-    def broken(pairs):
-        return [SimpleNamespace(status="harness_error", reward=0.0)] * len(pairs)
+def test_every_rollout_is_counted_as_it_ends(student):
+    """A bar that counts them moves from rollout to rollout, not from chunk to chunk."""
+    heard = []
+    measured(student, PAIRS, on_ended=heard.append)
+    assert sum(heard) == 4 * len(PAIRS) and len(heard) > len(PAIRS) and all(0 < count < 12 for count in heard)
 
-    with pytest.raises(HarnessError, match="t0"):
-        list(probe(ModelEngine(student), PAIRS, 4, 0.9, 8, 3, broken, 3))
+
+def test_a_task_is_there_before_the_next_chunk_is_judged(student):
+    """What was judged can be written down while the rest is still at work."""
+    judged = []
+
+    def watched(pairs):
+        judged.append(len(pairs))
+        return judge(pairs)
+
+    found = probe(ModelEngine(student), PAIRS * 8, 4, 0.9, 8, 3, watched, 1)
+    next(found)
+    assert len(judged) < 8 * len(PAIRS)
+    found.close()
+
+
+FAILURE = HarnessError("t2 could not be judged")
+
+
+def test_a_task_that_cannot_be_judged_is_left_out_and_named(student):
+    pairs = [(SimpleNamespace(instance_id=f"t{i}"), [5 + i % 100, 9, 20]) for i in range(44)]
+
+    def one_fails(asked):
+        return [FAILURE if task.instance_id == "t2" else verdict for (task, _), verdict in zip(asked, judge(asked))]
+
+    found = {group[0].instance_id: (p, group) for p, group in measured(student, pairs, one_fails)}
+    assert len(found) == 44 and [name for name, (p, _) in found.items() if p is None] == ["t2"]
+    assert failures_of([group for _, group in found.values()]) == {"t2": "t2 could not be judged"}
+    assert all(r.reward == 0.0 for r in found["t2"][1]) and {r.status for r in found["t2"][1]} <= {UNJUDGED, "truncated"}
+
+
+def test_where_more_than_a_tenth_cannot_be_judged_it_stops(student):
+    with pytest.raises(HarnessError, match="more than a tenth.*t2 could not be judged"):
+        measured(student, PAIRS, lambda pairs: [FAILURE] * len(pairs))

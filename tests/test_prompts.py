@@ -3,16 +3,18 @@ from pathlib import Path
 
 import pytest
 
-from recipes.prompts import MAX_FILE_CHARACTERS, gold_reply, messages
+from recipes.prompts import Budget, build, extents_in_words, gold_reply, summary
 from sandbox import patches, twins
 from sandbox.edits import from_reply, gate
 from sandbox.source import find, functions, head_of, read_text, source_of
 from sandbox.tasks import Task
+from tests.asked import ROOM
 from tests.shop import mined_shop
+from tests.tiny import load_tiny, make_tiny
 
 
-def prompt(task: Task, tree: Path, style: str = "blocks") -> str:
-    (message,) = messages(task, tree, style)
+def prompt(task: Task, tree: Path, style: str = "blocks", budget: Budget = ROOM) -> str:
+    (message,) = build(task, tree, style, budget).messages
     assert message["role"] == "user"
     return message["content"]
 
@@ -60,10 +62,11 @@ def never_shown(task: Task, tree: Path) -> dict[str, set[str]]:
 
 
 def looked_for(tasks, tree: Path, style: str) -> dict[str, int]:
-    """How many lines were looked for in the prompts of these tasks, of which none may be there."""
+    """How many lines were looked for in the prompts of these tasks, of whatever length, of which none may be there."""
     counts = {"gold": 0, "hidden test": 0, "twin": 0}
     for task in tasks:
-        shown = " ".join(prompt(task, tree, style).split())
+        built = [build(task, tree, style, Budget.estimated(tokens)) for tokens in (150, 300, 600, 10**6)]
+        shown = " ".join(" ".join(p.messages[0]["content"] for p in built if p).split())
         for what, lines in never_shown(task, tree).items():
             counts[what] += len(lines)
             assert not [line for line in lines if line in shown], f"{task.instance_id}: {what}"
@@ -71,7 +74,7 @@ def looked_for(tasks, tree: Path, style: str) -> dict[str, int]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("style", ["blocks", "body"])
+@pytest.mark.parametrize("style", ["blocks", "compact", "body"])
 def test_no_prompt_holds_the_gold_edit_a_hidden_test_or_a_twin(shop, style):
     tree, tasks = shop
     assert all(count > 20 for count in looked_for(tasks, tree, style).values())
@@ -80,7 +83,7 @@ def test_no_prompt_holds_the_gold_edit_a_hidden_test_or_a_twin(shop, style):
 
 def test_no_prompt_of_another_repository_does(mined_calc):
     repository, _, found = mined_calc
-    for style in ("blocks", "body"):
+    for style in ("blocks", "compact", "body"):
         assert all(count > 2 for count in looked_for(found.tasks, repository.snapshot, style).values())
 
 
@@ -100,7 +103,7 @@ def test_the_parts_of_a_prompt(shop):
     tree, tasks = shop
     for task in tasks:
         said = prompt(task, tree)
-        assert said.startswith(task.problem_statement) and "SEARCH/REPLACE" in said
+        assert said.startswith(task.problem_statement) and ("SEARCH/REPLACE" in said) == bool(task.files)
         for file, names in task.named.items():
             assert f"`{file}`:\n```python\n" in said and task.broken(tree)[file].strip() in said
         assert all(source.strip() in said for source in source_of_tests(task.shown, tree))
@@ -127,15 +130,19 @@ def long_task(tmp_path: Path, broken: dict[str, str], gold: dict[str, str], **mo
         (tmp_path / path).write_text(text)
     (tmp_path / "test_a.py").write_text("def test():\n    pass\n")
     patch = "".join(patches.make(broken[path], gold[path], path) for path in sorted(gold))
-    return Task(instance_id="t", kind="revert", split="train", repo="r", base_commit="c", file=min(gold), function="wanted", patch=patch,
-                FAIL_TO_PASS=("test_a.py::test",), PASS_TO_PASS=(), shown=("test_a.py::test",), problem_statement="p", test_seconds=0.1, **more)
+    defaults = {"instance_id": "t", "kind": "revert", "split": "train", "repo": "r", "base_commit": "c", "file": min(gold),
+                "function": "wanted", "patch": patch, "FAIL_TO_PASS": ("test_a.py::test",), "PASS_TO_PASS": (),
+                "shown": ("test_a.py::test",), "problem_statement": "p", "test_seconds": 0.1}
+    return Task(**{**defaults, **more})
 
 
 def test_of_a_long_file_the_surroundings_are_shown(tmp_path):
     gold = FILLING + "def wanted():\n    return 'yes'\n\n\n" + FILLING
     task = long_task(tmp_path, {"a.py": gold.replace("'yes'", "'no'")}, {"a.py": gold})
-    said = prompt(task, tmp_path)
-    assert "def wanted():\n    return 'no'\n" in said and said.count("\n# ...\n") == 2 and len(said) < MAX_FILE_CHARACTERS + 2000
+    built = build(task, tmp_path, "blocks", Budget.estimated(2000))
+    said = built.messages[0]["content"]
+    assert built.extent == "part" and 1500 < built.tokens <= 2000 and "`a.py` (in part" in said
+    assert "def wanted():\n    return 'no'\n" in said and said.count("# ...\n") == 2
     assert "filling_2999" in said and "def filling_0()" in said and "filling_1500" not in said
 
 
@@ -143,11 +150,138 @@ def test_of_several_long_files_each_function_is_shown(tmp_path):
     gold = {name: FILLING + "def wanted():\n    return 'yes'\n\n\n" + FILLING + "def also():\n    return 'yes'\n" for name in ("a.py", "b.py")}
     broken = {name: text.replace("'yes'", "'no'") for name, text in gold.items()}
     task = long_task(tmp_path, broken, gold, files=("a.py", "b.py"), functions=("a.py::wanted", "a.py::also", "b.py::wanted", "b.py::gone"))
-    said = prompt(task, tmp_path)
+    built = build(task, tmp_path, "blocks", Budget.estimated(4000))
+    said = built.messages[0]["content"]
     assert said.count("def wanted():\n    return 'no'") == 2 and said.count("def also():\n    return 'no'") == 1
-    assert len(said) < MAX_FILE_CHARACTERS + 3000
+    assert built.tokens <= 4000
     lost = long_task(tmp_path, broken, gold, files=("a.py", "b.py"), functions=("b.py::gone",))
-    assert "def filling_0():" in prompt(lost, tmp_path)
+    assert "def filling_0():" in build(lost, tmp_path, "blocks", Budget.estimated(4000)).messages[0]["content"]
+
+
+RICH = '''"""A module."""
+import re
+from math import pi
+
+LIMIT = 4
+OTHER = 5
+
+
+def helper(x):
+    """Return a thing.
+
+    At some length.
+    """
+    return x * LIMIT
+
+
+class Base:
+    """A base."""
+
+    unit: str = "m"
+
+    def __init__(self, size):
+        self.size = size
+
+    def wanted(self, other):
+        """Compare by `helper` and `LIMIT`.
+
+        {more}
+        """
+        raise NotImplementedError
+
+    def near(self):
+        """Be near."""
+        return {filling}
+
+
+def far():
+    """Be far."""
+    return {filling}
+'''
+RICH_TEST = "CASES = [1, 2]\nHIDDEN = [3]\n\n\ndef made():\n    return CASES\n\n\ndef test_shown():\n    assert made() == CASES\n\n\n" \
+            "def test_also():\n    assert HIDDEN\n"
+
+
+def rich_task(tmp_path: Path, more: str = "Long.") -> Task:
+    broken = RICH.format(filling="1" + " + 1" * 400, more=more)
+    task = long_task(tmp_path, {"rich.py": broken}, {"rich.py": broken.replace("raise NotImplementedError", "return helper(other) < LIMIT")},
+                     kind="blank", function="Base.wanted", FAIL_TO_PASS=("test_r.py::test_shown", "test_r.py::test_also"),
+                     shown=("test_r.py::test_shown",), problem_statement="The body is missing.\n\nAnd more of it.")
+    (tmp_path / "test_r.py").write_text(RICH_TEST)
+    return task
+
+
+def sizes_and_prompts(task: Task, tree: Path, style: str = "blocks") -> list:
+    return [(tokens, prompt) for tokens in range(20, 1200, 10) if (prompt := build(task, tree, style, Budget.estimated(tokens)))]
+
+
+def test_what_matters_most_comes_first(tmp_path):
+    """By the budget at which each part appears for the first time."""
+    task, appeared = rich_task(tmp_path), {}
+    for tokens, prompt in sizes_and_prompts(task, tmp_path):
+        said = prompt.messages[0]["content"]
+        for part in ("raise NotImplementedError", "class Base:", 'unit: str = "m"', "def helper(x):", "LIMIT = 4", "def test_shown",
+                     "CASES = [1, 2]", "And more of it.", "import re", "def near(self)", "def far()", "return x * LIMIT", "OTHER = 5"):
+            if part in said:
+                appeared.setdefault(part, tokens)
+    order = list(appeared)
+    assert order[:2] == ["raise NotImplementedError", "class Base:"] and "return x * LIMIT" in order[-4:]
+    for early, late in (("class Base:", "def test_shown"), ('unit: str = "m"', "import re"), ("def helper(x):", "def far()"),
+                        ("def test_shown", "import re"), ("CASES = [1, 2]", "def far()"), ("import re", "return x * LIMIT")):
+        assert appeared[early] <= appeared[late], (early, late)
+    assert not any("HIDDEN" in p.messages[0]["content"] or "test_also" in p.messages[0]["content"]
+                   for _, p in sizes_and_prompts(task, tmp_path)), "what a hidden test names is shown"
+
+
+def test_a_prompt_never_passes_its_budget_and_more_room_never_shows_less(tmp_path):
+    order = ["least", "part", "whole"]
+    for style in ("blocks", "compact", "body"):
+        found = sizes_and_prompts(rich_task(tmp_path), tmp_path, style)
+        assert all(prompt.tokens <= tokens for tokens, prompt in found)
+        assert [p.extent for _, p in found] == sorted((p.extent for _, p in found), key=order.index), style
+        assert found[-1][1].extent in ("part", "whole")
+
+
+def test_a_docstring_that_is_too_long_is_cut_before_the_task_is_left_out(tmp_path):
+    task = rich_task(tmp_path, more="\n        ".join(["A long line of explanation."] * 60))
+    for style in ("blocks", "compact", "body"):
+        (_, first), *_ = sizes_and_prompts(task, tmp_path, style)
+        said = first.messages[0]["content"]
+        assert first.extent == "least" and '"""Compare by `helper` and `LIMIT`."""' in said and "A long line" not in said
+        assert ("raise NotImplementedError" in said) == (style != "body")
+    assert build(task, tmp_path, "blocks", Budget.estimated(20)) is None
+
+
+def test_the_compact_style_shows_function_and_tests_alone(tmp_path):
+    said = build(rich_task(tmp_path), tmp_path, "compact", Budget.estimated(1000)).messages[0]["content"]
+    assert "class Base:" in said and "def wanted" in said and "def test_shown" in said and "def far" not in said and "import re" not in said
+    assert said.endswith("\n\nAnswer with the whole function `Base.wanted` in one fenced python block.") and "SEARCH" not in said
+    assert said.count("\n\nAnswer with") == 1
+
+
+def test_the_fence_is_one_that_its_content_does_not_close(tmp_path):
+    broken = 'def wanted():\n    """As in\n\n    ```python\n    wanted()\n    ```\n    """\n    return 1\n'
+    task = long_task(tmp_path, {"a.py": broken}, {"a.py": broken.replace("1", "2")})
+    assert "\n````python\n" in prompt(task, tmp_path) and prompt(task, tmp_path).count("````") == 2
+
+
+def test_the_budget_is_that_of_the_student_s_own_tokenizer(tmp_path):
+    model = load_tiny(make_tiny(tmp_path / "model"))
+    task, seen = rich_task(tmp_path), set()
+    for tokens in range(600, 3000, 300):
+        if built := build(task, tmp_path, "blocks", Budget.of(model, tokens)):
+            assert built.tokens == len(model.prompt_ids(built.messages)) <= tokens
+            seen.add(built.extent)
+    assert seen >= {"least", "part"}
+
+
+def test_how_much_is_shown_is_said_and_counted(tmp_path):
+    task = rich_task(tmp_path)
+    built = [build(task, tmp_path, "blocks", Budget.estimated(tokens)) for tokens in (20, 200, 900)]
+    assert summary(built, 900) == {"max_prompt": 900, "whole": 0, "part": 1, "least": 1, "left_out": 1, "median": built[2].tokens,
+                                   "largest": built[2].tokens}
+    said = extents_in_words(built, 900)
+    assert "Prompts of 3 tasks, at most 900 tokens: 1 show a part of the file, 1 show less" in said and "1 do not fit" in said
 
 
 def test_many_files_are_not_all_named(tmp_path):

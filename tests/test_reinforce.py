@@ -16,9 +16,10 @@ from recipes.measure import TaskProbe
 from recipes.model_engine import ModelEngine
 from recipes.reinforce import ClimbState, advantages, choose, cold_start_in_words, cycle, in_words
 from recipes.student import Sample
+from sandbox.errors import HarnessError
 from tests.tiny import adapter_bytes, load_tiny, make_tiny, tiny_recipe
 
-TASKS = [SimpleNamespace(instance_id=f"t{i}") for i in range(4)]
+TASKS = [SimpleNamespace(instance_id=f"t{i}", hard=i < 3) for i in range(4)]
 PROMPTS = {f"t{i}": [5 + i, 9, 20] for i in range(4)}
 
 
@@ -146,7 +147,7 @@ def test_identical_completions_are_merged(student):
     assert result.metrics["rollouts/distinct"] == distinct < result.metrics["rollouts"] == 64
 
 
-@pytest.mark.parametrize("status, name", [("failed", "cold"), ("resolved", "mastered"), ("harness_error", "harness_error")])
+@pytest.mark.parametrize("status, name", [("failed", "cold"), ("resolved", "mastered")])
 def test_groups_of_equal_rewards_change_nothing_and_are_counted(student, status, name):
     student.end_ids = frozenset(range(384))
     before = adapter_bytes(student)
@@ -156,13 +157,14 @@ def test_groups_of_equal_rewards_change_nothing_and_are_counted(student, status,
     assert adapter_bytes(student) == before and not student._optimiser.state
     assert result.metrics[f"groups/{name}"] == 4 and result.metrics["groups/used"] == 0
     assert "no update" in in_words(result) and "0 of 4 groups taught" in in_words(result)
-    assert state.p == ({} if name == "harness_error" else {t: float(status == "resolved") for t in PROMPTS})
+    assert state.p == {t: float(status == "resolved") for t in PROMPTS}
 
 
-def test_a_group_at_zero_that_was_cut_off_is_not_cold(student):
+def test_a_group_at_zero_that_was_cut_off_is_cold_and_counted_beside(student):
     student.end_ids = frozenset([-1])
     result = cycle(ModelEngine(student), TASKS, PROMPTS, ClimbState(), recipe(), judge)
-    assert result.metrics["groups/truncated"] == 4 and result.metrics["groups/cold"] == 0
+    assert result.metrics["groups/truncated"] == result.metrics["groups/cold"] == 4
+    assert "4 cold, 4 of these cut off" in in_words(result)
     assert {r.status for r in result.rollouts} == {"truncated"}
 
 
@@ -187,12 +189,40 @@ def test_the_harness_failing_once_is_no_reward_of_any_kind(student):
 
     def one_fails(pairs):
         calls.append(len(pairs))
-        return [SimpleNamespace(status="harness_error", reward=0.0), *judge(pairs)[1:]]
+        return [HarnessError("no jail"), *judge(pairs)[1:]]
 
     state = ClimbState()
     result = cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), one_fails)
     first = [r for r in result.rollouts if r.instance_id == result.rollouts[0].instance_id]
     assert state.p[first[0].instance_id] == pytest.approx(sum(r.reward for r in first[1:]) / 7)
+    assert result.failures == {first[0].instance_id: "no jail"} and result.metrics["rollouts/unjudged"] == 1
+    assert "1 rollouts not judged" in in_words(result)
+
+
+def test_hard_and_soft_rewards_are_never_added_up(student):
+    student.end_ids = frozenset(range(384))
+    result = cycle(ModelEngine(student), TASKS, PROMPTS, ClimbState(), recipe(),
+                   lambda pairs: [verdict(task.hard) for task, _ in pairs])
+    m = result.metrics
+    assert (m["reward/hard"], m["rollouts/hard"], m["reward/soft"], m["rollouts/soft"]) == (1.0, 24, 0.0, 8)
+    assert "100 % of 24 hard and 0 % of 8 soft rollouts resolved" in in_words(result)
+
+
+@pytest.mark.parametrize("failing, stops", [(3, False), (4, True)])
+def test_a_jail_that_fails_too_often_stops_the_climb(student, failing, stops):
+    """A tenth of 32 rollouts is 3.2."""
+    student.end_ids = frozenset(range(384))
+    before, state = adapter_bytes(student), ClimbState()
+
+    def some_fail(pairs):
+        return [HarnessError("no jail") if i < failing else v for i, v in enumerate(judge(pairs))]
+
+    if not stops:
+        assert len(cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), some_fail).failures) == 1
+        return
+    with pytest.raises(HarnessError, match="4 of 32 rollouts.*no jail"):
+        cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), some_fail)
+    assert state == ClimbState() and adapter_bytes(student) == before
 
 
 @pytest.mark.parametrize("belt, words", [({"max_drift": -1.0}, "trainer and sampler differ"),
@@ -257,10 +287,10 @@ def test_what_is_done_is_judged_while_the_rest_is_sampled(folder):
     class OneByOne(ModelEngine):
         """Samples no second prompt before the first one is judged."""
 
-        def stream(self, prompts, n, temperature, max_new, seeds):
+        def stream(self, prompts, n, temperature, max_new, seeds, on_ended):
             for i in range(len(prompts)):
                 assert i == 0 or judged.wait(60)
-                for part in super().stream(prompts[i:i + 1], n, temperature, max_new, seeds[i:i + 1]):
+                for part in super().stream(prompts[i:i + 1], n, temperature, max_new, seeds[i:i + 1], on_ended):
                     yield {i: part[0]}
 
     def judge_and_tell(pairs):
@@ -309,9 +339,10 @@ def test_state_survives_json_and_keeps_the_best():
 
 def test_words(student):
     student.end_ids = frozenset(range(384))
-    result = cycle(ModelEngine(student), TASKS, PROMPTS, ClimbState(), recipe(), every_other)
+    hard = [SimpleNamespace(instance_id=task.instance_id, hard=True) for task in TASKS]
+    result = cycle(ModelEngine(student), hard, PROMPTS, ClimbState(), recipe(), every_other)
     m, line = result.metrics, in_words(result)
-    assert line.startswith(f"cycle 1: {100 * m['reward/mean']:.0f} % of 32 rollouts resolved; {m['groups/used']} of 4 groups")
+    assert line.startswith(f"cycle 1: {100 * m['reward/mean']:.0f} % of 32 hard rollouts resolved; {m['groups/used']} of 4 groups")
     assert "drift 0.000" in line and "\n" not in line
     said = cold_start_in_words(12, 8)
     assert "12 tasks" in said and "cold start" in said and "RL cannot help" in said and "bootstrap with a teacher" in said

@@ -59,7 +59,7 @@ def test_it_tells_the_whole_run(html, run):
                    "Samples", "The exact recipe", run.repository.commit, "climb.max_drift", "2.13.0", "3.11.7", "3.11.9",
                    "undone (dotted): 3"):
         assert wanted in text, wanted
-    assert len(svgs(html)) == 5
+    assert len(svgs(html)) == 6 and "Hard tasks" in text and "Soft tasks" in text
     tampered = sum(r["status"] == "tampered" for r in run.read("rollouts.jsonl"))
     assert f"{tampered} rollouts were caught" in text and tampered > 0
     assert text.count("before: ") == text.count("now: ") == 10
@@ -97,12 +97,12 @@ def test_every_chart_can_be_read_without_seeing_it(html):
         ElementTree.fromstring(svg)
         assert set(re.findall(r"(?:#|url\(#)([\w-]+)", svg)) & set(ids) or "#" not in svg
         assert "<text" in svg and charts.INK not in svg and "var(--ink)" in svg
-    assert html.count("<figure>") == 5 and html.count("<details><summary>the numbers") == 4
+    assert html.count("<figure>") == 6 and html.count("<details><summary>the numbers") == 5
 
 
 def test_a_run_that_has_only_been_probed_and_one_that_has_not(calc, tmp_path):
     early = page(write_run(tmp_path / "early", calc, upto="before"), VERSIONS)
-    assert "The climb" not in early and "The arc" in early and len(svgs(early)) == 3
+    assert "The climb" not in early and "The arc" in early and len(svgs(early)) == 4
     with pytest.raises(UsageError, match="nothing to report yet"):
         page(write_run(tmp_path / "mined", calc, upto="mine"), VERSIONS)
 

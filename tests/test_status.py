@@ -45,18 +45,19 @@ def test_a_run_that_is_at_work_and_one_that_climbed_further_than_planned(calc, t
 
 def test_tasks_then_and_now_and_the_curve(climbed):
     found = run_facts(climbed)
-    assert found["tasks"]["train"]["before"] == {"cold": 9, "warm": 0, "mastered": 0, "truncated": 3}
+    assert found["tasks"]["train"]["before"] == {"cold": 12, "warm": 0, "mastered": 0, "truncated": 3}
     for split, count in (("train", 12), ("heldout", 4)):
-        assert sum(found["tasks"][split]["now"].values()) == count
+        assert sum(found["tasks"][split]["now"][state] for state in ("cold", "warm", "mastered")) == count
     assert [cycle for cycle, _ in found["heldout_curve"]] == [0, 2, 4, 6]
-    assert found["best"] == {"checkpoint": "cycle-0006", "heldout_pass_at_1": pytest.approx(0.6)}
+    assert found["best"] == {"checkpoint": "cycle-0006", "heldout_pass_at_1": pytest.approx(0.6), "hard": pytest.approx(0.6), "soft": 0.2}
+    assert found["heldout_curves"]["soft"][1:] == [[2, 0.2], [4, 0.2], [6, 0.2]] and found["alarm"] == "" and found["set_aside"] == {}
     assert found["seconds_total"] == 255.0 and found["usd"] == 0 and found["teacher"] == "reference"
 
 
 @pytest.mark.parametrize("width", [60, 79, 200])
 def test_it_fits_every_width(climbed, width):
     shown = lines(run_facts(climbed), width)
-    assert len(shown) <= 30
+    assert len(shown) <= 40
     assert all(len(line) <= width for line in shown if "python coldstart.py" not in line and line != str(climbed.folder))
 
 

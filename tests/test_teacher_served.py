@@ -7,8 +7,9 @@ import pytest
 from tokenizers import Regex, pre_tokenizers
 
 from recipes import nano
-from recipes.prompts import gold_reply, messages
+from recipes.prompts import gold_reply
 from recipes.run import Run
+from tests.asked import messages
 from tests.conftest import make_repo, run_cli
 from tests.serving import served
 from tests.test_arc import last_line, lines, make_student, settings

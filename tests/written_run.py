@@ -22,7 +22,8 @@ def write_run(folder: Path, repo: Path, cycles: int = 6, copies: int = 4, upto: 
     tasks = [Task(instance_id=f"blank-calc.core.{name}-{copy}", kind="blank", split="heldout" if copy == copies - 1 else "train",
                   repo="calc", base_commit=repository.commit, file="calc/core.py", function=name,
                   patch=patches.make(blanked(intact, find(intact, name)), intact, "calc/core.py"),
-                  FAIL_TO_PASS=("tests/test_core.py::test_add",), PASS_TO_PASS=(), shown=(), problem_statement="", test_seconds=0.05)
+                  FAIL_TO_PASS=("tests/test_core.py::test_add",), PASS_TO_PASS=(), shown=(), problem_statement="", test_seconds=0.05,
+                  recorded=() if name == "area" else ([{}, {}],))
              for name in FUNCTIONS for copy in range(copies)]
     recipe = load("nano", ["probe.k=4", f"climb.cycles={cycles or 6}", f"climb.groups={len(tasks) // 2}", "climb.group_size=4"])
     run = Run.create(folder, repository, recipe, {"python": "3.11.7", "torch": "2.13.0"})
@@ -62,12 +63,14 @@ def write_run(folder: Path, repo: Path, cycles: int = 6, copies: int = 4, upto: 
             rights = [draw.random() < 0.3 + 0.6 * cycle / cycles for _ in range(K)]
             causes["mastered" if all(rights) else "used" if any(rights) else "cold"] += 1
             run.append("rollouts.jsonl", [rollout("climb", task, i, right, cycle=cycle) for i, right in enumerate(rights)])
-        line = {"cycle": cycle, "reward/mean": 0.5, "groups": len(chosen), **{f"groups/{k}": v for k, v in causes.items()},
+        line = {"cycle": cycle, "reward/mean": 0.5, "reward/hard": 0.5, "reward/soft": 0.5, "groups": len(chosen), **{f"groups/{k}": v for k, v in causes.items()},
                 "groups/truncated": 0, "groups/harness_error": 0, "rollouts": 4 * len(chosen), "rollouts/truncated": 0,
                 "drift": 1e-7 * cycle, "entropy": 0.2 / cycle, "entropy/after": 0.1, "lr": 3e-4, "grad_norm": 1.0,
                 "undone": int(cycle == 3)}
         if cycle % 2 == 0:
             line |= {"heldout/pass_at_1": 0.3 + 0.05 * cycle, "heldout/low": 0.2 + 0.05 * cycle, "heldout/high": 0.4 + 0.05 * cycle}
+            line |= {f"heldout/hard{part}": line[f"heldout/{part[1:] or 'pass_at_1'}"] for part in ("", "/low", "/high")}
+            line["heldout/soft"] = 0.2
         run.append("metrics.jsonl", [line])
     if cycles:
         run.content["checkpoints"] |= {"last": f"cycle-{cycles:04d}", "best": f"cycle-{cycles:04d}"}

@@ -18,8 +18,8 @@ def verdict(coldstart: str, run: str, instance_id: str, reply: str) -> tuple[str
     with _opening:
         tasks, bench = _open(coldstart, run)
     found = bench.judge_replies([(tasks[instance_id], reply)])[0]
-    if found.status == "harness_error":
-        raise RuntimeError(f"coldstart could not judge {instance_id}: {found.reason}")
+    if isinstance(found, Exception):
+        raise RuntimeError(f"coldstart could not judge {instance_id}: {found}")
     return found.status, found.reward
 
 

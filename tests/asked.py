@@ -1,0 +1,11 @@
+"""What a model is asked of a task where there is room for all of it."""
+from pathlib import Path
+
+from recipes.prompts import Budget, build
+from sandbox.tasks import Task
+
+ROOM = Budget.estimated(10**6)
+
+
+def messages(task: Task, tree: Path, style: str = "blocks") -> list[dict[str, str]]:
+    return build(task, tree, style, ROOM).messages
