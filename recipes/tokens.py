@@ -9,6 +9,7 @@ filled in as transformers does it (its `utils/chat_template_utils.py`: jinja2, s
 """
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -66,7 +67,7 @@ class ChatTokenizer:
 
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
         environment.filters["tojson"] = lambda value, **options: json.dumps(value, ensure_ascii=False, **options)
-        environment.globals["raise_exception"] = _refuse
+        environment.globals |= {"raise_exception": _refuse, "strftime_now": lambda form: datetime.now().strftime(form)}
         return environment.from_string(self._source)
 
 
@@ -82,7 +83,14 @@ def open_tokenizer(model: str) -> ChatTokenizer:
     except ValueError as error:
         raise NoTokenizer(f"{config} cannot be read ({error})") from None
     source = template.read_text(encoding="utf-8") if template else settings.get("chat_template")
-    return ChatTokenizer(tokenizer, settings, source if isinstance(source, str) else None)
+    found = ChatTokenizer(tokenizer, settings, source if isinstance(source, str) else None)
+    from jinja2.exceptions import TemplateError
+
+    try:
+        found.prompt_ids([{"role": "user", "content": "A question."}])
+    except TemplateError as error:
+        raise NoTokenizer(f"its chat template cannot be filled in without transformers ({error})") from None
+    return found
 
 
 def budget_of(recipe: Recipe) -> tuple[Budget, str]:

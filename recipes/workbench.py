@@ -91,8 +91,9 @@ class Workbench:
         for task in self._all_tasks:
             built[task.instance_id] = build(task, self.tree, settings.style, budget)
             self.screen.progress("building prompts", len(built), len(self._all_tasks))
-        self.screen.say(extents_in_words(list(built.values()), budget.tokens))
         self.prompt_facts = summary(list(built.values()), budget.tokens)
+        if self.prompt_facts != self.run.content.get("prompts"):
+            self.screen.say(extents_in_words(list(built.values()), budget.tokens))
         chats = {name: prompt.messages for name, prompt in built.items() if prompt}
         if lost := [name for name in built if name not in chats]:
             self.screen.say(f"Left out, because not even the function itself fits into {budget.tokens} tokens: {', '.join(lost)}. "

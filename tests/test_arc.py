@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from recipes.facts import GROUPS
 from tests.conftest import ROOT, run_cli
 from tests.tiny import make_tiny
 
@@ -18,13 +19,12 @@ pytestmark = pytest.mark.slow
 
 SETTINGS = {"student.max_new": 40, "student.max_prompt": 400, "tasks.limit": 16, "probe.k": 4, "probe.temperature": 1.0, "distil.steps": 60,
             "distil.save_every": 20, "climb.groups": 4, "climb.group_size": 4, "climb.eval_every": 2, "climb.cycles": 2}
-GROUPS = {"all", "taught", "untaught", "heldout", "were_warm"}
 PROBE_KEYS = {"n", "k", "temperature", "pass_at_1", "pass_at_k", "ci95", "cold", "warm", "mastered"}
 
 
 def make_student(folder: Path, steps: int = 200) -> Path:
-    """A student that has learned one thing, to write a line of nonsense and then to end: an untrained one is cut off by its
-    token limit, and what is cut off is not cold."""
+    """A student that has learned one thing, to write a line of nonsense and then to end. (`test_cut_off.py` has one that never
+    ends.)"""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -93,14 +93,16 @@ def climbed(bootstrapped, place):
 
 
 def check_probe(probe: dict) -> None:
-    assert set(probe) == GROUPS
+    assert set(probe) == set(GROUPS)
     for group in probe.values():
         assert PROBE_KEYS <= set(group)
         low, high = group["ci95"]
         assert 0 <= low <= high <= 1
-        assert group["cold"] + group["warm"] + group["mastered"] <= group["n"]
+        assert group["cold"] + group["warm"] + group["mastered"] == group["n"] and group["truncated"] <= group["cold"]
         assert group["n"] == 0 or low <= group["pass_at_1"] <= high and group["pass_at_1"] <= group["pass_at_k"]
-    assert probe["all"]["n"] == sum(probe[name]["n"] for name in GROUPS - {"all", "were_warm"})
+    assert probe["all"]["n"] == sum(probe[name]["n"] for name in ("taught", "untaught", "heldout"))
+    assert probe["all"]["n"] == probe["hard"]["n"] + probe["soft"]["n"]
+    assert probe["heldout"]["n"] == probe["heldout_hard"]["n"] + probe["heldout_soft"]["n"]
 
 
 def test_bootstrap_says_what_it_did(bootstrapped):
@@ -151,7 +153,7 @@ def test_trajectories_hold_verified_answers_to_cold_training_tasks_only(bootstra
         assert set(line) >= {"messages", "instance_id", "source", "reward"}
         assert line["reward"] == 1.0 and line["source"] == "reference" and (name, "resolved") in verdicts
         assert [m["role"] for m in line["messages"]] == ["user", "assistant"] and all(m["content"] for m in line["messages"])
-        assert tasks[name]["split"] == "train" and before[name]["resolved"] == before[name]["truncated"] == 0
+        assert tasks[name]["split"] == "train" and before[name]["resolved"] == 0
 
 
 def test_bootstrap_again_changes_nothing(bootstrapped, place):
@@ -182,7 +184,8 @@ def test_climb_says_what_it_did(climbed, bootstrapped):
             if sum(r["reward"] for r in group) == len(group):
                 dropped["mastered"] += 1
             elif not any(r["reward"] for r in group):
-                dropped["truncated" if any(r["status"] == "truncated" for r in group) else "cold"] += 1
+                dropped["cold"] += 1
+                dropped["truncated"] += any(r["status"] == "truncated" for r in group)
     assert result["zero_variance"] == dropped
     assert (run / "checkpoints" / result["best_checkpoint"] / "adapter_model.safetensors").is_file()
 

@@ -74,7 +74,8 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", [["tasks", "--repo", "calc", "--run", "runs/calc"], ["status", "--run", "runs/calc"], ["judge", MEAN, "--run", "runs/calc", "--reply", "reply"],
+@pytest.mark.parametrize("arguments", [["tasks", "--repo", "calc", "--run", "runs/calc"], ["status", "--run", "runs/calc"], ["tasks", "--run", "runs/calc", "--prompts", "shown"],
+                                       ["judge", MEAN, "--run", "runs/calc", "--reply", "reply"],
                                        ["--help"]], ids=lambda a: a[0])
 def test_what_needs_no_torch_imports_none(place, arguments):
     (place / "reply").write_text(GOLD)
