@@ -36,6 +36,8 @@ class Definition:
     last: int
     owner: str
     """Qualified name of the class that it stands in; "" at the module's own level."""
+    plainly: bool
+    """Whether nothing but classes is around it: in an `if`, its head alone would look as if it were part of what is above."""
 
     @property
     def is_class(self) -> bool:
@@ -108,13 +110,13 @@ class View:
     def neighbours(self) -> list[Piece]:
         """Heads of the other definitions: of the same class first, and the nearest first."""
         owners = {owner.name for t in self.targets for owner in self._owners(t)}
-        return [self._head(d) for d in self._nearest(self.definitions) if d.owner in owners or not d.owner]
+        return [self._head(d) for d in self._nearest(self.definitions) if d.plainly and (d.owner in owners or not d.owner)]
 
     def more(self) -> list[Piece]:
         """The rest, as far as it fits: what is named as a whole, then whatever is nearest."""
         owners = [owner for t in self.targets for owner in self._owners(t)]
         made = [d for owner in owners if (d := self.by_name.get(f"{owner.name}.__init__")) is not None]
-        near = [d for d in self._nearest(self.definitions) if not d.is_class]
+        near = [d for d in self._nearest(self.definitions) if d.plainly and not d.is_class]
         others = sorted((_lines_of(node) for node in self.module.body if not isinstance(node, (*FUNCTIONS, ast.ClassDef))),
                         key=lambda lines: self._distance(lines.start))
         whole = [Piece(range(d.first, d.last)) for d in [*made, *self._named(), *near]]
@@ -180,7 +182,7 @@ class View:
         """What the functions name: definitions of the module, and of their own classes; the nearest first."""
         owners = {owner.name for t in self.targets for owner in self._owners(t)}
         return self._nearest([d for d in self.definitions if d.plain in self._words and (not d.owner or d.owner in owners)
-                              and d.name not in owners])
+                              and d.plainly and d.name not in owners])
 
     def _constants(self) -> list[ast.stmt]:
         """The module's assignments to names that the functions name."""
@@ -225,16 +227,16 @@ def with_short_docstring(text: str, definition: Definition) -> tuple[list[str], 
     return [*lines[definition.first:definition.body_start], f'{inner}"""{first}"""'], body
 
 
-def _definitions(node: ast.AST, owner: str) -> Iterator[Definition]:
+def _definitions(node: ast.AST, owner: str, plainly: bool = True) -> Iterator[Definition]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, (*FUNCTIONS, ast.ClassDef)):
             name = f"{owner}.{child.name}" if owner else child.name
             first = min([child.lineno, *(d.lineno for d in child.decorator_list)]) - 1
-            yield Definition(name, child, first, child.end_lineno, owner)
+            yield Definition(name, child, first, child.end_lineno, owner, plainly)
             if isinstance(child, ast.ClassDef):
-                yield from _definitions(child, name)
+                yield from _definitions(child, name, plainly)
         elif isinstance(child, STATEMENTS):
-            yield from _definitions(child, owner)
+            yield from _definitions(child, owner, plainly=False)
 
 
 def _imports(node: ast.stmt) -> bool:

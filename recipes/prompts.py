@@ -6,9 +6,9 @@
 
 A prompt fits its budget: it is built from what matters most to what helps, as far as there is room. First the
 problem and the function, with the heads of its classes; then their fields and what the function names of its
-file; the tests that may be shown, and what they name of their own file; the rest of the problem statement, where that is long; imports; the
-signatures of its neighbours; and then more of the file, the nearest first. Where everything fits the file is
-shown as a whole.
+file; the tests that may be shown (where they are long, as many as fit in half of the room) and what they name of
+their own file; the rest of the problem statement, where that is long; imports; the signatures of its neighbours; the
+other tests; and then more of the file, the nearest first. Where everything fits the file is shown as a whole.
 
 `blocks`: all of that. `compact`, for a small student: the function and its tests, and one sentence of what to
 write. `body`: signature and docstring of the function, answered with its bare body; a task about whole files
@@ -189,10 +189,11 @@ class _Draft:
             if prompt.tokens > self.budget.tokens:       # the guesses were too low
                 room -= prompt.tokens - self.budget.tokens + 8
                 self._begin()
-            elif prompt.tokens == best.tokens:
+                continue
+            grown, best = prompt.tokens > best.tokens, prompt
+            room = self.budget.tokens - best.tokens      # they were too high: there is room for more
+            if not grown or room < self.budget.tokens // 50:
                 break
-            else:                                        # they were too high: there is room for more
-                best, room = prompt, self.budget.tokens - prompt.tokens
         return best
 
     def _as_it_is(self) -> Prompt:
@@ -229,18 +230,27 @@ class _Draft:
         for test in cut:                           # of an earlier round: there may be room for the whole
             self._shown_tests.remove(test)
             room += sum(self.budget.texts([test]))
-        room = self._add_texts(self._tests, self._shown_tests, room)
+        kept = room // 2 if self.style == "blocks" else 0      # twenty tests are not worth as much as the file's imports
+        room = self._add_tests(self._tests[:1], room)
         if self._tests and not self._shown_tests and (cut := self._cut(self._tests[0], room)):
             self._shown_tests.append(cut)
             room = 0
-        if self._shown_tests == self._tests:
-            room = self._add_texts(self._helpers, self._shown_helpers, room)
+        room += self._add_tests(self._tests, room - kept) - (room - kept)
         says = [self._details] if self._says_all else []
         room = self._add_texts([self._details], says, room)
         self._says_all = bool(says)
         if self.style == "blocks":
-            for stage in (View.imports, View.neighbours, View.more):
+            for stage in (View.imports, View.neighbours):
                 show(stage)
+            room = self._add_tests(self._tests, room)
+            show(View.more)
+
+    def _add_tests(self, tests: list[str], room: int) -> int:
+        """Those of the tests that fit; and once all are there, what they name. Returns the room that is left."""
+        room = self._add_texts(tests, self._shown_tests, room)
+        if self._shown_tests == self._tests:
+            room = self._add_texts(self._helpers, self._shown_helpers, room)
+        return room
 
     def _add_texts(self, texts: list[str], shown: list[str], room: int) -> int:
         """Add those of the texts that fit to what is shown of them, in their order; returns the room that is left."""
