@@ -465,6 +465,8 @@ def fix(names, repo, run_folder, checkpoint, samples, minutes, apply_it, branch,
             screen.say(notice)
         if repository.dirty:
             screen.say(f"{repository.root} has uncommitted changes: the last commit plus these changes is what is mended.")
+        for note in repository.notes:
+            screen.say(note)
         search = fixing.Search(repository, limits_of(run.recipe), run.recipe, names, samples, minutes and 60 * minutes,
                                lambda chats: fixing.open_writer(run, folder, chats, screen), screen.progress, screen.say)
         outcomes = []
@@ -590,6 +592,8 @@ def continue_or_start(repo, python, recipe_name, overrides, seed, new, run_folde
             screen.say(notice)
         if repository.dirty:
             screen.say(f"{repo} has uncommitted changes: the last commit plus these changes is what coldstart sees.")
+        for note in repository.notes:
+            screen.say(note)
         run = None if new or run_folder is not None else _latest_of(repository, recipe)
         if run is None:
             run = Run.create(run_folder or Run.new_folder(Path("runs"), repository), repository, recipe, versions())

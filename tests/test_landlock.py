@@ -707,7 +707,7 @@ def test_verdicts(repository, preload, monkeypatch, tmp_path):
 @pytest.mark.slow
 def test_hot_and_warm_jails_know_functions_by_the_tree(repository, preload):
     """Cache files of pytest made in one jail fit another, where the tree has another path: the traced run knows the test's own helper."""
-    request = {**PLAIN, "trace": True, "report_mb": 16}
+    request = {**PLAIN, "trace": repository.project_files, "report_mb": 16}
     with LandlockJail(repository.layout(preload)) as with_cache, LandlockJail(replace(repository.layout(preload), bytecode=None)) as without:
         assert repository.layout().bytecode
         calls = [ask(jail, repository.path, **request) for jail in (with_cache, without)]
