@@ -99,12 +99,11 @@ class _Listed:
 def _listed(root: Path, below: str = "") -> _Listed:
     """What git says of `root`/`below`, and of the submodules in there."""
     folder, listed, modules = root / below, _Listed(), {}
+    tracked = {}                                   # in the middle of a merge a path is there thrice
     for entry in ask(folder, "ls-files", "-z", "--stage"):
         facts, _, path = entry.partition("\t")
-        if facts.startswith("160000"):
-            modules[below + path] = True
-        else:
-            listed.tracked.append(below + path)
+        (modules if facts.startswith("160000") else tracked)[below + path] = None
+    listed.tracked = list(tracked)
     others = ("ls-files", "-z", "--others", "--exclude-standard")
     listed.untracked = [below + path for path in ask(folder, *others)]
     if listed.tracked or listed.untracked or modules:

@@ -745,7 +745,7 @@ def test_cache_files_are_made_to_belong_to_another_folder(tmp_path):
 @pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
 def test_cache_files_fit_the_other_jail_as_well(repository, preload):
     with Jail(repository.layout(preload)) as jail:
-        reply = ask(jail, repository.path, **PLAIN, trace=True, report_mb=16)
+        reply = ask(jail, repository.path, **PLAIN, trace=repository.project_files, report_mb=16)
     assert ["tests/test_core.py", 4, "helper"] in reply["functions"]
 
 

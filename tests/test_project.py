@@ -49,6 +49,7 @@ def test_what_git_tracks_or_would_track_whatever_it_is_called(tmp_path):
                                       "runs/latest/run.json": "{}", "env/CACHEDIR.TAG": ""})
     clean = open_repository(root)
     add(root, *new)
+    add(root, "out/run.json", text=json.dumps({"format": 1, "hour": 3}))
     repository = open_repository(root)
     everything = {*FILES, *tracked, *new, "runs/latest/run.json", "env/CACHEDIR.TAG"}
     assert snapshot_of(repository) == project_of(repository) == everything
@@ -324,13 +325,15 @@ def test_nothing_that_the_repository_s_settings_name_is_run(tmp_path):
     trap.write_text(f"#!/bin/sh\necho \"$0 $*\" >> {tmp_path}/ran\nexec cat\n")
     trap.chmod(0o755)
     folders = {root: root / ".git", root / "third": root / ".git/modules/third"}
-    for folder, settings in folders.items():
-        for key in ("filter.trap.clean", "filter.trap.smudge", "filter.other.process",
+    for number, (folder, settings) in enumerate(folders.items()):
+        one, other = f"one{number}", f"other{number}"
+        for key in (f"filter.{one}.clean", f"filter.{one}.smudge", f"filter.{other}.process",
                     "core.fsmonitor", "core.pager", "diff.external"):
             git(folder, "config", key, str(trap))
-        git(folder, "config", "filter.trap.required", "true")
+        git(folder, "config", f"filter.{one}.required", "true")
         (settings / "info").mkdir(exist_ok=True)
-        (settings / "info/attributes").write_text("*.py filter=trap\n__init__.py filter=other\n")
+        attributes = f"*.py filter={one}\n__init__.py filter={other}\n"
+        (settings / "info/attributes").write_text(attributes)
         (settings / "hooks").mkdir(exist_ok=True)
         for hook in ("post-index-change", "reference-transaction"):
             shutil.copy(trap, settings / "hooks" / hook)
@@ -365,3 +368,4 @@ def test_it_is_said_what_is_left_out(tmp_path):
     assert note in done.stdout and "1 tasks mined" in done.stdout
     again = run_cli("tasks", "--repo", "p", "--recipe", "nano", "--json", cwd=tmp_path)
     assert "Going on with" in again.stderr and note in again.stderr
+    assert json.loads(again.stdout.splitlines()[-1])["notes"][0].startswith(note)

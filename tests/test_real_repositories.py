@@ -220,11 +220,11 @@ def test_folders_that_are_called_like_something_else_give_tasks(tmp_path):
 
 
 def test_what_git_ignores_is_there_for_tests_and_gives_no_task(tmp_path):
-    half = "def half(x):\n    pass\n"
-    root = make_repo(tmp_path / "p", {**repositories.IGNORED, "made.py": half})
+    root = make_repo(tmp_path / "p", {**repositories.IGNORED, "made.py": "# half\n" * 9})
+    git(root, "add", "-f", "made.py")
+    git(root, "commit", "-qm", "made.py")
     write(root, {"made.py": repositories.MADE["made.py"],
                  "tests/test_core.py": repositories.IGNORED["tests/test_core.py"] + "# more\n"})
-    git(root, "add", "-f", "made.py")
     git(root, "commit", "-qam", "half")
     git(root, "rm", "-q", "--cached", "made.py")
     git(root, "commit", "-qm", "made.py is made from now on")
