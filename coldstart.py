@@ -486,8 +486,8 @@ def fix(names, repo, run_folder, checkpoint, samples, minutes, apply_it, branch,
             tree.check_branch(branch)
         if notice := check_jail(repository):
             screen.say(notice)
-        if repository.dirty:
-            screen.say(f"{repository.root} has uncommitted changes: the last commit plus these changes is what is mended.")
+        announce_tree(repository, f"{repository.root} has uncommitted changes: the last commit "
+                      "plus these changes is what is mended.", screen)
         search = fixing.Search(repository, limits_of(run.recipe), run.recipe, names, samples, minutes and 60 * minutes,
                                lambda chats: fixing.open_writer(run, folder, chats, screen), screen.progress, screen.say)
         outcomes = []
@@ -632,8 +632,8 @@ def continue_or_start(repo, python, recipe_name, overrides, seed, new, run_folde
         repository = open_repository(repo, python)
         if notice := check_jail(repository):
             screen.say(notice)
-        if repository.dirty:
-            screen.say(f"{repo} has uncommitted changes: the last commit plus these changes is what coldstart sees.")
+        announce_tree(repository, f"{repo} has uncommitted changes: the last commit plus these "
+                      "changes is what coldstart sees.", screen)
         run = None if new or run_folder is not None else _latest_of(repository, recipe)
         if run is None:
             run = Run.create(run_folder or Run.new_folder(Path("runs"), repository), repository, recipe, versions())
@@ -707,6 +707,14 @@ def write_fixes(changed: dict[str, tuple[str, str]], tree, apply_it: bool, yes: 
         return {**done, "branch": branch, "commit": commit}
     screen.say("Nothing was written: --apply writes it to the work tree, --branch NAME commits it beside that.")
     return done
+
+
+def announce_tree(repository, if_dirty: str, screen: Screen) -> None:
+    """Say what of the work tree a person might miss, or not expect."""
+    if repository.dirty:
+        screen.say(if_dirty)
+    for note in repository.notes:
+        screen.say(note)
 
 
 def announce_jail(screen: Screen) -> None:

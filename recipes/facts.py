@@ -61,7 +61,8 @@ def mined_facts(run, prompts: dict | None = None) -> dict:
                     "with_twins": sum(bool(t.twin_tests) for t in tasks if t.kind == kind)} for kind in counts}
     repository = run.repository
     return {"repo": repository.root, "commit": repository.commit, "python": repository.python, "counts": counts, "kinds": found,
-            "excluded": run.content["excluded"], "seconds": run.content["seconds"].get("mine", 0.0),
+            "excluded": run.content["excluded"], "notes": list(repository.notes),
+            "seconds": run.content["seconds"].get("mine", 0.0),
             "tasks": [{"instance_id": t.instance_id, "kind": t.kind, "split": t.split, "file": t.file, "function": t.function,
                        "fail_to_pass": len(t.FAIL_TO_PASS), "pass_to_pass": len(t.PASS_TO_PASS), "twins": len(t.twin_tests),
                        "hard": t.hard, **_prompt_facts(t.instance_id, prompts)} for t in tasks]}

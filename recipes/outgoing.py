@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from sandbox.errors import UsageError
-from sandbox.history import ENVIRONMENT
+from sandbox.quiet_git import ENVIRONMENT
 from sandbox.repo import Repository, files_of
 from sandbox.source import decode
 from sandbox.tasks import Task

@@ -25,6 +25,7 @@ from datetime import date, datetime, timezone
 from pathlib import Path
 
 from sandbox.errors import UsageError
+from sandbox.quiet_git import ENVIRONMENT
 from sandbox.repo import Repository
 from sandbox.source import decode, read_text
 
@@ -34,9 +35,6 @@ MAX_LINES = 200
 """Changed lines, those gone and those that came in their place together: what a person would call one change."""
 MAX_BYTES = 1 << 20
 CONTEXTS = (3, 2, 1)
-ENVIRONMENT = {"GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0",
-               "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.fsmonitor", "GIT_CONFIG_VALUE_0": "false"}
-"""Even a comparison of two commits asks the file system monitor that the repository's settings name: a command like any other."""
 
 
 @dataclass(frozen=True)

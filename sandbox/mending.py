@@ -28,7 +28,7 @@ from pathlib import Path
 
 from sandbox.errors import UsageError
 from sandbox.mine import MAX_TESTS, failing_drafts, failing_task
-from sandbox.repo import Repository, take_snapshot
+from sandbox.repo import Repository, files_of, take_snapshot
 from sandbox.source import Function, bodies_changed, functions, read_text, to_bytes
 from sandbox.survey import Progress, Survey
 from sandbox.tasks import Task
@@ -161,4 +161,4 @@ def with_files(repository: Repository, files: dict[str, str]) -> Repository:
         shutil.copytree(repository.snapshot, tree, symlinks=True)
         for path, text in files.items():
             (tree / path).write_bytes(to_bytes(text))
-        return replace(repository, tree=take_snapshot(tree))
+        return replace(repository, tree=take_snapshot(tree, files_of(tree)))

@@ -30,8 +30,10 @@ from sandbox import jsonl, patches
 from sandbox.edits import FORBIDDEN_NAMES, is_test_path, splice
 from sandbox.errors import UsageError
 from sandbox.history import Undone, undoings
+from sandbox.project import shown
 from sandbox.repo import Repository
-from sandbox.source import Function, blanked, body_nodes, find, functions, read_text, source_of
+from sandbox.source import (Function, blanked, body_nodes, find, functions, read_text, source_of,
+                            unreadable)
 from sandbox.survey import Progress, Survey, survey
 from sandbox.tasks import Task, draw, split_by_function, units
 from sandbox.validity import Draft, Unfit, validate
@@ -132,13 +134,18 @@ def _drafts(repository: Repository, found: Survey, kinds: tuple[str, ...], since
 def candidates(repository: Repository, found: Survey) -> tuple[list[Candidate], Counter]:
     """The functions worth breaking, in the order of files and lines, and the reasons why others are not."""
     result, excluded = [], Counter()
-    for file in sorted({file for file, _, _ in found.functions if file.endswith(".py") and not is_test_path(file)
-                        and file not in found.test_files}):
+    called: dict[str, set[str]] = {}
+    for file, _, name in found.functions:
+        if not is_test_path(file) and file not in found.test_files:
+            called.setdefault(file, set()).add(name)
+    for file in sorted(called):
         try:
-            in_file = [f for f in functions(read_text(repository.snapshot / file)) if not _is_overload(f)]
-        except (OSError, SyntaxError):
-            excluded["file cannot be read"] += 1
+            in_file = [f for f in _functions(repository, file) if not _is_overload(f)]
+        except Unfit as error:
+            excluded[str(error)] += 1
             continue
+        if not in_file and called[file] - {"<module>"}:
+            excluded[f"{shown(file)} has no function whose body could be taken out"] += 1
         names = Counter(f.qualname for f in in_file)
         for function in in_file:
             tests = found.callers.get((file, function.first), [])
@@ -149,9 +156,24 @@ def candidates(repository: Repository, found: Survey) -> tuple[list[Candidate], 
     return result, excluded
 
 
-def _is_source(file: str, found: Survey) -> bool:
-    """Whether an edit may change this file (as far as its name tells) and it holds none of the tests."""
-    return file.endswith(".py") and not is_test_path(file) and Path(file).name not in FORBIDDEN_NAMES and file not in found.test_files
+def _functions(repository: Repository, file: str) -> list[Function]:
+    """Those of a file of the snapshot. Raises Unfit with the file's name in it."""
+    if not file.endswith(".py"):
+        raise Unfit(f"{shown(file)} is no .py file, and no other is ever edited")
+    try:
+        return functions(read_text(repository.snapshot / file))
+    except OSError as error:
+        raise Unfit(f"{shown(file)} cannot be read ({error.strerror})") from None
+    except SyntaxError as error:
+        raise Unfit(f"{shown(file)} {unreadable(error)}") from None
+
+
+def _is_source(repository: Repository, file: str, found: Survey) -> bool:
+    """Whether an edit may change this file (as far as its name tells), git does not ignore it, and
+    it holds none of the tests."""
+    editable = file.endswith(".py") and Path(file).name not in FORBIDDEN_NAMES
+    is_test = is_test_path(file) or file in found.test_files
+    return editable and not is_test and not repository.carried_as(file)
 
 
 def _most_specific(tests: list[str], found: Survey, count: int) -> tuple[str, ...]:
@@ -249,7 +271,10 @@ def _undone_drafts(repository: Repository, found: Survey, since: date | None, ex
         return path.endswith(".py") and (is_test_path(path) or path in found.test_files)
 
     drafts: dict[tuple, Draft] = {}
-    for undone in undoings(repository, lambda path: _is_source(path, found), is_test, since, excluded,
+    def is_source(path: str) -> bool:
+        return _is_source(repository, path, found)
+
+    for undone in undoings(repository, is_source, is_test, since, excluded,
                            lambda done, total: on_progress("reading the history", done, total)):
         name = instance_id("revert", min(undone.broken), undone.commit[:10])
         draft = Draft(name, partial(_undone_task, repository, found, undone, name), undone.message)
@@ -260,12 +285,13 @@ def _undone_drafts(repository: Repository, found: Survey, since: date | None, ex
 def _undone_task(repository: Repository, found: Survey, undone: Undone, name: str) -> Task:
     changed, tests, patch = [], set(), ""
     for file, broken in sorted(undone.broken.items()):
-        intact = read_text(repository.snapshot / file)
+        intact, now = read_text(repository.snapshot / file), _functions(repository, file)
         try:
             before = {f.qualname: source_of(broken, f) for f in functions(broken)}
-            differing = [f for f in functions(intact) if "<locals>" not in f.qualname and source_of(intact, f) != before.get(f.qualname)]
         except SyntaxError:
             raise Unfit("commit without which the source does not parse") from None
+        differing = [f for f in now if "<locals>" not in f.qualname
+                     and source_of(intact, f) != before.get(f.qualname)]
         patch += patches.make(broken, intact, file)
         changed += [(file, f.qualname) for f in differing]
         tests |= {test for f in differing for test in found.callers.get((file, f.first), ())}
@@ -302,11 +328,19 @@ def failing_drafts(repository: Repository, found: Survey) -> list[Draft]:
 
 def failing_task(repository: Repository, found: Survey, name: str, tests: tuple[str, ...]) -> Task:
     """What its tests call decides which files may be edited, and what it is about: the functions that the fewest passing tests call."""
-    called = {found.functions[i] for test in tests for i in found.calls[test] if _is_source(found.functions[i][0], found)}
-    known = {(file, f.first): f.qualname for file in sorted({file for file, _, _ in called})
-             for f in functions(read_text(repository.snapshot / file)) if "<locals>" not in f.qualname}
+    called = {found.functions[i] for test in tests for i in found.calls[test]
+              if _is_source(repository, found.functions[i][0], found)}
+    known, unread = {}, []
+    for file in sorted({file for file, _, _ in called}):
+        try:
+            known |= {(file, f.first): f.qualname for f in _functions(repository, file)
+                      if "<locals>" not in f.qualname}
+        except Unfit as error:
+            unread.append(str(error))
     likely = sorted({(file, line) for file, line, _ in called if (file, line) in known},
                     key=lambda place: (len(found.callers.get(place, ())), place))
+    if not likely and unread:
+        raise Unfit(f"failing test of what cannot be edited: {unread[0]}")
     if not likely:
         raise Unfit("failing test that calls no function of the project")
     about = likely[:MAX_ABOUT]

@@ -1,33 +1,32 @@
 """The user's repository: which commit, which interpreter, and a snapshot that everything afterwards works on.
 
 The work tree itself is only ever read. What is seen is the last commit plus the uncommitted changes, that is, the files as
-they lie there; `Repository.dirty` says whether the two differ. The snapshot lives in the cache folder under the hash of its
-content, so a run goes on with what it began with however the work tree moves.
+they lie there; `Repository.dirty` says whether the two differ. Which of them are the project's,
+and what else comes along because tests may need it, is said in `project.py`. The snapshot lives in
+the cache folder under the hash of its content, so a run goes on with what it began with however
+the work tree moves.
 """
 import hashlib
 import json
 import os
 import shutil
 import socket
-import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
 
 from sandbox.errors import HarnessError, UsageError
 from sandbox.jail import INSTALL_HINT, NOBODY, Layout, is_below
 from sandbox.landlock_jail import jail_notice, open_jail
+from sandbox.project import in_order, is_environment, look
+from sandbox.quiet_git import ask
 
-SKIPPED_FOLDERS = {".git", ".hg", ".svn", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".tox", ".nox", ".eggs",
-                   "node_modules", ".hypothesis", ".ipynb_checkpoints"}
-SKIPPED_AT_THE_TOP = {"build", "dist"}
 SNAPSHOT_TIME = 1_600_000_000
 """Time stamp of every file in a snapshot: bytecode made for one snapshot fits the same one taken again."""
-FOREIGN_MARKS = ("pyvenv.cfg", "conda-meta", "run.json", "latest/run.json")
-"""What tells that a folder is an environment of installed packages, a run of ours, or the folder of our runs."""
 NAMESPACE_DEPTH = 3
 """Folders without an `__init__.py` in which the project's packages are looked for, one in the other."""
 PYTEST_NEEDS = {"pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "exceptiongroup", "tomli"}
@@ -61,13 +60,36 @@ class Repository:
     """`sys.path` inside."""
     masked: tuple[str, ...]
     """Installed copies of the project, hidden in the jail."""
+    carried: tuple[str, ...] = ()
+    """What of the snapshot is not the project's (git ignores it); a folder of which that is true
+    as a whole ends in "/"."""
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """Sentences for a person: what of the work tree is left out, and why."""
 
     def to_dict(self) -> dict:
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: dict) -> "Repository":
-        return cls(**{**data, **{k: tuple(data[k]) for k in ("folders", "path", "masked")}})
+        lists = {k: tuple(data[k]) for k in ("folders", "path", "masked")}
+        lists |= {k: tuple(data.get(k, ())) for k in ("carried", "notes")}
+        return cls(**{**data, **lists})
+
+    def carried_as(self, path: str) -> str:
+        """The entry of `carried` that this path of the snapshot is or lies in; "" where it is the
+        project's."""
+        folders = (f"{parent}/" for parent in PurePosixPath(path).parents)
+        return next((place for place in (path, *folders) if place in self._carried), "")
+
+    @cached_property
+    def _carried(self) -> frozenset[str]:
+        return frozenset(self.carried)
+
+    @property
+    def project_files(self) -> list[str]:
+        """Paths of the snapshot's files that are the project's, links left out."""
+        return [path for path, kind in files_of(self.snapshot)
+                if kind == "file" and not self.carried_as(path)]
 
     @property
     def snapshot(self) -> Path:
@@ -97,18 +119,23 @@ def open_repository(folder: str | Path, python: str | None = None) -> Repository
     root = Path(os.path.abspath(folder))
     if not root.is_dir():
         raise UsageError(f"{folder} is not a folder.")
-    commit, dirty = _git_state(root)
+    commit = _last_commit(root)
     interpreter = _interpreter(root, python)
     facts = _ask_interpreter(interpreter)
-    names = _import_names(root)
+    folders = _needed_folders(root, facts)
+    seen = look(root, folders)
+    names = _import_names(seen.project)
     if clash := sorted(names & PYTEST_NEEDS):
         raise UsageError(f"{root} is {clash[0]}, which pytest itself is built on: it would be judging itself. "
                          "coldstart cannot work on this project.")
     inside_path = [str(root)] + ([str(root / "src")] if (root / "src").is_dir() else [])
+    path = [_inside(folder, root, facts) for folder in facts["path"]]
     return Repository(
-        root=str(root), commit=commit, dirty=dirty, tree=take_snapshot(root), python=str(interpreter),
-        python_version=".".join(map(str, facts["version"])), folders=tuple(_needed_folders(root, facts)),
-        path=tuple(dict.fromkeys(inside_path + facts["path"])), masked=tuple(_installed_copies(names, facts["path"])))
+        root=str(root), commit=commit, dirty=seen.dirty, tree=take_snapshot(root, seen.files),
+        python=str(interpreter), python_version=".".join(map(str, facts["version"])),
+        folders=tuple(folders), path=tuple(dict.fromkeys(inside_path + path)),
+        masked=tuple(_installed_copies(names, facts["path"])), carried=seen.carried,
+        notes=seen.notes)
 
 
 def restore_snapshot(repository: Repository) -> None:
@@ -120,35 +147,34 @@ def restore_snapshot(repository: Repository) -> None:
         raise UsageError(f"The interpreter of this run, {repository.python}, is gone. Recreate it, or start a new run.")
     if repository.snapshot.is_dir():
         return
-    if not Path(repository.root).is_dir() or take_snapshot(Path(repository.root)) != repository.tree:
+    root = Path(repository.root)
+    if not root.is_dir() or _snapshot_now(root, repository.folders) != repository.tree:
         raise UsageError(f"The snapshot of this run is no longer in {cache_folder()}, and {repository.root} has changed since. "
                          "Start a new run with: python coldstart.py tasks --repo " + repository.root)
 
 
+def _snapshot_now(root: Path, folders: tuple[str, ...]) -> str:
+    return take_snapshot(root, look(root, folders).files)
+
+
 # -------------------------------------------------------------------------------------------------------- git
 
-def _git_state(root: Path) -> tuple[str, bool]:
-    import git
-
+def _last_commit(root: Path) -> str:
+    """Its hash. Raises UsageError where there is none, or no work tree."""
     try:
-        repo = git.Repo(root, search_parent_directories=True)
-    except (git.InvalidGitRepositoryError, git.NoSuchPathError):
+        state = "".join(ask(root, "rev-parse", "--is-bare-repository", "--is-inside-work-tree"))
+    except UsageError as error:
+        if "not a git repository" not in str(error):
+            raise
         raise UsageError(f"{root} is not a git repository. Make it one: git init && git add -A && git commit -m start") from None
-    try:
-        if repo.bare:
-            raise UsageError(f"{root} is a bare git repository; a work tree with files is needed.")
-        try:
-            commit = repo.head.commit.hexsha
-        except ValueError:
-            raise UsageError(f"{root} has no commits yet. Make one: git add -A && git commit -m start") from None
-        # Nothing that the repository's own configuration names may run.
-        quiet = {"GIT_OPTIONAL_LOCKS": "0", "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.fsmonitor", "GIT_CONFIG_VALUE_0": "false"}
-        return commit, bool(repo.git.status("--porcelain", "--", str(root), env=quiet))
-    except git.GitCommandError as error:
-        words = (error.stderr or str(error)).strip().removeprefix("stderr:").strip(" '\n")
-        raise UsageError(f"git cannot read {root}: {words}") from None
-    finally:
-        repo.close()
+    bare, inside = (word == "true" for word in state.split())
+    if bare or not inside:
+        raise UsageError(f"{root} is {'a bare' if bare else 'no work tree of a'} git repository; "
+                         "a work tree with files is needed.")
+    commit = "".join(ask(root, "rev-parse", "--quiet", "--verify", "HEAD", fine=(0, 1))).strip()
+    if not commit:
+        raise UsageError(f"{root} has no commits yet. Make one: git add -A && git commit -m start")
+    return commit
 
 
 # -------------------------------------------------------------------------------------------------------- interpreter
@@ -187,6 +213,12 @@ def _ask_interpreter(python: Path) -> dict:
 
 
 def _needed_folders(root: Path, facts: dict) -> list[str]:
+    """What the interpreter needs to see of the host: its prefixes and packages, also those that
+    lie in the project's folder."""
+    if str(root) in _prefixes(facts):
+        raise UsageError(f"The project's interpreter keeps its packages in {root} itself, among "
+                         "the project's files. Make it an environment in a folder of its own: "
+                         "python -m venv .venv")
     wanted = []
     for folder in facts["prefixes"] + facts["path"]:
         for path in (folder, os.path.realpath(folder)):
@@ -196,7 +228,7 @@ def _needed_folders(root: Path, facts: dict) -> list[str]:
                                      "code would show it everything. Use a virtual environment: python -m venv .venv")
                 wanted.append(path)
     # A folder of the project itself (an editable install) is in the jail as the snapshot.
-    wanted = [w for w in wanted if not is_below(w, str(root)) or os.path.exists(os.path.join(w, "pyvenv.cfg"))]
+    wanted = [w for w in wanted if not _is_project_s(w, root, facts)]
     wanted = [w for w in wanted if not any(is_below(w, other) for other in wanted if other != w)]
     if closed := [w for w in wanted if os.geteuid() == 0 and os.stat(w).st_mode & 0o005 != 0o005]:
         raise UsageError(f"Started by root the jail runs as `nobody`, and {closed[0]}, which the project's interpreter needs, is closed to "
@@ -204,23 +236,55 @@ def _needed_folders(root: Path, facts: dict) -> list[str]:
     return wanted
 
 
-def _import_names(root: Path) -> set[str]:
-    """Import names that the project defines, in a flat or a src layout: `shop`, and of a namespace package its parts, `acme/billing`."""
-    return {name for base in (root, root / "src") if base.is_dir() for name in _names_in(base, NAMESPACE_DEPTH)}
+def _prefixes(facts: dict) -> set[str]:
+    return {path for folder in facts["prefixes"] for path in (folder, os.path.realpath(folder))}
 
 
-def _names_in(folder: Path, depth: int) -> Iterator[str]:
-    """Paths below `folder` of its packages and modules; folders that are no packages are gone through `depth` levels deep."""
-    for entry in folder.iterdir() if os.access(folder, os.R_OK | os.X_OK) else ():
-        if not entry.stem.isidentifier() or entry.name in SKIPPED_FOLDERS:
-            continue
-        if os.path.isfile(entry / "__init__.py"):
-            yield entry.name
-        elif entry.suffix == ".py":
-            if entry.stem not in ("setup", "conftest", "noxfile"):
-                yield entry.stem
-        elif depth and os.path.isdir(entry) and not os.path.islink(entry) and not _is_foreign(entry):
-            yield from (f"{entry.name}/{name}" for name in _names_in(entry, depth - 1))
+def _is_project_s(folder: str, root: Path, facts: dict) -> bool:
+    """Whether this folder of the interpreter's path is, or lies in, the project's own (under
+    whichever name: a link may lead there), and in no environment."""
+    prefixes = _prefixes(facts)
+    for base in (str(root), os.path.realpath(root)):
+        if is_below(folder, base):
+            ways = [folder, *map(str, Path(folder).parents)]
+            return not any(way in prefixes or is_environment(way)
+                           for way in ways if is_below(way, base) and way != base)
+    return False
+
+
+def _inside(folder: str, root: Path, facts: dict) -> str:
+    """A folder of the interpreter's path as it is called in the jail."""
+    real = os.path.realpath(root)
+    if is_below(folder, real) and _is_project_s(folder, root, facts):
+        return str(root) + folder[len(real):]
+    return folder
+
+
+def _import_names(paths: Iterable[str]) -> set[str]:
+    """Import names that files of these paths define, in a flat or a src layout: `shop`, and of a
+    namespace package its parts, `acme/billing`."""
+    modules = {PurePosixPath(path) for path in paths if path.endswith(".py")}
+    names = set()
+    for module in modules:
+        parts = module.parts
+        for base in (0, 1) if parts[0] == "src" else (0,):
+            names.add(_import_name(PurePosixPath(*parts[:base]), parts[base:], modules))
+    return names - {""}
+
+
+def _import_name(base: PurePosixPath, parts: tuple[str, ...], modules: set[PurePosixPath]) -> str:
+    """Of the module of these parts below `base`: the outermost package that it is in, else its own
+    name; "" where that is no name to import, or lies deeper than NAMESPACE_DEPTH."""
+    *folders, file = parts
+    for depth, folder in enumerate(folders):
+        if not folder.isidentifier() or depth > NAMESPACE_DEPTH:
+            return ""
+        if base.joinpath(*folders[:depth + 1], "__init__.py") in modules:
+            return "/".join(folders[:depth + 1])
+    stem = file.removesuffix(".py")
+    if stem in ("__init__", "setup", "conftest", "noxfile") or len(folders) > NAMESPACE_DEPTH:
+        return ""
+    return "/".join([*folders, stem]) if stem.isidentifier() else ""
 
 
 def _installed_copies(names: set[str], path: list[str]) -> list[str]:
@@ -235,36 +299,22 @@ def _installed_copies(names: set[str], path: list[str]) -> list[str]:
 
 # -------------------------------------------------------------------------------------------------------- snapshot
 
-def files_of(root: Path) -> list[tuple[str, str]]:
-    """[(path below root, "file" | "link")] of all that a snapshot holds, in sorted order."""
-    found = []
-    for folder, subfolders, names in os.walk(root):
-        at_the_top = folder == str(root)
-        linked = [s for s in subfolders if os.path.islink(os.path.join(folder, s))]
-        subfolders[:] = sorted(
-            s for s in subfolders if s not in linked and s not in SKIPPED_FOLDERS and not (at_the_top and s in SKIPPED_AT_THE_TOP)
-            and not _is_foreign(Path(folder, s)))
-        for name in sorted(names + linked):
-            if name == ".git":                     # a file in submodules and other work trees: it names a place outside
-                continue
-            full = os.path.join(folder, name)
-            mode = os.lstat(full).st_mode
-            if stat.S_ISLNK(mode):
-                target = os.path.normpath(os.path.join(folder, os.readlink(full)))
-                if not os.path.isabs(os.readlink(full)) and is_below(target, str(root)):
-                    found.append((os.path.relpath(full, root), "link"))
-            elif stat.S_ISREG(mode) and not name.endswith((".pyc", ".pyo")):
-                found.append((os.path.relpath(full, root), "file"))
-    return found
+def files_of(tree: Path) -> list[tuple[str, str]]:
+    """[(path below the tree, "file" | "link")] of all that lies in a snapshot, in the order of
+    `project.in_order`."""
+    places, links = [], set()
+    for folder, subfolders, names in os.walk(tree):
+        below = os.path.relpath(folder, tree)
+        linked = [name for name in names + subfolders if os.path.islink(os.path.join(folder, name))]
+        links.update(os.path.normpath(os.path.join(below, name)) for name in linked)
+        places += [os.path.normpath(os.path.join(below, name)) for name in names]
+    return in_order((path, "link" if path in links else "file") for path in {*places, *links})
 
 
-def _is_foreign(folder: Path) -> bool:
-    return any(os.path.lexists(folder / mark) for mark in FOREIGN_MARKS)
-
-
-def content_hash(root: Path) -> str:
-    """Hash over names, modes and contents of all that a snapshot of `root` holds. Raises UsageError for unreadable files."""
-    return _hash_files(root, files_of(root))
+def content_hash(tree: Path) -> str:
+    """Hash over names, modes and contents of all that lies in a snapshot. Raises UsageError for
+    unreadable files."""
+    return _hash_files(tree, files_of(tree))
 
 
 def _hash_files(root: Path, files: list[tuple[str, str]]) -> str:
@@ -281,9 +331,9 @@ def _hash_files(root: Path, files: list[tuple[str, str]]) -> str:
     return total.hexdigest()[:24]
 
 
-def take_snapshot(root: Path) -> str:
-    """Copy the tree into the cache under its content's hash, and return the hash."""
-    files = files_of(root)
+def take_snapshot(root: Path, files: list[tuple[str, str]]) -> str:
+    """Copy these files of the tree into the cache under their content's hash, and return the hash.
+    They are in order, as `look` and `files_of` give them."""
     name = _hash_files(root, files)
     final = cache_folder() / "trees" / name
     if final.is_dir():

@@ -5,6 +5,7 @@ Text is `str` as read by `read_text`: bytes that are not UTF-8 are kept as surro
 import ast
 import io
 import re
+import sys
 import textwrap
 import threading
 import tokenize
@@ -65,6 +66,14 @@ def _parsed(text: str) -> ast.Module:
             return ast.parse(to_bytes(text))
     except (ValueError, RecursionError, MemoryError, LookupError) as error:
         raise SyntaxError(str(error)) from None
+
+
+def unreadable(error: SyntaxError) -> str:
+    """Why a file cannot be taken apart, for a person: what to put behind its name."""
+    if error.lineno is None:                       # it is not the parser that refuses it
+        return f"cannot be taken apart ({error.msg})"
+    version = "{}.{}".format(*sys.version_info)
+    return f"cannot be parsed by Python {version} (line {error.lineno}: {error.msg})"
 
 
 @lru_cache(maxsize=32)

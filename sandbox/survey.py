@@ -34,6 +34,7 @@ from pathlib import Path
 from sandbox import jsonl
 from sandbox.edits import is_test_path
 from sandbox.errors import UsageError
+from sandbox.project import shown
 from sandbox.repo import Repository, cache_folder, files_of, keep_bytecode
 from sandbox.source import bodies_changed, functions, read_text
 from sandbox.verdict import Judge, Limits
@@ -59,7 +60,7 @@ class Survey:
     seconds: dict[str, float]
     """Time of each passing or failing test."""
     functions: tuple[tuple[str, int, str], ...]
-    """(file, first line, name) of every function of the tree that a test called."""
+    """(file, first line, name) of every function of the project that a test called."""
     calls: dict[str, tuple[int, ...]]
     """For each passing or failing test, indices into `functions`."""
     modules: tuple[str, ...]
@@ -103,14 +104,18 @@ class Runs:
     times: dict[str, float]
     """Seconds in the second run."""
     calls: dict[str, list[list]]
-    """[file, first line, name] of the functions of the tree that each test called."""
+    """[file, first line, name] of the functions of the project that each test called."""
     modules: list[str]
 
-    def survey(self) -> Survey:
-        """The tests sorted."""
+    def survey(self, carried_as: Callable[[str], str] = lambda file: "") -> Survey:
+        """The tests sorted. `carried_as` says of a file which ignored place it lies in, "" where
+        it is the project's: tests of such files are left out."""
         kept: dict[str, list[str]] = {"passed": [], "failed": []}
         excluded: Counter = Counter()
         for test, outcome in self.first.items():
+            if place := carried_as(_file_of(test)):
+                excluded[f"test of {shown(place)}, which git ignores"] += 1
+                continue
             if _is_own_doctest(test, self.calls.get(test, [])):
                 excluded["doctest of a source file"] += 1
                 continue
@@ -145,7 +150,12 @@ def survey(judge: Judge, on_progress: Progress) -> Survey:
     memory = _Memory(judge.repository, judge.limits)
     runs = memory.read(judge.repository.tree) or _refreshed(judge, memory, on_progress) or _everything(judge, on_progress)
     memory.write(judge.repository.tree, runs)
-    return runs.survey()
+    found = runs.survey(judge.repository.carried_as)
+    if not found.passing:
+        reasons = "; ".join(f"{count} x {reason}" for reason, count in found.excluded.items())
+        raise UsageError(f"No test of {judge.repository.root} that passes twice in a row belongs "
+                         f"to the project: {reasons}.")
+    return found
 
 
 # -------------------------------------------------------------------------------------------------------- running
@@ -163,7 +173,7 @@ def _everything(judge: Judge, on_progress: Progress) -> Runs:
 def _run_twice(judge: Judge, names: list[str], on_progress: Progress) -> tuple[dict, Runs]:
     """(reply of the first run, both runs) of these test files; of the whole suite where none is named."""
     request = {"ids": names, "timeout": SUITE_SECONDS, "args": ["--continue-on-collection-errors"], "output": True, "progress": True}
-    first = judge.run({**request, "trace": True, "modules": True},
+    first = judge.run({**request, "trace": judge.repository.project_files, "modules": True},
                       lambda done, total: on_progress("running the test suite, traced", done, total))
     _refuse_useless_run(first, judge.repository.root)
     second = judge.run(request, lambda done, total: on_progress("running the test suite again", done, total))
@@ -201,7 +211,8 @@ class _Memory:
         packages = sorted({name for folder in repository.path if os.path.isdir(folder)
                            for name in os.listdir(folder) if name.endswith((".dist-info", ".egg-info", ".pth"))})
         runner = [file.read_text() for file in sorted((Path(__file__).parent / "inside").glob("*.py"))]
-        key = json.dumps([FORMAT, repository.root, repository.python, repository.python_version, packages, limits.memory_mb, runner])
+        key = json.dumps([FORMAT, repository.root, repository.python, repository.python_version,
+                          repository.carried, packages, limits.memory_mb, runner])
         self.folder = cache_folder() / "surveys" / hashlib.sha256(key.encode()).hexdigest()[:24]
 
     def trees(self) -> list[str]:

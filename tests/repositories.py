@@ -772,3 +772,105 @@ PyMODINIT_FUNC PyInit__speed(void) { return PyModule_Create(&module); }
 ''',
     "tests/test_core.py": "from fast.core import plus_two\n\n\ndef test_plus_two():\n    assert plus_two(1) == 3\n",
 }
+
+# --------------------------------------------------------------------------------- the project
+
+EDITABLE = {
+    "python/edit/__init__.py": "",
+    "python/edit/core.py": "from helper import plus\n\n\ndef up(x):\n    return plus(x, 1)\n",
+    "checks/test_up.py": "from edit.core import up\n\n\ndef test_up():\n    assert up(1) == 2\n",
+}
+"""Its package is only found by an editable install."""
+INSTALLED = {
+    "helper.py": "def plus(a, b):\n    c = a + b\n    return c\n",
+    "helper_tests/test_helper.py": "from helper import plus\n\n\n"
+                                   "def test_plus():\n    assert plus(1, 1) == 2\n",
+}
+"""A package of somebody else with tests of its own."""
+FINDER = '''import sys
+from importlib.util import spec_from_file_location
+
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "edit":
+            return spec_from_file_location(name, PLACE + "/__init__.py",
+                                           submodule_search_locations=[PLACE])
+
+
+def install():
+    sys.meta_path.append(Finder)
+'''
+"""As editable installs have it: it leads to PLACE."""
+
+GUESSED = {
+    "build/__init__.py": "",
+    "build/plan.py": "def order(steps):\n    return sorted(steps, reverse=True)\n",
+    "jobs/run.json": '{"hour": 3}\n',
+    "jobs/load.py": "import json\nfrom pathlib import Path\n\n\ndef hour():\n"
+                    "    text = Path(__file__).with_name('run.json').read_text()\n"
+                    "    return json.loads(text)['hour']\n",
+    "node_modules/count.py": "def count(x):\n    return len(x) + 1\n",
+    "tests/test_all.py": '''from build.plan import order
+from jobs.load import hour
+from node_modules.count import count
+
+
+def test_order():
+    assert order([1, 2]) == [2, 1]
+
+
+def test_hour():
+    assert hour() == 3
+
+
+def test_count():
+    assert count("ab") == 3
+''',
+}
+"""Folders whose names look like something else."""
+
+IGNORED = {
+    ".gitignore": "/made.py\n/scratch/\n",
+    "core.py": "from made import half\n\n\ndef quarter(x):\n    return half(half(x))\n",
+    "lib/tool.py": "def tool(x):\n    return x * 5\n",
+    "tests/conftest.py": "import os\nimport sys\n\nhere = os.path.dirname(__file__)\n"
+                         "sys.path.insert(0, os.path.join(here, '..', 'lib'))\n",
+    "tests/test_core.py": '''import made
+from core import quarter
+from tool import tool
+
+
+def test_quarter():
+    assert quarter(8) == 2
+
+
+def test_half():
+    assert made.half(8) == 4
+
+
+def test_tool():
+    assert tool(1) == 5
+
+
+def test_today():
+    assert made.half(8) == 3
+''',
+}
+MADE = {
+    "made.py": "def half(x):\n    y = x // 2\n    return y\n",
+    "scratch/test_scratch.py": "from core import quarter\n\n\ndef test_scratch():\n"
+                               "    assert quarter(4) == 1\n\n\ndef test_not():\n"
+                               "    assert quarter(4) == 2\n",
+}
+"""What git ignores there."""
+
+UNREAD = {
+    "odd.py": "def half(x):\r    y = x // 2\r    return y\r",
+    "core.py": "from odd import half\n\n\ndef quarter(x):\n    return half(half(x))\n",
+    "test_core.py": "from core import quarter\nfrom odd import half\n\n\ndef test_quarter():\n"
+                    "    assert quarter(8) == 2\n\n\ndef test_half():\n    assert half(4) == 2\n"
+                    "\n\ndef test_today():\n    assert half(4) == 3\n",
+}
+"""With a file that Python reads and we do not."""

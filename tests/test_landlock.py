@@ -707,7 +707,7 @@ def test_verdicts(repository, preload, monkeypatch, tmp_path):
 @pytest.mark.slow
 def test_hot_and_warm_jails_know_functions_by_the_tree(repository, preload):
     """Cache files of pytest made in one jail fit another, where the tree has another path: the traced run knows the test's own helper."""
-    request = {**PLAIN, "trace": True, "report_mb": 16}
+    request = {**PLAIN, "trace": repository.project_files, "report_mb": 16}
     with LandlockJail(repository.layout(preload)) as with_cache, LandlockJail(replace(repository.layout(preload), bytecode=None)) as without:
         assert repository.layout().bytecode
         calls = [ask(jail, repository.path, **request) for jail in (with_cache, without)]
@@ -745,7 +745,7 @@ def test_cache_files_are_made_to_belong_to_another_folder(tmp_path):
 @pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
 def test_cache_files_fit_the_other_jail_as_well(repository, preload):
     with Jail(repository.layout(preload)) as jail:
-        reply = ask(jail, repository.path, **PLAIN, trace=True, report_mb=16)
+        reply = ask(jail, repository.path, **PLAIN, trace=repository.project_files, report_mb=16)
     assert ["tests/test_core.py", 4, "helper"] in reply["functions"]
 
 

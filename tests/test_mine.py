@@ -332,6 +332,43 @@ def test_a_file_that_cannot_be_taken_apart_is_left_out(tmp_path, text):
     pending, excluded = candidates(open_repository(root), found)
     assert "core.py" in [c.file for c in pending]
     assert [c.file for c in pending] == ["core.py"] or not excluded
+    reasons = [reason for reason in excluded if reason.startswith("odd.py ")]
+    assert reasons or "odd.py" in [c.file for c in pending]
+    assert all(excluded[reason] == 1 for reason in reasons), "one entry a file"
+
+
+def reason_for(tmp_path: Path, file: str, text: str, name: str = "up") -> list[str]:
+    """Why this file gives no candidate, where a test calls a function of this name in it."""
+    root = make_repo(tmp_path / "p", {file: text})
+    found = Survey(passing=("t",), excluded={}, seconds={"t": 0.1}, functions=((file, 1, name),),
+                   calls={"t": (0,)}, modules=())
+    pending, excluded = candidates(open_repository(root), found)
+    assert pending == [] and set(excluded.values()) <= {1}
+    return list(excluded)
+
+
+@pytest.mark.parametrize("file, text, name, reason", [
+    ("lib/new.py", "def up(x):\n    return x\nx = = 1\n", "up",
+     "lib/new.py cannot be parsed by Python {} (line 3: invalid syntax)"),
+    ("old.py", "X = 1\rdef up(x):\r    return x\r", "up",
+     "old.py cannot be taken apart (a bare carriage return)"),
+    ("bin/tool", "def up(x):\n    return x\n", "up",
+     "bin/tool is no .py file, and no other is ever edited"),
+    ("small.py", "up = lambda x: x + 1\n", "<lambda>",
+     "small.py has no function whose body could be taken out"),
+    ("odd\n.py", "x = = 1\n", "up",
+     "odd\\n.py cannot be parsed by Python {} (line 1: invalid syntax)")])
+def test_a_file_without_a_candidate_is_named_with_a_true_reason(tmp_path, file, text, name, reason):
+    version = "{}.{}".format(*sys.version_info)
+    assert reason_for(tmp_path, file, text, name) == [reason.format(version)]
+
+
+def test_a_file_that_is_gone_is_named_and_one_of_constants_is_no_matter(tmp_path):
+    root = make_repo(tmp_path / "p", {"few.py": "X = 1\n"})
+    found = Survey(passing=("t",), excluded={}, seconds={"t": 0.1}, calls={"t": (0, 1)}, modules=(),
+                   functions=(("gone.py", 1, "up"), ("few.py", 1, "<module>")))
+    excluded = candidates(open_repository(root), found)[1]
+    assert excluded == {"gone.py cannot be read (No such file or directory)": 1}
 
 
 # ------------------------------------------------------------------------------------------- again, and from the middle

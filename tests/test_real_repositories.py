@@ -4,6 +4,7 @@ Every repository here is a real one and is mined through the public door; of its
 must fail. The repositories themselves stand in `repositories.py`.
 """
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from sandbox.tasks import Task
 from sandbox.verdict import Judge, Limits, Verdict
 from tests import repositories
 from tests.conftest import git, make_repo
+from tests.test_repo import make_venv, site_packages
 
 LIMITS = Limits(workers=2, timeout=20.0)
 WRONG = "return object()"
@@ -45,10 +47,11 @@ class Real:
         return {test.partition("::")[2] for test in self.tasks[function].tests}
 
 
-def mined(root: Path, folder: Path, python: Path | None = None, limit: int = 0) -> Real:
+def mined(root: Path, folder: Path, python: Path | None = None, limit: int = 0,
+          kinds: tuple[str, ...] = ("blank",)) -> Real:
     folder.mkdir(exist_ok=True)
     repository = open_repository(root, python and str(python))
-    found = mine(repository, LIMITS, folder, 0.2, limit, 0, lambda *_: None)
+    found = mine(repository, LIMITS, folder, 0.2, limit, 0, lambda *_: None, kinds)
     tasks = {task.function: task for task in found.tasks}
     assert len(tasks) == len(found.tasks)
     return Real(repository, tasks, found.excluded, found.survey)
@@ -146,6 +149,115 @@ def test_line_ends_and_encodings_are_kept(files):
     pytest.param(["about", "send", "alone", "名前"], id="others")])
 def test_files_of_every_kind_are_judged_rightly(files, functions):
     assert_judged_rightly(files, functions)
+
+
+# --------------------------------------------------------------------------------- the project
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, newline="")
+
+
+@pytest.mark.parametrize("place, way", [(".venv", "path"), ("env311", "finder"),
+                                        ("tools/py", "path")])
+def test_an_environment_in_the_tree_is_seen_and_is_not_the_project(tmp_path, place, way):
+    """It is neither tracked nor ignored; the project is installed in it, editable."""
+    root = make_repo(tmp_path / "p", repositories.EDITABLE)
+    python = make_venv(root / place)
+    packages = site_packages(root / place)
+    write(packages, repositories.INSTALLED)
+    edit = root / "python/edit"
+    write(packages, {"edit.pth": f"{root}/python\n"} if way == "path" else {
+        "edit.pth": "import edit_finder; edit_finder.install()\n",
+        "edit_finder.py": f"PLACE = {str(edit)!r}\n{repositories.FINDER}"})
+    real = mined(root, tmp_path / "run", python)
+    assert {(t.file, t.function, t.tests) for t in real.tasks.values()} == {
+        ("python/edit/core.py", "up", ("checks/test_up.py::test_up",))}
+    assert real.excluded == {} and real.survey.passing == ("checks/test_up.py::test_up",)
+    assert {file for file, _, _ in real.survey.functions} == {"python/edit/core.py",
+                                                              "checks/test_up.py"}
+    assert {"helper", "pytest"} <= set(real.survey.modules), "they may be loaded beforehand"
+    assert not real.repository.dirty
+    assert_judged_rightly(real, ["up"])
+
+
+def test_an_interpreter_in_the_tree_that_nothing_marks(tmp_path):
+    """A whole Python, copied into the project's folder, with packages that have tests."""
+    base = Path(os.path.realpath("/usr/bin/python3"))
+    name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    library = Path("/usr/lib") / name
+    if base.name != name or not (library / "os.py").exists():
+        pytest.skip(f"the system has no {name} to copy")
+    root = make_repo(tmp_path / "p", repositories.EDITABLE)
+    own = root / "tools/python"
+    python = own / "bin" / name
+    python.parent.mkdir(parents=True)
+    shutil.copy(base, python)
+    unneeded = ("test", "idlelib", "tkinter", "__pycache__", "config-*", "sitecustomize.py")
+    shutil.copytree(library, own / "lib" / name, ignore=shutil.ignore_patterns(*unneeded),
+                    ignore_dangling_symlinks=True)
+    asked = subprocess.run([python, "-c", "import site; print(site.getsitepackages()[-1])"],
+                           text=True, capture_output=True, env={})
+    packages = Path(asked.stdout.strip() or "/")
+    if own not in packages.parents:
+        pytest.skip(f"a copied Python does not work here: {asked.stderr[-200:]}{packages}")
+    ours = [p for p in sys.path if p.endswith(("site-packages", "dist-packages"))]
+    write(packages, {**repositories.INSTALLED, "ours.pth": "\n".join([*ours, f"{root}/python"])})
+    real = mined(root, tmp_path / "run", python)
+    assert {(t.file, t.function) for t in real.tasks.values()} == {("python/edit/core.py", "up")}
+    assert real.survey.passing == ("checks/test_up.py::test_up",) and real.excluded == {}
+    assert all(path in repositories.EDITABLE for path in real.repository.project_files)
+    assert_judged_rightly(real, ["up"])
+
+
+def test_folders_that_are_called_like_something_else_give_tasks(tmp_path):
+    real = mined(make_repo(tmp_path / "p", repositories.GUESSED), tmp_path / "run")
+    assert {(t.file, t.function) for t in real.tasks.values()} == {
+        ("build/plan.py", "order"), ("jobs/load.py", "hour"), ("node_modules/count.py", "count")}
+    assert real.excluded == {}
+    assert_judged_rightly(real, ["order", "hour", "count"])
+
+
+def test_what_git_ignores_is_there_for_tests_and_gives_no_task(tmp_path):
+    root = make_repo(tmp_path / "p", {**repositories.IGNORED, "made.py": "# half\n" * 9})
+    git(root, "add", "-f", "made.py")
+    git(root, "commit", "-qm", "made.py")
+    write(root, {"made.py": repositories.MADE["made.py"],
+                 "tests/test_core.py": repositories.IGNORED["tests/test_core.py"] + "# more\n"})
+    git(root, "commit", "-qam", "half")
+    git(root, "rm", "-q", "--cached", "made.py")
+    git(root, "commit", "-qm", "made.py is made from now on")
+    write(root, repositories.MADE)
+    real = mined(root, tmp_path / "run", kinds=("blank", "revert", "failing"))
+    assert {(t.kind, t.file, t.function) for t in real.tasks.values()} == {
+        ("blank", "core.py", "quarter"), ("blank", "lib/tool.py", "tool")}
+    assert real.tests_of("quarter") == {"test_quarter"}
+    assert real.excluded == {"test failed": 1, "test of scratch/, which git ignores": 2,
+                             "failing test that calls no function of the project": 1}
+    assert real.repository.carried == ("made.py", "scratch/")
+    assert_judged_rightly(real, ["quarter", "tool"])
+
+
+def test_where_only_tests_that_git_ignores_pass(tmp_path):
+    files = {"core.py": repositories.GUESSED["build/plan.py"], ".gitignore": "tests/\n"}
+    root = make_repo(tmp_path / "p", files)
+    test = "from core import order\n\n\ndef test_it():\n    assert order([1, 2]) == [2, 1]\n"
+    write(root, {"tests/test_core.py": test})
+    with pytest.raises(UsageError, match="belongs to the project: 1 x test of tests/, which git"):
+        mined(root, tmp_path / "run")
+
+
+def test_a_file_that_cannot_be_taken_apart_is_named(tmp_path):
+    root = make_repo(tmp_path / "p", repositories.UNREAD)
+    write(root, {"odd.py": repositories.UNREAD["odd.py"].replace("y =", "z = y ="),
+                 "test_core.py": repositories.UNREAD["test_core.py"] + "# more\n"})
+    git(root, "commit", "-qam", "half")
+    real = mined(root, tmp_path / "run", kinds=("blank", "revert", "failing"))
+    assert {(t.kind, t.function) for t in real.tasks.values()} == {("blank", "quarter")}
+    why = "odd.py cannot be taken apart (a bare carriage return)"
+    assert real.excluded == {"test failed": 1, why: 2,
+                             f"failing test of what cannot be edited: {why}": 1}
 
 
 # ------------------------------------------------------------------------------------------- tests of every kind

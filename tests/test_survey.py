@@ -81,6 +81,17 @@ def test_tests_are_sorted_by_what_both_runs_say():
     assert Survey.from_dict({k: v for k, v in found.to_dict().items() if k != "failing"}) == replace(found, failing=())
 
 
+def test_tests_of_files_that_git_ignores_are_left_out_and_named():
+    places = {"made/test_a.py": "made/", "test_b.py": "test_b.py"}
+    names = ["made/test_a.py::test_1", "made/test_a.py::test_2", "test_b.py::test", "c.py::test"]
+    first = dict.fromkeys(names, "passed") | {"made/test_a.py::test_2": "failed"}
+    runs = Runs(first, first, dict.fromkeys(first, 0.1), {}, [])
+    found = runs.survey(lambda file: places.get(file, ""))
+    assert (found.passing, found.failing) == (("c.py::test",), ())
+    assert found.excluded == {"test of made/, which git ignores": 2,
+                              "test of test_b.py, which git ignores": 1}
+
+
 # ------------------------------------------------------------------------------------------- what a change can reach
 
 def reached(tmp_path: Path, changes: dict[str, str | None], runs: Runs = RUNS):
@@ -231,7 +242,8 @@ def test_few_trees_are_remembered_and_the_environment_counts(bench):
     memory.write("last", RUNS)
     assert len(memory.trees()) == KEPT and memory.trees()[0] == "last" and "tree0" not in memory.trees()
     assert memory.read("last") == RUNS
-    for other in (replace(repository, python="/elsewhere/python"), replace(repository, root="/elsewhere"), replace(repository, path=())):
+    others = {"python": "/elsewhere/python", "root": "/elsewhere", "path": (), "carried": ("a.py",)}
+    for other in (replace(repository, **{name: value}) for name, value in others.items()):
         assert _Memory(other, LIMITS).folder != memory.folder
     assert _Memory(repository, replace(LIMITS, memory_mb=99)).folder != memory.folder == _Memory(repository, replace(LIMITS, workers=9)).folder
     assert memory.folder.is_relative_to(cache_folder() / "surveys")

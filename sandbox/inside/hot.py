@@ -33,9 +33,12 @@ for _name in __future__.all_feature_names:
 class Server:
     """pytest plugin: where pytest would run the collected tests, answer requests instead."""
 
-    def __init__(self, root, recorder, loop):
-        """`loop(ready, answer)` sends `ready` and calls `answer(request)` in a fork for each request, until there are no more."""
+    def __init__(self, root, environments, recorder, loop):
+        """`environments`: folders below the root that hold installed packages.
+        `loop(ready, answer)` sends `ready` and calls `answer(request)` in a fork for each request,
+        until there are no more."""
         self.root, self.prefix = root, root.rstrip("/") + "/"
+        self.in_tree = runner.tree_test(root, environments)
         self.recorder, self.loop = recorder, loop
         self.early = set()
 
@@ -45,7 +48,7 @@ class Server:
         sys.setprofile(self._note)
 
     def _note(self, frame, event, arg):
-        if event == "call" and frame.f_code.co_filename.startswith(self.prefix):
+        if event == "call" and self.in_tree(frame.f_code.co_filename):
             code = frame.f_code
             self.early.add((code.co_filename[len(self.prefix):], code.co_firstlineno, code.co_name))
 
@@ -77,7 +80,7 @@ class Server:
         """{(file, first line, name): function objects} of the tree."""
         found = {}
         for thing in gc.get_objects():
-            if type(thing) is types.FunctionType and thing.__code__.co_filename.startswith(self.prefix):
+            if type(thing) is types.FunctionType and self.in_tree(thing.__code__.co_filename):
                 code = thing.__code__
                 found.setdefault((code.co_filename[len(self.prefix):], code.co_firstlineno, code.co_name), []).append(thing)
         return found
@@ -208,9 +211,11 @@ def serve(config, loop):
     import pytest
 
     recorder = runner.Recorder(False, lambda done, total: None)
-    server = Server(config["root"], recorder, loop)
+    environments = runner.environments_in(config)
+    server = Server(config["root"], environments, recorder, loop)
     runner.enter_tree(config["root"], config["path"])
     server.watch()
     # Without capturing: the forks would share the offset of one temporary file.
     pytest.main(runner.neutral_arguments() + ["-q", "--tb=no", "-s", "--continue-on-collection-errors"],
-                plugins=[recorder, server, runner.NoText(), runner.Settings(config["files"])])
+                plugins=[recorder, server, runner.NoText(),
+                         runner.Settings(config["files"], environments)])

@@ -2,11 +2,16 @@
 
     run({"ids": [...], "args": [...], "root": "/home/u/project", "path": [...]}, progress) -> reply
 
-A test is `passed` only if it was named, collected, ran and passed exactly once, set-up and clean-up included. The other
-outcomes are `failed`, `error` (set-up or clean-up), `skipped`, `xfailed`, `xpassed` and, for what was named and never
-reported, `missing`.
+Also in the request: "trace" (the project's files, relative to the root: which of their functions
+each test calls) and "environments" (folders below the root that hold installed packages: they are
+no part of the tree).
+
+A test is `passed` only if it was named, collected, ran and passed exactly once, set-up and clean-up
+included. The other outcomes are `failed`, `error` (set-up or clean-up), `skipped`, `xfailed`,
+`xpassed` and, for what was named and never reported, `missing`.
 """
 import base64
+import functools
 import importlib.util
 import io
 import os
@@ -81,44 +86,70 @@ class NoText:
 
 
 class Tracer:
-    """pytest plugin: which functions of the tree each test calls, by the interpreter's profiling hook (calls only).
+    """pytest plugin: which functions of the project each test calls, by the interpreter's profiling
+    hook (calls only).
 
     What a fixture calls when it is set up counts for every test that uses it, not only for the first one of its scope.
     """
 
-    def __init__(self, root):
-        self.prefix = root.rstrip("/") + "/"
-        self.functions, self.by_test, self.codes, self.of_fixture = {}, {}, set(), {}
+    def __init__(self, root, files):
+        """`files`: the project's own, relative to the root; no function of another one counts."""
+        self.functions, self.by_test, self.codes, self.of_fixture = {}, {}, {}, {}
+        self.places = Places(root, files)
+        self.hook = self._make_hook()
 
-    def _profile(self, frame, event, arg):
-        if event == "call":
-            self.codes.add(frame.f_code)
+    def _make_hook(self):
+        """The hook is called at every call and every return, so it does next to nothing. A code
+        object is known by its id, because its hash is made of all that it holds."""
+        places = self.places
+
+        def hook(frame, event, arg):
+            if event == "call":
+                code = frame.f_code
+                if places[code.co_filename]:
+                    self.codes[id(code)] = code
+
+        return hook
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self, item):
-        self.codes = set()
-        threading.setprofile(self._profile)
-        sys.setprofile(self._profile)
+        self.codes = {}
+        threading.setprofile(self.hook)
+        sys.setprofile(self.hook)
         yield
         sys.setprofile(None)
         threading.setprofile(None)
         used = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
-        codes = self.codes.union(*(self.of_fixture.get(fixture, ()) for fixtures in used.values() for fixture in fixtures))
-        mine = {(c.co_filename[len(self.prefix):], c.co_firstlineno, c.co_name)
-                for c in codes if c.co_filename.startswith(self.prefix)}
+        codes = dict(self.codes)
+        for fixture in (fixture for fixtures in used.values() for fixture in fixtures):
+            codes.update(self.of_fixture.get(fixture, {}))
+        mine = {(self.places[c.co_filename], c.co_firstlineno, c.co_name) for c in codes.values()}
         self.by_test[item.nodeid] = sorted(self.functions.setdefault(f, len(self.functions)) for f in sorted(mine))
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_fixture_setup(self, fixturedef):
-        before, self.codes = self.codes, set()
+        before, self.codes = self.codes, {}
         yield
         # What it was set up with last is what the tests get until it is set up again.
         self.of_fixture[fixturedef] = self.codes
-        self.codes = before | self.codes
+        self.codes = {**before, **self.codes}
 
     def report(self):
         """{"functions": [[file, first line, name]], "calls": {node id: [index of a function]}}"""
         return {"functions": [list(f) for f in self.functions], "calls": self.by_test}
+
+
+class Places(dict):
+    """{file name of a code object: path of the project's file below the root, "" for others}"""
+
+    def __init__(self, root, files):
+        self.root, self.files = os.path.realpath(root), frozenset(files)
+
+    def __missing__(self, name):
+        """The name may lead through links, or through `..`, as the import path does."""
+        path = os.path.relpath(os.path.realpath(name), self.root) if os.path.isabs(name) else ""
+        self[name] = path if path in self.files else ""
+        return self[name]
 
 
 class Settings:
@@ -138,8 +169,8 @@ class Settings:
         "forked": False,
     }
 
-    def __init__(self, names):
-        self.names = names
+    def __init__(self, names, environments=()):
+        self.names, self.environments = names, environments
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config):
@@ -148,6 +179,8 @@ class Settings:
                 setattr(config.option, name, value)
         if self.names:
             config.args = list(self.names)
+        # Installed packages bring tests, too, and not every pytest knows every kind of environment.
+        config.option.ignore = [*(config.option.ignore or []), *self.environments]
 
     def pytest_collection_modifyitems(self, items):
         """Property tests draw the same examples every time, fail without looking for the smallest one, and are not failed for being slow:
@@ -175,9 +208,10 @@ def run(request, progress=lambda done, total: None):
     """Run `request["ids"]` (empty: the whole suite) and return {"exit", "outcomes", "seconds", "text", ...}."""
     enter_tree(request["root"], request["path"])
     recorder = Recorder(request.get("text", False), progress)
-    plugins = [recorder, Settings(request["ids"])]
-    if request.get("trace"):
-        tracer = Tracer(request["root"])
+    environments = request.get("environments", ())
+    plugins = [recorder, Settings(request["ids"], environments)]
+    if "trace" in request:
+        tracer = Tracer(request["root"], request["trace"])
         plugins.append(tracer)
     style = "--tb=short"
     if not (request.get("text") or request.get("output")):
@@ -186,11 +220,12 @@ def run(request, progress=lambda done, total: None):
     started = time.perf_counter()
     code = pytest.main(neutral_arguments() + ["-q", style] + request.get("args", []), plugins=plugins)
     reply = {"exit": int(code), "seconds": time.perf_counter() - started, **recorder.reply()}
-    if request.get("trace"):
+    if "trace" in request:
         reply.update(tracer.report())
     if request.get("modules"):
-        reply["modules"] = outside_modules(request["root"])
-        reply["bytecode"] = rewritten_bytecode(request["root"])
+        in_tree = tree_test(request["root"], environments)
+        reply["modules"] = outside_modules(in_tree)
+        reply["bytecode"] = rewritten_bytecode(request["root"], in_tree)
     return reply
 
 
@@ -201,19 +236,37 @@ def enter_tree(root, path):
     importlib.invalidate_caches()
 
 
-def outside_modules(root):
+def environments_in(config):
+    """Those folders of the jail's configuration that lie below the root and hold installed
+    packages."""
+    prefix = config["root"].rstrip("/") + "/"
+    return [folder for _, folder in config["late_binds"] if folder.startswith(prefix)]
+
+
+def tree_test(root, environments):
+    """A function that says whether a file lies in the tree. The environments lie in its folder and
+    are no part of it."""
+    prefix, others = root.rstrip("/") + "/", tuple(e.rstrip("/") + "/" for e in environments)
+
+    @functools.lru_cache(None)
+    def in_tree(file):
+        return file.startswith(prefix) and not file.startswith(others)
+
+    return in_tree
+
+
+def outside_modules(in_tree):
     """Names of the loaded modules that do not come from the tree: what a warm process may load before it sees any edit."""
-    prefix = root.rstrip("/") + "/"
     names = []
     for name, module in sorted(sys.modules.items()):
         spec = getattr(module, "__spec__", None)
         origin = getattr(spec, "origin", None) or getattr(module, "__file__", None) or ""
-        if spec is not None and name == spec.name and origin and not origin.startswith(prefix):
+        if spec is not None and name == spec.name and origin and not in_tree(origin):
             names.append(name)
     return names
 
 
-def rewritten_bytecode(root):
+def rewritten_bytecode(root, in_tree):
     """{path: base64} of pytest's own cache files for the test modules that are loaded: rewriting their assertions is most of
     the time that a small test run takes. {} where this version of pytest works differently: it is only about speed."""
     import pathlib
@@ -225,7 +278,7 @@ def rewritten_bytecode(root):
     for module in list(sys.modules.values()):
         spec = getattr(module, "__spec__", None)
         origin = getattr(spec, "origin", None) or ""
-        if isinstance(getattr(spec, "loader", None), AssertionRewritingHook) and origin.startswith(prefix):
+        if isinstance(getattr(spec, "loader", None), AssertionRewritingHook) and in_tree(origin):
             try:
                 status, code = _rewrite_test(pathlib.Path(origin), None)
                 data = io.BytesIO()

@@ -470,7 +470,8 @@ def serve(walls, config, request, pipes, answer, private, others):
     import runner
     progress = (lambda done, total: write_frame(out, {"progress": [done, total]})) if request.get("progress") else (
         lambda done, total: None)
-    reply = runner.run(dict(request, root=config["root"]), progress)
+    own = {"root": config["root"], "environments": runner.environments_in(config)}
+    reply = runner.run(dict(request, **own), progress)
     if "bytecode" in reply:
         walls.as_known(reply["bytecode"], config)
     if request.get("output"):
