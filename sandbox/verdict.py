@@ -13,9 +13,12 @@ Layers, in this order; the first that says no decides:
    `tampered`); and for hard tasks *outside* (`outside.py`): the tests with none of the edit's code in their process, and fresh inputs.
 
 The originals run in a fork of the warm jail where that is another tier than the screen's, with a network, mounts and process ids of its
-own, so that nothing of an earlier rollout can be found; else by a cold process in a jail of its own. (So it is, too, for soft tasks
-in the jail without namespaces.) A fast verdict must be what a cold process would have said: a share of them (`Limits.recheck`, drawn by
-the hash of the edit) is run cold as well, and one difference makes the whole task cold from then on.
+own, so that nothing of an earlier rollout can be found; else by a cold process in its own jail.
+So it is, too, for soft tasks that are held out, for what is measured on these is to come from no
+process with a history; and for soft tasks in the jail without namespaces.
+
+A fast verdict must be what a cold process would have said: a share of them (`Limits.recheck`, drawn
+by the hash of the edit) is run cold as well, and one difference makes the task cold from then on.
 
 Tests and what configures them always come from the snapshot; of the edit only what the gate let through. The same edit to the
 same task has the same verdict: it is remembered by hash and never run twice. A failure of the harness is never remembered
@@ -223,14 +226,20 @@ class Judge:
                        round(self._local.cpu + time.thread_time() - own, 4), reply["tier"], agreed)
 
     def _originals(self, task: Task, files: dict[str, str], screened: dict) -> tuple[str, str, dict[str, str]]:
-        """The named tests once more, in a process that has loaded nothing of the project; what the screen said where it was cold."""
+        """The named tests once more, in a process that has loaded nothing of the project; what the
+        screen said where it was cold."""
         request = self._request(task, files)
         if screened["tier"] == "cold":
             return read_reply(screened, task.tests)
-        warm_will_do = screened["tier"] == "hot" and (task.hard or not jail_notice())
+        warm_will_do = screened["tier"] == "hot" and not self._wants_cold(task)
         again = self._ask(request) if warm_will_do else self._ask_cold(request)
         status, reason, tests = read_reply(again, task.tests)
         return status, reason if status == "resolved" else f"The tests passed once and not again in a fresh process: {reason}", tests
+
+    @staticmethod
+    def _wants_cold(task: Task) -> bool:
+        """Whether a fork of a warm process is not good enough for the originals."""
+        return not task.hard and (task.split == "heldout" or bool(jail_notice()))
 
     def _passed_twins(self, task: Task, files: dict[str, str]) -> list[str]:
         """The twins that do not fail as they must."""
@@ -481,8 +490,10 @@ class Judge:
     # ------------------------------------------------------------------------------------------------ memory
 
     def _key(self, task: Task, files: dict[str, str]) -> str:
-        # The two kinds of jail differ in what tests may do.
-        parts = [self.repository.tree, *(["landlock"] if jail_notice() else []), task.instance_id, *task.tests]
+        # The two kinds of jail differ in what tests may do, and so do forks and cold processes.
+        how = ["landlock"] if jail_notice() else []
+        how += ["cold"] if self._wants_cold(task) else []
+        parts = [self.repository.tree, *how, task.instance_id, *task.tests]
         parts += [part for path in sorted(files) for part in (path, files[path])]
         return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
