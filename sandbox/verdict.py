@@ -44,7 +44,7 @@ from sandbox.edits import TEST_FOLDERS, InvalidEdit, gate, is_test_path
 from sandbox.errors import HarnessError, UsageError
 from sandbox.jail import Jail
 from sandbox.landlock_jail import jail_notice, open_jail
-from sandbox.outside import MIN_DECIDED, Worker, agreement, deciding, drawn_calls, same_answers
+from sandbox.outside import Worker, agree, deciding, drawn_calls, on_fresh_inputs
 from sandbox.repo import Repository, files_of
 from sandbox.source import bodies_changed, find, imports, read_text
 from sandbox.tasks import Task
@@ -99,7 +99,8 @@ class Verdict:
     tier: str = ""
     """What screened it: `hot`, `warm` or `cold`; empty where nothing ran."""
     agreement: float | None = None
-    """Share of the fresh inputs on which the edit answered as the gold edit does (`outside.agreement`); None where none decided."""
+    """Share of the fresh inputs that the edit answered on which it answers as the gold edit does
+    (`outside.agreement`); None where none decided, or it answered none."""
 
     @property
     def reward(self) -> float:
@@ -220,8 +221,8 @@ class Judge:
             reason = (f"Twins: {passed[0]} does not fail although its expectation was changed. The edit makes the test meaningless, or "
                       "takes the answer from it.")
         if status == "resolved" and task.hard:
-            outside, agreed = self._outside(task, files)
-            status, reason = ("failed", outside) if outside else (status, f"{reason} From outside, too.")
+            status, outside, agreed = self._outside(task, files)
+            reason = outside or f"{reason} From outside, too."
         return Verdict(task.instance_id, status, stage, reason, tests, round(time.perf_counter() - began, 4),
                        round(self._local.cpu + time.thread_time() - own, 4), reply["tier"], agreed)
 
@@ -253,13 +254,14 @@ class Judge:
         swaps = self._swaps(files, {**task.named, **test_functions(tests)})
         return self._run_changed({**self._request(task, files), "ids": list(tests)}, swaps)
 
-    def _outside(self, task: Task, files: dict[str, str]) -> tuple[str, float | None]:
-        """Why the edit does not hold when it is judged from outside ("" if it does), and the share of fresh inputs on which it agrees
-        with the gold edit. A jail that failed is replaced once.
+    def _outside(self, task: Task, files: dict[str, str]) -> tuple[str, str, float | None]:
+        """(status, why the edit does not hold when it is judged from outside ("" where it does),
+        share of the fresh inputs on which it agrees with the gold edit).
 
-        (a) The tests run on the intact tree, in a process with none of the edit's code in it; the function there is a stub, and a
-        worker with the edit and no tests answers its calls. (b) The worker answers fresh inputs, and its answers are compared here
-        with the gold edit's.
+        (a) The tests run on the intact tree, in a process with none of the edit's code in it; the
+        function there is a stub, and a worker with the edit and no tests answers its calls. (b) The
+        worker answers fresh inputs, and its answers are compared here with the gold edit's, which
+        was asked before the worker began: its time is not to pass meanwhile.
         """
         try:
             return self._held_outside(task, files)
@@ -268,32 +270,29 @@ class Judge:
                 raise
             return self._held_outside(task, files)
 
-    def _held_outside(self, task: Task, files: dict[str, str]) -> tuple[str, float | None]:
+    def _held_outside(self, task: Task, files: dict[str, str]) -> tuple[str, str, float | None]:
         hot, warm = self._jail("hot"), self._jail("warm")
-        key = self._function_key(task)
-        request = self._request(task, {})
+        key, request = self._function_key(task), self._request(task, {})
+        calls = drawn_calls(task, self._key(task, files))
+        gold = hot.ask(self._complete({**request, "gold": key, "calls": calls}))
+        self._spent(gold)
+        inputs = deciding(task, calls, gold.get("answers", []))
         hidden = self._tests_and_data + copies(self.repository.snapshot, task)
-        worker = Worker(warm, self._complete({**request, "files": files, "remove": hidden, "path": hot.ready["path"],
-                                              "worker": {"file": task.file, "function": task.function}}))
+        worker = Worker(warm, self._complete({
+            **request, "files": files, "remove": hidden, "path": hot.ready["path"],
+            "worker": {"file": task.file, "function": task.function}}))
         try:
             hot.start(self._complete({**request, "stub": key}))
             while "ask" in (heard := hot.hear()):
                 hot.tell(worker.answer(heard["ask"]))
             self._spent(heard)
             status, reason, _ = read_reply(heard, task.tests)
+            if worker.fault:
+                status, reason = worker.fault[0], f"the edit's process {worker.fault[1]}."
             if status != "resolved":
-                return f"Judged from outside, where tests and edit share no process: {reason}", None
-            calls = drawn_calls(task, self._key(task, files))
-            reply = hot.ask(self._complete({**request, "gold": key, "calls": calls}))
-            self._spent(reply)
-            inputs = deciding(task, calls, reply.get("answers", []))
-            if not inputs:
-                return "", None
-            share, wanted = agreement([worker.answer(call) for call, _ in inputs], [answer for _, answer in inputs])
-            if len(inputs) >= MIN_DECIDED and share < wanted:
-                return (f"It agrees with the reference on {share:.0%} of {len(inputs)} fresh inputs, and at least {wanted:.0%} is "
-                        "wanted."), share
-            return "", share
+                where = "Judged from outside, where tests and edit share no process"
+                return status, f"{where}: {reason}", None
+            return on_fresh_inputs(worker, inputs)
         except HarnessError:
             worker.abandon()
             self._discard_jail("hot")
@@ -339,10 +338,11 @@ class Judge:
         if not recorded:
             return ()
         gold = self._ask_hot({**self._request(task, {}), "gold": self._function_key(task), "calls": [call for call, _ in recorded]})
-        if "answers" not in gold or not same_answers(gold["answers"], [answer for _, answer in recorded]):
+        answers = [answer for _, answer in recorded]
+        if "answers" not in gold or not all(map(agree, gold["answers"], answers)):
             return ()
         kept = replace(task, recorded=recorded[:MAX_RECORDED])
-        return kept.recorded if not self._outside(kept, self.gold_files(kept))[0] else ()
+        return kept.recorded if self._outside(kept, self.gold_files(kept))[0] == "resolved" else ()
 
     def gold_files(self, task: Task) -> dict[str, str]:
         """The files of the tree with the gold edit in them, as the gate lets it through. Raises InvalidEdit."""
