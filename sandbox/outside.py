@@ -6,6 +6,7 @@ What crosses the border is typed JSON (`inside/plain.py`), decoded to built-in t
 """
 import json
 import sys
+import time
 from itertools import zip_longest
 from pathlib import Path
 
@@ -32,26 +33,40 @@ class Worker:
     """A jailed process with the edit in it and no tests, that answers calls."""
 
     def __init__(self, jail: Jail, request: dict) -> None:
-        jail.start(request)
-        self._jail, self._over = jail, False
+        self._jail, self._limit, self._over = jail, request["timeout"], False
+        self._began = self._heard_at = time.monotonic()
         self.reply: dict = {}
         """The jail's reply, once the worker has ended."""
+        jail.start(request)
         self._hear()
 
     def _hear(self) -> dict:
         heard = self._jail.hear()
+        self._heard_at = time.monotonic()
         if "ask" in heard:
             return heard["ask"]
         self._over, self.reply = True, heard
         return {"gone": True}
 
     def answer(self, call: dict) -> dict:
-        """The answer to one call, as untrusted data; {"gone": True} once the worker has ended."""
+        """The answer to one call, as untrusted data; {"gone": True} where there is none."""
         if self._over:
             return {"gone": True}
         self._jail.tell(call)
         answer = self._hear()
         return answer if isinstance(answer, dict) else {"gone": True}
+
+    @property
+    def fault(self) -> tuple[str, str] | None:
+        """(`timeout` or `failed`, what became of it, in words) once it has ended; None while it
+        answers. Not to be asked after `close`, which ends it, too."""
+        if not self._over:
+            return None
+        # One whose time runs out while it waits for a call is only found dead at the next.
+        if "timeout" in self.reply or self._heard_at >= self._began + self._limit:
+            seconds = f"{round(self._limit, 1):g} s"
+            return "timeout", f"ran out of time ({seconds} for the tests and all fresh inputs)"
+        return "failed", f"ended early ({self.reply.get('died', 'it said nothing of use')})"
 
     def abandon(self) -> None:
         """Its jail has failed: there is nobody to talk to."""
@@ -96,25 +111,48 @@ def deciding(task: Task, calls: list[dict], gold: list[dict]) -> list[tuple[dict
     return answered[:FRESH_INPUTS - len(refused)] + refused
 
 
+def on_fresh_inputs(worker: Worker,
+                    inputs: list[tuple[dict, dict]]) -> tuple[str, str, float | None]:
+    """(`resolved`, `failed` or `timeout`; why, "" where it is resolved; the `agreement` on the
+    inputs that were answered, None where none was), for `inputs` as `deciding` gives them. Who
+    stops answering is never resolved, whatever it has said before."""
+    answers, gold = [], [answer for _, answer in inputs]
+    for call, _ in inputs:
+        answer = worker.answer(call)
+        if worker.fault:
+            break
+        answers.append(answer)
+    share, wanted = agreement(answers, gold) if answers else (None, AGREEMENT)
+    if worker.fault:
+        status, what = worker.fault
+        right = sum(map(agree, answers, gold))
+        some = (f"It agreed with the reference on {right} of the {len(answers)} fresh inputs that "
+                f"it answered, of {len(inputs)}, and then {what}.")
+        none = f"It {what} before it answered any of {len(inputs)} fresh inputs."
+        return status, some if answers else none, share
+    if len(inputs) >= MIN_DECIDED and share < wanted:
+        return "failed", (f"It agrees with the reference on {share:.0%} of {len(inputs)} fresh "
+                          f"inputs, and at least {wanted:.0%} is wanted."), share
+    return "resolved", "", share
+
+
 def agreement(answers: list[dict], gold: list[dict]) -> tuple[float, float]:
     """(share of the inputs on which an edit's answers agree with the gold edit's, the share that is wanted). Where the gold edit has but
     two different answers, the share is that of the answer about which the edit is wrong more often, if it has MIN_DECIDED inputs."""
     by_answer: dict[str, list[bool]] = {}
     for mine, right in zip(answers, gold):
-        agrees = _agree(mine, right) if "value" in right else mine.get("raised") == right["raised"]
-        by_answer.setdefault(json.dumps(right.get("value", right.get("raised")), sort_keys=True), []).append(agrees)
+        said = json.dumps(right.get("value", right.get("raised")), sort_keys=True)
+        by_answer.setdefault(said, []).append(agree(mine, right))
     judged = [[agrees for of_one in by_answer.values() for agrees in of_one]]
     of_two = len(by_answer) <= 2
     judged += [of_one for of_one in by_answer.values() if of_two and len(of_one) >= MIN_DECIDED]
     return min(sum(of_one) / len(of_one) for of_one in judged), AGREEMENT_OF_TWO if of_two else AGREEMENT
 
 
-def same_answers(answers: list[dict], gold: list[dict]) -> bool:
-    """Whether all answers are the same, exceptions included."""
-    return all(_agree(a, b) if "value" in b else a.get("raised") == b.get("raised") for a, b in zip(answers, gold))
-
-
-def _agree(mine: dict, right: dict) -> bool:
+def agree(mine: dict, right: dict) -> bool:
+    """Whether an edit's answer to a call is the gold edit's, an exception included."""
+    if "value" not in right:
+        return mine.get("raised") == right.get("raised")
     try:
         return same(plain.decode(mine["value"]), plain.decode(right["value"])) and all(
             same(plain.decode(mine["after"][part]), plain.decode(right["after"][part])) for part in ("args", "kwargs"))

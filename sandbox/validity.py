@@ -5,16 +5,19 @@ and all pass with the gold edit, twice over. A `failing` task has no gold edit: 
 pass twice. (Whether it can be solved at all nobody knows: a test may fail because of something that the jail does not have.) A test that
 did not run is neither pass nor fail. Flaky tests (not the same in two runs of the suite), slow ones (more than `survey.SLOW_SECONDS`) and
 those that fail when run without the others are left out.
+
+A candidate whose jail fails every time that it is tried (`verdict.TRIES`) is left out with that
+reason, and the others go on. Where many fail so, the machine is at fault, and measuring ends.
 """
 import hashlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from sandbox import patches
 from sandbox.edits import InvalidEdit, gate
-from sandbox.errors import UsageError
+from sandbox.errors import HarnessError, UsageError
 from sandbox.source import read_text
 from sandbox.statements import statement
 from sandbox.survey import Progress
@@ -24,6 +27,8 @@ from sandbox.verdict import Judge
 
 CHUNK = 16
 """Candidates that are measured between two records on the disk."""
+MIN_FAILED, FAILED_SHARE = 3, 0.1
+"""Measuring ends where the jails of so many candidates, and of more than this share, failed."""
 BROKEN_SECONDS = 3.0
 """What a broken state may take beside ten times what its tests took on the intact tree: mutants often loop for ever."""
 
@@ -59,33 +64,65 @@ class _Prepared:
         return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def validate(judge: Judge, pending: list[Draft], seed: int, on_progress: Progress) -> Iterator[list[dict]]:
-    """Measure the drafts chunk by chunk; yields records {"instance_id", "task": fields or None, "reason"}.
+def validate(judge: Judge, pending: list[Draft], seed: int,
+             on_progress: Progress) -> Iterator[list[dict]]:
+    """Measure the drafts chunk by chunk; yields records {"instance_id", "task": fields or None,
+    "reason"}.
 
-    Each costs up to three runs of its tests: broken once, with the gold edit twice. What was measured of the gold edit serves all tasks
-    that are born of one function and name the same tests.
+    Each costs up to three runs of its tests: broken once, with the gold edit twice. What was
+    measured of the gold edit serves all tasks that are born of one function and name the same
+    tests.
+
+    Raises HarnessError where the jails of more than FAILED_SHARE of the candidates measured so far,
+    and of MIN_FAILED at least, failed. All that was measured has been yielded then; those whose
+    jail failed in this chunk have not, so that they are measured again.
     """
-    tree, bench = judge.repository.snapshot, _Bench(judge)
+    bench, measured, without_jail = _Bench(judge), 0, 0
     for start in range(0, len(pending), CHUNK):
-        chunk, fit, records, said = pending[start:start + CHUNK], [], [], {}
+        chunk, fit, records = pending[start:start + CHUNK], [], []
         for draft in chunk:
             try:
-                if (prepared := _prepared(draft, tree)) is not None:
+                if (prepared := _prepared(draft, judge.repository.snapshot)) is not None:
                     fit.append(prepared)
             except Unfit as error:
                 records.append(_no_task(draft.instance_id, str(error)))
-        valid = []
-        for prepared, (broken, *again) in zip(fit, bench.runs(fit)):
-            try:
-                valid.append((_weigh if prepared.gold else _weigh_failing)(prepared.task, broken, *again, seed))
-            except Unfit as error:
-                records.append(_no_task(prepared.task.instance_id, str(error)))
-            said[prepared.task.instance_id] = (broken.get("text", {}), prepared.message)
-        bench.record(valid)
-        valid = bench.with_calls(with_twins(judge, valid, seed))
-        valid = [replace(task, problem_statement=statement(task, tree, *said[task.instance_id])) for task in valid]
-        yield records + [{"instance_id": task.instance_id, "task": task.to_dict(), "reason": ""} for task in valid]
+        weighed, failed = _weighed(bench, fit, seed)
+        measured, without_jail = measured + len(fit), without_jail + len(failed)
+        if without_jail >= MIN_FAILED and without_jail > FAILED_SHARE * measured:
+            yield records + weighed
+            raise HarnessError(
+                f"For {without_jail} of {measured} candidates {failed[-1]['reason']}. That many "
+                "are the machine's fault and not the tasks'. Look whether its memory or disk is "
+                "full, and what `python coldstart.py doctor` says; the same command goes on from "
+                "here.")
+        yield records + weighed + failed
         on_progress("measuring tasks", start + len(chunk), len(pending))
+
+
+def _weighed(bench: "_Bench", fit: list[_Prepared], seed: int) -> tuple[list[dict], list[dict]]:
+    """The records of what could be measured, and of those whose jail failed."""
+    records, failed, valid, said = [], [], [], {}
+    for prepared, replies in zip(fit, bench.runs(fit)):
+        name = prepared.task.instance_id
+        if errors := [reply for reply in replies if _failed(reply)]:
+            failed.append(_no_task(name, str(errors[0])))
+            continue
+        try:
+            weigh = _weigh if prepared.gold else _weigh_failing
+            valid.append(weigh(prepared.task, *replies, seed))
+        except Unfit as error:
+            records.append(_no_task(name, str(error)))
+        said[name] = (replies[0].get("text", {}), prepared.message)
+    for step in (bench.record, partial(with_twins, bench.judge, seed=seed), bench.with_calls):
+        results = step(valid)
+        failed += [_no_task(task.instance_id, str(result)) for task, result in zip(valid, results)
+                   if _failed(result)]
+        valid = [result for result in results if not _failed(result)]
+    for task in valid:
+        text = statement(task, bench.judge.repository.snapshot, *said[task.instance_id])
+        fields = replace(task, problem_statement=text).to_dict()
+        records.append({"instance_id": task.instance_id, "task": fields, "reason": ""})
+    return records, failed
 
 
 def _no_task(name: str, reason: str) -> dict:
@@ -104,59 +141,77 @@ def _prepared(draft: Draft, tree: Path) -> _Prepared | None:
 
 
 class _Bench:
-    """Runs what has to be measured, and nothing of it twice."""
+    """Runs what has to be measured, and nothing of it twice. Where a jail failed, a HarnessError
+    stands for what was to be measured or for the task, and nothing is remembered."""
 
     def __init__(self, judge: Judge) -> None:
-        self._judge = judge
+        self.judge = judge
         self._gold: dict[str, tuple[dict, dict]] = {}
         self._calls: dict[tuple, tuple[list, ...]] = {}
         self._heard: dict[tuple, tuple[Task, tuple[list, ...]]] = {}
 
-    def runs(self, fit: list[_Prepared]) -> list[tuple[dict, dict, dict]]:
-        """The runner's replies (broken, with the gold edit, the same again); for `failing` (as it is, the same again, {})."""
+    def runs(self, fit: list[_Prepared]) -> list[tuple[dict | HarnessError, ...]]:
+        """The runner's replies (broken, with the gold edit, the same again); for `failing` (as it
+        is, the same again, {})."""
         blank = [p for p in fit if p.task.kind == "blank"]
         failing = [p for p in fit if p.gold is None]
         fresh = {p.gold_key: p for p in fit if p.gold is not None and p.gold_key not in self._gold}
-        replies = iter(self._judge.screen_many([(p.task, p.broken) for p in blank + failing] + [(p.task, p.gold) for p in fresh.values()]))
+        broken = [(p.task, p.broken) for p in blank + failing]
+        golden = [(p.task, p.gold) for p in fresh.values()]
+        replies = iter(self.judge.screen_many(broken + golden))
         screened = {p.task.instance_id: next(replies) for p in blank + failing}
         # The second time in the other kind of process: what passes in one of them alone would never be resolved.
-        again = self._judge.fresh_many([(p.task, p.gold) for p in fresh.values()])
-        self._gold |= {key: (next(replies), second) for key, second in zip(fresh, again)}
+        gold = self._gold | dict(zip(fresh, zip(replies, self.judge.fresh_many(golden))))
+        self._gold = {key: both for key, both in gold.items() if not any(map(_failed, both))}
         told = self._with_text([p for p in fit if p.task.kind != "blank"])
-        return [(told[p.task.instance_id], screened[p.task.instance_id], {}) if p.gold is None else
-                ((screened if p.task.kind == "blank" else told)[p.task.instance_id], *self._gold[p.gold_key]) for p in fit]
+        first = {**screened, **told}
+        return [(first[p.task.instance_id], *gold[p.gold_key]) if p.gold is not None else
+                (first[p.task.instance_id], screened[p.task.instance_id], {}) for p in fit]
 
-    def _with_text(self, fit: list[_Prepared]) -> dict[str, dict]:
+    def _with_text(self, fit: list[_Prepared]) -> dict[str, dict | HarnessError]:
         """{instance_id: the runner's reply for the broken state, with pytest's text}"""
-        seconds = min(self._judge.limits.timeout, BROKEN_SECONDS)
+        seconds = min(self.judge.limits.timeout, BROKEN_SECONDS)
+        replies = self.judge.told_many([(p.task, p.broken) for p in fit], seconds)
+        return {p.task.instance_id: reply for p, reply in zip(fit, replies)}
 
-        def run(p: _Prepared) -> dict:
-            return self._judge.run({"files": p.broken, "ids": list(p.task.tests), "text": True,
-                                    "timeout": seconds + 10 * p.task.test_seconds})
-
-        with ThreadPoolExecutor(self._judge.limits.jails) as threads:
-            return dict(zip([p.task.instance_id for p in fit], threads.map(run, fit)))
-
-    def record(self, tasks: list[Task]) -> None:
-        """Hear the gold edit's calls, where tasks are about one function. `with_calls` has them repeated: later, for they are to come out
-        the same at another time."""
+    def record(self, tasks: list[Task]) -> list[Task | HarnessError]:
+        """Hear the gold edit's calls, where tasks are about one function. `with_calls` has them
+        repeated: later, for they are to come out the same at another time. Returns the tasks."""
         fresh: dict[tuple, Task] = {}
         for task in tasks:
             if task.patch and not task.files and (key := self._calls_key(task)) not in self._calls:
                 fresh.setdefault(key, task)
-        heard = self._judge.recorded_calls(list(fresh.values()))
-        self._heard = {key: (task, calls) for (key, task), calls in zip(fresh.items(), heard)}
+        heard = dict(zip(fresh, self.judge.recorded_calls(list(fresh.values()))))
+        self._heard = {key: (fresh[key], calls) for key, calls in heard.items()
+                       if not _failed(calls)}
+        return [self._failure(task, heard) or task for task in tasks]
 
-    def with_calls(self, tasks: list[Task]) -> list[Task]:
+    def with_calls(self, tasks: list[Task]) -> list[Task | HarnessError]:
         """The tasks with the gold edit's calls in them, where `record` heard some and they repeat exactly."""
         about, calls = zip(*self._heard.values()) if self._heard else ((), ())
-        self._calls |= zip(self._heard, self._judge.repeated_calls(list(about), list(calls)))
+        again = self.judge.repeated_calls(list(about), list(calls))
+        repeated = dict(zip(self._heard, again))
+        self._calls |= {key: calls for key, calls in repeated.items() if not _failed(calls)}
         self._heard = {}
-        return [replace(task, recorded=self._calls.get(self._calls_key(task), ())) if not task.files else task for task in tasks]
+        return [self._failure(task, repeated) or self._with(task) for task in tasks]
+
+    def _with(self, task: Task) -> Task:
+        if task.files:
+            return task
+        return replace(task, recorded=self._calls.get(self._calls_key(task), ()))
+
+    def _failure(self, task: Task, found: dict[tuple, object]) -> HarnessError | None:
+        """The error in place of what was found for this task."""
+        mine = None if task.files else found.get(self._calls_key(task))
+        return mine if _failed(mine) else None
 
     @staticmethod
     def _calls_key(task: Task) -> tuple:
         return task.about, frozenset(task.tests)
+
+
+def _failed(found: object) -> bool:
+    return isinstance(found, HarnessError)
 
 
 def _weigh(task: Task, broken: dict, gold_1: dict, gold_2: dict, seed: int) -> Task:
@@ -191,13 +246,17 @@ def _weigh_failing(task: Task, first: dict, second: dict, _: dict, seed: int) ->
                    test_seconds=round(sum(second["times"][t] for t in fail + kept), 4))
 
 
-def with_twins(judge: Judge, tasks: list[Task], seed: int) -> list[Task]:
-    """The tasks with their twins, each measured: the gold edit fails it. Without a gold edit there are none."""
+def with_twins(judge: Judge, tasks: list[Task], seed: int) -> list[Task | HarnessError]:
+    """The tasks with their twins, each measured: the gold edit fails it. Without a gold edit there
+    are none. A HarnessError stands for a task whose jail failed."""
     tree = judge.repository.snapshot
     golden = [task for task in tasks if task.patch]
     changed = [_twin_files(task, task.FAIL_TO_PASS, tree, seed) for task in golden]
     done = {}
     for task, files, reply in zip(golden, changed, judge.twins_many(golden, changed)):
+        if _failed(reply):
+            done[task.instance_id] = reply
+            continue
         failed = tuple(t for t in task.FAIL_TO_PASS if reply.get("outcomes", {}).get(t) == "failed")
         if failed != task.FAIL_TO_PASS:
             # Made again from the tests that failed alone: a change that the gold edit survives would be noise.

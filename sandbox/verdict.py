@@ -13,13 +13,19 @@ Layers, in this order; the first that says no decides:
    `tampered`); and for hard tasks *outside* (`outside.py`): the tests with none of the edit's code in their process, and fresh inputs.
 
 The originals run in a fork of the warm jail where that is another tier than the screen's, with a network, mounts and process ids of its
-own, so that nothing of an earlier rollout can be found; else by a cold process in a jail of its own. (So it is, too, for soft tasks
-in the jail without namespaces.) A fast verdict must be what a cold process would have said: a share of them (`Limits.recheck`, drawn by
-the hash of the edit) is run cold as well, and one difference makes the whole task cold from then on.
+own, so that nothing of an earlier rollout can be found; else by a cold process in its own jail.
+So it is, too, for soft tasks that are held out, for what is measured on these is to come from no
+process with a history; and for soft tasks in the jail without namespaces.
+
+A fast verdict must be what a cold process would have said: a share of them (`Limits.recheck`, drawn
+by the hash of the edit) is run cold as well, and one difference makes the task cold from then on.
 
 Tests and what configures them always come from the snapshot; of the edit only what the gate let through. The same edit to the
-same task has the same verdict: it is remembered by hash and never run twice. A failure of the harness is never remembered
-and never a reward of any kind: it is raised as HarnessError.
+same task has the same verdict: it is remembered by hash and never run twice.
+
+A jail may fail: it cannot be started, or it dies. Then all of the verdict is tried again in fresh
+jails, TRIES times in all. After that a HarnessError stands where the verdict would: it is no reward
+of any kind, and never remembered. Once the judge is being closed nothing is tried again.
 
 What remains: a hard reward means that the code gave the reference's results on inputs chosen after it was written, and it can still be
 wrong elsewhere. A soft reward comes from a process that the judged code shared: it can be forged by code written to attack this
@@ -30,7 +36,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -41,13 +47,16 @@ from sandbox.edits import TEST_FOLDERS, InvalidEdit, gate, is_test_path
 from sandbox.errors import HarnessError, UsageError
 from sandbox.jail import Jail
 from sandbox.landlock_jail import jail_notice, open_jail
-from sandbox.outside import MIN_DECIDED, Worker, agreement, deciding, drawn_calls, same_answers
+from sandbox.outside import Worker, agree, deciding, drawn_calls, on_fresh_inputs
 from sandbox.repo import Repository, files_of
 from sandbox.source import bodies_changed, find, imports, read_text
 from sandbox.tasks import Task
 from sandbox.twins import test_functions
 
 
+TRIES, GIVEN_UP = 3, "the jail failed three times"
+"""How often a verdict is tried where jails fail, and what is said in the end."""
+CLOSING = "The judge is being closed."
 ANOTHER_SECOND = 1.1
 """Seconds after which a clock that counts whole ones shows another."""
 MAX_RECORDED = 60
@@ -96,7 +105,8 @@ class Verdict:
     tier: str = ""
     """What screened it: `hot`, `warm` or `cold`; empty where nothing ran."""
     agreement: float | None = None
-    """Share of the fresh inputs on which the edit answered as the gold edit does (`outside.agreement`); None where none decided."""
+    """Share of the fresh inputs that the edit answered on which it answers as the gold edit does
+    (`outside.agreement`); None where none decided, or it answered none."""
 
     @property
     def reward(self) -> float:
@@ -134,7 +144,8 @@ class Judge:
     def close(self) -> None:
         """End the jails; what they were doing is given up."""
         self.stop()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        # Nothing is cancelled, for who waits for it would wait for ever: what has not begun fails.
+        self._pool.shutdown(wait=True)
         for jail in self._jails:
             jail.close()
 
@@ -152,38 +163,111 @@ class Judge:
         self.close()
 
     def judge(self, task: Task, edit: dict[str, str]) -> Verdict:
-        """The verdict for one edit. Raises HarnessError where the harness failed, UsageError where the task has moved on."""
-        return self.judge_many([(task, edit)])[0]
+        """The verdict for one edit. Raises HarnessError where the harness failed, UsageError where
+        the task has moved on."""
+        verdict = self.judge_many([(task, edit)])[0]
+        if isinstance(verdict, HarnessError):
+            raise verdict
+        return verdict
 
     def judge_many(self, pairs: Iterable[tuple[Task, dict[str, str] | InvalidEdit]],
-                   on_progress: Callable[[int, int], None] = lambda done, total: None) -> list[Verdict]:
-        """The verdicts in the order of the pairs, several jails at work. An InvalidEdit stands for a reply with no edit in it.
+                   on_progress: Callable[[int, int], None] = lambda done, total: None,
+                   ) -> list[Verdict | HarnessError]:
+        """The verdicts in the order of the pairs, several jails at work. An InvalidEdit stands for
+        a reply with no edit in it; a HarnessError, where a verdict would be, for jails that failed
+        TRIES times.
 
-        Equal pairs are judged once.
+        Equal pairs are judged once. Raises HarnessError where the judge is being closed, UsageError
+        where a task has moved on.
         """
         started = [self._start(task, edit) for task, edit in pairs]
         keys = {key: run for key, run in started if key is not None}
-        futures = {self._pool.submit(self._decide, *run): key for key, run in keys.items() if not isinstance(run, Verdict)}
+        futures = {self._submit(self._tried, self._decide, *run): key for key, run in keys.items()
+                   if not isinstance(run, Verdict)}
+        failed = {}
         for done, future in enumerate(as_completed(futures), 1):
-            self._remember(futures[future], future.result())
+            key, verdict = futures[future], future.result()
+            if isinstance(verdict, HarnessError):
+                name = keys[key][0].instance_id
+                failed[key] = HarnessError(f"There is no verdict on an edit for {name}: {verdict}.")
+            else:
+                self._remember(key, verdict)
             on_progress(done, len(futures))
-        return [run if isinstance(run, Verdict) else self._remembered[key] for key, run in started]
+        return [run if isinstance(run, Verdict) else failed.get(key) or self._remembered[key]
+                for key, run in started]
 
-    def run(self, request: dict, on_progress: Callable[[int, int], None] = lambda done, total: None) -> dict:
-        """One request to a warm jail (see inside/runner.py), the limits filled in: how the miner runs a whole suite."""
-        return self._pool.submit(self._ask, {"report_mb": SUITE_REPORT_MB, **request}, on_progress).result()
+    def run(self, request: dict,
+            on_progress: Callable[[int, int], None] = lambda done, total: None) -> dict:
+        """One request to a warm jail (see inside/runner.py), the limits filled in: how the miner
+        runs a whole suite. Raises HarnessError where the jails failed: TRIES times where tests are
+        named, but a whole suite takes too long for that."""
+        request = {"report_mb": SUITE_REPORT_MB, **request}
+        if not request["ids"]:
+            return self._submit(self._ask, request, on_progress).result()
+        reply = self._submit(self._tried, self._ask, request, on_progress).result()
+        if isinstance(reply, HarnessError):
+            raise HarnessError(f"These tests could not be run: {reply}.")
+        return reply
 
-    def screen_many(self, pairs: list[tuple[Task, dict[str, str]]]) -> list[dict]:
-        """The runner's replies for (task, files of the tree) pairs, in their order: a test run without a verdict."""
-        return list(self._pool.map(lambda pair: self._screen(*pair, self._swaps(pair[1], pair[0].named)), pairs))
+    # What measures many tasks gives a HarnessError in place of one whose jails failed TRIES times,
+    # and raises one where the judge is being closed.
 
-    def fresh_many(self, pairs: list[tuple[Task, dict[str, str]]]) -> list[dict]:
+    def screen_many(self, pairs: list[tuple[Task, dict[str, str]]]) -> list[dict | HarnessError]:
+        """The runner's replies for (task, files of the tree) pairs, in their order: a test run
+        without a verdict."""
+        def screen(task: Task, files: dict[str, str]) -> dict:
+            return self._screen(task, files, self._swaps(files, task.named))
+
+        return self._each(screen, pairs)
+
+    def fresh_many(self, pairs: list[tuple[Task, dict[str, str]]]) -> list[dict | HarnessError]:
         """As `screen_many`, always in a process that has loaded nothing of the project."""
-        return list(self._pool.map(lambda pair: self._ask(self._request(*pair)), pairs))
+        return self._each(lambda task, files: self._ask(self._request(task, files)), pairs)
 
-    def twins_many(self, tasks: list[Task], twins: list[dict[str, str]]) -> list[dict]:
-        """The runner's replies for each task's FAIL_TO_PASS on the intact tree but for these test files."""
-        return list(self._pool.map(lambda task, files: self._run_twins(task, files, task.FAIL_TO_PASS), tasks, twins))
+    def told_many(self, pairs: list[tuple[Task, dict[str, str]]],
+                  seconds: float) -> list[dict | HarnessError]:
+        """As `fresh_many`, with pytest's text of what fails; `seconds` in place of
+        `Limits.timeout`."""
+        def ask(task: Task, files: dict[str, str]) -> dict:
+            request = {**self._request(task, files), "text": True, "report_mb": SUITE_REPORT_MB}
+            return self._ask({**request, "timeout": seconds + 10 * task.test_seconds})
+
+        return self._each(ask, pairs)
+
+    def twins_many(self, tasks: list[Task],
+                   twins: list[dict[str, str]]) -> list[dict | HarnessError]:
+        """The runner's replies for each task's FAIL_TO_PASS on the intact tree but for these test
+        files."""
+        def run(task: Task, files: dict[str, str]) -> dict:
+            return self._run_twins(task, files, task.FAIL_TO_PASS)
+
+        return self._each(run, zip(tasks, twins))
+
+    def _each(self, work: Callable, rows: Iterable[tuple]) -> list:
+        """What `work` gives for each row of arguments, or the HarnessError of `_tried`."""
+        futures = [self._submit(self._tried, work, *row) for row in rows]
+        return [future.result() for future in futures]
+
+    def _submit(self, work: Callable, *args) -> Future:
+        """Let a thread that has jails of its own do the work."""
+        try:
+            return self._pool.submit(work, *args)
+        except RuntimeError as error:              # it is shut down, or can start no thread
+            raise HarnessError(CLOSING if self._closing else f"{error}.") from None
+
+    def _tried(self, work: Callable, *args):
+        """What `work` gives, tried again with fresh jails where this thread's fail; a HarnessError
+        with the reason, to stand in its place, where they have failed TRIES times. Raises
+        HarnessError where the judge is being closed."""
+        for _ in range(TRIES):
+            try:
+                return work(*args)
+            except HarnessError as error:
+                if self._closing:
+                    raise HarnessError(CLOSING) from None
+                self._discard_jails()
+                reason = " ".join(str(error).split()).rstrip(".")
+        return HarnessError(f"{GIVEN_UP}: {reason}")
 
     # ------------------------------------------------------------------------------------------------ one verdict
 
@@ -217,20 +301,26 @@ class Judge:
             reason = (f"Twins: {passed[0]} does not fail although its expectation was changed. The edit makes the test meaningless, or "
                       "takes the answer from it.")
         if status == "resolved" and task.hard:
-            outside, agreed = self._outside(task, files)
-            status, reason = ("failed", outside) if outside else (status, f"{reason} From outside, too.")
+            status, outside, agreed = self._outside(task, files)
+            reason = outside or f"{reason} From outside, too."
         return Verdict(task.instance_id, status, stage, reason, tests, round(time.perf_counter() - began, 4),
                        round(self._local.cpu + time.thread_time() - own, 4), reply["tier"], agreed)
 
     def _originals(self, task: Task, files: dict[str, str], screened: dict) -> tuple[str, str, dict[str, str]]:
-        """The named tests once more, in a process that has loaded nothing of the project; what the screen said where it was cold."""
+        """The named tests once more, in a process that has loaded nothing of the project; what the
+        screen said where it was cold."""
         request = self._request(task, files)
         if screened["tier"] == "cold":
             return read_reply(screened, task.tests)
-        warm_will_do = screened["tier"] == "hot" and (task.hard or not jail_notice())
+        warm_will_do = screened["tier"] == "hot" and not self._wants_cold(task)
         again = self._ask(request) if warm_will_do else self._ask_cold(request)
         status, reason, tests = read_reply(again, task.tests)
         return status, reason if status == "resolved" else f"The tests passed once and not again in a fresh process: {reason}", tests
+
+    @staticmethod
+    def _wants_cold(task: Task) -> bool:
+        """Whether a fork of a warm process is not good enough for the originals."""
+        return not task.hard and (task.split == "heldout" or bool(jail_notice()))
 
     def _passed_twins(self, task: Task, files: dict[str, str]) -> list[str]:
         """The twins that do not fail as they must."""
@@ -244,51 +334,40 @@ class Judge:
         swaps = self._swaps(files, {**task.named, **test_functions(tests)})
         return self._run_changed({**self._request(task, files), "ids": list(tests)}, swaps)
 
-    def _outside(self, task: Task, files: dict[str, str]) -> tuple[str, float | None]:
-        """Why the edit does not hold when it is judged from outside ("" if it does), and the share of fresh inputs on which it agrees
-        with the gold edit. A jail that failed is replaced once.
+    def _outside(self, task: Task, files: dict[str, str]) -> tuple[str, str, float | None]:
+        """(status, why the edit does not hold when it is judged from outside ("" where it does),
+        share of the fresh inputs on which it agrees with the gold edit).
 
-        (a) The tests run on the intact tree, in a process with none of the edit's code in it; the function there is a stub, and a
-        worker with the edit and no tests answers its calls. (b) The worker answers fresh inputs, and its answers are compared here
-        with the gold edit's.
+        (a) The tests run on the intact tree, in a process with none of the edit's code in it; the
+        function there is a stub, and a worker with the edit and no tests answers its calls. (b) The
+        worker answers fresh inputs, and its answers are compared here with the gold edit's, which
+        was asked before the worker began: its time is not to pass meanwhile.
         """
-        try:
-            return self._held_outside(task, files)
-        except HarnessError:
-            if self._closing:
-                raise
-            return self._held_outside(task, files)
-
-    def _held_outside(self, task: Task, files: dict[str, str]) -> tuple[str, float | None]:
         hot, warm = self._jail("hot"), self._jail("warm")
-        key = self._function_key(task)
-        request = self._request(task, {})
+        key, request = self._function_key(task), self._request(task, {})
+        calls = drawn_calls(task, self._key(task, files))
+        gold = hot.ask(self._complete({**request, "gold": key, "calls": calls}))
+        self._spent(gold)
+        inputs = deciding(task, calls, gold.get("answers", []))
         hidden = self._tests_and_data + copies(self.repository.snapshot, task)
-        worker = Worker(warm, self._complete({**request, "files": files, "remove": hidden, "path": hot.ready["path"],
-                                              "worker": {"file": task.file, "function": task.function}}))
+        worker = Worker(warm, self._complete({
+            **request, "files": files, "remove": hidden, "path": hot.ready["path"],
+            "worker": {"file": task.file, "function": task.function}}))
         try:
             hot.start(self._complete({**request, "stub": key}))
             while "ask" in (heard := hot.hear()):
                 hot.tell(worker.answer(heard["ask"]))
             self._spent(heard)
             status, reason, _ = read_reply(heard, task.tests)
+            if worker.fault:
+                status, reason = worker.fault[0], f"the edit's process {worker.fault[1]}."
             if status != "resolved":
-                return f"Judged from outside, where tests and edit share no process: {reason}", None
-            calls = drawn_calls(task, self._key(task, files))
-            reply = hot.ask(self._complete({**request, "gold": key, "calls": calls}))
-            self._spent(reply)
-            inputs = deciding(task, calls, reply.get("answers", []))
-            if not inputs:
-                return "", None
-            share, wanted = agreement([worker.answer(call) for call, _ in inputs], [answer for _, answer in inputs])
-            if len(inputs) >= MIN_DECIDED and share < wanted:
-                return (f"It agrees with the reference on {share:.0%} of {len(inputs)} fresh inputs, and at least {wanted:.0%} is "
-                        "wanted."), share
-            return "", share
-        except HarnessError:
+                where = "Judged from outside, where tests and edit share no process"
+                return status, f"{where}: {reason}", None
+            return on_fresh_inputs(worker, inputs)
+        except BaseException:                      # both may be in the middle of a conversation
             worker.abandon()
-            self._discard_jail("hot")
-            self._discard_jail("warm")
+            self._discard_jails()
             raise
         finally:
             worker.close()
@@ -307,33 +386,41 @@ class Judge:
                 hidden[path] = True
         return list(hidden)
 
-    def recorded_calls(self, tasks: list[Task]) -> list[tuple[list, ...]]:
-        """For each task the gold edit's calls and answers under its tests, where they are plain data; () where they are not."""
-        recorded = list(self._pool.map(self._record, tasks))
+    def recorded_calls(self, tasks: list[Task]) -> list[tuple[list, ...] | HarnessError]:
+        """For each task the gold edit's calls and answers under its tests, where they are plain
+        data; () where they are not."""
+        recorded = self._each(self._record, ((task,) for task in tasks))
         self._recorded_at = time.monotonic()
         return recorded
 
-    def repeated_calls(self, tasks: list[Task], recorded: list[tuple[list, ...]]) -> list[tuple[list, ...]]:
-        """For each task as many of the calls that `recorded_calls` heard as a task keeps, where all come out the same again: in a process
-        of their own, and in another second, because a function may read the clock. () where they do not, which makes the task soft."""
+    def repeated_calls(self, tasks: list[Task],
+                       recorded: list[tuple[list, ...]]) -> list[tuple[list, ...] | HarnessError]:
+        """For each task as many of the calls that `recorded_calls` heard as a task keeps, where all
+        come out the same again: in a process of their own, and in another second, because a
+        function may read the clock. () where they do not, which makes the task soft."""
         if any(recorded):
             time.sleep(max(0.0, self._recorded_at + ANOTHER_SECOND - time.monotonic()))
-        return list(self._pool.map(self._repeated, tasks, recorded))
+        return self._each(self._repeated, zip(tasks, recorded))
+
+    # No slower tier can record calls or repeat them: a jail that fails makes no task soft.
 
     def _record(self, task: Task) -> tuple[list, ...]:
         if not self._hot_tier:
             return ()
-        reply = self._ask_hot({**self._request(task, {}), "record": self._function_key(task)})
+        request = {**self._request(task, {}), "record": self._function_key(task)}
+        reply = self._ask_jail("hot", request)
         return tuple(reply.get("calls", ())) if read_reply(reply, task.tests)[0] == "resolved" else ()
 
     def _repeated(self, task: Task, recorded: tuple[list, ...]) -> tuple[list, ...]:
-        if not recorded:
+        if not (recorded and self._hot_tier):
             return ()
-        gold = self._ask_hot({**self._request(task, {}), "gold": self._function_key(task), "calls": [call for call, _ in recorded]})
-        if "answers" not in gold or not same_answers(gold["answers"], [answer for _, answer in recorded]):
+        calls, answers = zip(*recorded)
+        gold = self._ask_jail("hot", {**self._request(task, {}), "gold": self._function_key(task),
+                                      "calls": list(calls)})
+        if "answers" not in gold or not all(map(agree, gold["answers"], answers)):
             return ()
         kept = replace(task, recorded=recorded[:MAX_RECORDED])
-        return kept.recorded if not self._outside(kept, self.gold_files(kept))[0] else ()
+        return kept.recorded if self._outside(kept, self.gold_files(kept))[0] == "resolved" else ()
 
     def gold_files(self, task: Task) -> dict[str, str]:
         """The files of the tree with the gold edit in them, as the gate lets it through. Raises InvalidEdit."""
@@ -365,13 +452,25 @@ class Judge:
         return cold
 
     def _run_changed(self, request: dict, swaps: list[dict] | None) -> dict:
-        """The runner's reply from the faster tier that may run the request's files; `swaps` are the functions in which they differ from
-        the intact tree, None where that is not all."""
+        """The runner's reply from the faster tier that may run the request's files; `swaps` are the
+        functions in which they differ from the intact tree, None where that is not all."""
+        fault = None
         if self._hot_tier and swaps is not None:
-            reply = self._ask_hot({**request, "swaps": swaps})
-            if "unfit" not in reply:
-                return {**reply, "tier": "hot"}
-        return self._ask(request)
+            try:
+                reply = self._ask_hot({**request, "swaps": swaps})
+                if "unfit" not in reply:
+                    return {**reply, "tier": "hot"}
+            except HarnessError as error:
+                if self._closing:
+                    raise
+                fault = error
+        reply = self._ask(request)
+        # Where the slower ones had failed at it, too, that would say nothing of this tier.
+        if fault and self._hot_tier:
+            self._hot_tier = False
+            self._note("A jail that keeps the tests collected has failed twice in a row, so verdicts "
+                       f"take longer from now on: {fault}")
+        return reply
 
     def _swaps(self, files: dict[str, str], names: dict[str, list[str]]) -> list[dict] | None:
         """Those of the named functions that these files change, as `inside/hot.py` takes them; None where there is another change, or no
@@ -391,21 +490,13 @@ class Judge:
         return swaps
 
     def _ask_hot(self, request: dict) -> dict:
-        """Ask this thread's hot jail; {"unfit": reason} where there can be none."""
+        """Ask this thread's hot jail, and another where that one fails."""
         try:
-            try:
-                return self._ask_jail("hot", request)
-            except HarnessError:
-                if self._closing:
-                    raise
-                return self._ask_jail("hot", request)
-        except HarnessError as error:
+            return self._ask_jail("hot", request)
+        except HarnessError:
             if self._closing:
                 raise
-            if self._hot_tier:
-                self._hot_tier = False
-                self._note(f"The tests cannot be kept collected, so verdicts take longer: {error}")
-            return {"unfit": str(error)}
+            return self._ask_jail("hot", request)
 
     def _complete(self, request: dict) -> dict:
         return {"memory_mb": self.limits.memory_mb, "path": list(self.repository.path), "files": {}, "timeout": self.limits.timeout,
@@ -420,12 +511,14 @@ class Judge:
                 raise
             return self._ask_cold(request)
 
-    def _ask_jail(self, tier: str, request: dict, on_progress: Callable[[int, int], None] = lambda done, total: None) -> dict:
-        """Ask this thread's jail of the tier. One that fails, or holds much more than it did at first, is given up afterwards."""
+    def _ask_jail(self, tier: str, request: dict,
+                  on_progress: Callable[[int, int], None] = lambda done, total: None) -> dict:
+        """Ask this thread's jail of the tier. One that fails, or holds much more than it did at
+        first, is given up afterwards."""
         jail = self._jail(tier)
         try:
             reply = jail.ask(self._complete(request), on_progress)
-        except HarnessError:
+        except BaseException:                      # it may be in the middle of an answer
             self._discard_jail(tier)
             raise
         self._spent(reply)
@@ -439,13 +532,27 @@ class Judge:
         mine = self._local.__dict__.setdefault("jails", {})
         if tier not in mine:
             if self._closing:
-                raise HarnessError("The judge is being closed.")
+                raise HarnessError(CLOSING)
             files = list(self._test_files) if tier == "hot" else []
             mine[tier] = self._open_jail(tier, files)
         return mine[tier]
 
     def _open_jail(self, tier: str, files: list[str]) -> Jail:
-        return open_jail(self._layout, tier, files, self.repository.path, self._started)
+        begun: list[Jail] = []
+
+        def on_start(jail: Jail) -> None:
+            begun.append(jail)
+            self._started(jail)
+
+        try:
+            return open_jail(self._layout, tier, files, self.repository.path, on_start)
+        except BaseException as error:
+            # It has closed itself; nobody is to look after it any more.
+            with self._lock:
+                self._jails = [jail for jail in self._jails if jail not in begun]
+            if isinstance(error, OSError):
+                raise HarnessError(f"The jail cannot be started: {error}.") from None
+            raise
 
     def _started(self, jail: Jail) -> None:
         """From now on `stop` finds it."""
@@ -464,9 +571,13 @@ class Judge:
         if jail is not None:
             self._end_jail(jail)
 
+    def _discard_jails(self) -> None:
+        for tier in ("hot", "warm"):
+            self._discard_jail(tier)
+
     def _ask_cold(self, request: dict) -> dict:
         if self._closing:
-            raise HarnessError("The judge is being closed.")
+            raise HarnessError(CLOSING)
         jail = self._open_jail("cold", [])
         try:
             reply = jail.ask(self._complete(request))
@@ -481,8 +592,10 @@ class Judge:
     # ------------------------------------------------------------------------------------------------ memory
 
     def _key(self, task: Task, files: dict[str, str]) -> str:
-        # The two kinds of jail differ in what tests may do.
-        parts = [self.repository.tree, *(["landlock"] if jail_notice() else []), task.instance_id, *task.tests]
+        # The two kinds of jail differ in what tests may do, and so do forks and cold processes.
+        how = ["landlock"] if jail_notice() else []
+        how += ["cold"] if self._wants_cold(task) else []
+        parts = [self.repository.tree, *how, task.instance_id, *task.tests]
         parts += [part for path in sorted(files) for part in (path, files[path])]
         return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 

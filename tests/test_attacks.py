@@ -441,7 +441,8 @@ def _judged_together(ground: Ground, attacks: list[Attack], limits: Limits, harm
     try:
         with ground.judge(limits) as (judge, notes):
             edits, read = zip(*(_read(ground, *case) for case in cases))
-            verdicts = judge.judge_many([(task, edit) for (_, task, _), edit in zip(cases, edits)])
+            verdicts = _all(judge.judge_many(
+                [(task, edit) for (_, task, _), edit in zip(cases, edits)]))
             harm += notes + _shaken(ground, judge, attacks[0].kind)
         return [Outcome(attack, task, verdict, (*found, *harm_of(ground, attack, verdict)))
                 for (attack, task, _), verdict, found in zip(cases, verdicts, read)]
@@ -485,6 +486,14 @@ def _judged_in_turn(ground: Ground, attacks: list[Attack], limits: Limits, harm:
                 for outcome in _judged_in_turn(ground, [replace(attack, tasks=(task.function,))], limits, harm)]
 
 
+def _all(verdicts: list[Verdict | HarnessError]) -> list[Verdict]:
+    """The verdicts. Raises the HarnessError where there is one: no attack may bring a jail down."""
+    for verdict in verdicts:
+        if isinstance(verdict, HarnessError):
+            raise verdict
+    return verdicts
+
+
 def _in_words(error: Exception) -> str:
     return f"the harness {'failed' if isinstance(error, HarnessError) else 'fell over'}: {type(error).__name__}: {str(error)[-300:]}"
 
@@ -494,7 +503,7 @@ def _shaken(ground: Ground, judge: Judge, remark: str) -> list[str]:
     tasks = [ground.tasks[function] for function in TRIED]
     edits = [(task, made(task, f"{remark} {turn}"), wanted) for turn in (1, 2) for task in tasks
              for made, wanted in ((ground.gold, "resolved"), (ground.wrong, "failed"))]
-    verdicts = judge.judge_many([(task, edit) for task, edit, _ in edits])
+    verdicts = _all(judge.judge_many([(task, edit) for task, edit, _ in edits]))
     return [f"after it {task.function} is {verdict.status} and not {wanted}: {verdict.reason[:200]}"
             for (task, _, wanted), verdict in zip(edits, verdicts) if verdict.status != wanted]
 

@@ -1,17 +1,21 @@
 """Hard tasks: judged from outside, with none of the edit's code in the process that runs the tests, and on fresh inputs."""
 import json
 import math
+import re
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.fresh import perturbed, same
+from sandbox.landlock_jail import open_jail
 from sandbox.mine import mine
-from sandbox.outside import agreement, plain
+from sandbox.outside import Worker, agree, agreement, plain
 from sandbox.repo import open_repository
 from sandbox.source import find, read_text, with_body
 from sandbox.verdict import Judge, Limits
@@ -240,6 +244,88 @@ def test_honest_solutions_of_another_build_are_resolved(mined, function, body):
 def test_a_table_of_the_tests_answers_is_not_enough(mined):
     verdict = judged(mined, "clamp", "return {(1, 10): 2, (5, 10): 5, (50, 10): 10, (-3, 10): 2, (7, 10): 7, (10, 10): 10, (50, 20): 20}[x, high]")
     assert (verdict.status, verdict.stage) == ("failed", "confirm") and "resh inputs" in verdict.reason
+
+
+SLOW = "import time\ntime.sleep(0.2)\nreturn max(low, min(x, high))"
+COUNTED = "clamp.n = getattr(clamp, 'n', 0) + 1\n{}\nreturn max(low, min(x, high))"
+ALONE = "import os\nif not os.path.exists('test_lib.py'):\n    {}\nreturn max(low, min(x, high))"
+"""Only where there are no tests, which is in a worker."""
+CALLS = 7
+"""Calls that the tests make to `clamp`."""
+
+
+def judged_soon(mined, body):
+    """The verdict on `clamp` with a timeout of five seconds and a little more."""
+    repository, tasks, judge = mined
+    with Judge(repository, replace(LIMITS, timeout=5.0, recheck=0.0),
+               test_files=judge._test_files) as soon:
+        return judged((repository, tasks, soon), "clamp", body)
+
+
+@pytest.mark.slow
+def test_a_right_answer_that_is_too_slow_is_a_timeout(mined):
+    verdict = judged_soon(mined, SLOW)
+    assert (verdict.status, verdict.stage, verdict.reward) == ("timeout", "confirm", 0.0)
+    right, answered, inputs, _ = re.fullmatch(
+        r"It agreed with the reference on (\d+) of the (\d+) fresh inputs that it answered, of "
+        r"(\d+), and then ran out of time \(5(\.[1-9])? s for the tests and all fresh inputs\)\.",
+        verdict.reason).groups()
+    assert 0 < int(right) == int(answered) < int(inputs) == 64 and verdict.agreement == 1.0
+
+
+DIED = "ended early (the test process ended without a usable report)"
+
+
+@pytest.mark.parametrize("number, said", [
+    (1, f"It {DIED} before it answered any of 64 fresh inputs."),
+    (5, "It agreed with the reference on 4 of the 4 fresh inputs that it answered, of 64, and then "
+        f"{DIED}."),
+    (64, "It agreed with the reference on 63 of the 63 fresh inputs that it answered, of 64, and "
+         f"then {DIED}.")])
+def test_who_dies_on_a_fresh_input_is_refused(mined, number, said):
+    """Even on the last one, when it has agreed on more of them than are wanted."""
+    body = COUNTED.format(f"if clamp.n == {CALLS + number}: import os; os._exit(0)")
+    verdict = judged(mined, "clamp", body)
+    assert (verdict.status, verdict.stage, verdict.reason) == ("failed", "confirm", said)
+    assert verdict.agreement == (None if number == 1 else 1.0)
+
+
+@pytest.mark.slow
+def test_who_stops_at_the_last_fresh_input_is_not_rewarded(mined):
+    verdict = judged_soon(mined, COUNTED.format(f"while clamp.n == {CALLS + 64}: pass"))
+    assert (verdict.status, verdict.reward) == ("timeout", 0.0)
+    assert verdict.reason.startswith("It agreed with the reference on 63 of the 63 fresh inputs")
+
+
+@pytest.mark.parametrize("alone, said", [("os._exit(0)", f"the edit's process {DIED}."),
+                                         ("raise RuntimeError", "7 of 7 tests did not pass; ")])
+def test_what_became_of_it_while_the_tests_asked(mined, alone, said):
+    verdict = judged(mined, "clamp", ALONE.format(alone))
+    assert (verdict.status, verdict.stage, verdict.agreement) == ("failed", "confirm", None)
+    assert f"where tests and edit share no process: {said}" in verdict.reason
+
+
+@pytest.mark.slow
+def test_whose_time_ran_out_while_the_tests_asked(mined):
+    verdict = judged_soon(mined, ALONE.format("while True: pass"))
+    assert (verdict.status, verdict.stage, verdict.agreement) == ("timeout", "confirm", None)
+    assert "share no process: the edit's process ran out of time (5" in verdict.reason
+
+
+@pytest.mark.slow
+def test_whose_time_is_over_before_it_is_asked_again(mined):
+    """Its jail finds it only then, and says that it died."""
+    repository, tasks, _ = mined
+    with open_jail(repository.layout()) as jail:
+        worker = Worker(jail, {"files": {}, "path": list(repository.path), "timeout": 3.0,
+                               "memory_mb": 512, "worker": {"file": "lib.py", "function": "clamp"}})
+        call, right = tasks["clamp"].recorded[0]
+        assert agree(worker.answer(call), right) and worker.fault is None
+        time.sleep(3.2)
+        assert worker.answer(call) == {"gone": True} and "died" in worker.reply
+        status, said = worker.fault
+        assert status == "timeout" and said.startswith("ran out of time (3 s ")
+        worker.close()
 
 
 def test_an_answer_that_depends_on_the_tests_being_there(mined):

@@ -13,6 +13,7 @@ import pytest
 from sandbox import jsonl, patches
 from sandbox.edits import InvalidEdit
 from sandbox.errors import HarnessError, UsageError
+from sandbox.landlock_jail import jail_notice, open_jail
 from sandbox.repo import content_hash, open_repository
 from sandbox.source import blanked, find, read_text
 from sandbox.tasks import Task
@@ -369,3 +370,47 @@ def test_what_the_originals_say_counts(judge, tasks, repository):
     body = "import os\nif len(os.listdir('/proc/self/fd')) < 200 and 'hot' in sys.modules:\n    return a + b\nreturn 0"
     verdict = judge.judge(tasks["add"], edit_of(tasks["add"], repository, "import sys\n" + body))
     assert (verdict.status, verdict.stage, verdict.tier) == ("failed", "confirm", "hot") and "not again in a fresh process" in verdict.reason
+
+
+@pytest.fixture
+def started(monkeypatch) -> list[str]:
+    """The tiers of the jails that are started from now on."""
+    tiers = []
+
+    def opened(layout, tier, *rest):
+        tiers.append(tier)
+        return open_jail(layout, tier, *rest)
+
+    monkeypatch.setattr("sandbox.verdict.open_jail", opened)
+    return tiers
+
+
+@pytest.mark.parametrize("split, cold", [("train", []), ("heldout", ["cold"])])
+def test_held_out_soft_tasks_are_confirmed_in_a_jail_of_their_own(repository, tasks, started,
+                                                                  split, cold):
+    """What passed the screen, and nothing else. Both splits have the same verdicts."""
+    task = replace(tasks["area"], split=split)
+    right, wrong = "    return math.pi * r ** 2 + 0", "    return 3 * math.pi"
+    once = "    return math.pi * r ** 2 if 'hot' in __import__('sys').modules else 0"
+    said = {}
+    with Judge(repository, replace(LIMITS, recheck=0.0), test_files=TEST_FILES) as judge:
+        # A verdict on a task of the other split is another one.
+        other = replace(task, split="heldout" if split == "train" else "train")
+        judge.judge(other, edit_of(task, repository, right))
+        for name, body in (("right", right), ("wrong", wrong), ("once", once)):
+            started.clear()
+            said[name] = judge.judge(task, edit_of(task, repository, body))
+            wanted = [] if name == "wrong" else ["cold"] if jail_notice() else cold
+            assert [tier for tier in started if tier == "cold"] == wanted
+    assert {(name, v.status, v.stage, v.tier) for name, v in said.items()} == {
+        ("right", "resolved", "confirm", "hot"), ("wrong", "failed", "screen", "hot"),
+        ("once", "failed", "confirm", "hot")}
+
+
+def test_held_out_hard_tasks_are_confirmed_as_others_are(mined_calc, started):
+    """They are judged from outside as well."""
+    repository, _, mined = mined_calc
+    task = next(replace(task, split="heldout") for task in mined.tasks if task.function == "add")
+    with Judge(repository, replace(LIMITS, recheck=0.0), test_files=TEST_FILES) as judge:
+        verdict = judge.judge(task, edit_of(task, repository, "    return a + b + 0"))
+    assert task.hard and verdict.status == "resolved" and sorted(started) == ["hot", "warm"]
