@@ -468,8 +468,8 @@ class Judge:
         # Where the slower ones had failed at it, too, that would say nothing of this tier.
         if fault and self._hot_tier:
             self._hot_tier = False
-            self._note("A jail that keeps the tests collected has failed twice in a row, so verdicts "
-                       f"take longer from now on: {fault}")
+            self._note("A jail that keeps the tests collected has failed twice in a row, so "
+                       f"verdicts take longer from now on: {fault}")
         return reply
 
     def _swaps(self, files: dict[str, str], names: dict[str, list[str]]) -> list[dict] | None:
