@@ -170,7 +170,7 @@ class Workbench:
         pending = [(t, self.prompts[t.instance_id]) for t in wanted if t.instance_id not in known]
         with self.screen.patience() as patience, self.run.step(phase):
             self._check_policy()
-            bar = _Rollouts(self.screen, f"probing ({phase})", settings.k * len(wanted), settings.k * len(known))
+            bar, unmeasured = _Rollouts(self.screen, f"probing ({phase})", settings.k * len(wanted), settings.k * len(known)), []
             for found, group in probe(self.engine, pending, settings.k, settings.temperature, self.recipe.student.max_new,
                                       self.recipe.seed, self.judge_replies, self._chunk(settings.k), bar.add):
                 self.run.append("rollouts.jsonl", [{"phase": phase, **r.record()} for r in group])
@@ -178,9 +178,11 @@ class Workbench:
                     self.run.append("probe.jsonl", [{"phase": phase, "temperature": settings.temperature,
                                                      "instance_id": found.instance_id, "k": found.k, "resolved": found.resolved,
                                                      "truncated": found.truncated}])
-                self._set_aside([group])
+                else:
+                    unmeasured.append(group)
                 patience.check()
             bar.end()
+            self._set_aside(unmeasured)
         if phase == "before":
             train = {t.instance_id for t in self.by_split("train")}
             words = facts.cut_off_sentence([p for p in facts.read_probes(self.run, phase) if p.instance_id in train],
@@ -209,7 +211,8 @@ class Workbench:
         return known
 
     def _set_aside(self, groups: list) -> None:
-        """The run goes on without the tasks whose rollouts the jail could not judge."""
+        """The run goes on without the tasks whose rollouts the jail could not judge. Only at the end of a step: if that ends early
+        because the machine is at fault, the tasks are not."""
         from recipes.rollout import failures_of
 
         if failures := failures_of(groups):
@@ -539,12 +542,15 @@ class Workbench:
         pairs = [(t, self.prompts[t.instance_id]) for t in self.by_split("heldout")]
         if not pairs:
             return {}
-        settings, found = self.recipe.probe, []
+        settings, found, unmeasured = self.recipe.probe, [], []
         bar = _Rollouts(self.screen, "measuring held-out tasks", settings.k * len(pairs))
         for measured, group in probe(self.engine, pairs, settings.k, settings.temperature, self.recipe.student.max_new,
                                      self.recipe.seed + 1, self.judge_replies, self._chunk(settings.k), bar.add):
-            found += [measured] if measured else []
-            self._set_aside([group])
+            if measured:
+                found.append(measured)
+            else:
+                unmeasured.append(group)
         bar.end()
+        self._set_aside(unmeasured)
         groups = facts.grouped(self.run, sorted(found, key=lambda p: p.instance_id))
         return {name: summarise(groups[name], settings.temperature, self.recipe.seed) for name in ("heldout", *facts.APART["heldout"])}

@@ -28,6 +28,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,12 +89,12 @@ class Jail:
     def __init__(self, layout: Layout, tier: str = "warm", files: list[str] = (), path: tuple[str, ...] = (),
                  on_start: Callable[["Jail"], None] = lambda jail: None) -> None:
         self._stage = Path(tempfile.mkdtemp(prefix="coldstart-jail-", dir=self._stage_parent(layout)))
-        self._stage.chmod(0o755)
-        self._errors = tempfile.TemporaryFile()
-        self._process = None
+        self._errors = self._process = None
         self.held: tuple[int, int] | None = None
         """KiB and descriptors that its first process held after the first request; for whoever watches it for leaks."""
         try:
+            self._stage.chmod(0o755)
+            self._errors = tempfile.TemporaryFile()
             command, environment, config = self._prepare(layout, path)
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
                                              env=environment, cwd="/", start_new_session=True)
@@ -155,7 +156,8 @@ class Jail:
                 except BrokenPipeError:
                     pass
             self._process = None
-        self._errors.close()
+        if self._errors is not None:
+            self._errors.close()
         # In this process's mount namespace the stage holds empty folders and copies only: the binds were private.
         shutil.rmtree(self._stage, ignore_errors=True)
 
@@ -202,7 +204,8 @@ class Jail:
         return data
 
     def _last_words(self) -> str:
-        self._process.wait(timeout=5)
+        with suppress(subprocess.TimeoutExpired):  # it has closed its pipe and lives on: its words so far will do
+            self._process.wait(timeout=5)
         self._errors.seek(0, os.SEEK_END)
         self._errors.seek(max(0, self._errors.tell() - 2000))
         return self._errors.read().decode("utf-8", "replace").strip() or "it said nothing."
