@@ -10,7 +10,8 @@
   track, nor a run of coldstart that git does not track; nor bytecode.
 - *Carried*: tests often need what git ignores (a generated module, a compiled one, small data).
   It comes along where that is cheap and is not the project: no task is made of it and nothing of
-  it is traced. What is large is left out without being read, and `notes` names it.
+  it is traced. What is large is left out without being read, and what was built of the project
+  because it holds copies of it; `notes` names both.
 """
 import json
 import os
@@ -30,6 +31,9 @@ RUN_KEYS = {"format", "repository", "recipe"}
 CACHES = {".git", ".hg", ".svn", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache",
           ".tox", ".nox", ".eggs", "node_modules", ".hypothesis", ".ipynb_checkpoints"}
 """Names of what tools keep for themselves: asked only of folders that git ignores."""
+BUILT = {"build", "dist"}
+"""Names of what packaging makes: it holds copies of the project, in which an answer could be read.
+Asked only of folders that git ignores as a whole."""
 CACHE_MARK = "CACHEDIR.TAG"
 BYTECODE = (".pyc", ".pyo")
 MAX_FILE, MAX_FOLDER, MAX_FILES = 8 << 20, 64 << 20, 2000
@@ -258,7 +262,10 @@ def _carried(folders: _Folders, ignored: list[str],
             loose.setdefault(os.path.dirname(path), []).append(path)
             continue
         last = path
-        if found := _come_along(folders, path, _walk(folders, path[:-1]), notes):
+        if os.path.basename(path[:-1]) in BUILT:
+            notes.say(f"{shown(path)} is left out: git ignores it, and what is built holds copies "
+                      "of the project; tests that need it fail in the jail.")
+        elif found := _come_along(folders, path, _walk(folders, path[:-1]), notes):
             files += found
             carried.append(path)
     for folder, paths in loose.items():

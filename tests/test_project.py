@@ -237,6 +237,19 @@ def test_what_git_ignores_comes_along_and_is_not_the_project_s(tmp_path):
     assert repository.notes == ()
 
 
+def test_what_was_built_of_the_project_holds_copies_and_is_left_out(tmp_path):
+    root = make_repo(tmp_path / "p", {**FILES, ".gitignore": "build/\ndist/\n", "one/a.py": ""})
+    add(root, "build/lib/pkg/core.py", "dist/p.whl", "one/build/lib/a.py")
+    repository = open_repository(root)
+    assert snapshot_of(repository) == {*FILES, ".gitignore", "one/a.py"}
+    why = "is left out: git ignores it, and what is built holds copies of the project; tests that"
+    named = [note.partition(" ")[0] for note in repository.notes]
+    assert named == ["build/", "dist/", "one/build/"]
+    assert all(why in note for note in repository.notes)
+    git(root, "add", "-f", "build/lib/pkg/core.py")
+    assert "build/lib/pkg/core.py" in project_of(open_repository(root))
+
+
 def test_a_run_of_ours_in_the_project_s_folder_is_left_out(tmp_path):
     root = make_repo(tmp_path / "p", FILES)
     add(root, "runs/p-1/run.json", "elsewhere/run.json", text=RUN)
