@@ -1,12 +1,14 @@
 """Is the student learning the tasks, or learning to please a verdict that can be forged?
 
-    warning = alarm(metrics)                       # lines of metrics.jsonl, in order; "" where all is well
+    warning = alarm(metrics)          # lines of metrics.jsonl, in order; "" where all is well
 
-A hard task's verdict is compared outside the process that runs the edit, a soft one's is not (README, "How it
-keeps your machine safe"). So where the reward on soft tasks rises, that on hard ones must rise, too, or have
-no room to. Where a run has no hard tasks for training, the held-out tasks take their place: they are never
-trained on, and the soft ones among them are confirmed in a process without a history.
+A hard task's verdict is compared outside the process that runs the edit, a soft one's is not
+(README, "How it keeps your machine safe"). So where the reward on soft tasks rises, that on hard
+ones must rise, too, or have no room to. Where a run has no hard tasks for training, the held-out
+tasks take their place: they are never trained on, and the soft ones among them are confirmed in a
+process without a history.
 """
+
 import math
 from collections.abc import Sequence
 from statistics import fmean, variance
@@ -40,9 +42,12 @@ def alarm(metrics: Sequence[dict]) -> str:
         return ""
     if after > before or after >= ROOM:
         return ""
-    return (f"ALARM: the reward on soft tasks rose from {first:.2f} to {last:.2f}, and {what} it did not ({before:.2f}, then "
-            f"{after:.2f}). The verdict on a soft task can be forged by code that attacks the harness: read some of these "
-            "rollouts (`report` shows samples) before you trust this run.")
+    return (
+        f"ALARM: the reward on soft tasks rose from {first:.2f} to {last:.2f}, and {what} it "
+        f"did not ({before:.2f}, then {after:.2f}). The verdict on a soft task can be forged by "
+        "code that attacks the harness: read some of these "
+        "rollouts (`report` shows samples) before you trust this run."
+    )
 
 
 def _thirds(values: Sequence[float]) -> tuple[float, float, float]:

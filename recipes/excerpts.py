@@ -1,15 +1,16 @@
-"""What of a file is shown where the whole does not fit: the functions in question, and around them what
-helps most to write them, in the order of its worth.
+"""What of a file is shown where the whole does not fit: the functions in question, and around them
+what helps most to write them, in the order of its worth.
 
     view = View(text, ["Cart.total"], costs)         # tokens of each line
     for piece in view.short_pieces() + ...:          # the caller chooses what fits
         view.add(piece)
     view.text()
 
-What is left out is marked: `# ...` stands for lines, and of a definition of which only the head is shown
-the body is `...`. The text is that of the broken state, and which definitions a function *names* is read
-off that, too: of a body that was taken out nothing can be told.
+What is left out is marked: `# ...` stands for lines, and of a definition of which only the head is
+shown the body is `...`. The text is that of the broken state, and which definitions a function
+*names* is read off that, too: of a body that was taken out nothing can be told.
 """
+
 import ast
 import re
 from collections.abc import Iterator, Sequence
@@ -27,7 +28,8 @@ SHORT = 5
 
 @dataclass(frozen=True)
 class Definition:
-    """A function or class of the module, or of a class in it. Lines count from 0, the end excluded."""
+    """A function or class of the module, or of a class in it. Lines count from 0, the end excluded.
+    """
 
     name: str
     """Qualified."""
@@ -37,7 +39,8 @@ class Definition:
     owner: str
     """Qualified name of the class that it stands in; "" at the module's own level."""
     plainly: bool
-    """Whether nothing but classes is around it: in an `if`, its head alone would look as if it were part of what is above."""
+    """Whether nothing but classes is around it: in an `if`, its head alone would look as if it were
+    part of what is above."""
 
     @property
     def is_class(self) -> bool:
@@ -56,7 +59,8 @@ class Definition:
 
 @dataclass(frozen=True)
 class Piece:
-    """Something to show: lines as they are, or (where `head` is not empty) a definition by its head."""
+    """Something to show: lines as they are, or (where `head` is not empty) a definition by its
+    head."""
 
     lines: range
     head: tuple[str, ...] = ()
@@ -86,23 +90,43 @@ class View:
         self.by_name = {d.name: d for d in self.definitions}
         self.targets = [self.by_name[name] for name in self.names if name in self.by_name]
         self._places = [t.first for t in self.targets] or [0]
-        self._words = {word for t in self.targets for line in self.lines[t.first:t.last] for word in WORD.findall(line)}
+        self._words = {
+            word
+            for t in self.targets
+            for line in self.lines[t.first : t.last]
+            for word in WORD.findall(line)
+        }
 
-    # ------------------------------------------------------------------------------------------------ in the order of worth
+    # ------------------------------------------------------------------------ in the order of worth
 
     def least(self) -> list[Piece]:
         """The functions themselves, with the heads of their classes."""
         owners = [owner for t in self.targets for owner in self._owners(t)]
-        return [Piece(range(d.first, d.body_start)) for d in owners] + [Piece(range(t.first, t.last)) for t in self.targets]
+        return [Piece(range(d.first, d.body_start)) for d in owners] + [
+            Piece(range(t.first, t.last)) for t in self.targets
+        ]
 
     def short_pieces(self) -> list[Piece]:
         """Of their classes the fields and how they are made, and of what they name the heads."""
         owners = [owner for t in self.targets for owner in self._owners(t)]
-        fields = [Piece(_lines_of(node)) for owner in owners for node in owner.node.body
-                  if isinstance(node, (ast.Assign, ast.AnnAssign))]
-        made = [d for owner in owners if (d := self.by_name.get(f"{owner.name}.__init__")) is not None]
-        constants = [Piece(lines) for lines in map(_lines_of, self._constants()) if len(lines) <= SHORT]
-        return fields + [self._head(d) for d in made] + constants + [self._head(d) for d in self._named()]
+        fields = [
+            Piece(_lines_of(node))
+            for owner in owners
+            for node in owner.node.body
+            if isinstance(node, (ast.Assign, ast.AnnAssign))
+        ]
+        made = [
+            d for owner in owners if (d := self.by_name.get(f"{owner.name}.__init__")) is not None
+        ]
+        constants = [
+            Piece(lines) for lines in map(_lines_of, self._constants()) if len(lines) <= SHORT
+        ]
+        return (
+            fields
+            + [self._head(d) for d in made]
+            + constants
+            + [self._head(d) for d in self._named()]
+        )
 
     def imports(self) -> list[Piece]:
         return [Piece(_lines_of(node)) for node in self.module.body if _imports(node)]
@@ -110,22 +134,36 @@ class View:
     def neighbours(self) -> list[Piece]:
         """Heads of the other definitions: of the same class first, and the nearest first."""
         owners = {owner.name for t in self.targets for owner in self._owners(t)}
-        return [self._head(d) for d in self._nearest(self.definitions) if d.plainly and (d.owner in owners or not d.owner)]
+        return [
+            self._head(d)
+            for d in self._nearest(self.definitions)
+            if d.plainly and (d.owner in owners or not d.owner)
+        ]
 
     def more(self) -> list[Piece]:
         """The rest, as far as it fits: what is named as a whole, then whatever is nearest."""
         owners = [owner for t in self.targets for owner in self._owners(t)]
-        made = [d for owner in owners if (d := self.by_name.get(f"{owner.name}.__init__")) is not None]
+        made = [
+            d for owner in owners if (d := self.by_name.get(f"{owner.name}.__init__")) is not None
+        ]
         near = [d for d in self._nearest(self.definitions) if d.plainly and not d.is_class]
-        others = sorted((_lines_of(node) for node in self.module.body if not isinstance(node, (*FUNCTIONS, ast.ClassDef))),
-                        key=lambda lines: self._distance(lines.start))
+        others = sorted(
+            (
+                _lines_of(node)
+                for node in self.module.body
+                if not isinstance(node, (*FUNCTIONS, ast.ClassDef))
+            ),
+            key=lambda lines: self._distance(lines.start),
+        )
         whole = [Piece(range(d.first, d.last)) for d in [*made, *self._named(), *near]]
-        return whole + [Piece(lines) for lines in others] or [Piece(range(i, i + 1)) for i in range(len(self.lines))]
+        return whole + [Piece(lines) for lines in others] or [
+            Piece(range(i, i + 1)) for i in range(len(self.lines))
+        ]
 
     def whole(self) -> list[Piece]:
         return [Piece(range(len(self.lines)))]
 
-    # ------------------------------------------------------------------------------------------------ what is shown
+    # -------------------------------------------------------------------------------- what is shown
 
     def cost(self, piece: Piece) -> int:
         """Tokens that showing it would add, about; 0 where it would change nothing."""
@@ -142,7 +180,11 @@ class View:
             self.heads[piece.lines.start] = piece
         else:
             self.shown |= set(piece.lines)
-            self.heads = {first: head for first, head in self.heads.items() if self.shown.isdisjoint(head.lines)}
+            self.heads = {
+                first: head
+                for first, head in self.heads.items()
+                if self.shown.isdisjoint(head.lines)
+            }
 
     def _is_news(self, piece: Piece) -> bool:
         if piece.head:
@@ -165,11 +207,11 @@ class View:
             if gap:
                 out.append(_indent(fresh[0]) + GAP)
             elif out and at - 1 not in self.shown and fresh[0].strip():
-                out.append("")                     # nothing but empty lines was left out
+                out.append("")  # nothing but empty lines was left out
             out, at, gap = out + fresh, head.lines.stop if head else at + 1, False
         return "\n".join(out + ([GAP] if gap else [])).strip("\n")
 
-    # ------------------------------------------------------------------------------------------------ parts
+    # ---------------------------------------------------------------------------------------- parts
 
     def _owners(self, definition: Definition) -> Iterator[Definition]:
         """The classes that it stands in, the outermost first."""
@@ -179,16 +221,32 @@ class View:
             yield owner
 
     def _named(self) -> list[Definition]:
-        """What the functions name: definitions of the module, and of their own classes; the nearest first."""
+        """What the functions name: definitions of the module, and of their own classes; the nearest
+        first."""
         owners = {owner.name for t in self.targets for owner in self._owners(t)}
-        return self._nearest([d for d in self.definitions if d.plain in self._words and (not d.owner or d.owner in owners)
-                              and d.plainly and d.name not in owners])
+        return self._nearest(
+            [
+                d
+                for d in self.definitions
+                if d.plain in self._words
+                and (not d.owner or d.owner in owners)
+                and d.plainly
+                and d.name not in owners
+            ]
+        )
 
     def _constants(self) -> list[ast.stmt]:
         """The module's assignments to names that the functions name."""
-        return [node for node in self.module.body if isinstance(node, (ast.Assign, ast.AnnAssign))
-                and any(isinstance(n, ast.Name) and n.id in self._words
-                        for target in getattr(node, "targets", [getattr(node, "target", None)]) for n in ast.walk(target))]
+        return [
+            node
+            for node in self.module.body
+            if isinstance(node, (ast.Assign, ast.AnnAssign))
+            and any(
+                isinstance(n, ast.Name) and n.id in self._words
+                for target in getattr(node, "targets", [getattr(node, "target", None)])
+                for n in ast.walk(target)
+            )
+        ]
 
     def _nearest(self, definitions: Sequence[Definition]) -> list[Definition]:
         others = [d for d in definitions if d not in self.targets]
@@ -198,14 +256,17 @@ class View:
         return min(abs(line - place) for place in self._places)
 
     def _head(self, definition: Definition) -> Piece:
-        """The definition without its body: decorators, signature, the first line of the docstring."""
-        signature = self.lines[definition.first:definition.body_start]
-        if not signature:                          # the body stands on the line of the signature
+        """The definition without its body: decorators, signature, the first line of the docstring.
+        """
+        signature = self.lines[definition.first : definition.body_start]
+        if not signature:  # the body stands on the line of the signature
             return Piece(range(definition.first, definition.last))
         inner = _indent(self.lines[definition.node.body[0].lineno - 1])
         documentation = (ast.get_docstring(definition.node) or "").strip().partition("\n")[0]
         quoted = [f'{inner}"""{documentation}"""'] if documentation else []
-        if definition.last - definition.first <= len(signature) + len(quoted) + 1:      # the whole is no longer
+        if (
+            definition.last - definition.first <= len(signature) + len(quoted) + 1
+        ):  # the whole is no longer
             return Piece(range(definition.first, definition.last))
         return Piece(range(definition.first, definition.last), (*signature, *quoted, f"{inner}..."))
 
@@ -215,16 +276,16 @@ def split_lines(text: str) -> list[str]:
 
 
 def with_short_docstring(text: str, definition: Definition) -> tuple[list[str], list[str]] | None:
-    """(lines of its head, lines of its body) of a definition, of its docstring the first line alone; None where that is
-    no shorter."""
+    """(lines of its head, lines of its body) of a definition, of its docstring the first line
+    alone; None where that is no shorter."""
     lines, documentation = split_lines(text), ast.get_docstring(definition.node) or ""
     first = documentation.strip().partition("\n")[0].strip()
     if first == documentation.strip() or not first:
         return None
     quoted = definition.node.body[0]
     inner = _indent(lines[quoted.lineno - 1])
-    body = lines[quoted.end_lineno:definition.last] if body_nodes(definition) else []
-    return [*lines[definition.first:definition.body_start], f'{inner}"""{first}"""'], body
+    body = lines[quoted.end_lineno : definition.last] if body_nodes(definition) else []
+    return [*lines[definition.first : definition.body_start], f'{inner}"""{first}"""'], body
 
 
 def _definitions(node: ast.AST, owner: str, plainly: bool = True) -> Iterator[Definition]:
@@ -251,4 +312,4 @@ def _lines_of(node: ast.stmt) -> range:
 
 
 def _indent(line: str) -> str:
-    return line[:len(line) - len(line.lstrip())]
+    return line[: len(line) - len(line.lstrip())]

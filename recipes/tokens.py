@@ -1,12 +1,15 @@
-"""A student's tokenizer by its files alone, without torch: how many tokens a prompt has, before any model is loaded.
+"""A student's tokenizer by its files alone, without torch: how many tokens a prompt has, before any
+model is loaded.
 
     tokens = open_tokenizer("Qwen/Qwen2.5-Coder-1.5B-Instruct")    # or a folder; raises NoTokenizer
     tokens.prompt_ids([{"role": "user", "content": "..."}]); tokens.token_counts(["def f():"])
-    budget, note = budget_of(recipe)                               # for prompts, as the student of a recipe would count
+    budget, note = budget_of(recipe)      # for prompts, as the student of a recipe would count
 
-The ids are those of `Student.prompt_ids`: tokenizer.json is what transformers reads, too, and the chat template is
-filled in as transformers does it (its `utils/chat_template_utils.py`: jinja2, sandboxed, blocks trimmed).
+The ids are those of `Student.prompt_ids`: tokenizer.json is what transformers reads, too, and the
+chat template is filled in as transformers does it (its `utils/chat_template_utils.py`: jinja2,
+sandboxed, blocks trimmed).
 """
+
 import json
 from collections.abc import Sequence
 from datetime import datetime
@@ -31,7 +34,7 @@ class ChatTokenizer:
 
         try:
             self._tokenizer = Tokenizer.from_file(str(tokenizer))
-        except Exception as error:                 # the library has no class of its own for what it cannot read
+        except Exception as error:  # the library has no class of its own for what it cannot read
             raise NoTokenizer(f"{tokenizer} cannot be read ({error})") from None
         self._tokenizer.no_truncation()
         self._config, self._source = config, template
@@ -39,15 +42,27 @@ class ChatTokenizer:
     def prompt_ids(self, messages: list[dict]) -> list[int]:
         """As `Student.prompt_ids`."""
         if self._template is not None:
-            text = self._template.render(messages=messages, add_generation_prompt=True, tools=None, documents=None,
-                                         **self._special)
+            text = self._template.render(
+                messages=messages,
+                add_generation_prompt=True,
+                tools=None,
+                documents=None,
+                **self._special,
+            )
             return self._ids(text)
         begin = self._special.get("bos_token")
-        return ([self._tokenizer.token_to_id(begin)] if begin else []) + self._ids("\n\n".join(m["content"] for m in messages))
+        return ([self._tokenizer.token_to_id(begin)] if begin else []) + self._ids(
+            "\n\n".join(m["content"] for m in messages)
+        )
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text by itself."""
-        return [len(found.ids) for found in self._tokenizer.encode_batch(list(map(_valid, texts)), add_special_tokens=False)]
+        return [
+            len(found.ids)
+            for found in self._tokenizer.encode_batch(
+                list(map(_valid, texts)), add_special_tokens=False
+            )
+        ]
 
     def _ids(self, text: str) -> list[int]:
         return self._tokenizer.encode(_valid(text), add_special_tokens=False).ids
@@ -55,8 +70,15 @@ class ChatTokenizer:
     @cached_property
     def _special(self) -> dict[str, str]:
         """{"bos_token": ..., "eos_token": ...}: what templates name."""
-        tokens = {name: self._config.get(name) for name in ("bos_token", "eos_token", "pad_token", "unk_token")}
-        return {name: token["content"] if isinstance(token, dict) else token for name, token in tokens.items() if token}
+        tokens = {
+            name: self._config.get(name)
+            for name in ("bos_token", "eos_token", "pad_token", "unk_token")
+        }
+        return {
+            name: token["content"] if isinstance(token, dict) else token
+            for name, token in tokens.items()
+            if token
+        }
 
     @cached_property
     def _template(self):
@@ -65,15 +87,22 @@ class ChatTokenizer:
         from jinja2.ext import loopcontrols
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
-        environment.filters["tojson"] = lambda value, **options: json.dumps(value, ensure_ascii=False, **options)
-        environment.globals |= {"raise_exception": _refuse, "strftime_now": lambda form: datetime.now().strftime(form)}
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
+        )
+        environment.filters["tojson"] = lambda value, **options: json.dumps(
+            value, ensure_ascii=False, **options
+        )
+        environment.globals |= {
+            "raise_exception": _refuse,
+            "strftime_now": lambda form: datetime.now().strftime(form),
+        }
         return environment.from_string(self._source)
 
 
 def open_tokenizer(model: str) -> ChatTokenizer:
-    """The tokenizer of a folder or hub id; from the hub it is fetched where it is not here yet and there is a network. Raises
-    NoTokenizer."""
+    """The tokenizer of a folder or hub id; from the hub it is fetched where it is not here yet and
+    there is a network. Raises NoTokenizer."""
     find = _in_folder if Path(model).is_dir() else _in_hub
     tokenizer, config, template = (find(model, name) for name in (TOKENIZER, CONFIG, TEMPLATE))
     if tokenizer is None:
@@ -89,12 +118,15 @@ def open_tokenizer(model: str) -> ChatTokenizer:
     try:
         found.prompt_ids([{"role": "user", "content": "A question."}])
     except TemplateError as error:
-        raise NoTokenizer(f"its chat template cannot be filled in without transformers ({error})") from None
+        raise NoTokenizer(
+            f"its chat template cannot be filled in without transformers ({error})"
+        ) from None
     return found
 
 
 def budget_of(recipe: Recipe) -> tuple[Budget, str]:
-    """(what a prompt of the recipe's student may hold, what a person should know of how that is counted or "")."""
+    """(what a prompt of the recipe's student may hold, what a person should know of how that is
+    counted or "")."""
     model = recipe.student.model
     try:
         if model == "nano":
@@ -102,11 +134,14 @@ def budget_of(recipe: Recipe) -> tuple[Budget, str]:
         return Budget.of(open_tokenizer(model), recipe.student.max_prompt), ""
     except NoTokenizer as error:
         return Budget.estimated(recipe.student.max_prompt), (
-            f"Tokens are estimated at {BYTES_PER_TOKEN} bytes each, because {error}: the student may be shown a little more or less.")
+            f"Tokens are estimated at {BYTES_PER_TOKEN} bytes each, because {error}: "
+            "the student may be shown a little more or less."
+        )
 
 
 def _nano_folder(seed: int) -> str:
-    """Where the student that is made on the spot lies. Raises NoTokenizer where it has not been made yet."""
+    """Where the student that is made on the spot lies. Raises NoTokenizer where it has not been
+    made yet."""
     from recipes.nano import STEPS, recipe_hash
     from sandbox.repo import cache_folder
 

@@ -1,4 +1,5 @@
 """What a model is asked of a task where there is room for all of it."""
+
 from pathlib import Path
 
 from recipes.prompts import Budget, build

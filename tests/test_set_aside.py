@@ -1,4 +1,6 @@
-"""A climb whose jails fail: on one task it goes on without that task, and names it; on all of them it stops."""
+"""A climb whose jails fail: on one task it goes on without that task, and names it; on all of them
+it stops."""
+
 import json
 import shutil
 from pathlib import Path
@@ -21,14 +23,17 @@ def place(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("place")
     student = make_student(tmp_path_factory.mktemp("models") / "student")
     run_cli("demo", "practice", cwd=folder)
-    run_cli("bootstrap", "--repo", "practice", "--run", "run", *settings(student, **CLIMB), cwd=folder)
-    (folder / "run" / "verdicts.jsonl").unlink()       # what is remembered needs no jail
+    run_cli(
+        "bootstrap", "--repo", "practice", "--run", "run", *settings(student, **CLIMB), cwd=folder
+    )
+    (folder / "run" / "verdicts.jsonl").unlink()  # what is remembered needs no jail
     return folder
 
 
 @pytest.fixture
 def climb(place, tmp_path, monkeypatch):
-    """What runs `climb` on a copy of the run, in this process, whose jails a test can make fail: (exit code, output, run folder)"""
+    """What runs `climb` on a copy of the run, in this process, whose jails a test can make fail:
+    (exit code, output, run folder)"""
     shutil.copytree(place / "run", tmp_path / "run")
     monkeypatch.chdir(tmp_path)
 
@@ -42,8 +47,13 @@ def climb(place, tmp_path, monkeypatch):
 def judged_often(run: Path) -> dict:
     """The training task whose rollouts most often reached a jail after bootstrap."""
     tasks = {t["instance_id"]: t for t in lines(run / "tasks.jsonl") if t["split"] == "train"}
-    rollouts = [r["instance_id"] for r in lines(run / "rollouts.jsonl")
-                if r["phase"] == "after" and r["status"] in ("resolved", "failed", "timeout") and r["instance_id"] in tasks]
+    rollouts = [
+        r["instance_id"]
+        for r in lines(run / "rollouts.jsonl")
+        if r["phase"] == "after"
+        and r["status"] in ("resolved", "failed", "timeout")
+        and r["instance_id"] in tasks
+    ]
     return tasks[max(sorted(set(rollouts)), key=rollouts.count)]
 
 
@@ -55,27 +65,47 @@ def test_one_task_is_set_aside_and_named(climb, place, monkeypatch):
     code, said, run = climb()
     assert code == 0, said
     name = task["instance_id"]
-    assert f"{name} is set aside for the rest of this run: There is no verdict on an edit for {name}: the jail failed three times" in said
+    assert (
+        f"{name} is set aside for the rest of this run: There is no verdict on an "
+        f"edit for {name}: the jail failed three times" in said
+    )
     assert list(json.loads((run / "run.json").read_text())["set_aside"]) == [name]
     climbing = [r for r in lines(run / "rollouts.jsonl") if r["phase"] == "climb"]
     unjudged = [r for r in climbing if r["status"] == "harness_error"]
-    assert unjudged and {(r["instance_id"], r["cycle"], r["reward"]) for r in unjudged} == {(name, unjudged[0]["cycle"], 0.0)}
-    assert not [r for r in climbing if r["instance_id"] == name and r["cycle"] > unjudged[0]["cycle"]]
+    assert unjudged and {(r["instance_id"], r["cycle"], r["reward"]) for r in unjudged} == {
+        (name, unjudged[0]["cycle"], 0.0)
+    }
+    assert not [
+        r for r in climbing if r["instance_id"] == name and r["cycle"] > unjudged[0]["cycle"]
+    ]
     assert sum(m["rollouts/unjudged"] for m in lines(run / "metrics.jsonl")) == len(unjudged)
-    assert name not in {p["instance_id"] for p in lines(run / "probe.jsonl") if p["phase"] == "climb-0002"}
+    assert name not in {
+        p["instance_id"] for p in lines(run / "probe.jsonl") if p["phase"] == "climb-0002"
+    }
     status = json.loads(run_cli("status", "--run", "run", "--json", cwd=run.parent).stdout)
     assert list(status["set_aside"]) == [name]
-    assert {p["all"]["n"] for p in status["probes"].values()} == {SETTINGS["tasks.limit"] - 1}, "tables of different tasks are compared"
-    assert f"set aside, because the jail failed on them: {name}" in run_cli("status", "--run", "run", cwd=run.parent).stdout
+    assert {p["all"]["n"] for p in status["probes"].values()} == {SETTINGS["tasks.limit"] - 1}, (
+        "tables of different tasks are compared"
+    )
+    assert (
+        f"set aside, because the jail failed on them: {name}"
+        in run_cli("status", "--run", "run", cwd=run.parent).stdout
+    )
 
 
 def test_where_all_jails_fail_it_stops_and_goes_on_later(climb, monkeypatch):
     frail = Frail(monkeypatch)
     frail.dies = lambda tier, request: True
     code, said, run = climb()
-    assert code == 3 and "more than a tenth of them, so this stops here" in said and "three times" in said
+    assert (
+        code == 3
+        and "more than a tenth of them, so this stops here" in said
+        and "three times" in said
+    )
     assert not (run / "metrics.jsonl").exists() or not lines(run / "metrics.jsonl")
-    assert "set_aside" not in json.loads((run / "run.json").read_text()), "the tasks are not at fault"
+    assert "set_aside" not in json.loads((run / "run.json").read_text()), (
+        "the tasks are not at fault"
+    )
     frail.dies = lambda tier, request: False
     code, said, run = climb()
     assert code == 0 and [m["cycle"] for m in lines(run / "metrics.jsonl")] == [1, 2]
