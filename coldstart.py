@@ -16,6 +16,7 @@ Exit codes: 0 done, 1 the answer is no (not resolved, still cold, not solved), 2
 """
 import json
 import os
+import select
 import shutil
 import signal
 import sys
@@ -151,15 +152,24 @@ class Patience:
             os.write(2, b"\nFinishing this step; Ctrl-C again stops now.\n")
 
 
+def nobody_reads() -> bool:
+    """Whether our own standard output or error is a pipe that nobody reads any more. A pipe to a
+    program that we have started can break, too, and then there is somebody to be told."""
+    ends = select.poll()
+    for stream in (1, 2):
+        ends.register(stream, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in ends.poll(0))
+
+
 class Commands(click.Group):
     """A click group whose errors are sentences with the right exit code."""
 
     def invoke(self, context: click.Context):
         try:
             return super().invoke(context)
-        except BrokenPipeError:                    # nobody reads any more what it says: click ends it without a word
-            raise
         except (Exception, KeyboardInterrupt) as error:
+            if isinstance(error, BrokenPipeError) and nobody_reads():
+                raise                              # click ends it without a word
             # Once interrupted, it is that whatever a library makes of it.
             interrupted = interruption.began is not None or isinstance(error, KeyboardInterrupt)
             if not interrupted and not isinstance(error, (UsageError, HarnessError, OSError)):
@@ -179,6 +189,9 @@ class Commands(click.Group):
             return 2, str(error)
         if isinstance(error, HarnessError):
             return 3, f"The harness failed, and nothing was judged by it: {error}"
+        if isinstance(error, BrokenPipeError):
+            return 3, ("A program that this one had started ended before its time (broken pipe). "
+                       "What was done is kept; give the same command again.")
         return 2, f"{error.filename or 'The disk'}: {error.strerror}. What was done is kept; give the same command again."
 
 

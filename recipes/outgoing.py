@@ -16,13 +16,11 @@ A line that only looks like a secret is let through if it ends with the comment 
 """
 import fnmatch
 import os
-import subprocess
-import tempfile
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from sandbox.errors import UsageError
-from sandbox.quiet_git import ENVIRONMENT
+from sandbox.quiet_git import ask
 from sandbox.repo import Repository, files_of
 from sandbox.source import decode
 from sandbox.tasks import Task
@@ -111,18 +109,13 @@ def _assigned(text: str) -> list[tuple[str, str]]:
 def ignored_files(repository: Repository, paths: Iterable[str]) -> set[str]:
     """Those of the paths that git ignores by any of its rules, whether it tracks them or not. Raises UsageError where it cannot be
     asked."""
-    with tempfile.TemporaryFile() as names:
-        names.write(b"".join(path.encode("utf-8", "surrogateescape") + b"\0" for path in paths))
-        names.seek(0)
-        try:
-            done = subprocess.run(["git", "check-ignore", "--no-index", "--stdin", "-z"], cwd=repository.root, stdin=names,
-                                  capture_output=True, env={**os.environ, **ENVIRONMENT})
-        except OSError as error:
-            raise UsageError(f"git cannot be asked which files of {repository.root} it ignores ({error.strerror}), so nothing may "
-                             "leave.") from None
-    if done.returncode > 1:
-        raise UsageError(f"git cannot say which files of {repository.root} it ignores, so nothing may leave: {decode(done.stderr).strip()}")
-    return set(decode(done.stdout).split("\0")) - {""}
+    names = b"".join(os.fsencode(path) + b"\0" for path in paths)
+    try:
+        return set(ask(repository.root, "check-ignore", "--no-index", "--stdin", "-z", fine=(0, 1),
+                       stdin=names))
+    except UsageError as error:
+        raise UsageError("Which files git ignores cannot be told, so nothing may leave. "
+                         f"{error}") from None
 
 
 def texts_of(record) -> str:

@@ -12,8 +12,12 @@ A commit is undone where that is certain: each stretch of lines that it changed,
 one, where later commits came as near), must stand in today's file exactly once. A commit that does not apply any more, or that changes more
 than MAX_LINES lines of source or MAX_FILES files, gives no task.
 
+How lines end is no part of that: git may write CRLF to the work tree where it keeps LF, and a file
+may have had other ends before. What comes back ends as most lines of today's file do.
+
 The user's repository is only read, and only its objects: commits, trees and blobs. Nothing is checked out, and neither text
-conversions nor filters, external diffs or hooks are run, nor anything fetched.
+conversions nor filters, external diffs or hooks are run, nor anything fetched. A shallow or partial
+clone gives what is there; of the rest it is said how it can be had.
 """
 import difflib
 import os
@@ -24,8 +28,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from pathlib import Path
 
-from sandbox.errors import UsageError
-from sandbox.quiet_git import ENVIRONMENT
+from sandbox.quiet_git import ask, start
 from sandbox.repo import Repository
 from sandbox.source import decode, read_text
 
@@ -35,6 +38,8 @@ MAX_LINES = 200
 """Changed lines, those gone and those that came in their place together: what a person would call one change."""
 MAX_BYTES = 1 << 20
 CONTEXTS = (3, 2, 1)
+PARTIAL = r"^(extensions\.partialclone|remote\..*\.promisor)$"
+"""Settings of a clone that left objects where it came from."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,34 @@ class Undone:
     """{path today: text}, for the files in which the commit could be undone."""
 
 
+class _Absent(Exception):
+    """An object of a commit is not in this clone."""
+
+
+@dataclass(frozen=True)
+class _Commit:
+    id: str
+    parents: list[str]
+    """Those that this clone has."""
+    when: date
+    """The day (UTC) of the commit."""
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What a commit did to one file."""
+
+    status: str
+    """`M`, `A`, `D`, `R100`, ...: the letters of `git diff-tree`."""
+    before: str
+    after: str
+    """Its path from the top; both are the same but where it was renamed."""
+    regular: bool
+    """Whether it was and is a regular file."""
+    blobs: tuple[str, str]
+    """Ids of its contents before and after."""
+
+
 def undoings(repository: Repository, is_source: Callable[[str], bool], is_test: Callable[[str], bool], since: date | None,
              reasons: Counter, on_progress: Callable[[int, int], None]) -> Iterator[Undone]:
     """The commits that can be undone, newest first. `is_source` and `is_test` are asked about paths below the repository's folder as they
@@ -54,59 +87,57 @@ def undoings(repository: Repository, is_source: Callable[[str], bool], is_test: 
 
     Raises UsageError where git cannot read the history.
     """
-    import git
-
     names: dict[str, str] = {}
     """Today's name of a file that has been renamed since the commit that is being looked at."""
-    try:
-        with git.Repo(repository.root, search_parent_directories=True) as repo:
-            repo.git.update_environment(**ENVIRONMENT)
-            below = os.path.relpath(os.path.realpath(repository.root), os.path.realpath(repo.working_tree_dir))
-            prefix = "" if below == "." else below + "/"
-            commits = list(repo.iter_commits(repository.commit, max_count=MAX_COMMITS, no_merges=True))
-            for number, commit in enumerate(commits, 1):
-                on_progress(number, len(commits))
-                if since is not None and datetime.fromtimestamp(commit.committed_date, timezone.utc).date() < since:
-                    continue
-                try:
-                    undone = _undone(repository.snapshot, commit, prefix, names, is_source, is_test)
-                except (git.GitCommandError, git.BadObject, ValueError):
-                    # A shallow or partial clone names objects that are not there.
-                    undone = "commit that is not all there"
-                if isinstance(undone, Undone):
-                    yield undone
-                elif undone:
-                    reasons[undone] += 1
-    except (git.GitCommandError, git.BadObject, ValueError) as error:
-        raise UsageError(f"git cannot read the history of {repository.root}: {error}") from None
+    root = Path(repository.root)
+    prefix = "".join(ask(root, "rev-parse", "--show-prefix")).removesuffix("\n")
+    commits, ends = _commits(root, repository.commit), _ends(root)
+    for number, commit in enumerate(commits, 1):
+        on_progress(number, len(commits))
+        if since is not None and commit.when < since:
+            continue
+        try:
+            if commit.id in ends:
+                raise _Absent
+            undone = _undone(root, repository.snapshot, commit, prefix, names, is_source, is_test)
+        except _Absent:
+            undone = "commit that is not all there" + _how_to_complete(root, bool(ends))
+        if isinstance(undone, Undone):
+            yield undone
+        elif undone:
+            reasons[undone] += 1
 
 
-def _undone(tree: Path, commit, prefix: str, names: dict[str, str], is_source: Callable, is_test: Callable) -> Undone | str:
-    """The commit undone, or why it is not ("" where it never was one for us). Notes its renames in `names`."""
+def _undone(root: Path, tree: Path, commit: _Commit, prefix: str, names: dict[str, str],
+            is_source: Callable, is_test: Callable) -> Undone | str:
+    """The commit undone, or why it is not ("" where it never was one for us). Notes its renames in
+    `names`. Raises _Absent."""
     if not commit.parents:
         return ""
     changes, tested = [], False
-    for diff in commit.parents[0].diff(commit):
-        path = diff.b_path or diff.a_path
-        if not path.startswith(prefix):
+    for change in _changes(root, commit):
+        if not change.after.startswith(prefix):
             continue
-        path = path[len(prefix):]
+        path = change.after[len(prefix):]
         tested |= is_test(path)
         today = names.get(path, path)
-        if diff.renamed_file and diff.a_path.startswith(prefix):
-            names[diff.a_path[len(prefix):]] = today
-        regular = stat.S_ISREG(diff.a_mode or 0) and stat.S_ISREG(diff.b_mode or 0)
-        if regular and is_source(path) and is_source(today) and diff.a_blob != diff.b_blob:
-            changes.append((today, diff))
+        if change.status.startswith("R") and change.before.startswith(prefix):
+            names[change.before[len(prefix):]] = today
+        if change.regular and is_source(path) and is_source(today) and len({*change.blobs}) == 2:
+            changes.append((today, change.blobs))
     if not changes or not tested:
         return ""
-    if len(changes) > MAX_FILES or any(max(d.a_blob.size, d.b_blob.size) > MAX_BYTES for _, d in changes):
+    ids = [blob for _, blobs in changes for blob in blobs]
+    if len(changes) > MAX_FILES or max(_sizes(root, ids)) > MAX_BYTES:
         return "commit that changes too much"
     broken, lines = {}, 0
-    for today, diff in changes:
+    contents = iter(_contents(root, ids))
+    for today, _ in changes:
         if not (tree / today).is_file():
             return "commit that does not apply any more"
-        before, after = (decode(blob.data_stream.read()).split("\n") for blob in (diff.a_blob, diff.b_blob))
+        before, after = _lines(decode(next(contents))), _lines(decode(next(contents)))
+        if before == after:
+            continue
         matcher = difflib.SequenceMatcher(None, before, after)
         lines += sum(i2 - i1 + j2 - j1 for tag, i1, i2, j1, j2 in matcher.get_opcodes() if tag != "equal")
         broken[today] = undo(read_text(tree / today), matcher)
@@ -114,26 +145,120 @@ def _undone(tree: Path, commit, prefix: str, names: dict[str, str], is_source: C
         return "commit that changes too much"
     if None in broken.values():
         return "commit that does not apply any more"
-    message = commit.message if isinstance(commit.message, str) else commit.message.decode("utf-8", "replace")
-    return Undone(commit.hexsha, message, broken)
+    if not broken:
+        return "commit that changes line ends alone"
+    return Undone(commit.id, _message(root, commit), broken)
+
+
+# ------------------------------------------------------------------------------------ git's objects
+
+def _commits(root: Path, last: str) -> list[_Commit]:
+    """`last` and those before it, newest first, merges left out."""
+    listed = "".join(ask(root, "rev-list", "--parents", "--timestamp", "--no-merges",
+                         f"--max-count={MAX_COMMITS}", last, what=f"the history of {root}"))
+    found = []
+    for line in listed.splitlines():
+        when, name, *parents = line.split(" ")
+        day = datetime.fromtimestamp(int(when), timezone.utc).date()
+        found.append(_Commit(name, parents, day))
+    return found
+
+
+def _ends(root: Path) -> set[str]:
+    """The commits at which a shallow clone ends: git shows them without their parents."""
+    path = "".join(ask(root, "rev-parse", "--git-path", "shallow")).removesuffix("\n")
+    try:
+        return set((root / path).read_text().split())
+    except FileNotFoundError:
+        return set()
+
+
+def _how_to_complete(root: Path, shallow: bool) -> str:
+    if shallow:
+        return ": this clone is shallow (git fetch --unshallow brings the rest)"
+    if ask(root, "config", "--get-regexp", PARTIAL, fine=(0, 1)):
+        return ": this clone is partial (git fetch --refetch --no-filter brings the rest)"
+    return ""
+
+
+def _changes(root: Path, commit: _Commit) -> Iterator[_Change]:
+    """What it did to its parent. Raises _Absent."""
+    done = start(root, "diff-tree", "-r", "-z", "-M", "--raw", commit.parents[0], commit.id)
+    if done.returncode:
+        raise _Absent
+    words = iter(done.stdout.split(b"\0")[:-1])
+    for facts in words:
+        *modes, before, after, status = facts.decode().removeprefix(":").split(" ")
+        path = now = os.fsdecode(next(words))
+        if status[0] in "RC":
+            now = os.fsdecode(next(words))
+        regular = all(stat.S_ISREG(int(mode, 8)) for mode in modes)
+        yield _Change(status, path, now, regular, (before, after))
+
+
+def _sizes(root: Path, ids: list[str]) -> list[int]:
+    """Bytes of the blobs. Raises _Absent."""
+    done = start(root, "cat-file", "--batch-check", stdin="\n".join(ids).encode())
+    found = [line.split(b" ") for line in done.stdout.splitlines()]
+    if done.returncode or any(len(facts) != 3 for facts in found):
+        raise _Absent
+    return [int(size) for _, _, size in found]
+
+
+def _contents(root: Path, ids: list[str]) -> Iterator[bytes]:
+    """The blobs. Raises _Absent."""
+    done = start(root, "cat-file", "--batch", stdin="\n".join(ids).encode())
+    at = 0
+    for _ in ids:
+        end = done.stdout.find(b"\n", at)
+        facts = done.stdout[at:max(end, at)].split(b" ")
+        if len(facts) != 3:
+            raise _Absent
+        at = end + 1 + int(facts[2]) + 1
+        yield done.stdout[end + 1:at - 1]
+
+
+def _message(root: Path, commit: _Commit) -> str:
+    head, _, text = start(root, "cat-file", "commit", commit.id).stdout.partition(b"\n\n")
+    named = [line.split(b" ")[1] for line in head.split(b"\n") if line.startswith(b"encoding ")]
+    try:
+        return text.decode(named[0].decode() if named else "utf-8")
+    except (LookupError, UnicodeDecodeError):
+        return text.decode("utf-8", "replace")
+
+
+# ------------------------------------------------------------------------------------ undoing text
+
+def _lines(text: str) -> list[str]:
+    """The lines, however they end."""
+    return [line.removesuffix("\r") for line in text.split("\n")]
 
 
 def undo(today: str, change: difflib.SequenceMatcher) -> str | None:
     """`today` without a change between two lists of lines; None where that is not certain."""
     for context in CONTEXTS:                       # from wide to narrow: difflib cuts its own list down
-        stretches = [(change.a[g[0][1]:g[-1][2]], change.b[g[0][3]:g[-1][4]]) for g in change.get_grouped_opcodes(context)]
-        if (text := _exchanged(today, stretches)) is not None:
+        stretches = list(change.get_grouped_opcodes(context))
+        if (text := _exchanged(today, change.a, change.b, stretches)) is not None:
             return text
     return None
 
 
-def _exchanged(today: str, stretches: list[tuple[list[str], list[str]]]) -> str | None:
-    """`today` with old stretches for the new ones; None where a new one does not stand there exactly once, or not in this order."""
-    lines, done, position = today.split("\n"), [], 0
-    for old, new in stretches:
-        places = [i for i in range(len(lines) - len(new) + 1) if lines[i:i + len(new)] == new]
+def _exchanged(today: str, before: list[str], after: list[str],
+               stretches: list[list[tuple]]) -> str | None:
+    """`today` with old stretches for the new ones, each a list of difflib's opcodes; None where a
+    new one does not stand there exactly once, or not in this order."""
+    end = "\r" if today.count("\r\n") * 2 > today.count("\n") else ""
+    lines = (today + end).split("\n")              # so that the last line ends as any other
+    plain, done, position = _lines(today), [], 0
+    for stretch in stretches:
+        first = stretch[0][3]
+        new = after[first:stretch[-1][4]]
+        places = [i for i in range(len(plain) - len(new) + 1) if plain[i:i + len(new)] == new]
         if len(places) != 1 or places[0] < position:
             return None
-        done += lines[position:places[0]] + old
+        done += lines[position:places[0]]
+        for tag, i1, i2, j1, j2 in stretch:
+            kept = lines[places[0] + j1 - first:places[0] + j2 - first]
+            done += kept if tag == "equal" else [line + end for line in before[i1:i2]]
         position = places[0] + len(new)
-    return "\n".join(done + lines[position:])
+    return "\n".join(done + lines[position:]).removesuffix(end)

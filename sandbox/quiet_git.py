@@ -1,7 +1,11 @@
 """Asking git about the user's repository: it is only read, and nothing that its settings name runs.
 
     ask(folder, "ls-files", "-z")      # what git prints, cut at the null bytes
+    start(folder, "cat-file", ...)     # what came of it, for who wants its exit code and its bytes
     differs(folder)                    # whether what git tracks there is not as in the last commit
+
+Nothing is fetched: what a partial clone has left out stays out. What git says to people is passed
+on in its own words, in English whatever the person's language is.
 """
 import os
 import subprocess
@@ -9,35 +13,50 @@ from pathlib import Path
 
 from sandbox.errors import UsageError
 
-ENVIRONMENT = {"GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0",
-               "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.fsmonitor",
-               "GIT_CONFIG_VALUE_0": "false"}
+ENVIRONMENT = {"LC_ALL": "C", "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "",
+               "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_COUNT": "1",
+               "GIT_CONFIG_KEY_0": "core.fsmonitor", "GIT_CONFIG_VALUE_0": "false"}
 """For every git that is started. Even a comparison of two commits asks the file system monitor that
-the repository's settings name: a command like any other."""
+the repository's settings name: a command like any other. A git before 2.45 knows nothing of
+GIT_NO_LAZY_FETCH, and finds no protocol that it may fetch by."""
+
+
+def start(folder: Path, *arguments: str, settings: dict[str, str] | None = None,
+          stdin: bytes = b"") -> subprocess.CompletedProcess:
+    """What came of git with these arguments in this folder, its output as bytes. `settings` come
+    after ENVIRONMENT. Raises UsageError where there is no git to be started."""
+    try:
+        return subprocess.run(["git", "-C", str(folder), *arguments], input=stdin,
+                              env={**os.environ, **ENVIRONMENT, **(settings or {})},
+                              capture_output=True)
+    except OSError as error:
+        raise UsageError(f"git cannot be started ({error.strerror}), and {folder} is read through "
+                         "it. Is git installed, and in PATH?") from None
+
+
+def words_of(done: subprocess.CompletedProcess) -> str:
+    """What git said to people."""
+    said = done.stderr.decode("utf-8", "replace").strip()
+    return said or f"it ended with exit code {done.returncode} and said nothing."
 
 
 def ask(folder: Path, *arguments: str, settings: dict[str, str] | None = None,
-        fine: tuple[int, ...] = (0,)) -> list[str]:
-    """What git prints in this folder, cut at the null bytes. `settings` come after ENVIRONMENT;
-    `fine`: exit codes that are no fault. Raises UsageError with git's own words."""
-    environment = {**os.environ, **ENVIRONMENT, "LC_ALL": "C", **(settings or {})}
-    try:
-        done = subprocess.run(["git", *arguments], cwd=folder, env=environment,
-                              stdin=subprocess.DEVNULL, capture_output=True)
-    except OSError as error:
-        raise UsageError(f"git cannot be started ({error.strerror}), and {folder} is read through "
-                         "it.") from None
+        fine: tuple[int, ...] = (0,), what: str = "", stdin: bytes = b"") -> list[str]:
+    """What git prints in this folder, cut at the null bytes. `settings` and `stdin` are those of
+    `start`; `fine`: exit codes that are no fault; `what` is read, if not the folder. Raises
+    UsageError with git's own words."""
+    done = start(folder, *arguments, settings=settings, stdin=stdin)
     if done.returncode not in fine:
-        words = done.stderr.decode("utf-8", "replace").strip()
-        raise UsageError(f"git cannot read {folder}: {words}")
+        raise UsageError(f"git cannot read {what or folder}: {words_of(done)}")
     return [os.fsdecode(word) for word in done.stdout.split(b"\0") if word]
 
 
-def differs(folder: Path) -> bool:
-    """Whether something that git tracks in this folder is not as in the last commit. Of a
-    submodule only its commit counts: git would ask it without our settings."""
+def differs(folder: Path, path: str = "") -> bool:
+    """Whether something that git tracks in this folder, or this path in it, is not as in the last
+    commit. Of a submodule only its commit counts: git would ask it without our settings."""
     return bool(ask(folder, "status", "-z", "--porcelain", "--untracked-files=no",
-                    "--ignore-submodules=dirty", "--", ".", settings=_without_filters(folder)))
+                    "--ignore-submodules=dirty", "--", f":(literal){path}" if path else ".",
+                    settings=_without_filters(folder)))
 
 
 def _without_filters(folder: Path) -> dict[str, str]:

@@ -163,8 +163,9 @@ def _last_commit(root: Path) -> str:
     """Its hash. Raises UsageError where there is none, or no work tree."""
     try:
         state = "".join(ask(root, "rev-parse", "--is-bare-repository", "--is-inside-work-tree"))
-    except UsageError as error:
-        if "not a git repository" not in str(error):
+    except UsageError:
+        if any(os.path.lexists(folder / ".git") for folder in (root, *root.parents)) or \
+                (root / "HEAD").exists():
             raise
         raise UsageError(f"{root} is not a git repository. Make it one: git init && git add -A && git commit -m start") from None
     bare, inside = (word == "true" for word in state.split())

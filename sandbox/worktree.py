@@ -7,7 +7,10 @@
 
 Only files that are there are replaced, each at once and with its permissions. `commit` writes objects and one new branch; it touches
 neither the work tree nor the index nor HEAD, runs no hook, no filter and nothing else that a configuration names, and does not sign.
-Texts are as `source.read_text` gives them; paths are relative to `root`, which may lie below the top of the work tree.
+Where git keeps other line ends than it writes to the work tree, a file that differs in nothing else
+is as in the last commit, and the new commit has the ends that git keeps. Texts are as
+`source.read_text` gives them; paths are relative to `root`, which may lie below the top of the work
+tree.
 """
 import io
 import os
@@ -16,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sandbox.errors import UsageError
+from sandbox.quiet_git import ENVIRONMENT, ask, differs, start, words_of
 from sandbox.source import read_text, to_bytes
 
 
@@ -33,9 +37,8 @@ class WorkTree:
                 raise UsageError(f"{file} has changed in the meantime, so nothing was written. Give the command again.")
 
     def dirty(self, before: dict[str, str]) -> list[str]:
-        """Those of the files that are not, byte for byte, as in the last commit: changed, or never committed."""
-        with self._repository() as repository:
-            return [path for path, text in before.items() if self._committed(repository, path) != to_bytes(text)]
+        """Those of the files that are not as in the last commit: changed, or never committed."""
+        return [path for path, text in before.items() if not self._is_committed(path, text)]
 
     def write(self, after: dict[str, str]) -> None:
         """Replace the files. Raises OSError where the disk is full or a folder is closed; a file is then as before or as it is to be."""
@@ -52,16 +55,14 @@ class WorkTree:
 
     def check_branch(self, name: str) -> None:
         """Raise UsageError where a branch of this name cannot be made."""
-        import git
-
-        with self._repository() as repository:
-            try:
-                repository.git.check_ref_format(f"refs/heads/{name}" if name[:1] != "-" else name)
-            except git.GitCommandError:
-                raise UsageError(f"{name!r} is no name that git allows for a branch.") from None
-            heads = [head.name for head in repository.heads]
-            if clash := [h for h in heads if h == name or h.startswith(f"{name}/") or name.startswith(f"{h}/")]:
-                raise UsageError(f"{self.root} has a branch {clash[0]} already. Name another one with --branch.")
+        ref = f"refs/heads/{name}" if name[:1] != "-" else name
+        if start(self.root, "check-ref-format", ref).returncode:
+            raise UsageError(f"{name!r} is no name that git allows for a branch.")
+        heads = ask(self.root, "for-each-ref", "--format=%(refname:strip=2)%00", "refs/heads")
+        for head in filter(None, (line.strip("\n") for line in heads)):
+            if head == name or head.startswith(f"{name}/") or name.startswith(f"{head}/"):
+                raise UsageError(f"{self.root} has a branch {head} already. Name another one with "
+                                 "--branch.")
 
     def commit(self, before: dict[str, str], after: dict[str, str], name: str, message: str) -> str:
         """A new branch `name`: the last commit, and on top of it one with these files; returns the commit's hash. The author is the user,
@@ -74,7 +75,9 @@ class WorkTree:
         self.check_branch(name)
         with self._repository() as repository:
             head = repository.head.commit
-            blobs = {self._path_in(repository, path).encode(): _stored(repository, "blob", to_bytes(text)) for path, text in after.items()}
+            blobs = {self._path_in(repository, path).encode():
+                     _stored(repository, "blob", self._as_kept(path, before.get(path, ""), text))
+                     for path, text in after.items()}
             tree = repository.tree(_with_blobs(repository, head.tree.binsha, blobs).hex())
             commit = git.Commit.create_from_tree(repository, tree, message, parent_commits=[head], head=False)
             repository.create_head(name, commit)
@@ -82,23 +85,44 @@ class WorkTree:
 
     @contextmanager
     def _repository(self):
+        # Where git may not read it, in git's own words: the package has others for everything.
+        ask(self.root, "cat-file", "-e", "HEAD^{tree}")
         import git
 
         repository = git.Repo(self.root, search_parent_directories=True)
+        repository.git.update_environment(**ENVIRONMENT)
         try:
             yield repository
+        except (git.GitError, git.ODBError, BrokenPipeError, ValueError) as error:
+            raise UsageError(f"git cannot read {self.root}: {error}") from None
         finally:
             repository.close()
 
     def _path_in(self, repository, path: str) -> str:
         return (self.root.resolve() / path).relative_to(Path(repository.working_tree_dir).resolve()).as_posix()
 
-    def _committed(self, repository, path: str) -> bytes | None:
+    def _committed(self, path: str) -> bytes | None:
         """The file's bytes in the last commit; None where it is not in there."""
-        try:
-            return (repository.head.commit.tree / self._path_in(repository, path)).data_stream.read()
-        except KeyError:
+        if not (listed := ask(self.root, "ls-tree", "-z", "HEAD", "--", path)):
             return None
+        done = start(self.root, "cat-file", "blob", listed[0].split("\t")[0].split(" ")[2])
+        if done.returncode:
+            raise UsageError(f"git cannot read {self.root / path}: {words_of(done)}")
+        return done.stdout
+
+    def _is_committed(self, path: str, text: str) -> bool:
+        kept = self._committed(path)
+        if kept is None or kept == to_bytes(text):
+            return kept is not None
+        same = kept.replace(b"\r\n", b"\n") == to_bytes(text).replace(b"\r\n", b"\n")
+        return same and not differs(self.root, path)
+
+    def _as_kept(self, path: str, before: str, after: str) -> bytes:
+        """The bytes of `after` for the last commit's place of `before`, with its line ends."""
+        data = to_bytes(after)
+        if "\r\n" in before and b"\r\n" not in (self._committed(path) or b"\r\n"):
+            return data.replace(b"\r\n", b"\n")
+        return data
 
 
 def _with_blobs(repository, tree: bytes, blobs: dict[bytes, bytes]) -> bytes:

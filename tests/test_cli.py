@@ -399,6 +399,57 @@ def test_who_reads_only_the_beginning_is_told_nothing_more(tmp_path):
     assert done.returncode == 1 and done.stderr == ""
 
 
+BREAKS = """
+import subprocess, sys; sys.path.insert(0, sys.argv[1])
+import coldstart
+
+@coldstart.cli.command()
+def breaks():
+    child = subprocess.Popen(["true"], stdin=subprocess.PIPE)
+    child.wait()
+    child.stdin.write(b"more")
+    child.stdin.flush()
+
+coldstart.cli(["breaks"])
+"""
+
+
+@pytest.mark.parametrize("closed", ["nothing", "stdout", "stderr"])
+def test_a_pipe_to_a_program_of_ours_is_not_our_output(closed):
+    """It breaks the same way, and only where nobody reads what we say there is silence."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    ends = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | {closed: writer}
+    ends.pop("nothing", None)
+    done = subprocess.run([sys.executable, "-c", BREAKS, str(ROOT)], text=True, **ends)
+    os.close(writer)
+    if closed == "nothing":
+        assert done.returncode == 3 and "ended before its time" in done.stderr
+        assert "Traceback" not in done.stderr and done.stdout == ""
+    else:
+        assert done.returncode == 1 and not done.stdout and not done.stderr
+
+
+@pytest.mark.slow
+def test_a_partial_clone_whose_remote_is_gone(tmp_path):
+    """git cannot give what is missing; that is said, and other kinds of task are there."""
+    source = "def up(x):\n    return abs(x)\n"
+    test = "from a import up\n\n\ndef test_up():\n    assert up(-1) == 1\n"
+    root = make_repo(tmp_path / "origin", {"a.py": source.replace("abs(x)", "x"), "test_a.py": ""})
+    for name, text in (("a.py", source), ("test_a.py", test)):
+        (root / name).write_text(text)
+    git(root, "commit", "-qam", "mend")
+    git(root, "config", "uploadpack.allowFilter", "true")
+    git(tmp_path, "clone", "-q", "--filter=blob:none", f"file://{root}", "clone")
+    root.rename(tmp_path / "gone")
+    says = "this clone is partial (git fetch --refetch --no-filter brings the rest)"
+    command = ["tasks", "--repo", "clone", "--recipe", "nano"]
+    refused(*command, "--kinds", "revert", "--run", "one", cwd=tmp_path,
+            says=["can be made a task: 1 x commit that is not all there", says])
+    done = run_cli(*command, "--kinds", "revert,blank", "--run", "two", cwd=tmp_path)
+    assert "blank-a.up" in done.stdout and says in done.stdout
+
+
 @pytest.mark.slow
 def test_an_interruption(tmp_path):
     import signal

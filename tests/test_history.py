@@ -127,14 +127,6 @@ def test_bytes_stay(tmp_path, text):
     assert undone(tmp_path)[0][0].broken == {"a.py": text}
 
 
-def test_a_shallow_clone(shop, tmp_path):
-    folder, commits = shop
-    clone = tmp_path / "clone"
-    subprocess.run(["git", "clone", "-q", "--depth", "3", f"file://{folder}", clone], check=True)
-    found, reasons = undone(clone)
-    assert [u.commit for u in found] == [commits["squash"]] and reasons == {"commit that is not all there": 1}
-
-
 def test_a_message_that_is_not_text(tmp_path):
     make_repo(tmp_path, {"a.py": SOURCE, "test_a.py": TEST})
     (tmp_path / "a.py").write_text(SOURCE.replace("return 7", "return 77"))
@@ -152,6 +144,117 @@ def test_a_damaged_history(tmp_path):
     (tmp_path / ".git/objects").mkdir()
     with pytest.raises(UsageError, match="cannot read the history"):
         list(undoings(repository, is_source, is_test, None, Counter(), lambda done, total: None))
+
+
+# ----------------------------------------------------------------------- clones that are not plain
+
+SHALLOW = ("commit that is not all there: this clone is shallow (git fetch --unshallow brings the "
+           "rest)")
+PARTIAL = ("commit that is not all there: this clone is partial (git fetch --refetch --no-filter "
+           "brings the rest)")
+
+
+def clone_of(folder: Path, to: Path, *options: str) -> Path:
+    subprocess.run(["git", "clone", "-q", *options, f"file://{folder}", to], check=True)
+    return to
+
+
+@pytest.mark.parametrize("depth, names", [(1, []), (3, ["squash"]), (99, None)])
+def test_a_shallow_clone(shop, tmp_path, depth, names):
+    folder, commits = shop
+    found, reasons = undone(clone_of(folder, tmp_path / "clone", "--depth", str(depth)))
+    if names is None:
+        assert (found, reasons) == undone(folder), "a clone that is deep enough is a whole one"
+    else:
+        assert [u.commit for u in found] == [commits[name] for name in names]
+        assert reasons == {SHALLOW: 1}
+
+
+@pytest.fixture
+def partial(tmp_path):
+    """(origin, a clone of it that has the files of the last commit alone)"""
+    origin = make_repo(tmp_path / "origin", {"a.py": SOURCE, "test_a.py": TEST})
+    commit(origin, "one", {"a.py": SOURCE.replace("return 7", "return 77"), "test_a.py": TEST * 2})
+    commit(origin, "two", {"a.py": SOURCE.replace("return 7", "return 78"), "test_a.py": TEST * 3})
+    git(origin, "config", "uploadpack.allowFilter", "true")
+    return origin, clone_of(origin, tmp_path / "clone", "--filter=blob:none")
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_partial_clone(partial, gone):
+    """What it lacks is not fetched, whether its remote is there or not."""
+    origin, clone = partial
+    if gone:
+        origin.rename(origin.parent / "elsewhere")
+    before = state_of(clone)
+    assert undone(clone) == ([], {PARTIAL: 2}) and state_of(clone) == before
+
+
+def test_a_partial_clone_that_was_completed(partial):
+    """By what is said to do."""
+    origin, clone = partial
+    git(clone, *PARTIAL.partition("(git ")[2].partition(" brings")[0].split())
+    assert undone(clone) == undone(origin) and len(undone(origin)[0]) == 1
+
+
+def test_objects_that_are_lost(tmp_path):
+    make_repo(tmp_path, {"a.py": SOURCE, "test_a.py": TEST})
+    commit(tmp_path, "one", {"a.py": SOURCE.replace("return 7", "return 8"), "test_a.py": TEST * 2})
+    blob = git(tmp_path, "rev-parse", "HEAD~1:a.py").strip()
+    (tmp_path / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    assert undone(tmp_path) == ([], {"commit that is not all there": 1})
+
+
+@pytest.mark.parametrize("options, attributes", [
+    (["--config", "core.autocrlf=true"], ""), ([], "* text eol=crlf\n"),
+    ([], "*.py text eol=crlf\n"), (["--config", "core.eol=crlf"], "* text=auto\n")])
+def test_line_ends_that_git_writes_otherwise(tmp_path, options, attributes):
+    """The same commits as in a plain clone, undone to the same lines."""
+    files = {"a.py": SOURCE, "test_a.py": TEST, "b.py": SOURCE.rstrip("\n")}
+    origin = make_repo(tmp_path / "origin", files)
+    commit(origin, "one", {"a.py": SOURCE.replace("return 7", "return 77"), "test_a.py": TEST * 2})
+    commit(origin, "two", {"b.py": "import os\n" + SOURCE + "x = 1", "test_a.py": TEST * 3})
+    if attributes:
+        commit(origin, "attributes", {".gitattributes": attributes})
+    clone = clone_of(origin, tmp_path / "clone", *options)
+    assert b"\r\n" in (clone / "a.py").read_bytes() and not open_repository(clone).dirty
+    (plain, none), (found, reasons) = undone(origin), undone(clone)
+    assert len(plain) == 2 and none == reasons == {}
+    assert [u.commit for u in found] == [u.commit for u in plain]
+    for ours, theirs in zip(found, plain):
+        assert ours.broken == {p: t.replace("\n", "\r\n") for p, t in theirs.broken.items()}
+
+
+def test_line_ends_that_have_changed_since(tmp_path):
+    """A file that was kept with CRLF before: what is undone ends as today's lines do."""
+    old = SOURCE.replace("\n", "\r\n")
+    make_repo(tmp_path, {"a.py": old, "test_a.py": TEST})
+    changed = old.replace("return 7\r", "return 77\r")
+    commit(tmp_path, "one", {"a.py": changed, "test_a.py": TEST * 2})
+    now = SOURCE.replace("return 7\n", "return 77\n")
+    commit(tmp_path, "line ends", {"a.py": now, "test_a.py": TEST * 3})
+    found, reasons = undone(tmp_path)
+    assert [u.broken for u in found] == [{"a.py": SOURCE}]
+    assert reasons == {"commit that changes line ends alone": 1}
+
+
+def test_line_ends_of_both_kinds_stay(tmp_path):
+    """Only the lines that come back have an end of ours: that of most lines."""
+    mixed = SOURCE.replace("\n", "\r\n").replace("def f3():\r\n", "def f3():\n")
+    make_repo(tmp_path, {"a.py": mixed, "test_a.py": TEST})
+    changed = mixed.replace("return 3\r\n", "return 33\n")
+    commit(tmp_path, "one", {"a.py": changed, "test_a.py": TEST * 2})
+    assert undone(tmp_path)[0][0].broken == {"a.py": mixed}
+
+
+def test_a_message_in_another_encoding(tmp_path):
+    make_repo(tmp_path, {"a.py": SOURCE, "test_a.py": TEST})
+    (tmp_path / "a.py").write_text(SOURCE.replace("return 7", "return 77"))
+    (tmp_path / "test_a.py").write_text(TEST * 2)
+    (tmp_path / "message").write_bytes(b"caf\xe9\n")
+    git(tmp_path, "add", "a.py", "test_a.py")
+    git(tmp_path, "-c", "i18n.commitEncoding=latin-1", "commit", "-qF", "message")
+    assert undone(tmp_path)[0][0].message == "café\n"
 
 
 # ------------------------------------------------------------------------------------------- only read
@@ -202,6 +305,10 @@ def without(today: str, before: str, after: str) -> str | None:
     ("a\nb\nd\ne", "a\nb\nc\nd\ne", "a\nb\nd\ne", "a\nb\nc\nd\ne"),                                  # lines were taken away
     ("a\nb\nc\nd\ne", "a\nb\nd\ne", "a\nb\nc\nd\ne", "a\nb\nd\ne"),                                  # lines were added
     ("a\nX\n1\n2\n3\n4\n5\n6\n7\n8\nY\nb", "a\nx\n1\n2\n3\n4\n5\n6\n7\n8\ny\nb", "a\nX\n1\n2\n3\n4\n5\n6\n7\n8\nY\nb", "a\nx\n1\n2\n3\n4\n5\n6\n7\n8\ny\nb"),
+    ("a\r\nb\r\nC\r\nd\r\ne\r\n", "a\nb\nc\nd\ne\n", "a\nb\nC\nd\ne\n",
+     "a\r\nb\r\nc\r\nd\r\ne\r\n"),
+    ("a\r\nb\r\nc", "a\nb", "a\nb\nc", "a\r\nb"),             # the last line has no end
+    ("a\r\nb", "a\nb\nc", "a\nb", "a\r\nb\r\nc"),
     ("8\nY\nb\na\nX\n1", "a\nx\n1\n2\n3\n4\n5\n6\n7\n8\ny\nb", "a\nX\n1\n2\n3\n4\n5\n6\n7\n8\nY\nb", None),   # in another order
 ])
 def test_undoing(today, before, after, expected):

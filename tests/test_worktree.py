@@ -1,6 +1,7 @@
 """Writing to a user's repository: the files that are meant, and nothing else."""
 import hashlib
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,42 @@ def test_files_are_replaced_with_their_permissions_and_line_ends(repo):
     assert (repo / CORE).read_bytes() == b"# \xff\r\nx = 2\r\n" and (repo / CORE).stat().st_mode & 0o777 == 0o750
     after = digests(repo)
     assert {path for path in after if after[path] != before.get(path)} == {CORE} and set(after) == set(before)
+
+
+def test_line_ends_that_git_keeps_otherwise(repo):
+    """git writes CRLF to the work tree and keeps LF: nothing is changed, and LF is committed."""
+    git(repo, "config", "core.autocrlf", "true")
+    for path in (CORE, "tests/test_core.py"):
+        (repo / path).unlink()
+    git(repo, "checkout", "-q", "--", ".")
+    tree, before = WorkTree(repo), {CORE: read_text(repo / CORE)}
+    assert "\r\n" in before[CORE] and tree.dirty(before) == []
+    tree.commit(before, {CORE: MENDED.replace("\n", "\r\n")}, "fix", "Mend")
+    assert git(repo, "show", f"fix:{CORE}") == MENDED
+    assert git(repo, "diff", "--name-only", "HEAD", "fix").split() == [CORE]
+    changed = {CORE: before[CORE] + "# more\r\n"}
+    (repo / CORE).write_bytes(changed[CORE].encode())
+    assert tree.dirty(changed) == [CORE]
+    git(repo, "checkout", "-q", "--", ".")
+    git(repo, "config", "core.autocrlf", "false")
+    os.utime(repo / CORE, (1, 1))                     # so that git looks at the file again
+    assert tree.dirty(before) == [CORE], "here other line ends are a change like any other"
+
+
+def test_line_ends_that_git_keeps_as_they_are(repo):
+    crlf = CALC[CORE].replace("\n", "\r\n")
+    (repo / CORE).write_bytes(crlf.encode())
+    git(repo, "commit", "-qam", "CRLF")
+    assert WorkTree(repo).dirty({CORE: crlf}) == []
+    WorkTree(repo).commit({CORE: crlf}, {CORE: MENDED.replace("\n", "\r\n")}, "fix", "Mend")
+    blob = git(repo, "rev-parse", f"fix:{CORE}").strip()
+    kept = subprocess.run(["git", "cat-file", "blob", blob], cwd=repo, capture_output=True).stdout
+    assert kept == MENDED.replace("\n", "\r\n").encode()
+
+
+def test_a_file_of_the_last_commit_that_is_not_there(repo):
+    """As in a partial clone: git's own words."""
+    blob = git(repo, "rev-parse", f"HEAD:{CORE}").strip()
+    (repo / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(UsageError, match=f"git cannot read .*{CORE}: .*bad file|{blob}"):
+        WorkTree(repo).dirty({CORE: CALC[CORE]})
