@@ -17,7 +17,7 @@ ENVIRONMENT = {"LC_ALL": "C", "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": ""
                "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_COUNT": "1",
                "GIT_CONFIG_KEY_0": "core.fsmonitor", "GIT_CONFIG_VALUE_0": "false"}
 """For every git that is started. Even a comparison of two commits asks the file system monitor that
-the repository's settings name: a command like any other. A git before 2.45 knows nothing of
+the repository's settings name: a command like any other. An old git knows nothing of
 GIT_NO_LAZY_FETCH, and finds no protocol that it may fetch by."""
 
 

@@ -85,8 +85,6 @@ class WorkTree:
 
     @contextmanager
     def _repository(self):
-        # Where git may not read it, in git's own words: the package has others for everything.
-        ask(self.root, "cat-file", "-e", "HEAD^{tree}")
         import git
 
         repository = git.Repo(self.root, search_parent_directories=True)
@@ -94,7 +92,10 @@ class WorkTree:
         try:
             yield repository
         except (git.GitError, git.ODBError, BrokenPipeError, ValueError) as error:
-            raise UsageError(f"git cannot read {self.root}: {error}") from None
+            # What git can do and the package cannot: other hashes, another store of references.
+            why = f"{type(error).__name__}: {error}"
+            raise UsageError(f"No branch can be made in {self.root} ({why}). Nothing of it is "
+                             "changed; --apply writes to the work tree.") from None
         finally:
             repository.close()
 

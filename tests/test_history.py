@@ -18,6 +18,7 @@ from sandbox.repo import open_repository
 from tests.conftest import git, make_repo
 from tests.shop import make_shop
 from tests.test_mine import state_of
+from tests.test_quiet_git import speaking
 
 
 @pytest.fixture(scope="module")
@@ -180,10 +181,13 @@ def partial(tmp_path):
     return origin, clone_of(origin, tmp_path / "clone", "--filter=blob:none")
 
 
-@pytest.mark.parametrize("gone", [False, True])
-def test_a_partial_clone(partial, gone):
-    """What it lacks is not fetched, whether its remote is there or not."""
+@pytest.mark.parametrize("gone, old", [(False, False), (True, False), (False, True)])
+def test_a_partial_clone(partial, tmp_path, monkeypatch, gone, old):
+    """What it lacks is not fetched, whether its remote is there or not, nor by a git that does not
+    know the variable for that."""
     origin, clone = partial
+    if old:
+        speaking(tmp_path, 'unset GIT_NO_LAZY_FETCH; exec $GIT "$@"', monkeypatch)
     if gone:
         origin.rename(origin.parent / "elsewhere")
     before = state_of(clone)

@@ -90,6 +90,12 @@ def test_files_are_replaced_with_their_permissions_and_line_ends(repo):
     assert {path for path in after if after[path] != before.get(path)} == {CORE} and set(after) == set(before)
 
 
+def kept_in(repo: Path, branch: str) -> bytes:
+    """The file as git keeps it."""
+    command = ["git", "cat-file", "blob", f"{branch}:{CORE}"]
+    return subprocess.run(command, cwd=repo, check=True, capture_output=True).stdout
+
+
 def test_line_ends_that_git_keeps_otherwise(repo):
     """git writes CRLF to the work tree and keeps LF: nothing is changed, and LF is committed."""
     git(repo, "config", "core.autocrlf", "true")
@@ -99,7 +105,7 @@ def test_line_ends_that_git_keeps_otherwise(repo):
     tree, before = WorkTree(repo), {CORE: read_text(repo / CORE)}
     assert "\r\n" in before[CORE] and tree.dirty(before) == []
     tree.commit(before, {CORE: MENDED.replace("\n", "\r\n")}, "fix", "Mend")
-    assert git(repo, "show", f"fix:{CORE}") == MENDED
+    assert kept_in(repo, "fix") == MENDED.encode()
     assert git(repo, "diff", "--name-only", "HEAD", "fix").split() == [CORE]
     changed = {CORE: before[CORE] + "# more\r\n"}
     (repo / CORE).write_bytes(changed[CORE].encode())
@@ -116,9 +122,7 @@ def test_line_ends_that_git_keeps_as_they_are(repo):
     git(repo, "commit", "-qam", "CRLF")
     assert WorkTree(repo).dirty({CORE: crlf}) == []
     WorkTree(repo).commit({CORE: crlf}, {CORE: MENDED.replace("\n", "\r\n")}, "fix", "Mend")
-    blob = git(repo, "rev-parse", f"fix:{CORE}").strip()
-    kept = subprocess.run(["git", "cat-file", "blob", blob], cwd=repo, capture_output=True).stdout
-    assert kept == MENDED.replace("\n", "\r\n").encode()
+    assert kept_in(repo, "fix") == MENDED.replace("\n", "\r\n").encode()
 
 
 def test_a_file_of_the_last_commit_that_is_not_there(repo):
@@ -127,3 +131,16 @@ def test_a_file_of_the_last_commit_that_is_not_there(repo):
     (repo / ".git/objects" / blob[:2] / blob[2:]).unlink()
     with pytest.raises(UsageError, match=f"git cannot read .*{CORE}: .*bad file|{blob}"):
         WorkTree(repo).dirty({CORE: CALC[CORE]})
+
+
+def test_a_repository_that_the_package_cannot_write(tmp_path):
+    """A sentence, and the files can be written all the same."""
+    root = tmp_path / "calc"
+    git(tmp_path, "init", "-q", "--object-format=sha256", "calc")
+    make_repo(root, CALC)
+    tree, before = WorkTree(root), {CORE: CALC[CORE]}
+    assert tree.dirty(before) == []
+    with pytest.raises(UsageError, match="No branch can be made in .*--apply"):
+        tree.commit(before, {CORE: MENDED}, "fix", "Mend")
+    tree.write({CORE: MENDED})
+    assert tree.dirty({CORE: MENDED}) == [CORE]
