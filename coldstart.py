@@ -332,6 +332,7 @@ def tasks(repo, python, recipe, overrides, seed, new, kinds, since, limit, promp
 def judge(task, run_folder, overlay, patch, reply, as_json) -> None:
     """Judge an edit to TASK in the jail: exit code 0 if it is resolved, 1 if not."""
     from sandbox.edits import InvalidEdit, from_overlay, from_patch, from_reply
+    from sandbox.patches import text_of
     from sandbox.repo import restore_snapshot
     from sandbox.source import decode
 
@@ -349,7 +350,7 @@ def judge(task, run_folder, overlay, patch, reply, as_json) -> None:
                 raise UsageError(f"--overlay {overlay} is not a folder.")
             edit = from_overlay(overlay)
         elif patch is not None:
-            edit = from_patch(decode(read_input(patch)), broken, run.repository.snapshot)
+            edit = from_patch(text_of(read_input(patch)), broken, run.repository.snapshot)
         else:
             edit = from_reply(decode(read_input(reply)), chosen, broken, run.recipe.prompt.style)
     except InvalidEdit as error:

@@ -14,6 +14,7 @@ file, with imports and helpers that are new; whatever else the edit changed ther
 """
 import ast
 import copy
+import os
 import re
 import textwrap
 from collections.abc import Iterator
@@ -161,15 +162,18 @@ def _path_above(lines: list[str], first: int) -> str | None:
 # -------------------------------------------------------------------------------------------------------- other doors
 
 def from_patch(patch: str, broken: dict[str, str], tree: Path) -> dict[str, str]:
-    """The edit that a unified diff against the broken state makes. Raises InvalidEdit."""
+    """The edit that a person's unified diff against the broken state makes. Raises InvalidEdit."""
+    edit: dict[str, str] = {}
     try:
-        texts = {}
-        for path in patches.paths(patch):
+        for section in patches.sections(patch):
+            path = section.path(lambda name: os.path.isfile(os.path.join(tree, name)))
             _check_path(path, tree)
-            texts[path] = broken.get(path) if path in broken else read_text(tree / path)
-        return patches.apply(texts, patch)
+            text = edit.get(path, broken.get(path))
+            text = read_text(tree / path) if text is None else text
+            edit[path] = patches.fit(text, section.hunks, path)
     except patches.PatchError as error:
-        raise InvalidEdit(str(error)) from None
+        raise InvalidEdit(f"{error}{patches.hint(patch)}") from None
+    return edit
 
 
 def from_overlay(folder: Path) -> dict[str, str]:

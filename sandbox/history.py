@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from pathlib import Path
 
+from sandbox.patches import line_end
 from sandbox.quiet_git import ask, start
 from sandbox.repo import Repository
 from sandbox.source import decode, read_text
@@ -247,7 +248,7 @@ def _exchanged(today: str, before: list[str], after: list[str],
                stretches: list[list[tuple]]) -> str | None:
     """`today` with old stretches for the new ones, each a list of difflib's opcodes; None where a
     new one does not stand there exactly once, or not in this order."""
-    end = "\r" if today.count("\r\n") * 2 > today.count("\n") else ""
+    end = line_end(today).removesuffix("\n")
     lines = (today + end).split("\n")              # so that the last line ends as any other
     plain, done, position = _lines(today), [], 0
     for stretch in stretches:

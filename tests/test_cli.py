@@ -181,6 +181,11 @@ def test_judge_with_a_patch(place, tmp_path):
     broken = blanked(intact, find(intact, "mean"))
     (tmp_path / "right.diff").write_text(patches.make(broken, intact, "calc/core.py"))
     assert judge(place, "--patch", tmp_path / "right.diff", check=0)["status"] == "resolved"
+    # As a shell of Windows writes it, with words around it and names of two folders.
+    text = f"Here:\n```diff\n{patches.make(broken, intact, 'calc/core.py')}```\n"
+    text = text.replace(" a/", " old/").replace(" b/", " new/").replace("\n", "\r\n")
+    (tmp_path / "right.diff").write_bytes(text.encode("utf-16"))
+    assert judge(place, "--patch", tmp_path / "right.diff", check=0)["status"] == "resolved"
     (tmp_path / "wrong.diff").write_text(patches.make(intact, broken, "calc/core.py"))
     verdict = judge(place, "--patch", tmp_path / "wrong.diff", check=1)
     assert (verdict["status"], verdict["stage"]) == ("invalid", "gate") and "does not apply" in verdict["reason"]

@@ -455,6 +455,43 @@ def test_patches_that_do_not_apply_or_may_not(tree, patch):
     assert str(error.value)
 
 
+@pytest.mark.parametrize("old, new", [
+    ("tests/test_core.py",) * 2, ("i/tests/test_core.py", "w/tests/test_core.py"),
+    ("x/tests/test_core.py", "y/tests/test_core.py"), ("shapes/core.py", "tests/test_core.py"),
+    ("old/shapes/core.py", "../shapes/core.py"), ("./conftest.py",) * 2, ("b/conftest.py",) * 2,
+    ("b/../shapes/core.py",) * 2, ("/etc/passwd",) * 2, ("a//etc/passwd", "b//etc/passwd"),
+    ("shapes/core.py", "setup.py"), ('"a/shapes/\\143ore.py/../../setup.py"',) * 2])
+def test_however_a_patch_names_it_a_file_is_allowed_or_not(tree, tmp_path, old, new):
+    """None of these is read as the task's own file, whose lines they hold."""
+    tree = shutil.copytree(tree, tmp_path / "tree", symlinks=True)
+    broken = broken_of(AREA)
+    text = broken["shapes/core.py"]
+    patch = patches.make(text, text.replace("raise NotImplementedError", "return 3"), "m.py")
+    patch = patch.replace("--- a/m.py", f"--- {old}").replace("+++ b/m.py", f"+++ {new}")
+    for path in ("tests/test_core.py", "conftest.py", "setup.py"):
+        (tree / path).write_text(text)
+    with pytest.raises(InvalidEdit):
+        from_patch(patch, broken, tree)
+
+
+def test_a_file_that_a_patch_changes_twice(tree):
+    """As in a series of commits: one after the other."""
+    broken = broken_of(AREA)
+    first = broken["shapes/core.py"]
+    second = first.replace("raise NotImplementedError", "x = r\n    raise NotImplementedError")
+    steps = [first, second, second.replace("raise NotImplementedError", "return x")]
+    series = [patches.make(*pair, "shapes/core.py") for pair in zip(steps, steps[1:])]
+    assert from_patch("".join(series), broken, tree) == {"shapes/core.py": steps[-1]}
+    with pytest.raises(InvalidEdit, match="does not apply"):
+        from_patch("".join(reversed(series)), broken, tree)
+
+
+def test_a_patch_in_an_encoded_e_mail(tree):
+    patch = patches.make(CORE, CORE.replace("= 10", "= 11"), "shapes/core.py").replace("=", "=3D")
+    with pytest.raises(InvalidEdit, match="does not apply.*base64; save it as plain text"):
+        from_patch("Content-Transfer-Encoding: base64\n\n" + patch, broken_of(AREA), tree)
+
+
 def test_an_overlay_of_files(tmp_path):
     (tmp_path / "shapes").mkdir()
     (tmp_path / "shapes/core.py").write_bytes("é\r\n".encode("latin-1"))
