@@ -323,7 +323,8 @@ def test_a_persons_patch_is_ours_or_no_patch(before, after, width, crlf):
 
 SCRIBBLE = st.lists(st.sampled_from([
     "--- a/m.py", "+++ b/m.py", "--- /dev/null", "@@ -1 +1 @@", "@@ -0,0 +1,2 @@",
-    "@@ -2,9 +2,9 @@", "+x", "-a", " a", "", "\r", "\\ No newline", "diff --git a/m.py b/m.py", "index 1..2", "```",
+    "@@ -2,9 +2,9 @@", "+x", "-a", " a", "", "\r", "\\ No newline", "diff --git a/m.py b/m.py",
+    "index 1..2", "```",
     "\x1b[32m+x\x1b[m", '+++ "b/\\303.py"', "old mode 1", "words"]), max_size=14).map("\n".join)
 
 
