@@ -19,15 +19,30 @@ it may write. Afterwards it costs what the endpoint says that it counted; where 
 | 500, 502, 504 and other 5xx | yes | again |
 | no connection | no | again |
 | connection lost, no byte for `stall` seconds, no end after DEADLINE | yes | again |
-| a reply that is cut off or no JSON, an error in the middle of it | yes | again |
-| no choice in it, `length`, a content filter | as counted | a reply like any other, that is no usable answer |
+| a reply that is cut off or no JSON | yes | again |
+| an error under status 200, by its code one of those above | if text came | as above |
+| another error under status 200, a `finish_reason` of FAILED | if text came | again |
+| no choice in it; an empty reply that is not counted | no | again |
+| `length`, a content filter | as counted | a reply like any other, that is no usable answer |
 | no usage in it | worst case | a reply like any other |
+
+Under status 200 what is counted is billed as counted, whatever it is. A fault is never kept as a
+reply, and what earlier versions kept of this kind is not believed (`Reply.is_answer`).
 
 Requests ask for one choice and read one, so an endpoint that ignores `n` is none the worse; one that ignores `seed` gives the same answer
 twice, which counts once. Replies are read as streams, so that a stall is seen.
 
 *Again* is after a pause that doubles from try to try, with jitter, until `tries` have failed. While an endpoint has not answered yet, or
 has failed BREAKER times in a row, one request at a time is sent to it: a wrong key costs one request, and an endpoint that is down little.
+
+Where the tries are used up, the request is given up, and the task may end with that reason. All
+stops where the endpoint seems to be down: it has never answered this run, or requests of BREAKER
+tasks were given up with no answer between. What may be this request's alone (an error under status
+200 whose code says nothing else) is no sign of that once the endpoint has answered.
+
+**A prompt that is cut.** A server whose context is too short drops a part of the prompt without a
+word, and then counts fewer tokens than the prompt has. Less than CUT of our estimate is said, once
+in a run; such a reply is used, but other runs do not get it, because the context can be mended.
 
 **The key** is taken out of the environment once, so no child process inherits it, and is in no text that leaves this module.
 """
@@ -52,8 +67,10 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from recipes.heard import Heard, status_of, words_of
 from recipes.ledger import PICO, CapReached, Ledger, Replies, Reply
 from recipes.measure import derived_seed
+from recipes.prompts import BYTES_PER_TOKEN
 from sandbox.errors import HarnessError, UsageError
 
 TEACHERS = Path(__file__).parent / "teachers.toml"
@@ -63,6 +80,20 @@ DEADLINE = 1800.0
 """Seconds that a whole reply may take."""
 LONGEST_PAUSE = 120.0
 BREAKER = 3
+PATIENT = (408, 409, 425, 429, 503, 529)
+"""Statuses of an endpoint that did nothing and wants to be asked later."""
+NO_CREDIT = re.compile(r"insufficient|quota|balance|arrears", re.IGNORECASE)
+NO_KEY = "none"
+"""Stands for the key of an endpoint on this machine that needs none."""
+KEY_LENGTH = 8
+"""Characters from which on a key is one that a reply holds only if it knows it."""
+CUT = 0.55
+"""Share of our estimate (BYTES_PER_TOKEN): an endpoint that counts fewer tokens has cut the prompt.
+Tokenizers of today make 3 to 4.5 bytes of code or prose a token; this is 5.5."""
+LONGEST_WORDS = 4000
+"""Characters of an error that are looked at."""
+LEAST_SEEN = 256
+"""Estimated tokens of a prompt, below which no count tells anything."""
 SENT_HEADERS = {"host", "accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "transfer-encoding",
                 "user-agent", "x-stainless-raw-response"}
 """What a request may say beside its body; the last one is the package's own mark, that it looks for in what it sent."""
@@ -189,7 +220,7 @@ def fit_key(endpoint: Endpoint, keys: dict[str, str]) -> str:
     """The key for the endpoint; a stand-in for one on this machine that needs none. Raises UsageError."""
     key = keys.get(endpoint.key_env, "")
     if not key and endpoint.is_local:
-        return "none"
+        return NO_KEY
     if not key:
         raise UsageError(f"{endpoint.name} needs a key. Put it in the environment: export {endpoint.key_env}=...")
     if not re.fullmatch(r"[!-~]+", key):
@@ -205,11 +236,16 @@ def fit_key(endpoint: Endpoint, keys: dict[str, str]) -> str:
 class Fault(Exception):
     """A try that gave no reply; `str(fault)` says why, without the key."""
 
-    def __init__(self, words: str, billed: bool, again: bool = True, stop: str = "", after: float | None = None) -> None:
-        """`billed`: it may have cost its worst case. `again`: another try may help. `stop`: a sentence for the person, where nothing else
-        can help. `after`: seconds that the endpoint wants to be left alone."""
+    def __init__(self, words: str, billed: bool, again: bool = True, stop: str = "",
+                 after: float | None = None, counted: dict | None = None,
+                 particular: bool = False) -> None:
+        """`billed`: it may have cost its worst case, or what `counted`, the endpoint's own usage,
+        says. `again`: another try may help. `stop`: a sentence for the person, where nothing else
+        can help. `after`: seconds that the endpoint wants to be left alone. `particular`: it may be
+        this request alone that fails."""
         super().__init__(words)
         self.billed, self.again, self.stop, self.after = billed, again, stop, after
+        self.tokens, self.particular = _counts(counted), particular
 
 
 class Client:
@@ -239,7 +275,9 @@ class Client:
         except TimeoutError:
             raise Fault(f"no end after {self._deadline:.0f} seconds", billed=True) from None
         except openai.APIStatusError as error:
-            raise self._refusal(error.status_code, self._clean(error.message), error.response.headers) from None
+            status, words = error.status_code, self._clean(error.message)
+            raise self._refusal(status, words, billed=status >= 500 and status not in PATIENT,
+                                after=_retry_after(error.response.headers)) from None
         except openai.APIConnectionError as error:
             # The transport's own error tells whether the request can have arrived.
             cause = type(error.__cause__).__name__
@@ -256,69 +294,90 @@ class Client:
         rest = {key: value for key, value in body.items() if key not in known}
         answer = await self._client.chat.completions.with_raw_response.create(
             **known, stream=True, stream_options={"include_usage": True}, extra_body=rest)
+        heard, kind = Heard(), answer.headers.get("content-type", "")
         try:
-            if "application/json" in answer.headers.get("content-type", ""):       # it does not stream
-                return self._whole(json.loads(await answer.http_response.aread()))
-            return await self._streamed(answer.parse())
+            text = b"" if "event-stream" in kind else (await answer.http_response.aread()).strip()
+            streamed = "event-stream" in kind or text.startswith((b"data:", b"event:", b":"))
+            if streamed:
+                await _follow(answer.parse(), heard)
+            elif text[:1] in (b"{", b"["):                     # it does not stream
+                heard.take(json.loads(text))
+            else:
+                words = self._clean(text[:1000].decode("utf-8", "replace"))
+                raise Fault(f"no reply but {kind or 'something else'}: {words}", billed=False)
+            return self._reply(heard, streamed, answer.headers)
         except (ValueError, TypeError, AttributeError, IndexError):
             raise Fault("a reply that is not what the protocol says", billed=True) from None
 
-    async def _streamed(self, stream) -> Reply:
-        import openai
+    def _reply(self, heard: Heard, streamed: bool, headers) -> Reply:
+        """Raises Fault where it is no answer."""
+        tokens = _counts(heard.usage)
+        billed = heard.spoke or tokens[0] is not None
+        if (error := heard.error) is not None:
+            status, words = status_of(error), self._clean(words_of(error) or "without a word")
+            after = _retry_after(headers, error)
+            if status is not None:
+                raise self._refusal(status, words, billed, after, heard.usage,
+                                    particular=status not in PATIENT)
+            raise Fault(f"an error instead of a reply: {words}", billed, after=after,
+                        counted=heard.usage, particular=True)
+        if streamed and not heard.finish and heard.spoke:
+            raise Fault("a reply that is cut off", billed, counted=heard.usage)
+        content, reasoning = map(self._without_key, heard.texts)
+        reply = Reply(content, reasoning, heard.finish, *tokens)
+        if not reply.is_answer or streamed and not heard.finish:
+            raise Fault("an empty reply", billed, counted=heard.usage, particular=True)
+        return reply
 
-        content, reasoning, finish, usage = [], [], "", None
-        try:
-            async with stream as chunks:
-                async for chunk in chunks:
-                    data = chunk.to_dict(warnings=False)
-                    usage = data.get("usage") or usage
-                    for choice in data.get("choices") or ():
-                        if choice.get("index", 0) == 0:
-                            delta = choice.get("delta") or {}
-                            content.append(delta.get("content") or "")
-                            reasoning.append(delta.get("reasoning_content") or delta.get("reasoning") or "")
-                            finish, usage = choice.get("finish_reason") or finish, choice.get("usage") or usage
-        except openai.APIError:
-            if not finish:                             # else all but the count is there, and asking again would be paying twice
-                raise
-        if not finish and not (usage and not any(content)):
-            raise Fault("a reply that is cut off", billed=True)
-        return self._reply("".join(content), "".join(reasoning), finish, usage)
-
-    def _whole(self, data: dict) -> Reply:
-        choice = (data.get("choices") or [{}])[0]
-        message = choice.get("message") or {}
-        return self._reply(message.get("content") or "", message.get("reasoning_content") or message.get("reasoning") or "",
-                           choice.get("finish_reason") or "", data.get("usage"))
-
-    def _reply(self, content: str, reasoning: str, finish: str, usage: dict | None) -> Reply:
-        return Reply(content.replace(self._key, "[key]"), reasoning.replace(self._key, "[key]"), finish or "empty", *_counts(usage))
-
-    def _refusal(self, status: int, words: str, headers) -> Fault:
+    def _refusal(self, status: int, words: str, billed: bool, after: float | None = None,
+                 counted: dict | None = None, particular: bool = False) -> Fault:
+        """What a status leads to, be it the reply's own or one that its text speaks of."""
         name, model = self.endpoint.name, self.endpoint.model
-        fault = f"{status}" + (f": {words}" if words else "")
+        fault, stop, again = f"{status}" + (f": {words}" if words else ""), "", False
         if status in (401, 403):
-            return Fault(fault, False, stop=f"{name} refuses the key ({status}). Check {self.endpoint.key_env}: is it of this provider, "
-                                            f"whole, and allowed to use {model}? Nothing was paid for this request.")
-        if status == 402 or status == 429 and re.search(r"insufficient|quota|balance|arrears", words, re.IGNORECASE):
-            return Fault(fault, False, stop=f"{name} says that there is no credit left ({fault}). Put some in the account, and give the "
-                                            "same command again.")
-        if status == 404:
-            return Fault(fault, False,
-                         stop=f"{name} does not know the model {model!r}, or {self.endpoint.base_url} is not its address (404).")
-        if 300 <= status < 400:
-            return Fault(fault, False,
-                         stop=f"{self.endpoint.base_url} sends requests on to another address. Name that one with --teacher URL.")
-        if status in (408, 409, 425, 429, 503, 529):
-            return Fault(fault, False, after=_retry_after(headers))
-        return Fault(fault, billed=status >= 500, again=status >= 500)
+            stop = (f"{name} refuses the key ({status}). Check {self.endpoint.key_env}: is it of "
+                    f"this provider, whole, and allowed to use {model}?"
+                    + ("" if billed else " Nothing was paid for this request."))
+        elif status == 402 or status == 429 and NO_CREDIT.search(words):
+            stop = (f"{name} says that there is no credit left ({fault}). Put some in the account, "
+                    "and give the same command again.")
+        elif status == 404:
+            stop = (f"{name} does not know the model {model!r}, or {self.endpoint.base_url} is not "
+                    "its address (404).")
+        elif 300 <= status < 400:
+            stop = (f"{self.endpoint.base_url} sends requests on to another address. Name that one "
+                    "with --teacher URL.")
+        else:
+            again = status in PATIENT or status >= 500
+        return Fault(fault, billed, again or bool(stop), stop, after, counted, particular)
+
+    def _without_key(self, text: str) -> str:
+        """A short key may be any word, and a word of an answer is not to be changed for it."""
+        return text.replace(self._key, "[key]") if len(self._key) >= KEY_LENGTH else text
 
     def _clean(self, text: str) -> str:
         """One short line without the key and without parts of it."""
-        text = re.sub(r"^Error code: \d+ - ", "", text.replace(self._key, "[key]"))
+        text = re.sub(r"^Error code: \d+ - ", "", text[:LONGEST_WORDS])
+        text = text if self._key == NO_KEY else text.replace(self._key, "[key]")
         hidden = {at + i for at in range(len(text) - 7) if text[at:at + 8] in self._key for i in range(8)}
         text = "".join("*" if at in hidden else c if c.isprintable() else " " for at, c in enumerate(text))
         return " ".join(text.split())[:200]
+
+
+async def _follow(stream, heard: Heard) -> None:
+    """Take in a stream to its end. Once the reply is whole a lost connection takes nothing from it
+    but the count, and asking again would be paying twice."""
+    import openai
+
+    try:
+        async with stream as chunks:
+            async for chunk in chunks:
+                heard.take(chunk.to_dict(warnings=False))
+    except openai.APIConnectionError:
+        if not heard.finish:
+            raise
+    except openai.APIError as error:
+        heard.fail(error.body or error.message)
 
 
 def _counts(usage: dict | None) -> tuple[int, int, int] | tuple[None, None, None]:
@@ -337,16 +396,35 @@ async def _without_more(request) -> None:
         del request.headers[name]
 
 
-def _retry_after(headers) -> float | None:
-    """Seconds, from a number or a date."""
-    text = headers.get("retry-after", "")
+def _retry_after(headers, error=None) -> float | None:
+    """Seconds, from a number or a date: what the headers say, or what an error in the reply quotes
+    of another endpoint's (OpenRouter)."""
+    error = error if isinstance(error, dict) else {}
+    metadata = error.get("metadata")
+    quoted = metadata.get("headers") if isinstance(metadata, dict) else None
+    for place in (headers, error, quoted if isinstance(quoted, dict) else {}):
+        said = {str(name).lower().replace("_", "-"): str(value) for name, value in place.items()}
+        seconds = [_number(said.get("retry-after-ms"), 1000), _number(said.get("retry-after"), 1),
+                   _until(said.get("retry-after"))]
+        if place is quoted:
+            at = _number(said.get("x-ratelimit-reset"), 1000)              # since 1970
+            seconds.append(None if at is None else at - time.time())
+        if (found := next((s for s in seconds if s is not None), None)) is not None:
+            return max(0.0, min(found, LONGEST_PAUSE))
+    return None
+
+
+def _number(text: str | None, parts: int) -> float | None:
     try:
-        return max(0.0, min(float(text), LONGEST_PAUSE))
-    except ValueError:
-        pass
+        number = float(text) / parts
+    except (ValueError, TypeError):
+        return None
+    return None if math.isnan(number) else number
+
+
+def _until(text: str | None) -> float | None:
     try:
-        seconds = (parsedate_to_datetime(text) - datetime.now(timezone.utc)).total_seconds()
-        return max(0.0, min(seconds, LONGEST_PAUSE))
+        return (parsedate_to_datetime(text) - datetime.now(timezone.utc)).total_seconds()
     except (ValueError, TypeError):
         return None
 
@@ -369,15 +447,19 @@ class Asker:
     """Gets the reply to a request: from this run's ledger, from another run, or from the endpoint, in several tries and under the cap."""
 
     def __init__(self, client: Client, ledger: Ledger, replies: Replies, cap: int, tries: int, pause: float, seed: int,
-                 stopped: Callable[[], bool] = lambda: False) -> None:
+                 stopped: Callable[[], bool] = lambda: False,
+                 say: Callable[[str], None] = lambda sentence: None) -> None:
         """`cap`: picodollars; `tries`: failures after which a request is given up; `pause`: seconds after the first one. Once `stopped()`
-        is true nothing more is sent, as if the cap were reached; what is under way is waited for."""
+        is true nothing more is sent, as if the cap were reached; what is under way is waited for.
+        `say`: told what a person should know at once."""
         self.client, self.ledger, self.endpoint = client, ledger, client.endpoint
         self._replies, self._cap, self._tries, self._pause, self._seed = replies, cap, tries, pause, seed
         self._under_way, self._streak, self._answered = 0, 0, 0.0
         self._room, self._gate = asyncio.Event(), asyncio.Lock()
         self._over: Exception | None = None
-        self._stopped = stopped
+        self._stopped, self._say = stopped, say
+        self._given_up: dict[str, Fault] = {}
+        """{task: why}, of those given up since the last answer."""
 
     async def ask(self, task: str, body: dict, sample: int) -> Asked:
         """Raises CapReached, Unanswered; UsageError where nothing but a person can help, HarnessError where the endpoint is down."""
@@ -395,11 +477,12 @@ class Asker:
     def _known(self, request: str, task: str, body: dict) -> Reply | None:
         if (reply := self.ledger.reply(request)) is None and (reply := self._replies.find(request)) is not None:
             self.ledger.take_over(request, task, self.endpoint.base_url, body, reply)
+            self._is_cut(body, reply)
         return reply
 
     async def _paid(self, request: str, task: str, body: dict) -> Reply:
         """Try after try; what is written down when is said in `ledger.py`."""
-        began, worst = time.monotonic(), self.endpoint.worst(body)
+        worst = self.endpoint.worst(body)
         for failed in itertools.count(1):
             async with self._turn():
                 if self._over is not None:
@@ -408,19 +491,21 @@ class Asker:
                     raise CapReached
                 number = await self._reserve(request, task, body, worst)
                 try:
-                    return self._settled(request, number, await self.client.send(body), worst)
+                    return self._settled(request, number, body, await self.client.send(body), worst)
                 except Fault as caught:
                     fault = caught
-                    self.ledger.fail(number, str(fault), worst if fault.billed else 0)
+                    cost = self._cost(fault.tokens, worst) if fault.billed else 0
+                    self.ledger.fail(number, str(fault), cost)
                     self._streak += 1
+                    if fault.again and failed >= self._tries:
+                        self._given_up[task] = fault
                     if fault.stop:
                         self._over = UsageError(fault.stop)
                     elif not fault.again and not self._answered and self._streak >= BREAKER:
                         self._over = UsageError(f"{self.endpoint.name} refuses every request ({fault}). Is it a parameter that it does not "
                                                 "know? See `extra` and `omit` in recipes/teachers.toml.")
-                    elif failed >= self._tries and self._answered < began:
-                        self._over = HarnessError(f"{self.endpoint.name} does not answer: {fault}. What was paid for is kept; give the "
-                                                  "same command again later.")
+                    elif self._seems_down():
+                        self._over = self._no_answer(fault)
                 except BaseException:
                     self.ledger.lose(number)
                     raise
@@ -433,20 +518,55 @@ class Asker:
                 raise Unanswered(str(fault))
             await asyncio.sleep(self._pause_after(request, failed, fault))
 
-    def _settled(self, request: str, number: int, reply: Reply, worst: int) -> Reply:
+    def _settled(self, request: str, number: int, body: dict, reply: Reply, worst: int) -> Reply:
         """The reply, written down."""
         self._streak, self._answered = 0, time.monotonic()
-        counted = reply.tokens_in is not None
-        cost = self.endpoint.cost(reply.tokens_in, reply.tokens_cached, reply.tokens_out) if counted else worst
+        self._given_up.clear()
+        cost = self._cost((reply.tokens_in, reply.tokens_cached, reply.tokens_out), worst)
         try:
-            self._replies.keep(request, reply, cost, self.ledger.id, number)
+            if not self._is_cut(body, reply):
+                self._replies.keep(request, reply, cost, self.ledger.id, number)
         finally:
             self.ledger.settle(number, reply, cost)
-        if cost > worst:
-            self._over = UsageError(
-                f"{self.endpoint.name} counted more tokens than the request allows ({reply.tokens_in} in, {reply.tokens_out} out, at most "
-                f"{self.endpoint.max_output} asked for), so no limit can be kept with it. It is written down, and nothing more is sent.")
         return reply
+
+    def _cost(self, tokens: tuple, worst: int) -> int:
+        """Picodollars of a try of which the endpoint counted so many tokens, or did not say."""
+        if tokens[0] is None:
+            return worst
+        if (cost := self.endpoint.cost(*tokens)) > worst:
+            self._over = UsageError(
+                f"{self.endpoint.name} counted more tokens than the request allows ({tokens[0]} "
+                f"in, {tokens[2]} out, at most {self.endpoint.max_output} asked for), so no limit "
+                "can be kept with it. It is written down, and nothing more is sent.")
+        return cost
+
+    def _seems_down(self) -> bool:
+        """By the tasks that were given up since the last answer; see the module's docstring."""
+        general = sum(not fault.particular for fault in self._given_up.values())
+        if self.ledger.has_answers():
+            return general >= BREAKER
+        return general > 0 or len(self._given_up) >= BREAKER
+
+    def _no_answer(self, fault: Fault) -> HarnessError:
+        return HarnessError(f"{self.endpoint.name} does not answer: {fault}. What was paid for is "
+                            "kept; give the same command again later.")
+
+    def check(self) -> None:
+        """To be called when all was asked: raises HarnessError where nothing was answered, and
+        requests were given up, so that the same may be asked again."""
+        if self._given_up and not self.ledger.has_answers():
+            raise self._no_answer(next(iter(self._given_up.values())))
+
+    def _is_cut(self, body: dict, reply: Reply) -> bool:
+        """Whether the endpoint has evidently cut the prompt; the first time in a run it is said."""
+        size = sum(len(message["content"].encode()) for message in body["messages"])
+        estimate = size // BYTES_PER_TOKEN
+        if not reply.tokens_in or estimate < LEAST_SEEN or reply.tokens_in >= CUT * estimate:
+            return False
+        if self.ledger.is_first("cut"):
+            self._say(cut_sentence(self.endpoint, size, estimate, reply.tokens_in))
+        return True
 
     async def _reserve(self, request: str, task: str, body: dict, worst: int) -> int:
         """A try's number, as soon as there is room for its worst case under the cap. Raises CapReached when nothing is left that could make
@@ -481,3 +601,15 @@ class Asker:
         if fault.after is not None:
             return fault.after * (1 + jitter / 10)
         return min(LONGEST_PAUSE, self._pause * 2 ** (failed - 1)) * (0.5 + jitter / 2)
+
+
+def cut_sentence(endpoint: Endpoint, size: int, estimate: int, counted: int) -> str:
+    """What a person can do where of a prompt of `size` bytes, about `estimate` tokens, the endpoint
+    counted so few."""
+    wanted = 1024 * math.ceil((estimate + endpoint.max_output) / 1024)
+    return (f"{endpoint.name} counted {counted:,} tokens in a prompt of {size:,} bytes, which are "
+            f"about {estimate:,}: it has cut the prompt, and answers what it has not read. Give "
+            f"the server a context of {wanted:,} tokens. In Ollama that is num_ctx: start it with "
+            f"OLLAMA_CONTEXT_LENGTH={wanted}, or put `PARAMETER num_ctx {wanted}` in a Modelfile; "
+            f"in llama.cpp --ctx-size {wanted}. Or send shorter prompts: "
+            f"--set teacher.max_prompt={counted}.")

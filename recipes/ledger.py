@@ -32,6 +32,11 @@ from sandbox.errors import UsageError
 
 PICO = 10**12
 """Picodollars in a US dollar."""
+FAILED = ("error", "network_error", "insufficient_system_resource", "abort", "aborted", "cancelled")
+"""`finish_reason`s by which an endpoint says that its own work failed: OpenRouter and others, GLM,
+DeepSeek, and the servers that break off (vLLM, SGLang)."""
+CUT_OFF = ("length", "content_filter", "sensitive")
+"""`finish_reason`s of a reply that the endpoint ended before the model did."""
 FORMAT = 1
 SUMS = ("requests", "replies", "cached", "lost", "failed")
 NOTHING = {**dict.fromkeys(SUMS, 0), "usd": 0.0, "tokens": {"in": 0, "cached": 0, "out": 0}}
@@ -73,6 +78,15 @@ class Reply:
     """Those of `tokens_in` that were billed at the lower price."""
     tokens_out: int | None
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether the endpoint answered at all. Its own error is no answer, nor is an empty reply
+        of which it counted no token; earlier versions kept such, an error as `empty`."""
+        if self.finish in FAILED:
+            return False
+        counted = bool(self.tokens_in or self.tokens_out) and self.finish != "empty"
+        return bool(self.content or self.reasoning) or counted or self.finish in CUT_OFF
+
 
 def usd(pico: int) -> float:
     """Picodollars as US dollars."""
@@ -105,8 +119,8 @@ class Replies:
         self._base.close()
 
     def find(self, request: str) -> Reply | None:
-        row = self._base.row("SELECT reply FROM replies WHERE request = ?", request)
-        return Reply(**json.loads(row["reply"])) if row else None
+        """The answer to the request that some run has paid for."""
+        return _answer(self._base.row("SELECT reply FROM replies WHERE request = ?", request))
 
     def payer(self, request: str) -> tuple[str, int, Reply, int] | None:
         """(run, try, reply, cost) of the one that paid for the request."""
@@ -114,10 +128,12 @@ class Replies:
         return (row["run"], row["try"], Reply(**json.loads(row["reply"])), row["cost"]) if row else None
 
     def keep(self, request: str, reply: Reply, cost: int, run: str, number: int) -> None:
-        """Write down a reply that was paid for; the first one stays."""
+        """Write down a reply that was paid for; the first one stays, if it is an answer."""
+        row = (request, json.dumps(asdict(reply)), cost, run, number, time.time())
         with self._base.write() as base:
-            base.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?)",
-                         (request, json.dumps(asdict(reply)), cost, run, number, time.time()))
+            known = base.execute("SELECT reply FROM replies WHERE request = ?", (request,))
+            if _answer(known.fetchone()) is None:
+                base.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def claim(self, request: str) -> bool:
         """Whether the request may be sent now: nobody else is sending it, here or in another process. The claim ends with the process."""
@@ -134,6 +150,12 @@ class Replies:
     def release(self, request: str) -> None:
         fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, _place(request))
         self._claimed.remove(request)
+
+
+def _answer(row: sqlite3.Row | None) -> Reply | None:
+    """The reply in this row; None where there is none, or what is there is no answer."""
+    reply = Reply(**json.loads(row["reply"])) if row else None
+    return reply if reply is not None and reply.is_answer else None
 
 
 def _place(request: str) -> int:
@@ -177,9 +199,18 @@ class Ledger:
     # ------------------------------------------------------------------------------------------------ asking
 
     def reply(self, request: str) -> Reply | None:
-        """The reply that this run has to the request."""
-        row = self._base.row("SELECT reply FROM requests WHERE request = ? AND reply IS NOT NULL", request)
-        return Reply(**json.loads(row["reply"])) if row else None
+        """The answer that this run has to the request."""
+        query = "SELECT reply FROM requests WHERE request = ? AND reply IS NOT NULL"
+        return _answer(self._base.row(query, request))
+
+    def has_answers(self) -> bool:
+        """Whether the endpoint has answered this run at least once."""
+        return self._base.row("SELECT 1 FROM tries WHERE state = 'done' LIMIT 1") is not None
+
+    def is_first(self, name: str) -> bool:
+        """Whether the run has not come to what `name` says before: true once in all its life."""
+        with self._base.write() as base:
+            return base.execute("INSERT OR IGNORE INTO meta VALUES (?, '')", (name,)).rowcount == 1
 
     def reserve(self, request: str, task: str, endpoint: str, body: dict, worst: int, cap: int) -> int:
         """Write down a try of the request that is about to be sent, and return its number. Raises CapReached."""

@@ -416,12 +416,14 @@ class Workbench:
             self.court.stop)
         with Replies(cache_folder() / "teacher") as replies, Ledger.open(self.run.folder / "teacher.sqlite", replies) as ledger:
             asker = Asker(Client(self.hired.endpoint, self.hired.key, settings.stall), ledger, replies, as_pico(self.hired.max_usd),
-                          settings.tries, settings.pause, recipe.seed, lambda: patience.asked)
+                          settings.tries, settings.pause, recipe.seed, lambda: patience.asked,
+                          self.screen.say)
             teacher = ApiTeacher(asker, settings, recipe.prompt.style, recipe.seed, self.tree, bench, self._guard, self.chats)
             for lesson in teacher.teach([t for t in chosen if t.instance_id in planned.prompts], planned.prompts):
                 lessons[lesson.task.instance_id] = lesson
                 self.screen.progress("asking the teacher", len(lessons), len(planned.prompts))
-        patience.check()
+            patience.check()
+            asker.check()
         self._say_unjudged({name: lesson.why for name, lesson in lessons.items() if lesson.unjudged}, len(lessons))
         self.run.keep_only("trajectories.jsonl", [
             {"messages": dialogue, "instance_id": t.instance_id, "source": teacher.source, "reward": 1.0}

@@ -12,12 +12,13 @@ import sys
 import time
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from recipes.endpoint import KEY_ENV, Asker, Client, Endpoint, Fault, Unanswered, find_endpoint, fit_key, take_keys
+from recipes.heard import Heard
 from recipes.ledger import CapReached, Ledger, Replies, Reply, as_pico, read_summary
 from sandbox.errors import HarnessError, UsageError
 from tests.conftest import ROOT
@@ -26,6 +27,7 @@ from tests.teacher_server import AGAIN, BILLED, ODD_REPLIES, ServerProcess, Teac
 KEY = "sk-of-nobody-4f1e9c07ab5d2e88"
 PRICE = ("1.40", "0.26", "4.40")
 MESSAGES = [{"role": "user", "content": "What is the answer to this question?"}]
+NUMBERED = [{"role": "user", "content": "What is the answer to number {sample} of these?"}]
 ANSWER = "It is this.\n\n```python\nx = 42\n```\n"
 
 
@@ -33,32 +35,41 @@ class World:
     """One run that asks one endpoint."""
 
     def __init__(self, folder: Path, server, cap: float = 1.0, tries: int = 6, stall: float = 1.0, deadline: float = 10.0,
-                 run: str = "run", stopped=lambda: False, **endpoint):
+                 run: str = "run", stopped=lambda: False, key: str = KEY, **endpoint):
+        self.key, self.said = key, []
         self.folder, self.server = folder / run, server
         self.folder.mkdir(exist_ok=True)
         self.endpoint = Endpoint(**{"name": "here", "base_url": server.url, "model": "m", "price": PRICE, "max_output": 200, **endpoint})
         self.cap, self.tries, self.stall, self.deadline, self.shared = as_pico(cap), tries, stall, deadline, folder / "shared"
         self.stopped = stopped
 
-    def ask(self, samples=(0,), at_once: int = 1, messages=MESSAGES) -> list:
-        """What each request came to: a reply or an exception."""
+    def ask(self, samples=(0,), at_once: int = 1, messages=MESSAGES, check: bool = False) -> list:
+        """What each request came to: a reply or an exception. `{sample}` in a message is the
+        sample's number; with `check` raises what is said when all was asked."""
         async def all_of_them(asker):
             places = asyncio.Semaphore(at_once)
 
             async def one(sample):
                 async with places:
+                    texts = [m["content"].replace("{sample}", str(sample)) for m in messages]
+                    asked = [{**m, "content": text} for m, text in zip(messages, texts)]
+                    body = self.endpoint.body(asked, 0.5, sample)
                     try:
-                        return (await asker.ask(f"task-{sample % 7}", self.endpoint.body(messages, 0.5, sample), sample)).reply
+                        return (await asker.ask(f"task-{sample % 7}", body, sample)).reply
                     except (Unanswered, CapReached, UsageError, HarnessError) as error:
                         return error
             try:
-                return await asyncio.gather(*map(one, samples))
+                outcomes = await asyncio.gather(*map(one, samples))
+                if check:
+                    asker.check()
+                return outcomes
             finally:
                 await asker.client.close()
 
         with Replies(self.shared) as replies, Ledger.open(self.folder / "teacher.sqlite", replies) as ledger:
-            return asyncio.run(all_of_them(Asker(Client(self.endpoint, KEY, self.stall, self.deadline), ledger, replies, self.cap,
-                                                 self.tries, 0.02, 0, self.stopped)))
+            client = Client(self.endpoint, self.key, self.stall, self.deadline)
+            return asyncio.run(all_of_them(Asker(client, ledger, replies, self.cap, self.tries,
+                                                 0.02, 0, self.stopped, self.said.append)))
 
     def tries_made(self) -> list[tuple]:
         """(state, cost, worst, fault) of all tries."""
@@ -170,7 +181,8 @@ def test_a_reply_that_says_the_key(world):
     assert not any(KEY.encode() in path.read_bytes() for path in [*here.folder.iterdir(), *here.shared.iterdir()])
 
 
-@pytest.mark.parametrize("fault", ["401", "402", "403", "400", "429", "500", "error-inside", "cut"])
+@pytest.mark.parametrize("fault", ["401", "402", "403", "400", "429", "500", "error-inside", "cut",
+                                   "error-200", "page"])
 def test_the_key_is_in_no_error(world, fault):
     """This server says the key, and the beginning of it, in its errors."""
     here = world(script=[fault] * 9, tries=2)
@@ -202,17 +214,120 @@ def test_a_fault_and_then_a_reply(world, fault):
     assert reply.content == ANSWER and reply.finish == "stop" and reply.tokens_out == tokens(ANSWER)
     failed, done = here.tries_made()
     billed = fault in BILLED or fault in ("reset", "stall")           # of these two nobody can know
-    assert failed[0] == "failed" and failed[1] == (failed[2] if billed else 0) and done[0] == "done" and 0 < done[1] < done[2]
+    cost = failed[2] if billed else 0
+    if fault == "no-choice":                                          # it says what it counted
+        cost = here.endpoint.cost(*here.server.log()[0]["billed"])
+    assert failed[:2] == ("failed", cost) and done[0] == "done" and 0 < done[1] < done[2]
     assert here.spent() >= here.billed() and len(here.server.log()) == 2
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault, least, most", [("429", 0.0, 0.5), ("429-after", 0.6, 1.5), ("429-date", 0.8, 2.5)])
+@pytest.mark.parametrize("fault, least, most", [
+    ("429", 0.0, 0.5), ("429-after", 0.6, 1.5), ("429-date", 0.8, 2.5), ("error-200", 0.0, 0.5),
+    ("error-200-after", 0.6, 1.5), ("error-200-quoted", 0.4, 1.5), ("503-ms", 0.6, 1.5)])
 def test_how_long_an_endpoint_is_left_alone(world, fault, least, most):
     here = world(script=[fault], after=0.6)
     here.ask()
     first, second = (record["at"] for record in here.server.log())
     assert least <= second - first <= most + 0.5
+
+
+@pytest.mark.parametrize("fault, says", [
+    ("error-200", "429: Rate limit exceeded for"), ("error-200-text", "the model is being loaded"),
+    ("error-200-list", "503: The model is overloaded."), ("error-first", "429: Too many requests"),
+    ("error-200-bare", "The engine is not ready."), ("error-200-choice", "502: Provider went away"),
+    ("error-inside", "the model has crashed"), ("error-end", "the model has crashed"),
+    ("error-finish", "it ended with 'error'"), ("no-choice", "no choice in the reply"),
+    ("no-choice-bare", "no choice in the reply"), ("empty", "an empty reply"),
+    ("empty-whole", "an empty reply"), ("page", "text/html: <html><title>Back soon")])
+def test_an_error_under_status_200_is_no_answer(world, tmp_path, fault, says):
+    """As often as other faults, said in its words, in no cache, and asked again by the same run and
+    by others once the endpoint is well."""
+    here = world(script=[fault] * 3, tries=3)
+    with pytest.raises(HarnessError, match=re.escape(says)):
+        here.ask(check=True)
+    assert len(here.server.log()) == 3
+    assert [state for state, *_ in here.tries_made()] == ["failed"] * 3
+    assert here.spent() >= here.billed() and (here.spent() > 0) == (fault in BILLED)
+    assert World(tmp_path, here.server, run="another").ask()[0].content == ANSWER
+    assert here.ask()[0].content == ANSWER and len(here.server.log()) == 4
+
+
+@pytest.mark.parametrize("fault", ["error-200-text", "error-finish", "empty", "error-200", "500"])
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_a_request_that_never_goes_well_among_others(world, fault, at_once):
+    """Its tries end, and the others go on."""
+    here = world(always={"number 2 ": fault}, tries=3)
+    outcomes = here.ask(range(1, 6), at_once, NUMBERED, check=True)
+    assert isinstance(outcomes[1], Unanswered) and len(here.server.log()) == 4 + 3
+    assert [reply.content for reply in outcomes if isinstance(reply, Reply)] == [ANSWER] * 4
+
+
+def test_the_first_request_fails_for_reasons_of_its_own(world):
+    """Nothing was answered yet, and yet the endpoint need not be down."""
+    here = world(always={"number 0 ": "error-200-text"}, tries=2)
+    first, second = here.ask(range(2), 1, NUMBERED, check=True)
+    assert isinstance(first, Unanswered) and "being loaded" in str(first)
+    assert second.content == ANSWER
+
+
+@pytest.mark.parametrize("fault, stopped", [("error-200", True), ("503", True),
+                                            ("error-200-text", False), ("empty", False)])
+def test_an_endpoint_that_goes_down_after_an_answer(world, fault, stopped):
+    """BREAKER tasks in a row mean that it is down, but for errors that may be a request's own."""
+    here = world(always={f"number {sample} ": fault for sample in range(1, 7)}, tries=2)
+    outcomes = here.ask(range(7), 1, NUMBERED, check=True)
+    assert outcomes[0].content == ANSWER and isinstance(outcomes[1], Unanswered)
+    assert isinstance(outcomes[-1], HarnessError) == stopped
+    assert len(here.server.log()) == 1 + 2 * (3 if stopped else 6)
+
+
+def test_an_endpoint_that_never_answers_is_asked_again_by_the_same_command(world):
+    here = world(script=["empty"] * 2, tries=2)
+    with pytest.raises(HarnessError, match="does not answer: an empty reply.*same command again"):
+        here.ask(range(2), messages=NUMBERED, check=True)
+    again = here.ask(range(2), messages=NUMBERED, check=True)
+    assert [reply.content for reply in again] == [ANSWER] * 2
+
+
+@pytest.mark.parametrize("reply", [
+    Reply("", "", "empty", None, None, None), Reply("", "", "stop", None, None, None),
+    Reply("", "", "stop", 0, 0, 0), Reply("", "", "empty", 30, 0, 4),
+    Reply("x = ", "", "error", 30, 0, 4)])
+@pytest.mark.parametrize("where", ["shared", "own"])
+def test_what_earlier_versions_kept_of_errors_is_not_believed(world, where, reply):
+    here = world()
+    request = here.endpoint.request(here.endpoint.body(MESSAGES, 0.5, 0), 0)
+    path = here.folder / "teacher.sqlite"
+    with Replies(here.shared) as replies, Ledger.open(path, replies) as ledger:
+        if where == "own":
+            ledger.take_over(request, "task-0", here.server.url, {"model": "m"}, reply)
+    with sqlite3.connect(here.shared / "replies.sqlite") as base:
+        base.execute("INSERT INTO replies VALUES (?, ?, 7, 'a run', 1, 0)",
+                     (request, json.dumps(asdict(reply))))
+    assert here.ask()[0].content == ANSWER and here.ask()[0].content == ANSWER
+    assert len(here.server.log()) == 1, "asked again for what it has"
+    there = World(here.folder.parent, here.server, run="another")
+    assert there.ask()[0].content == ANSWER
+    assert len(here.server.log()) == 1, "the answer is not kept in the place of the error"
+
+
+@pytest.mark.parametrize("code, says", [
+    ("invalid_api_key", "refuses the key"), ("insufficient_quota", "no credit left"),
+    ("model_not_found", "does not know the model")])
+def test_an_error_within_a_reply_that_stops_at_once(world, code, says):
+    """By its code it is what the status would be."""
+    here = world(script=["error-200-code"] * 9, code=code)
+    errors = here.ask(range(8), at_once=8)
+    assert all(isinstance(error, UsageError) and says in str(error) for error in errors)
+    assert here.spent() == 0 and len(here.server.log()) == 1
+
+
+def test_an_error_within_a_reply_that_refuses_the_request(world):
+    here = world(script=["error-200-code"] * 9, code="context_length_exceeded")
+    (error,) = here.ask()
+    assert isinstance(error, Unanswered) and "400: No." in str(error)
+    assert len(here.server.log()) == 1
 
 
 def test_pauses_double_and_differ(world):
@@ -286,12 +401,75 @@ def test_an_endpoint_that_is_down_is_asked_little(world):
 def test_an_odd_reply_is_paid_for_once(world, fault):
     here = world(script=[fault])
     (reply,) = here.ask()
-    assert reply.content == ("" if fault == "no-choice" else ANSWER)
-    assert reply.finish == {"no-choice": "empty", "length": "length", "content_filter": "content_filter"}.get(fault, "stop")
-    assert reply.reasoning == ("First I think." if fault == "reasoning" else "")
+    assert reply.content == ANSWER
+    assert reply.finish == (fault if fault in ("length", "content_filter") else "stop")
+    thinks = ("reasoning", "parts", "whole-parts", "thinking-tags", "reasoning-field")
+    assert reply.reasoning == ("First I think." if fault in thinks else "")
     (state, cost, worst, _), = here.tries_made()
     assert state == "done" and (cost == worst if fault in ("no-usage", "cut-late") else cost == here.billed() < worst)
     assert here.ask() == [reply] and len(here.server.log()) == 1, "asked again for what it has"
+
+
+CODE = "It cuts.\n\n```python\nEND = '''\n</think>\n'''\n```\n"
+
+
+@pytest.mark.parametrize("content, answer, thought", [
+    ("Plain.", "Plain.", ""), (CODE, CODE, ""), ("a <think>b</think>", "a <think>b</think>", ""),
+    ([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "ab", ""),
+    ([{"type": "thinking", "thinking": "Hm."}, {"type": "output_text", "text": "a"}], "a", "Hm."),
+    ([{"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}]}, "a"], "a",
+     "Hm."),
+    ({"type": "text", "text": "a"}, "a", ""), ([{"text": {"value": "a"}}], "a", ""),
+    ([{"type": "image_url", "image_url": {"url": "x"}}, {"type": "text", "text": "a"}], "a", ""),
+    ("<think>\nHm.\n</think>\n\na", "a", "Hm."), ("<think>\nHm, hm", "", "Hm, hm"),
+    ("Hm.\n</think>\n\na", "a", "Hm."), ("<thinking>Hm.</thinking>a", "a", "Hm.")])
+def test_a_content_as_endpoints_write_it(content, answer, thought):
+    heard = Heard()
+    heard.take({"choices": [{"message": {"content": content}, "finish_reason": "stop"}]})
+    assert heard.texts == (answer, thought) and heard.error is None
+
+
+def test_a_word_of_an_answer_is_no_key(tmp_path):
+    """This machine's own endpoints need none, or take any; a word like that stands in answers."""
+    text = "    return none_of(ollama)\n"
+    with TeacherServer(tmp_path / "server", default=text) as server:
+        for key in (fit_key(Endpoint("e", server.url, "m"), {}), "ollama"):
+            assert World(tmp_path, server, run=key, key=key).ask()[0].content == text
+
+
+# ---------------------------------------------------------------------------- a prompt that is cut
+
+LONG = [{"role": "user",
+         "content": "What is the answer to {sample}? " + "def f(x):\n    return x\n" * 400}]
+SIZE = len(LONG[0]["content"].replace("{sample}", "0"))
+
+
+def test_a_prompt_that_the_endpoint_cuts_is_said_once_in_a_run(world, tmp_path):
+    here = world(counts=1024)
+    here.ask(range(3), messages=LONG)
+    (sentence,) = here.said
+    counted = f"counted 1,024 tokens in a prompt of {SIZE:,} bytes, which are about {SIZE // 3:,}"
+    wanted = 1024 * -(-(SIZE // 3 + 200) // 1024)
+    for what in (counted, f"OLLAMA_CONTEXT_LENGTH={wanted}", f"PARAMETER num_ctx {wanted}",
+                 "teacher.max_prompt=1024"):
+        assert what in sentence
+    here.ask(range(3, 5), messages=LONG)
+    assert len(here.said) == 1, "said again by the same run"
+    # The context can be mended, and then the same requests have other answers.
+    here.server.counts = None
+    there = World(tmp_path, here.server, run="another")
+    there.ask(range(3), messages=LONG)
+    assert there.said == [] and len(here.server.log()) == 5 + 3
+    assert here.ask(range(5), messages=LONG)[0].content == ANSWER
+    assert len(here.server.log()) == 5 + 3, "its own replies are paid for"
+
+
+@pytest.mark.parametrize("counts, messages", [(None, LONG), (SIZE // 5, LONG), (1, MESSAGES)])
+def test_a_count_that_may_be_right_is_no_cut(world, counts, messages):
+    """Four bytes a token, five, and a prompt so short that its count tells nothing."""
+    here = world(counts=counts)
+    here.ask(messages=messages)
+    assert here.said == [] and len(here.server.log()) == 1
 
 
 def test_an_endless_reply(world):
@@ -362,7 +540,8 @@ def check_books(here: World, log: list[dict], replies: dict[int, object], kills:
 @pytest.mark.parametrize("count, faults", [(60, AGAIN + ODD_REPLIES), *((200, faults) for faults in ((), AGAIN, AGAIN + ODD_REPLIES))])
 def test_two_hundred_requests_sixteen_at_once(world, count, faults):
     """And sixty, for those in a hurry."""
-    here = world(cap=3.0, tries=30, rate=0.4 if faults else 0.0, faults=faults, seed=3, stall=0.4, after=0.05, delay=0.0 if faults else 0.2)
+    here = world(cap=3.0, tries=30, rate=0.6 if faults else 0.0, faults=faults, seed=3, stall=0.4,
+                 after=0.05, delay=0.0 if faults else 0.2)
     replies = here.ask(range(count), at_once=16)
     assert not [reply for reply in replies if isinstance(reply, Exception)]
     log = here.server.log()

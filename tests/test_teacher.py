@@ -304,12 +304,26 @@ def test_a_server_that_ignores_the_seed(school, serve):
     assert len(lesson.dialogues) == 1 and len(server.log()) == 3
 
 
-@pytest.mark.parametrize("fault, verdict", [("length", "truncated"), ("content_filter", "filtered"), ("no-choice", "invalid")])
+@pytest.mark.parametrize("fault, verdict",
+                         [("length", "truncated"), ("content_filter", "filtered")])
 def test_replies_that_are_not_whole(school, serve, fault, verdict):
     server = serve(answers={"`add`": [block(RIGHT["add"])]}, script=[fault] * 9)
     lesson = school.teach(server, settings=replace(QUICK, repairs=1))["add"]
     assert lesson.dialogues == () and lesson.why == f"the last reply was {verdict}" and set(school.verdicts()) == {verdict}
-    assert len(server.log()) == (4 if verdict == "invalid" else 2), "what was cut off is not repaired"
+    assert len(server.log()) == 2, "what was cut off is not repaired"
+
+
+@pytest.mark.parametrize("fault, why", [
+    ("error-200-text", "the model is being loaded"), ("no-choice", "no choice in the reply"),
+    ("error-200", "429: Rate limit exceeded for [key]"), ("error-finish", "ended with 'error'")])
+def test_a_task_that_the_endpoint_never_answers_ends_with_its_words(school, serve, fault, why):
+    """Its error is no answer of the teacher's, so it is not judged; the other task is taught."""
+    answers = {f"`{name}`": [block(code)] for name, code in RIGHT.items()}
+    server = serve(answers=answers, always={"function `add`": fault}, delay=0.05)
+    lessons = school.teach(server, ("mean", "add"), replace(QUICK, tries=3, concurrency=1))
+    assert len(lessons["mean"].dialogues) == 1 and lessons["add"].dialogues == ()
+    assert lessons["add"].why.startswith("no answer: ") and why in lessons["add"].why
+    assert Counter(school.verdicts()) == {"resolved": 1, None: 2} and len(server.log()) == 1 + 2 * 3
 
 
 @pytest.mark.slow
