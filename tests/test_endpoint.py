@@ -191,6 +191,13 @@ def test_the_key_is_in_no_error(world, fault):
     assert KEY not in said and KEY[:12] not in said, said
 
 
+def test_a_short_key_is_in_no_error_either(world):
+    here = world(script=["error-200"] * 9, tries=2)
+    here.key = "sk-7x"
+    (error,) = here.ask()
+    assert "exceeded for [key]" in str(error) and "sk-7x" not in repr(here.tries_made())
+
+
 def test_nothing_more_than_the_request_is_sent(world, monkeypatch):
     monkeypatch.setenv("OPENAI_ORG_ID", "org-of-mine")
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "x-mine: yes")
