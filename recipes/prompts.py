@@ -66,7 +66,7 @@ class Budget:
 
     @classmethod
     def of(cls, model, tokens: int) -> "Budget":
-        """By the tokenizer of a student, or of what knows its tokens: `prompt_ids(messages)` and `token_counts(texts)`."""
+        """By the tokenizer of a student, or of whatever has its methods `prompt_ids` and `token_counts`."""
         return cls(tokens, lambda messages: len(model.prompt_ids(messages)), model.token_counts)
 
     @classmethod

@@ -34,6 +34,7 @@ from pathlib import Path
 
 from sandbox import seccomp
 from sandbox.errors import HarnessError, UsageError
+from sandbox.figures import is_progress, processor_seconds, seconds_of
 
 INSIDE = Path(__file__).parent / "inside"
 REPLY_LIMIT = 80 << 20
@@ -90,6 +91,7 @@ class Jail:
                  on_start: Callable[["Jail"], None] = lambda jail: None) -> None:
         self._stage = Path(tempfile.mkdtemp(prefix="coldstart-jail-", dir=self._stage_parent(layout)))
         self._errors = self._process = None
+        self._began = time.monotonic()
         self.held: tuple[int, int] | None = None
         """KiB and descriptors that its first process held after the first request; for whoever watches it for leaks."""
         try:
@@ -116,13 +118,15 @@ class Jail:
         """
         self.start(request)
         while "progress" in (reply := self.hear()):
-            on_progress(*reply["progress"])
+            if is_progress(reply["progress"]):
+                on_progress(*reply["progress"])
         return reply
 
     def start(self, request: dict) -> None:
         """Begin a request that is a conversation: `hear` its questions and `tell` the answers until `hear` gives its reply."""
         # The zygote enforces the request's own deadline; a later one here catches a zygote that hangs.
-        self._deadline = time.monotonic() + request["timeout"] + 15
+        self._asked = time.monotonic()
+        self._deadline = self._asked + request["timeout"] + 15
         body = json.dumps(request).encode()
         self._send({"timeout": request["timeout"], "memory_mb": request["memory_mb"], "asks": "worker" in request or "stub" in request,
                     "progress": request.get("progress", False), "report_mb": request.get("report_mb", REPORT_MB), "size": len(body)}, body)
@@ -134,7 +138,17 @@ class Jail:
             raise HarnessError(f"The jail could not prepare a test run: {heard['harness']}.")
         # Of what the child reported, nothing may pass for a word of the jail itself.
         report = {key: value for key, value in heard.pop("report", {}).items() if key not in OWN_WORDS}
-        return {**report, **heard}
+        return {**report, **heard, **self._figures(report, heard)}
+
+    def _figures(self, report: dict, heard: dict) -> dict:
+        """The figures of a reply, each as it is or, where that cannot be true, as it was here."""
+        now, figures, tests = time.monotonic(), {}, report.get("outcomes")
+        if "times" in report:
+            tests = tests if isinstance(tests, dict) else {}
+            figures["times"] = seconds_of(report["times"], tests, now - self._asked)
+        if "cpu" in heard:
+            figures["cpu"] = processor_seconds(heard["cpu"], now - self._began)
+        return figures
 
     def tell(self, answer) -> None:
         """Answer the question that was heard last."""

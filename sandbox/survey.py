@@ -191,6 +191,8 @@ def _refuse_useless_run(reply: dict, root: str) -> None:
         raise UsageError(f"The test suite of {root} did not end within {SUITE_SECONDS / 60:.0f} minutes.")
     if "died" in reply:
         raise UsageError(f"The test suite of {root} does not run: {reply['died']}.")
+    if "outcomes" not in reply:
+        raise UsageError(f"The test suite of {root} does not run: pytest itself breaks off in it.")
     if reply["outcomes"]:
         return
     if reply["exit"] == 5 and not reply["collect_errors"]:

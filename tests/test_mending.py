@@ -180,9 +180,11 @@ class Told(Engine):
 
     def __init__(self, *replies: str) -> None:
         self.replies, self.asked, self.closed = replies, [], False
-        self.student = SimpleNamespace(prompt_ids=lambda chat: list(chat[0]["content"].encode()), text=lambda ids: bytes(ids).decode())
+        self.student = SimpleNamespace(prompt_ids=lambda chat: list(chat[0]["content"].encode()),
+                                       token_counts=lambda texts: [len(text.encode()) for text in texts],
+                                       text=lambda ids: bytes(ids).decode())
 
-    def stream(self, prompts, n, temperature, max_new, seeds) -> Iterator[dict[int, list[Completion]]]:
+    def stream(self, prompts, n, temperature, max_new, seeds, on_ended) -> Iterator[dict[int, list[Completion]]]:
         for index, prompt in enumerate(prompts):
             first = len(self.asked)
             self.asked += [bytes(prompt).decode()] * n

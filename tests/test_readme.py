@@ -42,6 +42,7 @@ PARSED = {
     "doctor": "is run with its option left out",
     "tasks --repo DIR [--kinds blank,mutate,revert,failing] [--since DATE] [--limit N] [--prompts OUT]": "`place` runs it with other options",
     "tasks --repo DIR --prompts OUT": "test_cut_off.py runs it",
+    "tasks --repo LIBRARY --recipe rtx-8gb --set student.model=FOLDER --prompts OUT": "fetches libraries",
     "bootstrap --repo ./myproj": "takes minutes, and three more to make a student; test_arc.py runs it with a smaller one",
     "climb": "takes minutes; test_arc.py runs it",
     "bootstrap --repo practice": "as above",

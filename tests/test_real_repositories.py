@@ -381,6 +381,18 @@ def test_plugins_that_a_project_asks_for(tmp_path, with_plugins, settings):
     assert_judged_rightly(real, ["later", "up"])
 
 
+def test_modules_of_a_project_that_are_called_as_ours_inside(tmp_path):
+    """The processes in the jail have modules of these names, and the project's are meant."""
+    names = ("calls", "hot", "kept", "plain", "runner", "worker")
+    files = {f"{name}.py": f"def {name}_of(x):\n    y = x + 1\n    return y\n" for name in names}
+    files["test_all.py"] = "".join(f"from {name} import {name}_of\n" for name in names) + "".join(
+        f"\n\ndef test_{name}():\n    assert {name}_of(1) == 2\n" for name in names)
+    real = mined(make_repo(tmp_path / "p", files), tmp_path / "run")
+    assert set(real.tasks) == {f"{name}_of" for name in names} and real.excluded == {}
+    assert all(task.hard for task in real.tasks.values())
+    assert_judged_rightly(real, ["plain_of", "runner_of"])
+
+
 # ------------------------------------------------------------------------------------------- compiled, and large
 
 def test_an_extension_in_c_that_was_built_in_place(tmp_path):

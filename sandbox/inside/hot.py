@@ -18,9 +18,11 @@ import threading
 import types
 
 import calls
+import kept
 import runner
 from _pytest.assertion.rewrite import rewrite_asserts
 
+os, signal = kept.module(os), kept.module(signal)
 MAX_TESTS = 50_000
 """Each takes 3 KB of memory, and a fifth of a millisecond when the process starts."""
 GOLD_SECONDS = 1.0

@@ -9,6 +9,10 @@ import signal
 import socket
 import struct
 
+import kept
+
+# Asked in the forks of a hot process, too, which has collected the project's tests.
+fcntl, os, shutil, socket, struct = map(kept.module, (fcntl, os, shutil, socket, struct))
 libc = ctypes.PyDLL(None, use_errno=True)
 NEWNS, NEWPID, NEWIPC, NEWNET = 0x00020000, 0x20000000, 0x08000000, 0x40000000
 MS_MOVE = 8192

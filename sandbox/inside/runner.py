@@ -17,15 +17,17 @@ import io
 import os
 import sys
 import threading
-import time
 
+import kept
 import pytest
 
 TEXT_LIMIT = 4000
 
 
 class Recorder:
-    """pytest plugin: the outcome, time and (where wanted) failure text of every test."""
+    """pytest plugin: the outcome, time and (where wanted) failure text of every test.
+
+    The time is taken here, for pytest's own durations come from clocks that a test may stop."""
 
     def __init__(self, want_text, progress):
         self.outcomes, self.seconds, self.text, self.collect_errors = {}, {}, {}, []
@@ -40,9 +42,15 @@ class Recorder:
         if report.failed:
             self.collect_errors.append(str(report.longrepr)[-TEXT_LIMIT:])
 
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item):
+        began = kept.seconds()
+        yield
+        taken = kept.seconds() - began
+        self.seconds[item.nodeid] = self.seconds.get(item.nodeid, 0.0) + taken
+
     def pytest_runtest_logreport(self, report):
         node = report.nodeid
-        self.seconds[node] = self.seconds.get(node, 0.0) + report.duration
         outcome = self._outcome(report)
         before = self.outcomes.get(node)
         if outcome and (before in (None, "passed") or outcome in ("failed", "error")):
@@ -205,7 +213,8 @@ def neutral_arguments():
 
 
 def run(request, progress=lambda done, total: None):
-    """Run `request["ids"]` (empty: the whole suite) and return {"exit", "outcomes", "seconds", "text", ...}."""
+    """Run `request["ids"]` (empty: the whole suite) and return {"exit", "outcomes", "times",
+    "text", ...}."""
     enter_tree(request["root"], request["path"])
     recorder = Recorder(request.get("text", False), progress)
     environments = request.get("environments", ())
@@ -217,9 +226,8 @@ def run(request, progress=lambda done, total: None):
     if not (request.get("text") or request.get("output")):
         style = "--tb=no"
         plugins.append(NoText())
-    started = time.perf_counter()
     code = pytest.main(neutral_arguments() + ["-q", style] + request.get("args", []), plugins=plugins)
-    reply = {"exit": int(code), "seconds": time.perf_counter() - started, **recorder.reply()}
+    reply = {"exit": int(code), **recorder.reply()}
     if "trace" in request:
         reply.update(tracer.report())
     if request.get("modules"):
@@ -231,6 +239,7 @@ def run(request, progress=lambda done, total: None):
 
 def enter_tree(root, path):
     """Stand in the tree with its own import path, as `python -m pytest` would."""
+    kept.out_of_the_way(root, path)
     os.chdir(root)
     sys.path[:] = path
     importlib.invalidate_caches()

@@ -35,6 +35,13 @@ import threading
 import time
 import warnings
 
+# Alone (`-I`) a script does not find what lies beside it.
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import kept  # noqa: E402
+
+# A hot process collects the project's tests; what watches over them must not be theirs to change.
+base64, glob, json, os, resource, select, signal, struct, threading, time = map(
+    kept.module, (base64, glob, json, os, resource, select, signal, struct, threading, time))
 libc = ctypes.PyDLL(None, use_errno=True)
 CLONE = {"x86_64": 56, "aarch64": 220}
 PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 4, 22, 38, 47
@@ -55,7 +62,6 @@ def main():
     os.dup2(null, 0)
     os.dup2(2, 1)                                  # whatever a module prints while it is loaded goes to the diagnostics
     config = read_frame(requests)
-    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     # An ordinary process of the same user could otherwise read this one's memory and descriptors through /proc.
     libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     walls = importlib.import_module("no_namespaces" if "landlock" in config else "namespaces")
@@ -212,12 +218,13 @@ class Watchdog:
 
     def __init__(self, limit_mb, started):
         """`started()` -> ids of the processes."""
-        self.started, self.limit_kb, self.next = started, limit_mb << 10, time.monotonic() + WATCH_EVERY
+        self.started, self.limit_kb = started, limit_mb << 10
+        self.next = kept.seconds() + WATCH_EVERY
         self.weigh_next = self.next
 
     def fault(self, deadline):
         """What it takes too much of, in words, as far as that can be told until the deadline; else None. To be asked from `next` on."""
-        started, total = time.monotonic(), 0
+        started, total = kept.seconds(), 0
         self.next = started + WATCH_EVERY
         others = self.started()
         if len(others) > MAX_PROCESSES:
@@ -225,9 +232,9 @@ class Watchdog:
         if started < self.weigh_next:
             return None
         for pid in others:
-            if time.monotonic() < deadline:
+            if kept.seconds() < deadline:
                 total += proportional_kb(pid)
-        now = time.monotonic()
+        now = kept.seconds()
         # To weigh many processes takes a while: a tenth of the time at most.
         self.weigh_next = now + 10 * (now - started)
         return "it used more than %d MiB of memory" % (self.limit_kb >> 10) if total > self.limit_kb else None
@@ -276,15 +283,16 @@ def collect(fd, answers, head, started, private):
     """Read the child's frames until its report, the deadline, too much memory, or the end of the stream. Progress and questions are
     passed on to whoever made the request; what is answered to a question is written to `answers`. `started` lists the child's processes."""
     requests, replies = private
-    deadline, watchdog = time.monotonic() + head["timeout"], Watchdog(head["memory_mb"], started)
+    deadline, watchdog = kept.seconds() + head["timeout"], Watchdog(head["memory_mb"], started)
     buffer, entered, over = b"", False, False
     died = {"died": "the test process ended without a usable report"}
     while True:
-        if time.monotonic() >= deadline:
+        if kept.seconds() >= deadline:
             return {"timeout": True} if entered else {"harness": "the jail took too long to start"}
-        if time.monotonic() >= watchdog.next and (fault := watchdog.fault(deadline)):
+        if kept.seconds() >= watchdog.next and (fault := watchdog.fault(deadline)):
             return {"died": fault}
-        if not select.select([fd], [], [], max(0.0, min(deadline, watchdog.next) - time.monotonic()))[0]:
+        left = max(0.0, min(deadline, watchdog.next) - kept.seconds())
+        if not select.select([fd], [], [], left)[0]:
             continue
         piece = os.read(fd, 1 << 16)
         if not piece:
@@ -335,7 +343,7 @@ def written(fd, obj, deadline):
     data = struct.pack(">I", len(body)) + body
     os.set_blocking(fd, False)
     while data:
-        left = deadline - time.monotonic()
+        left = deadline - kept.seconds()
         if left <= 0 or not select.select([], [fd], [], left)[1]:
             return False
         try:
