@@ -52,7 +52,7 @@ def open_judge(run, screen):
 
     restore_snapshot(run.repository)
     return Judge(run.repository, limits_of(run.recipe), memory=run.folder / "verdicts.jsonl", preload=run.survey.modules,
-                 test_files=run.survey.test_files, on_note=screen.say)
+                 test_files=run.survey.test_files, on_note=screen.say, roles=run.survey.roles)
 
 
 def limits_of(recipe):

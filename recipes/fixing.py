@@ -146,7 +146,8 @@ class Search:
         pending = tuple(t for t in self.left if t.partition("[")[0] not in self._tried)
         if not pending or self._over:
             return None
-        with Judge(self.repository, self.limits, preload=found.modules, test_files=found.test_files, on_note=self._note) as judge:
+        with Judge(self.repository, self.limits, preload=found.modules, test_files=found.test_files,
+                   on_note=self._note, roles=found.roles) as judge:
             failing = failing_tasks(judge, found, pending, self.recipe.seed, self._progress)
             self.left_out |= failing.left_out
             self._tried |= set(failing.left_out)
