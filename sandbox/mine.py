@@ -32,12 +32,14 @@ from sandbox import jsonl, patches
 from sandbox.edits import looks_like_tests, splice
 from sandbox.errors import UsageError
 from sandbox.history import Undone, undoings
+from sandbox.node_ids import file_of, function_of
 from sandbox.project import shown
+from sandbox.reasons import Reasons, told
 from sandbox.repo import Repository, files_of
 from sandbox.roles import CONFIGURES, HOLDS
-from sandbox.source import (Function, blanked, body_nodes, find, functions, read_text, source_of,
-                            unreadable)
-from sandbox.survey import Progress, Survey, file_of, survey
+from sandbox.source import (Function, blanked, body_nodes, find, functions, parse, read_text,
+                            source_of, unreadable)
+from sandbox.survey import Progress, Survey, survey
 from sandbox.tasks import Task, draw, split_by_function, units
 from sandbox.validity import Draft, Unfit, validate
 from sandbox.verdict import Judge, Limits
@@ -92,8 +94,8 @@ def mine(repository: Repository, limits: Limits, folder: Path, share: float, lim
     excluded.take(found.excluded, found.left_out)
     if not drafts:
         what = "function of" if {"blank", "mutate"} & set(kinds) else "commit or failing test of"
-        reasons = "; ".join(f"{count} x {reason}" for reason, count in excluded.items()) or "there is none"
-        raise UsageError(f"No {what} {repository.root} can be made a task: {reasons}.")
+        raise UsageError(f"No {what} {repository.root} can be made a task: "
+                         + told(excluded, excluded.names))
     if limit:
         drafts.sort(key=lambda draft: draw(seed, draft.instance_id))
     known = {r["instance_id"] for r in records}
@@ -111,7 +113,8 @@ def mine(repository: Repository, limits: Limits, folder: Path, share: float, lim
     for record in records:
         if not record["task"]:
             excluded.add(record["reason"], record["instance_id"])
-    return Mined([replace(t, split=split[unit[t.about[0]]]) for t in valid], dict(excluded), found, excluded.names)
+    tasks = [replace(t, split=split[unit[t.about[0]]]) for t in valid]
+    return Mined(tasks, dict(excluded), found, excluded.names)
 
 
 def _surveyed(repository: Repository, limits: Limits, file: Path, on_progress: Progress) -> Survey:
@@ -129,7 +132,7 @@ def _surveyed(repository: Repository, limits: Limits, file: Path, on_progress: P
 # -------------------------------------------------------------------------------------------------------- what may become a task
 
 def _drafts(repository: Repository, found: Survey, kinds: tuple[str, ...], since: date | None, seed: int,
-            on_progress: Progress) -> tuple[list[Draft], "Reasons"]:
+            on_progress: Progress) -> tuple[list[Draft], Reasons]:
     """Everything of these kinds that is worth measuring, and the reasons why other things are not."""
     drafts, excluded = [], Reasons()
     if {"blank", "mutate"} & set(kinds):
@@ -143,26 +146,6 @@ def _drafts(repository: Repository, found: Survey, kinds: tuple[str, ...], since
     if "failing" in kinds:
         drafts += failing_drafts(repository, found)
     return drafts, excluded
-
-
-class Reasons(Counter):
-    """How often each reason was given why something is left out; and in `names` what it was given
-    for, where the reason does not say that itself."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: dict[str, list[str]] = {}
-
-    def add(self, reason: str, name: str = "") -> None:
-        self[reason] += 1
-        if name:
-            self.names.setdefault(reason, []).append(name)
-
-    def take(self, counts: dict[str, int], names: dict[str, list[str]]) -> None:
-        """Add what somebody else has counted."""
-        self.update(counts)
-        for reason, more in names.items():
-            self.names.setdefault(reason, []).extend(more)
 
 
 def candidates(repository: Repository, found: Survey) -> tuple[list[Candidate], Reasons]:
@@ -206,6 +189,8 @@ def _note_files(repository: Repository, found: Survey, called: dict[str, set[str
     for file in found.test_files:
         if file not in useful:
             excluded.add("test file that calls no function of the source", shown(file))
+        if why := _unread(repository, file):
+            excluded.add(f"{shown(file)} {why}: its tests have no twins, and no prompt shows them")
     uncalled = [file for file in found.defining if file not in called and not found.is_test(file)]
     for file in uncalled:
         excluded.add("source file of which no passing test calls a function", shown(file))
@@ -215,6 +200,17 @@ def _note_files(repository: Repository, found: Survey, called: dict[str, set[str
     for path, kind in files_of(repository.snapshot):
         if kind == "link" and (place := _ignored_target(repository, path)):
             excluded.add(f"{shown(path)} is a link to {shown(place)}, which git ignores")
+
+
+def _unread(repository: Repository, file: str) -> str:
+    """Why a file of tests cannot be taken apart out here; "" where it can, or is no Python file."""
+    path = repository.snapshot / file
+    try:
+        if file.endswith(".py") and path.is_file():
+            parse(read_text(path))
+    except SyntaxError as error:
+        return unreadable(error, repository.python_version)
+    return ""
 
 
 def _ignored_target(repository: Repository, link: str) -> str:
@@ -236,7 +232,8 @@ def _functions(repository: Repository, file: str) -> list[Function]:
     except OSError as error:
         raise Unfit(f"{shown(file)} cannot be read ({error.strerror})") from None
     except SyntaxError as error:
-        raise Unfit(f"{shown(file)} {unreadable(error)}") from None
+        why = unreadable(error, repository.python_version)
+        raise Unfit(f"{shown(file)} {why}") from None
 
 
 def _is_source(repository: Repository, file: str, found: Survey) -> bool:
@@ -304,7 +301,8 @@ def _task(repository: Repository, found: Survey, kind: str, name: str, file: str
     """The task `name`, its tests not sorted yet."""
     return Task(instance_id=name, kind=kind, split="", repo=Path(repository.root).name, base_commit=repository.commit, file=file,
                 function=function, patch=patch, FAIL_TO_PASS=tests, PASS_TO_PASS=(), shown=(), problem_statement="",
-                sources=_sources(found, [file]), test_seconds=round(sum(found.seconds[t] for t in tests), 4))
+                sources=_sources(found, [file]),
+                test_seconds=round(sum(found.seconds[t] for t in tests), 4))
 
 
 # -------------------------------------------------------------------------------------------------------- blank, mutate
@@ -396,7 +394,7 @@ def failing_drafts(repository: Repository, found: Survey) -> list[Draft]:
     """A draft for each test function that fails, with all its parameters."""
     tests: dict[str, list[str]] = {}
     for test in found.failing:
-        tests.setdefault(test.partition("[")[0], []).append(test)
+        tests.setdefault(function_of(test), []).append(test)
     drafts = []
     for test, ids in tests.items():
         file, _, function = test.partition("::")
@@ -427,5 +425,6 @@ def failing_task(repository: Repository, found: Survey, name: str, tests: tuple[
     kept = _most_specific([t for t in found.passing if t in passing], found, MAX_TESTS - len(tests))
     task = _task(repository, found, "failing", name, about[0][0], known[about[0]], "", tests + kept)
     files = tuple(dict.fromkeys(file for file, _ in likely))
-    return replace(task, FAIL_TO_PASS=tests, PASS_TO_PASS=kept, files=files, sources=_sources(found, files),
+    return replace(task, FAIL_TO_PASS=tests, PASS_TO_PASS=kept, files=files,
+                   sources=_sources(found, files),
                    functions=tuple(f"{file}::{known[file, line]}" for file, line in about))

@@ -8,8 +8,8 @@ conftest.py. Of the other modules, what source imports is source. The rest (a te
 nobody does) is of the tests where
 
 - it lies in a folder of tests: one with a name of TEST_FOLDERS, with tests in it or neither a
-  package nor beside source; or one in which there is nothing but tests and what they alone import, and whose tests are
-  about something else (`_is_of_tests`);
+  package nor beside source; or one in which there is nothing but tests and what they alone
+  import, and whose tests are about something else (`_is_of_tests`);
 - pytest was told to load it (`pytest_plugins`, `-p`), unless it is installed as a plugin: then it
   is the product;
 - it is written with what tests are written with (it imports pytest, unittest, ...), or uses what
@@ -120,7 +120,8 @@ class _Decision:
         inside = set(self.below[folder])
         held = inside & self.held
         if _is_called(folder):
-            return bool(held) or not (f"{folder}/__init__.py" in inside or self._beside_source(folder))
+            package = f"{folder}/__init__.py" in inside
+            return bool(held) or not (package or self._beside_source(folder))
         others = {f for f in inside - self.why.keys() if PurePosixPath(f).name != "__init__.py"}
         direct = any(str(PurePosixPath(file).parent) == folder for file in held)
         package = f"{folder}/__init__.py" in inside and len(held) >= len(others)

@@ -33,7 +33,9 @@ from pathlib import Path
 
 from sandbox import jsonl
 from sandbox.errors import UsageError
+from sandbox.node_ids import file_of
 from sandbox.project import shown
+from sandbox.reasons import told
 from sandbox.repo import Repository, cache_folder, files_of, keep_bytecode
 from sandbox.roles import Roles, decide
 from sandbox.source import bodies_changed, functions, read_text
@@ -84,7 +86,7 @@ class Survey:
     @cached_property
     def test_files(self) -> tuple[str, ...]:
         """The files of the passing tests."""
-        return tuple(dict.fromkeys(test.partition("::")[0] for test in self.passing))
+        return tuple(dict.fromkeys(map(file_of, self.passing)))
 
     @cached_property
     def callers(self) -> dict[tuple[str, int], list[str]]:
@@ -101,13 +103,12 @@ class Survey:
 
     @classmethod
     def from_dict(cls, data: dict) -> "Survey":
-        roles = data.get("roles")
         return cls(passing=tuple(data["passing"]), excluded=data["excluded"], seconds=data["seconds"],
                    functions=tuple((f, line, name) for f, line, name in data["functions"]),
                    calls={test: tuple(indices) for test, indices in data["calls"].items()}, modules=tuple(data["modules"]),
                    failing=tuple(data.get("failing", ())), left_out=data.get("left_out", {}),
                    unseen=data.get("unseen", {}), defining=tuple(data.get("defining", ())),
-                   roles=Roles.from_dict(roles) if roles else Roles())
+                   roles=Roles.from_dict(data["roles"]) if "roles" in data else Roles())
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,9 @@ class Runs:
         passing = set(kept["passed"])
         unseen = {kind: [t for t in tests if t in passing] for kind, tests in self.unseen.items()}
         return Survey(passing=tuple(kept["passed"]), excluded=dict(excluded), seconds={test: self.times[test] for test in calls},
-                      functions=tuple(known), calls=calls, modules=tuple(self.modules), failing=tuple(kept["failed"]),
-                      left_out=left_out, unseen={kind: tests for kind, tests in unseen.items() if tests},
+                      functions=tuple(known), calls=calls, modules=tuple(self.modules),
+                      failing=tuple(kept["failed"]), left_out=left_out,
+                      unseen={kind: tests for kind, tests in unseen.items() if tests},
                       defining=tuple(self.files.get("functions", ())), roles=roles)
 
     def _reason(self, test: str, carried_as: Callable[[str], str], roles: Roles) -> str:
@@ -189,9 +191,8 @@ def survey(judge: Judge, on_progress: Progress) -> Survey:
     memory.write(judge.repository.tree, runs)
     found = runs.survey(judge.repository.carried_as)
     if not found.passing:
-        reasons = "; ".join(f"{count} x {reason}" for reason, count in found.excluded.items())
         raise UsageError(f"No test of {judge.repository.root} that passes twice in a row belongs "
-                         f"to the project: {reasons}.")
+                         f"to the project: {told(found.excluded, found.left_out)}")
     return found
 
 
@@ -291,7 +292,8 @@ def _refreshed(judge: Judge, memory: _Memory, on_progress: Progress) -> Runs | N
     if 2 * len(again) > len(old.first):
         return None
     first, new = _run_twice(judge, sorted(reached.test_files), on_progress)
-    gone = [test for test in again if test not in new.first and file_of(test) not in reached.changed]
+    gone = [test for test in again
+            if test not in new.first and file_of(test) not in reached.changed]
     if gone or any(_passed(old, test) and not _passed(new, test) for test in again if test in new.first):
         return None
     cached = {file.relative_to(before.bytecode).as_posix(): file for file in before.bytecode.rglob("*.pyc")}
@@ -328,7 +330,8 @@ def _reached(before: Path, after: Path, old: Runs) -> _Reached | None:
         if not path.endswith(".py") or path.endswith("conftest.py") or (before / path).is_symlink():
             return None
         if path in tests:
-            if {file_of(test) for _, _, test in callers.get(path, ())} - {path} or _is_mentioned(path, after, files):
+            others = {file_of(test) for _, _, test in callers.get(path, ())} - {path}
+            if others or _is_mentioned(path, after, files):
                 return None
             again.add(path)
             continue
@@ -396,11 +399,6 @@ def _merged_files(old: dict, new: dict, reached: _Reached) -> dict:
 
 def _passed(runs: Runs, test: str) -> bool:
     return runs.first.get(test) == runs.second.get(test) == "passed"
-
-
-def file_of(test: str) -> str:
-    """The file in the node id of a test."""
-    return test.partition("::")[0]
 
 
 def _source_of_cache(path: str) -> str:

@@ -127,7 +127,8 @@ class Judge:
     """Verdicts for the tasks of one repository. Owns its warm jails; use it as a context manager."""
 
     def __init__(self, repository: Repository, limits: Limits, memory: Path | None = None, preload: tuple[str, ...] = (),
-                 test_files: tuple[str, ...] = (), on_note: Callable[[str], None] = lambda note: None,
+                 test_files: tuple[str, ...] = (),
+                 on_note: Callable[[str], None] = lambda note: None,
                  roles: Roles = Roles()) -> None:
         """`preload`: modules that a warm jail may load beforehand; `test_files`: files that a hot jail collects, () for none;
         `on_note` hears, in words, when a tier is given up; `roles`: what belongs to the tests."""
@@ -633,7 +634,8 @@ class Judge:
 def _needed_for(task: Task) -> set[str]:
     """The files that an edit may change, and those of the packages they are in."""
     files = {task.file, *task.files}
-    return files | {f"{folder}/__init__.py" for file in files for folder in PurePosixPath(file).parents}
+    folders = {folder for file in files for folder in PurePosixPath(file).parents}
+    return files | {f"{folder}/__init__.py" for folder in folders}
 
 
 def read_reply(reply: dict, tests: Iterable[str]) -> tuple[str, str, dict[str, str]]:

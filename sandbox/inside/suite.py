@@ -270,10 +270,11 @@ class Imports:
 
 def statements(module):
     """All statements, those in blocks included."""
+    kinds = (ast.stmt, ast.excepthandler, getattr(ast, "match_case", ast.stmt))
     pending = [module]
     while pending:
         for child in ast.iter_child_nodes(pending.pop()):
-            if isinstance(child, (ast.stmt, ast.excepthandler, getattr(ast, "match_case", ast.stmt))):
+            if isinstance(child, kinds):
                 yield child
                 pending.append(child)
 
