@@ -36,7 +36,7 @@ from sandbox.node_ids import file_of, function_of
 from sandbox.project import shown
 from sandbox.reasons import Reasons, told
 from sandbox.repo import Repository, files_of
-from sandbox.roles import CONFIGURES, HOLDS
+from sandbox.roles import HOLDS
 from sandbox.source import (Function, blanked, body_nodes, find, functions, parse, read_text,
                             source_of, unreadable)
 from sandbox.survey import Progress, Survey, survey
@@ -50,6 +50,8 @@ MAX_ABOUT = 3
 MUTANTS = 3
 """Of one function, at most."""
 UNCALLED = "function that no passing test calls"
+IDLE = "test file that calls no function of the source"
+MIXED = "file that holds tests beside what they call, and tests are never edited"
 UNSEEN = {kind: f"test not all of whose calls are seen: it {what}" for kind, what in (
     ("process", "starts a process"), ("thread", "starts a thread without `threading`"),
     ("profiler", "takes the profiler away"))}
@@ -182,13 +184,15 @@ def _note_files(repository: Repository, found: Survey, called: dict[str, set[str
                 excluded: Reasons) -> None:
     """Why files are left out as a whole, and which tests do things that are not seen."""
     for file in dict.fromkeys(file for file, _, _ in found.functions):
-        if (why := found.roles.of_tests.get(file)) and why not in (HOLDS, CONFIGURES):
+        why = found.roles.of_tests.get(file, HOLDS)
+        if why != HOLDS and Path(file).name != "conftest.py":
             excluded.add("file of the tests", f"{shown(file)} ({why})")
     useful = {file_of(test) for test in found.passing
               if any(found.functions[i][0] in called for i in found.calls[test])}
-    for file in found.test_files:
+    for file in filter(found.is_test_file, found.test_files):
         if file not in useful:
-            excluded.add("test file that calls no function of the source", shown(file))
+            reason = MIXED if _calls_its_own(file, found) else IDLE
+            excluded.add(reason, shown(file))
         if why := _unread(repository, file):
             excluded.add(f"{shown(file)} {why}: its tests have no twins, and no prompt shows them")
     uncalled = [file for file in found.defining if file not in called and not found.is_test(file)]
@@ -200,6 +204,15 @@ def _note_files(repository: Repository, found: Survey, called: dict[str, set[str
     for path, kind in files_of(repository.snapshot):
         if kind == "link" and (place := _ignored_target(repository, path)):
             excluded.add(f"{shown(path)} is a link to {shown(place)}, which git ignores")
+
+
+def _calls_its_own(file: str, found: Survey) -> bool:
+    """Whether a test in this file calls a function of the file that is no test."""
+    tests = [test for test in found.passing if file_of(test) == file]
+    names = {function_of(test).rpartition("::")[2] for test in tests}
+    called = {found.functions[i] for test in tests for i in found.calls[test]}
+    return any(place == file and name not in names and name.isidentifier()
+               for place, _, name in called)
 
 
 def _unread(repository: Repository, file: str) -> str:

@@ -12,8 +12,8 @@ nobody does) is of the tests where
   import, and whose tests are about something else (`_is_of_tests`);
 - pytest was told to load it (`pytest_plugins`, `-p`), unless it is installed as a plugin: then it
   is the product;
-- it is written with what tests are written with (it imports pytest, unittest, ...), or uses what
-  is of the tests;
+- it is written as tests are (it imports pytest or unittest, it raises an AssertionError) or uses
+  what is of the tests, and the tests that import it are about other source;
 - it is called like a test and lies beside tests, or beside no source;
 
 and it is source otherwise. Where a survey has no such facts, names decide (`edits.is_test_path`).
@@ -26,7 +26,7 @@ from pathlib import PurePosixPath
 
 from sandbox.edits import NEVER_EDITED, TEST_FOLDERS, is_test_path, looks_like_tests
 
-HOLDS, CONFIGURES = "it holds tests", "it configures how tests run"
+HOLDS, CONFIGURES = "it holds tests", "it configures how tests or the project run"
 AMONG, ALONE = "it lies among the tests and no source uses it", "the tests alone use it"
 AT_THE_TOP = {"setup.py", "noxfile.py"}
 """What configures the project where it lies at the top, and is any module elsewhere."""
@@ -51,6 +51,11 @@ class Roles:
         """Whether the file belongs to the tests, or configures them. Of a file that was not there
         when the suite ran, its name tells."""
         return file in self.of_tests or is_test_path(file) and file not in self.sources
+
+    @property
+    def holding(self) -> list[str]:
+        """The files that hold tests."""
+        return [file for file, why in self.of_tests.items() if why == HOLDS]
 
     def folder_of(self, path: str) -> str:
         """The outermost folder of tests that this path lies in; "" where it lies in none."""
@@ -169,11 +174,11 @@ class _Decision:
             again = False
             for file in self.modules:
                 free = file not in of_tests and self.importers[file] <= of_tests
-                if free and self._helps(file, of_tests):
+                if free and self._helps(file, of_tests, inside):
                     self.why[file] = CONFIGURES if file in self.facts["plugins"] else ALONE
                     of_tests, again = of_tests | {file}, True
 
-    def _helps(self, file: str, of_tests: set[str]) -> bool:
+    def _helps(self, file: str, of_tests: set[str], inside: set[str]) -> bool:
         """Whether a module that no source imports, and no folder tells of, is of the tests."""
         if file in self.facts["products"]:
             return False
@@ -184,8 +189,11 @@ class _Decision:
             plain = [f for f in beside if f not in of_tests and not looks_like_tests(f)]
             if self.held & set(beside) or not plain:
                 return True
-        uses = self.imports[file] & of_tests or file in self.facts["frameworks"]
-        return bool(self.importers[file] and uses)
+        helpers = of_tests - (self.held - inside)
+        testing = file in self.facts["testing"] or bool(self.imports[file] & helpers)
+        about = {other for test in self.importers[file] for other in self.imports[test]}
+        about -= of_tests | {file, *self.facts["testing"]}
+        return testing and bool(about - {f"{folder}/__init__.py" for folder in _above(file)})
 
 
 def _is_called(folder: str) -> bool:

@@ -88,6 +88,11 @@ class Survey:
         """The files of the passing tests."""
         return tuple(dict.fromkeys(map(file_of, self.passing)))
 
+    def is_test_file(self, file: str) -> bool:
+        """Whether tests stand in it, as far as is known: of a source file a plugin may say
+        something as if it were one."""
+        return not self.roles.known or not file.endswith(".py") or file in self.roles.holding
+
     @cached_property
     def callers(self) -> dict[tuple[str, int], list[str]]:
         """{(file, first line) of a function: the passing tests that call it}"""

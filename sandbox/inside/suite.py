@@ -166,8 +166,8 @@ class Files:
         """{"tests": [file that holds some], "failed": {node id of a file, a folder or a class:
         ["imported" | "collected", why it cannot be so]}, "plugins": [file that pytest was told to
         load], "products": [file that is installed as a plugin], "imports": {file: [file that it
-        imports]}, "frameworks": [file that imports what tests are written with], "functions":
-        [file that defines some]}"""
+        imports]}, "testing": [file that imports what tests are written with, or raises an
+        AssertionError], "functions": [file that defines some]}"""
         if self.config is None:                    # pytest gave up before it was configured
             return {"tests": [], "failed": {}}
         found = Imports(self.places)
@@ -175,9 +175,9 @@ class Files:
         products = [self.places[getattr(plugin, "__file__", None) or ""]
                     for plugin, _ in self.config.pluginmanager.list_plugin_distinfo()]
         return {"tests": sorted(filter(None, self.tests)), "failed": self.failed,
-                "plugins": sorted(found.plugins.union(*map(found.files_of, told))),
+                "plugins": sorted(found.plugins.union(*map(found.module_of, told))),
                 "products": sorted(filter(None, products)), "imports": found.imports,
-                "frameworks": found.frameworks, "functions": found.functions}
+                "testing": found.testing, "functions": found.functions}
 
 
 def reason_in(text):
@@ -205,7 +205,7 @@ class Imports:
         roots = (os.path.relpath(os.path.realpath(p), places.root) for p in sys.path if p)
         roots = ["" if root == "." else root for root in roots]
         self.roots = [root for root in dict.fromkeys(["", *roots]) if root in self.folders]
-        self.imports, self.frameworks, self.functions, self.plugins = {}, [], [], set()
+        self.imports, self.testing, self.functions, self.plugins = {}, [], [], set()
         for file in sorted(self.files):
             self._read(file)
 
@@ -216,11 +216,12 @@ class Imports:
             module = ast.parse(text)
         except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
             return
-        found, outside, defines = set(), set(), False
+        found, outside, defines, raises = set(), set(), False, False
         # Expressions are looked into only where there is something to find: they are many.
         walk = ast.walk(module) if any(map(text.__contains__, LOADERS)) else statements(module)
         for node in walk:
             defines = defines or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            raises = raises or isinstance(node, ast.Raise) and raised(node) == "AssertionError"
             for level, name in names_in(node):
                 files = self.files_of(name, file, level)
                 found |= files
@@ -228,14 +229,20 @@ class Imports:
                     outside.add(name.partition(".")[0])
         for node in module.body:
             for name in told_plugins(node):
-                self.plugins |= self.files_of(name, file)
+                self.plugins |= self.module_of(name, file)
                 found |= self.files_of(name, file)
         if found - {file}:
             self.imports[file] = sorted(found - {file})
-        if outside & FRAMEWORKS:
-            self.frameworks.append(file)
+        if raises or outside & FRAMEWORKS:
+            self.testing.append(file)
         if defines:
             self.functions.append(file)
+
+    def module_of(self, name, importer=""):
+        """The file of the module of this name itself, in a set that may be empty."""
+        last = name.rpartition(".")[2]
+        return {file for file in self.files_of(name, importer)
+                if ("/" + file).endswith(("/%s.py" % last, "/%s/__init__.py" % last))}
 
     def files_of(self, name, importer="", level=0):
         """The files that an import of this dotted name loads: those of the packages on the way,
@@ -294,6 +301,11 @@ def names_in(node):
         if called in ("import_module", "__import__") and isinstance(name, str):
             return [(len(name) - len(name.lstrip(".")), name.lstrip("."))]
     return []
+
+
+def raised(node):
+    """The name of the exception in a `raise`."""
+    return getattr(getattr(node.exc, "func", node.exc), "id", None)
 
 
 def told_plugins(node):
