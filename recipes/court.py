@@ -48,8 +48,9 @@ def without_secrets(run, tasks: list, excluded: dict[str, int], screen) -> tuple
         return tasks, excluded
     for name, why in held.items():
         screen.say(f"{name} is left out: {why}.")
-    run.keep_only("mining.jsonl", [{"instance_id": r["instance_id"], "task": None, "reason": SECRET} if r["instance_id"] in held else r
-                                   for r in run.read("mining.jsonl")])
+    run.keep_only("mining.jsonl", [
+        {"instance_id": r["instance_id"], "task": None, "reason": SECRET}
+        if r["instance_id"] in held else r for r in run.read("mining.jsonl")])
     return [t for t in tasks if t.instance_id not in held], {**excluded, SECRET: len(held)}
 
 

@@ -9,9 +9,10 @@ bare body of the task's function, where the task is about one.
 
 **The gate**, before anything runs: only regular `.py` text that parses, only files that are there already, never tests or
 what configures them: what is called so, where the survey did not see that it is source
-(`Task.sources`). Where the task is about one function only that function is taken from the edit and spliced into the broken
-file, with imports and helpers that are new; whatever else the edit changed there is ignored. Where it is about whole files
-(`Task.files`) these are taken as the edit has them, and no others.
+(`Task.sources`). Where the task is about one function only that function is taken from the edit and
+spliced into the broken file, with imports and helpers that are new; whatever else the edit changed
+there is ignored. Where it is about whole files (`Task.files`) these are taken as the edit has them,
+and no others.
 """
 import ast
 import copy

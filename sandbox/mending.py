@@ -86,7 +86,8 @@ def failing_tasks(judge: Judge, found: Survey, chosen: tuple[str, ...], seed: in
     """Tasks from these failing tests, each measured (`validity.py`). Tests that are about the same function first of all are one task: what
     mends one of them and not the others has hardly found the mistake."""
     repository, left_out, groups = judge.repository, {}, {}
-    for draft, test in zip(failing_drafts(repository, replace(found, failing=chosen)), dict.fromkeys(map(function_of, chosen))):
+    drafts = failing_drafts(repository, replace(found, failing=chosen))
+    for draft, test in zip(drafts, dict.fromkeys(map(function_of, chosen))):
         try:
             task = draft.make()
             groups.setdefault(task.about[0], []).append(task)

@@ -29,14 +29,14 @@ from functools import partial
 from pathlib import Path
 
 from sandbox import jsonl, patches
-from sandbox.edits import looks_like_tests, splice
+from sandbox.edits import is_test_path, looks_like_tests, splice
 from sandbox.errors import UsageError
 from sandbox.history import Undone, undoings
 from sandbox.node_ids import file_of, function_of
 from sandbox.project import shown
 from sandbox.reasons import Reasons, told
 from sandbox.repo import Repository, files_of
-from sandbox.roles import HOLDS
+from sandbox.roles import ALONE, AMONG, HOLDS
 from sandbox.source import (Function, blanked, body_nodes, find, functions, parse, read_text,
                             source_of, unreadable)
 from sandbox.survey import Progress, Survey, survey
@@ -195,6 +195,11 @@ def _note_files(repository: Repository, found: Survey, called: dict[str, set[str
             excluded.add(reason, shown(file))
         if why := _unread(repository, file):
             excluded.add(f"{shown(file)} {why}: its tests have no twins, and no prompt shows them")
+    for file in found.defining:
+        unused = found.roles.of_tests.get(file) in (ALONE, AMONG)
+        told = any(reason.startswith(f"{shown(file)} ") for reason in found.excluded)
+        if unused and is_test_path(Path(file).name) and not told:
+            excluded.add("file called like a test in which pytest finds none", shown(file))
     uncalled = [file for file in found.defining if file not in called and not found.is_test(file)]
     for file in uncalled:
         excluded.add("source file of which no passing test calls a function", shown(file))

@@ -103,7 +103,8 @@ def secrets(task: Task, tree: Path) -> list[str]:
     changed = _lines(twins.values()) - _lines(read_text(tree / path) for path in twins)
     told = _lines([*task.broken(tree).values(), *sources_of_tests(task.shown, tree)])
     # Of a file that cannot be taken apart nobody knows which lines are a hidden test's.
-    unread = [text for text, _ in test_texts(task.tests, tree).values() if not reads_as_python(text)]
+    texts = [text for text, _ in test_texts(task.tests, tree).values()]
+    unread = [text for text in texts if not reads_as_python(text)]
     tests = [*sources_of_tests(hidden, tree), *unread]
     return sorted((_lines([*task.gold(tree).values(), *tests]) | changed) - told)
 

@@ -26,7 +26,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -147,8 +147,13 @@ class Runs:
                     continue
             if self.times.get(test, 0.0) <= SLOW_SECONDS:
                 kept["passed" if outcome == "passed" else "failed"].append(test)
+        if gone := self._ours(self.files.get("deselected", ()), carried_as):
+            left_out["test that the project's settings deselect"] = gone
         excluded = Counter({reason: len(tests) for reason, tests in left_out.items()})
-        excluded.update(self._not_collected(carried_as))
+        without = self.files.get("without", {})
+        for node in self._ours(without, carried_as):
+            what, why = without[node]
+            excluded[f"{shown(node) or 'The suite'} {what} ({shown(why)})"] += 1
         known: dict[tuple, int] = {}
         calls = {test: tuple(known.setdefault(tuple(f), len(known)) for f in self.calls.get(test, ()))
                  for test in kept["passed"] + kept["failed"]}
@@ -173,11 +178,9 @@ class Runs:
             return f"test {outcome}"
         return "slow test" if self.times.get(test, 0.0) > SLOW_SECONDS else ""
 
-    def _not_collected(self, carried_as: Callable[[str], str]) -> dict[str, int]:
-        """{reason: 1} for every file that could not be collected."""
-        return {f"{shown(node) or 'The suite'} cannot be {what} ({shown(why)})": 1
-                for node, (what, why) in self.files.get("failed", {}).items()
-                if not carried_as(file_of(node))}
+    @staticmethod
+    def _ours(nodes: Iterable[str], carried_as: Callable[[str], str]) -> list[str]:
+        return [node for node in nodes if not carried_as(file_of(node))]
 
 
 def _is_own_doctest(test: str, called: list[list], roles: Roles) -> bool:
@@ -398,8 +401,10 @@ def _merged_files(old: dict, new: dict, reached: _Reached) -> dict:
             imports[file] = sorted(found)
     return {**new, "imports": imports, "products": sorted({*old["products"], *new["products"]}),
             "tests": sorted({*(t for t in old["tests"] if t not in again), *new["tests"]}),
-            "failed": {**{node: why for node, why in old["failed"].items()
-                          if file_of(node) not in again}, **new["failed"]}}
+            "without": {**{node: why for node, why in old["without"].items()
+                           if file_of(node) not in again}, **new["without"]},
+            "deselected": [*(t for t in old["deselected"] if file_of(t) not in again),
+                           *new["deselected"]]}
 
 
 def _passed(runs: Runs, test: str) -> bool:

@@ -6,8 +6,8 @@ pass twice. (Whether it can be solved at all nobody knows: a test may fail becau
 did not run is neither pass nor fail. Flaky tests (not the same in two runs of the suite), slow ones (more than `survey.SLOW_SECONDS`) and
 those that fail when run without the others are left out.
 
-Where the tests pass with an empty body, too (`pass`), there is no task about that one function: an edit that does nothing
-would be rewarded. So it is with a check that tests share, wherever it lies.
+Where the tests pass with an empty body, too (`pass`), there is no task about that one function: an
+edit that does nothing would be rewarded. So it is with a check that tests share, wherever it lies.
 
 A candidate whose jail fails every time that it is tried (`verdict.TRIES`) is left out with that
 reason, and the others go on. Where many fail so, the machine is at fault, and measuring ends.

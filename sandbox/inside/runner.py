@@ -121,9 +121,8 @@ class Settings:
             if hasattr(config.option, name):
                 setattr(config.option, name, value)
         if self.names:
-            files = dict.fromkeys(name.partition("::")[0] for name in self.names)
-            args = [argument_for(file) for file in files if os.path.exists(file)]
-            config.args = list(dict.fromkeys(args)) or list(files)
+            files = list(dict.fromkeys(name.partition("::")[0] for name in self.names))
+            config.args = arguments_for([file for file in files if os.path.exists(file)]) or files
         # Installed packages bring tests, too, and not every pytest knows every kind of environment.
         config.option.ignore = [*(config.option.ignore or []), *self.environments]
 
@@ -154,10 +153,16 @@ class Settings:
                     phases=[phase for phase in chosen.phases if phase.name not in ("shrink", "explain")])
 
 
-def argument_for(file):
-    """What pytest is given to collect a file: a bracket would begin parameters to it, so where
-    there is one in the path, the folder above it."""
-    return os.path.dirname(file.partition("[")[0]) or "." if "[" in file else file
+def arguments_for(files):
+    """What pytest is given to collect these files. A bracket would begin parameters to it: where
+    there is one in the path, it gets the folder above, and nothing else of what lies in there."""
+    found = []
+    for file in files:
+        found.append((os.path.dirname(file.partition("[")[0]) or ".") if "[" in file else file)
+    folders = tuple(folder + "/" for folder in found if os.path.isdir(folder))
+    if "./" in folders:
+        return ["."]
+    return [file for file in dict.fromkeys(found) if not file.startswith(folders)]
 
 
 def neutral_arguments():

@@ -129,7 +129,8 @@ class Files:
     collected; afterwards, which file imports which."""
 
     def __init__(self, places):
-        self.places, self.tests, self.failed, self.config = places, {}, {}, None
+        self.places, self.tests, self.config = places, {}, None
+        self.without, self.deselected = {}, []
 
     def pytest_configure(self, config):
         self.config = config
@@ -156,35 +157,41 @@ class Files:
     def pytest_make_collect_report(self, collector):
         outcome = yield
         report = None if outcome.excinfo else outcome.get_result()
-        if report is not None and report.failed:
+        if report is not None and not report.passed:
             imported = getattr(collector, "_obj", None) is not None
             of_module = isinstance(collector, pytest.Module) and not imported
-            self.failed[report.nodeid] = ["imported" if of_module else "collected",
-                                          reason_in(str(report.longrepr))]
+            what = "imported" if of_module else "collected"
+            what = "is skipped as a whole" if report.skipped else "cannot be " + what
+            self.without[report.nodeid] = [what, reason_in(report.longrepr)]
+
+    def pytest_deselected(self, items):
+        self.deselected += [item.nodeid for item in items]
 
     def report(self):
-        """{"tests": [file that holds some], "failed": {node id of a file, a folder or a class:
-        ["imported" | "collected", why it cannot be so]}, "plugins": [file that pytest was told to
-        load], "products": [file that is installed as a plugin], "imports": {file: [file that it
-        imports]}, "testing": [file that imports what tests are written with, or raises an
-        AssertionError], "functions": [file that defines some]}"""
+        """{"tests": [file that holds some], "without": {node id of a file, a folder or a class
+        that gave no tests: [what became of it, why]}, "deselected": [node id], "plugins": [file
+        that pytest was told to load], "products": [file that is installed as a plugin],
+        "imports": {file: [file that it imports]}, "testing": [file that imports what tests are
+        written with, or raises an AssertionError], "functions": [file that defines some]}"""
         if self.config is None:                    # pytest gave up before it was configured
-            return {"tests": [], "failed": {}}
+            return {}
         found = Imports(self.places)
         told = [name for name in self.config.option.plugins or () if not name.startswith("no:")]
         products = [self.places[getattr(plugin, "__file__", None) or ""]
                     for plugin, _ in self.config.pluginmanager.list_plugin_distinfo()]
-        return {"tests": sorted(filter(None, self.tests)), "failed": self.failed,
+        return {"tests": sorted(filter(None, self.tests)), "without": self.without,
+                "deselected": self.deselected,
                 "plugins": sorted(found.plugins.union(*map(found.module_of, told))),
                 "products": sorted(filter(None, products)), "imports": found.imports,
                 "testing": found.testing, "functions": found.functions}
 
 
-def reason_in(text):
-    """The line of pytest's text that says what went wrong."""
+def reason_in(report):
+    """The line of what pytest says that tells why: of a skip (file, line, why) its last part."""
+    text = report[-1] if isinstance(report, tuple) else str(report)
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     said = [line[1:].strip() for line in lines if line.startswith("E ")]
-    return (said[-1] if said else " ".join(lines[:2]))[:REASON_LENGTH]
+    return (said[-1:] or lines[:1] or ["it does not say why"])[0].rstrip(":")[:REASON_LENGTH]
 
 
 class Imports:
