@@ -55,9 +55,8 @@ def files(tmp_path_factory) -> Mined:
         "tests/test_idle.py": "def test_nothing():\n    assert sorted([2, 1]) == [1, 2]\n",
         "tests/old/test_old.py": UP,
         "tests/cases.py": "def cases():\n    return [1, 2]\n",
-        "tests/test_cases.py": "import sys\n\nsys.path.insert(0, 'tests')\nfrom cases import cases\n"
-                               "from core import up\n\n\ndef test_cases():\n"
-                               "    assert list(map(up, cases())) == [2, 3]\n"})
+        "tests/test_cases.py": "from cases import cases\nfrom core import up\n\n\n"
+                               "def test_cases():\n    assert list(map(up, cases())) == [2, 3]\n"})
     return mined(root, tmp_path_factory.mktemp("run") / "run")
 
 
@@ -138,7 +137,8 @@ def test_unseen(how):
         thread.start()
         thread.join()
 ''',
-    "test not all of whose calls are seen: it starts a thread without `threading`": '''import _thread
+    "test not all of whose calls are seen: it starts a thread without `threading`":
+        '''import _thread
 import time
 
 import core
@@ -350,7 +350,7 @@ def test_setter():
             assert judge.judge(task, task.broken(repository.snapshot)).status == "failed"
 
 
-# -------------------------------------------------------------------------------- what cannot be read
+# -------------------------------------------------------------------------------- unreadable
 
 def survey_of(file: str, **more) -> Survey:
     return Survey(passing=("t",), excluded={}, seconds={"t": 0.1}, functions=((file, 1, "up"),),
@@ -418,8 +418,8 @@ def test_a_person_and_a_machine_are_told(tmp_path):
     assert json.loads((tmp_path / "run/run.json").read_text())["left_out"] == said["left_out"]
     first = ", ".join(uncalled[:5])
     assert f"{reason}: {first} and 5 more" in done.stderr
-    assert "tests/test_more.py cannot be imported (ModuleNotFoundError: No module named 'nowhere')" \
-        in done.stderr
+    assert ("tests/test_more.py cannot be imported (ModuleNotFoundError: No module named "
+            "'nowhere')") in done.stderr
 
 
 def test_where_there_is_no_task_the_names_are_in_the_error(tmp_path):

@@ -2,6 +2,7 @@
 files hold tests, what could not be collected, and which file imports which. Standard library and
 pytest, Python >= 3.9.
 """
+import _thread
 import ast
 import os
 import resource
@@ -13,9 +14,9 @@ from _pytest.doctest import DoctestModule
 
 FRAMEWORKS = {"pytest", "_pytest", "unittest", "hypothesis", "mock", "nose", "testtools"}
 """What tests are written with, by the name that is imported."""
-UNSEEN = {"sys.setprofile": "profiler", "_thread.start_new_thread": "thread",
-          "subprocess.Popen": "process", "os.fork": "process", "os.forkpty": "process",
-          "os.posix_spawn": "process", "os.spawn": "process", "os.system": "process"}
+UNSEEN = {"sys.setprofile": "profiler", "subprocess.Popen": "process", "os.fork": "process",
+          "os.forkpty": "process", "os.posix_spawn": "process", "os.spawn": "process",
+          "os.system": "process"}
 """{audit event: what a test does by which the tracing loses sight of calls}"""
 REASON_LENGTH = 200
 LOADERS = (b"import_module", b"__import__")
@@ -57,13 +58,15 @@ class Tracer:
 
     def _make_hook(self):
         """The hook is called at every call and every return, so it does next to nothing."""
-        places = self.places
+        places, start = self.places, _thread.start_new_thread
 
         def hook(frame, event, arg):
             if event == "call":
                 code = frame.f_code
                 if file := places[code.co_filename]:
                     self.called.add((file, code.co_firstlineno, code.co_name))
+            elif arg is start and self.doing is not None and not of_threading(frame):
+                self.doing.add("thread")
 
         return hook
 
@@ -73,9 +76,8 @@ class Tracer:
             if kind is None or doing is None:
                 return
             # `threading` puts the hook in place in every thread that it starts.
-            if kind != "process" and sys._getframe(1).f_globals.get("__name__") == "threading":
-                return
-            doing.add(kind)
+            if kind != "profiler" or not of_threading(sys._getframe(1)):
+                doing.add(kind)
 
         return audit
 
@@ -115,6 +117,10 @@ class Tracer:
         "unseen": {"process" | "profiler" | "thread": [node id]}}"""
         return {"functions": [list(f) for f in self.functions], "calls": self.by_test,
                 "unseen": self.unseen}
+
+
+def of_threading(frame):
+    return frame.f_globals.get("__name__") == "threading"
 
 
 def children_s_faults():
