@@ -5,8 +5,11 @@
 
 `screen` is whoever shows a person what happens; it has `say(sentence)` and `progress(what, done, total)`.
 """
-from recipes import facts
 from sandbox.errors import UsageError
+from sandbox.reasons import counted, name_lines, told
+
+SECRET = "task that holds what looks like a secret"
+"""Why such a one is left out."""
 
 
 def mine_tasks(run, screen) -> None:
@@ -21,12 +24,17 @@ def mine_tasks(run, screen) -> None:
                      recipe.tasks.kinds, recipe.tasks.since)
         tasks, excluded = without_secrets(run, mined.tasks, mined.excluded, screen)
         if not tasks:
-            raise UsageError(f"{run.repository.root} gives no valid task: " + facts.counted(excluded) + ".")
+            raise UsageError(f"{run.repository.root} gives no valid task: "
+                             + told(excluded, mined.left_out))
         run.keep_only("tasks.jsonl", [t.to_dict() for t in tasks])
-        run.content["excluded"] = excluded
+        secret = {SECRET: [t.instance_id for t in mined.tasks if t not in tasks]}
+        left_out = mined.left_out | (secret if SECRET in excluded else {})
+        run.content["excluded"], run.content["left_out"] = excluded, left_out
     counts = {split: sum(t.split == split for t in tasks) for split in ("train", "heldout")}
     screen.say(f"{len(tasks)} tasks mined: {counts['train']} for training, {counts['heldout']} held out. "
-               + (f"Left out: {facts.counted(excluded)}." if excluded else ""))
+               + (f"Left out: {counted(excluded)}." if excluded else ""))
+    if left_out:
+        screen.say("\n".join(name_lines(left_out)))
 
 
 def without_secrets(run, tasks: list, excluded: dict[str, int], screen) -> tuple[list, dict[str, int]]:
@@ -40,10 +48,10 @@ def without_secrets(run, tasks: list, excluded: dict[str, int], screen) -> tuple
         return tasks, excluded
     for name, why in held.items():
         screen.say(f"{name} is left out: {why}.")
-    reason = "task that holds what looks like a secret"
-    run.keep_only("mining.jsonl", [{"instance_id": r["instance_id"], "task": None, "reason": reason} if r["instance_id"] in held else r
-                                   for r in run.read("mining.jsonl")])
-    return [t for t in tasks if t.instance_id not in held], {**excluded, reason: len(held)}
+    run.keep_only("mining.jsonl", [
+        {"instance_id": r["instance_id"], "task": None, "reason": SECRET}
+        if r["instance_id"] in held else r for r in run.read("mining.jsonl")])
+    return [t for t in tasks if t.instance_id not in held], {**excluded, SECRET: len(held)}
 
 
 def open_judge(run, screen):
@@ -52,7 +60,7 @@ def open_judge(run, screen):
 
     restore_snapshot(run.repository)
     return Judge(run.repository, limits_of(run.recipe), memory=run.folder / "verdicts.jsonl", preload=run.survey.modules,
-                 test_files=run.survey.test_files, on_note=screen.say)
+                 test_files=run.survey.test_files, on_note=screen.say, roles=run.survey.roles)
 
 
 def limits_of(recipe):

@@ -1,7 +1,7 @@
 """What a run has come to: as data for machines (DESIGN.md, section 10), and as lines of text for people. Nothing is printed here."""
 from recipes.alarm import alarm
 from recipes.measure import TaskProbe, summarise
-
+from sandbox.reasons import counted
 MAIN_GROUPS = ("taught", "untaught", "heldout", "all", "were_warm")
 HARDNESS = ("hard", "soft")
 """A soft verdict can be forged by code that attacks the harness, so a person is shown the two apart."""
@@ -61,7 +61,8 @@ def mined_facts(run, prompts: dict | None = None) -> dict:
                     "with_twins": sum(bool(t.twin_tests) for t in tasks if t.kind == kind)} for kind in counts}
     repository = run.repository
     return {"repo": repository.root, "commit": repository.commit, "python": repository.python, "counts": counts, "kinds": found,
-            "excluded": run.content["excluded"], "notes": list(repository.notes),
+            "excluded": run.content["excluded"], "left_out": run.content.get("left_out", {}),
+            "notes": list(repository.notes),
             "seconds": run.content["seconds"].get("mine", 0.0),
             "tasks": [{"instance_id": t.instance_id, "kind": t.kind, "split": t.split, "file": t.file, "function": t.function,
                        "fail_to_pass": len(t.FAIL_TO_PASS), "pass_to_pass": len(t.PASS_TO_PASS), "twins": len(t.twin_tests),
@@ -162,8 +163,3 @@ def cut_off_sentence(probes: list[TaskProbe], max_new: int) -> str:
         return ""
     return (f"{cut_off} of {len(probes)} tasks for training were never solved and cut off at {max_new} tokens: they are taught like "
             "the other cold ones. --set student.max_new=N gives a new run more room.")
-
-
-def counted(counts: dict[str, int]) -> str:
-    """`3 x this, 1 x that`"""
-    return ", ".join(f"{count} x {reason}" for reason, count in sorted(counts.items(), key=lambda item: -item[1]))

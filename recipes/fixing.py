@@ -26,6 +26,7 @@ from sandbox import patches
 from sandbox.edits import InvalidEdit, from_reply, gate
 from sandbox.errors import HarnessError
 from sandbox.mending import Proof, choose_failing, failing_tasks, one_function, verify, with_files
+from sandbox.node_ids import function_of
 from sandbox.repo import Repository
 from sandbox.source import read_text
 from sandbox.survey import Progress, Survey, survey
@@ -143,17 +144,18 @@ class Search:
     def _first_fix(self, found: Survey) -> Iterator[Outcome]:
         """Outcomes on the tree as it is now, up to the first fix; returns what the suite shows with that in the tree, None where there is
         no fix any more."""
-        pending = tuple(t for t in self.left if t.partition("[")[0] not in self._tried)
+        pending = tuple(t for t in self.left if function_of(t) not in self._tried)
         if not pending or self._over:
             return None
-        with Judge(self.repository, self.limits, preload=found.modules, test_files=found.test_files, on_note=self._note) as judge:
+        with Judge(self.repository, self.limits, preload=found.modules, test_files=found.test_files,
+                   on_note=self._note, roles=found.roles) as judge:
             failing = failing_tasks(judge, found, pending, self.recipe.seed, self._progress)
             self.left_out |= failing.left_out
             self._tried |= set(failing.left_out)
             for task in failing.tasks:
                 if self._over:
                     return None
-                self._tried |= {test.partition("[")[0] for test in task.FAIL_TO_PASS}
+                self._tried |= set(map(function_of, task.FAIL_TO_PASS))
                 outcome = self._seek(judge, found, task)
                 if outcome.fixed:
                     outcome, now = self._with_suite(outcome, found)
@@ -260,8 +262,9 @@ def lines(outcome: Outcome, width: int) -> list[str]:
 
 def _told(outcome: Outcome) -> list[str]:
     task, best = outcome.task, outcome.best
-    tests, first = _counted(len(task.FAIL_TO_PASS), "failing test"), task.FAIL_TO_PASS[0].partition("[")[0]
-    more = sorted({test.partition("[")[0] for test in task.FAIL_TO_PASS} - {first})
+    tests = _counted(len(task.FAIL_TO_PASS), "failing test")
+    first = function_of(task.FAIL_TO_PASS[0])
+    more = sorted(set(map(function_of, task.FAIL_TO_PASS)) - {first})
     title = first + (f" and {len(more)} more" if more else "")
     if outcome.fixed:
         proof = best.proof

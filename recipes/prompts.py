@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from recipes.excerpts import Piece, View, split_lines, with_short_docstring
+from sandbox.node_ids import function_of
 from sandbox.source import body_of, find, head_of, read_text, reindent, source_of
 from sandbox.statements import helpers_of_tests, sources_of_tests
 from sandbox.tasks import Task
@@ -148,7 +149,8 @@ class _Draft:
         self._broken = task.broken(tree)
         self._short = short
         self._tests = list(dict.fromkeys(reindent(source, "") for source in sources_of_tests(task.shown, tree)))
-        hidden = [test for test in task.tests if test.partition("[")[0] not in {t.partition("[")[0] for t in task.shown}]
+        told = set(map(function_of, task.shown))
+        hidden = [test for test in task.tests if function_of(test) not in told]
         self._helpers = helpers_of_tests(task.shown, hidden, tree)
         self._statement, _, self._details = task.problem_statement.partition("\n\n")
         self._begin()

@@ -8,9 +8,11 @@ under the file's path, as aider writes them. The last complete block for a place
 bare body of the task's function, where the task is about one.
 
 **The gate**, before anything runs: only regular `.py` text that parses, only files that are there already, never tests or
-what configures them. Where the task is about one function only that function is taken from the edit and spliced into the broken
-file, with imports and helpers that are new; whatever else the edit changed there is ignored. Where it is about whole files
-(`Task.files`) these are taken as the edit has them, and no others.
+what configures them: what is called so, where the survey did not see that it is source
+(`Task.sources`). Where the task is about one function only that function is taken from the edit and
+spliced into the broken file, with imports and helpers that are new; whatever else the edit changed
+there is ignored. Where it is about whole files (`Task.files`) these are taken as the edit has them,
+and no others.
 """
 import ast
 import copy
@@ -28,7 +30,9 @@ from sandbox.tasks import Task
 
 OPENING, CLOSING = re.compile(r"[ \t]*```[ \t]*(\w*)"), re.compile(r"[ \t]*```[ \t]*")
 SEARCH, DIVIDER, REPLACE = re.compile(r"<{5,9} SEARCH"), re.compile(r"={5,9}"), re.compile(r">{5,9} REPLACE[ \t]*")
-FORBIDDEN_NAMES = {"conftest.py", "setup.py", "sitecustomize.py", "usercustomize.py", "noxfile.py", "tasks.py", "fabfile.py"}
+NEVER_EDITED = {"conftest.py", "sitecustomize.py", "usercustomize.py"}
+"""What configures everything beside it. The others of FORBIDDEN_NAMES may be source, too."""
+FORBIDDEN_NAMES = NEVER_EDITED | {"setup.py", "noxfile.py", "tasks.py", "fabfile.py"}
 TEST_FOLDERS = ("tests", "test", "testing")
 MAX_BYTES = 1 << 20
 MAX_ENTRIES = 1000
@@ -167,7 +171,7 @@ def from_patch(patch: str, broken: dict[str, str], tree: Path) -> dict[str, str]
     try:
         for section in patches.sections(patch):
             path = section.path(lambda name: os.path.isfile(os.path.join(tree, name)))
-            _check_path(path, tree)
+            _check_path(path, tree, tuple(broken))     # of these the gate knows what they are
             text = edit.get(path, broken.get(path))
             text = read_text(tree / path) if text is None else text
             edit[path] = patches.fit(text, section.hunks, path)
@@ -200,7 +204,7 @@ def gate(edit: dict[str, str], task: Task, tree: Path) -> dict[str, str]:
     if not edit:
         raise InvalidEdit("the edit is empty")
     for path, text in edit.items():
-        _check_path(path, tree)
+        _check_path(path, tree, task.sources)
         if path not in broken:
             raise InvalidEdit(f"it edits {path}; this task is about {', '.join(broken)} alone")
         if len(text) > MAX_BYTES:
@@ -241,14 +245,15 @@ def splice(text: str, task: Task, broken: str) -> str:
     return spliced
 
 
-def _check_path(path: str, tree: Path) -> None:
+def _check_path(path: str, tree: Path, sources: tuple[str, ...]) -> None:
+    """Raises InvalidEdit. `sources`: files that are source whatever they are called."""
     pure = PurePosixPath(path)
     if pure.is_absolute() or ".." in pure.parts or str(pure) != path or not re.fullmatch(r"[\w./+-]{1,1000}", path, re.ASCII) or \
             any(len(part) > 255 for part in pure.parts):
         raise InvalidEdit(f"{path!r} is not a plain path below the repository")
     if pure.suffix != ".py":
         raise InvalidEdit(f"{path} is not a Python source file")
-    if is_test_path(path) or pure.name in FORBIDDEN_NAMES:
+    if pure.name in NEVER_EDITED or looks_like_tests(path) and path not in sources:
         raise InvalidEdit(f"{path} is a test or configures how tests run, and may not be edited")
     if any((tree / parent).is_symlink() for parent in [pure, *pure.parents]) or not (tree / path).is_file():
         raise InvalidEdit(f"{path} is not a file of the repository")
@@ -259,6 +264,11 @@ def is_test_path(path: str) -> bool:
     pure = PurePosixPath(path)
     return pure.name == "conftest.py" or pure.name.startswith("test_") or pure.stem.endswith("_test") or pure.name == "tests.py" or \
         any(part in TEST_FOLDERS for part in pure.parts[:-1])
+
+
+def looks_like_tests(path: str) -> bool:
+    """Whether this file is called like one of the tests, or like what configures how they run."""
+    return is_test_path(path) or PurePosixPath(path).name in FORBIDDEN_NAMES
 
 
 # -------------------------------------------------------------------------------------------------------- additions

@@ -28,6 +28,7 @@ from pathlib import Path
 
 from sandbox.errors import UsageError
 from sandbox.mine import MAX_TESTS, failing_drafts, failing_task
+from sandbox.node_ids import function_of
 from sandbox.repo import Repository, files_of, take_snapshot
 from sandbox.source import Function, bodies_changed, functions, read_text, to_bytes
 from sandbox.survey import Progress, Survey
@@ -85,7 +86,8 @@ def failing_tasks(judge: Judge, found: Survey, chosen: tuple[str, ...], seed: in
     """Tasks from these failing tests, each measured (`validity.py`). Tests that are about the same function first of all are one task: what
     mends one of them and not the others has hardly found the mistake."""
     repository, left_out, groups = judge.repository, {}, {}
-    for draft, test in zip(failing_drafts(repository, replace(found, failing=chosen)), dict.fromkeys(map(_function_of, chosen))):
+    drafts = failing_drafts(repository, replace(found, failing=chosen))
+    for draft, test in zip(drafts, dict.fromkeys(map(function_of, chosen))):
         try:
             task = draft.make()
             groups.setdefault(task.about[0], []).append(task)
@@ -95,15 +97,10 @@ def failing_tasks(judge: Judge, found: Survey, chosen: tuple[str, ...], seed: in
     drafts = [Draft(name, partial(failing_task, repository, found, name, tests)) for name, tests in named.items()]
     records = [record for chunk in validate(judge, drafts, seed, on_progress) for record in chunk]
     left_out |= {test: record["reason"] for record in records if not record["task"]
-                 for test in map(_function_of, named[record["instance_id"]])}
+                 for test in map(function_of, named[record["instance_id"]])}
     order = {test: i for i, test in enumerate(chosen)}
     tasks = [Task.from_dict(record["task"]) for record in records if record["task"]]
     return Failing(tuple(sorted(tasks, key=lambda task: order[task.FAIL_TO_PASS[0]])), left_out)
-
-
-def _function_of(test: str) -> str:
-    """The node id of the test function, whatever its parameters."""
-    return test.partition("[")[0]
 
 
 def one_function(task: Task) -> list[Task]:

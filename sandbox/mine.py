@@ -20,20 +20,25 @@ NotImplementedError, or one `return` of a name, an attribute or a constant. Muta
 """
 import ast
 import json
+import os
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
 
 from sandbox import jsonl, patches
-from sandbox.edits import FORBIDDEN_NAMES, is_test_path, splice
+from sandbox.edits import is_test_path, looks_like_tests, splice
 from sandbox.errors import UsageError
 from sandbox.history import Undone, undoings
+from sandbox.node_ids import file_of, function_of
 from sandbox.project import shown
-from sandbox.repo import Repository
-from sandbox.source import (Function, blanked, body_nodes, find, functions, read_text, source_of,
-                            unreadable)
+from sandbox.reasons import Reasons, told
+from sandbox.repo import Repository, files_of
+from sandbox.roles import ALONE, AMONG, HOLDS
+from sandbox.source import (Function, blanked, body_nodes, find, functions, parse, read_text,
+                            source_of, unreadable)
 from sandbox.survey import Progress, Survey, survey
 from sandbox.tasks import Task, draw, split_by_function, units
 from sandbox.validity import Draft, Unfit, validate
@@ -44,6 +49,12 @@ MAX_ABOUT = 3
 """Functions that a `failing` task is said to be about."""
 MUTANTS = 3
 """Of one function, at most."""
+UNCALLED = "function that no passing test calls"
+IDLE = "test file that calls no function of the source"
+MIXED = "file that holds tests beside what they call, and tests are never edited"
+UNSEEN = {kind: f"test not all of whose calls are seen: it {what}" for kind, what in (
+    ("process", "starts a process"), ("thread", "starts a thread without `threading`"),
+    ("profiler", "takes the profiler away"))}
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,9 @@ class Mined:
     excluded: dict[str, int]
     """What was left out, by reason."""
     survey: Survey
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    """{reason of `excluded`: names of what was left out for it}, where the reason has none in it:
+    tests by their node ids, functions as `file::name`, files, candidates by the task's name."""
 
 
 def mine(repository: Repository, limits: Limits, folder: Path, share: float, limit: int, seed: int, on_progress: Progress,
@@ -79,15 +93,17 @@ def mine(repository: Repository, limits: Limits, folder: Path, share: float, lim
     except ValueError as error:
         raise UsageError(f"{records_file} is damaged ({error}). Delete it; the tasks will be measured again.") from None
     drafts, excluded = _drafts(repository, found, kinds, date.fromisoformat(since) if since else None, seed, on_progress)
+    excluded.take(found.excluded, found.left_out)
     if not drafts:
         what = "function of" if {"blank", "mutate"} & set(kinds) else "commit or failing test of"
-        reasons = "; ".join(f"{count} x {reason}" for reason, count in excluded.items()) or "there is none"
-        raise UsageError(f"No {what} {repository.root} can be made a task: {reasons}.")
+        raise UsageError(f"No {what} {repository.root} can be made a task: "
+                         + told(excluded, excluded.names))
     if limit:
         drafts.sort(key=lambda draft: draw(seed, draft.instance_id))
     known = {r["instance_id"] for r in records}
     pending = [draft for draft in drafts if draft.instance_id not in known]
-    with Judge(repository, limits, preload=found.modules, test_files=found.test_files) as judge:
+    with Judge(repository, limits, preload=found.modules, test_files=found.test_files,
+               roles=found.roles) as judge:
         chunks = validate(judge, pending, seed, on_progress)
         while not (limit and sum(r["task"] is not None for r in records) >= limit) and (chunk := next(chunks, None)) is not None:
             jsonl.append(records_file, chunk)
@@ -96,8 +112,11 @@ def mine(repository: Repository, limits: Limits, folder: Path, share: float, lim
     valid.sort(key=lambda t: t.instance_id)
     unit = units(t.about for t in valid)
     split = split_by_function(list(unit.values()), share, seed)
-    reasons = excluded + Counter(r["reason"] for r in records if not r["task"]) + Counter(found.excluded)
-    return Mined([replace(t, split=split[unit[t.about[0]]]) for t in valid], dict(reasons), found)
+    for record in records:
+        if not record["task"]:
+            excluded.add(record["reason"], record["instance_id"])
+    tasks = [replace(t, split=split[unit[t.about[0]]]) for t in valid]
+    return Mined(tasks, dict(excluded), found, excluded.names)
 
 
 def _surveyed(repository: Repository, limits: Limits, file: Path, on_progress: Progress) -> Survey:
@@ -115,9 +134,9 @@ def _surveyed(repository: Repository, limits: Limits, file: Path, on_progress: P
 # -------------------------------------------------------------------------------------------------------- what may become a task
 
 def _drafts(repository: Repository, found: Survey, kinds: tuple[str, ...], since: date | None, seed: int,
-            on_progress: Progress) -> tuple[list[Draft], Counter]:
+            on_progress: Progress) -> tuple[list[Draft], Reasons]:
     """Everything of these kinds that is worth measuring, and the reasons why other things are not."""
-    drafts, excluded = [], Counter()
+    drafts, excluded = [], Reasons()
     if {"blank", "mutate"} & set(kinds):
         fit, excluded = candidates(repository, found)
         if "blank" in kinds:
@@ -131,29 +150,95 @@ def _drafts(repository: Repository, found: Survey, kinds: tuple[str, ...], since
     return drafts, excluded
 
 
-def candidates(repository: Repository, found: Survey) -> tuple[list[Candidate], Counter]:
+def candidates(repository: Repository, found: Survey) -> tuple[list[Candidate], Reasons]:
     """The functions worth breaking, in the order of files and lines, and the reasons why others are not."""
-    result, excluded = [], Counter()
+    result, excluded = [], Reasons()
     called: dict[str, set[str]] = {}
     for file, _, name in found.functions:
-        if not is_test_path(file) and file not in found.test_files:
+        if not found.is_test(file):
             called.setdefault(file, set()).add(name)
     for file in sorted(called):
         try:
             in_file = [f for f in _functions(repository, file) if not _is_overload(f)]
         except Unfit as error:
-            excluded[str(error)] += 1
+            excluded.add(str(error))
             continue
         if not in_file and called[file] - {"<module>"}:
-            excluded[f"{shown(file)} has no function whose body could be taken out"] += 1
+            excluded.add(f"{shown(file)} has no function whose body could be taken out")
+        live = Counter(f.qualname for f in in_file if (file, f.first) in found.callers)
         names = Counter(f.qualname for f in in_file)
+        last = {f.qualname: f for f in in_file}
         for function in in_file:
-            tests = found.callers.get((file, function.first), [])
-            if reason := _unfit(function, tests, names):
-                excluded[reason] += 1
+            tests, name = found.callers.get((file, function.first), []), function.qualname
+            alone = names[name] == 1 or live[name] == 1 and function is last[name]
+            if reason := _unfit(function, tests, names[name], alone):
+                place = f" (line {function.first})" if names[name] > 1 else ""
+                excluded.add(reason, f"{shown(file)}::{name}{place}")
             else:
                 result.append(Candidate(file, function, _most_specific(tests, found, MAX_TESTS)))
+    _note_files(repository, found, called, excluded)
     return result, excluded
+
+
+def _note_files(repository: Repository, found: Survey, called: dict[str, set[str]],
+                excluded: Reasons) -> None:
+    """Why files are left out as a whole, and which tests do things that are not seen."""
+    for file in dict.fromkeys(file for file, _, _ in found.functions):
+        why = found.roles.of_tests.get(file, HOLDS)
+        if why != HOLDS and Path(file).name != "conftest.py":
+            excluded.add("file of the tests", f"{shown(file)} ({why})")
+    useful = {file_of(test) for test in found.passing
+              if any(found.functions[i][0] in called for i in found.calls[test])}
+    for file in filter(found.is_test_file, found.test_files):
+        if file not in useful:
+            reason = MIXED if _calls_its_own(file, found) else IDLE
+            excluded.add(reason, shown(file))
+        if why := _unread(repository, file):
+            excluded.add(f"{shown(file)} {why}: its tests have no twins, and no prompt shows them")
+    for file in found.defining:
+        unused = found.roles.of_tests.get(file) in (ALONE, AMONG)
+        told = any(reason.startswith(f"{shown(file)} ") for reason in found.excluded)
+        if unused and is_test_path(Path(file).name) and not told:
+            excluded.add("file called like a test in which pytest finds none", shown(file))
+    uncalled = [file for file in found.defining if file not in called and not found.is_test(file)]
+    for file in uncalled:
+        excluded.add("source file of which no passing test calls a function", shown(file))
+    if uncalled or excluded[UNCALLED]:
+        for kind, tests in found.unseen.items():
+            excluded.take({UNSEEN[kind]: len(tests)}, {UNSEEN[kind]: tests})
+    for path, kind in files_of(repository.snapshot):
+        if kind == "link" and (place := _ignored_target(repository, path)):
+            excluded.add(f"{shown(path)} is a link to {shown(place)}, which git ignores")
+
+
+def _calls_its_own(file: str, found: Survey) -> bool:
+    """Whether a test in this file calls a function of the file that is no test."""
+    tests = [test for test in found.passing if file_of(test) == file]
+    names = {function_of(test).rpartition("::")[2] for test in tests}
+    called = {found.functions[i] for test in tests for i in found.calls[test]}
+    return any(place == file and name not in names and name.isidentifier()
+               for place, _, name in called)
+
+
+def _unread(repository: Repository, file: str) -> str:
+    """Why a file of tests cannot be taken apart out here; "" where it can, or is no Python file."""
+    path = repository.snapshot / file
+    try:
+        if file.endswith(".py") and path.is_file():
+            parse(read_text(path))
+    except SyntaxError as error:
+        return unreadable(error, repository.python_version)
+    return ""
+
+
+def _ignored_target(repository: Repository, link: str) -> str:
+    """Where a link of the project leads that is called like a module, if git ignores what is
+    there; else ""."""
+    if not link.endswith(".py") or repository.carried_as(link):
+        return ""
+    base = os.path.realpath(repository.snapshot)
+    target = os.path.relpath(os.path.realpath(os.path.join(base, link)), base)
+    return target if repository.carried_as(target) else ""
 
 
 def _functions(repository: Repository, file: str) -> list[Function]:
@@ -165,15 +250,21 @@ def _functions(repository: Repository, file: str) -> list[Function]:
     except OSError as error:
         raise Unfit(f"{shown(file)} cannot be read ({error.strerror})") from None
     except SyntaxError as error:
-        raise Unfit(f"{shown(file)} {unreadable(error)}") from None
+        why = unreadable(error, repository.python_version)
+        raise Unfit(f"{shown(file)} {why}") from None
 
 
 def _is_source(repository: Repository, file: str, found: Survey) -> bool:
-    """Whether an edit may change this file (as far as its name tells), git does not ignore it, and
-    it holds none of the tests."""
-    editable = file.endswith(".py") and Path(file).name not in FORBIDDEN_NAMES
-    is_test = is_test_path(file) or file in found.test_files
-    return editable and not is_test and not repository.carried_as(file)
+    """Whether an edit may change this file: it is none of the tests, nor what configures them, and
+    git does not ignore it."""
+    named = looks_like_tests(file) and file not in found.roles.sources
+    return (file.endswith(".py") and not named and not found.is_test(file)
+            and not repository.carried_as(file))
+
+
+def _sources(found: Survey, files: Iterable[str]) -> tuple[str, ...]:
+    """`Task.sources` of a task about these files."""
+    return tuple(file for file in files if file in found.roles.sources)
 
 
 def _most_specific(tests: list[str], found: Survey, count: int) -> tuple[str, ...]:
@@ -182,10 +273,12 @@ def _most_specific(tests: list[str], found: Survey, count: int) -> tuple[str, ..
     return tuple(t for t in tests if t in chosen)
 
 
-def _unfit(function: Function, tests: list[str], names: Counter) -> str | None:
+def _unfit(function: Function, tests: list[str], named_so: int, alone: bool) -> str | None:
+    """`named_so`: how many of the file have its name; `alone`: it is the one that a name stands
+    for, and no other is called."""
     if not tests:
-        return "function that no passing test calls"
-    if names[function.qualname] > 1:
+        return UNCALLED
+    if not alone or named_so > 1 and _is_trivial(function):
         return "function defined more than once"
     if "<locals>" in function.qualname:
         return "function inside a function"
@@ -226,6 +319,7 @@ def _task(repository: Repository, found: Survey, kind: str, name: str, file: str
     """The task `name`, its tests not sorted yet."""
     return Task(instance_id=name, kind=kind, split="", repo=Path(repository.root).name, base_commit=repository.commit, file=file,
                 function=function, patch=patch, FAIL_TO_PASS=tests, PASS_TO_PASS=(), shown=(), problem_statement="",
+                sources=_sources(found, [file]),
                 test_seconds=round(sum(found.seconds[t] for t in tests), 4))
 
 
@@ -268,7 +362,7 @@ def _mutant_draft(repository: Repository, found: Survey, candidate: Candidate, n
 def _undone_drafts(repository: Repository, found: Survey, since: date | None, excluded: Counter, on_progress: Progress) -> list[Draft]:
     """A draft for each commit that can be undone, newest first; of those that lead to the same state the newest."""
     def is_test(path: str) -> bool:
-        return path.endswith(".py") and (is_test_path(path) or path in found.test_files)
+        return path.endswith(".py") and found.is_test(path)
 
     drafts: dict[tuple, Draft] = {}
     def is_source(path: str) -> bool:
@@ -302,7 +396,8 @@ def _undone_task(repository: Repository, found: Survey, undone: Undone, name: st
     if len(changed) == len(undone.broken) == 1 and _is_spliced(task, repository.snapshot):
         return task
     about = dict.fromkeys(f"{file}::{function}" for file, function in changed)
-    return replace(task, files=tuple(sorted(undone.broken)), functions=tuple(about))
+    files = tuple(sorted(undone.broken))
+    return replace(task, files=files, functions=tuple(about), sources=_sources(found, files))
 
 
 def _is_spliced(task: Task, tree: Path) -> bool:
@@ -317,7 +412,7 @@ def failing_drafts(repository: Repository, found: Survey) -> list[Draft]:
     """A draft for each test function that fails, with all its parameters."""
     tests: dict[str, list[str]] = {}
     for test in found.failing:
-        tests.setdefault(test.partition("[")[0], []).append(test)
+        tests.setdefault(function_of(test), []).append(test)
     drafts = []
     for test, ids in tests.items():
         file, _, function = test.partition("::")
@@ -347,5 +442,7 @@ def failing_task(repository: Repository, found: Survey, name: str, tests: tuple[
     passing = {test for place in about for test in found.callers.get(place, ())}
     kept = _most_specific([t for t in found.passing if t in passing], found, MAX_TESTS - len(tests))
     task = _task(repository, found, "failing", name, about[0][0], known[about[0]], "", tests + kept)
-    return replace(task, FAIL_TO_PASS=tests, PASS_TO_PASS=kept, files=tuple(dict.fromkeys(file for file, _ in likely)),
+    files = tuple(dict.fromkeys(file for file, _ in likely))
+    return replace(task, FAIL_TO_PASS=tests, PASS_TO_PASS=kept, files=files,
+                   sources=_sources(found, files),
                    functions=tuple(f"{file}::{known[file, line]}" for file, line in about))

@@ -68,12 +68,26 @@ def _parsed(text: str) -> ast.Module:
         raise SyntaxError(str(error)) from None
 
 
-def unreadable(error: SyntaxError) -> str:
-    """Why a file cannot be taken apart, for a person: what to put behind its name."""
+def reads_as_python(text: str) -> bool:
+    """Whether our own Python can take the text apart."""
+    try:
+        parse(text)
+    except SyntaxError:
+        return False
+    return True
+
+
+def unreadable(error: SyntaxError, theirs: str) -> str:
+    """Why a file cannot be taken apart, for a person: what to put behind its name. `theirs`: the
+    version of the project's own Python, `3.13.0`."""
     if error.lineno is None:                       # it is not the parser that refuses it
         return f"cannot be taken apart ({error.msg})"
-    version = "{}.{}".format(*sys.version_info)
-    return f"cannot be parsed by Python {version} (line {error.lineno}: {error.msg})"
+    ours, newer = "{}.{}".format(*sys.version_info), ".".join(theirs.split(".")[:2])
+    why = f"cannot be parsed by Python {ours} (line {error.lineno}: {error.msg})"
+    if tuple(map(int, newer.split("."))) <= sys.version_info[:2]:
+        return why
+    return (f"{why}, which runs coldstart; the project's own is Python {theirs}: start coldstart "
+            f"with Python {newer}")
 
 
 @lru_cache(maxsize=32)

@@ -12,9 +12,10 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from sandbox.source import FUNCTIONS, find, parse, read_text, source_of
+from sandbox.node_ids import function_of
+from sandbox.source import FUNCTIONS, find, parse, read_text, reads_as_python, source_of
 from sandbox.tasks import Task
-from sandbox.twins import test_functions
+from sandbox.twins import readable_tests, test_texts
 
 MIN_SECRET = 8
 MAX_TESTS = 5
@@ -97,18 +98,21 @@ def described(message: str, secret: Iterable[str] = ()) -> str:
 def secrets(task: Task, tree: Path) -> list[str]:
     """Lines that no prompt may hold: of the gold edit, of hidden tests and of twins, where the broken files and the tests that may be
     shown do not hold them themselves. Whitespace counts as one space."""
-    hidden = {test.partition("[")[0] for test in task.tests} - {test.partition("[")[0] for test in task.shown}
+    hidden = sorted(set(map(function_of, task.tests)) - set(map(function_of, task.shown)))
     twins = task.twin_files(tree)
     changed = _lines(twins.values()) - _lines(read_text(tree / path) for path in twins)
     told = _lines([*task.broken(tree).values(), *sources_of_tests(task.shown, tree)])
-    return sorted((_lines([*task.gold(tree).values(), *sources_of_tests(sorted(hidden), tree)]) | changed) - told)
+    # Of a file that cannot be taken apart nobody knows which lines are a hidden test's.
+    texts = [text for text, _ in test_texts(task.tests, tree).values()]
+    unread = [text for text in texts if not reads_as_python(text)]
+    tests = [*sources_of_tests(hidden, tree), *unread]
+    return sorted((_lines([*task.gold(tree).values(), *tests]) | changed) - told)
 
 
 def sources_of_tests(tests: Iterable[str], tree: Path) -> list[str]:
     """The source of each test function that these node ids stand for, once."""
     found = []
-    for file, names in test_functions(tests).items():
-        text = read_text(tree / file) if file.endswith(".py") else ""
+    for text, names in readable_tests(tests, tree).values():
         found += [source_of(text, function) for name in names if (function := find(text, name)) is not None]
     return found
 
@@ -118,8 +122,7 @@ def helpers_of_tests(shown: Iterable[str], hidden: Iterable[str], tree: Path) ->
     of what a hidden test names, too: that may say what it expects."""
     others = set(WORD.findall("\n".join(sources_of_tests(hidden, tree))))
     found = []
-    for file, names in test_functions(shown).items():
-        text = read_text(tree / file) if file.endswith(".py") else ""
+    for text, names in readable_tests(shown, tree).values():
         wanted = set(WORD.findall("\n".join(source_of(text, f) for name in names if (f := find(text, name))))) - others
         lines = text.replace("\r", "").split("\n")
         for node in parse(text).body if wanted else ():

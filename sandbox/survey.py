@@ -26,16 +26,18 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from sandbox import jsonl
-from sandbox.edits import is_test_path
 from sandbox.errors import UsageError
+from sandbox.node_ids import file_of
 from sandbox.project import shown
+from sandbox.reasons import told
 from sandbox.repo import Repository, cache_folder, files_of, keep_bytecode
+from sandbox.roles import Roles, decide
 from sandbox.source import bodies_changed, functions, read_text
 from sandbox.verdict import Judge, Limits
 
@@ -43,7 +45,7 @@ SUITE_SECONDS = 1800.0
 SLOW_SECONDS = 5.0
 KEPT = 8
 """Trees of one project whose runs are remembered."""
-FORMAT = 1
+FORMAT = 2
 """Version of what is remembered; another one is not read. A change of the code that runs inside the jail counts as one, too."""
 
 Progress = Callable[[str, int, int], None]
@@ -67,11 +69,29 @@ class Survey:
     """Modules from outside the tree that the suite loads: a warm process may load them beforehand."""
     failing: tuple[str, ...] = ()
     """Tests that failed both times: in themselves, or in set-up or clean-up."""
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    """{reason of `excluded`: the tests left out for it}, where the reason names none."""
+    unseen: dict[str, list[str]] = field(default_factory=dict)
+    """{"process" | "profiler" | "thread": passing tests some of whose calls were not seen, because
+    they start one or take it away}"""
+    defining: tuple[str, ...] = ()
+    """Files of the project that define functions."""
+    roles: Roles = field(default_factory=Roles)
 
-    @property
+    def is_test(self, file: str) -> bool:
+        """Whether this file of the project belongs to the tests."""
+        by_result = not self.roles.known and file in self.test_files
+        return by_result or self.roles.is_test(file)
+
+    @cached_property
     def test_files(self) -> tuple[str, ...]:
         """The files of the passing tests."""
-        return tuple(dict.fromkeys(test.partition("::")[0] for test in self.passing))
+        return tuple(dict.fromkeys(map(file_of, self.passing)))
+
+    def is_test_file(self, file: str) -> bool:
+        """Whether tests stand in it, as far as is known: of a source file a plugin may say
+        something as if it were one."""
+        return not self.roles.known or not file.endswith(".py") or file in self.roles.holding
 
     @cached_property
     def callers(self) -> dict[tuple[str, int], list[str]]:
@@ -91,7 +111,9 @@ class Survey:
         return cls(passing=tuple(data["passing"]), excluded=data["excluded"], seconds=data["seconds"],
                    functions=tuple((f, line, name) for f, line, name in data["functions"]),
                    calls={test: tuple(indices) for test, indices in data["calls"].items()}, modules=tuple(data["modules"]),
-                   failing=tuple(data.get("failing", ())))
+                   failing=tuple(data.get("failing", ())), left_out=data.get("left_out", {}),
+                   unseen=data.get("unseen", {}), defining=tuple(data.get("defining", ())),
+                   roles=Roles.from_dict(data["roles"]) if "roles" in data else Roles())
 
 
 @dataclass(frozen=True)
@@ -106,41 +128,66 @@ class Runs:
     calls: dict[str, list[list]]
     """[file, first line, name] of the functions of the project that each test called."""
     modules: list[str]
+    unseen: dict[str, list[str]] = field(default_factory=dict)
+    """As in `Survey`, of all tests."""
+    files: dict = field(default_factory=dict)
+    """As `inside/suite.py` reports them, and "all": the project's files; {} where that is not
+    known."""
 
     def survey(self, carried_as: Callable[[str], str] = lambda file: "") -> Survey:
         """The tests sorted. `carried_as` says of a file which ignored place it lies in, "" where
         it is the project's: tests of such files are left out."""
         kept: dict[str, list[str]] = {"passed": [], "failed": []}
-        excluded: Counter = Counter()
+        roles = decide(self.files["all"], self.files) if self.files else Roles()
+        left_out: dict[str, list[str]] = {}
         for test, outcome in self.first.items():
-            if place := carried_as(_file_of(test)):
-                excluded[f"test of {shown(place)}, which git ignores"] += 1
-                continue
-            if _is_own_doctest(test, self.calls.get(test, [])):
-                excluded["doctest of a source file"] += 1
-                continue
-            if outcome != self.second.get(test):
-                excluded["flaky test"] += 1
-                continue
-            slow = self.times.get(test, 0.0) > SLOW_SECONDS
-            if outcome != "passed":
-                excluded[f"test {outcome}"] += 1
-            elif slow:
-                excluded["slow test"] += 1
-            if not slow and outcome in ("passed", "failed", "error"):
+            if reason := self._reason(test, carried_as, roles):
+                left_out.setdefault(reason, []).append(test)
+                if reason not in ("test failed", "test error"):
+                    continue
+            if self.times.get(test, 0.0) <= SLOW_SECONDS:
                 kept["passed" if outcome == "passed" else "failed"].append(test)
+        if gone := self._ours(self.files.get("deselected", ()), carried_as):
+            left_out["test that the project's settings deselect"] = gone
+        excluded = Counter({reason: len(tests) for reason, tests in left_out.items()})
+        without = self.files.get("without", {})
+        for node in self._ours(without, carried_as):
+            what, why = without[node]
+            excluded[f"{shown(node) or 'The suite'} {what} ({shown(why)})"] += 1
         known: dict[tuple, int] = {}
         calls = {test: tuple(known.setdefault(tuple(f), len(known)) for f in self.calls.get(test, ()))
                  for test in kept["passed"] + kept["failed"]}
+        passing = set(kept["passed"])
+        unseen = {kind: [t for t in tests if t in passing] for kind, tests in self.unseen.items()}
         return Survey(passing=tuple(kept["passed"]), excluded=dict(excluded), seconds={test: self.times[test] for test in calls},
-                      functions=tuple(known), calls=calls, modules=tuple(self.modules), failing=tuple(kept["failed"]))
+                      functions=tuple(known), calls=calls, modules=tuple(self.modules),
+                      failing=tuple(kept["failed"]), left_out=left_out,
+                      unseen={kind: tests for kind, tests in unseen.items() if tests},
+                      defining=tuple(self.files.get("functions", ())), roles=roles)
+
+    def _reason(self, test: str, carried_as: Callable[[str], str], roles: Roles) -> str:
+        """Why the test is left out of what passes; "" where it is not."""
+        outcome = self.first[test]
+        if place := carried_as(file_of(test)):
+            return f"test of {shown(place)}, which git ignores"
+        if _is_own_doctest(test, self.calls.get(test, []), roles):
+            return "doctest of a source file"
+        if outcome != self.second.get(test):
+            return "flaky test"
+        if outcome != "passed":
+            return f"test {outcome}"
+        return "slow test" if self.times.get(test, 0.0) > SLOW_SECONDS else ""
+
+    @staticmethod
+    def _ours(nodes: Iterable[str], carried_as: Callable[[str], str]) -> list[str]:
+        return [node for node in nodes if not carried_as(file_of(node))]
 
 
-def _is_own_doctest(test: str, called: list[list]) -> bool:
+def _is_own_doctest(test: str, called: list[list], roles: Roles) -> bool:
     """Whether it stands in the source that it tests, where an edit could change what it expects. Its name is that of the module, with dots
     and more behind it where it is not the module's own docstring; a test function of the module's name calls itself."""
     file, _, name = test.partition("::")
-    if not file.endswith(".py") or is_test_path(file):
+    if not file.endswith(".py") or roles.is_test(file):
         return False
     return "." in name.partition("[")[0] or name == Path(file).stem and [file, name] not in [[f, n] for f, _, n in called]
 
@@ -152,9 +199,8 @@ def survey(judge: Judge, on_progress: Progress) -> Survey:
     memory.write(judge.repository.tree, runs)
     found = runs.survey(judge.repository.carried_as)
     if not found.passing:
-        reasons = "; ".join(f"{count} x {reason}" for reason, count in found.excluded.items())
         raise UsageError(f"No test of {judge.repository.root} that passes twice in a row belongs "
-                         f"to the project: {reasons}.")
+                         f"to the project: {told(found.excluded, found.left_out)}")
     return found
 
 
@@ -179,7 +225,9 @@ def _run_twice(judge: Judge, names: list[str], on_progress: Progress) -> tuple[d
     second = judge.run(request, lambda done, total: on_progress("running the test suite again", done, total))
     _refuse_useless_run(second, judge.repository.root)
     calls = {test: [first["functions"][i] for i in indices] for test, indices in first["calls"].items()}
-    return first, Runs(first["outcomes"], second["outcomes"], second["times"], calls, first["modules"])
+    files = {**first["files"], "all": judge.repository.project_files}
+    return first, Runs(first["outcomes"], second["outcomes"], second["times"], calls,
+                       first["modules"], first["unseen"], files)
 
 
 def _bytecode(reply: dict) -> dict[str, bytes]:
@@ -248,11 +296,12 @@ def _refreshed(judge: Judge, memory: _Memory, on_progress: Progress) -> Runs | N
     reached = _reached(before.snapshot, repository.snapshot, old)
     if reached is None:
         return None
-    again = [test for test in old.first if _file_of(test) in reached.test_files]
+    again = [test for test in old.first if file_of(test) in reached.test_files]
     if 2 * len(again) > len(old.first):
         return None
     first, new = _run_twice(judge, sorted(reached.test_files), on_progress)
-    gone = [test for test in again if test not in new.first and _file_of(test) not in reached.changed]
+    gone = [test for test in again
+            if test not in new.first and file_of(test) not in reached.changed]
     if gone or any(_passed(old, test) and not _passed(new, test) for test in again if test in new.first):
         return None
     cached = {file.relative_to(before.bytecode).as_posix(): file for file in before.bytecode.rglob("*.pyc")}
@@ -283,13 +332,14 @@ def _reached(before: Path, after: Path, old: Runs) -> _Reached | None:
     for test, called in old.calls.items():
         for file, line, name in called:
             callers.setdefault(file, []).append((line, name, test))
-    tests = {_file_of(test) for test in old.first}
+    tests = {file_of(test) for test in old.first}
     again, shifts = set(), {}
     for path in changed:
         if not path.endswith(".py") or path.endswith("conftest.py") or (before / path).is_symlink():
             return None
         if path in tests:
-            if {_file_of(test) for _, _, test in callers.get(path, ())} - {path} or _is_mentioned(path, after, files):
+            others = {file_of(test) for _, _, test in callers.get(path, ())} - {path}
+            if others or _is_mentioned(path, after, files):
                 return None
             again.add(path)
             continue
@@ -304,7 +354,7 @@ def _reached(before: Path, after: Path, old: Runs) -> _Reached | None:
             inside = [(line, name, test) for line, name, test in callers.get(path, ()) if function.first <= line <= function.last]
             if not any((line, name) == (function.first, function.qualname.rpartition(".")[2]) for line, name, _ in inside):
                 return None
-            again |= {_file_of(test) for _, _, test in inside}
+            again |= {file_of(test) for _, _, test in inside}
             shifts.setdefault(path, []).append((function.last, fresh.count("\n") - source.count("\n")))
     return _Reached(frozenset(changed), frozenset(again), shifts) if again else None
 
@@ -327,23 +377,38 @@ def _merged(old: Runs, new: Runs, reached: _Reached) -> Runs:
         return [file, line + sum(by for last, by in reached.shifts.get(file, ()) if last < line), name]
 
     tests = []
-    for file in dict.fromkeys(map(_file_of, (*old.first, *new.first))):
+    for file in dict.fromkeys(map(file_of, (*old.first, *new.first))):
         runs = new if file in reached.test_files else old
-        tests += [(test, runs) for test in runs.first if _file_of(test) == file]
+        tests += [(test, runs) for test in runs.first if file_of(test) == file]
     return Runs(first={test: runs.first[test] for test, runs in tests},
                 second={test: runs.second[test] for test, runs in tests if test in runs.second},
                 times={test: runs.times[test] for test, runs in tests if test in runs.times},
                 calls={test: runs.calls[test] if runs is new else [moved(*f) for f in runs.calls[test]]
                        for test, runs in tests if test in runs.calls},
-                modules=sorted({*old.modules, *new.modules}))
+                modules=sorted({*old.modules, *new.modules}),
+                unseen={kind: [test for test, runs in tests if test in runs.unseen.get(kind, ())]
+                        for kind in {**old.unseen, **new.unseen}},
+                files=_merged_files(old.files, new.files, reached))
+
+
+def _merged_files(old: dict, new: dict, reached: _Reached) -> dict:
+    """What was seen of the files. The new run has read all of them, but loaded few: what it cannot
+    tell of the others is as it was, for nothing that can be imported has changed in them."""
+    again, imports = reached.test_files, {}
+    for file in new["all"]:
+        before = () if file in reached.changed else old["imports"].get(file, ())
+        if found := {*new["imports"].get(file, ()), *before}:
+            imports[file] = sorted(found)
+    return {**new, "imports": imports, "products": sorted({*old["products"], *new["products"]}),
+            "tests": sorted({*(t for t in old["tests"] if t not in again), *new["tests"]}),
+            "without": {**{node: why for node, why in old["without"].items()
+                           if file_of(node) not in again}, **new["without"]},
+            "deselected": [*(t for t in old["deselected"] if file_of(t) not in again),
+                           *new["deselected"]]}
 
 
 def _passed(runs: Runs, test: str) -> bool:
     return runs.first.get(test) == runs.second.get(test) == "passed"
-
-
-def _file_of(test: str) -> str:
-    return test.partition("::")[0]
 
 
 def _source_of_cache(path: str) -> str:

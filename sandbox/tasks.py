@@ -9,6 +9,8 @@ from sandbox.errors import UsageError
 from sandbox.source import read_text
 
 KINDS = ("blank", "mutate", "revert", "failing")
+OPTIONAL = ("files", "functions", "sources")
+"""Fields that a record need not have."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,9 @@ class Task:
     """Files that an edit may change as a whole. Empty: of `file` an edit may change `function` and no other."""
     functions: tuple[str, ...] = ()
     """`file::name` of what the task is about where `files` is not empty, the likeliest first."""
+    sources: tuple[str, ...] = ()
+    """Those of the files that an edit may change which are called like tests, or like what
+    configures them, and are source all the same, as the survey saw (`roles.py`)."""
 
     @property
     def tests(self) -> tuple[str, ...]:
@@ -111,13 +116,13 @@ class Task:
             raise UsageError(f"Task {self.instance_id}: its twins do not fit the repository's snapshot: {error}.") from None
 
     def to_dict(self) -> dict:
-        """Plain data, as `from_dict` takes it back; `files` and `functions` are left out where they are empty."""
-        return {k: v for k, v in asdict(self).items() if v or k not in ("files", "functions")}
+        """Plain data, as `from_dict` takes it back; of OPTIONAL what is empty is left out."""
+        return {k: v for k, v in asdict(self).items() if v or k not in OPTIONAL}
 
     @classmethod
     def from_dict(cls, data: dict) -> "Task":
         lists = {k: tuple(data[k]) for k in ("FAIL_TO_PASS", "PASS_TO_PASS", "shown", "twin_tests", "recorded")}
-        lists |= {k: tuple(data.get(k, ())) for k in ("files", "functions")}
+        lists |= {k: tuple(data.get(k, ())) for k in OPTIONAL}
         return cls(**{k: lists[k] if k in lists else data[k] for k in cls.__dataclass_fields__})
 
 

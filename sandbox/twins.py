@@ -10,8 +10,11 @@ side of a comparison becomes one that equals nothing; an exception that is expec
 import ast
 import random
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
-from sandbox.source import FUNCTIONS, Function, body_nodes, find, parse, to_bytes
+from sandbox.node_ids import function_of
+from sandbox.source import (FUNCTIONS, Function, body_nodes, find, parse, read_text, reads_as_python,
+                            to_bytes)
 
 NEVER_RAISED = "ZeroDivisionError if {0} is not ZeroDivisionError else BlockingIOError"
 SIMPLE = (ast.Assert, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Expr)
@@ -47,11 +50,24 @@ def test_functions(tests: Iterable[str]) -> dict[str, list[str]]:
     """{file: qualified names} of the functions that these node ids stand for."""
     by_file: dict[str, list[str]] = {}
     for test in tests:
-        file, _, name = test.partition("[")[0].partition("::")
+        file, _, name = function_of(test).partition("::")
         names = by_file.setdefault(file, [])
         if (qualname := name.replace("::", ".")) not in names:
             names.append(qualname)
     return by_file
+
+
+def test_texts(tests: Iterable[str], tree: Path) -> dict[str, tuple[str, list[str]]]:
+    """{file: (text, qualified names)} as `test_functions`, of the Python files that are there."""
+    return {file: (read_text(tree / file), names) for file, names in test_functions(tests).items()
+            if file.endswith(".py") and (tree / file).is_file()}
+
+
+def readable_tests(tests: Iterable[str], tree: Path) -> dict[str, tuple[str, list[str]]]:
+    """As `test_texts`, but for files that our own Python cannot read: the project's may be newer.
+    Of their tests there are no twins, and no prompt shows them."""
+    found = test_texts(tests, tree)
+    return {file: both for file, both in found.items() if reads_as_python(both[0])}
 
 
 def expectations(function: Function) -> Iterator[tuple[ast.AST, str]]:

@@ -6,6 +6,9 @@ pass twice. (Whether it can be solved at all nobody knows: a test may fail becau
 did not run is neither pass nor fail. Flaky tests (not the same in two runs of the suite), slow ones (more than `survey.SLOW_SECONDS`) and
 those that fail when run without the others are left out.
 
+Where the tests pass with an empty body, too (`pass`), there is no task about that one function: an
+edit that does nothing would be rewarded. So it is with a check that tests share, wherever it lies.
+
 A candidate whose jail fails every time that it is tried (`verdict.TRIES`) is left out with that
 reason, and the others go on. Where many fail so, the machine is at fault, and measuring ends.
 """
@@ -18,12 +21,13 @@ from pathlib import Path
 from sandbox import patches
 from sandbox.edits import InvalidEdit, gate
 from sandbox.errors import HarnessError, UsageError
-from sandbox.source import read_text
+from sandbox.node_ids import function_of
+from sandbox.source import find, read_text, with_body
 from sandbox.statements import statement
 from sandbox.survey import Progress
 from sandbox.tasks import Task, draw
-from sandbox.twins import test_functions, twin_file
-from sandbox.verdict import Judge
+from sandbox.twins import readable_tests, twin_file
+from sandbox.verdict import Judge, read_reply
 
 CHUNK = 16
 """Candidates that are measured between two records on the disk."""
@@ -69,9 +73,9 @@ def validate(judge: Judge, pending: list[Draft], seed: int,
     """Measure the drafts chunk by chunk; yields records {"instance_id", "task": fields or None,
     "reason"}.
 
-    Each costs up to three runs of its tests: broken once, with the gold edit twice. What was
-    measured of the gold edit serves all tasks that are born of one function and name the same
-    tests.
+    Each costs up to four runs of its tests: broken once, with the gold edit twice, with an empty
+    body once. What was measured of the gold edit and of the empty body serves all tasks that are
+    born of one function and name the same tests.
 
     Raises HarnessError where the jails of more than FAILED_SHARE of the candidates measured so far,
     and of MIN_FAILED at least, failed. All that was measured has been yielded then; those whose
@@ -113,11 +117,14 @@ def _weighed(bench: "_Bench", fit: list[_Prepared], seed: int) -> tuple[list[dic
         except Unfit as error:
             records.append(_no_task(name, str(error)))
         said[name] = (replies[0].get("text", {}), prepared.message)
-    for step in (bench.record, partial(with_twins, bench.judge, seed=seed), bench.with_calls):
+    twins = partial(with_twins, bench.judge, seed=seed)
+    for step in (bench.not_empty, bench.record, twins, bench.with_calls):
         results = step(valid)
-        failed += [_no_task(task.instance_id, str(result)) for task, result in zip(valid, results)
-                   if _failed(result)]
-        valid = [result for result in results if not _failed(result)]
+        for task, result in zip(valid, results):
+            if not isinstance(result, Task):
+                kind = failed if _failed(result) else records
+                kind.append(_no_task(task.instance_id, str(result)))
+        valid = [result for result in results if isinstance(result, Task)]
     for task in valid:
         text = statement(task, bench.judge.repository.snapshot, *said[task.instance_id])
         fields = replace(task, problem_statement=text).to_dict()
@@ -147,6 +154,7 @@ class _Bench:
     def __init__(self, judge: Judge) -> None:
         self.judge = judge
         self._gold: dict[str, tuple[dict, dict]] = {}
+        self._empty: dict[tuple, dict] = {}
         self._calls: dict[tuple, tuple[list, ...]] = {}
         self._heard: dict[tuple, tuple[Task, tuple[list, ...]]] = {}
 
@@ -173,6 +181,23 @@ class _Bench:
         seconds = min(self.judge.limits.timeout, BROKEN_SECONDS)
         replies = self.judge.told_many([(p.task, p.broken) for p in fit], seconds)
         return {p.task.instance_id: reply for p, reply in zip(fit, replies)}
+
+    def not_empty(self, tasks: list[Task]) -> list[Task | Unfit | HarnessError]:
+        """The tasks; an Unfit in place of one about a function that its tests do not miss."""
+        tree, fresh = self.judge.repository.snapshot, {}
+        for task in tasks:
+            if task.patch and not task.files and self._calls_key(task) not in self._empty:
+                fresh.setdefault(self._calls_key(task), task)
+        pairs = [(task, {task.file: _emptied(task, tree)}) for task in fresh.values()]
+        replies = dict(zip(fresh, self.judge.screen_many(pairs)))
+        self._empty |= {key: reply for key, reply in replies.items() if not _failed(reply)}
+        return [self._failure(task, replies) or self._or_unfit(task) for task in tasks]
+
+    def _or_unfit(self, task: Task) -> Task | Unfit:
+        reply = None if task.files else self._empty.get(self._calls_key(task))
+        if reply is not None and read_reply(reply, task.tests)[0] == "resolved":
+            return Unfit("its tests pass with an empty body, too")
+        return task
 
     def record(self, tasks: list[Task]) -> list[Task | HarnessError]:
         """Hear the gold edit's calls, where tasks are about one function. `with_calls` has them
@@ -208,6 +233,12 @@ class _Bench:
     @staticmethod
     def _calls_key(task: Task) -> tuple:
         return task.about, frozenset(task.tests)
+
+
+def _emptied(task: Task, tree: Path) -> str:
+    """The intact file with nothing in the body of the task's function."""
+    text = read_text(tree / task.file)
+    return with_body(text, find(text, task.function), "pass")
 
 
 def _failed(found: object) -> bool:
@@ -269,14 +300,14 @@ def with_twins(judge: Judge, tasks: list[Task], seed: int) -> list[Task | Harnes
 def _twin_files(task: Task, tests: tuple[str, ...], tree: Path, seed: int) -> dict[str, str]:
     """{path: text} of the test files with one expectation changed in each of these tests."""
     files = {}
-    for file, names in test_functions(tests).items():
-        if file.endswith(".py") and (text := twin_file(read_text(tree / file), names, f"{seed}/{task.instance_id}")):
-            files[file] = text
+    for file, (text, names) in readable_tests(tests, tree).items():
+        if (changed := twin_file(text, names, f"{seed}/{task.instance_id}")) is not None:
+            files[file] = changed
     return files
 
 
 def _shown(fail: tuple[str, ...], name: str, seed: int) -> tuple[str, ...]:
     """The tests that a prompt may show: at least one test function, at most half of them, drawn by the seed."""
-    groups = sorted({t.partition("[")[0] for t in fail}, key=lambda t: draw(seed, name, t))
+    groups = sorted(set(map(function_of, fail)), key=lambda t: draw(seed, name, t))
     chosen = set(groups[:max(1, len(groups) // 2)])
-    return tuple(t for t in fail if t.partition("[")[0] in chosen)
+    return tuple(t for t in fail if function_of(t) in chosen)

@@ -39,16 +39,17 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from sandbox import jsonl
 from sandbox.copies import copies
-from sandbox.edits import TEST_FOLDERS, InvalidEdit, gate, is_test_path
+from sandbox.edits import InvalidEdit, gate
 from sandbox.errors import HarnessError, UsageError
 from sandbox.jail import Jail
 from sandbox.landlock_jail import jail_notice, open_jail
 from sandbox.outside import Worker, agree, deciding, drawn_calls, on_fresh_inputs
 from sandbox.repo import Repository, files_of
+from sandbox.roles import Roles
 from sandbox.source import bodies_changed, find, imports, read_text
 from sandbox.tasks import Task
 from sandbox.twins import test_functions
@@ -126,12 +127,14 @@ class Judge:
     """Verdicts for the tasks of one repository. Owns its warm jails; use it as a context manager."""
 
     def __init__(self, repository: Repository, limits: Limits, memory: Path | None = None, preload: tuple[str, ...] = (),
-                 test_files: tuple[str, ...] = (), on_note: Callable[[str], None] = lambda note: None) -> None:
+                 test_files: tuple[str, ...] = (),
+                 on_note: Callable[[str], None] = lambda note: None,
+                 roles: Roles = Roles()) -> None:
         """`preload`: modules that a warm jail may load beforehand; `test_files`: files that a hot jail collects, () for none;
-        `on_note` hears, in words, when a tier is given up."""
+        `on_note` hears, in words, when a tier is given up; `roles`: what belongs to the tests."""
         self.repository, self.limits, self._memory_file = repository, limits, memory
         self._layout = repository.layout(preload)
-        self._test_files = test_files
+        self._test_files, self._roles = test_files, roles
         self._hot_tier, self._cold_tasks, self._note = bool(test_files), set(), on_note
         self._remembered = self._read_memory()
         self._lock = threading.Lock()
@@ -349,7 +352,7 @@ class Judge:
         gold = hot.ask(self._complete({**request, "gold": key, "calls": calls}))
         self._spent(gold)
         inputs = deciding(task, calls, gold.get("answers", []))
-        hidden = self._tests_and_data + copies(self.repository.snapshot, task)
+        hidden = self._tests_and_data(task) + copies(self.repository.snapshot, task)
         worker = Worker(warm, self._complete({
             **request, "files": files, "remove": hidden, "path": hot.ready["path"],
             "worker": {"file": task.file, "function": task.function}}))
@@ -373,18 +376,32 @@ class Judge:
             worker.close()
             self._spent(worker.reply)
 
+    def _tests_and_data(self, task: Task) -> list[str]:
+        """What the worker must not see of the tree, for it says what the tests expect: test files,
+        and the folders they are in, but for source in these."""
+        own = _needed_for(task)
+        hidden = []
+        for folder, paths in self._of_tests.items():
+            if folder and not any(self._is_source(path) or path in own for path in paths):
+                hidden.append(folder)
+            else:
+                hidden += [p for p in paths if not self._is_source(p) and p not in own]
+        return hidden
+
     @cached_property
-    def _tests_and_data(self) -> list[str]:
-        """What the worker must not see of the tree, for it says what the tests expect: test files, and the folders they are in."""
-        hidden = {}
+    def _of_tests(self) -> dict[str, list[str]]:
+        """{folder of tests: what lies in it}, and under "" the tests that lie elsewhere."""
+        found: dict[str, list[str]] = {"": []}
         for path, _ in files_of(self.repository.snapshot):
-            parts = path.split("/")
-            folder = next((i for i, part in enumerate(parts[:-1]) if part in TEST_FOLDERS), None)
-            if folder is not None:
-                hidden["/".join(parts[:folder + 1])] = True
-            elif path in self._test_files or path.endswith(".py") and is_test_path(path):
-                hidden[path] = True
-        return list(hidden)
+            if folder := self._roles.folder_of(path):
+                found.setdefault(folder, []).append(path)
+            elif path in self._test_files or path.endswith(".py"):
+                found[""].append(path)
+        return found
+
+    def _is_source(self, path: str) -> bool:
+        by_result = path in self._test_files and not (self._roles.known and path.endswith(".py"))
+        return path.endswith(".py") and not by_result and not self._roles.is_test(path)
 
     def recorded_calls(self, tasks: list[Task]) -> list[tuple[list, ...] | HarnessError]:
         """For each task the gold edit's calls and answers under its tests, where they are plain
@@ -612,6 +629,13 @@ class Judge:
         self._remembered[key] = verdict
         if self._memory_file is not None:
             jsonl.append(self._memory_file, [{"key": key, **verdict.to_dict()}])
+
+
+def _needed_for(task: Task) -> set[str]:
+    """The files that an edit may change, and those of the packages they are in."""
+    files = {task.file, *task.files}
+    folders = {folder for file in files for folder in PurePosixPath(file).parents}
+    return files | {f"{folder}/__init__.py" for folder in folders}
 
 
 def read_reply(reply: dict, tests: Iterable[str]) -> tuple[str, str, dict[str, str]]:

@@ -2,8 +2,8 @@
 
     run({"ids": [...], "args": [...], "root": "/home/u/project", "path": [...]}, progress) -> reply
 
-Also in the request: "trace" (the project's files, relative to the root: which of their functions
-each test calls) and "environments" (folders below the root that hold installed packages: they are
+Also in the request: "trace" (the project's files, relative to the root: what `suite.py` says of
+them) and "environments" (folders below the root that hold installed packages: they are
 no part of the tree).
 
 A test is `passed` only if it was named, collected, ran and passed exactly once, set-up and clean-up
@@ -16,10 +16,10 @@ import importlib.util
 import io
 import os
 import sys
-import threading
 
 import kept
 import pytest
+import suite
 
 TEXT_LIMIT = 4000
 
@@ -93,79 +93,14 @@ class NoText:
         return ""
 
 
-class Tracer:
-    """pytest plugin: which functions of the project each test calls, by the interpreter's profiling
-    hook (calls only).
-
-    What a fixture calls when it is set up counts for every test that uses it, not only for the first one of its scope.
-    """
-
-    def __init__(self, root, files):
-        """`files`: the project's own, relative to the root; no function of another one counts."""
-        self.functions, self.by_test, self.codes, self.of_fixture = {}, {}, {}, {}
-        self.places = Places(root, files)
-        self.hook = self._make_hook()
-
-    def _make_hook(self):
-        """The hook is called at every call and every return, so it does next to nothing. A code
-        object is known by its id, because its hash is made of all that it holds."""
-        places = self.places
-
-        def hook(frame, event, arg):
-            if event == "call":
-                code = frame.f_code
-                if places[code.co_filename]:
-                    self.codes[id(code)] = code
-
-        return hook
-
-    @pytest.hookimpl(hookwrapper=True)
-    def pytest_runtest_protocol(self, item):
-        self.codes = {}
-        threading.setprofile(self.hook)
-        sys.setprofile(self.hook)
-        yield
-        sys.setprofile(None)
-        threading.setprofile(None)
-        used = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
-        codes = dict(self.codes)
-        for fixture in (fixture for fixtures in used.values() for fixture in fixtures):
-            codes.update(self.of_fixture.get(fixture, {}))
-        mine = {(self.places[c.co_filename], c.co_firstlineno, c.co_name) for c in codes.values()}
-        self.by_test[item.nodeid] = sorted(self.functions.setdefault(f, len(self.functions)) for f in sorted(mine))
-
-    @pytest.hookimpl(hookwrapper=True)
-    def pytest_fixture_setup(self, fixturedef):
-        before, self.codes = self.codes, {}
-        yield
-        # What it was set up with last is what the tests get until it is set up again.
-        self.of_fixture[fixturedef] = self.codes
-        self.codes = {**before, **self.codes}
-
-    def report(self):
-        """{"functions": [[file, first line, name]], "calls": {node id: [index of a function]}}"""
-        return {"functions": [list(f) for f in self.functions], "calls": self.by_test}
-
-
-class Places(dict):
-    """{file name of a code object: path of the project's file below the root, "" for others}"""
-
-    def __init__(self, root, files):
-        self.root, self.files = os.path.realpath(root), frozenset(files)
-
-    def __missing__(self, name):
-        """The name may lead through links, or through `..`, as the import path does."""
-        path = os.path.relpath(os.path.realpath(name), self.root) if os.path.isabs(name) else ""
-        self[name] = path if path in self.files else ""
-        return self[name]
-
-
 class Settings:
     """pytest plugin: keeps a project's own settings and puts back only what would move, stop, reorder or slow the run; and collects `names`
     alone (node ids or files; none: the whole suite).
 
     The names are no arguments of pytest, which would look for its settings in their folders first: it could find others than for
-    the whole suite, and call the tests by other ids.
+    the whole suite, and call the tests by other ids. Nor is pytest asked for node ids: it refuses
+    them all where it cannot find one, or cannot take one apart. It collects their files, of which
+    the tests that are named are kept.
     """
 
     PUT_BACK = {
@@ -186,11 +121,24 @@ class Settings:
             if hasattr(config.option, name):
                 setattr(config.option, name, value)
         if self.names:
-            config.args = list(self.names)
+            files = list(dict.fromkeys(name.partition("::")[0] for name in self.names))
+            config.args = arguments_for([file for file in files if os.path.exists(file)]) or files
         # Installed packages bring tests, too, and not every pytest knows every kind of environment.
         config.option.ignore = [*(config.option.ignore or []), *self.environments]
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items):
+        self._keep_named(items)
+        self._tame_property_tests(items)
+
+    def _keep_named(self, items):
+        named = set(self.names)
+        if named:
+            items[:] = [item for item in items
+                        if item.nodeid in named or item.nodeid.partition("::")[0] in named]
+
+    @staticmethod
+    def _tame_property_tests(items):
         """Property tests draw the same examples every time, fail without looking for the smallest one, and are not failed for being slow:
         traced, or on a busy machine, they are."""
         if "hypothesis" not in sys.modules:
@@ -203,6 +151,18 @@ class Settings:
                 test._hypothesis_internal_use_settings = type(chosen)(
                     chosen, deadline=None, derandomize=True, database=None, suppress_health_check=[*chosen.suppress_health_check, slow],
                     phases=[phase for phase in chosen.phases if phase.name not in ("shrink", "explain")])
+
+
+def arguments_for(files):
+    """What pytest is given to collect these files. A bracket would begin parameters to it: where
+    there is one in the path, it gets the folder above, and nothing else of what lies in there."""
+    found = []
+    for file in files:
+        found.append((os.path.dirname(file.partition("[")[0]) or ".") if "[" in file else file)
+    folders = tuple(folder + "/" for folder in found if os.path.isdir(folder))
+    if "./" in folders:
+        return ["."]
+    return [file for file in dict.fromkeys(found) if not file.startswith(folders)]
 
 
 def neutral_arguments():
@@ -220,8 +180,9 @@ def run(request, progress=lambda done, total: None):
     environments = request.get("environments", ())
     plugins = [recorder, Settings(request["ids"], environments)]
     if "trace" in request:
-        tracer = Tracer(request["root"], request["trace"])
-        plugins.append(tracer)
+        places = suite.Places(request["root"], request["trace"])
+        tracer, files = suite.Tracer(places), suite.Files(places)
+        plugins += [tracer, files]
     style = "--tb=short"
     if not (request.get("text") or request.get("output")):
         style = "--tb=no"
@@ -229,7 +190,7 @@ def run(request, progress=lambda done, total: None):
     code = pytest.main(neutral_arguments() + ["-q", style] + request.get("args", []), plugins=plugins)
     reply = {"exit": int(code), **recorder.reply()}
     if "trace" in request:
-        reply.update(tracer.report())
+        reply.update(tracer.report(), files=files.report())
     if request.get("modules"):
         in_tree = tree_test(request["root"], environments)
         reply["modules"] = outside_modules(in_tree)
