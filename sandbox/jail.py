@@ -34,6 +34,7 @@ from pathlib import Path
 
 from sandbox import seccomp
 from sandbox.errors import HarnessError, UsageError
+from sandbox.source import as_sent
 
 INSIDE = Path(__file__).parent / "inside"
 REPLY_LIMIT = 80 << 20
@@ -123,7 +124,9 @@ class Jail:
         """Begin a request that is a conversation: `hear` its questions and `tell` the answers until `hear` gives its reply."""
         # The zygote enforces the request's own deadline; a later one here catches a zygote that hangs.
         self._deadline = time.monotonic() + request["timeout"] + 15
-        body = json.dumps(request).encode()
+        # What is inside writes texts as UTF-8: so the bytes are those of the file's own encoding.
+        files = {path: as_sent(text) for path, text in request.get("files", {}).items()}
+        body = json.dumps({**request, "files": files}).encode()
         self._send({"timeout": request["timeout"], "memory_mb": request["memory_mb"], "asks": "worker" in request or "stub" in request,
                     "progress": request.get("progress", False), "report_mb": request.get("report_mb", REPORT_MB), "size": len(body)}, body)
 
