@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from recipes.excerpts import Piece, View, split_lines, with_short_docstring
+from sandbox.edits import occurrences
 from sandbox.jsonl import valid
 from sandbox.replies import mark_sizes
 from sandbox.source import body_of, find, head_of, read_text, reindent, source_of
@@ -350,4 +351,4 @@ def _blocks(path: str, before: str, after: str) -> list[str | None]:
 
 def _stands_once(text: str, lines: list[str]) -> bool:
     block = "".join(line + "\n" for line in lines)
-    return bool(block.strip()) and text.count(block) == 1
+    return occurrences(text, block) == 1

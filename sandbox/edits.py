@@ -28,7 +28,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from sandbox import patches
-from sandbox.replies import (BROKEN, CHANGE, OPEN, OTHER, PYTHON, Part, module_of, read,
+from sandbox.replies import (BROKEN, CHANGE, OPEN, OTHER, PYTHON, THINKING, Part, module_of, read,
                              without_thinking)
 from sandbox.source import (FUNCTIONS, KEPT_BYTES, STATEMENTS, Function, alone, as_sent, body_nodes, decode, find,
                             functions, parse, read_text, source_of, unwritable, with_body,
@@ -54,7 +54,7 @@ class InvalidEdit(Exception):
 
 def from_reply(reply: str, task: Task, broken: dict[str, str], style: str = "blocks") -> dict[str, str]:
     """The edit that a reply asks for. Raises InvalidEdit."""
-    reply = reply.replace("\r\n", "\n")
+    reply = reply.removeprefix("\ufeff").replace("\r\n", "\n")
     if style == "body" and not task.files:
         return _from_body(reply, task, broken)
     return _Edit(read(reply), task, broken).made()
@@ -133,8 +133,10 @@ class _Edit:
             self._note(3 if self._defined_in(part.content) else 0, f"the python block does not parse: {part.fault}")
         elif part.kind == OTHER and self._defined_in(part.content):
             self._note(2, f"{NOTHING}: the function stands in a block of another language")
+        elif part.kind == THINKING and self._defined_in(part.text):
+            self._note(2, f"{NOTHING}: the function stands in its thinking alone")
         elif part.kind == OPEN:
-            self._note(1, f"{NOTHING}: a fence is never closed")
+            self._note(1, f"{NOTHING}: a block in it has no end")
         return None
 
     def _note(self, weight: int, words: str) -> None:
@@ -230,8 +232,8 @@ class _Edit:
         counts = {}
         for path in self._paths_for(part):
             for search, replacement in part.changes:
-                if (count := _count(self.texts[path], search)) == 1:
-                    self.texts[path] = self._fit(path, _exchanged(self.texts[path], search, replacement))
+                if (count := occurrences(self.texts[path], search)) == 1:
+                    self.texts[path] = _exchanged(self.texts[path], search, replacement)
                     return path
                 counts.setdefault(count, path)
         count = max(counts)
@@ -289,7 +291,7 @@ class _Edit:
     def _lines_of(self, part: Part, path: str) -> range:
         """The lines of the broken file that a SEARCH/REPLACE block is about."""
         for search, _ in part.changes:
-            if _count(self.broken[path], search) == 1:
+            if occurrences(self.broken[path], search) == 1:
                 first = _line_of(self.broken[path], search) + 1
                 return range(first, first + search.count("\n"))
         return range(0)
@@ -347,21 +349,32 @@ def _unknown_names(node: ast.AST) -> set[str]:
     return used - own
 
 
-def _count(text: str, search: str) -> int:
-    """How often these lines occur, whatever the file's line ends."""
-    return _plain(text).count(search) if search.strip() else 0
+def occurrences(text: str, search: str) -> int:
+    """How often these lines stand in the text, whatever its line ends; where they do not as whole lines,
+    how often with something before the first."""
+    return _found(text, search)[0] if search.strip() else 0
 
 
 def _line_of(text: str, search: str) -> int:
     """The line in which they begin, from 0."""
-    plain = _plain(text)
-    return plain.count("\n", 0, plain.index(search))
+    return text.replace("\r\n", "\n").count("\n", 0, _found(text, search)[1])
+
+
+def _found(text: str, search: str) -> tuple[int, int]:
+    """(how often, where it begins first, with plain line ends); (0, -1) where it is not there."""
+    plain = text.replace("\r\n", "\n")
+    ended = plain if plain.endswith("\n") else f"{plain}\n"
+    for whole, sought in ((f"\n{plain}", f"\n{search}"), (f"\n{ended}", f"\n{search}"), (plain, search)):
+        if (first := whole.find(sought)) >= 0:
+            once = whole.find(sought, first + 1) < 0
+            return 1 if once else max(2, whole.count(sought)), first
+    return 0, -1
 
 
 def _exchanged(text: str, search: str, replacement: str) -> str:
     """The text with other lines in the place of these, which end as the first of these did."""
     first, lines = _line_of(text, search), text.split("\n")
-    start = _plain(text).split("\n")[first]
+    start = lines[first].removesuffix("\r")
     start = start[:len(start) - len(search.partition("\n")[0])]
     *fresh, rest = (start + replacement).split("\n")
     end = "\r" if lines[first].endswith("\r") else ""
@@ -370,12 +383,6 @@ def _exchanged(text: str, search: str, replacement: str) -> str:
         below = [rest + (below[0] if below else ""), *below[1:]]
     new = "\n".join([*lines[:first], *(line + end for line in fresh), *below])
     return new if text.endswith("\n") or lines[-1:] == below[-1:] else new.removesuffix("\n").removesuffix("\r")
-
-
-def _plain(text: str) -> str:
-    """The text with plain line ends, of its last line, too."""
-    text = text.replace("\r\n", "\n")
-    return text if text.endswith("\n") else f"{text}\n"
 
 
 def _span(function: Function) -> range:

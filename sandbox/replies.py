@@ -27,12 +27,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from sandbox.source import CODING, UTF_8, parse, reindent
+from sandbox.source import CODING, UTF_8, indentation, parse, reindent
 
 PROSE, THINKING, PYTHON, BROKEN, OTHER, OPEN, CHANGE = (
     "prose", "thinking", "python", "broken", "other", "open", "change")
-"""`python` parses, `broken` does not; `other` is a fenced block of another language; `open` is a fence
-that is never closed: a part is its first line alone, and what follows is read by itself."""
+"""`python` parses, `broken` does not; `other` is a fenced block of another language; `open` is the
+first line alone of what has no end, and what follows is read by itself."""
 
 _NAMES = r"(?:think(?:ing)?|thoughts?|reasoning)"
 _OPENS = re.compile(rf"<{_NAMES}(?:\s[^<>\n]*)?>|\[THINK\]", re.IGNORECASE)
@@ -48,6 +48,7 @@ _STRING = re.compile(r"#|'''|\"\"\"|'(?:\\.|[^'\\\n])*'?|\"(?:\\.|[^\"\\\n])*\"?
 _STRING_ENDS = {quote: re.compile(rf"(?:\\.|[^\\{quote[0]}]|{quote[0]}(?!{quote[1:]}))*{quote}", re.DOTALL)
                 for quote in ("'''", '"""')}
 _PYTHON = re.compile(r"i?py(?:thon)?[-_ ]?(?:[23](?:\.\d+)*)?")
+_DOCUMENT = re.compile(r"(?:markdown|md)\b", re.IGNORECASE)
 _PATH = re.compile(r"[\w./\\+-]*\w\.py\b(?![\w./\\-]*\w)")
 _WORDS_OF_A_PATH = re.compile(r"\b(?:in|the|file|filename|filepath|path|title|python|edit|update)\b", re.I)
 _LOOK_UP, _LONG_LINE = 3, 400
@@ -76,7 +77,8 @@ class Part:
     path_alone: bool = False
     """Whether that line says nothing else."""
     changes: tuple[tuple[str, str], ...] = ()
-    """(search text, replacement): the ways to read a SEARCH/REPLACE block, the likeliest first."""
+    """(search text, replacement): the ways to read a SEARCH/REPLACE block, the longest search text first:
+    if the file has it, with what may be a mark in it, it was meant."""
 
 
 def read(reply: str) -> list[Part]:
@@ -184,8 +186,8 @@ class _Reader:
         if self.inside and (closer := _CLOSER.fullmatch(line)) and self.inside.is_closed_by(
                 _Fence(closer[1], closer[2], ""), strictly=True):
             self.inside = None
-        elif (change := self._change(at)) is not None:
-            return change
+        elif (mark := _MARKS["search"].fullmatch(line)) is not None:
+            return self._change(at, mark)
         elif (fence := _Fence.of(line)) is not None:
             return self._fenced(at, fence)
         self.prose.append(line)
@@ -301,46 +303,40 @@ class _Reader:
         whole document, or SEARCH/REPLACE blocks stand in it, or it was meant to end earlier."""
         self._spend(sum(map(len, self.lines[at:end])))
         inner = self.lines[at + 1:end]
-        if re.match(r"(?:markdown|md)\b", fence.info, re.IGNORECASE) or any(
-                _MARKS["search"].fullmatch(line) for line in inner):
-            self.inside = fence
+        python = [other for other in filter(None, map(_Fence.of, inner))
+                  if other.info and is_python(other.info)]
+        is_document = _DOCUMENT.match(fence.info) or not fence.info and python
+        meant_to_end = any(fence.is_closed_by(other, strictly=False) for other in python)
+        if any(_MARKS["search"].fullmatch(line) for line in inner) or is_document:
+            self.inside = None if meant_to_end and not fence.info else fence
             return True
-        others = filter(None, map(_Fence.of, inner))
-        return any(_unopened(line) is not None for line in inner) or any(
-            other.info and is_python(other.info) and fence.is_closed_by(other, strictly=False)
-            for other in others)
+        return meant_to_end or is_python(fence.info) and any(_unopened(line) for line in inner)
 
     # ------------------------------------------------------------------------------------------ SEARCH/REPLACE
 
-    def _change(self, at: int) -> int | None:
-        """Read a SEARCH/REPLACE block that begins in this line: the number of the next one; None where
-        none does, or it has no end."""
-        found = _MARKS["search"].fullmatch(self.lines[at])
-        if found is None:
-            return None
+    def _change(self, at: int, found: re.Match) -> int:
+        """Read the SEARCH/REPLACE block that begins in this line, or that line alone where it has no end."""
         indent, size = found[1], len(found[2])
-        stop = self._next("search", indent, (size,), at + 1, len(self.lines))
         others = tuple(n for n in range(5, 10) if n != size)
-        for sizes in ((size,), others):
-            end = self._next("replace", indent, sizes, at + 1, stop)
-            if end < stop:
-                break
-        else:
-            return None
+        stop = self._next("search", indent, (size,), at + 1, len(self.lines))
+        end = self._next("replace", indent, (size,), at + 1, stop)
+        if end == stop:
+            end = self._next("replace", indent, others, at + 1, stop)
         dividers = self._between(indent, (size,), at, end) or self._between(indent, others, at, end)
-        if not dividers:
-            return None
+        if end == stop or not dividers:
+            self._add(Part(OPEN, self.lines[at]))
+            return at + 1
         self._spend(len(dividers) * sum(map(len, self.lines[at:end])))
+        changes = tuple((self._dedented(indent, at + 1, divider), self._dedented(indent, divider + 1, end))
+                        for divider in reversed(dividers))
         paths, alone = self._paths_above(at)
-        changes = tuple(tuple(self._dedented(indent, part) for part in ((at + 1, divider), (divider + 1, end)))
-                        for divider in dividers)
         above = self.prose.pop() if self.prose and not _Fence.of(self.prose[-1]) else ""
         self._add(Part(CHANGE, above + "".join(self.lines[at:end + 1]), paths=paths, path_alone=alone,
                        changes=changes))
         return end + 1
 
-    def _dedented(self, indent: str, part: tuple[int, int]) -> str:
-        lines = (line.removeprefix(indent) for line in self.lines[part[0]:part[1]])
+    def _dedented(self, indent: str, first: int, end: int) -> str:
+        lines = (line.removeprefix(indent) for line in self.lines[first:end])
         return "".join(lines).replace("\r\n", "\n")
 
     def _next(self, mark: str, indent: str, sizes: tuple[int, ...], start: int, stop: int) -> int:
@@ -385,8 +381,7 @@ def module_of(content: str) -> str:
     code = content.removeprefix("\ufeff")
     if coding := CODING.match(code):
         code = code[:coding.start(1)] + UTF_8 + code[coding.end(1):]
-    first = next((line for line in code.split("\n") if line.strip()), "")
-    if first[:1] in (" ", "\t"):
+    if indentation(code):
         parse(f"if 1:\n{code}\n")
         code = reindent(code, "")
     parse(code)

@@ -348,10 +348,10 @@ def _frame(node: ast.AST) -> list:
 
 
 def reindent(source: str, indent: str) -> str:
-    """`source` moved so that its first line has this indentation; the inside of multi-line strings is left alone."""
+    """`source` moved so that its first statement has this indentation; the inside of multi-line strings is
+    left alone."""
     source = source.strip("\n")
-    lines = source.split("\n")
-    now = lines[0][:len(lines[0]) - len(lines[0].lstrip())]
+    lines, now = source.split("\n"), indentation(source)
     if now == indent:
         return source
     inside_string = _string_continuations(source)
@@ -362,6 +362,13 @@ def reindent(source: str, indent: str) -> str:
         else:
             moved.append(indent + (line[len(now):] if line.startswith(now) else line.lstrip()))
     return "\n".join(moved)
+
+
+def indentation(source: str) -> str:
+    """That of the first statement: comments above it may stand anywhere."""
+    lines = source.strip("\n").split("\n")
+    first = next((line for line in lines if line.strip() and not line.lstrip().startswith("#")), lines[0])
+    return first[:len(first) - len(first.lstrip())]
 
 
 def _string_continuations(source: str) -> set[int]:
