@@ -36,7 +36,7 @@ ODD_REPLIES = ("no-usage", "cut-late", "no-choice", "length", "content_filter", 
 
 
 def tokens(text: str) -> int:
-    return len(text.encode()) // 4 + 1
+    return len(text.encode("utf-8", "replace")) // 4 + 1
 
 
 class TeacherServer:

@@ -1,6 +1,4 @@
 """What models write around an answer: each reply here holds one right answer, or none."""
-import ast
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -299,7 +297,7 @@ def test_the_parts_are_the_reply(reply):
     assert "".join(part.text for part in parts) == reply
     for part in parts:
         if part.kind == PYTHON:
-            ast.parse(part.code)
+            source.parse(part.code)
         assert (part.kind == CHANGE) == bool(part.changes)
     thought, answer = without_thinking(reply)
     assert thought or answer == reply or not thought.strip()
