@@ -28,8 +28,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from sandbox import patches
-from sandbox.replies import (BROKEN, CHANGE, OPEN, OTHER, PYTHON, THINKING, Part, module_of, read,
-                             without_thinking)
+from sandbox.replies import BROKEN, CHANGE, OPEN, OTHER, PYTHON, THINKING, Part, module_of, read
 from sandbox.source import (FUNCTIONS, KEPT_BYTES, STATEMENTS, Function, alone, as_sent, body_nodes, decode, find,
                             functions, parse, read_text, source_of, unwritable, with_body,
                             with_function)
@@ -411,10 +410,11 @@ def _bodies(reply: str) -> Iterator[str]:
     """What may be the body: the reply as it stands, what is left of it without thinking, and what
     stands in its one block."""
     yield reply
-    _, answer = without_thinking(reply)
-    if answer != reply:
-        yield answer
-    blocks = [part.content for part in read(answer) if part.kind in (PYTHON, BROKEN)]
+    parts = read(reply)
+    rest = [part for part in parts if part.kind != THINKING]
+    if len(rest) < len(parts):
+        yield "".join(part.text for part in rest).lstrip("\n")
+    blocks = [part.content for part in rest if part.kind in (PYTHON, BROKEN)]
     if len(blocks) == 1:
         yield blocks[0]
 

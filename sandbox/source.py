@@ -31,7 +31,7 @@ CODING = re.compile(
 """What of the first two lines says the encoding, as Python itself reads it."""
 LIKE_ASCII = bytes(set(range(128)) - {ord("\\")}), b"\\x41 \\u0041 +AGE-", b"\x1b$B$\"\x1b(B"
 """Bytes that say the same in ASCII and in an encoding whose files can be edited line by line."""
-UTF_8, BOM = "utf-8", "\ufeff"
+UTF_8 = "utf-8"
 KEPT_BYTES = re.compile("[\udc80-\udcff]+")
 SAYS_UTF_8 = re.compile(r"[ \t\f]*#(?:(?!coding).)*coding[:=][ \t]*utf-8(?![-_.\w])")
 """A coding line (PEP 263) of the encoding that a file has without one."""
@@ -53,8 +53,7 @@ def decode(data: bytes) -> str:
     """The text of a file, as its coding line says. What `to_bytes` would not give back is kept as
     surrogates, byte for byte: bytes that do not decode, and a line that can be encoded in two ways.
     """
-    head = b"\n".join(data.split(b"\n", 2)[:2]).decode("latin-1")
-    encoding = UTF_8 if data.startswith(codecs.BOM_UTF8) else _encoding_of(head)
+    encoding = _encoding_of(b"\n".join(data.split(b"\n", 2)[:2]).decode("latin-1"))
     text = data.decode(encoding, "surrogateescape")
     if encoding == UTF_8 or _encoded(text, encoding) == data:
         return text
@@ -115,7 +114,7 @@ def sayable(code: str, text: str) -> str:
 def _encoding_of(text: str) -> str:
     """What the coding line of a file says, where that is an encoding in which it can be edited: one in
     which ASCII is ASCII. Else UTF-8, the bytes that are none kept as surrogates."""
-    named = None if text.startswith(BOM) else CODING.match(text)
+    named = CODING.match(text)                     # not behind a byte order mark: that says UTF-8
     return _codec(named[1]) if named else UTF_8
 
 

@@ -337,6 +337,13 @@ def test_a_change_that_blocks_cannot_say(tmp_path):
     assert gold_reply(task, tmp_path, "blocks") == ""
 
 
+@pytest.mark.parametrize("shown, fence", [("x", "```"), ("```", "````"), ("    ````python", "`````"), ("~~~", "```"), ("a ``` b", "```")])
+def test_the_reference_s_fence_is_one_that_the_code_does_not_close(tmp_path, shown, fence):
+    gold = f'def wanted():\n    """As in\n\n{shown}\n    """\n    return 2\n'
+    task = long_task(tmp_path, {"a.py": gold.replace("return 2", "return 1")}, {"a.py": gold})
+    assert f"\n{fence}python\ndef wanted" in gold_reply(task, tmp_path, "blocks") and gold_reply(task, tmp_path, "blocks").endswith(f"\n{fence}\n")
+
+
 # ------------------------------------------------------------------------------------------- whatever the code holds
 
 ODD = ["```", "```python", "````", "  ```py", "    ```", "~~~", "~~~~ text", "- ```", "<<<<<<< SEARCH", "=======", ">>>>>>> REPLACE",

@@ -1,4 +1,6 @@
 """What models write around an answer: each reply here holds one right answer, or none."""
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -180,6 +182,11 @@ def test_marks(size, blanks):
         assert answer_of(reply) == 5
 
 
+def test_marks_of_several_lengths():
+    said = "shapes/core.py\n<<<<<<< SEARCH\n    raise NotImplementedError\n=====\n    return 5\n>>>>>> REPLACE\n"
+    assert answer_of(said) == answer_of(block("LIMIT = 10\n", "LIMIT = 1\n") + said + block("    size = 3\n", "    size = 4\n")) == 5
+
+
 @pytest.mark.parametrize("above", [
     "`shapes/core.py`:\n", "File: shapes/core.py\n", "**File: `shapes/core.py`**\n", "### shapes/core.py\n\n", "# shapes/core.py\n", "core.py\n",
     "In `shapes/core.py`:\n", "./shapes/core.py\n", "shapes\\core.py\n", "```python shapes/core.py\n", "```python:shapes/core.py\n",
@@ -244,6 +251,12 @@ def test_thinking_behind_or_within_an_answer():
     assert without_thinking("Sure.\n<think>\na\n</think>\nSo.\n<think>b</think>\n") == ("a\nb", "Sure.\nSo.\n")
     assert without_thinking("It was\na\n</think>\n\nSo.") == ("It was\na", "So.")
     assert without_thinking("<think>\n\n</think>\n\nSo.") == ("", "So.") and without_thinking("<think>a") == ("a", "")
+
+
+@pytest.mark.parametrize("mention", ["x.split('</think>')", 'up to "</think>"', "the tag `</think>`", "re.sub('</think>\\s*', '', x)", "re.sub(r'<think>.*</think>', '', x)"])
+def test_thinking_about_tags_is_not_ended_by_them(mention):
+    with pytest.raises(InvalidEdit, match="thinking alone"):
+        answer_of(f"<think>\nSo {mention}:\n\n{fenced(WRONG)}")
 
 
 NO_THINKING = [
@@ -311,6 +324,30 @@ def test_whatever_stands_above_an_answer(scribble, task, style):
     except InvalidEdit:
         return
     assert set(edit) == {task.file} and isinstance(edit[task.file], str)
+
+
+LONG = {
+    "openings": "```python\nx(\n" * 10_000 + "```\n", "in one": "```python\n" + "x = [1]\n" * 20_000 + "(\n```\n", "strings": "```python\n'''\n" * 10_000,
+    "closed strings": "```python\nx = '''\n```\n'''\n" * 10_000, "one string": "```python\n" + "'" * 200_000 + "\n```\n", "ends": "</think>\n" * 20_000,
+    "begins": "<think>\n" * 20_000, "drafts": "```python\nx(\n</think>\n" * 10_000, "lengths": "".join("`" * (3 + i % 600) + "py\n" for i in range(1200)),
+    "documents": "```markdown\n```python\nx(\n```\n```\n" * 2500, "languages": "```text\n```python\n" * 10_000, "indented": "```python\n    x = 1\n    y\n```\n" * 5_000,
+    "dividers": "<<<<<<< SEARCH\n" + "=======\n" * 20_000 + ">>>>>>> REPLACE\n", "changes": "<<<<<<< SEARCH\nx\n=======\ny\n>>>>>>> REPLACE\n" * 5_000,
+    "paths": "a.py/" * 40_000 + "\n```python\nx(\n```\n", "tildes": "~~~\n```\n" * 10_000, "blanks": " " * 200_000 + "```\n",
+    "helpers": "```python\n" + "".join(f"def f{i}():\n    return f{i + 1}()\n" for i in range(1500)) + "```\n"}
+
+
+@pytest.mark.parametrize("style", ["blocks", "body"])
+@pytest.mark.parametrize("name", LONG)
+def test_the_longest_reply_is_read_in_no_time(name, style):
+    reply, began = LONG[name], time.process_time()
+    try:
+        reply_to(AREA, reply + fenced("def area(r):\n    return f0()\n"), style)
+    except InvalidEdit:
+        pass
+    assert time.process_time() - began < 3
+    began = time.process_time()
+    assert "".join(part.text for part in read(reply)) == reply
+    assert time.process_time() - began < 2
 
 
 def test_a_patch_of_what_was_read_is_the_gold_edit_again():

@@ -81,6 +81,13 @@ def test_a_line_that_is_not_the_first_one_says_nothing_of_the_encoding():
         assert source.decode(head.format("latin-1").encode() + b"# \xc3\xbc\n").endswith("# \u00fc\n")
 
 
+@pytest.mark.parametrize("name", ["utf-7", "iso2022_jp", "unicode_escape", "raw_unicode_escape", "hz", "cp500", "utf-16", "no-such-thing"])
+def test_where_ascii_is_not_ascii_the_bytes_are_kept(name):
+    """Lines and columns would not be the file's own."""
+    data = f"# coding: {name}\nx = '+AAo-'; y = '\\x0a\\u000a ~{{<:~}} \x1b$B$\"\x1b(B'\n".encode()
+    assert source.decode(data) == data.decode() and source.to_bytes(data.decode()) == data
+
+
 @pytest.mark.parametrize("name, said, left_out", [("latin-1", "\u00fc", "\u2192"), ("cp1251", "\u0416", "\u00fc"), ("euc_jp", "\u3042", "\u00a5"), ("ascii", "u", "\u00fc"),
                                                   ("utf-8", "\u2192", None), ("UTF8", "\u2192", None), ("gb18030", "\u2192", None)])
 def test_what_an_encoding_cannot_say(name, said, left_out):
