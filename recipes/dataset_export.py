@@ -8,9 +8,11 @@
     chat-train.jsonl                          verified answers: `messages` (what TRL's SFTTrainer and the datasets library call a
                                               conversation), instance_id, source, reward
 
-Every line of a file has the same fields, and each field is a string, a number, a truth value or a list of role and content in every
-line, so no file depends on its first lines for its types. A file without lines is not written, because datasets cannot read one. What
-makes the verdict hard to forge (twins, recorded calls) stays in the run.
+Texts are UTF-8 whatever the encoding of the repository's own files; so a patch of a file in another
+encoding is one of its text, not of its bytes. Every line of a file has the same fields, and each
+field is a string, a number, a truth value or a list of role and content in every line, so no file
+depends on its first lines for its types. A file without lines is not written, because datasets
+cannot read one. What makes the verdict hard to forge (twins, recorded calls) stays in the run.
 """
 import json
 from pathlib import Path
