@@ -257,7 +257,8 @@ def demo(folder: Path) -> None:
     from sandbox.practice import write_practice_repository
 
     write_practice_repository(folder)
-    click.echo(valid(f"A practice repository is in {folder}. Next: python coldstart.py bootstrap --repo {folder}"))
+    click.echo(valid(f"A practice repository is in {folder}. Next: python coldstart.py bootstrap "
+                     f"--repo {folder}"))
 
 
 @cli.command()

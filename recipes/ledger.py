@@ -223,7 +223,8 @@ class Ledger:
     def judge(self, request: str, verdict: str, reason: str) -> None:
         """What the sandbox said of the reply."""
         with self._base.write() as base:
-            base.execute("UPDATE requests SET verdict = ?, reason = ? WHERE request = ?", (verdict, valid(reason), request))
+            base.execute("UPDATE requests SET verdict = ?, reason = ? WHERE request = ?",
+                         (verdict, valid(reason), request))
 
     @staticmethod
     def _try(base: sqlite3.Connection, request: str, task: str, endpoint: str, body: dict, state: str, worst: int, cost: int) -> int:

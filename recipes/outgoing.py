@@ -56,7 +56,8 @@ class Guard:
         paths = [path for path, kind in files_of(tree) if kind == "file"]
         self.env_like = {path for path in paths if any(fnmatch.fnmatchcase(PurePosixPath(path).name.lower(), name) for name in ENV_LIKE)}
         self.ignored = ignored_files(repository, paths)
-        texts = {path: valid(read_text(tree / path)) for path in paths if (tree / path).stat().st_size <= MAX_BYTES}
+        texts = {path: valid(read_text(tree / path)) for path in paths
+                 if (tree / path).stat().st_size <= MAX_BYTES}
         self._kept = {line: path for path, text in texts.items() for line in self._lines_of_secrets(text)}
         self._kept |= {value: path for path in self.ignored & set(texts) if len(texts[path]) <= MAX_SCANNED
                        for _, value in _assigned(texts[path]) if len(value) >= MIN_LENGTH}
@@ -94,7 +95,8 @@ class Guard:
         """What the text holds that may not leave; "" where there is nothing."""
         if path := next((path for value, path in self._kept.items() if value in text), None):
             return f"it holds a secret of {path}"
-        found = [finding.rule_id.rpartition(".")[2].rpartition("/")[2] for finding in self._scanner.scan(valid(text).encode())]
+        found = [finding.rule_id.rpartition(".")[2].rpartition("/")[2]
+                 for finding in self._scanner.scan(valid(text).encode())]
         found += [kind for kind, _ in _assigned(text)]
         return f"it holds what looks like a secret ({', '.join(dict.fromkeys(found))})" if found else ""
 
@@ -122,7 +124,8 @@ def ignored_files(repository: Repository, paths: Iterable[str]) -> set[str]:
             raise UsageError(f"git cannot be asked which files of {repository.root} it ignores ({error.strerror}), so nothing may "
                              "leave.") from None
     if done.returncode > 1:
-        raise UsageError(f"git cannot say which files of {repository.root} it ignores, so nothing may leave: {os.fsdecode(done.stderr).strip()}")
+        raise UsageError(f"git cannot say which files of {repository.root} it ignores, so nothing "
+                         f"may leave: {os.fsdecode(done.stderr).strip()}")
     return set(os.fsdecode(done.stdout).split("\0")) - {""}
 
 

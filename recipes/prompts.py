@@ -304,7 +304,8 @@ class _Draft:
 
 def fenced(text: str) -> str:
     """The text as a python block, in a fence that nothing in it closes."""
-    longest = max((len(run) for run in re.findall(r"^[ \t]*(`{3,})", text, re.MULTILINE)), default=2)
+    longest = max((len(run) for run in re.findall(r"^[ \t]*(`{3,})", text, re.MULTILINE)),
+                  default=2)
     fence = "`" * (longest + 1)
     return f"{fence}python\n{text}\n{fence}"
 

@@ -213,13 +213,15 @@ class ApiTeacher:
             if self._guard.objection(failure):
                 return None, "what its tests say holds what looks like a secret"
             said = without_thinking(reply.content)[1] or reply.content
-            conversation += [{"role": "assistant", "content": said}, {"role": "user", "content": failure}]
+            conversation += [{"role": "assistant", "content": said},
+                             {"role": "user", "content": failure}]
         return None, why
 
     async def _for_the_student(self, task: Task, reply: Reply) -> list[dict[str, str]] | None:
         """The dialogue to learn, judged as it is; None where the answer cannot be said in the student's format."""
         thought, answer = without_thinking(reply.content)
-        thought, content = cut("\n\n".join(filter(None, (untagged(reply.reasoning), thought)))), cut(answer)
+        thoughts = filter(None, (untagged(reply.reasoning), thought))
+        thought, content = cut("\n\n".join(thoughts)), cut(answer)
         if self._style == "body" and not task.files:
             try:
                 text = self._files(task, content)[task.file]

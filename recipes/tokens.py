@@ -48,7 +48,8 @@ class ChatTokenizer:
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text by itself."""
-        return [len(found.ids) for found in self._tokenizer.encode_batch(valid(list(texts)), add_special_tokens=False)]
+        found = self._tokenizer.encode_batch(valid(list(texts)), add_special_tokens=False)
+        return [len(tokens.ids) for tokens in found]
 
     def _ids(self, text: str) -> list[int]:
         return self._tokenizer.encode(valid(text), add_special_tokens=False).ids

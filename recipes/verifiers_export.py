@@ -70,4 +70,5 @@ def write(run, tree: Path, folder: Path) -> None:
     train = sum(t.split == "train" for t in tasks)
     counts = f"{train} training and {len(tasks) - train} held-out"
     (folder / "pyproject.toml").write_text(valid(PYPROJECT.format(**names)), encoding="utf-8")
-    (folder / "README.md").write_text(valid(README.format(**names, counts=counts, commit=run.repository.commit)), encoding="utf-8")
+    readme = README.format(**names, counts=counts, commit=run.repository.commit)
+    (folder / "README.md").write_text(valid(readme), encoding="utf-8")

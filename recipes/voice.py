@@ -62,8 +62,9 @@ _COMMENT = re.compile(r"^[ \t]*#(?P<words>[^\n]*)\n", re.MULTILINE)
 
 def cut(reply: str) -> str:
     """The reply without what a teacher says of itself, its maker or its rules."""
-    kept = "".join(_cut_prose(part.text) if part.kind in (PROSE, THINKING) else _COMMENT.sub(_kept_comment, part.text)
-                   for part in read(reply))
+    parts = [(part.kind in (PROSE, THINKING), part.text) for part in read(reply)]
+    kept = "".join(_cut_prose(text) if is_prose else _COMMENT.sub(_kept_comment, text)
+                   for is_prose, text in parts)
     return kept.lstrip("\n") if kept != reply else reply
 
 

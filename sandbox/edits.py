@@ -29,9 +29,9 @@ from pathlib import Path, PurePosixPath
 
 from sandbox import patches
 from sandbox.replies import BROKEN, CHANGE, OPEN, OTHER, PYTHON, THINKING, Part, module_of, read
-from sandbox.source import (FUNCTIONS, KEPT_BYTES, STATEMENTS, Function, alone, as_sent, body_nodes, decode, find,
-                            functions, parse, read_text, source_of, unwritable, with_body,
-                            with_function)
+from sandbox.source import (FUNCTIONS, KEPT_BYTES, STATEMENTS, Function, alone, as_sent, body_nodes,
+                            decode, find, functions, parse, read_text, source_of, unwritable,
+                            with_body, with_function)
 from sandbox.tasks import Task
 
 NOTHING = "the reply holds no complete python block with the function and no SEARCH/REPLACE block"
@@ -84,10 +84,11 @@ class _Edit:
     """What the blocks of one reply make of the broken files, one after the other.
 
     What does not parse, does not fit or is about nothing of the task is passed over as long as
-    something else fits. The last block for a place counts: a function takes the place of its namesake,
-    whatever has become of that; a SEARCH/REPLACE block whose search text is gone, and stood in the
-    broken file, takes the place of the blocks that changed it there. A function without a body, as it
-    was before, or of another file is a quotation where anything else is written for its place.
+    something else fits. The last block for a place counts: a function takes the place of its
+    namesake, whatever has become of that; a SEARCH/REPLACE block whose search text is gone, and
+    stood in the broken file, takes the place of the blocks that changed it there. A function
+    without a body, as it was before, or of another file is a quotation where anything else is
+    written for its place.
     """
 
     def __init__(self, parts: list[Part], task: Task, broken: dict[str, str]) -> None:
@@ -129,7 +130,8 @@ class _Edit:
             if names := ", ".join(f.qualname for f in _outer(functions(part.code))):
                 self._note(1, f"the python block has {names}, and not {self._wanted}")
         elif part.kind == BROKEN:
-            self._note(3 if self._defined_in(part.content) else 0, f"the python block does not parse: {part.fault}")
+            self._note(3 if self._defined_in(part.content) else 0,
+                       f"the python block does not parse: {part.fault}")
         elif part.kind == OTHER and self._defined_in(part.content):
             self._note(2, f"{NOTHING}: the function stands in a block of another language")
         elif part.kind == THINKING and self._defined_in(part.text):
@@ -150,7 +152,7 @@ class _Edit:
         name = self.task.function.rpartition(".")[2]
         return re.search(rf"\bdef\s+{re.escape(name)}\b", content) is not None
 
-    # ------------------------------------------------------------------------------------------ functions
+    # ------------------------------------------------------------------------------------ functions
 
     def _code(self, part: Part) -> _Code | None:
         """The functions of a block that belong into one of the files: the one that it names, or the
@@ -188,22 +190,25 @@ class _Edit:
         try:
             for name, function in code.functions.items():
                 if (target := find(text, name)) is None:
-                    raise _Misfit(4, f"{path} has no {name} any more once the blocks before are in it")
+                    raise _Misfit(4, f"{path} has no {name} once the blocks before are in it")
                 text = self._fit(path, with_function(text, target, source_of(source, function)))
             given = {f.qualname for f in _outer(functions(source))}
-            helpers = {name for name in given - code.known if "." not in name and find(text, name) is None}
+            helpers = {name for name in given - code.known if "." not in name
+                       and find(text, name) is None}
             known = (_defined(parse(self.broken[path])) | given) - helpers
-            text = self._fit(path, _with_additions(text, source, parse(source), known, self.task.function))
+            text = self._fit(path, _with_additions(text, source, parse(source), known,
+                                                   self.task.function))
         except SyntaxError as error:
             raise _Misfit(4, f"the function cannot be put in its place: {error.msg}") from None
         self.texts[path] = text
         return path
 
     def _add_helpers(self) -> None:
-        """Add what blocks that are about nothing of the task define, as far as the functions need it and
-        nothing else gives it: the last definition of each name."""
+        """Add what blocks that are about nothing of the task define, as far as the functions need
+        it and nothing else gives it: the last definition of each name."""
         givers = {name: (number, node) for number, source in enumerate(self._others)
-                  for node in parse(source).body if isinstance(node, (*DEFINITIONS, ast.Assign, ast.AnnAssign))
+                  for node in parse(source).body
+                  if isinstance(node, (*DEFINITIONS, ast.Assign, ast.AnnAssign))
                   for name in _names_of(node)}
         for path in {path for _, path in self.done} if givers else ():
             text = self.texts[path]
@@ -218,10 +223,11 @@ class _Edit:
                 nodes = {id(node): node for at, node in needed.values() if at == number}
                 module = ast.Module(sorted(nodes.values(), key=lambda node: node.lineno), [])
                 given = {name for name, (at, _) in needed.items() if at == number}
-                text = _with_additions(text, self._others[number], module, _defined(module) - given, self.task.function)
+                text = _with_additions(text, self._others[number], module, _defined(module) - given,
+                                       self.task.function)
             self.texts[path] = self._fit(path, text)
 
-    # ------------------------------------------------------------------------------------------ SEARCH/REPLACE
+    # ------------------------------------------------------------------------------- SEARCH/REPLACE
 
     @cached_property
     def _replaces(self) -> bool:
@@ -239,13 +245,14 @@ class _Edit:
         raise _Misfit(3, f"the search text for {counts[count]} occurs {count} times, not once")
 
     def _paths_for(self, part: Part) -> list[str]:
-        """The file that a SEARCH/REPLACE block names; where it names none the task's own, then any."""
+        """The file that a SEARCH/REPLACE block names; without a name the task's own, then any."""
         found = [path for name in part.paths if (path := resolved(name, self.broken))]
         if not found and part.path_alone:
-            raise _Misfit(3, f"a SEARCH/REPLACE block names {part.paths[0]}, which this task does not edit")
+            raise _Misfit(3, f"a SEARCH/REPLACE block names {part.paths[0]}, which this task does "
+                             "not edit")
         return found[:1] or list(dict.fromkeys((self.task.file, *self.broken)))
 
-    # ------------------------------------------------------------------------------------------ one after the other
+    # -------------------------------------------------------------------------- one after the other
 
     def _apply(self, step: "_Code | Part") -> None:
         """Raises _Misfit, and nothing has changed then."""
@@ -264,7 +271,8 @@ class _Edit:
     def _in_place_of_others(self, step: "_Code | Part", misfit: _Misfit) -> None:
         """Try the step without what is in its way; where that is no use everything is as before."""
         done, texts = self.done, self.texts
-        rest = [left for other, path in done if (left := self._left_of(other, path, step)) is not None]
+        rest = [left for other, path in done
+                if (left := self._left_of(other, path, step)) is not None]
         if rest != [other for other, _ in done] and self._again:
             self._again -= 1
             self.done, self.texts = [], dict(self.broken)
@@ -276,9 +284,10 @@ class _Edit:
             self.done, self.texts = done, texts
         self.misfits.append(misfit)
 
-    def _left_of(self, other: "_Code | Part", path: str, step: "_Code | Part") -> "_Code | Part | None":
+    def _left_of(self, other: "_Code | Part", path: str,
+                 step: "_Code | Part") -> "_Code | Part | None":
         """What stays of a block where a later one takes its place."""
-        if isinstance(step, _Code):                # the file may not parse with SEARCH/REPLACE blocks in it
+        if isinstance(step, _Code):                # the file may not parse with the others in it
             return None if isinstance(other, Part) and path == step.path else other
         lines = self._lines_of(step, path)
         if isinstance(other, Part):
@@ -297,7 +306,8 @@ class _Edit:
 
 
 def resolved(path: str, paths: Iterable[str]) -> str | None:
-    """Which of the paths a reply means by this one; the folders may be left out where one alone ends so."""
+    """Which of the paths a reply means by this one; its folders may be left out where one alone
+    ends so."""
     path = path.replace("\\", "/").removeprefix("./")
     ends = [known for known in paths if known == path or known.endswith(f"/{path}")]
     return path if path in ends else ends[0] if len(ends) == 1 else None
@@ -311,8 +321,8 @@ def _as_methods(named: dict[str, Function], wanted: Iterable[str]) -> dict[str, 
     """The same where a method may have been shown without its class."""
     found = dict(named)
     for name in wanted:
-        short = next((n for n in found if name.endswith(f".{n}")), None) if name not in found else None
-        if short is not None:
+        short = next((n for n in found if name.endswith(f".{n}")), None)
+        if short is not None and name not in found:
             found[name] = found.pop(short)
     return found
 
@@ -322,13 +332,15 @@ def _is_blank(node: ast.stmt) -> bool:
     if isinstance(node, ast.Raise):
         kind = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
         return isinstance(kind, ast.Name) and kind.id == "NotImplementedError"
-    return isinstance(node, ast.Pass) or isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    says_a_constant = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return says_a_constant or isinstance(node, ast.Pass)
 
 
 def _is_alike(a: Function, b: Function) -> bool:
     """Whether they have the same arguments and the same body, docstrings aside."""
     try:
-        return [ast.dump(n) for n in (a.node.args, *body_nodes(a))] == [ast.dump(n) for n in (b.node.args, *body_nodes(b))]
+        forms = [[ast.dump(n) for n in (f.node.args, *body_nodes(f))] for f in (a, b)]
+        return forms[0] == forms[1]
     except RecursionError:                         # nested too deep to be told
         return False
 
@@ -349,8 +361,8 @@ def _unknown_names(node: ast.AST) -> set[str]:
 
 
 def occurrences(text: str, search: str) -> int:
-    """How often these lines stand in the text, whatever its line ends; where they do not as whole lines,
-    how often with something before the first."""
+    """How often these lines stand in the text, whatever its line ends; where they do not as whole
+    lines, how often with something before the first."""
     return _found(text, search)[0] if search.strip() else 0
 
 
@@ -363,7 +375,8 @@ def _found(text: str, search: str) -> tuple[int, int]:
     """(how often, where it begins first, with plain line ends); (0, -1) where it is not there."""
     plain = text.replace("\r\n", "\n")
     ended = plain if plain.endswith("\n") else f"{plain}\n"
-    for whole, sought in ((f"\n{plain}", f"\n{search}"), (f"\n{ended}", f"\n{search}"), (plain, search)):
+    for whole, sought in ((f"\n{plain}", f"\n{search}"), (f"\n{ended}", f"\n{search}"),
+                          (plain, search)):
         if (first := whole.find(sought)) >= 0:
             once = whole.find(sought, first + 1) < 0
             return 1 if once else max(2, whole.count(sought)), first
@@ -378,10 +391,11 @@ def _exchanged(text: str, search: str, replacement: str) -> str:
     *fresh, rest = (start + replacement).split("\n")
     end = "\r" if lines[first].endswith("\r") else ""
     below = lines[first + search.count("\n"):]
-    if rest or not below:                          # what was found began within a line, or ends the file
+    if rest or not below:                          # it began within a line, or ends the file
         below = [rest + (below[0] if below else ""), *below[1:]]
     new = "\n".join([*lines[:first], *(line + end for line in fresh), *below])
-    return new if text.endswith("\n") or lines[-1:] == below[-1:] else new.removesuffix("\n").removesuffix("\r")
+    stays = text.endswith("\n") or lines[-1:] == below[-1:]
+    return new if stays else new.removesuffix("\n").removesuffix("\r")
 
 
 def _span(function: Function) -> range:
@@ -392,7 +406,7 @@ def _overlap(a: range, b: range) -> bool:
     return max(a.start, b.start) < min(a.stop, b.stop)
 
 
-# -------------------------------------------------------------------------------------------------------- bare bodies
+# -------------------------------------------------------------------------------------- bare bodies
 
 def _from_body(reply: str, task: Task, broken: dict[str, str]) -> dict[str, str]:
     """The edit of a reply that is a bare body, or holds one."""
@@ -419,9 +433,11 @@ def _bodies(reply: str) -> Iterator[str]:
         yield blocks[0]
 
 
-def _with_whole_function(reply: str, new: str, task: Task, broken: dict[str, str]) -> dict[str, str] | None:
-    """The edit of a reply that is the whole function, with its imports and helpers: as a body, which
-    made `new`, it would define a function of its own name and do nothing. None where it is none."""
+def _with_whole_function(reply: str, new: str, task: Task,
+                         broken: dict[str, str]) -> dict[str, str] | None:
+    """The edit of a reply that is the whole function, with its imports and helpers: as a body,
+    which made `new`, it would define a function of its own name and do nothing. None where it is
+    none."""
     if not all(isinstance(node, DEFINITIONS) for node in body_nodes(find(new, task.function))):
         return None
     try:
@@ -450,9 +466,9 @@ def _with_bare_body(reply: str, task: Task, text: str) -> str:
 # -------------------------------------------------------------------------------------------------------- other doors
 
 def from_patch(patch: str, broken: dict[str, str], tree: Path) -> dict[str, str]:
-    """The edit that a unified diff against the broken state makes: one of text, as a model writes it, or
-    one of the files' own bytes, as git makes it, read as UTF-8 with surrogates for what is none. Raises
-    InvalidEdit."""
+    """The edit that a unified diff against the broken state makes: one of text, as a model writes
+    it, or one of the files' own bytes, as git makes it, read as UTF-8 with surrogates for what is
+    none. Raises InvalidEdit."""
     try:
         texts = {}
         for path in patches.paths(patch):
@@ -462,7 +478,8 @@ def from_patch(patch: str, broken: dict[str, str], tree: Path) -> dict[str, str]
             with suppress(patches.PatchError):
                 return patches.apply(texts, patch)
         changed = patches.apply({path: as_sent(text) for path, text in texts.items()}, patch)
-        return {path: decode(text.encode("utf-8", "surrogateescape")) for path, text in changed.items()}
+        return {path: decode(text.encode("utf-8", "surrogateescape"))
+                for path, text in changed.items()}
     except patches.PatchError as error:
         raise InvalidEdit(str(error)) from None
 
@@ -529,7 +546,8 @@ def splice(text: str, task: Task, broken: str) -> str:
     source = source_of(text, function)
     spliced = with_function(broken, find(broken, task.function), source)
     if not unwritable(spliced):
-        spliced = _with_additions(spliced, text, parse(text), _defined(parse(broken)), task.function)
+        spliced = _with_additions(spliced, text, parse(text), _defined(parse(broken)),
+                                  task.function)
     if fault := unwritable(spliced):
         raise InvalidEdit(f"{task.file} {fault}")
     if find(spliced, task.function) is None:

@@ -15,8 +15,8 @@ def dumps(record: dict) -> str:
 
 def valid(value):
     """Text, or plain data with text in it, without halves of surrogate pairs: they stand for bytes
-    that did not decode (`source.py`), and no tokenizer, no endpoint, no database and no other reader
-    of JSON takes them. Each becomes a question mark."""
+    that did not decode (`source.py`), and no tokenizer, no endpoint, no database and no other
+    reader of JSON takes them. Each becomes a question mark."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, dict):

@@ -64,7 +64,8 @@ EXCEPTIONS = {"ValueError": "TypeError", "TypeError": "ValueError", "KeyError": 
 SYMMETRIC = {"max", "min", "gcd", "isclose"}
 """Calls whose first two arguments may change places without any effect."""
 SHOWN_AS = {0xDC00 + byte: 0xF0000 + byte for byte in range(0x80, 0x100)}
-"""libcst takes no surrogates: while it reads, a byte that did not decode is a character for private use."""
+"""libcst takes no surrogates: while it reads, a byte that did not decode is a character for private
+use."""
 
 
 @dataclass(frozen=True)

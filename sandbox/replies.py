@@ -1,7 +1,7 @@
 """A model's reply, taken apart into prose, thinking, fenced code and SEARCH/REPLACE blocks.
 
     for part in read(reply):                       # in their order; together they are the reply
-        part.kind, part.text, part.content         # "python", as it stands, what is between the fences
+        part.kind, part.text, part.content         # "python", as it stands, without the fences
     thought, answer = without_thinking(reply)
 
 **Thinking** is what stands between `<think>` and `</think>` (or tags like these): all that follows
@@ -13,8 +13,8 @@ behind it; what code or prose says of such tags counts for nothing.
 the same. A block of Python is closed by the first such line that no string of its code holds, so a
 docstring may show fences of its own. A line may be indented, or begin an item of a list.
 
-**SEARCH/REPLACE blocks** have marks of five to nine characters, with blanks behind them or not, in a
-fence or bare. Marks of the length of the first one count before others, so a block can hold other
+**SEARCH/REPLACE blocks** have marks of five to nine characters, with blanks behind them or not, in
+a fence or bare. Marks of the length of the first one count before others, so a block can hold other
 marks; what is between them is cut where a mark divides it (`Part.changes`: in as many ways as there
 are such lines).
 
@@ -45,12 +45,14 @@ _MARKS = {name: re.compile(rf"([ \t]*)({sign}{{5,9}}){word}[ \t\r]*\n?")
           for name, sign, word in (("search", "<", " SEARCH>?"), ("divider", "=", ""),
                                    ("replace", ">", " REPLACE"))}
 _STRING = re.compile(r"#|'''|\"\"\"|'(?:\\.|[^'\\\n])*'?|\"(?:\\.|[^\"\\\n])*\"?")
-_STRING_ENDS = {quote: re.compile(rf"(?:\\.|[^\\{quote[0]}]|{quote[0]}(?!{quote[1:]}))*{quote}", re.DOTALL)
+_STRING_ENDS = {quote: re.compile(rf"(?:\\.|[^\\{quote[0]}]|{quote[0]}(?!{quote[1:]}))*{quote}",
+                                  re.DOTALL)
                 for quote in ("'''", '"""')}
 _PYTHON = re.compile(r"i?py(?:thon)?[-_ ]?(?:[23](?:\.\d+)*)?")
 _DOCUMENT = re.compile(r"(?:markdown|md)\b", re.IGNORECASE)
 _PATH = re.compile(r"[\w./\\+-]*\w\.py\b(?![\w./\\-]*\w)")
-_WORDS_OF_A_PATH = re.compile(r"\b(?:in|the|file|filename|filepath|path|title|python|edit|update)\b", re.I)
+_WORDS_OF_A_PATH = re.compile(
+    r"\b(?:in|the|file|filename|filepath|path|title|python|edit|update)\b", re.IGNORECASE)
 _LOOK_UP, _LONG_LINE = 3, 400
 """Lines above a block in which its file may be named; characters of a line that names none."""
 WORK = 16
@@ -77,8 +79,8 @@ class Part:
     path_alone: bool = False
     """Whether that line says nothing else."""
     changes: tuple[tuple[str, str], ...] = ()
-    """(search text, replacement): the ways to read a SEARCH/REPLACE block, the longest search text first:
-    if the file has it, with what may be a mark in it, it was meant."""
+    """(search text, replacement): the ways to read a SEARCH/REPLACE block, the longest search text
+    first: if the file has it, with what may be a mark in it, it was meant."""
 
 
 def read(reply: str) -> list[Part]:
@@ -87,7 +89,7 @@ def read(reply: str) -> list[Part]:
 
 
 def without_thinking(reply: str) -> tuple[str, str]:
-    """(what was thought, without the tags; the rest, which is the reply itself where nothing was)."""
+    """(what was thought, without the tags; the rest: the reply itself where nothing was)."""
     parts = read(reply)
     thoughts = [part.text for part in parts if part.kind == THINKING]
     if not thoughts:
@@ -207,7 +209,7 @@ class _Reader:
         self._end_prose()
         self.parts.append(part)
 
-    # ------------------------------------------------------------------------------------------ thinking
+    # ------------------------------------------------------------------------------------- thinking
 
     def _thinking(self, at: int, start: int) -> int:
         """Thinking that is opened in this line, up to its own end or that of the reply."""
@@ -233,7 +235,7 @@ class _Reader:
         self.lines[at] = self.lines[at][stop:]
         return at
 
-    # ------------------------------------------------------------------------------------------ fences
+    # --------------------------------------------------------------------------------------- fences
 
     def _fenced(self, at: int, fence: _Fence) -> int:
         """Read a block that this fence opens, or its first line alone."""
@@ -248,7 +250,8 @@ class _Reader:
         if last is None:
             self._add(Part(OPEN, self.lines[at]))
             return at + 1
-        part = part or Part(OTHER, "".join(self.lines[at:last + 1]), "".join(self.lines[at + 1:last]))
+        part = part or Part(OTHER, "".join(self.lines[at:last + 1]),
+                            "".join(self.lines[at + 1:last]))
         looked_into = self._must_look_into(at, last, fence)
         self._add(replace(part, text=self.lines[at]) if looked_into else part)
         return at + 1 if looked_into else last + 1
@@ -312,10 +315,11 @@ class _Reader:
             return True
         return meant_to_end or is_python(fence.info) and any(_unopened(line) for line in inner)
 
-    # ------------------------------------------------------------------------------------------ SEARCH/REPLACE
+    # ------------------------------------------------------------------------------- SEARCH/REPLACE
 
     def _change(self, at: int, found: re.Match) -> int:
-        """Read the SEARCH/REPLACE block that begins in this line, or that line alone where it has no end."""
+        """Read the SEARCH/REPLACE block that begins in this line, or that line alone where the
+        block has no end."""
         indent, size = found[1], len(found[2])
         others = tuple(n for n in range(5, 10) if n != size)
         stop = self._next("search", indent, (size,), at + 1, len(self.lines))
@@ -327,12 +331,13 @@ class _Reader:
             self._add(Part(OPEN, self.lines[at]))
             return at + 1
         self._spend(len(dividers) * sum(map(len, self.lines[at:end])))
-        changes = tuple((self._dedented(indent, at + 1, divider), self._dedented(indent, divider + 1, end))
+        changes = tuple((self._dedented(indent, at + 1, divider),
+                         self._dedented(indent, divider + 1, end))
                         for divider in reversed(dividers))
         paths, alone = self._paths_above(at)
         above = self.prose.pop() if self.prose and not _Fence.of(self.prose[-1]) else ""
-        self._add(Part(CHANGE, above + "".join(self.lines[at:end + 1]), paths=paths, path_alone=alone,
-                       changes=changes))
+        self._add(Part(CHANGE, above + "".join(self.lines[at:end + 1]), paths=paths,
+                       path_alone=alone, changes=changes))
         return end + 1
 
     def _dedented(self, indent: str, first: int, end: int) -> str:
@@ -340,7 +345,7 @@ class _Reader:
         return "".join(lines).replace("\r\n", "\n")
 
     def _next(self, mark: str, indent: str, sizes: tuple[int, ...], start: int, stop: int) -> int:
-        """The first line from `start` on that is such a mark; `stop` where there is none before that."""
+        """The first line from `start` on that is such a mark; `stop` where none is before that."""
         found = stop
         for size in sizes:
             places = self.marks[mark].get((indent, size), ())
@@ -351,7 +356,10 @@ class _Reader:
     def _between(self, indent: str, sizes: tuple[int, ...], first: int, last: int) -> list[int]:
         """The lines that divide a block, WAYS of them at most."""
         found = []
-        while len(found) < WAYS and (first := self._next("divider", indent, sizes, first + 1, last)) < last:
+        while len(found) < WAYS:
+            first = self._next("divider", indent, sizes, first + 1, last)
+            if first == last:
+                break
             found.append(first)
         return found
 
@@ -398,8 +406,8 @@ def _unindented(line: str, width: int) -> str:
 
 
 def _closing(line: str, start: int) -> int | None:
-    """Where the tag ends that ends thinking; None where there is none in this line, or only one whose
-    beginning is in it, too."""
+    """Where the tag ends that ends thinking; None where there is none in this line, or only one
+    whose beginning is in it, too."""
     opened = 0
     for tag in _TAGS.finditer(line, start):
         opened += -1 if tag[1] else 1

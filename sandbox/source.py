@@ -77,8 +77,8 @@ def read_text(path: Path) -> str:
 
 
 def to_bytes(text: str) -> bytes:
-    """The bytes of a file of this text, as its own coding line says. Raises UnicodeEncodeError where
-    that encoding cannot say it, or where it would be read as another text."""
+    """The bytes of a file of this text, as its own coding line says. Raises UnicodeEncodeError
+    where that encoding cannot say it, or where it would be read as another text."""
     encoding = _encoding_of(text)
     said = text if encoding == UTF_8 else KEPT_BYTES.sub("", text)
     if encoding != UTF_8 and (read := said.encode(encoding).decode(encoding, "replace")) != said:
@@ -88,14 +88,14 @@ def to_bytes(text: str) -> bytes:
 
 
 def as_sent(text: str) -> str:
-    """The file's bytes as the text that UTF-8 makes of them, surrogates for what is none: how whoever
-    knows nothing of coding lines is sent a file."""
+    """The file's bytes as the text that UTF-8 makes of them, surrogates for what is none: how
+    whoever knows nothing of coding lines is sent a file."""
     return to_bytes(text).decode(UTF_8, "surrogateescape")
 
 
 def unwritable(text: str) -> str:
-    """What of the text the file's encoding cannot say, for a person, to put behind its name; "" where
-    it can say all. Of UTF-8 the parser tells more."""
+    """What of the text the file's encoding cannot say, for a person, to put behind its name; ""
+    where it can say all. Of UTF-8 the parser tells more."""
     try:
         to_bytes(text)
     except UnicodeEncodeError as error:
@@ -106,14 +106,14 @@ def unwritable(text: str) -> str:
 
 
 def sayable(code: str, text: str) -> str:
-    """Python code with backslashes in place of what a file of this text cannot say in its encoding."""
+    """Python code with backslashes for what a file of this text cannot say in its encoding."""
     encoding = _encoding_of(text)
     return code.encode(encoding, "backslashreplace").decode(encoding) if encoding != UTF_8 else code
 
 
 def _encoding_of(text: str) -> str:
-    """What the coding line of a file says, where that is an encoding in which it can be edited: one in
-    which ASCII is ASCII. Else UTF-8, the bytes that are none kept as surrogates."""
+    """What the coding line of a file says, where that is an encoding in which it can be edited: one
+    in which ASCII is ASCII. Else UTF-8, the bytes that are none kept as surrogates."""
     named = CODING.match(text)                     # not behind a byte order mark: that says UTF-8
     return _codec(named[1]) if named else UTF_8
 
@@ -126,8 +126,8 @@ def _codec(name: str) -> str:
         if any(short == n or short.startswith(f"{n}-") for n in (known, *others)):
             return known
     try:
-        like_ascii = all(data.decode(name).encode("ascii") == data == data.decode("ascii").encode(name)
-                         for data in LIKE_ASCII)
+        like_ascii = all(data.decode(name).encode("ascii") == data for data in LIKE_ASCII) and \
+            all(data.decode("ascii").encode(name) == data for data in LIKE_ASCII)
     except (LookupError, UnicodeError):
         return UTF_8
     return codecs.lookup(name).name if like_ascii else UTF_8
@@ -223,7 +223,8 @@ def alone(text: str, near: str, was: Function) -> Function | None:
         return None
     node = statements[0]
     first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-    if (first, node.end_lineno) != (2, last - above + 1) or node.col_offset != len(was.indent) or node.name != was.node.name:
+    if (first, node.end_lineno) != (2, last - above + 1) or \
+            (node.col_offset, node.name) != (len(was.indent), was.node.name):
         return None
     ast.increment_lineno(node, above - 1)
     return Function(was.qualname, node, was.first, last, was.indent)
@@ -347,8 +348,8 @@ def _frame(node: ast.AST) -> list:
 
 
 def reindent(source: str, indent: str) -> str:
-    """`source` moved so that its first statement has this indentation; the inside of multi-line strings is
-    left alone."""
+    """`source` moved so that its first statement has this indentation; the inside of multi-line
+    strings is left alone."""
     source = source.strip("\n")
     lines, now = source.split("\n"), indentation(source)
     if now == indent:
@@ -366,7 +367,8 @@ def reindent(source: str, indent: str) -> str:
 def indentation(source: str) -> str:
     """That of the first statement: comments above it may stand anywhere."""
     lines = source.strip("\n").split("\n")
-    first = next((line for line in lines if line.strip() and not line.lstrip().startswith("#")), lines[0])
+    first = next((line for line in lines if line.strip() and not line.lstrip().startswith("#")),
+                 lines[0])
     return first[:len(first) - len(first.lstrip())]
 
 

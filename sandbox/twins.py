@@ -119,6 +119,7 @@ def replace_expression(text: str, node: ast.AST, new: str) -> str:
     """`text` with the expression at `node`'s place replaced."""
     lines = text.split("\n")
     first, last = node.lineno - 1, node.end_lineno - 1
-    before, after = at_column(lines[first], node.col_offset)[0], at_column(lines[last], node.end_col_offset)[1]
+    before = at_column(lines[first], node.col_offset)[0]
+    after = at_column(lines[last], node.end_col_offset)[1]
     lines[first:last + 1] = [before + sayable(new, text) + after]
     return "\n".join(lines)

@@ -257,7 +257,8 @@ def test_the_environment_holds_prompts_and_no_answers(place, monkeypatch):
 # ---------------------------------------------------------------------------------------------------- without a run
 
 def test_bytes_that_are_no_utf8_do_not_reach_other_readers():
-    assert valid({"a\ud800": ["x\udc80y", ("\ud83d",)], "b": 1.0, "c": None}) == {"a?": ["x?y", ["?"]], "b": 1.0, "c": None}
+    assert valid({"a\ud800": ["x\udc80y", ("\ud83d",)], "b": 1.0,
+                  "c": None}) == {"a?": ["x?y", ["?"]], "b": 1.0, "c": None}
 
 
 @pytest.fixture(scope="module")

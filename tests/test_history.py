@@ -125,7 +125,8 @@ def test_a_folder_of_a_larger_repository(tmp_path):
 def test_bytes_stay(tmp_path, text):
     make_repo(tmp_path, {"a.py": text.encode("utf-8", "surrogateescape"), "test_a.py": TEST})
     commit(tmp_path, "c", {"a.py": text.replace("return 7", "return 77"), "test_a.py": TEST * 2})
-    assert to_bytes(undone(tmp_path)[0][0].broken["a.py"]) == text.encode("utf-8", "surrogateescape")
+    assert to_bytes(undone(tmp_path)[0][0].broken["a.py"]) == text.encode("utf-8",
+                                                                          "surrogateescape")
 
 
 def test_a_shallow_clone(shop, tmp_path):

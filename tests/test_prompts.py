@@ -10,7 +10,8 @@ from recipes.prompts import Budget, build, extents_in_words, gold_reply, summary
 from sandbox import patches, twins
 from sandbox.edits import from_reply, gate
 from sandbox.replies import without_thinking
-from sandbox.source import (blanked, find, functions, head_of, parse, read_text, reindent, source_of,
+from sandbox.source import (blanked, find, functions, head_of, parse, read_text, reindent,
+                            source_of,
                             to_bytes)
 from sandbox.tasks import Task
 from tests.asked import ROOM
@@ -337,23 +338,33 @@ def test_a_change_that_blocks_cannot_say(tmp_path):
     assert gold_reply(task, tmp_path, "blocks") == ""
 
 
-@pytest.mark.parametrize("shown, fence", [("x", "```"), ("```", "````"), ("    ````python", "`````"), ("~~~", "```"), ("a ``` b", "```")])
+@pytest.mark.parametrize("shown, fence", [("x", "```"), ("```", "````"),
+                                          ("    ````python", "`````"), ("~~~", "```"),
+                                          ("a ``` b", "```")])
 def test_the_reference_s_fence_is_one_that_the_code_does_not_close(tmp_path, shown, fence):
     gold = f'def wanted():\n    """As in\n\n{shown}\n    """\n    return 2\n'
     task = long_task(tmp_path, {"a.py": gold.replace("return 2", "return 1")}, {"a.py": gold})
-    assert f"\n{fence}python\ndef wanted" in gold_reply(task, tmp_path, "blocks") and gold_reply(task, tmp_path, "blocks").endswith(f"\n{fence}\n")
+    reply = gold_reply(task, tmp_path, "blocks")
+    assert f"\n{fence}python\ndef wanted" in reply and reply.endswith(f"\n{fence}\n")
 
 
-# ------------------------------------------------------------------------------------------- whatever the code holds
+# -------------------------------------------------------------------------- whatever the code holds
 
-ODD = ["```", "```python", "````", "  ```py", "    ```", "~~~", "~~~~ text", "- ```", "<<<<<<< SEARCH", "=======", ">>>>>>> REPLACE",
-       "    <<<<<<<< SEARCH ", "    ========", "<think>", "</think>", "    </think>  ", "so.</think>", "</think>```python", "[/THINK]", "a.py", "    ",
-       "\t", "", "words.", "def wanted(): return 1", "class A:", "@x", "`", "    return 5", "\u00fc \u2192 \u4e2d", "#", "\x0c"]
+ODD = ["```", "```python", "````", "  ```py", "    ```", "~~~", "~~~~ text", "- ```",
+       "<<<<<<< SEARCH", "=======", ">>>>>>> REPLACE",
+       "    <<<<<<<< SEARCH ", "    ========", "<think>", "</think>", "    </think>  ",
+       "so.</think>", "</think>```python", "[/THINK]", "a.py", "    ",
+       "\t", "", "words.", "def wanted(): return 1", "class A:", "@x", "`", "    return 5",
+       "\u00fc \u2192 \u4e2d", "#", "\x0c"]
 LINES = st.lists(st.sampled_from(ODD), max_size=6)
 PARTS = st.sampled_from([
-    "    def wanted(y):\n        return y", "    if x:\n        x = '</think>'\n\n    else:\n        x = '<think>' # ```", "    x = 1  ",
-    "    x = f\'\'\'{x}\n```\n\'\'\'", "    class Inner:\n        def m(self):\n            pass", "    # ```\n    x = 2"])
-HEADS = st.sampled_from(["def wanted(x):", "async def wanted(x='<think>'):", "@deco\ndef wanted(x):", "@deco(\n    1,\n)\n@deco\ndef wanted(\n    x=1,\n    y='```',\n):"])
+    "    def wanted(y):\n        return y",
+    "    if x:\n        x = '</think>'\n\n    else:\n        x = '<think>' # ```", "    x = 1  ",
+    "    x = f\'\'\'{x}\n```\n\'\'\'", "    class Inner:\n        def m(self):\n            pass",
+    "    # ```\n    x = 2"])
+HEADS = st.sampled_from(["def wanted(x):", "async def wanted(x='<think>'):",
+                         "@deco\ndef wanted(x):",
+                         "@deco(\n    1,\n)\n@deco\ndef wanted(\n    x=1,\n    y='```',\n):"])
 
 
 @st.composite
@@ -364,15 +375,18 @@ def files(draw) -> tuple[str, str]:
         lines += ['    """Be wanted.', *draw(LINES), '    """']
     lines += [draw(st.sampled_from(["", "    # why"]))] if draw(st.booleans()) else []
     for _ in range(draw(st.integers(0, 3))):
-        lines += [draw(PARTS)] if draw(st.booleans()) else ["    x = \'\'\'", *draw(LINES), "\'\'\'"]
+        lines += [draw(PARTS)] if draw(st.booleans()) else ["    x = \'\'\'", *draw(LINES),
+                                                            "\'\'\'"]
     function, name = "\n".join([*lines, "    return x"]), "wanted"
     if draw(st.booleans()):
         function, name = "class Box:\n    size = 1\n\n" + reindent(function, "    "), "Box.wanted"
-    text = f'"""A module."""\n\n\ndef deco(*a):\n    return a\n\n\n{function}' + draw(st.sampled_from(["", "\n", "\n\n\nx = 1\n"]))
+    text = f'"""A module."""\n\n\ndef deco(*a):\n    return a\n\n\n{function}'
+    text += draw(st.sampled_from(["", "\n", "\n\n\nx = 1\n"]))
     return text.replace("\n", "\r\n") if draw(st.booleans()) else text, name
 
 
-MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture,
+MANY = settings(max_examples=150, deadline=None,
+                suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture,
                                                                        HealthCheck.filter_too_much])
 
 
@@ -381,8 +395,10 @@ MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCh
 def test_the_reference_s_reply_gives_the_gold_edit_whatever_the_code_holds(tmp_path, made, style):
     text, name = made
     (tmp_path / "a.py").write_bytes(to_bytes(text))
-    task = Task(instance_id="t", kind="blank", split="train", repo="r", base_commit="c", file="a.py", function=name,
-                patch=patches.make(blanked(text, find(text, name)), text, "a.py"), FAIL_TO_PASS=("t.py::t",), PASS_TO_PASS=(), shown=(),
+    task = Task(instance_id="t", kind="blank", split="train", repo="r", base_commit="c",
+                file="a.py", function=name,
+                patch=patches.make(blanked(text, find(text, name)), text, "a.py"),
+                FAIL_TO_PASS=("t.py::t",), PASS_TO_PASS=(), shown=(),
                 problem_statement="p", test_seconds=0.1)
     reply = gold_reply(task, tmp_path, style)
     new = gate(from_reply(reply, task, task.broken(tmp_path), style), task, tmp_path)["a.py"]
@@ -392,7 +408,8 @@ def test_the_reference_s_reply_gives_the_gold_edit_whatever_the_code_holds(tmp_p
 
 
 @MANY
-@given(st.lists(st.sampled_from(ODD), min_size=1, max_size=20), st.lists(st.tuples(st.integers(0, 30), st.sampled_from(ODD)), min_size=1, max_size=4),
+@given(st.lists(st.sampled_from(ODD), min_size=1, max_size=20),
+       st.lists(st.tuples(st.integers(0, 30), st.sampled_from(ODD)), min_size=1, max_size=4),
        st.sampled_from(["\n", "\r\n"]), st.sampled_from(["", "\n"]))
 def test_blocks_say_any_change_whatever_the_lines_are(tmp_path, lines, more, end, last):
     before = list(lines)
@@ -401,8 +418,11 @@ def test_blocks_say_any_change_whatever_the_lines_are(tmp_path, lines, more, end
     for was, now in ((before, lines), (lines, before)):
         was, now = (end.join(part) + last.replace("\n", end) for part in (was, now))
         (tmp_path / "a.py").write_bytes(to_bytes(now))
-        task = Task(instance_id="t", kind="revert", split="train", repo="r", base_commit="c", file="a.py", function="wanted",
-                    patch=patches.make(was, now, "a.py"), FAIL_TO_PASS=("t.py::t",), PASS_TO_PASS=(), shown=(), problem_statement="p", test_seconds=0.1,
+        task = Task(instance_id="t", kind="revert", split="train", repo="r", base_commit="c",
+                    file="a.py", function="wanted",
+                    patch=patches.make(was, now, "a.py"), FAIL_TO_PASS=("t.py::t",),
+                    PASS_TO_PASS=(), shown=(), problem_statement="p", test_seconds=0.1,
                     files=("a.py",), functions=("a.py::wanted",))
         if reply := gold_reply(task, tmp_path, "blocks"):
-            assert from_reply(reply, task, {"a.py": was}) == {"a.py": now} and without_thinking(reply) == ("", reply)
+            assert from_reply(reply, task, {"a.py": was}) == {"a.py": now}
+            assert without_thinking(reply) == ("", reply)

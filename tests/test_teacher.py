@@ -366,25 +366,34 @@ def test_reasoning_is_kept_and_distilled_only_if_wanted(school, serve, tmp_path)
     assert wanted == "<think>\nFirst I think.\n</think>\n\n" + block(RIGHT["add"]) and len(server.log()) == 1
 
 
-THOUGHT = "A draft:\n\n```python\ndef add(a, b):\n    return a - b\n```\n\nI am Claude, and it is wrong. Better add."
+THOUGHT = ("A draft:\n\n```python\ndef add(a, b):\n    return a - b\n```\n\n"
+           "I am Claude, and it is wrong. Better add.")
 
 
-@pytest.mark.parametrize("before", [f"<think>\n{THOUGHT}\n</think>\n\n", f"<thinking>{THOUGHT}</thinking>\n", f"{THOUGHT}\n</think>\n\n"])
+@pytest.mark.parametrize("before", [f"<think>\n{THOUGHT}\n</think>\n\n",
+                                    f"<thinking>{THOUGHT}</thinking>\n",
+                                    f"{THOUGHT}\n</think>\n\n"])
 def test_thinking_in_the_answer_itself_is_learned_only_if_wanted(school, serve, before):
     server = serve(answers={"`add`": [before + block(RIGHT["add"])]})
     (dialogue,) = school.teach(server)["add"].dialogues
     assert dialogue[-1]["content"] == block(RIGHT["add"]) and school.verdicts() == ["resolved"]
     (dialogue,) = school.teach(server, settings=replace(QUICK, reasoning=True))["add"].dialogues
     kept = THOUGHT.replace("I am Claude, and it is wrong. ", "")
-    assert dialogue[-1]["content"] == f"<think>\n{kept}\n</think>\n\n" + block(RIGHT["add"]) and len(server.log()) == 1
+    assert dialogue[-1]["content"] == f"<think>\n{kept}\n</think>\n\n" + block(RIGHT["add"])
+    assert len(server.log()) == 1
 
 
 def test_an_answer_that_is_never_given_is_none(school, serve):
     """And what was thought is not sent back."""
-    server = serve(answers={"`add`": ["<think>\n" + block(RIGHT["add"])]}, repaired={"`add`": ["<think>\nHm.\n</think>\n" + block("def add(a, b):\n    return 3\n")]})
-    assert school.teach(server, settings=replace(QUICK, attempts=1, repairs=2))["add"].dialogues == ()
-    assert school.verdicts() == ["invalid", "failed", "failed"][:len(school.verdicts())] and len(server.log()) >= 2
-    said = [message["content"] for record in server.log() for message in record["body"]["messages"][1:]]
+    server = serve(answers={"`add`": ["<think>\n" + block(RIGHT["add"])]},
+                   repaired={"`add`": ["<think>\nHm.\n</think>\n"
+                                       + block("def add(a, b):\n    return 3\n")]})
+    assert school.teach(server, settings=replace(QUICK, attempts=1,
+                                                 repairs=2))["add"].dialogues == ()
+    assert school.verdicts() == ["invalid", "failed",
+                                 "failed"][:len(school.verdicts())] and len(server.log()) >= 2
+    said = [message["content"] for record in server.log() for message
+            in record["body"]["messages"][1:]]
     assert "stands in its thinking alone" in said[1] and not any("Hm." in text for text in said)
 
 
