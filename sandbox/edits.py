@@ -36,7 +36,7 @@ from sandbox.tasks import Task
 
 NOTHING = "the reply holds no complete python block with the function and no SEARCH/REPLACE block"
 DEFINITIONS = (*FUNCTIONS, ast.ClassDef, ast.Import, ast.ImportFrom)
-MAX_AGAIN = 16
+MAX_AGAIN = 4
 """Blocks of one reply that may take the place of others before them."""
 FORBIDDEN_NAMES = {"conftest.py", "setup.py", "sitecustomize.py", "usercustomize.py", "noxfile.py", "tasks.py", "fabfile.py"}
 TEST_FOLDERS = ("tests", "test", "testing")
@@ -99,6 +99,7 @@ class _Edit:
         self._others: list[str] = []
         """Python that is about nothing of the task."""
         self._again = MAX_AGAIN
+        self._places: dict[int, frozenset[tuple[str, int]]] = {}
         self._steps = [step for part in parts if (step := self._step(part)) is not None]
 
     def made(self) -> dict[str, str]:
@@ -160,8 +161,11 @@ class _Edit:
         named = {f.qualname: f for f in _outer(functions(part.code))}
         said = filter(None, (resolved(path, self.broken) for path in part.paths))
         for path in dict.fromkeys((*said, self.task.file, *self.broken)):
-            own = {name: f for name, f in _as_methods(named, self.task.named.get(path, ())).items()
-                   if find(self.broken[path], name) is not None}
+            meant, text = _as_methods(named, self.task.named.get(path, ())), self.broken[path]
+            try:
+                own = {name: f for name, f in meant.items() if find(text, name) is not None}
+            except SyntaxError:                    # only SEARCH/REPLACE blocks can mend that file
+                continue
             if own and (self.task.files or self.task.function in own):
                 return _Code(part, path, own, frozenset(f.qualname for f in own.values()))
         return None
@@ -271,12 +275,11 @@ class _Edit:
     def _in_place_of_others(self, step: "_Code | Part", misfit: _Misfit) -> None:
         """Try the step without what is in its way; where that is no use everything is as before."""
         done, texts = self.done, self.texts
-        rest = [left for other, path in done
-                if (left := self._left_of(other, path, step)) is not None]
-        if rest != [other for other, _ in done] and self._again:
+        if self._again and (isinstance(step, _Code) or self._place(step)):
             self._again -= 1
+            rest = [self._left_of(other, path, step) for other, path in done]
             self.done, self.texts = [], dict(self.broken)
-            for other in rest:
+            for other in filter(None, rest):
                 with suppress(_Misfit):
                     self._apply(other)
             with suppress(_Misfit):
@@ -289,20 +292,25 @@ class _Edit:
         """What stays of a block where a later one takes its place."""
         if isinstance(step, _Code):                # the file may not parse with the others in it
             return None if isinstance(other, Part) and path == step.path else other
-        lines = self._lines_of(step, path)
         if isinstance(other, Part):
-            return None if _overlap(lines, self._lines_of(other, path)) else other
+            return None if self._place(step) & self._place(other) else other
         kept = {name: f for name, f in other.functions.items()
-                if not _overlap(lines, _span(find(self.broken[path], name)))}
+                if not self._place(step) & _place(path, find(self.broken[path], name))}
         return replace(other, functions=kept) if kept else None
 
-    def _lines_of(self, part: Part, path: str) -> range:
-        """The lines of the broken file that a SEARCH/REPLACE block is about."""
-        for search, _ in part.changes:
-            if occurrences(self.broken[path], search) == 1:
-                first = _line_of(self.broken[path], search) + 1
-                return range(first, first + search.count("\n"))
-        return range(0)
+    def _place(self, part: Part) -> frozenset[tuple[str, int]]:
+        """(path, line) of what a SEARCH/REPLACE block is about in the broken files."""
+        if id(part) not in self._places:
+            self._places[id(part)] = frozenset()
+            with suppress(_Misfit):
+                for path in self._paths_for(part):
+                    for search, _ in part.changes:
+                        if not self._places[id(part)] and occurrences(self.broken[path],
+                                                                      search) == 1:
+                            first = _line_of(self.broken[path], search)
+                            lines = range(first + 1, first + 1 + search.count("\n"))
+                            self._places[id(part)] = frozenset((path, line) for line in lines)
+        return self._places[id(part)]
 
 
 def resolved(path: str, paths: Iterable[str]) -> str | None:
@@ -398,12 +406,8 @@ def _exchanged(text: str, search: str, replacement: str) -> str:
     return new if stays else new.removesuffix("\n").removesuffix("\r")
 
 
-def _span(function: Function) -> range:
-    return range(function.first, function.last + 1)
-
-
-def _overlap(a: range, b: range) -> bool:
-    return max(a.start, b.start) < min(a.stop, b.stop)
+def _place(path: str, function: Function) -> frozenset[tuple[str, int]]:
+    return frozenset((path, line) for line in range(function.first, function.last + 1))
 
 
 # -------------------------------------------------------------------------------------- bare bodies

@@ -189,6 +189,18 @@ def test_what_another_block_defines_and_the_function_needs():
     assert result_of(text, "area(1)") == 5 and "max = min" not in text
 
 
+def test_a_file_that_does_not_parse_is_mended_by_search_and_replace(wide):
+    _, task = wide
+    broken = {"shapes/core.py": "def area(r):\n    return (\n",
+              "shapes/other.py": "def twice(r):\n    return 2\n"}
+    edit = from_reply(block("    return (\n", "    return 5\n")
+                      + fenced("def twice(r):\n    return 3\n"), task, broken)
+    assert [result_of(edit[path], call) for path,
+            call in (("shapes/core.py", "area(1)"), ("shapes/other.py", "twice(1)"))] == [5, 3]
+    with pytest.raises(InvalidEdit, match="has area, and not a function of these files"):
+        from_reply(fenced(), task, broken)
+
+
 def test_a_block_goes_to_the_file_that_is_named(wide):  # noqa: F811
     folder, task = wide
     broken = task.broken(folder)
@@ -415,6 +427,8 @@ LONG = {
     "indented": "```python\n    x = 1\n    y\n```\n" * 5_000,
     "dividers": "<<<<<<< SEARCH\n" + "=======\n" * 20_000 + ">>>>>>> REPLACE\n",
     "changes": "<<<<<<< SEARCH\nx\n=======\ny\n>>>>>>> REPLACE\n" * 5_000,
+    "again": "".join(block(f"LIMIT = {i}\n", f"LIMIT = {i + 1}\n")
+                     + block("LIMIT = 10\n", "LIMIT = 11\n") for i in range(10, 2000)),
     "paths": "a.py/" * 40_000 + "\n```python\nx(\n```\n", "tildes": "~~~\n```\n" * 10_000,
     "blanks": " " * 200_000 + "```\n",
     "helpers": "```python\n" + "".join(f"def f{i}():\n    return f{i + 1}()\n" for i in range(1500))
