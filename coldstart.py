@@ -31,7 +31,7 @@ from recipes import facts, prompts
 from recipes.court import limits_of, mine_tasks, open_judge
 from recipes.workbench import Workbench
 from sandbox.errors import HarnessError, UsageError
-from sandbox.jsonl import write_aside
+from sandbox.jsonl import valid, write_aside
 
 BAR = "{desc} {n_fmt}/{total_fmt}, {rate_fmt}, {remaining} left |{bar}|"
 """Of progress, for tqdm: what does not fit a narrow terminal is the end."""
@@ -53,7 +53,7 @@ class Screen:
     def say(self, text: str = "") -> None:
         if self._bar is not None:
             self._bar.clear()
-        click.echo(text, err=self.as_json)
+        click.echo(valid(text), err=self.as_json)
         if self._bar is not None:
             self._bar.refresh()
 
@@ -94,7 +94,7 @@ class Screen:
         """The last line for machines."""
         self.end_bar()
         if self.as_json:
-            click.echo(json.dumps(record))
+            click.echo(json.dumps(valid(record)))
 
 
 class Interruption:
@@ -180,7 +180,7 @@ class Commands(click.Group):
             if signal.getsignal(signal.SIGINT) == interruption.hear:      # it ends now in any case, and with the right exit code
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
             code, text = (130, INTERRUPTED) if interrupted else self._in_words(error)
-        click.echo(f"coldstart: {text}", err=True)
+        click.echo(f"coldstart: {valid(text)}", err=True)
         context.exit(code)
 
     @staticmethod
@@ -270,7 +270,8 @@ def demo(folder: Path) -> None:
     from sandbox.practice import write_practice_repository
 
     write_practice_repository(folder)
-    click.echo(f"A practice repository is in {folder}. Next: python coldstart.py bootstrap --repo {folder}")
+    click.echo(valid(f"A practice repository is in {folder}. Next: python coldstart.py bootstrap "
+                     f"--repo {folder}"))
 
 
 @cli.command()
@@ -332,9 +333,7 @@ def tasks(repo, python, recipe, overrides, seed, new, kinds, since, limit, promp
 def judge(task, run_folder, overlay, patch, reply, as_json) -> None:
     """Judge an edit to TASK in the jail: exit code 0 if it is resolved, 1 if not."""
     from sandbox.edits import InvalidEdit, from_overlay, from_patch, from_reply
-    from sandbox.patches import text_of
     from sandbox.repo import restore_snapshot
-    from sandbox.source import decode
 
     screen = Screen(as_json)
     if sum(option is not None for option in (overlay, patch, reply)) != 1:
@@ -350,9 +349,9 @@ def judge(task, run_folder, overlay, patch, reply, as_json) -> None:
                 raise UsageError(f"--overlay {overlay} is not a folder.")
             edit = from_overlay(overlay)
         elif patch is not None:
-            edit = from_patch(text_of(read_input(patch)), broken, run.repository.snapshot)
+            edit = from_patch(read_input(patch), broken, run.repository.snapshot)
         else:
-            edit = from_reply(decode(read_input(reply)), chosen, broken, run.recipe.prompt.style)
+            edit = from_reply(read_input(reply), chosen, broken, run.recipe.prompt.style)
     except InvalidEdit as error:
         edit = error
     with open_judge(run, screen) as court:
@@ -529,7 +528,7 @@ def report(run_folder, as_json) -> None:
     except ModuleNotFoundError as error:
         raise UsageError(f"The report needs {error.name}: pip install -r requirements-cpu.txt") from None
     file = run.folder / "report.html"
-    write_aside(file, page(run, versions()).encode("utf-8", "replace"))
+    write_aside(file, valid(page(run, versions())).encode())
     screen.say(f"The report is {file}")
     screen.result({"run": str(run.folder), "report": str(file)})
 
@@ -602,7 +601,7 @@ def write_prompts(run, folder: Path, screen: Screen) -> dict:
         screen.progress("building prompts", len(built), len(run.tasks))
         if prompt:
             text = "\n\n".join(message["content"] for message in prompt.messages)
-            (folder / f"{task.instance_id}.txt").write_text(text, encoding="utf-8", errors="replace")
+            (folder / f"{task.instance_id}.txt").write_text(text, encoding="utf-8")
     screen.say(prompts.extents_in_words(list(built.values()), budget.tokens) + f" They are in {folder}.")
     return built
 
@@ -690,7 +689,7 @@ def find_task(run, name: str):
 
 def coloured(patch: str) -> str:
     """A diff for a terminal; click takes the colours away where it goes elsewhere."""
-    text = patch.encode("utf-8", "replace").decode().rstrip("\n")
+    text = patch.rstrip("\n")
     if os.environ.get("NO_COLOR"):
         return text
     styles = {"+": {"fg": "green"}, "-": {"fg": "red"}, "@": {"fg": "cyan"}}
@@ -739,9 +738,12 @@ def announce_jail(screen: Screen) -> None:
         screen.say(notice)
 
 
-def read_input(path: Path) -> bytes:
+def read_input(path: Path) -> str:
+    """The text of a person's file."""
+    from sandbox.patches import text_of
+
     try:
-        return path.read_bytes()
+        return text_of(path.read_bytes())
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
 

@@ -8,9 +8,11 @@
     chat-train.jsonl                          verified answers: `messages` (what TRL's SFTTrainer and the datasets library call a
                                               conversation), instance_id, source, reward
 
-Every line of a file has the same fields, and each field is a string, a number, a truth value or a list of role and content in every
-line, so no file depends on its first lines for its types. A file without lines is not written, because datasets cannot read one. What
-makes the verdict hard to forge (twins, recorded calls) stays in the run.
+Texts are UTF-8 whatever the encoding of the repository's own files; so a patch of a file in another
+encoding is one of its text, not of its bytes. Every line of a file has the same fields, and each
+field is a string, a number, a truth value or a list of role and content in every line, so no file
+depends on its first lines for its types. A file without lines is not written, because datasets
+cannot read one. What makes the verdict hard to forge (twins, recorded calls) stays in the run.
 """
 import json
 from pathlib import Path
@@ -28,8 +30,8 @@ def write(run, tree: Path, folder: Path) -> None:
     parts[CHAT] = [_chat(record) for record in run.read("trajectories.jsonl")]
     parts = {name: records for name, records in parts.items() if records}
     for name, records in parts.items():
-        jsonl.rewrite(folder / name, [_valid(record) for record in records])
-    (folder / CARD).write_text(_card(run, parts), encoding="utf-8")
+        jsonl.rewrite(folder / name, jsonl.valid(records))
+    (folder / CARD).write_text(jsonl.valid(_card(run, parts)), encoding="utf-8")
 
 
 def _task(task, tree: Path) -> dict:
@@ -44,15 +46,6 @@ def _task(task, tree: Path) -> dict:
 def _chat(record: dict) -> dict:
     return {"messages": [{"role": m["role"], "content": m["content"]} for m in record["messages"]], "instance_id": record["instance_id"],
             "source": record["source"], "reward": float(record["reward"])}
-
-
-def _valid(value):
-    """The same without halves of surrogate pairs, which stand for bytes that are not UTF-8 and which no other reader of JSON takes."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {key: _valid(item) for key, item in value.items()}
-    return [_valid(item) for item in value] if isinstance(value, list) else value
 
 
 def _card(run, parts: dict[str, list[dict]]) -> str:

@@ -20,6 +20,7 @@ import llama_cpp.llama_cpp as llama
 
 from recipes.llama_engine import LlamaEngine, listen, load_file
 from sandbox.errors import HarnessError, UsageError
+from sandbox.jsonl import valid
 
 TYPES = {"q8_0": llama.LLAMA_FTYPE_MOSTLY_Q8_0, "q4_k_m": llama.LLAMA_FTYPE_MOSTLY_Q4_K_M}
 
@@ -63,7 +64,7 @@ class FileStudent:
     def tokens(self, text: str, begin: bool = False) -> list[int]:
         """Token ids of a text in which special tokens are written out; with `begin` after the first token of all, where the file says that
         there is one."""
-        data = text.encode("utf-8", "replace")
+        data = valid(text).encode()
         room = len(data) + 2                       # no text has more tokens than bytes
         ids = (llama.llama_token * room)()
         return list(ids[:llama.llama_tokenize(self._vocabulary, data, len(data), ids, room, begin, True)])

@@ -29,6 +29,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from sandbox.errors import UsageError
+from sandbox.jsonl import valid
 
 PICO = 10**12
 """Picodollars in a US dollar."""
@@ -88,6 +89,11 @@ class Reply:
         return bool(self.content or self.reasoning) or counted or self.finish in CUT_OFF
 
 
+def _kept(reply: Reply) -> str:
+    """How a reply is written down."""
+    return json.dumps(valid(asdict(reply)))
+
+
 def usd(pico: int) -> float:
     """Picodollars as US dollars."""
     return pico / PICO
@@ -129,7 +135,7 @@ class Replies:
 
     def keep(self, request: str, reply: Reply, cost: int, run: str, number: int) -> None:
         """Write down a reply that was paid for; the first one stays, if it is an answer."""
-        row = (request, json.dumps(asdict(reply)), cost, run, number, time.time())
+        row = (request, _kept(reply), cost, run, number, time.time())
         with self._base.write() as base:
             known = base.execute("SELECT reply FROM replies WHERE request = ?", (request,))
             if _answer(known.fetchone()) is None:
@@ -225,13 +231,13 @@ class Ledger:
             base.execute("UPDATE tries SET state = 'done', cost = ?, tokens_in = ?, tokens_cached = ?, tokens_out = ?, ended = ? "
                          "WHERE try = ?", (cost, reply.tokens_in, reply.tokens_cached, reply.tokens_out, time.time(), number))
             base.execute("UPDATE requests SET reply = ? WHERE request = (SELECT request FROM tries WHERE try = ?)",
-                         (json.dumps(asdict(reply)), number))
+                         (_kept(reply), number))
 
     def fail(self, number: int, fault: str, cost: int) -> None:
         """The try gave no reply, and may have cost so much."""
         with self._base.write() as base:
             base.execute("UPDATE tries SET state = 'failed', cost = ?, fault = ?, ended = ? WHERE try = ?",
-                         (cost, fault, time.time(), number))
+                         (cost, valid(fault), time.time(), number))
 
     def lose(self, number: int) -> None:
         """The try is over, if it was under way, and nobody knows what became of it: it stays counted at its worst case."""
@@ -243,12 +249,13 @@ class Ledger:
         with self._base.write() as base:
             number = self._try(base, request, task, endpoint, body, "cached", 0, 0)
             base.execute("UPDATE tries SET ended = sent WHERE try = ?", (number,))
-            base.execute("UPDATE requests SET reply = ? WHERE request = ?", (json.dumps(asdict(reply)), request))
+            base.execute("UPDATE requests SET reply = ? WHERE request = ?", (_kept(reply), request))
 
     def judge(self, request: str, verdict: str, reason: str) -> None:
         """What the sandbox said of the reply."""
         with self._base.write() as base:
-            base.execute("UPDATE requests SET verdict = ?, reason = ? WHERE request = ?", (verdict, reason, request))
+            base.execute("UPDATE requests SET verdict = ?, reason = ? WHERE request = ?",
+                         (verdict, valid(reason), request))
 
     @staticmethod
     def _try(base: sqlite3.Connection, request: str, task: str, endpoint: str, body: dict, state: str, worst: int, cost: int) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from recipes.export import lines
 from recipes.facts import GROUP_WORDS, GROUPS, probe_summary
+from sandbox.jsonl import valid
 
 CARD = "README.md"
 NOT_ON_A_HUB = "Its base is no public model: `{base}` stands for the folder of it."
@@ -16,7 +17,7 @@ NOT_ON_A_HUB = "Its base is no public model: `{base}` stands for the folder of i
 
 def write_card(folder: Path, run, checkpoint: str, replay: dict | None) -> None:
     """README.md in `folder` for a checkpoint of a run; `replay` is what `export.compare` said, None where nothing was replayed."""
-    (folder / CARD).write_text(card(run, checkpoint, replay), encoding="utf-8")
+    (folder / CARD).write_text(valid(card(run, checkpoint, replay)), encoding="utf-8")
 
 
 def card(run, checkpoint: str, replay: dict | None) -> str:

@@ -20,9 +20,10 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from sandbox.errors import UsageError
+from sandbox.jsonl import valid
 from sandbox.quiet_git import ask
 from sandbox.repo import Repository, files_of
-from sandbox.source import decode
+from sandbox.source import read_text
 from sandbox.tasks import Task
 from sandbox.twins import test_functions
 
@@ -53,7 +54,8 @@ class Guard:
         paths = [path for path, kind in files_of(tree) if kind == "file"]
         self.env_like = {path for path in paths if any(fnmatch.fnmatchcase(PurePosixPath(path).name.lower(), name) for name in ENV_LIKE)}
         self.ignored = ignored_files(repository, paths)
-        texts = {path: decode((tree / path).read_bytes()) for path in paths if (tree / path).stat().st_size <= MAX_BYTES}
+        texts = {path: valid(read_text(tree / path)) for path in paths
+                 if (tree / path).stat().st_size <= MAX_BYTES}
         self._kept = {line: path for path, text in texts.items() for line in self._lines_of_secrets(text)}
         self._kept |= {value: path for path in self.ignored & set(texts) if len(texts[path]) <= MAX_SCANNED
                        for _, value in _assigned(texts[path]) if len(value) >= MIN_LENGTH}
@@ -61,7 +63,7 @@ class Guard:
                                    "\n".join(text for path, text in texts.items() if path not in self.env_like | self.ignored))
 
     def _lines_of_secrets(self, text: str) -> list[str]:
-        found = [finding.secret for finding in self._scanner.scan(text.encode("utf-8", "replace"))]
+        found = [finding.secret for finding in self._scanner.scan(text.encode())]
         lines = [line.strip() for secret in found for line in secret.replace("\\n", "\n").split("\n")]
         return [line for line in lines if len(line) >= MIN_LENGTH and "-----" not in line]
 
@@ -91,7 +93,8 @@ class Guard:
         """What the text holds that may not leave; "" where there is nothing."""
         if path := next((path for value, path in self._kept.items() if value in text), None):
             return f"it holds a secret of {path}"
-        found = [finding.rule_id.rpartition(".")[2].rpartition("/")[2] for finding in self._scanner.scan(text.encode("utf-8", "replace"))]
+        found = [finding.rule_id.rpartition(".")[2].rpartition("/")[2]
+                 for finding in self._scanner.scan(valid(text).encode())]
         found += [kind for kind, _ in _assigned(text)]
         return f"it holds what looks like a secret ({', '.join(dict.fromkeys(found))})" if found else ""
 

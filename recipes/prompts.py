@@ -22,7 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from recipes.excerpts import Piece, View, split_lines, with_short_docstring
+from sandbox.edits import occurrences
+from sandbox.jsonl import valid
 from sandbox.node_ids import function_of
+from sandbox.replies import mark_sizes
 from sandbox.source import body_of, find, head_of, read_text, reindent, source_of
 from sandbox.statements import helpers_of_tests, sources_of_tests
 from sandbox.tasks import Task
@@ -50,6 +53,8 @@ the lines as they should be
 A function that is to be replaced as a whole may instead stand in a fenced python block (with its signature). \
 You may change {files}, and no other file."""
 MAX_FILES_NAMED = 12
+MARK_SIZES = (7, 8, 9, 6, 5)
+"""Of the marks of a SEARCH/REPLACE block; another one where the lines in it hold such marks."""
 ROUNDS = 5
 """Times that a prompt is filled up and measured."""
 
@@ -74,7 +79,7 @@ class Budget:
     def estimated(cls, tokens: int) -> "Budget":
         """At BYTES_PER_TOKEN."""
         def count(text: str) -> int:
-            return -(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)
+            return -(-len(valid(text).encode()) // BYTES_PER_TOKEN)
 
         return cls(tokens, lambda messages: sum(count(m["content"]) for m in messages), lambda texts: list(map(count, texts)))
 
@@ -134,7 +139,7 @@ def _bare_head(task: Task, tree: Path, budget: Budget) -> Prompt | None:
     if view.targets and (short := with_short_docstring(text, view.targets[0])):
         heads.append(("\n".join(short[0]), "least"))
     for head, extent in heads:
-        messages = [{"role": "user", "content": reindent(head, "") + "\n"}]
+        messages = [{"role": "user", "content": valid(reindent(head, "") + "\n")}]
         if (tokens := budget.chat(messages)) <= budget.tokens:
             return Prompt(messages, tokens, extent)
     return None
@@ -289,7 +294,7 @@ class _Draft:
         if self._shown_tests:
             parts.append("Some of the tests that must pass:\n" + fenced("\n\n".join(self._shown_helpers + self._shown_tests)))
         parts.append(self._format())
-        return [{"role": "user", "content": "\n\n".join(parts)}]
+        return [{"role": "user", "content": valid("\n\n".join(parts))}]
 
     def _format(self) -> str:
         task = self.task
@@ -301,7 +306,8 @@ class _Draft:
 
 def fenced(text: str) -> str:
     """The text as a python block, in a fence that nothing in it closes."""
-    longest = max((len(run) for run in re.findall(r"^\s*(`{3,})", text, re.MULTILINE)), default=2)
+    longest = max((len(run) for run in re.findall(r"^[ \t]*(`{3,})", text, re.MULTILINE)),
+                  default=2)
     fence = "`" * (longest + 1)
     return f"{fence}python\n{text}\n{fence}"
 
@@ -315,7 +321,7 @@ def gold_reply(task: Task, tree: Path, style: str) -> str:
     if style == "body":
         return body_of(intact, function)
     words = f"The body of `{task.function}` is filled in." if task.kind == "blank" else f"`{task.function}` is mended."
-    return f"{words}\n\n```python\n{reindent(source_of(intact, function), '')}\n```\n"
+    return f"{words}\n\n{fenced(reindent(source_of(intact, function), ''))}\n"
 
 
 def _search_replace(broken: dict[str, str], gold: dict[str, str]) -> str:
@@ -338,12 +344,14 @@ def _blocks(path: str, before: str, after: str) -> list[str | None]:
         while not _stands_once(text, lines[first:last]) and (first > 0 or last < len(lines)):
             first, last = max(0, first - 1), min(len(lines), last + 1)
         search, replace = lines[first:last], lines[first:i1] + new[j1:j2] + lines[i2:last]
-        blocks.append("\n".join([path, "<<<<<<< SEARCH", *search, "=======", *replace, ">>>>>>> REPLACE", ""])
-                      if _stands_once(text, search) else None)
+        size = next((n for n in MARK_SIZES if n not in mark_sizes(search + replace)), 0)
+        marks = f"{'<' * size} SEARCH", "=" * size, f"{'>' * size} REPLACE"
+        said = "\n".join([path, marks[0], *search, marks[1], *replace, marks[2], ""])
+        blocks.append(said if size and _stands_once(text, search) else None)
         lines[i1:i2] = new[j1:j2]
     return blocks
 
 
 def _stands_once(text: str, lines: list[str]) -> bool:
     block = "".join(line + "\n" for line in lines)
-    return bool(block.strip()) and text.count(block) == 1
+    return occurrences(text, block) == 1

@@ -33,6 +33,7 @@ from recipes.checkpoint import ADAPTER, CONFIG, OPTIMISER
 from recipes.loading import end_tokens, first_line, load_model, make_optimiser, read_config
 from recipes.logprobs import Sample, flat_logprobs, head_rows, longest_shared, micro_batches, passes, plain_hidden
 from sandbox.errors import UsageError
+from sandbox.jsonl import valid
 
 MICRO_TOKENS, SAMPLING_TOKENS = "micro_tokens", "sampling_tokens"
 """The counters by which a checkpoint remembers that memory ran out, and with how much less it is not known to."""
@@ -148,18 +149,22 @@ class Student:
         """Token ids of a chat (`[{"role", "content"}, ...]`), ready for the student's reply."""
         if self.tokenizer.chat_template is not None:
             text = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-            return self.tokenizer(text, add_special_tokens=False).input_ids
+            return self._ids(text)
         text = "\n\n".join(message["content"] for message in messages)
         start = [] if self.tokenizer.bos_token_id is None else [self.tokenizer.bos_token_id]
-        return start + self.tokenizer(text, add_special_tokens=False).input_ids
+        return start + self._ids(text)
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text by itself."""
-        return list(map(len, self.tokenizer(list(texts), add_special_tokens=False).input_ids)) if texts else []
+        return list(map(len, self._ids(list(texts)))) if texts else []
 
     def completion_ids(self, text: str) -> list[int]:
         """Token ids of a reply, with the end token."""
-        return self.tokenizer(text, add_special_tokens=False).input_ids + [self.end_id]
+        return self._ids(text) + [self.end_id]
+
+    def _ids(self, text: str | Sequence[str]) -> list:
+        """Token ids of a text, or of each of several, in which special tokens are written out."""
+        return self.tokenizer(valid(text), add_special_tokens=False).input_ids
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of a completion, without its end token."""

@@ -14,7 +14,7 @@ answer;
 
 What is distilled is the first message and the resolved answer, without the wrong turns, in the words and format that the student is asked
 in (for a student that writes bare bodies the body alone), without what the teacher says of itself (`voice.py`), and judged once more as it
-is then. Reasoning stays in the ledger unless the recipe wants it.
+is then. Reasoning, beside the answer or in it, stays in the ledger unless the recipe wants it.
 
 Nothing is remembered but the ledger: a run that was killed holds the same conversations again, and the replies that it has paid for cost
 nothing the second time.
@@ -24,7 +24,7 @@ import asyncio
 import copy
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from recipes import TeacherSettings
@@ -36,6 +36,8 @@ from recipes.prompts import gold_reply
 from recipes.voice import cut
 from sandbox.edits import InvalidEdit, from_reply, gate
 from sandbox.errors import HarnessError
+from sandbox.jsonl import valid
+from sandbox.replies import untagged, without_thinking
 from sandbox.source import FUNCTIONS, body_nodes, body_of, find, parse
 from sandbox.statements import secrets, what_fails
 from sandbox.tasks import Task
@@ -57,7 +59,7 @@ class ReferenceTeacher:
 
     def reply(self, task: Task, messages: list[dict[str, str]]) -> str:
         """The answer to `messages`, which are about `task`."""
-        return gold_reply(task, self._tree, self._style)
+        return valid(gold_reply(task, self._tree, self._style))
 
 
 def choose_cold(tasks: list[Task], states: dict[str, str], share: float, seed: int) -> list[Task]:
@@ -199,22 +201,27 @@ class ApiTeacher:
                 status = "truncated" if asked.reply.finish == "length" else "filtered"
                 self._asker.ledger.judge(asked.request, status, "The reply was not ended by the teacher.")
                 return None, f"the last reply was {status}"
-            verdict = await self._judged(task, asked.reply.content, "blocks")
+            reply = Reply(**valid(asdict(asked.reply)))
+            verdict = await self._judged(task, reply.content, "blocks")
             self._asker.ledger.judge(asked.request, verdict.status, verdict.reason)
             if verdict.status == "resolved":
-                return asked.reply, ""
+                return reply, ""
             why = f"the last reply was {verdict.status}"
             if turn == self._settings.repairs or verdict.status == "tampered":
                 break
-            failure = REPAIR.format(what=await self._what_fails(task, asked.reply.content, verdict))
+            failure = REPAIR.format(what=await self._what_fails(task, reply.content, verdict))
             if self._guard.objection(failure):
                 return None, "what its tests say holds what looks like a secret"
-            conversation += [{"role": "assistant", "content": asked.reply.content}, {"role": "user", "content": failure}]
+            said = without_thinking(reply.content)[1] or reply.content
+            conversation += [{"role": "assistant", "content": said},
+                             {"role": "user", "content": failure}]
         return None, why
 
     async def _for_the_student(self, task: Task, reply: Reply) -> list[dict[str, str]] | None:
         """The dialogue to learn, judged as it is; None where the answer cannot be said in the student's format."""
-        content = cut(reply.content)
+        thought, answer = without_thinking(reply.content)
+        thoughts = filter(None, (untagged(reply.reasoning), thought))
+        thought, content = cut("\n\n".join(thoughts)), cut(answer)
         if self._style == "body" and not task.files:
             try:
                 text = self._files(task, content)[task.file]
@@ -222,8 +229,8 @@ class ApiTeacher:
                 return None
             function = find(text, task.function)
             content = body_of(text, function) if body_nodes(function) else ""
-        elif self._settings.reasoning and reply.reasoning:
-            content = f"<think>\n{cut(reply.reasoning)}\n</think>\n\n{content}"
+        elif self._settings.reasoning and thought:
+            content = f"<think>\n{thought}\n</think>\n\n{content}"
         verdict = await self._judged(task, content, self._style)
         return [*self._chats[task.instance_id],
                 {"role": "assistant", "content": content}] if verdict.status == "resolved" else None

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from recipes import Recipe
 from recipes.prompts import BYTES_PER_TOKEN, Budget
+from sandbox.jsonl import valid
 
 TOKENIZER, CONFIG, TEMPLATE = "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"
 
@@ -57,15 +58,11 @@ class ChatTokenizer:
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text by itself."""
-        return [
-            len(found.ids)
-            for found in self._tokenizer.encode_batch(
-                list(map(_valid, texts)), add_special_tokens=False
-            )
-        ]
+        found = self._tokenizer.encode_batch(valid(list(texts)), add_special_tokens=False)
+        return [len(tokens.ids) for tokens in found]
 
     def _ids(self, text: str) -> list[int]:
-        return self._tokenizer.encode(_valid(text), add_special_tokens=False).ids
+        return self._tokenizer.encode(valid(text), add_special_tokens=False).ids
 
     @cached_property
     def _special(self) -> dict[str, str]:
@@ -165,11 +162,6 @@ def _in_hub(model: str, name: str) -> Path | None:
         return Path(found if isinstance(found, str) else hf_hub_download(model, name))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError):
         return None
-
-
-def _valid(text: str) -> str:
-    """Without halves of surrogate pairs, which no tokenizer takes."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def _refuse(message: str):

@@ -19,6 +19,7 @@ from pathlib import Path
 from recipes.prompts import build
 from recipes.tokens import budget_of
 from sandbox import jsonl
+from sandbox.jsonl import valid
 
 TEMPLATE = Path(__file__).parent / "environment"
 
@@ -61,12 +62,13 @@ def write(run, tree: Path, folder: Path) -> None:
     package = "coldstart_" + re.sub(r"\W+", "_", repo.lower(), flags=re.ASCII).strip("_")
     names = {"name": package.replace("_", "-"), "package": package, "repo": repo}
     shutil.copytree(TEMPLATE, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-    jsonl.rewrite(folder / package / "tasks.jsonl", [
+    jsonl.rewrite(folder / package / "tasks.jsonl", valid([
         {"id": t.instance_id, "name": t.instance_id, "kind": t.kind, "split": t.split,
-         "prompt": built[t.instance_id].messages[-1]["content"]} for t in tasks])
+         "prompt": built[t.instance_id].messages[-1]["content"]} for t in tasks]))
     origin = {"coldstart": str(Path(__file__).resolve().parent.parent), "run": str(run.folder.resolve())}
     (folder / package / "origin.json").write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
     train = sum(t.split == "train" for t in tasks)
     counts = f"{train} training and {len(tasks) - train} held-out"
-    (folder / "pyproject.toml").write_text(PYPROJECT.format(**names), encoding="utf-8")
-    (folder / "README.md").write_text(README.format(**names, counts=counts, commit=run.repository.commit), encoding="utf-8")
+    (folder / "pyproject.toml").write_text(valid(PYPROJECT.format(**names)), encoding="utf-8")
+    readme = README.format(**names, counts=counts, commit=run.repository.commit)
+    (folder / "README.md").write_text(valid(readme), encoding="utf-8")

@@ -14,6 +14,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
+from sandbox.replies import PROSE, THINKING, read
+
 NAMES = (
     "ChatGPT", "GPT", "OpenAI", "Codex", "Claude", "Anthropic", "Gemini", "Gemma", "Google", "DeepMind", "Bard", "Llama", "Meta AI",
     "Mistral", "Mixtral", "Codestral", "Devstral", "GLM", "ChatGLM", "Zhipu", "Z.ai", "BigModel", "DeepSeek", "Kimi", "Moonshot", "Qwen",
@@ -54,16 +56,16 @@ _SELF = re.compile(
 _ABOUT_SELF = re.compile(
     r"\b(?:i|i'm|i've|me|my|myself|mine|we|our|us)\b|\b(?:model|assistant|author|yours)\b"
     r"|\b(?:written|generated|created|made|produced|authored|trained|developed|powered|signed|answered) (?:by|with|at)\b", re.IGNORECASE)
-_CODE = re.compile(r"(^[ \t]*```.*?^[ \t]*```[ \t]*$|^[^\n]*\n<{5,9} SEARCH\n.*?^>{5,9} REPLACE[ \t]*$)", re.DOTALL | re.MULTILINE)
 _SENTENCE = re.compile(r"\n|(?:[^.!?\n]|[.!?](?!\s|$))*[.!?]+[\"')\]]*(?=\s|$)[ \t]*|[^\n]+")
 _COMMENT = re.compile(r"^[ \t]*#(?P<words>[^\n]*)\n", re.MULTILINE)
 
 
 def cut(reply: str) -> str:
     """The reply without what a teacher says of itself, its maker or its rules."""
-    parts = _CODE.split(reply)
-    prose = [_cut_prose(part) if index % 2 == 0 else _COMMENT.sub(_kept_comment, part) for index, part in enumerate(parts)]
-    return "".join(prose).lstrip("\n") if prose != parts else reply
+    parts = [(part.kind in (PROSE, THINKING), part.text) for part in read(reply)]
+    kept = "".join(_cut_prose(text) if is_prose else _COMMENT.sub(_kept_comment, text)
+                   for is_prose, text in parts)
+    return kept.lstrip("\n") if kept != reply else reply
 
 
 def _cut_prose(text: str) -> str:

@@ -334,7 +334,7 @@ class Workbench:
         for old in folder.glob("*.txt"):
             old.unlink()
         for name, prompt in planned.prompts.items():
-            (folder / f"{name}.txt").write_text(prompt[0]["content"], encoding="utf-8", errors="replace")
+            (folder / f"{name}.txt").write_text(prompt[0]["content"], encoding="utf-8")
         self.screen.say(f"Nothing was sent. What would be sent first of all is in {folder}.")
         return {"name": self.hired.endpoint.name, "model": self.hired.endpoint.model, "requests": 0, "usd": 0.0, "asked": 0, "verified": 0,
                 "plan": {**planned.to_dict(), "max_usd": self.hired.max_usd}}

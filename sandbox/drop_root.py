@@ -29,7 +29,8 @@ def main() -> None:
     check(libc.mount(None, b"/", None, ctypes.c_ulong(MS_REC | MS_PRIVATE), None), "make the mounts private")
     for number, source in enumerate(sources):
         target = os.path.join(stage, str(number))
-        check(libc.mount(source.encode(), target.encode(), None, ctypes.c_ulong(MS_BIND | MS_REC), None), f"bind {source}")
+        check(libc.mount(os.fsencode(source), os.fsencode(target), None,
+                         ctypes.c_ulong(MS_BIND | MS_REC), None), f"bind {source}")
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)

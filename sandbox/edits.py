@@ -2,34 +2,44 @@
 
 An edit is a map from a path, relative to the repository, to the whole new text of that file in the broken state.
 
-**The reply** (`blocks`): a few words of reason, then either a fenced `python` block with whole functions, each replacing the
-one of the same (qualified) name in the task's file, new imports and helpers added at module level; or SEARCH/REPLACE blocks
-under the file's path, as aider writes them. The last complete block for a place counts. With `body` the whole reply is the
-bare body of the task's function, where the task is about one.
+**The reply** (`blocks`): a few words of reason, then either a fenced `python` block with whole
+functions, each replacing the one of the same (qualified) name in the task's file, new imports and
+helpers added at module level; or SEARCH/REPLACE blocks under the file's path, as aider writes them.
+What a model writes beside that is no answer: thinking, quotations, other languages, examples of use
+(`replies.py` takes a reply apart, `_Edit` says which blocks count). With `body` the whole reply is
+the bare body of the task's function, where the task is about one; one fence around it, or the whole
+function, does no harm.
 
-**The gate**, before anything runs: only regular `.py` text that parses, only files that are there already, never tests or
-what configures them: what is called so, where the survey did not see that it is source
-(`Task.sources`). Where the task is about one function only that function is taken from the edit and
-spliced into the broken file, with imports and helpers that are new; whatever else the edit changed
-there is ignored. Where it is about whole files (`Task.files`) these are taken as the edit has them,
-and no others.
+**The gate**, before anything runs: only regular `.py` text that parses and that the file's encoding
+can say, only files that are there already, never tests or what configures them: what is called so,
+where the survey did not see that it is source (`Task.sources`). Where the task is about one
+function only that function is taken from the edit and spliced into the broken file, with imports
+and helpers that are new; whatever else the edit changed there is ignored. Where it is about whole
+files (`Task.files`) these are taken as the edit has them, and no others.
 """
 import ast
+import builtins
 import copy
 import os
 import re
-import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from sandbox import patches
-from sandbox.source import (FUNCTIONS, STATEMENTS, alone, body_nodes, find, functions, parse, read_text, source_of, with_body,
-                            with_function)
+from sandbox.replies import BROKEN, CHANGE, OPEN, OTHER, PYTHON, THINKING, Part, module_of, read
+from sandbox.source import (FUNCTIONS, KEPT_BYTES, STATEMENTS, Function, alone, as_sent, body_nodes,
+                            decode, find, functions, parse, read_text, source_of, unwritable,
+                            with_body, with_function)
 from sandbox.tasks import Task
 
-OPENING, CLOSING = re.compile(r"[ \t]*```[ \t]*(\w*)"), re.compile(r"[ \t]*```[ \t]*")
-SEARCH, DIVIDER, REPLACE = re.compile(r"<{5,9} SEARCH"), re.compile(r"={5,9}"), re.compile(r">{5,9} REPLACE[ \t]*")
+NOTHING = "the reply holds no complete python block with the function and no SEARCH/REPLACE block"
+DEFINITIONS = (*FUNCTIONS, ast.ClassDef, ast.Import, ast.ImportFrom)
+MAX_AGAIN = 4
+"""Blocks of one reply that may take the place of others before them."""
 NEVER_EDITED = {"conftest.py", "sitecustomize.py", "usercustomize.py"}
 """What configures everything beside it. The others of FORBIDDEN_NAMES may be source, too."""
 FORBIDDEN_NAMES = NEVER_EDITED | {"setup.py", "noxfile.py", "tasks.py", "fabfile.py"}
@@ -47,52 +57,402 @@ class InvalidEdit(Exception):
 
 def from_reply(reply: str, task: Task, broken: dict[str, str], style: str = "blocks") -> dict[str, str]:
     """The edit that a reply asks for. Raises InvalidEdit."""
+    reply = reply.removeprefix("\ufeff").replace("\r\n", "\n")
     if style == "body" and not task.files:
-        return {task.file: _with_bare_body(reply, task, broken[task.file])}
-    lines = reply.replace("\r\n", "\n").split("\n")
-    texts = dict(broken)
-    changed = _apply_search_replace(lines, texts, task)
-    for code in _python_blocks(lines):
-        # The task's own file first; in the others a block counts where it names one of their functions.
-        for path in dict.fromkeys((task.file, *texts)):
-            text = _with_functions(code, texts[path], task)
-            if text is not None:
-                texts[path] = text
-                changed.add(path)
-                break
-    if not changed:
-        raise InvalidEdit("the reply holds no complete python block with the function and no SEARCH/REPLACE block")
-    return {path: texts[path] for path in sorted(changed)}
+        return _from_body(reply, task, broken)
+    return _Edit(read(reply), task, broken).made()
 
 
-def _python_blocks(lines: list[str]) -> Iterator[str]:
-    """The code between fences, but for what holds SEARCH/REPLACE blocks."""
-    at = 0
-    while at < len(lines):
-        opening = OPENING.match(lines[at])
-        end = _next(CLOSING, lines, at + 1) if opening else at
-        if end is None:
-            return                                    # nor is there an end for a fence further down
-        if opening and opening[1] in ("python", "py", "") and not any(_search_replace_blocks(lines[at + 1:end])):
-            yield "".join(line + "\n" for line in lines[at + 1:end])
-        at = end + 1
+class _Misfit(Exception):
+    """A block of a reply is of no use; `str(error)` says why."""
+
+    def __init__(self, weight: int, words: str) -> None:
+        """`weight`: how near it came to being the answer."""
+        super().__init__(words)
+        self.weight = weight
 
 
-def _search_replace_blocks(lines: list[str]) -> Iterator[tuple[int, str, str]]:
-    """(number of the block's first line, search text, replacement)"""
-    end = -1
-    while (first := _next(SEARCH, lines, end + 1)) is not None:
-        divider = _next(DIVIDER, lines, first + 1)
-        end = _next(REPLACE, lines, divider + 1) if divider is not None else None
-        if end is None:
-            return
-        yield first, *("".join(line + "\n" for line in part) for part in (lines[first + 1:divider], lines[divider + 1:end]))
+@dataclass(frozen=True)
+class _Code:
+    """A block of Python, and what of it belongs into a file."""
+
+    part: Part
+    path: str
+    functions: dict[str, Function]
+    """Those that take the place of a namesake, by their qualified names in the file."""
+    known: frozenset[str]
+    """The names in the block of all that have one."""
 
 
-def _next(mark: re.Pattern, lines: list[str], start: int) -> int | None:
-    """The first line from `start` on that is such a mark and nothing else. Every line is looked at a few times at most, whatever a model
-    writes: a pattern over the whole reply can be made to take hours."""
-    return next((at for at in range(start, len(lines)) if mark.fullmatch(lines[at])), None)
+class _Edit:
+    """What the blocks of one reply make of the broken files, one after the other.
+
+    What does not parse, does not fit or is about nothing of the task is passed over as long as
+    something else fits. The last block for a place counts: a function takes the place of its
+    namesake, whatever has become of that; a SEARCH/REPLACE block whose search text is gone, and
+    stood in the broken file, takes the place of the blocks that changed it there. A function
+    without a body, as it was before, or of another file is a quotation where anything else is
+    written for its place.
+    """
+
+    def __init__(self, parts: list[Part], task: Task, broken: dict[str, str]) -> None:
+        self.task, self.broken, self.texts = task, broken, dict(broken)
+        self.done: list[tuple[_Code | Part, str]] = []
+        """What counts so far, and the path of each."""
+        self.misfits: list[_Misfit] = []
+        self._others: list[str] = []
+        """Python that is about nothing of the task."""
+        self._again = MAX_AGAIN
+        self._places: dict[int, frozenset[tuple[str, int]]] = {}
+        self._steps = [step for part in parts if (step := self._step(part)) is not None]
+
+    def made(self) -> dict[str, str]:
+        """The changed files. Raises InvalidEdit."""
+        for step in map(self._without_quotations, self._steps):
+            try:
+                self._apply(step)
+            except _Misfit as misfit:
+                self._in_place_of_others(step, misfit)
+        if not self.done:
+            words = [str(m) for m in sorted(self.misfits, key=lambda m: m.weight)]
+            raise InvalidEdit(words[-1] if words else NOTHING)
+        with suppress(SyntaxError, _Misfit):
+            self._add_helpers()
+        return {path: self.texts[path] for path in sorted({path for _, path in self.done})}
+
+    @property
+    def has_function(self) -> bool:
+        return any(isinstance(step, _Code) for step in self._steps)
+
+    def _step(self, part: Part) -> "_Code | Part | None":
+        """What is to be tried of a part, if anything; why not, is noted."""
+        if part.kind == CHANGE:
+            return part
+        if part.kind == PYTHON:
+            if (code := self._code(part)) is not None:
+                return code
+            self._others.append(part.code)
+            if names := ", ".join(f.qualname for f in _outer(functions(part.code))):
+                self._note(1, f"the python block has {names}, and not {self._wanted}")
+        elif part.kind == BROKEN:
+            self._note(3 if self._defined_in(part.content) else 0,
+                       f"the python block does not parse: {part.fault}")
+        elif part.kind == OTHER and self._defined_in(part.content):
+            self._note(2, f"{NOTHING}: the function stands in a block of another language")
+        elif part.kind == THINKING and self._defined_in(part.text):
+            self._note(2, f"{NOTHING}: the function stands in its thinking alone")
+        elif part.kind == OPEN:
+            self._note(1, f"{NOTHING}: a block in it has no end")
+        return None
+
+    def _note(self, weight: int, words: str) -> None:
+        self.misfits.append(_Misfit(weight, words))
+
+    @property
+    def _wanted(self) -> str:
+        return "a function of these files" if self.task.files else self.task.function
+
+    def _defined_in(self, content: str) -> bool:
+        """Whether the task's function may be meant, though it is no Python."""
+        name = self.task.function.rpartition(".")[2]
+        return re.search(rf"\bdef\s+{re.escape(name)}\b", content) is not None
+
+    # ------------------------------------------------------------------------------------ functions
+
+    def _code(self, part: Part) -> _Code | None:
+        """The functions of a block that belong into one of the files: the one that it names, or the
+        task's own, or another."""
+        named = {f.qualname: f for f in _outer(functions(part.code))}
+        said = filter(None, (resolved(path, self.broken) for path in part.paths))
+        for path in dict.fromkeys((*said, self.task.file, *self.broken)):
+            meant, text = _as_methods(named, self.task.named.get(path, ())), self.broken[path]
+            try:
+                own = {name: f for name, f in meant.items() if find(text, name) is not None}
+            except SyntaxError:                    # only SEARCH/REPLACE blocks can mend that file
+                continue
+            if own and (self.task.files or self.task.function in own):
+                return _Code(part, path, own, frozenset(f.qualname for f in own.values()))
+        return None
+
+    def _without_quotations(self, step: "_Code | Part") -> "_Code | Part":
+        if isinstance(step, Part):
+            return step
+        kept = {name: f for name, f in step.functions.items()
+                if (step.path, name) not in self._meant or self._is_meant(step, name)}
+        return replace(step, functions={} if self._replaces and not self._meant else kept)
+
+    @cached_property
+    def _meant(self) -> set[tuple[str, str]]:
+        """The functions that a block gives which is more than a quotation."""
+        return {(step.path, name) for step in self._steps if isinstance(step, _Code)
+                for name in step.functions if self._is_meant(step, name)}
+
+    def _is_meant(self, code: _Code, name: str) -> bool:
+        function, was = code.functions[name], find(self.broken[code.path], name)
+        if code.part.path_alone and not any(resolved(p, self.broken) for p in code.part.paths):
+            return False
+        return not all(map(_is_blank, function.node.body)) and not _is_alike(function, was)
+
+    def _apply_code(self, code: _Code) -> str:
+        text, source, path = self.texts[code.path], code.part.code, code.path
+        try:
+            for name, function in code.functions.items():
+                if (target := find(text, name)) is None:
+                    raise _Misfit(4, f"{path} has no {name} once the blocks before are in it")
+                text = self._fit(path, with_function(text, target, source_of(source, function)))
+            given = {f.qualname for f in _outer(functions(source))}
+            helpers = {name for name in given - code.known if "." not in name
+                       and find(text, name) is None}
+            known = (_defined(parse(self.broken[path])) | given) - helpers
+            text = self._fit(path, _with_additions(text, source, parse(source), known,
+                                                   self.task.function))
+        except SyntaxError as error:
+            raise _Misfit(4, f"the function cannot be put in its place: {error.msg}") from None
+        self.texts[path] = text
+        return path
+
+    def _add_helpers(self) -> None:
+        """Add what blocks that are about nothing of the task define, as far as the functions need
+        it and nothing else gives it: the last definition of each name."""
+        givers = {name: (number, node) for number, source in enumerate(self._others)
+                  for node in parse(source).body
+                  if isinstance(node, (*DEFINITIONS, ast.Assign, ast.AnnAssign))
+                  for name in _names_of(node)}
+        for path in {path for _, path in self.done} if givers else ():
+            text = self.texts[path]
+            pending = [f.node for step, at in self.done if isinstance(step, _Code) and at == path
+                       for f in step.functions.values()]
+            known, needed = _defined(parse(text)) | set(dir(builtins)), {}
+            while pending:
+                for name in (_unknown_names(pending.pop()) - known) & givers.keys() - needed.keys():
+                    needed[name] = givers[name]
+                    pending.append(givers[name][1])
+            for number in sorted({number for number, _ in needed.values()}, reverse=True):
+                nodes = {id(node): node for at, node in needed.values() if at == number}
+                module = ast.Module(sorted(nodes.values(), key=lambda node: node.lineno), [])
+                given = {name for name, (at, _) in needed.items() if at == number}
+                text = _with_additions(text, self._others[number], module, _defined(module) - given,
+                                       self.task.function)
+            self.texts[path] = self._fit(path, text)
+
+    # ------------------------------------------------------------------------------- SEARCH/REPLACE
+
+    @cached_property
+    def _replaces(self) -> bool:
+        return any(isinstance(step, Part) for step in self._steps)
+
+    def _apply_change(self, part: Part) -> str:
+        counts = {}
+        for path in self._paths_for(part):
+            for search, replacement in part.changes:
+                if (count := occurrences(self.texts[path], search)) == 1:
+                    self.texts[path] = _exchanged(self.texts[path], search, replacement)
+                    return path
+                counts.setdefault(count, path)
+        count = max(counts)
+        raise _Misfit(3, f"the search text for {counts[count]} occurs {count} times, not once")
+
+    def _paths_for(self, part: Part) -> list[str]:
+        """The file that a SEARCH/REPLACE block names; without a name the task's own, then any."""
+        found = [path for name in part.paths if (path := resolved(name, self.broken))]
+        if not found and part.path_alone:
+            raise _Misfit(3, f"a SEARCH/REPLACE block names {part.paths[0]}, which this task does "
+                             "not edit")
+        return found[:1] or list(dict.fromkeys((self.task.file, *self.broken)))
+
+    # -------------------------------------------------------------------------- one after the other
+
+    def _apply(self, step: "_Code | Part") -> None:
+        """Raises _Misfit, and nothing has changed then."""
+        if isinstance(step, Part):
+            self.done.append((step, self._apply_change(step)))
+        elif step.functions:
+            self.done.append((step, self._apply_code(step)))
+
+    @staticmethod
+    def _fit(path: str, text: str) -> str:
+        """The text, if the file's encoding can say it. Raises _Misfit."""
+        if fault := unwritable(text):
+            raise _Misfit(4, f"{path} {fault}")
+        return text
+
+    def _in_place_of_others(self, step: "_Code | Part", misfit: _Misfit) -> None:
+        """Try the step without what is in its way; where that is no use everything is as before."""
+        done, texts = self.done, self.texts
+        if self._again and (isinstance(step, _Code) or self._place(step)):
+            self._again -= 1
+            rest = [self._left_of(other, path, step) for other, path in done]
+            self.done, self.texts = [], dict(self.broken)
+            for other in filter(None, rest):
+                with suppress(_Misfit):
+                    self._apply(other)
+            with suppress(_Misfit):
+                return self._apply(step)
+            self.done, self.texts = done, texts
+        self.misfits.append(misfit)
+
+    def _left_of(self, other: "_Code | Part", path: str,
+                 step: "_Code | Part") -> "_Code | Part | None":
+        """What stays of a block where a later one takes its place."""
+        if isinstance(step, _Code):                # the file may not parse with the others in it
+            return None if isinstance(other, Part) and path == step.path else other
+        if isinstance(other, Part):
+            return None if self._place(step) & self._place(other) else other
+        kept = {name: f for name, f in other.functions.items()
+                if not self._place(step) & _place(path, find(self.broken[path], name))}
+        return replace(other, functions=kept) if kept else None
+
+    def _place(self, part: Part) -> frozenset[tuple[str, int]]:
+        """(path, line) of what a SEARCH/REPLACE block is about in the broken files."""
+        if id(part) not in self._places:
+            self._places[id(part)] = frozenset()
+            with suppress(_Misfit):
+                for path in self._paths_for(part):
+                    for search, _ in part.changes:
+                        if not self._places[id(part)] and occurrences(self.broken[path],
+                                                                      search) == 1:
+                            first = _line_of(self.broken[path], search)
+                            lines = range(first + 1, first + 1 + search.count("\n"))
+                            self._places[id(part)] = frozenset((path, line) for line in lines)
+        return self._places[id(part)]
+
+
+def resolved(path: str, paths: Iterable[str]) -> str | None:
+    """Which of the paths a reply means by this one; its folders may be left out where one alone
+    ends so."""
+    path = path.replace("\\", "/").removeprefix("./")
+    ends = [known for known in paths if known == path or known.endswith(f"/{path}")]
+    return path if path in ends else ends[0] if len(ends) == 1 else None
+
+
+def _outer(found: Iterable[Function]) -> list[Function]:
+    return [f for f in found if "<locals>" not in f.qualname]
+
+
+def _as_methods(named: dict[str, Function], wanted: Iterable[str]) -> dict[str, Function]:
+    """The same where a method may have been shown without its class."""
+    found = dict(named)
+    for name in wanted:
+        short = next((n for n in found if name.endswith(f".{n}")), None)
+        if short is not None and name not in found:
+            found[name] = found.pop(short)
+    return found
+
+
+def _is_blank(node: ast.stmt) -> bool:
+    """Whether a statement does nothing, or stands for what is missing."""
+    if isinstance(node, ast.Raise):
+        kind = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+        return isinstance(kind, ast.Name) and kind.id == "NotImplementedError"
+    says_a_constant = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return says_a_constant or isinstance(node, ast.Pass)
+
+
+def _is_alike(a: Function, b: Function) -> bool:
+    """Whether they have the same arguments and the same body, docstrings aside."""
+    try:
+        forms = [[ast.dump(n) for n in (f.node.args, *body_nodes(f))] for f in (a, b)]
+        return forms[0] == forms[1]
+    except RecursionError:                         # nested too deep to be told
+        return False
+
+
+def _unknown_names(node: ast.AST) -> set[str]:
+    """Names that it uses and does not define itself."""
+    used, own = set(), set()
+    for n in ast.walk(node):
+        if isinstance(n, ast.Name):
+            (used if isinstance(n.ctx, ast.Load) else own).add(n.id)
+        elif isinstance(n, ast.arg):
+            own.add(n.arg)
+        elif isinstance(n, ast.alias):
+            own.add(n.asname or n.name.partition(".")[0])
+        elif isinstance(name := getattr(n, "name", None), str):
+            own.add(name)
+    return used - own
+
+
+def occurrences(text: str, search: str) -> int:
+    """How often these lines stand in the text, whatever its line ends; where they do not as whole
+    lines, how often with something before the first."""
+    return _found(text, search)[0] if search.strip() else 0
+
+
+def _line_of(text: str, search: str) -> int:
+    """The line in which they begin, from 0."""
+    return text.replace("\r\n", "\n").count("\n", 0, _found(text, search)[1])
+
+
+def _found(text: str, search: str) -> tuple[int, int]:
+    """(how often, where it begins first, with plain line ends); (0, -1) where it is not there."""
+    plain = text.replace("\r\n", "\n")
+    ended = plain if plain.endswith("\n") else f"{plain}\n"
+    for whole, sought in ((f"\n{plain}", f"\n{search}"), (f"\n{ended}", f"\n{search}"),
+                          (plain, search)):
+        if (first := whole.find(sought)) >= 0:
+            once = whole.find(sought, first + 1) < 0
+            return 1 if once else max(2, whole.count(sought)), first
+    return 0, -1
+
+
+def _exchanged(text: str, search: str, replacement: str) -> str:
+    """The text with other lines in the place of these, which end as the first of these did."""
+    first, lines = _line_of(text, search), text.split("\n")
+    start = lines[first].removesuffix("\r")
+    start = start[:len(start) - len(search.partition("\n")[0])]
+    *fresh, rest = (start + replacement).split("\n")
+    end = "\r" if lines[first].endswith("\r") else ""
+    below = lines[first + search.count("\n"):]
+    if rest or not below:                          # it began within a line, or ends the file
+        below = [rest + (below[0] if below else ""), *below[1:]]
+    new = "\n".join([*lines[:first], *(line + end for line in fresh), *below])
+    stays = text.endswith("\n") or lines[-1:] == below[-1:]
+    return new if stays else new.removesuffix("\n").removesuffix("\r")
+
+
+def _place(path: str, function: Function) -> frozenset[tuple[str, int]]:
+    return frozenset((path, line) for line in range(function.first, function.last + 1))
+
+
+# -------------------------------------------------------------------------------------- bare bodies
+
+def _from_body(reply: str, task: Task, broken: dict[str, str]) -> dict[str, str]:
+    """The edit of a reply that is a bare body, or holds one."""
+    for body in _bodies(reply):
+        try:
+            new = _with_bare_body(body, task, broken[task.file])
+        except InvalidEdit as error:
+            fault = error
+            continue
+        return _with_whole_function(body, new, task, broken) or {task.file: new}
+    raise fault
+
+
+def _bodies(reply: str) -> Iterator[str]:
+    """What may be the body: the reply as it stands, what is left of it without thinking, and what
+    stands in its one block."""
+    yield reply
+    parts = read(reply)
+    rest = [part for part in parts if part.kind != THINKING]
+    if len(rest) < len(parts):
+        yield "".join(part.text for part in rest).lstrip("\n")
+    blocks = [part.content for part in rest if part.kind in (PYTHON, BROKEN)]
+    if len(blocks) == 1:
+        yield blocks[0]
+
+
+def _with_whole_function(reply: str, new: str, task: Task,
+                         broken: dict[str, str]) -> dict[str, str] | None:
+    """The edit of a reply that is the whole function, with its imports and helpers: as a body,
+    which made `new`, it would define a function of its own name and do nothing. None where it is
+    none."""
+    if not all(isinstance(node, DEFINITIONS) for node in body_nodes(find(new, task.function))):
+        return None
+    try:
+        edit = _Edit([Part(PYTHON, reply, reply, module_of(reply))], task, broken)
+    except SyntaxError:
+        return None
+    return edit.made() if edit.has_function else None
 
 
 def _with_bare_body(reply: str, task: Task, text: str) -> str:
@@ -100,6 +460,8 @@ def _with_bare_body(reply: str, task: Task, text: str) -> str:
     if not reply.strip():
         raise InvalidEdit("the reply is empty")
     new = with_body(text, function, reply.rstrip())
+    if fault := unwritable(new):
+        raise InvalidEdit(f"{task.file} {fault}")
     try:
         after = find(new, task.function)
     except SyntaxError as error:
@@ -109,75 +471,33 @@ def _with_bare_body(reply: str, task: Task, text: str) -> str:
     return new
 
 
-def _with_functions(code: str, text: str, task: Task) -> str | None:
-    """`text` with the functions of `code` in place and its new imports and helpers added; None where none belongs there."""
-    code = textwrap.dedent(code)
-    try:
-        module, original = parse(code), parse(text)
-    except SyntaxError as error:
-        raise InvalidEdit(f"the python block does not parse: {error.msg} (line {error.lineno})") from None
-    replaced = False
-    plain = task.function.rpartition(".")[2]
-    named = {f.qualname: f for f in functions(code) if "<locals>" not in f.qualname}
-    known = _defined(original) | set(named)
-    if task.function not in named and plain in named and "." in task.function:
-        named[task.function] = named.pop(plain)      # a method shown without its class
-    for qualname, function in named.items():
-        target = find(text, qualname)
-        if target is not None:
-            text = with_function(text, target, source_of(code, function))
-            replaced = True
-    if not replaced:
-        return None
-    helpers = {name for name in named if "." not in name and find(text, name) is None}
-    return _with_additions(text, code, module, known - helpers, task.function)
-
-
-def _apply_search_replace(lines: list[str], texts: dict[str, str], task: Task) -> set[str]:
-    """Apply the blocks in `texts`, in place; returns the changed paths. The search text must occur exactly once."""
-    changed = set()
-    for first, search, replace in _search_replace_blocks(lines):
-        path = _path_above(lines, first) or task.file
-        if path not in texts:
-            raise InvalidEdit(f"a SEARCH/REPLACE block names {path}, which this task does not edit")
-        if "\r\n" in texts[path]:
-            search, replace = (part.replace("\n", "\r\n") for part in (search, replace))
-        count = texts[path].count(search) if search.strip() else 0
-        if count != 1:
-            raise InvalidEdit(f"the search text for {path} occurs {count} times, not once")
-        texts[path] = texts[path].replace(search, replace)
-        changed.add(path)
-    return changed
-
-
-def _path_above(lines: list[str], first: int) -> str | None:
-    """The file named on the last line above the block that begins in line `first`, fences and empty lines left out."""
-    while first > 0 and not lines[first - 1]:
-        first -= 1
-    for line in reversed(lines[max(0, first - 3):first]):
-        line = line.strip().strip("`*# ").removeprefix("python").strip()
-        if line.endswith(".py") and " " not in line:
-            return line
-        if line and not line.startswith("`"):
-            return None
-    return None
-
-
 # -------------------------------------------------------------------------------------------------------- other doors
 
 def from_patch(patch: str, broken: dict[str, str], tree: Path) -> dict[str, str]:
-    """The edit that a person's unified diff against the broken state makes. Raises InvalidEdit."""
+    """The edit that a person's unified diff against the broken state makes: one of text, as a model
+    writes it, or one of the files' own bytes, as git makes it, read as UTF-8 with surrogates for
+    what is none. Raises InvalidEdit."""
     edit: dict[str, str] = {}
+    in_bytes = KEPT_BYTES.search(patch) is not None
     try:
         for section in patches.sections(patch):
             path = section.path(lambda name: os.path.isfile(os.path.join(tree, name)))
             _check_path(path, tree, tuple(broken))     # of these the gate knows what they are
             text = edit.get(path, broken.get(path))
             text = read_text(tree / path) if text is None else text
-            edit[path] = patches.fit(text, section.hunks, path)
+            edit[path] = _fitted(text, section, path, in_bytes)
     except patches.PatchError as error:
         raise InvalidEdit(f"{error}{patches.hint(patch)}") from None
     return edit
+
+
+def _fitted(text: str, section: patches.Section, path: str, in_bytes: bool) -> str:
+    """The file's text with the hunks of a patch that is in its characters, or else in its bytes."""
+    if not in_bytes:
+        with suppress(patches.PatchError):
+            return patches.fit(text, section.hunks, path)
+    changed = patches.fit(as_sent(text), section.hunks, path)
+    return decode(changed.encode("utf-8", "surrogateescape"))
 
 
 def from_overlay(folder: Path) -> dict[str, str]:
@@ -209,6 +529,8 @@ def gate(edit: dict[str, str], task: Task, tree: Path) -> dict[str, str]:
             raise InvalidEdit(f"it edits {path}; this task is about {', '.join(broken)} alone")
         if len(text) > MAX_BYTES:
             raise InvalidEdit(f"{path} is larger than {MAX_BYTES} bytes")
+        if fault := unwritable(text):
+            raise InvalidEdit(f"{path} {fault}")
     if not task.files and _only_its_function(edit[task.file], task, broken[task.file], tree):
         return {**broken, **edit}
     for path, text in edit.items():
@@ -239,7 +561,11 @@ def splice(text: str, task: Task, broken: str) -> str:
         raise InvalidEdit(f"{task.file} no longer has the function {task.function}")
     source = source_of(text, function)
     spliced = with_function(broken, find(broken, task.function), source)
-    spliced = _with_additions(spliced, text, parse(text), _defined(parse(broken)), task.function)
+    if not unwritable(spliced):
+        spliced = _with_additions(spliced, text, parse(text), _defined(parse(broken)),
+                                  task.function)
+    if fault := unwritable(spliced):
+        raise InvalidEdit(f"{task.file} {fault}")
     if find(spliced, task.function) is None:
         raise InvalidEdit("the function cannot be put in its place")
     return spliced

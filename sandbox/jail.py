@@ -35,6 +35,7 @@ from pathlib import Path
 from sandbox import seccomp
 from sandbox.errors import HarnessError, UsageError
 from sandbox.figures import is_progress, processor_seconds, seconds_of
+from sandbox.source import as_sent
 
 INSIDE = Path(__file__).parent / "inside"
 REPLY_LIMIT = 80 << 20
@@ -127,7 +128,9 @@ class Jail:
         # The zygote enforces the request's own deadline; a later one here catches a zygote that hangs.
         self._asked = time.monotonic()
         self._deadline = self._asked + request["timeout"] + 15
-        body = json.dumps(request).encode()
+        # What is inside writes texts as UTF-8: so the bytes are those of the file's own encoding.
+        files = {path: as_sent(text) for path, text in request.get("files", {}).items()}
+        body = json.dumps({**request, "files": files}).encode()
         self._send({"timeout": request["timeout"], "memory_mb": request["memory_mb"], "asks": "worker" in request or "stub" in request,
                     "progress": request.get("progress", False), "report_mb": request.get("report_mb", REPORT_MB), "size": len(body)}, body)
 

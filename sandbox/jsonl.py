@@ -1,5 +1,6 @@
 """Files of one JSON object a line, appended whole; a line torn by a crash is dropped when the file is read or opened again. Several
-processes may append to one file. And `sync`, for whatever must be on the disk before going on."""
+processes may append to one file. And `sync`, for whatever must be on the disk before going on; and
+`valid`, for whatever leaves this program."""
 import fcntl
 import json
 import os
@@ -10,6 +11,17 @@ from pathlib import Path
 def dumps(record: dict) -> str:
     """One line, without its end; the same record always gives the same bytes."""
     return json.dumps(record, ensure_ascii=True, separators=(", ", ": "))
+
+
+def valid(value):
+    """Text, or plain data with text in it, without halves of surrogate pairs: they stand for bytes
+    that did not decode (`source.py`), and no tokenizer, no endpoint, no database and no other
+    reader of JSON takes them. Each becomes a question mark."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {valid(key): valid(item) for key, item in value.items()}
+    return [valid(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def read(path: Path) -> list[dict]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
 
-from sandbox.source import Function, source_of, to_bytes
+from sandbox.source import Function, source_of
 
 OPERATORS = {
     "comparison boundary": "`<` becomes `<=`, `>=` becomes `>`, and the other way round",
@@ -64,7 +64,8 @@ EXCEPTIONS = {"ValueError": "TypeError", "TypeError": "ValueError", "KeyError": 
 SYMMETRIC = {"max", "min", "gcd", "isclose"}
 """Calls whose first two arguments may change places without any effect."""
 SHOWN_AS = {0xDC00 + byte: 0xF0000 + byte for byte in range(0x80, 0x100)}
-"""libcst takes no surrogates: while it reads, a byte that is not UTF-8 is a character for private use."""
+"""libcst takes no surrogates: while it reads, a byte that did not decode is a character for private
+use."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def mutants(text: str, function: Function, seed: str, count: int) -> list[Mutant
     wrapper = "if 1:\n" if source[:1] in (" ", "\t") else ""
     alone = f"{wrapper}{source}\n"
     found, lines = sites(alone), alone.split("\n")
-    order = sorted(found, key=lambda s: hashlib.sha256(to_bytes(f"{seed}/{s.operator}/{s.start}/{s.new}")).hexdigest())
+    order = sorted(found, key=lambda s: _drawn(f"{seed}/{s.operator}/{s.start}/{s.new}"))
     chosen: list[tuple[Site, Mutant]] = []
     for repeat in (False, True):
         for site in order:
@@ -111,6 +112,10 @@ def mutants(text: str, function: Function, seed: str, count: int) -> list[Mutant
                 whole = [*text.split("\n")[:function.first - 1], changed[len(wrapper):-1], *text.split("\n")[function.last:]]
                 chosen.append((site, Mutant(site.operator, before, site.new, "\n".join(whole))))
     return [mutant for _, mutant in chosen]
+
+
+def _drawn(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def sites(source: str) -> list[Site]:

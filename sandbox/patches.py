@@ -157,10 +157,11 @@ def _apply_hunks(text: str, hunks: list[Hunk], path: str, reverse: bool) -> str:
 # ------------------------------------------------------------------------------------------ texts
 
 def text_of(data: bytes) -> str:
-    """The text of a patch as a file has it: some shells of Windows write UTF-16."""
+    """The text of a patch or a reply as a file has it: UTF-8, other bytes kept as surrogates, or
+    UTF-16, which some shells of Windows write."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", "replace")
-    return decode(data).removeprefix("\ufeff")
+    return data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
 
 
 def line_end(text: str) -> str:

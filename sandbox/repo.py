@@ -323,7 +323,7 @@ def _hash_files(root: Path, files: list[tuple[str, str]]) -> str:
     for name, kind in files:
         full = root / name
         try:
-            data = os.readlink(full).encode() if kind == "link" else full.read_bytes()
+            data = os.fsencode(os.readlink(full)) if kind == "link" else full.read_bytes()
             executable = kind == "file" and bool(full.stat().st_mode & 0o100)
         except OSError as error:
             raise UsageError(f"{full} cannot be read: {error.strerror}.") from None

@@ -1,8 +1,11 @@
 """Functions as text in a file: find one, take its body out, put another one in. Nothing else in the file changes.
 
-Text is `str` as read by `read_text`: bytes that are not UTF-8 are kept as surrogates, line ends stay what they are.
+Text is `str` as read by `read_text`: a file is decoded as its coding line or byte order mark says
+(PEP 263; else UTF-8), and `to_bytes` encodes it back in the same way. Bytes that do not decode are
+kept as surrogates, line ends and the byte order mark stay what they are.
 """
 import ast
+import codecs
 import io
 import re
 import sys
@@ -23,6 +26,13 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 STATEMENTS = (ast.stmt, ast.excepthandler, ast.match_case)
 """Statements, and what holds statements in one."""
 BLANK_BODY = "raise NotImplementedError"
+CODING = re.compile(
+    r"(?:[ \t\f]*(?:#[^\n]*)?\n)??[ \t\f]*#[^\n]*?coding[:=][ \t]*([-_.a-zA-Z0-9]+)")
+"""What of the first two lines says the encoding, as Python itself reads it."""
+LIKE_ASCII = bytes(set(range(128)) - {ord("\\")}), b"\\x41 \\u0041 +AGE-", b"\x1b$B$\"\x1b(B"
+"""Bytes that say the same in ASCII and in an encoding whose files can be edited line by line."""
+UTF_8 = "utf-8"
+KEPT_BYTES = re.compile("[\udc80-\udcff]+")
 SAYS_UTF_8 = re.compile(r"[ \t\f]*#(?:(?!coding).)*coding[:=][ \t]*utf-8(?![-_.\w])")
 """A coding line (PEP 263) of the encoding that a file has without one."""
 
@@ -40,7 +50,26 @@ class Function:
 
 
 def decode(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")
+    """The text of a file, as its coding line says. What `to_bytes` would not give back is kept as
+    surrogates, byte for byte: bytes that do not decode, and a line that can be encoded in two ways.
+    """
+    encoding = _encoding_of(b"\n".join(data.split(b"\n", 2)[:2]).decode("latin-1"))
+    text = data.decode(encoding, "surrogateescape")
+    if encoding == UTF_8 or _encoded(text, encoding) == data:
+        return text
+    return "\n".join(_decoded_line(line, encoding) for line in data.split(b"\n"))
+
+
+def _decoded_line(line: bytes, encoding: str) -> str:
+    text = line.decode(encoding, "surrogateescape")
+    return text if _encoded(text, encoding) == line else line.decode("ascii", "surrogateescape")
+
+
+def _encoded(text: str, encoding: str) -> bytes | None:
+    try:
+        return text.encode(encoding, "surrogateescape")
+    except UnicodeEncodeError:
+        return None
 
 
 def read_text(path: Path) -> str:
@@ -48,7 +77,66 @@ def read_text(path: Path) -> str:
 
 
 def to_bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
+    """The bytes of a file of this text, as its own coding line says. Raises UnicodeEncodeError
+    where that encoding cannot say it, or where it would be read as another text."""
+    encoding = _encoding_of(text)
+    said = text if encoding == UTF_8 else KEPT_BYTES.sub("", text)
+    if encoding != UTF_8 and (read := said.encode(encoding).decode(encoding, "replace")) != said:
+        other = next((i for i, (a, b) in enumerate(zip(said, read)) if a != b), 0)
+        raise UnicodeEncodeError(encoding, said, other, other + 1, "it is read as another")
+    return text.encode(encoding, "surrogateescape")
+
+
+def as_sent(text: str) -> str:
+    """The file's bytes as the text that UTF-8 makes of them, surrogates for what is none: how
+    whoever knows nothing of coding lines is sent a file."""
+    return to_bytes(text).decode(UTF_8, "surrogateescape")
+
+
+def unwritable(text: str) -> str:
+    """What of the text the file's encoding cannot say, for a person, to put behind its name; ""
+    where it can say all. Of UTF-8 the parser tells more."""
+    try:
+        to_bytes(text)
+    except UnicodeEncodeError as error:
+        if error.encoding != UTF_8:
+            named, character = CODING.match(text)[1], error.object[error.start]
+            return f"is {named}, and {character!r} (U+{ord(character):04X}) cannot be written in it"
+    return ""
+
+
+def sayable(code: str, text: str) -> str:
+    """Python code with backslashes for what a file of this text cannot say in its encoding."""
+    encoding = _encoding_of(text)
+    return code.encode(encoding, "backslashreplace").decode(encoding) if encoding != UTF_8 else code
+
+
+def _encoding_of(text: str) -> str:
+    """What the coding line of a file says, where that is an encoding in which it can be edited: one
+    in which ASCII is ASCII. Else UTF-8, the bytes that are none kept as surrogates."""
+    named = CODING.match(text)                     # not behind a byte order mark: that says UTF-8
+    return _codec(named[1]) if named else UTF_8
+
+
+@lru_cache(maxsize=64)
+def _codec(name: str) -> str:
+    """The encoding that Python takes for this name in a coding line."""
+    short = name[:12].lower().replace("_", "-")
+    for known, others in ((UTF_8, ()), ("iso-8859-1", ("latin-1", "iso-latin-1"))):
+        if any(short == n or short.startswith(f"{n}-") for n in (known, *others)):
+            return known
+    try:
+        like_ascii = all(data.decode(name).encode("ascii") == data for data in LIKE_ASCII) and \
+            all(data.decode("ascii").encode(name) == data for data in LIKE_ASCII)
+    except (LookupError, UnicodeError):
+        return UTF_8
+    return codecs.lookup(name).name if like_ascii else UTF_8
+
+
+def at_column(line: str, column: int) -> tuple[str, str]:
+    """A line cut at a column of the syntax tree, which counts bytes of UTF-8 in any file."""
+    data = line.encode(UTF_8, "surrogateescape")
+    return tuple(part.decode(UTF_8, "surrogateescape") for part in (data[:column], data[column:]))
 
 
 @lru_cache(maxsize=16)
@@ -149,7 +237,8 @@ def alone(text: str, near: str, was: Function) -> Function | None:
         return None
     node = statements[0]
     first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-    if (first, node.end_lineno) != (2, last - above + 1) or node.col_offset != len(to_bytes(was.indent)) or node.name != was.node.name:
+    if (first, node.end_lineno) != (2, last - above + 1) or \
+            (node.col_offset, node.name) != (len(was.indent), was.node.name):
         return None
     ast.increment_lineno(node, above - 1)
     return Function(was.qualname, node, was.first, last, was.indent)
@@ -189,7 +278,7 @@ def head_of(text: str, function: Function) -> str:
     if first_body_line > _line_before(function):
         return "\n".join(lines[function.first - 1:_line_before(function)])
     # The body stands on the line where the signature or docstring ends.
-    line = to_bytes(lines[start.lineno - 1])[:start.col_offset].decode("utf-8", "surrogateescape").rstrip(" \t;")
+    line = at_column(lines[start.lineno - 1], start.col_offset)[0].rstrip(" \t;")
     return "\n".join([*lines[function.first - 1:start.lineno - 1], line])
 
 
@@ -212,7 +301,7 @@ def body_of(text: str, function: Function) -> str:
     if nodes[0].lineno > _line_before(function):
         source = "\n".join(lines[_line_before(function):function.last])
     else:
-        source = to_bytes(lines[nodes[0].lineno - 1])[nodes[0].col_offset:].decode("utf-8", "surrogateescape")
+        source = at_column(lines[nodes[0].lineno - 1], nodes[0].col_offset)[1]
     return reindent(source.replace("\r", ""), "    ") + "\n"
 
 
@@ -273,10 +362,10 @@ def _frame(node: ast.AST) -> list:
 
 
 def reindent(source: str, indent: str) -> str:
-    """`source` moved so that its first line has this indentation; the inside of multi-line strings is left alone."""
+    """`source` moved so that its first statement has this indentation; the inside of multi-line
+    strings is left alone."""
     source = source.strip("\n")
-    lines = source.split("\n")
-    now = lines[0][:len(lines[0]) - len(lines[0].lstrip())]
+    lines, now = source.split("\n"), indentation(source)
     if now == indent:
         return source
     inside_string = _string_continuations(source)
@@ -287,6 +376,14 @@ def reindent(source: str, indent: str) -> str:
         else:
             moved.append(indent + (line[len(now):] if line.startswith(now) else line.lstrip()))
     return "\n".join(moved)
+
+
+def indentation(source: str) -> str:
+    """That of the first statement: comments above it may stand anywhere."""
+    lines = source.strip("\n").split("\n")
+    first = next((line for line in lines if line.strip() and not line.lstrip().startswith("#")),
+                 lines[0])
+    return first[:len(first) - len(first.lstrip())]
 
 
 def _string_continuations(source: str) -> set[int]:

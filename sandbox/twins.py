@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sandbox.node_ids import function_of
-from sandbox.source import (FUNCTIONS, Function, body_nodes, find, parse, read_text, reads_as_python,
-                            to_bytes)
+from sandbox.source import (FUNCTIONS, Function, at_column, body_nodes, find, parse, read_text,
+                            reads_as_python, sayable)
 
 NEVER_RAISED = "ZeroDivisionError if {0} is not ZeroDivisionError else BlockingIOError"
 SIMPLE = (ast.Assert, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Expr)
@@ -132,9 +132,10 @@ def _other(value) -> str:
 
 
 def replace_expression(text: str, node: ast.AST, new: str) -> str:
-    """`text` with the expression at `node`'s place replaced. Columns of the syntax tree count bytes."""
-    lines = to_bytes(text).split(b"\n")
+    """`text` with the expression at `node`'s place replaced."""
+    lines = text.split("\n")
     first, last = node.lineno - 1, node.end_lineno - 1
-    tail = lines[last][node.end_col_offset:]
-    lines[first:last + 1] = [lines[first][:node.col_offset] + to_bytes(new) + tail]
-    return b"\n".join(lines).decode("utf-8", "surrogateescape")
+    before = at_column(lines[first], node.col_offset)[0]
+    after = at_column(lines[last], node.end_col_offset)[1]
+    lines[first:last + 1] = [before + sayable(new, text) + after]
+    return "\n".join(lines)

@@ -55,7 +55,7 @@ THOUGHT = "First I think."
 
 
 def tokens(text: str) -> int:
-    return len(text.encode()) // 4 + 1
+    return len(text.encode("utf-8", "replace")) // 4 + 1
 
 
 def whole(content, usage: dict) -> dict:

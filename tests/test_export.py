@@ -19,6 +19,7 @@ import coldstart
 from recipes import export, model_export
 from recipes.run import Run
 from sandbox.errors import UsageError
+from sandbox.jsonl import valid
 from tests.asked import messages
 from tests.conftest import CALC, make_repo, run_cli
 from tests.test_gguf_export import LONG, MODELS
@@ -256,9 +257,8 @@ def test_the_environment_holds_prompts_and_no_answers(place, monkeypatch):
 # ---------------------------------------------------------------------------------------------------- without a run
 
 def test_bytes_that_are_no_utf8_do_not_reach_other_readers():
-    from recipes.dataset_export import _valid
-
-    assert _valid({"a": ["x\udc80y"], "b": 1.0}) == {"a": ["x?y"], "b": 1.0}
+    assert valid({"a\ud800": ["x\udc80y", ("\ud83d",)], "b": 1.0,
+                  "c": None}) == {"a?": ["x?y", ["?"]], "b": 1.0, "c": None}
 
 
 @pytest.fixture(scope="module")

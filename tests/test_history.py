@@ -15,6 +15,7 @@ from sandbox.edits import is_test_path
 from sandbox.errors import UsageError
 from sandbox.history import MAX_FILES, MAX_LINES, undo, undoings
 from sandbox.repo import open_repository
+from sandbox.source import to_bytes
 from tests.conftest import git, make_repo
 from tests.shop import make_shop
 from tests.test_mine import state_of
@@ -125,7 +126,8 @@ def test_a_folder_of_a_larger_repository(tmp_path):
 def test_bytes_stay(tmp_path, text):
     make_repo(tmp_path, {"a.py": text.encode("utf-8", "surrogateescape"), "test_a.py": TEST})
     commit(tmp_path, "c", {"a.py": text.replace("return 7", "return 77"), "test_a.py": TEST * 2})
-    assert undone(tmp_path)[0][0].broken == {"a.py": text}
+    assert to_bytes(undone(tmp_path)[0][0].broken["a.py"]) == text.encode("utf-8",
+                                                                          "surrogateescape")
 
 
 def test_a_message_that_is_not_text(tmp_path):

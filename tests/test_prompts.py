@@ -1,12 +1,18 @@
 """Prompts and the reference's replies: what is shown, what never is, and that a right reply is one."""
+import ast
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from recipes.prompts import Budget, build, extents_in_words, gold_reply, summary
 from sandbox import patches, twins
 from sandbox.edits import from_reply, gate
-from sandbox.source import find, functions, head_of, read_text, source_of
+from sandbox.replies import without_thinking
+from sandbox.source import (blanked, find, functions, head_of, parse, read_text, reindent,
+                            source_of,
+                            to_bytes)
 from sandbox.tasks import Task
 from tests.asked import ROOM
 from tests.shop import mined_shop
@@ -330,3 +336,93 @@ def test_a_change_that_blocks_cannot_say(tmp_path):
     task = Task(instance_id="t", kind="revert", split="train", repo="r", base_commit="c", file="a.py", function="wanted", patch=patches.make(after + "2", after, "a.py"),
                 FAIL_TO_PASS=("t.py::t",), PASS_TO_PASS=(), shown=(), problem_statement="p", test_seconds=0.1, files=("a.py",), functions=("a.py::wanted",))
     assert gold_reply(task, tmp_path, "blocks") == ""
+
+
+@pytest.mark.parametrize("shown, fence", [("x", "```"), ("```", "````"),
+                                          ("    ````python", "`````"), ("~~~", "```"),
+                                          ("a ``` b", "```")])
+def test_the_reference_s_fence_is_one_that_the_code_does_not_close(tmp_path, shown, fence):
+    gold = f'def wanted():\n    """As in\n\n{shown}\n    """\n    return 2\n'
+    task = long_task(tmp_path, {"a.py": gold.replace("return 2", "return 1")}, {"a.py": gold})
+    reply = gold_reply(task, tmp_path, "blocks")
+    assert f"\n{fence}python\ndef wanted" in reply and reply.endswith(f"\n{fence}\n")
+
+
+# -------------------------------------------------------------------------- whatever the code holds
+
+ODD = ["```", "```python", "````", "  ```py", "    ```", "~~~", "~~~~ text", "- ```",
+       "<<<<<<< SEARCH", "=======", ">>>>>>> REPLACE",
+       "    <<<<<<<< SEARCH ", "    ========", "<think>", "</think>", "    </think>  ",
+       "so.</think>", "</think>```python", "[/THINK]", "a.py", "    ",
+       "\t", "", "words.", "def wanted(): return 1", "class A:", "@x", "`", "    return 5",
+       "\u00fc \u2192 \u4e2d", "#", "\x0c"]
+LINES = st.lists(st.sampled_from(ODD), max_size=6)
+PARTS = st.sampled_from([
+    "    def wanted(y):\n        return y",
+    "    if x:\n        x = '</think>'\n\n    else:\n        x = '<think>' # ```", "    x = 1  ",
+    "    x = f\'\'\'{x}\n```\n\'\'\'", "    class Inner:\n        def m(self):\n            pass",
+    "    # ```\n    x = 2"])
+HEADS = st.sampled_from(["def wanted(x):", "async def wanted(x='<think>'):",
+                         "@deco\ndef wanted(x):",
+                         "@deco(\n    1,\n)\n@deco\ndef wanted(\n    x=1,\n    y='```',\n):"])
+
+
+@st.composite
+def files(draw) -> tuple[str, str]:
+    """(text of a file, name of a function in it)"""
+    lines = [draw(HEADS)]
+    if draw(st.booleans()):
+        lines += ['    """Be wanted.', *draw(LINES), '    """']
+    lines += [draw(st.sampled_from(["", "    # why"]))] if draw(st.booleans()) else []
+    for _ in range(draw(st.integers(0, 3))):
+        lines += [draw(PARTS)] if draw(st.booleans()) else ["    x = \'\'\'", *draw(LINES),
+                                                            "\'\'\'"]
+    function, name = "\n".join([*lines, "    return x"]), "wanted"
+    if draw(st.booleans()):
+        function, name = "class Box:\n    size = 1\n\n" + reindent(function, "    "), "Box.wanted"
+    text = f'"""A module."""\n\n\ndef deco(*a):\n    return a\n\n\n{function}'
+    text += draw(st.sampled_from(["", "\n", "\n\n\nx = 1\n"]))
+    return text.replace("\n", "\r\n") if draw(st.booleans()) else text, name
+
+
+MANY = settings(max_examples=150, deadline=None,
+                suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture,
+                                                                       HealthCheck.filter_too_much])
+
+
+@MANY
+@given(files(), st.sampled_from(["blocks", "compact", "body"]))
+def test_the_reference_s_reply_gives_the_gold_edit_whatever_the_code_holds(tmp_path, made, style):
+    text, name = made
+    (tmp_path / "a.py").write_bytes(to_bytes(text))
+    task = Task(instance_id="t", kind="blank", split="train", repo="r", base_commit="c",
+                file="a.py", function=name,
+                patch=patches.make(blanked(text, find(text, name)), text, "a.py"),
+                FAIL_TO_PASS=("t.py::t",), PASS_TO_PASS=(), shown=(),
+                problem_statement="p", test_seconds=0.1)
+    reply = gold_reply(task, tmp_path, style)
+    new = gate(from_reply(reply, task, task.broken(tmp_path), style), task, tmp_path)["a.py"]
+    # A body says nothing of the empty line between docstring and first statement.
+    assert new == text or style == "body" and ast.dump(parse(new)) == ast.dump(parse(text))
+    assert style == "body" or without_thinking(reply) == ("", reply)
+
+
+@MANY
+@given(st.lists(st.sampled_from(ODD), min_size=1, max_size=20),
+       st.lists(st.tuples(st.integers(0, 30), st.sampled_from(ODD)), min_size=1, max_size=4),
+       st.sampled_from(["\n", "\r\n"]), st.sampled_from(["", "\n"]))
+def test_blocks_say_any_change_whatever_the_lines_are(tmp_path, lines, more, end, last):
+    before = list(lines)
+    for at, line in more:
+        before.insert(at % len(before), line)
+    for was, now in ((before, lines), (lines, before)):
+        was, now = (end.join(part) + last.replace("\n", end) for part in (was, now))
+        (tmp_path / "a.py").write_bytes(to_bytes(now))
+        task = Task(instance_id="t", kind="revert", split="train", repo="r", base_commit="c",
+                    file="a.py", function="wanted",
+                    patch=patches.make(was, now, "a.py"), FAIL_TO_PASS=("t.py::t",),
+                    PASS_TO_PASS=(), shown=(), problem_statement="p", test_seconds=0.1,
+                    files=("a.py",), functions=("a.py::wanted",))
+        if reply := gold_reply(task, tmp_path, "blocks"):
+            assert from_reply(reply, task, {"a.py": was}) == {"a.py": now}
+            assert without_thinking(reply) == ("", reply)

@@ -1,7 +1,6 @@
 """A git that cannot or will not read: its own words at every door, and exit code 2."""
 import os
 import shutil
-import subprocess
 from collections import Counter
 from pathlib import Path
 

@@ -46,6 +46,79 @@ def test_other_encodings_are_kept():
     assert source.to_bytes(new) == data.replace(b"return 1", b"return 2")
 
 
+CODINGS = ["# -*- coding: {} -*-\n", "\n# vim: set fileencoding={} :\n",
+           "#!/usr/bin/python\r\n#coding:\t{}\r\n", "\x0c # coding={}", "# a\n# coding: {}\n",
+           "# codingg: coding:{}\n", "# coding: {}\n# coding: utf-8\n"]
+NOT_CODINGS = ["x = 1  # coding: {}\n", "# a\n# b\n# coding: {}\n", "'''\n# coding: {}\n'''\n",
+               "# encoding {}\n"]
+ENCODINGS = ["latin-1", "Latin_1", "latin-1-unix", "iso-8859-15", "cp1252", "koi8-r", "shift_jis",
+             "cp932", "euc_jp", "gb18030", "big5", "utf-8", "UTF8", "utf-8-unix", "ascii"]
+
+
+@given(st.sampled_from(CODINGS + NOT_CODINGS),
+       st.sampled_from([*ENCODINGS, "utf-7", "utf-16", "rot13", "no-such-thing", "cp500",
+                        "iso2022_jp", "unicode_escape", "idna"]),
+       st.booleans(), st.binary(max_size=40))
+@example(CODINGS[0], "cp932", False, b"\n\x81\xe0 \x81\xe6\n\x87\x90\n\x8b\x41")
+def test_a_file_is_the_same_after_a_journey(head, name, mark, data):
+    """Whatever it says of itself, and whatever is in it."""
+    data = b"\xef\xbb\xbf" * mark + head.format(name, name).encode() + data
+    text = source.decode(data)
+    assert source.to_bytes(text) == data == source.as_sent(text).encode("utf-8", "surrogateescape")
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+@pytest.mark.parametrize("head", CODINGS)
+def test_text_is_what_python_reads(head, name):
+    for letters in ("\u00e9\u00fc\u00df", "\u0416\u0443", "\u4e2d\u65e5\u8868", "abc"):
+        said = head.format(name, name) + f"\nz = '{letters}'; y = 1\n"
+        if source.unwritable(said):
+            continue
+        text = source.decode(source.to_bytes(said))
+        tree = ast.parse(source.to_bytes(said))
+        assert text == said and tree.body[0].value.value == letters
+        # Columns of the tree lead to the same place.
+        assert source.at_column(text.split("\n")[tree.body[1].lineno - 1],
+                                tree.body[1].col_offset)[1] == "y = 1"
+
+
+def test_a_line_that_is_not_the_first_one_says_nothing_of_the_encoding():
+    for head in NOT_CODINGS:
+        assert source.decode(head.format("latin-1").encode()
+                             + b"# \xc3\xbc\n").endswith("# \u00fc\n")
+
+
+@pytest.mark.parametrize("name", ["utf-7", "iso2022_jp", "unicode_escape", "raw_unicode_escape",
+                                  "hz", "cp500", "utf-16", "no-such-thing"])
+def test_where_ascii_is_not_ascii_the_bytes_are_kept(name):
+    """Lines and columns would not be the file's own."""
+    data = f"# coding: {name}\nx = '+AAo-'; y = '\\x0a\\u000a ~{{<:~}} \x1b$B$\"\x1b(B'\n".encode()
+    assert source.decode(data) == data.decode() and source.to_bytes(data.decode()) == data
+
+
+@pytest.mark.parametrize("name, said, left_out",
+                         [("latin-1", "\u00fc", "\u2192"), ("cp1251", "\u0416", "\u00fc"),
+                          ("euc_jp", "\u3042", "\u00a5"), ("ascii", "u", "\u00fc"),
+                                                  ("utf-8", "\u2192", None),
+                          ("UTF8", "\u2192", None), ("gb18030", "\u2192", None)])
+def test_what_an_encoding_cannot_say(name, said, left_out):
+    """In EUC-JP a yen sign would come back as a backslash."""
+    assert source.unwritable(f"# coding: {name}\nx = '{said}'\n") == ""
+    if left_out:
+        text = f"# coding: {name}\nx = '{said}{left_out}'\n"
+        what = f"'{left_out}' (U+{ord(left_out):04X})"
+        assert source.unwritable(text) == f"is {name}, and {what} cannot be written in it"
+        with pytest.raises(SyntaxError):
+            source.parse(text)
+
+
+def test_a_body_beside_a_signature_of_other_letters():
+    said = "# coding: latin-1\ndef f(a='\u00e9\u00e9'): '''\u00fc'''; return 'x'\n"
+    text = source.decode(said.encode("latin-1"))
+    assert source.body_of(text, source.find(text, "f")) == "    return 'x'\n"
+    assert source.head_of(text, source.find(text, "f")) == "def f(a='\u00e9\u00e9'): '''\u00fc'''"
+
+
 def test_a_body_beside_the_signature():
     text = "class A:\n    def f(self): return 1\n"
     assert source.blanked(text, source.find(text, "A.f")) == "class A:\n    def f(self):\n        raise NotImplementedError\n"

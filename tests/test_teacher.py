@@ -380,6 +380,44 @@ def test_reasoning_is_kept_and_distilled_only_if_wanted(school, serve, tmp_path)
     assert wanted == "<think>\nFirst I think.\n</think>\n\n" + block(RIGHT["add"]) and len(server.log()) == 1
 
 
+THOUGHT = ("A draft:\n\n```python\ndef add(a, b):\n    return a - b\n```\n\n"
+           "I am Claude, and it is wrong. Better add.")
+
+
+@pytest.mark.parametrize("before", [f"<think>\n{THOUGHT}\n</think>\n\n",
+                                    f"<thinking>{THOUGHT}</thinking>\n",
+                                    f"{THOUGHT}\n</think>\n\n"])
+def test_thinking_in_the_answer_itself_is_learned_only_if_wanted(school, serve, before):
+    server = serve(answers={"`add`": [before + block(RIGHT["add"])]})
+    (dialogue,) = school.teach(server)["add"].dialogues
+    assert dialogue[-1]["content"] == block(RIGHT["add"]) and school.verdicts() == ["resolved"]
+    (dialogue,) = school.teach(server, settings=replace(QUICK, reasoning=True))["add"].dialogues
+    kept = THOUGHT.replace("I am Claude, and it is wrong. ", "")
+    assert dialogue[-1]["content"] == f"<think>\n{kept}\n</think>\n\n" + block(RIGHT["add"])
+    assert len(server.log()) == 1
+
+
+def test_an_answer_that_is_never_given_is_none(school, serve):
+    """And what was thought is not sent back."""
+    server = serve(answers={"`add`": ["<think>\n" + block(RIGHT["add"])]},
+                   repaired={"`add`": ["<think>\nHm.\n</think>\n"
+                                       + block("def add(a, b):\n    return 3\n")]})
+    assert school.teach(server, settings=replace(QUICK, attempts=1,
+                                                 repairs=2))["add"].dialogues == ()
+    assert school.verdicts() == ["invalid", "failed",
+                                 "failed"][:len(school.verdicts())] and len(server.log()) >= 2
+    said = [message["content"] for record in server.log() for message
+            in record["body"]["messages"][1:]]
+    assert "stands in its thinking alone" in said[1] and not any("Hm." in text for text in said)
+
+
+def test_halves_of_letters_in_an_answer(school, serve):
+    """JSON can say them, and nothing else takes them."""
+    server = serve(answers={"`add`": [block(RIGHT["add"], "It adds up \ud83d.")]})
+    (dialogue,) = school.teach(server)["add"].dialogues
+    assert dialogue[-1]["content"] == block(RIGHT["add"], "It adds up ?.")
+
+
 @pytest.mark.slow
 def test_a_student_that_writes_bare_bodies(school, serve, repository, tasks):
     """The teacher is asked for whole functions all the same; what needs more than a body cannot be learned."""

@@ -41,6 +41,17 @@ def test_code_stays_but_for_comments_about_the_writer():
                           "a.py\n<<<<<<< SEARCH\n'I am Claude.'\n=======\n'I am an AI.'\n>>>>>>> REPLACE\n\nIt now holds.\n")
 
 
+@pytest.mark.parametrize("fence", ["```", "````", "~~~", "   ```"])
+def test_code_in_any_fence_stays(fence):
+    """Also where a docstring has a fence of its own, and the file is called as a teacher is."""
+    code = ('def f(x):\n    """As ChatGPT.\n\n    ```\n    I am Claude.\n    ```\n    """\n'
+            '    return "GPT-4 is an AI."\n')
+    reply = (f"Done.\n\n{fence}python\n{code}{fence}\n\nchatgpt.py\n<<<<<<< SEARCH \n"
+             f"'I am Claude.'\n=======\n'```'\n>>>>>>> REPLACE \n")
+    assert cut(reply) == reply
+    assert cut(reply + "I am Claude. Bye.\n") == reply + "Bye.\n"
+
+
 @given(st.lists(st.sampled_from(["The sum is wrong.", "So n + 1 it is!", "\n", "\n\n", "\n\n\n\n", " ", CODE, "a.b.c", "(see above)",
                                  "I think so.", "..."]), max_size=12).map("".join))
 def test_what_says_nothing_of_a_teacher_is_the_same_afterwards(reply):

@@ -444,7 +444,7 @@ def closed_above(folder):
 
 
 def mount(source, target, kind, flags, data=None):
-    encoded = [None if text is None else text.encode() for text in (source, target, kind, data)]
+    encoded = [None if text is None else os.fsencode(text) for text in (source, target, kind, data)]
     checked("mount on " + target, libc.mount(*encoded[:3], ctypes.c_ulong(flags), encoded[3]))
 
 

@@ -136,7 +136,7 @@ def as_known(bytecode, config):
 
 
 def mount(source, target, kind, flags=0, data=None):
-    encoded = [None if text is None else text.encode() for text in (source, target, kind, data)]
+    encoded = [None if text is None else os.fsencode(text) for text in (source, target, kind, data)]
     if libc.mount(*encoded[:3], ctypes.c_ulong(flags), encoded[3]):
         code = ctypes.get_errno()
         raise OSError(code, "mount %s on %s: %s" % (kind or source, target, os.strerror(code)))

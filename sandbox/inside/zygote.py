@@ -370,7 +370,8 @@ def clone(flags):
 
 
 def build_view(walls, config, files):
-    """This process's own view of the file system, with `files` ({path: text}) in the tree."""
+    """This process's own view of the file system, with `files` in the tree: {path: the bytes as
+    UTF-8, surrogates for what is none}."""
     root = config["root"]
     walls.build_tree(config)
     for relative, text in files.items():
