@@ -1,6 +1,7 @@
 """What a run has come to: as data for machines (DESIGN.md, section 10), and as lines of text for people. Nothing is printed here."""
 from recipes.alarm import alarm
 from recipes.measure import TaskProbe, summarise
+
 MAIN_GROUPS = ("taught", "untaught", "heldout", "all", "were_warm")
 HARDNESS = ("hard", "soft")
 """A soft verdict can be forged by code that attacks the harness, so a person is shown the two apart."""

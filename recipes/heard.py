@@ -3,15 +3,15 @@
     heard = Heard()
     heard.take(data)             # a chat completion, or the chunks of its stream, in order
     heard.error                  # what went wrong by its own words; None where nothing did
-    heard.content, heard.reasoning, heard.finish, heard.usage
+    heard.texts, heard.finish, heard.usage
 
 A status of 200 does not mean an answer. Endpoints, and what stands between, send their errors under
 it as well: an object `error` in the place of choices, in the middle of a stream or in a choice; a
 `finish_reason` that says that their own work failed (`ledger.FAILED`); a reply without a choice.
 
-Texts come as strings and as lists of parts (`{"type": "text", "text": ...}`); parts of thinking,
-the fields `reasoning_content`, `reasoning`, `thinking` and `reasoning_details`, and what stands
-between <think> tags before the answer are reasoning. Only the first choice is read.
+Texts come as strings and as lists of parts (`{"type": "text", "text": ...}`); parts of thinking and
+the fields `reasoning_content`, `reasoning`, `thinking` and `reasoning_details` are reasoning. Tags
+in the text itself stay there, for `sandbox/replies.py`. Only the first choice is read.
 """
 import json
 import re
@@ -20,9 +20,6 @@ from recipes.ledger import FAILED
 
 THOUGHT = re.compile(r"thinking|thought|reasoning|redacted|summary")
 """How the types of parts begin that are no part of the answer."""
-THINKING = re.compile(r"\s*<(think|thinking|thought|reasoning)>(.*?)(?:</\1>|\Z)", re.DOTALL)
-BEFORE_END = re.compile(r"(.*?)^[ \t]*</think>[ \t]*$", re.DOTALL | re.MULTILINE)
-"""Thinking of which the chat template has written the first tag."""
 INSIDE = ("text", "thinking", "reasoning", "content", "summary", "value")
 """Where the text of a part stands, or further parts."""
 STATUS_KEYS = ("code", "status", "status_code", "http_code", "type")
@@ -87,8 +84,7 @@ class Heard:
     @property
     def texts(self) -> tuple[str, str]:
         """(the answer, the reasoning)"""
-        content, thought = apart("".join(self._content))
-        return content, "\n".join(filter(None, ("".join(self._reasoning), thought)))
+        return "".join(self._content), "".join(self._reasoning)
 
     @property
     def error(self) -> dict | str | None:
@@ -117,16 +113,6 @@ def in_parts(value) -> tuple[str, str]:
     if THOUGHT.match(kind):
         return "", text + thought
     return (text, thought) if "text" in kind else ("", "")
-
-
-def apart(content: str) -> tuple[str, str]:
-    """(the answer, the thinking between tags before it)"""
-    if found := THINKING.match(content):
-        return content[found.end():].lstrip(), found[2].strip()
-    found = BEFORE_END.match(content)
-    if found and "<think" not in found[1] and found[1].count("```") % 2 == 0:
-        return content[found.end():].lstrip(), found[1].strip()
-    return content, ""
 
 
 def words_of(error) -> str:

@@ -11,11 +11,12 @@ from html import escape
 from pathlib import Path
 
 from recipes import charts, evaluation
-from recipes.facts import APART, GROUP_WORDS, HARDNESS, SHOWN_GROUPS, counted, grouped, read_probes
+from recipes.facts import APART, GROUP_WORDS, HARDNESS, SHOWN_GROUPS, grouped, read_probes
 from recipes.ledger import read_summary
 from recipes.measure import STATES, TaskProbe, derived_seed
 from recipes.status import duration, run_facts
 from sandbox import patches
+from sandbox.reasons import counted
 from sandbox.edits import InvalidEdit, from_reply
 from sandbox.errors import UsageError
 
