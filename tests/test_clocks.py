@@ -158,9 +158,8 @@ def mined(root, run):
     return found, time.monotonic() - began
 
 
-@pytest.mark.parametrize("where", [
-    pytest.param(where, marks=pytest.mark.slow if number > 1 else ())
-    for number, where in enumerate(STOPPED)])
+@pytest.mark.slow
+@pytest.mark.parametrize("where", STOPPED)
 def test_where_a_clock_is_stopped_the_tasks_are_the_same(tmp_path, where):
     files = {**CORE, "tests/stop.py": STOP, **STOPPED[where]}
     root = make_repo(tmp_path / "p", files)
@@ -172,9 +171,9 @@ def test_where_a_clock_is_stopped_the_tasks_are_the_same(tmp_path, where):
     assert all(0 < task.test_seconds < wall for task in found.tasks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", [
-    "for good, by conftest.py",
-    pytest.param("in the modules that a report goes through", marks=pytest.mark.slow)])
+    "for good, by conftest.py", "in the modules that a report goes through"])
 def test_a_limit_is_kept_where_the_clock_stands_still(tmp_path, where):
     """In the process that has collected the tests, too, in which the clock was stopped."""
     root = make_repo(tmp_path / "p", {**CORE, "tests/stop.py": STOP, **STOPPED[where]})

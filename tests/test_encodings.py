@@ -135,6 +135,7 @@ def test_tasks_with_twins_and_mutants(mined):
     assert "J\u00f6rg!x" in twin or "M\u00fcx" in twin, "the change is not where it was meant to be"
 
 
+@pytest.mark.slow
 def test_the_gold_edit_of_each_is_verified(mined, judge):
     repository, tasks = mined
     for task in tasks.values():
@@ -311,6 +312,7 @@ def test_what_is_exported_is_utf_8(mined, tmp_path):
     assert "Gr\\u00fc\\u00df Gott" in exported
 
 
+@pytest.mark.slow
 def test_what_a_command_says_is_utf_8(tmp_path):
     """Of a folder whose name is none, too, and of a reply that is none."""
     words = make_repo(tmp_path / os.fsdecode(b"w\xfcrter"), FILES)

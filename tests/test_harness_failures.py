@@ -96,9 +96,8 @@ def what_it_says(verdict) -> dict:
 REQUESTS = ("screen", "originals", "twins", "the gold edit", "worker", "tests from outside")
 
 
-@pytest.mark.parametrize("number", [
-    pytest.param(n, marks=[pytest.mark.slow] * (n != 4), id=name)
-    for n, name in enumerate(REQUESTS)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [pytest.param(n, id=name) for n, name in enumerate(REQUESTS)])
 def test_a_jail_that_dies_once_leaves_no_trace(mined_calc, calc_tasks, frail, tmp_path,
                                                temporary, number):  # noqa: F811
     """At whichever request of a verdict: it is the one that an undisturbed judge gives."""
@@ -118,6 +117,7 @@ def test_a_jail_that_dies_once_leaves_no_trace(mined_calc, calc_tasks, frail, tm
     assert not jail_folders() and own_children() <= before
 
 
+@pytest.mark.slow
 def test_a_jail_that_is_killed_from_outside(mined_calc, calc_tasks, temporary):  # noqa: F811
     task, before = calc_tasks["Counter.up"], own_children()
     slow = right(mined_calc, task)
@@ -163,6 +163,7 @@ def test_one_task_whose_jails_always_die(mined_calc, calc_tasks, frail, tmp_path
     assert not jail_folders() and own_children() <= before
 
 
+@pytest.mark.slow
 def test_each_try_is_made_in_fresh_jails(mined_calc, calc_tasks, frail):
     """The worker's dies, whose request nothing else repeats: three of each tier, and no fourth."""
     task = calc_tasks["add"]
@@ -235,6 +236,7 @@ def test_tests_that_cannot_be_kept_collected(mined_calc, calc_tasks, frail, at_s
     assert len(notes) == 1 and "keeps the tests collected has failed twice in a row" in notes[0]
 
 
+@pytest.mark.slow
 def test_named_tests_are_run_three_times_and_a_whole_suite_once(mined_calc, frail):
     asked = {"ids": [AREA], "timeout": 6.0}
     frail.dies = lambda tier, request: len(frail.asked) <= 5
@@ -329,8 +331,8 @@ STEPS = {
 }
 
 
-@pytest.mark.parametrize("step", [
-    pytest.param(step, marks=[pytest.mark.slow] * (step != "its calls")) for step in STEPS])
+@pytest.mark.slow
+@pytest.mark.parametrize("step", STEPS)
 def test_mining_goes_on_around_one_candidate(mined_calc, frail, tmp_path, temporary,  # noqa: F811
                                              step):
     """It is left out with the true reason, counted, and never becomes a task of another kind."""

@@ -152,9 +152,8 @@ def test_unseen():
 '''}
 
 
-@pytest.mark.parametrize("reason", [
-    pytest.param(reason, marks=pytest.mark.slow if number else ())
-    for number, reason in enumerate(UNSEEN)])
+@pytest.mark.slow
+@pytest.mark.parametrize("reason", UNSEEN)
 def test_tests_whose_calls_are_not_seen_are_named(tmp_path, reason):
     root = make_repo(tmp_path / "p", {
         "core.py": CORE, "tests/test_core.py": UP, "tests/test_unseen.py": UNSEEN[reason],
@@ -197,6 +196,7 @@ def test_where_every_function_is_seen_nothing_is_said_of_processes(tmp_path):
     assert found.survey.unseen == {"process": ["tests/test_core.py::test_process"]}
 
 
+@pytest.mark.slow
 def test_a_file_of_which_nothing_is_called_is_named(tmp_path):
     root = make_repo(tmp_path / "p", {
         "core.py": CORE, "tests/test_core.py": BOTH, "constants.py": "X = 1\n",
@@ -309,6 +309,7 @@ class Scale:
 '''
 
 
+@pytest.mark.slow
 def test_definitions_in_branches_and_setters_are_tasks_or_named(tmp_path):
     root = make_repo(tmp_path / "p", {"twice.py": TWICE, "tests/base.py": '''class Base:
     def test_inherited(self):
@@ -384,6 +385,7 @@ def test_tests_that_our_python_cannot_read_count_and_are_not_shown(tmp_path):
         assert any("assert up(1) == 2" in line for line in secrets(task, tree))
 
 
+@pytest.mark.slow
 def test_a_link_to_what_git_ignores_is_named(tmp_path):
     root = make_repo(tmp_path / "p", {
         "lib/core.py": CORE, "tests/test_core.py": BOTH.replace("down\n", "down\nimport made\n", 1),

@@ -435,6 +435,7 @@ LONG = {
     + "```\n"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", ["blocks", "body"])
 @pytest.mark.parametrize("name", LONG)
 def test_the_longest_reply_is_read_in_no_time(name, style):

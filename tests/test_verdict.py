@@ -385,6 +385,7 @@ def started(monkeypatch) -> list[str]:
     return tiers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split, cold", [("train", []), ("heldout", ["cold"])])
 def test_held_out_soft_tasks_are_confirmed_in_a_jail_of_their_own(repository, tasks, started,
                                                                   split, cold):
@@ -407,6 +408,7 @@ def test_held_out_soft_tasks_are_confirmed_in_a_jail_of_their_own(repository, ta
         ("once", "failed", "confirm", "hot")}
 
 
+@pytest.mark.slow
 def test_held_out_hard_tasks_are_confirmed_as_others_are(mined_calc, started):
     """They are judged from outside as well."""
     repository, _, mined = mined_calc
