@@ -106,23 +106,24 @@ def _hashable(items: list) -> list:
     return [item for item in items if not isinstance(item, (list, dict, set))]
 
 
-def same(a, b) -> bool:
-    """Whether two plain values are the same answer: numbers by value and not by type, containers by type and content."""
+def same(a, b, relative: float = RELATIVE, absolute: float = ABSOLUTE) -> bool:
+    """Whether two plain values are the same answer: numbers by value and not by type, floats within
+    a tolerance, containers by type and content."""
     if isinstance(a, (bool, int, float)) and isinstance(b, (bool, int, float)):
         if isinstance(a, float) or isinstance(b, float):
-            return a == b or (a != a and b != b) or _close(a, b)
+            return a == b or (a != a and b != b) or _close(a, b, relative, absolute)
         return a == b
     if type(a) is not type(b):
         return False
     if isinstance(a, (list, tuple)):
-        return len(a) == len(b) and all(map(same, a, b))
+        return len(a) == len(b) and all(same(x, y, relative, absolute) for x, y in zip(a, b))
     if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+        return a.keys() == b.keys() and all(same(a[key], b[key], relative, absolute) for key in a)
     return a == b
 
 
-def _close(a, b) -> bool:
+def _close(a, b, relative: float, absolute: float) -> bool:
     try:
-        return math.isclose(a, b, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+        return math.isclose(a, b, rel_tol=relative, abs_tol=absolute)
     except OverflowError:                          # an int too large for a float
         return False

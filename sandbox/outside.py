@@ -7,6 +7,8 @@ What crosses the border is typed JSON (`inside/plain.py`), decoded to built-in t
 import json
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
@@ -27,6 +29,11 @@ the tests say nothing; a table of the tests' answers agrees on almost none. Wher
 the time, and nearly always about one of the two: there more is wanted, of either."""
 MIN_DECIDED = 4
 """With fewer inputs that decide anything, fresh inputs say nothing."""
+
+
+def key_of(data) -> str:
+    """What typed data is known by."""
+    return json.dumps(data, sort_keys=True)
 
 
 class Worker:
@@ -79,13 +86,69 @@ class Worker:
             self._hear()
 
 
+class Tests:
+    """A task's tests on the intact tree, with none of the edit's code in their process, and with
+    somebody else's answers in place of its function's. Whatever it is asked raises HarnessError."""
+
+    def __init__(self, jail: Jail, request: dict, key: list,
+                 on_reply: Callable[[dict], None]) -> None:
+        """`jail`: a hot one; `request`: complete, and with the tests' "ids"; `key`: how the jail
+        knows the function; `on_reply` hears of every reply."""
+        self._jail, self._request, self._key, self._on_reply = jail, request, key, on_reply
+        self.ids = tuple(request["ids"])
+
+    def gold(self, calls: list[dict]) -> list[dict]:
+        """The gold edit's answers to calls; [] where there are none."""
+        return self._asked({"gold": self._key, "calls": calls}).get("answers", [])
+
+    def parameters(self) -> dict[str, dict]:
+        """{test: {name: value}} of the parametrized ones whose parameters are plain data."""
+        return self._asked({"parameters": True}).get("parameters", {})
+
+    def run(self, ask: Callable[[dict], dict] | None, changed: dict | None = None) -> dict:
+        """The runner's reply where `ask` answers every call (None: the gold edit does). `changed`:
+        of the request, "ids", or the tests themselves: "given" parameters, "swaps"."""
+        request = {"swaps": [], **(changed or {})}
+        if ask is None:
+            return self._asked(request)
+        self._jail.start({**self._request, **request, "stub": self._key})
+        while "ask" in (heard := self._jail.hear()):
+            self._jail.tell(ask(heard["ask"]))
+        self._on_reply(heard)
+        return heard
+
+    def passing(self, ask: Callable[[dict], dict] | None, changed: dict | None = None) -> set[str]:
+        """Those that pass. Arguments as of `run`."""
+        ids, said = (changed or {}).get("ids", self.ids), self.run(ask, changed).get("outcomes", {})
+        return {test for test in ids if said.get(test) == "passed"}
+
+    def _asked(self, changed: dict) -> dict:
+        reply = self._jail.ask({**self._request, **changed})
+        self._on_reply(reply)
+        return reply
+
+
+@dataclass(frozen=True)
+class FreshAnswers:
+    """What an edit has said to fresh inputs."""
+
+    status: str
+    """`resolved`, `failed` or `timeout`."""
+    reason: str
+    """Why; "" where it is resolved."""
+    agreement: float | None
+    """Share of the inputs that were answered on which it agrees; None where none was."""
+    answers: list[dict]
+    """Untrusted data. Fewer than there are inputs where it stopped answering."""
+
+
 def drawn_calls(task: Task, seed: str) -> list[dict]:
     """Recorded calls of the task, changed by `seed`: none twice, and none that a test makes."""
     recorded = [(plain.decode(call["args"]), plain.decode(call["kwargs"])) for call, _ in task.recorded]
-    known, calls = {json.dumps(call, sort_keys=True) for call, _ in task.recorded}, []
+    known, calls = {key_of(call) for call, _ in task.recorded}, []
     for args, kwargs in perturbed(recorded, seed, DRAWN_INPUTS):
         call = {"args": plain.encode(args), "kwargs": plain.encode(kwargs)}
-        if (key := json.dumps(call, sort_keys=True)) not in known:
+        if (key := key_of(call)) not in known:
             known.add(key)
             calls.append(call)
     return calls
@@ -112,10 +175,9 @@ def deciding(task: Task, calls: list[dict], gold: list[dict]) -> list[tuple[dict
 
 
 def on_fresh_inputs(worker: Worker,
-                    inputs: list[tuple[dict, dict]]) -> tuple[str, str, float | None]:
-    """(`resolved`, `failed` or `timeout`; why, "" where it is resolved; the `agreement` on the
-    inputs that were answered, None where none was), for `inputs` as `deciding` gives them. Who
-    stops answering is never resolved, whatever it has said before."""
+                    inputs: list[tuple[dict, dict]]) -> FreshAnswers:
+    """What the worker says to `inputs`, as `deciding` gives them. Who stops answering is never
+    resolved, whatever it has said before."""
     answers, gold = [], [answer for _, answer in inputs]
     for call, _ in inputs:
         answer = worker.answer(call)
@@ -129,21 +191,26 @@ def on_fresh_inputs(worker: Worker,
         some = (f"It agreed with the reference on {right} of the {len(answers)} fresh inputs that "
                 f"it answered, of {len(inputs)}, and then {what}.")
         none = f"It {what} before it answered any of {len(inputs)} fresh inputs."
-        return status, some if answers else none, share
+        return FreshAnswers(status, some if answers else none, share, answers)
     if len(inputs) >= MIN_DECIDED and share < wanted:
-        return "failed", (f"It agrees with the reference on {share:.0%} of {len(inputs)} fresh "
-                          f"inputs, and at least {wanted:.0%} is wanted."), share
-    return "resolved", "", share
+        reason = (f"It agrees with the reference on {share:.0%} of {len(inputs)} fresh inputs, and "
+                  f"at least {wanted:.0%} is wanted.")
+        return FreshAnswers("failed", reason, share, answers)
+    return FreshAnswers("resolved", "", share, answers)
 
 
-def agreement(answers: list[dict], gold: list[dict]) -> tuple[float, float]:
-    """(share of the inputs on which an edit's answers agree with the gold edit's, the share that is wanted). Where the gold edit has but
-    two different answers, the share is that of the answer about which the edit is wrong more often, if it has MIN_DECIDED inputs."""
+def agreement(answers: list[dict], gold: list[dict],
+              agrees: Callable[[dict, dict], bool] | None = None) -> tuple[float, float]:
+    """(share of the inputs on which an edit's answers agree with the gold edit's, the share that is
+    wanted). Where the gold edit has but two different answers, the share is that of the answer
+    about which the edit is wrong more often, if it has MIN_DECIDED inputs. `agrees`: `agree`, or
+    another way to say so of two answers."""
+    agrees = agrees or agree
     by_answer: dict[str, list[bool]] = {}
     for mine, right in zip(answers, gold):
         said = json.dumps(right.get("value", right.get("raised")), sort_keys=True)
-        by_answer.setdefault(said, []).append(agree(mine, right))
-    judged = [[agrees for of_one in by_answer.values() for agrees in of_one]]
+        by_answer.setdefault(said, []).append(agrees(mine, right))
+    judged = [[right for of_one in by_answer.values() for right in of_one]]
     of_two = len(by_answer) <= 2
     judged += [of_one for of_one in by_answer.values() if of_two and len(of_one) >= MIN_DECIDED]
     return min(sum(of_one) / len(of_one) for of_one in judged), AGREEMENT_OF_TWO if of_two else AGREEMENT

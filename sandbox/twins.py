@@ -6,12 +6,17 @@ A candidate that passes a twin has made the assertion meaningless, or has read t
 expectation holds a literal, that literal becomes another of its kind (3 -> 4, 'ab' -> 'abx', True -> False); else the expected
 side of a comparison becomes one that equals nothing; an exception that is expected becomes one that nobody raises; what is left
 (`assert f(x)`) is negated. Whether the gold edit really fails a twin is measured when it is mined, never assumed.
+
+    text = with_other_literals(text, ["test_any_divisor"], seed)
+
+The same test of something else: it holds for the right code if what it says is true of other values.
 """
 import ast
 import random
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from sandbox.fresh import perturbed
 from sandbox.node_ids import function_of
 from sandbox.source import (FUNCTIONS, Function, at_column, body_nodes, find, parse, read_text,
                             reads_as_python, sayable)
@@ -44,6 +49,38 @@ def twin_file(text: str, tests: list[str], seed: str) -> str | None:
     except SyntaxError:
         return None
     return text
+
+
+def with_other_literals(text: str, tests: list[str], seed: str) -> str | None:
+    """`text` with up to three of the literals of each named test function changed, each in all of
+    its places; None where there are none. A test that still says something true says it of other
+    values: that is for who runs it to find out."""
+    changes: dict[tuple[int, int], tuple[ast.Constant, str]] = {}
+    for name in tests:
+        function = find(text, name)
+        literals = _literals(function) if function else []
+        values = list({(type(n.value), n.value): n.value for n in literals}.values())
+        (others, _), = perturbed([(values, {})], f"{seed}/{name}", 1)
+        other = {(type(old), old): new for old, new in zip(values, others)}
+        for node in literals:
+            new = other[type(node.value), node.value]
+            if new != node.value:
+                changes[node.lineno, node.col_offset] = (node, f"({new!r})")
+    if not changes:
+        return None
+    for _, (node, new) in sorted(changes.items(), reverse=True):
+        text = replace_expression(text, node, new)
+    return text if reads_as_python(text) else None
+
+
+def _literals(function: Function) -> list[ast.Constant]:
+    """The numbers and texts in a test's body, but for those within f-strings."""
+    found = []
+    for part in body_nodes(function):
+        within = {id(n) for s in ast.walk(part) if isinstance(s, ast.JoinedStr) for n in ast.walk(s)}
+        found += [node for node in ast.walk(part) if id(node) not in within
+                  and isinstance(node, ast.Constant) and type(node.value) in (int, float, str, bytes)]
+    return found
 
 
 def test_functions(tests: Iterable[str]) -> dict[str, list[str]]:

@@ -42,17 +42,18 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from sandbox import jsonl
+from sandbox.alternatives import accepted
 from sandbox.copies import copies
 from sandbox.edits import InvalidEdit, gate
 from sandbox.errors import HarnessError, UsageError
 from sandbox.jail import Jail
 from sandbox.landlock_jail import jail_notice, open_jail
-from sandbox.outside import Worker, agree, deciding, drawn_calls, on_fresh_inputs
+from sandbox.outside import Tests, Worker, agree, deciding, drawn_calls, on_fresh_inputs
 from sandbox.repo import Repository, files_of
 from sandbox.roles import Roles
 from sandbox.source import bodies_changed, find, imports, read_text
 from sandbox.tasks import Task
-from sandbox.twins import test_functions
+from sandbox.twins import readable_tests, test_functions, with_other_literals
 
 
 TRIES, GIVEN_UP = 3, "the jail failed three times"
@@ -338,36 +339,49 @@ class Judge:
         return self._run_changed({**self._request(task, files), "ids": list(tests)}, swaps)
 
     def _outside(self, task: Task, files: dict[str, str]) -> tuple[str, str, float | None]:
-        """(status, why the edit does not hold when it is judged from outside ("" where it does),
-        share of the fresh inputs on which it agrees with the gold edit).
+        """(status; why the edit does not hold when it is judged from outside, or why it does although
+        its answers are others, else ""; share of the fresh inputs on which it agrees with the gold
+        edit).
 
         (a) The tests run on the intact tree, in a process with none of the edit's code in it; the
         function there is a stub, and a worker with the edit and no tests answers its calls. (b) The
         worker answers fresh inputs, and its answers are compared here with the gold edit's, which
-        was asked before the worker began: its time is not to pass meanwhile.
+        was asked before the worker began: its time is not to pass meanwhile. (c) Where they are
+        others, the tests may accept both (`alternatives.py`).
         """
         hot, warm = self._jail("hot"), self._jail("warm")
-        key, request = self._function_key(task), self._request(task, {})
-        calls = drawn_calls(task, self._key(task, files))
-        gold = hot.ask(self._complete({**request, "gold": key, "calls": calls}))
-        self._spent(gold)
-        inputs = deciding(task, calls, gold.get("answers", []))
+        request, seed = self._request(task, {}), self._key(task, files)
+        tests = Tests(hot, self._complete(request), self._function_key(task), self._spent)
+        calls = drawn_calls(task, seed)
+        inputs = deciding(task, calls, tests.gold(calls))
         hidden = self._tests_and_data(task) + copies(self.repository.snapshot, task)
         worker = Worker(warm, self._complete({
             **request, "files": files, "remove": hidden, "path": hot.ready["path"],
             "worker": {"file": task.file, "function": task.function}}))
         try:
-            hot.start(self._complete({**request, "stub": key}))
-            while "ask" in (heard := hot.hear()):
-                hot.tell(worker.answer(heard["ask"]))
-            self._spent(heard)
-            status, reason, _ = read_reply(heard, task.tests)
+            heard: list[tuple[dict, dict]] = []
+
+            def ask(call: dict) -> dict:
+                heard.append((call, answer := worker.answer(call)))
+                return answer
+
+            status, reason, _ = read_reply(tests.run(ask), task.tests)
             if worker.fault:
                 status, reason = worker.fault[0], f"the edit's process {worker.fault[1]}."
             if status != "resolved":
                 where = "Judged from outside, where tests and edit share no process"
                 return status, f"{where}: {reason}", None
-            return on_fresh_inputs(worker, inputs)
+            fresh = on_fresh_inputs(worker, inputs)
+            if fresh.status == "failed" and not worker.fault:
+                # The gold edit's answer may be one of several that the tests accept.
+                why = accepted(tests, heard, inputs, fresh.answers, worker.answer,
+                               self._other_literals, seed)
+                if why:
+                    return "resolved", (
+                        f"{reason} From outside, too. On fresh inputs it answers as the reference "
+                        f"does in {fresh.agreement:.0%} of {len(inputs)}, and {why}."), \
+                        fresh.agreement
+            return fresh.status, fresh.reason, fresh.agreement
         except BaseException:                      # both may be in the middle of a conversation
             worker.abandon()
             self._discard_jails()
@@ -375,6 +389,14 @@ class Judge:
         finally:
             worker.close()
             self._spent(worker.reply)
+
+    def _other_literals(self, ids: list[str], seed: str) -> list[dict]:
+        """The swaps that give these tests other literals; [] where that cannot be done."""
+        files = {}
+        for file, (text, names) in readable_tests(ids, self.repository.snapshot).items():
+            if (changed := with_other_literals(text, names, seed)) is not None:
+                files[file] = changed
+        return self._swaps(files, test_functions(ids)) or []
 
     def _tests_and_data(self, task: Task) -> list[str]:
         """What the worker must not see of the tree, for it says what the tests expect: test files,

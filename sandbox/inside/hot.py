@@ -19,6 +19,7 @@ import types
 
 import calls
 import kept
+import plain
 import runner
 from _pytest.assertion.rewrite import rewrite_asserts
 
@@ -96,11 +97,22 @@ class Server:
         - "record": a function; the reply's "calls" are the calls that the tests make to it, if they are plain data;
         - "stub": a function; every call to it is put as a question, and answered by somebody else's code;
         - "gold": a function and "calls"; the reply's "answers" are what it says to them. No test runs.
+        - "parameters": the reply's "parameters" are those of the named tests, where they are plain
+          data. No test runs.
+
+        With "given" ({test: {name: value}}) these tests run with other parameters than their own;
+        "swaps" beside "stub" change the tests.
         """
         os.chdir(self.root)                        # the fork's own view of the tree lies over the one it was in
+        if "parameters" in request:
+            return {"outcomes": {}, "parameters": self._parameters(request["ids"])}
+        for test, values in request.pop("given", {}).items():
+            for _, item in self.items.get(test, ()):
+                item.callspec.params.update((k, plain.decode(v)) for k, v in values.items())
         if "swaps" in request:
             reason = self._swap_all(request.pop("swaps"))
-            return {"unfit": reason} if reason else self._run(request)
+            if reason or "stub" not in request:
+                return {"unfit": reason} if reason else self._run(request)
         name = next(kind for kind in ("record", "stub", "gold") if kind in request)
         functions = self.functions.get(tuple(request[name]), ())
         if len(functions) != 1 or functions[0].__code__.co_freevars:
@@ -114,6 +126,17 @@ class Server:
         calls.replace(functions[0], recorder)
         reply = self._run(request)
         return {"unfit": recorder.trouble} if recorder.trouble else dict(reply, calls=recorder.calls)
+
+    def _parameters(self, tests):
+        found = {}
+        for test in tests:
+            for _, item in self.items.get(test, ()):
+                values = getattr(getattr(item, "callspec", None), "params", {})
+                try:
+                    found[test] = {name: plain.encode(value) for name, value in values.items()}
+                except plain.NotPlain:
+                    pass
+        return {test: values for test, values in found.items() if values}
 
     def _run(self, request):
         found = [self.items[node][0] for node in request["ids"] if len(self.items.get(node, ())) == 1]
