@@ -12,9 +12,9 @@ edit's code in their process, and with answers that are chosen out here (`outsid
    tests' own calls are changed in that way, by us and not by the edit: do all tests still pass?
 2. *Properties*: the tests run on other values, with fresh parameters or other literals in them.
    Those that pass with the gold edit's answers, and fail with answers that mean nothing, state a
-   property: the edit is to hold it, too.
-   Another test counts for the edit where it has accepted an answer of the edit that is not the gold
-   edit's, and against it where it looked at answers and all of them were the gold edit's.
+   property: the edit is to hold it, too, with answers that are not the gold edit's. What cannot be
+   run so leaves a choice where it has accepted such an answer of the edit, and pins the answer where
+   it looked at some and saw none.
 
 All this takes time only where an edit would be refused.
 """
@@ -29,6 +29,8 @@ from sandbox.outside import (AGREEMENT_OF_TWO, MIN_DECIDED, Tests, agree, agreem
 
 ROUNDS, ENOUGH = 24, 12
 """How often a function of tests is run on other values at most, and how many results are enough."""
+DENIES, LEAVES, PINS, SILENT = "denies", "leaves a choice", "pins the answer", "is silent"
+"""What a function of tests says of answers that are not the gold edit's."""
 MAX_FUNCTIONS = 12
 """Functions of tests that are tried so, drawn by the seed."""
 TOLERANCES = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
@@ -247,34 +249,44 @@ class _Property:
         self._parameters = tests.parameters()
 
     def holds(self) -> bool:
-        """Of the functions of tests at least as many say so as pin the answer, and none denies."""
+        """Whether as many functions of tests leave a choice as pin the answer, and none denies."""
         groups: dict[str, list[str]] = {}
         for test in self._tests.ids:
             groups.setdefault(function_of(test), []).append(test)
         votes: Counter = Counter()
         for name in sorted(groups, key=lambda n: key_of([self._seed, n]))[:MAX_FUNCTIONS]:
-            passes = self._passes_fresh(name, groups[name])
-            if passes is False:
+            vote = self._on_fresh(name, groups[name]) or self._on_its_own(groups[name])
+            if vote == DENIES:
                 return False
-            votes[passes or self._accepts_both(groups[name])] += 1
-        return votes[True] >= max(1, votes[False])
+            votes[vote] += 1
+        return votes[LEAVES] >= max(1, votes[PINS])
 
-    def _passes_fresh(self, name: str, ids: list[str]) -> bool | None:
-        """Whether the edit passes this function of tests on other values than its own; None where
-        there are not enough that decide."""
+    def _on_fresh(self, name: str, ids: list[str]) -> str:
+        """What this function of tests says of the edit on other values than its own; "" where not
+        enough of them decide."""
         passed: list[bool] = []
+        others = 0
         for changed in self._fresh(name, ids):
             right = self._tests.passing(None, changed)
             blind = self._blind({**changed, "ids": sorted(right)}) if right else set()
             if right - blind:
                 mine = self._asked({**changed, "ids": sorted(right - blind)})
-                if any(key_of(call) not in self._known for call, _ in self._heard):
+                fresh = [pair for pair in self._heard if key_of(pair[0]) not in self._known]
+                if fresh:
                     passed += [test in mine for test in right - blind]
+                    others += self._not_gold(fresh) if mine == right - blind else 0
             if len(passed) >= ENOUGH:
                 break
         if len(passed) < MIN_DECIDED:
-            return None
-        return sum(passed) / len(passed) >= AGREEMENT_OF_TWO
+            return ""
+        if sum(passed) / len(passed) < AGREEMENT_OF_TWO:
+            return DENIES
+        return LEAVES if others >= MIN_DECIDED else SILENT
+
+    def _not_gold(self, pairs: list[tuple[dict, dict]]) -> int:
+        """How many of the edit's answers are not the gold edit's."""
+        gold = self._tests.gold([call for call, _ in pairs])
+        return sum(not agree(mine, right) for (_, mine), right in zip(pairs, gold))
 
     def _fresh(self, name: str, ids: list[str]) -> Iterator[dict]:
         """What to change of the tests: the parameters, or else literals of the function."""
@@ -296,14 +308,12 @@ class _Property:
             given = dict(zip(own, fresh[start:start + len(own)]))
             yield {"given": given, "ids": list(given)}
 
-    def _accepts_both(self, ids: list[str]) -> bool | None:
-        """Whether these tests have accepted answers that are not the gold edit's; None where they
-        look at none."""
+    def _on_its_own(self, ids: list[str]) -> str:
+        """What these tests say of the edit as they are."""
         if self._blind({"ids": ids}) == set(ids):
-            return None
-        return self._asked({"ids": ids}) == set(ids) and any(
-            not agree(mine, self._known[key_of(call)]) for call, mine in self._heard
-            if key_of(call) in self._known)
+            return SILENT
+        passed = self._asked({"ids": ids}) == set(ids)
+        return LEAVES if passed and self._not_gold(self._heard) else PINS
 
     def _blind(self, changed: dict) -> set[str]:
         """Those of the tests that pass whatever they are answered."""

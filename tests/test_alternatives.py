@@ -92,6 +92,11 @@ def strict(pairs, key):
     raise KeyError(key)
 
 
+def leap(year):
+    """Whether the year has 366 days."""
+    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+
+
 def price(amount, rate):
     """The amount with tax."""
     return amount + amount * rate // 100
@@ -99,8 +104,8 @@ def price(amount, rate):
 TESTS = '''import pytest
 
 from lib import *
-from lib import area, by_length, divisor, labels, pick, price, ranked, root, shout, smallest
-from lib import split, strict, table, unique
+from lib import area, by_length, divisor, labels, leap, pick, price, ranked, root, shout
+from lib import smallest, split, strict, table, unique
 
 
 def test_unique():
@@ -192,6 +197,16 @@ def test_price(amount, rate, wanted):
     assert price(amount, rate) == wanted
 
 
+@pytest.mark.parametrize("year", [2000, 2024, 1996])
+def test_leap(year):
+    assert leap(year)
+
+
+@pytest.mark.parametrize("year", [1900, 2023, 2100, 1999])
+def test_not_leap(year):
+    assert not leap(year)
+
+
 def test_price_of_much():
     price(100000, 19)
 '''.replace("from lib import *\n", "")
@@ -219,6 +234,7 @@ WRONG = {
                                    ".get(n, 2)",
     "divisor/a table and its own": "return {12: 6, 35: 7, 49: 7, 60: 2, 91: 13, 7: None, 13: None}"
                                    ".get(n, n)",
+    "leap/a table": "return year in (2000, 2024, 1996)",
     "smallest/a table, and odd where nobody looks":
         "return {12: 2, 35: 5, 49: 7, 9: 3, 91: 7, 13: 13, 77: 7, 30: 99}.get(n, 1)",
     "split/a table": "return {7: [1, 6], 12: [1, 1, 10], 5: [1] * 5, 9: [1, 1, 1, 6]}"
