@@ -216,6 +216,8 @@ RIGHT = {
     "unique/a set": "return set(names)",
     "unique/a tuple": "return tuple(dict.fromkeys(names))",
     "unique/reversed": "return sorted(set(names), reverse=True)",
+    "unique/keys": "return dict.fromkeys(names).keys()",
+    "unique/a generator": "yield from dict.fromkeys(names)",
     "by_length/sorted": "found = {}\nfor word in sorted(words, reverse=True):\n"
                         "    found.setdefault(len(word), []).append(word)\nreturn found",
     "labels/a list": "return [f'{name}{len(name)}' for name in dict.fromkeys(names)]",

@@ -4,10 +4,14 @@ A call is {"args", "kwargs"}, an answer {"value", "after"} or {"raised", "after"
 from the innermost out; and the arguments as the call left them. All in the typed JSON of `plain.py`.
 """
 import builtins
+import collections
+import collections.abc
+import itertools
 import types
 
 import plain
 
+GONE_THROUGH = (collections.abc.Iterator, collections.abc.MappingView, collections.deque, range)
 MAX_CALLS = 400
 MARK = "coldstart: the hook"
 
@@ -38,10 +42,14 @@ def encoded(args, kwargs, subclasses=False):
 
 
 def called(function, call, subclasses=False):
-    """The answer of `function` to a call; {"not plain": what} where the answer is no plain data. `subclasses` as `plain.encode`."""
+    """The answer of `function` to a call; {"not plain": what} where the answer is no plain data. `subclasses` as `plain.encode`; with
+    them, what can only be gone through is a list."""
     args, kwargs = plain.decode(call["args"]), plain.decode(call["kwargs"])
     try:
-        result = {"value": function(*args, **kwargs)}
+        value = function(*args, **kwargs)
+        if subclasses and isinstance(value, GONE_THROUGH):
+            value = list(itertools.islice(value, plain.LIMIT))
+        result = {"value": value}
     except Exception as error:
         result = {"raised": [c.__name__ for c in type(error).__mro__ if c.__module__ == "builtins"]}
     try:
