@@ -55,10 +55,12 @@ def without_secrets(run, tasks: list, excluded: dict[str, int], screen) -> tuple
 
 
 def open_judge(run, screen):
+    from sandbox.cache import make_room
     from sandbox.repo import restore_snapshot
     from sandbox.verdict import Judge
 
     restore_snapshot(run.repository)
+    make_room(screen.say)
     return Judge(run.repository, limits_of(run.recipe), memory=run.folder / "verdicts.jsonl", preload=run.survey.modules,
                  test_files=run.survey.test_files, on_note=screen.say, roles=run.survey.roles)
 

@@ -15,10 +15,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from sandbox.cache import cache_folder, hold, remove
 from sandbox.errors import HarnessError, UsageError
 from sandbox.jail import INSTALL_HINT, NOBODY, Layout, is_below
 from sandbox.landlock_jail import jail_notice, open_jail
@@ -108,12 +110,6 @@ class Repository:
                       folders=tuple(map(Path, self.folders)), masked=tuple(map(Path, self.masked)))
 
 
-def cache_folder() -> Path:
-    """Where snapshots and made models are kept between runs: $XDG_CACHE_HOME/coldstart or ~/.cache/coldstart."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "coldstart"
-
-
 def open_repository(folder: str | Path, python: str | None = None) -> Repository:
     """Look at the work tree in `folder` and take its snapshot. Raises UsageError with a sentence."""
     root = Path(os.path.abspath(folder))
@@ -139,12 +135,14 @@ def open_repository(folder: str | Path, python: str | None = None) -> Repository
 
 
 def restore_snapshot(repository: Repository) -> None:
-    """Make sure that the snapshot is there: take it again if the cache was emptied and the work tree is still the same.
+    """Make sure that the snapshot is there, and stays: take it again if it was pruned, or the
+    cache emptied, and the work tree is still the same.
 
     Raises UsageError where the interpreter is gone or the work tree has moved on.
     """
     if not Path(repository.python).exists():
         raise UsageError(f"The interpreter of this run, {repository.python}, is gone. Recreate it, or start a new run.")
+    hold(repository.snapshot)
     if repository.snapshot.is_dir():
         return
     root = Path(repository.root)
@@ -337,11 +335,13 @@ def take_snapshot(root: Path, files: list[tuple[str, str]]) -> str:
     They are in order, as `look` and `files_of` give them."""
     name = _hash_files(root, files)
     final = cache_folder() / "trees" / name
+    hold(final)
     if final.is_dir():
         return name
     final.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     aside = Path(tempfile.mkdtemp(prefix=".making-", dir=final.parent))
     try:
+        hold(aside)
         for relative, kind in files:
             target = aside / relative
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -360,7 +360,7 @@ def take_snapshot(root: Path, files: list[tuple[str, str]]) -> str:
             return name
         raise HarnessError(f"The snapshot of {root} cannot be written to {final.parent}: {error.strerror}.") from None
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        remove(aside)
     return name
 
 
@@ -375,10 +375,19 @@ def open_to_the_jail(tree: Path) -> None:
 
 def keep_bytecode(repository: Repository, files: dict[str, bytes]) -> None:
     """Store pytest's cache files for the snapshot's tests ({path: content}), to be laid over it from now on."""
+    hold(repository.bytecode)
     if repository.bytecode.is_dir():
         return
     repository.bytecode.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=".making-", dir=repository.bytecode.parent))
+    try:
+        hold(aside)
+        _write_bytecode(repository, files, aside)
+    finally:
+        remove(aside)
+
+
+def _write_bytecode(repository: Repository, files: dict[str, bytes], aside: Path) -> None:
     for relative, data in files.items():
         target = aside / relative
         if not is_below(os.path.normpath(target), str(aside)):
@@ -387,10 +396,8 @@ def keep_bytecode(repository: Repository, files: dict[str, bytes]) -> None:
         target.write_bytes(data)
         target.chmod(0o644)
     open_to_the_jail(aside)
-    try:
+    with suppress(OSError):                        # another process was first
         os.replace(aside, repository.bytecode)
-    except OSError:                                # another process was first
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def check_jail(repository: Repository) -> str:
