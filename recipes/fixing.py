@@ -23,9 +23,9 @@ from recipes.measure import derived_seed
 from recipes.prompts import Budget, build
 from recipes.rollout import Engine
 from sandbox import patches
+from sandbox.cache import make_room
 from sandbox.edits import InvalidEdit, from_reply, gate
 from sandbox.errors import HarnessError
-from sandbox.cache import make_room
 from sandbox.mending import Proof, choose_failing, failing_tasks, one_function, verify, with_files
 from sandbox.node_ids import function_of
 from sandbox.repo import Repository
