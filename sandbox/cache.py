@@ -295,8 +295,8 @@ def question(found: dict, rest: bool, replies: bool) -> str:
              if (replies if name == REPLIES else rest) and part["entries"]]
     named = [f"{part['what']} ({part['entries']}): {size_in_words(part['bytes'])}"
              for part in parts]
-    warnings = ["What is needed is made again, but a run whose repository has changed since cannot "
-                "go on without its snapshot. "] if rest else []
+    warnings = ["What is needed is made again; but a run that began with uncommitted changes which "
+                "are no longer there cannot go on without its snapshot. "] if rest else []
     warnings += ["Replies that were paid for must then be paid for again. "] if replies else []
     return (f"In {found['folder']}: {', '.join(named) or 'nothing'}. {''.join(warnings)}"
             "Delete that?")

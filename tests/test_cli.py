@@ -57,7 +57,7 @@ def test_help_is_quick(tmp_path):
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("command", ["demo", "doctor", "tasks", "judge", "bootstrap", "climb", "status", "eval", "fix", "report", "export",
+@pytest.mark.parametrize("command", ["demo", "doctor", "tasks", "judge", "bootstrap", "climb", "status", "eval", "fix", "report", "export", "cache",
                                      "teacher"])
 def test_every_command_has_help(command):
     done = CliRunner().invoke(coldstart.cli, [command, "--help"])
