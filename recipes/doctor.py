@@ -215,7 +215,7 @@ def check_cache() -> Check:
     if found["parts"][cache.REPLIES]["entries"]:
         words += ". What was paid for is never pruned; `cache --empty-replies` deletes it"
     return Check("cache", "note" if over else "ok", words,
-                 f"python coldstart.py cache --empty, or allow it more: {cache.BOUND_NAME}=N, in GiB"
+                 f"python coldstart.py cache --empty   (or allow it more GiB: {cache.BOUND_NAME}=N)"
                  if over else "")
 
 

@@ -196,7 +196,8 @@ def _is_own_doctest(test: str, called: list[list], roles: Roles) -> bool:
 def survey(judge: Judge, on_progress: Progress) -> Survey:
     """Two runs of the suite, or what is remembered of them. Raises UsageError where there is nothing to work with."""
     memory = _Memory(judge.repository, judge.limits)
-    runs = _remembered(judge.repository, memory) or _refreshed(judge, memory, on_progress) or _everything(judge, on_progress)
+    runs = (_remembered(judge.repository, memory) or _refreshed(judge, memory, on_progress)
+            or _everything(judge, on_progress))
     memory.write(judge.repository.tree, runs)
     found = runs.survey(judge.repository.carried_as)
     if not found.passing:
@@ -301,7 +302,8 @@ def _refreshed(judge: Judge, memory: _Memory, on_progress: Progress) -> Runs | N
     """What is remembered of the last tree, the test files that the changes since can reach run again; None where everything must be."""
     repository = judge.repository
     last = next(((tree, runs) for tree in memory.trees()
-                 if _is_there(replace(repository, tree=tree).snapshot) and (runs := memory.read(tree)) is not None), None)
+                 if _is_there(replace(repository, tree=tree).snapshot)
+                 and (runs := memory.read(tree)) is not None), None)
     if last is None:
         return None
     tree, old = last

@@ -1,4 +1,5 @@
-"""The cache: its size is what it takes, it stays within its bound, what is used or was paid for stays, and what went comes back."""
+"""The cache: its size is what the disk says, it stays within its bound, what is used or was paid
+for stays, and what went comes back."""
 import fcntl
 import json
 import os
@@ -37,7 +38,8 @@ def own(tmp_path, monkeypatch) -> Path:
 
 
 def put(path: Path, kib: int, days: float = 0.0) -> Path:
-    """A file or, where the name has no dot behind its start, a folder of so many KiB, last used so many days ago."""
+    """A file, or a folder where the name has no dot inside, of so many KiB, last used so many days
+    ago."""
     file = path if "." in path.name[1:] else path / "content"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(os.urandom(1024 * kib))
@@ -61,8 +63,10 @@ def found(*arguments: str, code: int = 0) -> dict:
 @contextmanager
 def another(code: str):
     """A second process that has run this code, and waits; killed at the end."""
-    run = f"import sys\nfrom sandbox import cache\n{code}\nprint('ready', flush=True)\nsys.stdin.read()"
-    process = subprocess.Popen([sys.executable, "-c", run], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    run = ("import sys\nfrom pathlib import Path\nfrom sandbox.cache import hold\n"
+           f"{code}\nprint('ready', flush=True)\nsys.stdin.read()")
+    process = subprocess.Popen([sys.executable, "-c", run], cwd=ROOT, stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True)
     try:
         yield process
     finally:
@@ -70,11 +74,17 @@ def another(code: str):
         process.communicate()
 
 
+def on_disk(folder: Path) -> int:
+    """Bytes, by another program than ours."""
+    done = subprocess.run(["du", "-s", "-B1", folder], capture_output=True, text=True, check=True)
+    return int(done.stdout.split()[0])
+
+
 def ready(process: subprocess.Popen) -> None:
     assert process.stdout.readline() == "ready\n"
 
 
-# ------------------------------------------------------------------------------------------- how large it is
+# ------------------------------------------------------------ how large it is
 
 def test_its_size_is_what_the_disk_says(tmp_path, own):
     repository = open_repository(make_repo(tmp_path / "calc", CALC))
@@ -87,9 +97,10 @@ def test_its_size_is_what_the_disk_says(tmp_path, own):
     (own / "students/nano-1/outside").symlink_to(tmp_path)
     put(own / "unknown/thing", 30)
     facts = found()
-    du = int(subprocess.run(["du", "-s", "-B1", own], capture_output=True, text=True, check=True).stdout.split()[0])
-    assert facts["bytes"] == du == sum(part["bytes"] for part in facts["parts"].values()) and facts["folder"] == str(own)
-    assert {name: part["entries"] for name, part in facts["parts"].items() if part["entries"]} == {
+    parts = facts["parts"]
+    assert facts["bytes"] == on_disk(own) == sum(part["bytes"] for part in parts.values())
+    assert facts["folder"] == str(own)
+    assert {name: part["entries"] for name, part in parts.items() if part["entries"]} == {
         "trees": 1, "gguf": 3, "students": 1, "other": 1}
     assert facts["parts"]["trees"]["in_use"] == 1 and facts["bound"] == 20 << 30
     assert 300 << 10 <= facts["parts"]["gguf"]["bytes"] < 400 << 10
@@ -109,7 +120,8 @@ def test_people_are_told_the_same(own):
     assert str(own) in said and "students as llama.cpp reads them            1      2.0 MiB" in said
     assert "COLDSTART_CACHE_GB" in said and "20.0 GiB" in said
     words = check_cache().words
-    assert check_cache().state == "ok" and "students as llama.cpp reads them 2.0 MiB" in words and "replies of API teachers, paid for 1.0 MiB" in words
+    assert check_cache().state == "ok" and "students as llama.cpp reads them 2.0 MiB" in words
+    assert "replies of API teachers, paid for 1.0 MiB" in words
     assert "never pruned" in words and "--empty-replies" in words and "snapshots" not in words
 
 
@@ -117,7 +129,8 @@ def test_doctor_says_where_it_is_too_large(own, monkeypatch):
     put(own / "gguf/a.gguf", 200)
     monkeypatch.setenv(cache.BOUND_NAME, str(100 * KIB))
     check = check_cache()
-    assert check.state == "note" and "cache --empty" in check.mend and cache.BOUND_NAME in check.mend
+    assert check.state == "note"
+    assert "cache --empty" in check.mend and cache.BOUND_NAME in check.mend
     monkeypatch.setenv(cache.BOUND_NAME, "plenty")
     assert check_cache().state == "fault" and "'plenty'" in check_cache().words
 
@@ -132,10 +145,11 @@ def test_a_bound_that_means_nothing(tmp_path, monkeypatch, said):
     assert not (tmp_path / "runs").exists()
 
 
-# ------------------------------------------------------------------------------------------- pruning
+# ------------------------------------------------------------ pruning
 
-ENTRIES = st.lists(st.tuples(st.sampled_from(["trees", "surveys", "students", "gguf", "teacher", ".half"]), st.integers(0, 60),
-                             st.floats(0, 3), st.booleans()), max_size=8)
+KINDS = ["trees", "surveys", "students", "gguf", "teacher", ".half"]
+ENTRIES = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 60), st.floats(0, 3),
+                             st.booleans()), max_size=8)
 
 
 @settings(max_examples=60)
@@ -145,29 +159,32 @@ def test_afterwards_it_is_within_its_bound_or_nothing_can_go(entries, most):
         patch.setenv("XDG_CACHE_HOME", folder)
         own, held, ages = cache.cache_folder(), [], {}
         for number, (part, kib, days, in_use) in enumerate(entries):
-            name = {".half": f"trees/.making-{number}", "teacher": "teacher"}.get(part, f"{part}/e{number}")
-            path = put(own / name, kib, days)
+            special = {".half": f"trees/.making-{number}", "teacher": "teacher"}
+            path = put(own / special.get(part, f"{part}/e{number}"), kib, days)
             if in_use:
                 cache.hold(path)
                 held.append(path)
             ages[path] = -1.0 if path in held else days
         done = cache.prune(most * 1024)
         left = {path for path in ages if path.exists()}
-        whole = int(subprocess.run(["du", "-s", "-B1", own], capture_output=True, text=True).stdout.split()[0]) if own.exists() else 0
-        assert abs(done.size - whole) <= 4096 * (len(entries) + 8)         # folders of markers come and go
+        whole = on_disk(own) if own.exists() else 0
+        # Folders of markers may be made meanwhile, and folders of parts shrink.
+        assert abs(done.size - whole) <= 4096 * (len(entries) + 8)
         assert {*held, own / "teacher"} & ages.keys() <= left
         half = {path for path in ages if path.name.startswith(".")}
         assert half - left == {path for path in half if ages[path] > 1}
         could_go = left - half - {*held, own / "teacher"}
         assert done.size <= most * 1024 or not could_go
         gone = ages.keys() - left - half
-        assert all(ages[path] >= max((ages[other] for other in could_go), default=0) for path in gone)
+        oldest_left = max((ages[path] for path in could_go), default=0)
+        assert all(ages[path] >= oldest_left for path in gone)
         for path in held:
             cache.release(path)
 
 
-def test_the_longest_unused_goes_first_and_use_counts(own):
-    old, used, new = (put(own / f"students/nano-{name}", 100, days) for name, days in (("old", 3), ("used", 9), ("new", 1)))
+def test_the_longest_unused_goes_first_and_use_counts(own, monkeypatch):
+    old, used, new = (put(own / f"students/nano-{name}", 100, days)
+                      for name, days in (("old", 3), ("used", 9), ("new", 1)))
     cache.hold(used)
     cache.release(used)
     said = []
@@ -176,19 +193,17 @@ def test_the_longest_unused_goes_first_and_use_counts(own):
     cache.make_room(said.append)
     assert not said, "nothing was made yet"
     put(made, 100)
-    os.environ[cache.BOUND_NAME] = str(350 * KIB)
-    try:
-        cache.make_room(said.append)
-        assert not old.exists() and used.exists() and new.exists() and made.exists()
-        assert len(said) == 1 and said[0].startswith("The cache had outgrown its 0.3 MiB") and "students made on the spot (1): 0.1 MiB" in said[0]
-        cache.make_room(said.append)
-        assert len(said) == 1
-        os.environ[cache.BOUND_NAME] = str(50 * KIB)
-        cache.hold(own / "gguf/other.gguf")
-        put(own / "gguf/other.gguf", 10)
-        cache.make_room(said.append)
-    finally:
-        del os.environ[cache.BOUND_NAME]
+    monkeypatch.setenv(cache.BOUND_NAME, str(350 * KIB))
+    cache.make_room(said.append)
+    assert not old.exists() and used.exists() and new.exists() and made.exists()
+    assert len(said) == 1 and said[0].startswith("The cache had outgrown its 0.3 MiB")
+    assert "students made on the spot (1): 0.1 MiB" in said[0]
+    cache.make_room(said.append)
+    assert len(said) == 1
+    monkeypatch.setenv(cache.BOUND_NAME, str(50 * KIB))
+    cache.hold(own / "gguf/other.gguf")
+    put(own / "gguf/other.gguf", 10)
+    cache.make_room(said.append)
     assert [path.name for path in (own / "students").iterdir()] == [] and made.exists()
     assert "It still takes" in said[1] and "is in use, or was paid for" in said[1]
 
@@ -203,10 +218,12 @@ def test_what_lies_over_a_snapshot_goes_with_it(own):
     assert not tree.exists() and not bytecode.exists()
 
 
-@pytest.mark.parametrize("name", ["trees/.making-1", "bytecode/.making-2", "students/.nano-1-x", "gguf/.student-1", ".secret-17", ".gone-1-teacher"])
+@pytest.mark.parametrize("name", ["trees/.making-1", "bytecode/.making-2", "students/.nano-1-x",
+                                  "gguf/.student-1", ".secret-17", ".gone-1-teacher"])
 def test_what_is_half_made_goes_after_a_day(own, name):
-    old, held, young = put(own / name, 1, 1.1), put(own / f"{name}h", 1, 1.1), put(own / f"{name}y", 1, 0.9)
-    with another(f"cache.hold({type(own).__name__}({str(held)!r}))".replace("PosixPath", "__import__('pathlib').Path")) as process:
+    old, held = put(own / name, 1, 1.1), put(own / f"{name}h", 1, 1.1)
+    young = put(own / f"{name}y", 1, 0.9)
+    with another(f"hold(Path({str(held)!r}))") as process:
         ready(process)
         cache.prune(1 << 40)
     top = "/" not in name
@@ -232,17 +249,20 @@ def test_a_part_that_is_a_link_is_left_alone(tmp_path, own):
     assert model.exists() and found()["bytes"] < 50_000
 
 
-# ------------------------------------------------------------------------------------------- other processes
+# ------------------------------------------------------------ other processes
 
 def test_what_another_process_uses_stays_until_it_dies(tmp_path, own):
     root = make_repo(tmp_path / "calc", CALC)
-    with another(f"from sandbox.repo import open_repository\nprint(open_repository({str(root)!r}).snapshot)") as process:
+    code = ("from sandbox.repo import open_repository\n"
+            f"print(open_repository({str(root)!r}).snapshot)")
+    with another(code) as process:
         snapshot = Path(process.stdout.readline().strip())
         ready(process)
         assert snapshot.is_dir() and snapshot.is_relative_to(own)
         idle = put(own / "students/nano-1", 5)
         facts = found("--empty", "--yes")
-        assert facts["left"] == {f"trees/{snapshot.name}": "in use"} and facts["deleted"]["parts"] == {"students": 1}
+        assert facts["left"] == {f"trees/{snapshot.name}": "in use"}
+        assert facts["deleted"]["parts"] == {"students": 1}
         assert snapshot.is_dir() and not idle.exists() and facts["parts"]["trees"]["in_use"] == 1
         cache.prune(0)
         assert snapshot.is_dir()
@@ -258,8 +278,8 @@ def test_who_waited_while_an_entry_was_deleted_holds_the_next_one(own):
     marker.parent.mkdir(parents=True)
     with open(marker, "w") as deleting:
         fcntl.flock(deleting, fcntl.LOCK_EX)
-        with another(f"from pathlib import Path\ncache.hold(Path({str(own / 'trees/abc')!r}))") as process:
-            time.sleep(0.5)                        # it waits by now, or comes to the next one by itself
+        with another(f"hold(Path({str(own / 'trees/abc')!r}))") as process:
+            time.sleep(0.5)                        # it waits by now, or comes late and need not
             marker.unlink()
             fcntl.flock(deleting, fcntl.LOCK_UN)
             ready(process)
@@ -267,7 +287,7 @@ def test_who_waited_while_an_entry_was_deleted_holds_the_next_one(own):
             assert cache.entries()[0].in_use and cache.prune(0).left == {"trees/abc": "in use"}
 
 
-# ------------------------------------------------------------------------------------------- what was paid for
+# ------------------------------------------------------------ what was paid for
 
 def test_paid_replies_go_only_where_they_are_named(own):
     reply = Reply("the answer", "", "stop", 1, 0, 1)
@@ -290,10 +310,12 @@ def test_paid_replies_go_only_where_they_are_named(own):
 def test_both_at_once(own):
     put(own / "teacher/replies.sqlite", 5)
     put(own / "trees/abc", 5)
-    assert found("--empty", "--empty-replies", "--yes")["deleted"]["parts"] == {"teacher": 1, "trees": 1}
+    facts = found("--empty", "--empty-replies", "--yes")
+    assert facts["deleted"]["parts"] == {"teacher": 1, "trees": 1}
 
 
-@pytest.mark.parametrize("option, words", [("--empty", "snapshots of repositories (1)"), ("--empty-replies", "must then be paid for again")])
+@pytest.mark.parametrize("option, words", [("--empty", "snapshots of repositories (1)"),
+                                           ("--empty-replies", "must then be paid for again")])
 def test_nobody_can_be_asked(own, option, words):
     put(own / "teacher/replies.sqlite", 5)
     put(own / "trees/abc", 5)
@@ -309,13 +331,14 @@ def test_a_person_is_asked(own, answer):
     with os.fdopen(ours, "w") as terminal:
         terminal.write(answer + "\n")
         terminal.flush()
-        done = subprocess.run([sys.executable, str(ROOT / "coldstart.py"), "cache", "--empty"], stdin=theirs, capture_output=True, text=True)
+        done = subprocess.run([sys.executable, str(ROOT / "coldstart.py"), "cache", "--empty"],
+                              stdin=theirs, capture_output=True, text=True)
         os.close(theirs)
     assert done.returncode == (0 if answer == "y" else 2) and "Delete that? [y/N]" in done.stdout
     assert entry.exists() == (answer == "n")
 
 
-# ------------------------------------------------------------------------------------------- made again
+# ------------------------------------------------------------ made again
 
 @pytest.mark.slow
 def test_a_run_goes_on_when_everything_was_pruned(tmp_path, own):
@@ -324,14 +347,17 @@ def test_a_run_goes_on_when_everything_was_pruned(tmp_path, own):
     bound = {cache.BOUND_NAME: str(100 * KIB)}
     new = ("tasks", "--repo", "calc", "--recipe", "nano", "--limit", "1")
     said = run_cli(*new, "--run", "runs/one", cwd=tmp_path, env=bound).stdout
-    assert said.count("The cache had outgrown") == 1 and "students made on the spot (1)" in said and not stale.exists()
+    assert said.count("The cache had outgrown") == 1 and "students made on the spot (1)" in said
+    assert not stale.exists()
     snapshot, bytecode = (list((own / part).iterdir()) for part in ("trees", "bytecode"))
     assert len(snapshot) == len(bytecode) == 1, "what it used itself is still there"
     assert found("--empty", "--yes")["left"] == {} and not snapshot[0].exists()
     (tmp_path / "reply").write_text("    return a + b\n")
-    task = json.loads((tmp_path / "runs/one/tasks.jsonl").read_text().splitlines()[0])["instance_id"]
-    judged = run_cli("judge", task, "--run", "runs/one", "--reply", "reply", "--json", cwd=tmp_path, check=None)
-    assert json.loads(judged.stdout.splitlines()[-1])["status"] in ("resolved", "failed") and snapshot[0].is_dir()
+    first = (tmp_path / "runs/one/tasks.jsonl").read_text().splitlines()[0]
+    judged = run_cli("judge", json.loads(first)["instance_id"], "--run", "runs/one",
+                     "--reply", "reply", "--json", cwd=tmp_path, check=None)
+    assert json.loads(judged.stdout.splitlines()[-1])["status"] in ("resolved", "failed")
+    assert snapshot[0].is_dir()
     # The suite runs again where its compiled tests are gone, though what it showed is still known.
     run_cli(*new, "--run", "runs/two", cwd=tmp_path)
     assert bytecode[0].is_dir()
