@@ -389,7 +389,7 @@ def empty(rest: bool, replies: bool) -> Deleted:
 
 
 def _try_to_delete(entry: Entry, done: Deleted) -> None:
-    if why := "in use" if entry.in_use else _delete(entry):
+    if why := _delete(entry):
         done.left[entry.name] = why
     else:
         done.gone.append(entry)
