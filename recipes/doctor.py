@@ -208,7 +208,7 @@ def check_cache() -> Check:
     except UsageError as error:
         return Check("cache", "fault", str(error), f"unset {cache.BOUND_NAME}")
     held = [f"{part['what']} {cache.size_in_words(part['bytes'])}"
-            for part in found["parts"].values() if part["entries"]]
+            for part in found["parts"].values() if part["entries"] or part["bytes"] >= MIB]
     over = found["bytes"] > found["bound"]
     words = (f"{cache.size_in_words(found['bytes'])} at {found['folder']}, pruned above "
              f"{cache.size_in_words(found['bound'])}" + "".join(f"; {part}" for part in held))

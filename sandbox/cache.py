@@ -35,6 +35,9 @@ BOUND = 20
 have it written anew again and again."""
 TORN_AFTER = 24 * 3600.0
 """Seconds after which what is half made, and held by nobody, is what a killed process has left."""
+MAKING = 3600.0
+"""Seconds for which what is half made is left alone where a person empties the cache: whoever makes
+it holds it, but for the moment in which it begins, and but for the student made on the spot."""
 PARTS = {
     "trees": "snapshots of repositories", "bytecode": "compiled tests of snapshots",
     "surveys": "what runs of test suites showed", "students": "students made on the spot",
@@ -381,8 +384,11 @@ def prune(most: float) -> Deleted:
 def empty(rest: bool, replies: bool) -> Deleted:
     """Delete the teacher's replies, which were paid for, and the rest; or one of them."""
     done = Deleted([], {}, _whole_size())
+    since = time.time() - MAKING
     for entry in entries():
-        if replies if entry.is_paid else rest:
+        if entry.is_half_made and not entry.in_use and entry.used > since:
+            done.left[entry.name] = "somebody may be making it at this moment"
+        elif replies if entry.is_paid else rest:
             _try_to_delete(entry, done)
     _drop_lone_markers()
     return done

@@ -116,12 +116,14 @@ def test_there_is_none_yet(own):
 def test_people_are_told_the_same(own):
     put(own / "gguf/a.gguf", 2048)
     put(own / "teacher/replies.sqlite", 1024)
+    put(own / "unknown/thing", 3072)
     said = cli("cache")
     assert str(own) in said and "students as llama.cpp reads them            1      2.0 MiB" in said
     assert "COLDSTART_CACHE_GB" in said and "20.0 GiB" in said
     words = check_cache().words
     assert check_cache().state == "ok" and "students as llama.cpp reads them 2.0 MiB" in words
     assert "replies of API teachers, paid for 1.0 MiB" in words
+    assert "what is half made, and everything else 3.0 MiB" in words
     assert "never pruned" in words and "--empty-replies" in words and "snapshots" not in words
 
 
@@ -238,6 +240,13 @@ def test_what_is_half_made_goes_after_a_day(own, name):
         cache.prune(1 << 40)
     top = "/" not in name
     assert not old.exists() and young.exists() and (top or held.exists())
+
+
+def test_a_person_who_empties_it_leaves_what_is_being_made(own):
+    old, young = put(own / "students/.nano-1-x", 1, 0.1), put(own / "students/.nano-2-x", 1)
+    facts = found("--empty", "--yes")
+    assert not old.exists() and young.exists() and facts["deleted"]["parts"] == {"other": 1}
+    assert facts["left"] == {"students/.nano-2-x": "somebody may be making it at this moment"}
 
 
 def test_markers_of_what_is_gone_do_not_pile_up(own):
@@ -394,4 +403,5 @@ def test_a_student_for_llama_cpp_is_written_again(tmp_path, own):
     cache.prune(0)
     assert not base.exists()
     assert export_base(student, own / "gguf") == base and base.read_bytes() == before
-    assert [path.name for path in (own / "gguf").iterdir()] == [base.name]
+    for folder in ("gguf", "used/gguf"):
+        assert [path.name for path in (own / folder).iterdir()] == [base.name]
