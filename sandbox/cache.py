@@ -48,6 +48,7 @@ NO_LOCKS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOLCK, errno.EOPNOTSU
 be locked is never pruned."""
 REPLIES = "teacher"
 MARKERS = "used"
+IN_USE = "in use"
 OTHER = "other"
 """What is half made, the markers, and whatever is no part of this cache."""
 
@@ -356,13 +357,14 @@ def make_room(say: Callable[[str], None]) -> None:
     aged = [entry for entry in pruned.gone if not entry.is_half_made]
     if not aged and pruned.size <= most:
         return
-    beyond = "" if pruned.size <= most else (
-        f" {'It' if aged else 'The cache'} still takes {size_in_words(pruned.size)}, and what is "
-        "left is in use, or was paid for.")
-    went = "" if not aged else (
-        f"The cache had outgrown its {size_in_words(most)}, so what was not used for longest was "
-        f"deleted: {pruned.in_words()}.")
-    say(f"{went}{beyond} {BOUND_NAME}=N allows it N GiB.".strip())
+    went = "" if not aged else (", so what was not used for longest was deleted: "
+                                f"{pruned.in_words()}")
+    stays = "" if pruned.size <= most else (
+        f"; {size_in_words(pruned.size)} stay, which are in use, were paid for, or are none of its "
+        "finished entries")
+    shut = [f"; {name}: {why}" for name, why in pruned.left.items() if why != IN_USE]
+    say(f"The cache had outgrown its {size_in_words(most)}{went}{stays}{''.join(shut)}. "
+        f"({BOUND_NAME}=N allows it N GiB.)")
 
 
 def prune(most: float) -> Deleted:
@@ -375,8 +377,9 @@ def prune(most: float) -> Deleted:
         if torn or done.size > most and not entry.is_paid and not entry.is_half_made:
             _try_to_delete(entry, done)
     for path in cache_folder().glob(".*"):         # of a trial of the jail, or half deleted
-        if path.lstat().st_mtime < now - TORN_AFTER:
-            _delete_aside(path)
+        with suppress(FileNotFoundError):          # whose process has just deleted it
+            if path.lstat().st_mtime < now - TORN_AFTER:
+                _delete_aside(path)
     _drop_lone_markers()
     return done
 
@@ -407,7 +410,7 @@ def _delete(entry: Entry) -> str:
     try:
         lock = _locked(entry.marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return "in use"
+        return IN_USE
     except OSError as error:
         return f"it cannot be locked ({error.strerror})"
     asides = [path.with_name(f".gone-{os.getpid()}-{path.name}") for path in entry.sizes]

@@ -217,7 +217,9 @@ def test_the_longest_unused_goes_first_and_use_counts(own, monkeypatch):
     assert [path.name for path in (own / "students").iterdir()] == [] and made.exists()
     cache.make_room(said.append)
     assert len(said) == 2, "nothing was made since"
-    assert "It still takes" in said[1] and "is in use, or was paid for" in said[1]
+    assert "(3)" not in said[0] and "stay, which" not in said[0]
+    assert "students made on the spot (2)" in said[1]
+    assert "0.1 MiB stay, which are in use" in said[1]
 
 
 def test_what_lies_over_a_snapshot_goes_with_it(own):

@@ -133,9 +133,12 @@ def test_a_snapshot_that_is_there_is_used_however_the_tree_moves(tmp_path):
     assert names_in(repository.snapshot) == set(FILES)
 
 
-def test_a_snapshot_comes_back_from_its_commit(tmp_path):
-    root = make_repo(tmp_path / "p", {**FILES, "run.sh": "#!/bin/sh\n", "sub/b.bin": b"\0\xff\n",
-                                      ".gitignore": "data/\n"})
+@pytest.mark.parametrize("below", ["", "part"])
+def test_a_snapshot_comes_back_from_its_commit(tmp_path, below):
+    files = {**FILES, "run.sh": "#!/bin/sh\n", "sub/b.bin": b"\0\xff\n", ".gitignore": "data/\n"}
+    top = make_repo(tmp_path / "p", {"beside.py": "", **{f"{below}/{path}".lstrip("/"): content
+                                                         for path, content in files.items()}})
+    root = top / below
     (root / "run.sh").chmod(0o755)
     (root / "link").symlink_to("pkg/core.py")
     git(root, "add", "-A")
