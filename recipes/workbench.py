@@ -19,6 +19,7 @@ from recipes import facts
 from recipes.alarm import alarm
 from recipes.rollout import TOLERATED
 from sandbox.errors import HarnessError, UsageError
+from sandbox.reasons import counted
 
 CHUNK = 24
 """Tasks whose rollouts are sampled together, at most."""
@@ -435,7 +436,7 @@ class Workbench:
             {"messages": dialogue, "instance_id": t.instance_id, "source": teacher.source, "reward": 1.0}
             for t in chosen if t.instance_id in lessons for dialogue in lessons[t.instance_id].dialogues])
         if unsolved := Counter(lesson.why for lesson in lessons.values() if not lesson.dialogues):
-            self.screen.say(f"Without a verified answer: {facts.counted(unsolved)}.")
+            self.screen.say(f"Without a verified answer: {counted(unsolved)}.")
         spent = read_summary(self.run.folder)
         self.screen.say(f"{self.hired.endpoint.name} was sent {spent['requests']} requests, for ${spent['usd']:.4f} of at most "
                         f"${self.hired.max_usd:.2f}.")

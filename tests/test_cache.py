@@ -365,7 +365,7 @@ def test_a_person_is_asked(own, answer):
 def test_a_run_goes_on_when_everything_was_pruned(tmp_path, own):
     make_repo(tmp_path / "calc", CALC)
     stale = put(own / "students/nano-old", 400, 9)
-    bound = {cache.BOUND_NAME: str(100 * KIB)}
+    bound = {cache.BOUND_NAME: str(350 * KIB)}
     new = ("tasks", "--repo", "calc", "--recipe", "nano", "--limit", "1")
     said = run_cli(*new, "--run", "runs/one", cwd=tmp_path, env=bound).stdout
     assert said.count("The cache had outgrown") == 1 and "students made on the spot (1)" in said
