@@ -302,6 +302,32 @@ def doctor(keys, teacher, teacher_model, as_json) -> None:
 
 
 @cli.command()
+@click.option("--empty", "empty_it", is_flag=True,
+              help="Delete all but the replies of API teachers. What another process uses is left.")
+@click.option("--empty-replies", is_flag=True,
+              help="Delete the replies of API teachers, which were paid for; nothing else does.")
+@click.option("--yes", is_flag=True, help="Do not ask before anything is deleted.")
+@json_option
+def cache(empty_it, empty_replies, yes, as_json) -> None:
+    """What is kept between runs, where, and how large it is; or empty it.
+
+    It is pruned by itself where it takes more than COLDSTART_CACHE_GB (20) GiB: what was not used
+    for longest goes first."""
+    from sandbox import cache
+
+    screen, deleted = Screen(as_json), {}
+    found = cache.facts()
+    if empty_it or empty_replies:
+        if not yes:
+            confirm(cache.question(found, empty_it, empty_replies), "deleted", screen)
+        done = cache.empty(empty_it, empty_replies)
+        screen.say_facts(cache.deleted_lines(done))
+        found, deleted = cache.facts(), done.to_dict()
+    screen.say_facts(cache.lines(found))
+    screen.result({**found, **deleted})
+
+
+@cli.command()
 @new_run_options
 @task_options
 @click.option("--prompts", "prompts_folder", type=click.Path(path_type=Path), metavar="DIR",
@@ -483,6 +509,7 @@ def fix(names, repo, run_folder, checkpoint, samples, minutes, apply_it, branch,
 
     Without --apply and --branch the repository is only read."""
     from recipes import fixing
+    from sandbox.cache import make_room
     from sandbox.repo import check_jail, open_repository
     from sandbox.worktree import WorkTree
 
@@ -494,6 +521,7 @@ def fix(names, repo, run_folder, checkpoint, samples, minutes, apply_it, branch,
     with run.keep(checkpoint) as folder:
         same = repo is None or Path(os.path.abspath(repo)) == Path(run.repository.root)
         repository = open_repository(repo or run.repository.root, run.repository.python if same else None)
+        make_room(screen.say)
         tree = WorkTree(Path(repository.root))
         if branch:
             tree.check_branch(branch)
@@ -557,7 +585,7 @@ def export(target, run_folder, checkpoint, out, quantisation, count, as_json) ->
         else:
             found = None
             with exporting.new_folder(folder) as aside:
-                export_tasks(run, target, aside)
+                export_tasks(run, target, aside, screen)
     screen.say_facts([f"Exported to {folder}: {', '.join(sorted(p.name for p in folder.iterdir()))}"])
     if name:
         screen.say_facts(exporting.lines(found))
@@ -606,13 +634,15 @@ def write_prompts(run, folder: Path, screen: Screen) -> dict:
     return built
 
 
-def export_tasks(run, target: str, folder: Path) -> None:
+def export_tasks(run, target: str, folder: Path, screen: Screen) -> None:
     """Write the tasks of a run to `folder`, as data or as an environment."""
     from importlib import import_module
 
+    from sandbox.cache import make_room
     from sandbox.repo import restore_snapshot
 
     restore_snapshot(run.repository)
+    make_room(screen.say)
     import_module(f"recipes.{target}_export").write(run, run.repository.snapshot, folder)
 
 
@@ -624,6 +654,7 @@ def continue_or_start(repo, python, recipe_name, overrides, seed, new, run_folde
     new one."""
     from recipes import load
     from recipes.run import Run
+    from sandbox.cache import make_room
     from sandbox.repo import check_jail, open_repository, restore_snapshot
 
     def settings():
@@ -637,12 +668,14 @@ def continue_or_start(repo, python, recipe_name, overrides, seed, new, run_folde
             raise UsageError(f"{run_folder} was started with another recipe or other settings, and a run keeps those that it began with. "
                              "Leave --recipe, --set and --seed out, or name another folder with --run.")
         restore_snapshot(run.repository)
+        make_room(screen.say)
         announce_jail(screen)
     else:
         if repo is None:
             raise UsageError("Which repository? Name it with --repo DIR.")
         recipe = settings()
         repository = open_repository(repo, python)
+        make_room(screen.say)
         if notice := check_jail(repository):
             screen.say(notice)
         announce_tree(repository, f"{repo} has uncommitted changes: the last commit plus these "
@@ -707,10 +740,7 @@ def write_fixes(changed: dict[str, tuple[str, str]], tree, apply_it: bool, yes: 
         tree.check_unchanged(before)
         if (dirty := tree.dirty(before)) and not yes:
             question = f"{', '.join(dirty)}: there are uncommitted changes, which the fix is made on top of. Write to the work tree?"
-            if not sys.stdin.isatty():
-                raise UsageError(f"{question} Nobody can be asked here, so nothing was written; --yes says so beforehand.")
-            if not click.confirm(question, err=screen.as_json):
-                raise UsageError("Nothing was written.")
+            confirm(question, "written", screen)
         tree.write(after)
         screen.say(f"Written: {', '.join(after)}")
         return {**done, "applied": True}
@@ -720,6 +750,16 @@ def write_fixes(changed: dict[str, tuple[str, str]], tree, apply_it: bool, yes: 
         return {**done, "branch": branch, "commit": commit}
     screen.say("Nothing was written: --apply writes it to the work tree, --branch NAME commits it beside that.")
     return done
+
+
+def confirm(question: str, done: str, screen: Screen) -> None:
+    """Ask a person before something is `done`. Raises UsageError where the answer is no, or there
+    is nobody to be asked."""
+    if not sys.stdin.isatty():
+        raise UsageError(f"{question} Nobody can be asked here, so nothing was {done}; "
+                         "--yes says so beforehand.")
+    if not click.confirm(question, err=screen.as_json):
+        raise UsageError(f"Nothing was {done}.")
 
 
 def announce_tree(repository, if_dirty: str, screen: Screen) -> None:

@@ -14,6 +14,7 @@ SECRET = "task that holds what looks like a secret"
 
 def mine_tasks(run, screen) -> None:
     """Step 1: tasks.jsonl, from the repository's own tests."""
+    from sandbox.cache import make_room
     from sandbox.mine import mine
 
     if run.is_done("mine"):
@@ -30,6 +31,7 @@ def mine_tasks(run, screen) -> None:
         secret = {SECRET: [t.instance_id for t in mined.tasks if t not in tasks]}
         left_out = mined.left_out | (secret if SECRET in excluded else {})
         run.content["excluded"], run.content["left_out"] = excluded, left_out
+    make_room(screen.say)
     counts = {split: sum(t.split == split for t in tasks) for split in ("train", "heldout")}
     screen.say(f"{len(tasks)} tasks mined: {counts['train']} for training, {counts['heldout']} held out. "
                + (f"Left out: {counted(excluded)}." if excluded else ""))
@@ -55,10 +57,12 @@ def without_secrets(run, tasks: list, excluded: dict[str, int], screen) -> tuple
 
 
 def open_judge(run, screen):
+    from sandbox.cache import make_room
     from sandbox.repo import restore_snapshot
     from sandbox.verdict import Judge
 
     restore_snapshot(run.repository)
+    make_room(screen.say)
     return Judge(run.repository, limits_of(run.recipe), memory=run.folder / "verdicts.jsonl", preload=run.survey.modules,
                  test_files=run.survey.test_files, on_note=screen.say, roles=run.survey.roles)
 

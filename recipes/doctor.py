@@ -121,6 +121,7 @@ def examine(system: System, folder: Path) -> Iterator[Check]:
     yield check_llama(card is not None)
     yield check_compiler(card is not None, system)
     yield check_disk(folder)
+    yield check_cache()
     yield check_recipe(card)
 
 
@@ -149,6 +150,7 @@ def check_git(system: System) -> Check:
 
 def check_jail(system: System) -> Check:
     """Really starts a jail, around a small project made for it, and tries to get out."""
+    from sandbox.cache import remove
     from sandbox.repo import check_jail as try_to_escape
     from sandbox.repo import open_repository
 
@@ -164,7 +166,7 @@ def check_jail(system: System) -> Check:
             try:
                 notice = try_to_escape(repository)
             finally:
-                shutil.rmtree(repository.snapshot, ignore_errors=True)
+                remove(repository.snapshot)
         except (UsageError, HarnessError) as error:
             return Check("jail", "fault", str(error), mend_jail(system) if "No working jail" in str(error) else "")
         except (OSError, subprocess.SubprocessError):
@@ -187,7 +189,7 @@ def mend_jail(system: System, proc_sys: Path = Path("/proc/sys")) -> str:
 
 
 def check_disk(folder: Path) -> Check:
-    from sandbox.repo import cache_folder
+    from sandbox.cache import cache_folder
 
     free = {place: _free(place) for place in (folder, cache_folder())}
     words = ", ".join(f"{space / GIB:.1f} GiB free at {place}" for place, space in free.items())
@@ -195,6 +197,26 @@ def check_disk(folder: Path) -> Check:
         return Check("disk", "fault", words, "make room: 1 GiB at the least, 20 GiB for a model of a few billion weights")
     return Check("disk", "ok" if min(free.values()) >= ENOUGH_DISK else "note",
                  words + ("" if min(free.values()) >= ENOUGH_DISK else ": enough for the nano student, scarce for a model from a hub"))
+
+
+def check_cache() -> Check:
+    """How large the cache is, by part, and what of it is deleted by whom."""
+    from sandbox import cache
+
+    try:
+        found = cache.facts()
+    except UsageError as error:
+        return Check("cache", "fault", str(error), f"unset {cache.BOUND_NAME}")
+    held = [f"{part['what']} {cache.size_in_words(part['bytes'])}"
+            for part in found["parts"].values() if part["entries"] or part["bytes"] >= MIB]
+    over = found["bytes"] > found["bound"]
+    words = (f"{cache.size_in_words(found['bytes'])} at {found['folder']}, pruned above "
+             f"{cache.size_in_words(found['bound'])}" + "".join(f"; {part}" for part in held))
+    if found["parts"][cache.REPLIES]["entries"]:
+        words += ". What was paid for is never pruned; `cache --empty-replies` deletes it"
+    return Check("cache", "note" if over else "ok", words,
+                 f"python coldstart.py cache --empty   (or allow it more GiB: {cache.BOUND_NAME}=N)"
+                 if over else "")
 
 
 def _free(place: Path) -> int:

@@ -23,6 +23,7 @@ from recipes.measure import derived_seed
 from recipes.prompts import Budget, build
 from recipes.rollout import Engine
 from sandbox import patches
+from sandbox.cache import make_room
 from sandbox.edits import InvalidEdit, from_reply, gate
 from sandbox.errors import HarnessError
 from sandbox.mending import Proof, choose_failing, failing_tasks, one_function, verify, with_files
@@ -167,6 +168,7 @@ class Search:
     def _with_suite(self, outcome: Outcome, found: Survey) -> tuple[Outcome, Survey]:
         """The outcome after the suite has run with the fix in the tree, which is then the tree; not fixed where the suite objects."""
         repository = with_files(self.repository, outcome.best.files)
+        make_room(self._note)
         now = self._survey(repository)
         failing = set(now.failing)
         broken = tuple(t for t in (*outcome.task.FAIL_TO_PASS, *found.passing) if t in failing)
@@ -305,7 +307,7 @@ def open_writer(run, checkpoint: Path, chats: list[list[dict]], screen):
     """What writes the edits of `fix`: llama.cpp, from files that are exported where they are not there yet; else the training model."""
     from importlib.util import find_spec
 
-    from sandbox.repo import cache_folder
+    from sandbox.cache import cache_folder
 
     settings, base_folder, why = run.recipe.student, cache_folder() / "gguf", "llama-cpp-python or gguf is not installed"
     able = find_spec("llama_cpp") and find_spec("gguf")
@@ -323,6 +325,7 @@ def open_writer(run, checkpoint: Path, chats: list[list[dict]], screen):
     if able:
         try:
             files = stored.export(student, run.folder, checkpoint, base_folder, chats, settings.longest, screen.progress)
+            make_room(screen.say)
             return FileEngine(FileStudent(files), files, settings.longest, settings.threads)
         except stored.NotExportable as error:
             why = str(error)

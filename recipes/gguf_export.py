@@ -38,6 +38,7 @@ import torch
 from recipes import nano
 from recipes.rollout import head_width
 from recipes.weights import base_parameters, is_small, weights
+from sandbox.cache import hold, remove
 from sandbox.jsonl import sync
 
 FORMAT = 2
@@ -109,20 +110,21 @@ def export_base(student, folder: Path, on_progress: Callable[[str, int, int], No
     The same base gives the same bytes. Raises OSError when the disk is full; a half file is then removed.
     """
     path = folder / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', student.name)}-{base_digest(student, matrices)[:16]}.gguf"
+    hold(path)
     if path.is_file():
         return path
     folder.mkdir(parents=True, exist_ok=True)
     descriptor, aside = tempfile.mkstemp(prefix=f".{path.stem}-", dir=folder)
     os.close(descriptor)
     try:
+        hold(Path(aside))
         write_base(student, Path(aside), on_progress, matrices)
         os.chmod(aside, 0o644)
         sync(Path(aside))
         os.rename(aside, path)
         sync(folder)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
+    finally:
+        remove(Path(aside))
     return path
 
 

@@ -28,6 +28,7 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from sandbox.cache import hold, release
 from sandbox.errors import UsageError
 from sandbox.jsonl import valid
 
@@ -112,6 +113,8 @@ class Replies:
 
     def __init__(self, folder: Path) -> None:
         """Raises UsageError where the folder cannot be written or the file is damaged."""
+        self._folder = folder
+        hold(folder)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._base = _Database(folder / "replies.sqlite", SHARED_TABLES)
         self._locks = os.open(folder / "replies.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -123,6 +126,7 @@ class Replies:
     def __exit__(self, *_) -> None:
         os.close(self._locks)
         self._base.close()
+        release(self._folder)
 
     def find(self, request: str) -> Reply | None:
         """The answer to the request that some run has paid for."""

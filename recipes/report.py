@@ -16,9 +16,10 @@ from recipes.ledger import read_summary
 from recipes.measure import STATES, TaskProbe, derived_seed
 from recipes.status import duration, run_facts
 from sandbox import patches
-from sandbox.reasons import counted
+from sandbox.cache import hold
 from sandbox.edits import InvalidEdit, from_reply
 from sandbox.errors import UsageError
+from sandbox.reasons import counted
 
 SAMPLES = 10
 SHOWN_TAMPERED = 10
@@ -278,6 +279,7 @@ def _diff(run, task, text: str) -> str:
     """What the reply does to the broken file; the reply itself where it holds no edit or the snapshot is gone."""
     shown = _cut(text)
     note = ""
+    hold(run.repository.snapshot)
     if run.repository.snapshot.is_dir():
         broken = task.broken(run.repository.snapshot)
         try:

@@ -16,6 +16,7 @@ import llama_cpp.llama_cpp as llama
 from recipes import checkpoint
 from recipes.file_engine import Files, FileStudent
 from recipes.llama_engine import fastest_matrices
+from sandbox.cache import hold
 
 BASE_KEY, END_KEY = "coldstart.base", "coldstart.end_ids"
 """Of the adapter's metadata: the name of the base's file; the tokens that end a completion, with commas between them."""
@@ -37,6 +38,7 @@ def find(run_folder: Path, checkpoint_folder: Path, base_folder: Path) -> Files 
         base, end_ids = base_folder / fields[BASE_KEY].contents(), frozenset(map(int, fields[END_KEY].contents().split(",")))
     except (ValueError, IndexError, KeyError):     # damaged, or of another version: it will be made again
         return None
+    hold(base)
     return Files(base, adapter, end_ids) if base.is_file() else None
 
 

@@ -127,7 +127,7 @@ def budget_of(recipe: Recipe) -> tuple[Budget, str]:
     model = recipe.student.model
     try:
         if model == "nano":
-            model = _nano_folder(recipe.seed)
+            model = _made_nano_folder(recipe.seed)
         return Budget.of(open_tokenizer(model), recipe.student.max_prompt), ""
     except NoTokenizer as error:
         return Budget.estimated(recipe.student.max_prompt), (
@@ -136,13 +136,19 @@ def budget_of(recipe: Recipe) -> tuple[Budget, str]:
         )
 
 
-def _nano_folder(seed: int) -> str:
-    """Where the student that is made on the spot lies. Raises NoTokenizer where it has not been
-    made yet."""
+def nano_folder(seed: int) -> Path:
+    """Where the student that is made on the spot lies, or is to lie; held in the cache."""
     from recipes.nano import STEPS, recipe_hash
-    from sandbox.repo import cache_folder
+    from sandbox.cache import cache_folder, hold
 
     folder = cache_folder() / "students" / f"nano-{recipe_hash(seed, STEPS)}"
+    hold(folder)
+    return folder
+
+
+def _made_nano_folder(seed: int) -> str:
+    """The same. Raises NoTokenizer where it has not been made yet."""
+    folder = nano_folder(seed)
     if not folder.is_dir():
         raise NoTokenizer("the nano student has not been made yet")
     return str(folder)

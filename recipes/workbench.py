@@ -73,10 +73,14 @@ class Workbench:
         if self.recipe.student.model != "nano":
             return self.recipe.student.model
         from recipes.nano import make_student
-        from sandbox.repo import cache_folder
+        from recipes.tokens import nano_folder
+        from sandbox.cache import make_room
 
         with self.run.timed("student"):
-            return make_student(cache_folder() / "students", self.recipe.seed, on_progress=self.screen.progress)
+            made = make_student(nano_folder(self.recipe.seed).parent, self.recipe.seed,
+                                on_progress=self.screen.progress)
+        make_room(self.screen.say)
+        return made
 
     @property
     def tasks(self) -> list:
@@ -114,7 +118,7 @@ class Workbench:
         """What samples; the run keeps the one that it began with, so that a continued run writes the same."""
         if self._engine is None:
             from recipes import engines
-            from sandbox.repo import cache_folder
+            from sandbox.cache import cache_folder, make_room
 
             name = self.run.content.get("engine")
             if name is None:
@@ -125,6 +129,7 @@ class Workbench:
             for note in engines.notes(name, self.student):
                 self.screen.say(note)
             self._engine = engines.open_engine(name, self.student, self.recipe, cache_folder() / "gguf", self.screen.progress)
+            make_room(self.screen.say)
         return self._engine
 
     def _check_policy(self) -> None:
@@ -266,11 +271,12 @@ class Workbench:
         from recipes import model_export
         from recipes.model_card import write_card
         from recipes.model_engine import ModelEngine
-        from sandbox.repo import cache_folder
+        from sandbox.cache import cache_folder, make_room
 
         source, found = self.run.checkpoint(checkpoint), None
         self.student.restore(source)
         model_export.write(target, self.student, source, folder, cache_folder() / "gguf", self.recipe, quantisation, self.screen.progress)
+        make_room(self.screen.say)
         if count:
             chosen = exporting.choose_tasks(self.run, [t for t in self.tasks if t.instance_id in self.prompts], count)
             own = self._replay(ModelEngine(self.student), [(t, self.prompts[t.instance_id]) for t in chosen])
@@ -409,7 +415,7 @@ class Workbench:
         from recipes.endpoint import Asker, Client
         from recipes.ledger import Ledger, Replies, as_pico, read_summary
         from recipes.teacher import ApiTeacher, Bench
-        from sandbox.repo import cache_folder
+        from sandbox.cache import cache_folder
 
         recipe, settings, planned, lessons = self.recipe, self.recipe.teacher, self._plan(), {}
         bench = Bench(self.judge_replies, lambda task, files: self.court.run({

@@ -29,7 +29,7 @@ from datetime import date, datetime, timezone
 from pathlib import Path
 
 from sandbox.patches import line_end
-from sandbox.quiet_git import ask, start
+from sandbox.quiet_git import Absent, ask, blobs, start
 from sandbox.repo import Repository
 from sandbox.source import decode, read_text
 
@@ -51,10 +51,6 @@ class Undone:
     message: str
     broken: dict[str, str]
     """{path today: text}, for the files in which the commit could be undone."""
-
-
-class _Absent(Exception):
-    """An object of a commit is not in this clone."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +95,9 @@ def undoings(repository: Repository, is_source: Callable[[str], bool], is_test: 
             continue
         try:
             if commit.id in ends:
-                raise _Absent
+                raise Absent
             undone = _undone(root, repository.snapshot, commit, prefix, names, is_source, is_test)
-        except _Absent:
+        except Absent:
             undone = "commit that is not all there" + _how_to_complete(root, bool(ends))
         if isinstance(undone, Undone):
             yield undone
@@ -112,7 +108,7 @@ def undoings(repository: Repository, is_source: Callable[[str], bool], is_test: 
 def _undone(root: Path, tree: Path, commit: _Commit, prefix: str, names: dict[str, str],
             is_source: Callable, is_test: Callable) -> Undone | str:
     """The commit undone, or why it is not ("" where it never was one for us). Notes its renames in
-    `names`. Raises _Absent."""
+    `names`. Raises Absent."""
     if not commit.parents:
         return ""
     changes, tested = [], False
@@ -132,7 +128,7 @@ def _undone(root: Path, tree: Path, commit: _Commit, prefix: str, names: dict[st
     if len(changes) > MAX_FILES or max(_sizes(root, ids)) > MAX_BYTES:
         return "commit that changes too much"
     broken, lines = {}, 0
-    contents = iter(_contents(root, ids))
+    contents = iter(blobs(root, ids))
     for today, _ in changes:
         if not (tree / today).is_file():
             return "commit that does not apply any more"
@@ -183,10 +179,10 @@ def _how_to_complete(root: Path, shallow: bool) -> str:
 
 
 def _changes(root: Path, commit: _Commit) -> Iterator[_Change]:
-    """What it did to its parent. Raises _Absent."""
+    """What it did to its parent. Raises Absent."""
     done = start(root, "diff-tree", "-r", "-z", "-M", "--raw", commit.parents[0], commit.id)
     if done.returncode:
-        raise _Absent
+        raise Absent
     words = iter(done.stdout.split(b"\0")[:-1])
     for facts in words:
         *modes, before, after, status = facts.decode().removeprefix(":").split(" ")
@@ -198,25 +194,12 @@ def _changes(root: Path, commit: _Commit) -> Iterator[_Change]:
 
 
 def _sizes(root: Path, ids: list[str]) -> list[int]:
-    """Bytes of the blobs. Raises _Absent."""
+    """Bytes of the blobs. Raises Absent."""
     done = start(root, "cat-file", "--batch-check", stdin="\n".join(ids).encode())
     found = [line.split(b" ") for line in done.stdout.splitlines()]
     if done.returncode or any(len(facts) != 3 for facts in found):
-        raise _Absent
+        raise Absent
     return [int(size) for _, _, size in found]
-
-
-def _contents(root: Path, ids: list[str]) -> Iterator[bytes]:
-    """The blobs. Raises _Absent."""
-    done = start(root, "cat-file", "--batch", stdin="\n".join(ids).encode())
-    at = 0
-    for _ in ids:
-        end = done.stdout.find(b"\n", at)
-        facts = done.stdout[at:max(end, at)].split(b" ")
-        if len(facts) != 3:
-            raise _Absent
-        at = end + 1 + int(facts[2]) + 1
-        yield done.stdout[end + 1:at - 1]
 
 
 def _message(root: Path, commit: _Commit) -> str:

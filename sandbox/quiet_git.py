@@ -2,6 +2,7 @@
 
     ask(folder, "ls-files", "-z")      # what git prints, cut at the null bytes
     start(folder, "cat-file", ...)     # what came of it, for who wants its exit code and its bytes
+    blobs(folder, ids)                 # the contents of files
     differs(folder)                    # whether what git tracks there is not as in the last commit
 
 Nothing is fetched: what a partial clone has left out stays out. What git says to people is passed
@@ -9,6 +10,7 @@ on in its own words, in English whatever the person's language is.
 """
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from sandbox.errors import UsageError
@@ -49,6 +51,23 @@ def ask(folder: Path, *arguments: str, settings: dict[str, str] | None = None,
     if done.returncode not in fine:
         raise UsageError(f"git cannot read {what or folder}: {words_of(done)}")
     return [os.fsdecode(word) for word in done.stdout.split(b"\0") if word]
+
+
+class Absent(Exception):
+    """An object that this clone does not have: it is shallow or partial."""
+
+
+def blobs(folder: Path, ids: list[str]) -> Iterator[bytes]:
+    """The contents of these blobs. Raises Absent."""
+    done = start(folder, "cat-file", "--batch", stdin="\n".join(ids).encode())
+    at = 0
+    for _ in ids:
+        end = done.stdout.find(b"\n", at)
+        facts = done.stdout[at:max(end, at)].split(b" ")
+        if len(facts) != 3:
+            raise Absent
+        at = end + 1 + int(facts[2]) + 1
+        yield done.stdout[end + 1:at - 1]
 
 
 def differs(folder: Path, path: str = "") -> bool:

@@ -14,16 +14,18 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from sandbox.cache import cache_folder, hold, remove
 from sandbox.errors import HarnessError, UsageError
 from sandbox.jail import INSTALL_HINT, NOBODY, Layout, is_below
 from sandbox.landlock_jail import jail_notice, open_jail
 from sandbox.project import in_order, is_environment, look
-from sandbox.quiet_git import ask
+from sandbox.quiet_git import Absent, ask, blobs
 
 SNAPSHOT_TIME = 1_600_000_000
 """Time stamp of every file in a snapshot: bytecode made for one snapshot fits the same one taken again."""
@@ -31,6 +33,8 @@ NAMESPACE_DEPTH = 3
 """Folders without an `__init__.py` in which the project's packages are looked for, one in the other."""
 PYTEST_NEEDS = {"pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "exceptiongroup", "tomli"}
 """Import names that pytest itself loads: a project that is one of these would judge itself."""
+COMMIT_FILES = 256
+"""Files of a commit that are read at a time."""
 QUERY = """
 import importlib.util, json, os, sys
 print(json.dumps({"version": list(sys.version_info[:3]), "prefixes": [sys.prefix, sys.base_prefix, sys.exec_prefix,
@@ -108,12 +112,6 @@ class Repository:
                       folders=tuple(map(Path, self.folders)), masked=tuple(map(Path, self.masked)))
 
 
-def cache_folder() -> Path:
-    """Where snapshots and made models are kept between runs: $XDG_CACHE_HOME/coldstart or ~/.cache/coldstart."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "coldstart"
-
-
 def open_repository(folder: str | Path, python: str | None = None) -> Repository:
     """Look at the work tree in `folder` and take its snapshot. Raises UsageError with a sentence."""
     root = Path(os.path.abspath(folder))
@@ -139,22 +137,82 @@ def open_repository(folder: str | Path, python: str | None = None) -> Repository
 
 
 def restore_snapshot(repository: Repository) -> None:
-    """Make sure that the snapshot is there: take it again if the cache was emptied and the work tree is still the same.
+    """Make sure that the snapshot is there, and stays: take it again if it was pruned, or the
+    cache emptied. That can be done while the work tree is still the same; and if there were no
+    uncommitted changes, from the commit as long as git has it.
 
     Raises UsageError where the interpreter is gone or the work tree has moved on.
     """
     if not Path(repository.python).exists():
         raise UsageError(f"The interpreter of this run, {repository.python}, is gone. Recreate it, or start a new run.")
+    hold(repository.snapshot)
     if repository.snapshot.is_dir():
         return
     root = Path(repository.root)
-    if not root.is_dir() or _snapshot_now(root, repository.folders) != repository.tree:
+    if not root.is_dir() or (_snapshot_now(root, repository.folders) != repository.tree
+                             and not _taken_from_commit(repository)):
         raise UsageError(f"The snapshot of this run is no longer in {cache_folder()}, and {repository.root} has changed since. "
                          "Start a new run with: python coldstart.py tasks --repo " + repository.root)
 
 
 def _snapshot_now(root: Path, folders: tuple[str, ...]) -> str:
     return take_snapshot(root, look(root, folders).files)
+
+
+def _taken_from_commit(repository: Repository) -> bool:
+    """Take the snapshot again from its commit, with what git ignores as it lies there now; whether
+    that gave the very same."""
+    root = Path(repository.root)
+    if repository.dirty:
+        return False
+    with tempfile.TemporaryDirectory(prefix="coldstart-") as folder:
+        tree = Path(folder)
+        try:
+            _write_commit(repository, tree)
+            files = files_of(tree)
+            if _hash_files(tree, files) == repository.tree:
+                return take_snapshot(tree, files) == repository.tree
+        except (OSError, Absent, UsageError):      # a commit that is gone; a link in a file's way
+            return False
+    return False
+
+
+def _write_commit(repository: Repository, tree: Path) -> None:
+    """Write the files of the commit, and what git ignores, to `tree`; links last, so that nothing
+    is written through one."""
+    root, links = Path(repository.root), {}
+    seen = look(root, repository.folders)
+    for path, kind in set(seen.files) - {(path, kind) for path in seen.project
+                                         for kind in ("file", "link")}:
+        if kind == "link":
+            links[path] = os.readlink(root / path)
+        else:
+            executable = (root / path).stat().st_mode & 0o100
+            _write_file(tree / path, (root / path).read_bytes(), bool(executable))
+    for mode, path, data in _files_of_commit(root, repository.commit):
+        if mode == "120000":
+            links[path] = os.fsdecode(data)
+        else:
+            _write_file(tree / path, data, mode == "100755")
+    for path, target in links.items():
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        os.symlink(target, tree / path)
+
+
+def _write_file(file: Path, data: bytes, executable: bool) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(data)
+    file.chmod(0o755 if executable else 0o644)
+
+
+def _files_of_commit(root: Path, commit: str) -> Iterator[tuple[str, str, bytes]]:
+    """(mode, path below `root`, content) of what a commit has there, some in memory at a time.
+    Raises Absent, UsageError."""
+    listed = [entry.split("\t", 1) for entry in ask(root, "ls-tree", "-r", "-z", commit)]
+    for start in range(0, len(listed), COMMIT_FILES):
+        some = [(*facts.split(" "), path) for facts, path in listed[start:start + COMMIT_FILES]]
+        for (mode, _, _, path), data in zip(some, blobs(root, [name for _, _, name, _ in some])):
+            yield mode, path, data
 
 
 # -------------------------------------------------------------------------------------------------------- git
@@ -337,11 +395,13 @@ def take_snapshot(root: Path, files: list[tuple[str, str]]) -> str:
     They are in order, as `look` and `files_of` give them."""
     name = _hash_files(root, files)
     final = cache_folder() / "trees" / name
+    hold(final)
     if final.is_dir():
         return name
     final.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     aside = Path(tempfile.mkdtemp(prefix=".making-", dir=final.parent))
     try:
+        hold(aside)
         for relative, kind in files:
             target = aside / relative
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -360,7 +420,7 @@ def take_snapshot(root: Path, files: list[tuple[str, str]]) -> str:
             return name
         raise HarnessError(f"The snapshot of {root} cannot be written to {final.parent}: {error.strerror}.") from None
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        remove(aside)
     return name
 
 
@@ -375,10 +435,19 @@ def open_to_the_jail(tree: Path) -> None:
 
 def keep_bytecode(repository: Repository, files: dict[str, bytes]) -> None:
     """Store pytest's cache files for the snapshot's tests ({path: content}), to be laid over it from now on."""
+    hold(repository.bytecode)
     if repository.bytecode.is_dir():
         return
     repository.bytecode.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=".making-", dir=repository.bytecode.parent))
+    try:
+        hold(aside)
+        _write_bytecode(repository, files, aside)
+    finally:
+        remove(aside)
+
+
+def _write_bytecode(repository: Repository, files: dict[str, bytes], aside: Path) -> None:
     for relative, data in files.items():
         target = aside / relative
         if not is_below(os.path.normpath(target), str(aside)):
@@ -387,10 +456,8 @@ def keep_bytecode(repository: Repository, files: dict[str, bytes]) -> None:
         target.write_bytes(data)
         target.chmod(0o644)
     open_to_the_jail(aside)
-    try:
+    with suppress(OSError):                        # another process was first
         os.replace(aside, repository.bytecode)
-    except OSError:                                # another process was first
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def check_jail(repository: Repository) -> str:

@@ -32,11 +32,12 @@ from functools import cached_property
 from pathlib import Path
 
 from sandbox import jsonl
+from sandbox.cache import cache_folder, hold
 from sandbox.errors import UsageError
 from sandbox.node_ids import file_of
 from sandbox.project import shown
 from sandbox.reasons import told
-from sandbox.repo import Repository, cache_folder, files_of, keep_bytecode
+from sandbox.repo import Repository, files_of, keep_bytecode
 from sandbox.roles import Roles, decide
 from sandbox.source import bodies_changed, functions, read_text
 from sandbox.verdict import Judge, Limits
@@ -195,7 +196,8 @@ def _is_own_doctest(test: str, called: list[list], roles: Roles) -> bool:
 def survey(judge: Judge, on_progress: Progress) -> Survey:
     """Two runs of the suite, or what is remembered of them. Raises UsageError where there is nothing to work with."""
     memory = _Memory(judge.repository, judge.limits)
-    runs = memory.read(judge.repository.tree) or _refreshed(judge, memory, on_progress) or _everything(judge, on_progress)
+    runs = (_remembered(judge.repository, memory) or _refreshed(judge, memory, on_progress)
+            or _everything(judge, on_progress))
     memory.write(judge.repository.tree, runs)
     found = runs.survey(judge.repository.carried_as)
     if not found.passing:
@@ -264,6 +266,7 @@ class _Memory:
         key = json.dumps([FORMAT, repository.root, repository.python, repository.python_version,
                           repository.carried, packages, limits.memory_mb, runner])
         self.folder = cache_folder() / "surveys" / hashlib.sha256(key.encode()).hexdigest()[:24]
+        hold(self.folder)
 
     def trees(self) -> list[str]:
         """The trees that are remembered, the latest first."""
@@ -284,11 +287,23 @@ class _Memory:
             (self.folder / f"{old}.json").unlink(missing_ok=True)
 
 
+def _remembered(repository: Repository, memory: _Memory) -> Runs | None:
+    """What is remembered of this very tree. Where the compiled tests are gone from the cache the
+    suite must run anyway, to have them made again: without them every verdict takes longer."""
+    return memory.read(repository.tree) if repository.bytecode.is_dir() else None
+
+
+def _is_there(snapshot: Path) -> bool:
+    hold(snapshot)
+    return snapshot.is_dir()
+
+
 def _refreshed(judge: Judge, memory: _Memory, on_progress: Progress) -> Runs | None:
     """What is remembered of the last tree, the test files that the changes since can reach run again; None where everything must be."""
     repository = judge.repository
     last = next(((tree, runs) for tree in memory.trees()
-                 if (cache_folder() / "trees" / tree).is_dir() and (runs := memory.read(tree)) is not None), None)
+                 if _is_there(replace(repository, tree=tree).snapshot)
+                 and (runs := memory.read(tree)) is not None), None)
     if last is None:
         return None
     tree, old = last

@@ -6,7 +6,7 @@ from pathlib import Path
 from recipes.nano import make_student
 from recipes.run import Run
 from sandbox.errors import UsageError
-from sandbox.repo import cache_folder
+from sandbox.cache import cache_folder
 
 KEPT = ("survey.json", "tasks.jsonl", "trajectories.jsonl")
 

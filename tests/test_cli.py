@@ -58,7 +58,7 @@ def test_help_is_quick(tmp_path):
 
 
 @pytest.mark.parametrize("command", ["demo", "doctor", "tasks", "judge", "bootstrap", "climb", "status", "eval", "fix", "report", "export",
-                                     "teacher"])
+                                     "teacher", "cache"])
 def test_every_command_has_help(command):
     done = CliRunner().invoke(coldstart.cli, [command, "--help"])
     assert done.exit_code == 0 and "Usage" in done.output and len(done.output.splitlines()) > 4

@@ -41,7 +41,8 @@ def test_this_machine_for_people_and_machines(tmp_path):
     done = run_cli("doctor", "--json", cwd=tmp_path, check=None)
     found = json.loads(done.stdout)
     checks = {check["name"]: check for check in found["checks"]}
-    assert set(checks) >= {"Python", "git", "jail", "card", "torch", "4-bit", "model libraries", "llama.cpp", "compiler", "disk", "recipe"}
+    assert set(checks) >= {"Python", "git", "jail", "card", "torch", "4-bit", "model libraries",
+                           "llama.cpp", "compiler", "disk", "cache", "recipe"}
     assert found["able"] == (done.returncode == 0) == all(check["state"] != "fault" for check in found["checks"])
     assert checks["Python"]["state"] == checks["torch"]["state"] == checks["4-bit"]["state"] == "ok" and "NF4" in checks["4-bit"]["words"]
     assert not list(tmp_path.iterdir()), "it left something behind"

@@ -23,6 +23,7 @@ OURS = "python coldstart.py "
 RUN = {
     "demo practice": "A practice repository is in practice",
     "doctor [--teacher NAME]": "coldstart can run here.",
+    "cache": "snapshots of repositories",
     "status": "best checkpoint  distilled",
     "eval [--checkpoint NAME] [--split heldout|all|train] [--k N] [--temperature T] [--voice]": "difference  pass@1",
     "report": "The report is",
@@ -39,6 +40,8 @@ RUN = {
 """What is run, and words of what it says. What is in brackets is left out, and of alternatives the last is taken."""
 
 PARSED = {
+    "cache --empty": "asks; test_cache.py runs it",
+    "cache --empty-replies": "asks; test_cache.py runs it",
     "doctor": "is run with its option left out",
     "tasks --repo DIR [--kinds blank,mutate,revert,failing] [--since DATE] [--limit N] [--prompts OUT]": "`place` runs it with other options",
     "tasks --repo DIR --prompts OUT": "test_cut_off.py runs it",

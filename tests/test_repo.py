@@ -133,9 +133,47 @@ def test_a_snapshot_that_is_there_is_used_however_the_tree_moves(tmp_path):
     assert names_in(repository.snapshot) == set(FILES)
 
 
+@pytest.mark.parametrize("below", ["", "part"])
+def test_a_snapshot_comes_back_from_its_commit(tmp_path, below):
+    files = {**FILES, "run.sh": "#!/bin/sh\n", "sub/b.bin": b"\0\xff\n", ".gitignore": "data/\n"}
+    top = make_repo(tmp_path / "p", {"beside.py": "", **{f"{below}/{path}".lstrip("/"): content
+                                                         for path, content in files.items()}})
+    root = top / below
+    (root / "run.sh").chmod(0o755)
+    (root / "link").symlink_to("pkg/core.py")
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "more")
+    (root / "data").mkdir()
+    (root / "data/numbers.txt").write_text("1 2 3\n")
+    repository = open_repository(root)
+    before = names_in(repository.snapshot)
+    assert "data/numbers.txt" in before and not repository.dirty
+    (root / "pkg/core.py").write_text("x = 3\n")
+    git(root, "commit", "-qam", "later")
+    (root / "new.py").write_text("y = 1\n")
+    shutil.rmtree(repository.snapshot)
+    restore_snapshot(repository)
+    assert names_in(repository.snapshot) == before
+    assert content_hash(repository.snapshot) == repository.tree
+
+
+def test_what_git_ignores_now_is_in_the_commits_way(tmp_path):
+    root = make_repo(tmp_path / "p", {**FILES, "data/a.txt": "1\n"})
+    repository = open_repository(root)
+    git(root, "rm", "-qr", "data")
+    (root / "data").write_text("a file\n")
+    (root / ".gitignore").write_text("data\n")
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "no folder any more")
+    shutil.rmtree(repository.snapshot)
+    with pytest.raises(UsageError, match="has changed since"):
+        restore_snapshot(repository)
+
+
 @pytest.mark.parametrize("move", ["change", "delete"])
 def test_a_snapshot_is_lost_with_its_tree(tmp_path, move):
     root = make_repo(tmp_path / "p", FILES)
+    (root / "pkg/core.py").write_text("x = 2\n")
     repository = open_repository(root)
     shutil.rmtree(repository.snapshot)
     if move == "delete":

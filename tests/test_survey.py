@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.repo import cache_folder, open_repository
+from sandbox.cache import cache_folder
+from sandbox.repo import open_repository
 from sandbox.survey import KEPT, Runs, Survey, _Memory, _reached, survey
 from sandbox.verdict import Judge, Limits
 from tests.conftest import make_repo
