@@ -162,7 +162,6 @@ def _snapshot_now(root: Path, folders: tuple[str, ...]) -> str:
 def _taken_from_commit(repository: Repository) -> bool:
     """Take the snapshot again from its commit, with what git ignores as it lies there now; whether
     that gave the very same."""
-    root = Path(repository.root)
     if repository.dirty:
         return False
     with tempfile.TemporaryDirectory(prefix="coldstart-") as folder:
