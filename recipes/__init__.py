@@ -3,9 +3,11 @@
     recipe = load("nano", ["climb.cycles=20", "seed=3"])     # a name in recipes/, or the path of a TOML file
     recipe = load("auto", [])                                # by what the machine has
 
-A recipe file gives the values it wants changed; everything else keeps the default written here. Unknown keys and wrong
-types are refused with the key's full path (`climb.cycels`) and the nearest right name.
+A recipe file gives the values it wants changed; everything else keeps the default written here.
+Unknown keys and wrong types are refused with the key's full path (`climb.cycels`) and the nearest
+right name.
 """
+
 import difflib
 import tomllib
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
@@ -29,12 +31,13 @@ class StudentSettings:
     lora_alpha: int = 16
     """LoRA scale: the update is multiplied by alpha / rank."""
     max_prompt: int = 2048
-    """Tokens. A prompt is built to fit: it shows as much of the file as there is room for (`recipes/prompts.py`)."""
+    """Tokens. A prompt is built to fit: it shows as much of the file as there is room for
+    (`recipes/prompts.py`)."""
     max_new: int = 512
     """Tokens. A completion that has not ended by then is `truncated`."""
     threads: int = 1
-    """CPU threads for torch when there is no CUDA card. Part of the recipe because sums depend on it: same seed, same
-    threads, same bytes."""
+    """CPU threads for torch when there is no CUDA card. Part of the recipe because sums depend on
+    it: same seed, same threads, same bytes."""
 
     @property
     def longest(self) -> int:
@@ -47,9 +50,10 @@ class PromptSettings:
     """What the student is shown and told to write."""
 
     style: str = "blocks"
-    """`blocks`: function, visible tests and as much of the file as fits, answered with whole functions (or, where a task is
-    about whole files, SEARCH/REPLACE); `compact`, for a small student: function and visible tests, and one sentence of what to
-    write; `body`: signature and docstring alone, answered with the bare function body (for a student too small for anything
+    """`blocks`: function, visible tests and as much of the file as fits, answered with whole
+    functions (or, where a task is about whole files, SEARCH/REPLACE); `compact`, for a small
+    student: function and visible tests, and one sentence of what to write; `body`: signature and
+    docstring alone, answered with the bare function body (for a student too small for anything
     else)."""
 
 
@@ -58,8 +62,8 @@ class TaskSettings:
     """Which tasks are mined."""
 
     kinds: tuple[str, ...] = ("blank",)
-    """Kinds of task: `blank` (a function's body is missing), `mutate` (one small mistake in it), `revert` (a past commit is undone),
-    `failing` (tests that fail today)."""
+    """Kinds of task: `blank` (a function's body is missing), `mutate` (one small mistake in it),
+    `revert` (a past commit is undone), `failing` (tests that fail today)."""
     since: str = ""
     """For `revert`: only commits since this day (YYYY-MM-DD, UTC) are undone; empty: all."""
     heldout: float = 0.2
@@ -79,7 +83,8 @@ class JudgeSettings:
     memory_mb: int = 2048
     """Memory that a verdict may use, all its processes together, MiB."""
     recheck: float = 0.02
-    """Share of the fast verdicts that a cold process repeats; a difference makes the task cold for good (DESIGN.md, section 6)."""
+    """Share of the fast verdicts that a cold process repeats; a difference makes the task cold for
+    good (DESIGN.md, section 6)."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,8 @@ class ProbeSettings:
     """How a student is measured."""
 
     k: int = 8
-    """Samples a task; pass@1 and pass@k are estimated from these (Chen et al. 2021, arXiv:2107.03374)."""
+    """Samples a task; pass@1 and pass@k are estimated from these (Chen et al. 2021,
+    arXiv:2107.03374)."""
     temperature: float = 0.7
     """Sampling temperature of probes."""
 
@@ -97,18 +103,21 @@ class RolloutSettings:
     """What samples."""
 
     engine: str = "auto"
-    """`llama.cpp`: a copy of the student in llama.cpp, fast; `model`: the training model itself; `auto`: llama.cpp where the copy fits
-    the memory and the model can be exported. A run keeps the engine that it began with."""
+    """`llama.cpp`: a copy of the student in llama.cpp, fast; `model`: the training model itself;
+    `auto`: llama.cpp where the copy fits the memory and the model can be exported. A run keeps the
+    engine that it began with."""
 
 
 @dataclass(frozen=True)
 class TeacherSettings:
-    """How much the teacher is asked, and how. All but `share` is about API teachers; the command line says which one, and its cap."""
+    """How much the teacher is asked, and how. All but `share` is about API teachers; the command
+    line says which one, and its cap."""
 
     share: float = 1.0
     """Share of the cold train tasks that the teacher may answer; the rest have only their tests."""
     solutions: int = 2
-    """Verified answers that are wanted of a task; they must differ by more than layout, comments and docstrings."""
+    """Verified answers that are wanted of a task; they must differ by more than layout, comments
+    and docstrings."""
     max_prompt: int = 8192
     """Tokens, at three bytes a token: how much a prompt shows it, as for the student."""
     attempts: int = 4
@@ -116,9 +125,11 @@ class TeacherSettings:
     repairs: int = 2
     """Times that a failed answer is answered with what the visible tests say of it."""
     temperatures: tuple[float, ...] = (0.2, 0.6, 0.9, 1.0)
-    """Sampling temperature of the first, second, ... conversation; the last one goes for all that follow."""
+    """Sampling temperature of the first, second, ... conversation; the last one goes for all that
+    follow."""
     reasoning: bool = False
-    """Whether what the teacher thought aloud is learned, too, between <think> and </think>. It is kept in the ledger in any case."""
+    """Whether what the teacher thought aloud is learned, too, between <think> and </think>. It is
+    kept in the ledger in any case."""
     concurrency: int = 8
     """Conversations at the same time."""
     stall: float = 120.0
@@ -148,8 +159,9 @@ class DistilSettings:
     save_every: int = 25
     """Steps between checkpoints."""
     replay: float = 0.2
-    """Share of the examples that are the student's own: its resolved rollouts on tasks that it solved before, so that it does not unlearn
-    them. As many as there are, where there are fewer; at most 0.9."""
+    """Share of the examples that are the student's own: its resolved rollouts on tasks that it
+    solved before, so that it does not unlearn them. As many as there are, where there are fewer; at
+    most 0.9."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +175,8 @@ class ClimbSettings:
     group_size: int = 8
     """Rollouts a task (G)."""
     temperature: float = 1.0
-    """Sampling temperature of the rollouts, and of the policy that is updated. Higher than the probe's: groups then differ more."""
+    """Sampling temperature of the rollouts, and of the policy that is updated. Higher than the
+    probe's: groups then differ more."""
     lr: float = 3e-5
     """Peak learning rate of AdamW, constant after the warm-up."""
     warmup: int = 5
@@ -175,13 +188,17 @@ class ClimbSettings:
     kl: float = 0.0
     """Weight of the KL term to the adapter that bootstrap left; 0: off."""
     max_ratio: float = 2.0
-    """Truncation of the importance weight between trainer and sampler (truncated importance sampling)."""
+    """Truncation of the importance weight between trainer and sampler (truncated importance
+    sampling)."""
     max_drift: float = 0.2
-    """Nats a token: a cycle whose trainer and sampler differ by more in the mean is undone and the learning rate halved."""
+    """Nats a token: a cycle whose trainer and sampler differ by more in the mean is undone and the
+    learning rate halved."""
     entropy_band: tuple[float, float] = (0.0, 10.0)
-    """Nats a token: a cycle that leaves this band of mean sampling entropy is undone and the learning rate halved."""
+    """Nats a token: a cycle that leaves this band of mean sampling entropy is undone and the
+    learning rate halved."""
     eval_every: int = 10
-    """Cycles between two measurements of the held-out tasks; the best checkpoint is chosen by these."""
+    """Cycles between two measurements of the held-out tasks; the best checkpoint is chosen by
+    these."""
 
 
 @dataclass(frozen=True)
@@ -222,9 +239,11 @@ def names() -> list[str]:
 
 
 def load(name: str = "auto", overrides: tuple[str, ...] | list[str] = ()) -> Recipe:
-    """The recipe `name` (`auto`, a name in recipes/, or a TOML file's path) with `key.path=value` overrides.
+    """The recipe `name` (`auto`, a name in recipes/, or a TOML file's path) with `key.path=value`
+    overrides.
 
-    Raises UsageError for an unknown recipe, a file that is not TOML, an unknown key or a value of the wrong type.
+    Raises UsageError for an unknown recipe, a file that is not TOML, an unknown key or a value of
+    the wrong type.
     """
     if name == "auto":
         name = fitting_recipe()
@@ -232,7 +251,10 @@ def load(name: str = "auto", overrides: tuple[str, ...] | list[str] = ()) -> Rec
     if name not in names():
         path = Path(name)
         if path.suffix != ".toml" or not path.is_file():
-            raise UsageError(f"There is no recipe {name!r}. Known: auto, {', '.join(names())}, or the path of a TOML file.")
+            raise UsageError(
+                f"There is no recipe {name!r}. Known: auto, {', '.join(names())}, or the path of a "
+                "TOML file."
+            )
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -248,26 +270,55 @@ def from_dict(data: dict, where: str = "recipe") -> Recipe:
     recipe = _fill(Recipe, data, "", where)
     for key, value in _values(recipe):
         allowed = ALLOWED.get(key)
-        if isinstance(allowed, tuple) and not set(value if isinstance(value, tuple) else (value,)) <= set(allowed):
+        if isinstance(allowed, tuple) and not set(
+            value if isinstance(value, tuple) else (value,)
+        ) <= set(allowed):
             raise UsageError(f"{where}: {key!r} must be {' or '.join(allowed)}, not {value!r}.")
         if value == ():
             raise UsageError(f"{where}: {key!r} must not be empty.")
         if type(value) in (int, float) and not (value > 0 or value == 0 and key in MAY_BE_ZERO):
-            raise UsageError(f"{where}: {key!r} must be {'0 or more' if key in MAY_BE_ZERO else 'more than 0'}, not {value!r}.")
+            raise UsageError(
+                f"{where}: {key!r} must be {'0 or more' if key in MAY_BE_ZERO else 'more than 0'}, "
+                f"not {value!r}."
+            )
         if key in SHARES and value > SHARES[key]:
-            raise UsageError(f"{where}: {key!r} is a share and must not be more than {SHARES[key]}, not {value!r}.")
+            raise UsageError(
+                f"{where}: {key!r} is a share and must not be more than {SHARES[key]}, not "
+                f"{value!r}."
+            )
     try:
         date.fromisoformat(recipe.tasks.since or "2000-01-01")
     except ValueError:
-        raise UsageError(f"{where}: 'tasks.since' must be a day such as 2025-01-31, not {recipe.tasks.since!r}.") from None
+        raise UsageError(
+            f"{where}: 'tasks.since' must be a day such as 2025-01-31, not {recipe.tasks.since!r}."
+        ) from None
     if recipe.climb.group_size < 2:
-        raise UsageError(f"{where}: 'climb.group_size' must be 2 or more: the baseline is the mean of the other rollouts.")
+        raise UsageError(
+            f"{where}: 'climb.group_size' must be 2 or more: the baseline is the mean of the other "
+            "rollouts."
+        )
     return recipe
 
 
-ALLOWED = {"prompt.style": ("blocks", "compact", "body"), "rollout.engine": ("auto", "llama.cpp", "model"), "tasks.kinds": KINDS}
-MAY_BE_ZERO = {"seed", "tasks.heldout", "tasks.limit", "judge.workers", "teacher.share", "teacher.repairs", "distil.warmup",
-               "distil.final_lr", "distil.replay", "climb.warmup", "climb.floor", "climb.kl"}
+ALLOWED = {
+    "prompt.style": ("blocks", "compact", "body"),
+    "rollout.engine": ("auto", "llama.cpp", "model"),
+    "tasks.kinds": KINDS,
+}
+MAY_BE_ZERO = {
+    "seed",
+    "tasks.heldout",
+    "tasks.limit",
+    "judge.workers",
+    "teacher.share",
+    "teacher.repairs",
+    "distil.warmup",
+    "distil.final_lr",
+    "distil.replay",
+    "climb.warmup",
+    "climb.floor",
+    "climb.kl",
+}
 SHARES = {"tasks.heldout": 1, "teacher.share": 1, "distil.final_lr": 1, "distil.replay": 0.9}
 
 
@@ -276,40 +327,54 @@ def _values(section, path: str = "") -> list[tuple[str, object]]:
     found = []
     for f in fields(section):
         value = getattr(section, f.name)
-        found += _values(value, f"{path}{f.name}.") if is_dataclass(value) else [(path + f.name, value)]
+        found += (
+            _values(value, f"{path}{f.name}.") if is_dataclass(value) else [(path + f.name, value)]
+        )
     return found
 
 
 def fitting_recipe() -> str:
-    """The name of the recipe that fits this machine: by the memory of its CUDA card, `nano` without one.
+    """The name of the recipe that fits this machine: by the memory of its CUDA card, `nano` without
+    one.
 
     Asks the driver's own `nvidia-smi` and so imports no torch.
     """
     memory = _cuda_memory_mib()
-    fitting = [(need, name) for name, need in CARD_MEMORY_MIB.items() if name in names() and need <= memory]
+    fitting = [
+        (need, name) for name, need in CARD_MEMORY_MIB.items() if name in names() and need <= memory
+    ]
     return max(fitting)[1] if fitting else "nano"
 
 
 CARD_MEMORY_MIB = {"rtx-8gb": 7_500, "rtx-12gb": 11_500, "rtx-16gb": 15_500, "rtx-24gb": 23_000}
-"""Total memory that a card must report for each recipe; a card sold as 8 GB reports a little less than 8,192 MiB."""
+"""Total memory that a card must report for each recipe; a card sold as 8 GB reports a little less
+than 8,192 MiB."""
 
 
 def _cuda_memory_mib() -> int:
     import subprocess
 
     try:
-        out = subprocess.run(["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"],
-                             capture_output=True, text=True, timeout=10)
+        out = subprocess.run(
+            ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return 0
-    sizes = [int(line) for line in out.stdout.split() if line.isdigit()] if out.returncode == 0 else []
+    sizes = (
+        [int(line) for line in out.stdout.split() if line.isdigit()] if out.returncode == 0 else []
+    )
     return sizes[0] if sizes else 0
 
 
 def _override(data: dict, item: str) -> None:
     key, equals, text = item.partition("=")
     if not equals or not key.strip():
-        raise UsageError(f"--set {item!r} is not of the form key.path=value, for example --set climb.cycles=20.")
+        raise UsageError(
+            f"--set {item!r} is not of the form key.path=value, for example --set climb.cycles=20."
+        )
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -328,10 +393,16 @@ def _fill(cls: type, data: dict, path: str, where: str):
     for key, value in data.items():
         full = f"{path}{key}"
         if key not in known:
-            near = difflib.get_close_matches(full, [known for known, _ in _values(Recipe())], n=1, cutoff=0.5)
+            near = difflib.get_close_matches(
+                full, [known for known, _ in _values(Recipe())], n=1, cutoff=0.5
+            )
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise UsageError(f"{where}: unknown key {full!r}.{hint}")
-        default = known[key].default if known[key].default is not MISSING else known[key].default_factory()
+        default = (
+            known[key].default
+            if known[key].default is not MISSING
+            else known[key].default_factory()
+        )
         values[key] = _typed(default, value, full, where)
     return cls(**values)
 
@@ -357,4 +428,6 @@ def _typed(default, value, full: str, where: str):
 def _in_words(default) -> str:
     if type(default) is tuple:
         return f"a list such as {list(default)}"
-    return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[type(default)]
+    return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[
+        type(default)
+    ]

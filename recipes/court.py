@@ -3,8 +3,10 @@
     mine_tasks(run, screen)                                       # tasks.jsonl, where mining is not done yet
     with open_judge(run, screen) as court: ...
 
-`screen` is whoever shows a person what happens; it has `say(sentence)` and `progress(what, done, total)`.
+`screen` is whoever shows a person what happens; it has `say(sentence)` and `progress(what, done,
+total)`.
 """
+
 from sandbox.errors import UsageError
 from sandbox.reasons import counted, name_lines, told
 
@@ -21,27 +23,41 @@ def mine_tasks(run, screen) -> None:
         return
     recipe = run.recipe
     with run.step("mine"):
-        mined = mine(run.repository, limits_of(recipe), run.folder, recipe.tasks.heldout, recipe.tasks.limit, recipe.seed, screen.progress,
-                     recipe.tasks.kinds, recipe.tasks.since)
+        mined = mine(
+            run.repository,
+            limits_of(recipe),
+            run.folder,
+            recipe.tasks.heldout,
+            recipe.tasks.limit,
+            recipe.seed,
+            screen.progress,
+            recipe.tasks.kinds,
+            recipe.tasks.since,
+        )
         tasks, excluded = without_secrets(run, mined.tasks, mined.excluded, screen)
         if not tasks:
-            raise UsageError(f"{run.repository.root} gives no valid task: "
-                             + told(excluded, mined.left_out))
+            raise UsageError(
+                f"{run.repository.root} gives no valid task: " + told(excluded, mined.left_out)
+            )
         run.keep_only("tasks.jsonl", [t.to_dict() for t in tasks])
         secret = {SECRET: [t.instance_id for t in mined.tasks if t not in tasks]}
         left_out = mined.left_out | (secret if SECRET in excluded else {})
         run.content["excluded"], run.content["left_out"] = excluded, left_out
     make_room(screen.say)
     counts = {split: sum(t.split == split for t in tasks) for split in ("train", "heldout")}
-    screen.say(f"{len(tasks)} tasks mined: {counts['train']} for training, {counts['heldout']} held out. "
-               + (f"Left out: {counted(excluded)}." if excluded else ""))
+    screen.say(
+        f"{len(tasks)} tasks mined: {counts['train']} for training, {counts['heldout']} held out. "
+        + (f"Left out: {counted(excluded)}." if excluded else "")
+    )
     if left_out:
         screen.say("\n".join(name_lines(left_out)))
 
 
-def without_secrets(run, tasks: list, excluded: dict[str, int], screen) -> tuple[list, dict[str, int]]:
-    """The tasks that hold nothing that looks like a secret, and the reasons why others are left out: a secret is not to be learned, sent,
-    or copied to the run folder."""
+def without_secrets(
+    run, tasks: list, excluded: dict[str, int], screen
+) -> tuple[list, dict[str, int]]:
+    """The tasks that hold nothing that looks like a secret, and the reasons why others are left
+    out: a secret is not to be learned, sent, or copied to the run folder."""
     from recipes.outgoing import Guard, texts_of
 
     guard = Guard(run.repository)
@@ -50,9 +66,15 @@ def without_secrets(run, tasks: list, excluded: dict[str, int], screen) -> tuple
         return tasks, excluded
     for name, why in held.items():
         screen.say(f"{name} is left out: {why}.")
-    run.keep_only("mining.jsonl", [
-        {"instance_id": r["instance_id"], "task": None, "reason": SECRET}
-        if r["instance_id"] in held else r for r in run.read("mining.jsonl")])
+    run.keep_only(
+        "mining.jsonl",
+        [
+            {"instance_id": r["instance_id"], "task": None, "reason": SECRET}
+            if r["instance_id"] in held
+            else r
+            for r in run.read("mining.jsonl")
+        ],
+    )
     return [t for t in tasks if t.instance_id not in held], {**excluded, SECRET: len(held)}
 
 
@@ -63,12 +85,23 @@ def open_judge(run, screen):
 
     restore_snapshot(run.repository)
     make_room(screen.say)
-    return Judge(run.repository, limits_of(run.recipe), memory=run.folder / "verdicts.jsonl", preload=run.survey.modules,
-                 test_files=run.survey.test_files, on_note=screen.say, roles=run.survey.roles)
+    return Judge(
+        run.repository,
+        limits_of(run.recipe),
+        memory=run.folder / "verdicts.jsonl",
+        preload=run.survey.modules,
+        test_files=run.survey.test_files,
+        on_note=screen.say,
+        roles=run.survey.roles,
+    )
 
 
 def limits_of(recipe):
     from sandbox.verdict import Limits
 
-    return Limits(workers=recipe.judge.workers, timeout=recipe.judge.timeout, memory_mb=recipe.judge.memory_mb,
-                  recheck=recipe.judge.recheck)
+    return Limits(
+        workers=recipe.judge.workers,
+        timeout=recipe.judge.timeout,
+        memory_mb=recipe.judge.memory_mb,
+        recheck=recipe.judge.recheck,
+    )

@@ -14,6 +14,7 @@ field is a string, a number, a truth value or a list of role and content in ever
 depends on its first lines for its types. A file without lines is not written, because datasets
 cannot read one. What makes the verdict hard to forge (twins, recorded calls) stays in the run.
 """
+
 import json
 from pathlib import Path
 
@@ -24,9 +25,12 @@ TASKS, CHAT = "tasks-{}.jsonl", "chat-train.jsonl"
 
 
 def write(run, tree: Path, folder: Path) -> None:
-    """Write the files to `folder`. `tree` is the snapshot of the repository. Raises UsageError where there are no
-    tasks yet or the snapshot has moved on."""
-    parts = {TASKS.format(split): [_task(t, tree) for t in run.tasks if t.split == split] for split in ("train", "heldout")}
+    """Write the files to `folder`. `tree` is the snapshot of the repository. Raises UsageError
+    where there are no tasks yet or the snapshot has moved on."""
+    parts = {
+        TASKS.format(split): [_task(t, tree) for t in run.tasks if t.split == split]
+        for split in ("train", "heldout")
+    }
     parts[CHAT] = [_chat(record) for record in run.read("trajectories.jsonl")]
     parts = {name: records for name, records in parts.items() if records}
     for name, records in parts.items():
@@ -36,30 +40,71 @@ def write(run, tree: Path, folder: Path) -> None:
 
 def _task(task, tree: Path) -> dict:
     broken, gold = task.broken(tree), task.gold(tree)
-    return {"instance_id": task.instance_id, "repo": task.repo, "base_commit": task.base_commit,
-            "problem_statement": task.problem_statement, "hints_text": "", "patch": task.patch, "test_patch": "",
-            "break_patch": "".join(patches.make(text, broken[path], path) for path, text in gold.items()),
-            "FAIL_TO_PASS": json.dumps(task.FAIL_TO_PASS), "PASS_TO_PASS": json.dumps(task.PASS_TO_PASS),
-            "kind": task.kind, "split": task.split, "file": task.file, "function": task.function, "hard": task.hard}
+    return {
+        "instance_id": task.instance_id,
+        "repo": task.repo,
+        "base_commit": task.base_commit,
+        "problem_statement": task.problem_statement,
+        "hints_text": "",
+        "patch": task.patch,
+        "test_patch": "",
+        "break_patch": "".join(
+            patches.make(text, broken[path], path) for path, text in gold.items()
+        ),
+        "FAIL_TO_PASS": json.dumps(task.FAIL_TO_PASS),
+        "PASS_TO_PASS": json.dumps(task.PASS_TO_PASS),
+        "kind": task.kind,
+        "split": task.split,
+        "file": task.file,
+        "function": task.function,
+        "hard": task.hard,
+    }
 
 
 def _chat(record: dict) -> dict:
-    return {"messages": [{"role": m["role"], "content": m["content"]} for m in record["messages"]], "instance_id": record["instance_id"],
-            "source": record["source"], "reward": float(record["reward"])}
+    return {
+        "messages": [{"role": m["role"], "content": m["content"]} for m in record["messages"]],
+        "instance_id": record["instance_id"],
+        "source": record["source"],
+        "reward": float(record["reward"]),
+    }
 
 
 def _card(run, parts: dict[str, list[dict]]) -> str:
     """A dataset card; its head tells the datasets library which file is which."""
     name = Path(run.repository.root).name
-    configs = {"tasks": {split: TASKS.format(file) for split, file in (("train", "train"), ("test", "heldout"))}, "chat": {"train": CHAT}}
+    configs = {
+        "tasks": {
+            split: TASKS.format(file) for split, file in (("train", "train"), ("test", "heldout"))
+        },
+        "chat": {"train": CHAT},
+    }
     head = ["---", "configs:"]
     for config, files in configs.items():
         if found := {split: file for split, file in files.items() if file in parts}:
             head += [f"- config_name: {config}", "  data_files:"]
-            head += [line for split, file in found.items() for line in (f"  - split: {split}", f"    path: {file}")]
+            head += [
+                line
+                for split, file in found.items()
+                for line in (f"  - split: {split}", f"    path: {file}")
+            ]
     counts = [f"- `{file}`: {len(records)} lines" for file, records in parts.items()]
     dirty = ", with changes that were not committed" if run.repository.dirty else ""
-    return "\n".join([*head, "---", "", f"# Tasks of {name}", "",
-                      f"Mined by coldstart from the tests of `{name}` at commit {run.repository.commit}{dirty}.", "", *counts, "",
-                      "`break_patch` takes `base_commit` to the broken state, in which the tests of FAIL_TO_PASS fail; `patch` takes it "
-                      "back. Train on the training tasks only: the held-out ones are of other functions.", ""])
+    return "\n".join(
+        [
+            *head,
+            "---",
+            "",
+            f"# Tasks of {name}",
+            "",
+            f"Mined by coldstart from the tests of `{name}` at commit "
+            f"{run.repository.commit}{dirty}.",
+            "",
+            *counts,
+            "",
+            "`break_patch` takes `base_commit` to the broken state, in which the tests of "
+            "FAIL_TO_PASS fail; `patch` takes it "
+            "back. Train on the training tasks only: the held-out ones are of other functions.",
+            "",
+        ]
+    )

@@ -1,4 +1,5 @@
-"""llama.cpp with files alone: a model, and an adapter if there is one. How `fix` samples, how an export is replayed, how it is quantised.
+"""llama.cpp with files alone: a model, and an adapter if there is one. How `fix` samples, how an
+export is replayed, how it is quantised.
 
     files = Files(folder / "base.gguf", folder / "adapter.gguf", end_ids=frozenset({1}))
     engine = FileEngine(FileStudent(files), files, longest=2048 + 512, threads=1)     # torch is not needed, nor imported
@@ -6,8 +7,10 @@
     engine.student.tokens("def f(x):", begin=True)                                    # as a server of the file would make them
     quantise(merged, file, "q4_k_m", threads)
 
-Text becomes tokens by llama.cpp's own tokenizer, and messages become text by the chat template in the file.
+Text becomes tokens by llama.cpp's own tokenizer, and messages become text by the chat template in
+the file.
 """
+
 import ctypes
 import weakref
 from collections.abc import Sequence
@@ -33,11 +36,13 @@ class Files:
     adapter: Path | None
     """None where the adapter is merged into the base."""
     end_ids: frozenset[int]
-    """The tokens that end a completion, as the trainer has them: llama.cpp itself takes more for such, by their names."""
+    """The tokens that end a completion, as the trainer has them: llama.cpp itself takes more for
+    such, by their names."""
 
 
 class FileStudent:
-    """What sampling needs to know of a student, read from its base's file: its tokens, chat template, end tokens and shape."""
+    """What sampling needs to know of a student, read from its base's file: its tokens, chat
+    template, end tokens and shape."""
 
     def __init__(self, files: Files) -> None:
         """Raises UsageError where llama.cpp cannot load the base."""
@@ -47,9 +52,11 @@ class FileStudent:
         weakref.finalize(self, llama.llama_model_free, self._model)
         self._vocabulary = llama.llama_model_get_vocab(self._model)
         kind = self._metadata("general.architecture")
-        self.config = SimpleNamespace(num_hidden_layers=int(self._metadata(f"{kind}.block_count")),
-                                      num_key_value_heads=int(self._metadata(f"{kind}.attention.head_count_kv")),
-                                      head_dim=int(self._metadata(f"{kind}.attention.key_length")))
+        self.config = SimpleNamespace(
+            num_hidden_layers=int(self._metadata(f"{kind}.block_count")),
+            num_key_value_heads=int(self._metadata(f"{kind}.attention.head_count_kv")),
+            head_dim=int(self._metadata(f"{kind}.attention.key_length")),
+        )
 
     def prompt_ids(self, messages: list[dict]) -> list[int]:
         """Token ids of a chat, ready for the student's reply; as `Student.prompt_ids` gives them."""
@@ -62,23 +69,38 @@ class FileStudent:
         return [len(self.tokens(text)) for text in texts]
 
     def tokens(self, text: str, begin: bool = False) -> list[int]:
-        """Token ids of a text in which special tokens are written out; with `begin` after the first token of all, where the file says that
-        there is one."""
+        """Token ids of a text in which special tokens are written out; with `begin` after the first
+        token of all, where the file says that there is one."""
         data = valid(text).encode()
-        room = len(data) + 2                       # no text has more tokens than bytes
+        room = len(data) + 2  # no text has more tokens than bytes
         ids = (llama.llama_token * room)()
-        return list(ids[:llama.llama_tokenize(self._vocabulary, data, len(data), ids, room, begin, True)])
+        return list(
+            ids[: llama.llama_tokenize(self._vocabulary, data, len(data), ids, room, begin, True)]
+        )
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of a completion, without its end token."""
         ids = list(ids)
         if ids and ids[-1] in self.end_ids:
             ids.pop()
-        room = 256 * len(ids) + 1                  # the longest tokens of known vocabularies have half as many bytes
+        room = (
+            256 * len(ids) + 1
+        )  # the longest tokens of known vocabularies have half as many bytes
         buffer = ctypes.create_string_buffer(room)
-        count = llama.llama_detokenize(self._vocabulary, (llama.llama_token * len(ids))(*ids), len(ids), buffer, room, False, True)
+        count = llama.llama_detokenize(
+            self._vocabulary,
+            (llama.llama_token * len(ids))(*ids),
+            len(ids),
+            buffer,
+            room,
+            False,
+            True,
+        )
         if count < 0:
-            raise UsageError(f"{self._file} holds tokens of more than 256 bytes, which are not supported. Use another student.")
+            raise UsageError(
+                f"{self._file} holds tokens of more than 256 bytes, which are not supported. Use "
+                "another student."
+            )
         return buffer.raw[:count].decode("utf-8", "replace")
 
     @cached_property
@@ -89,11 +111,18 @@ class FileStudent:
             return None
         from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
-        begin, end = (self._token_text(self._metadata(f"tokenizer.ggml.{which}_token_id")) for which in ("bos", "eos"))
+        begin, end = (
+            self._token_text(self._metadata(f"tokenizer.ggml.{which}_token_id"))
+            for which in ("bos", "eos")
+        )
         return Jinja2ChatFormatter(found.decode(), eos_token=end, bos_token=begin)
 
     def _token_text(self, number: str | None) -> str:
-        return "" if number is None else llama.llama_vocab_get_text(self._vocabulary, int(number)).decode()
+        return (
+            ""
+            if number is None
+            else llama.llama_vocab_get_text(self._vocabulary, int(number)).decode()
+        )
 
     def _metadata(self, key: str) -> str | None:
         buffer = ctypes.create_string_buffer(256)
@@ -105,7 +134,8 @@ class FileEngine(LlamaEngine):
     """Samples from files. No adapter but theirs is read."""
 
     def __init__(self, student, files: Files, longest: int, threads: int) -> None:
-        """`student` is the `FileStudent` of these files, or the trainer's where the base holds no vocabulary."""
+        """`student` is the `FileStudent` of these files, or the trainer's where the base holds no
+        vocabulary."""
         super().__init__(student, files.base, longest, threads)
         if files.adapter is not None:
             try:
@@ -119,9 +149,12 @@ class FileEngine(LlamaEngine):
 
 
 def quantise(source: Path, target: Path, kind: str, threads: int) -> None:
-    """Write the float16 GGUF file `source` to `target` as one of TYPES. Raises HarnessError where llama.cpp fails."""
+    """Write the float16 GGUF file `source` to `target` as one of TYPES. Raises HarnessError where
+    llama.cpp fails."""
     last_message = listen()
     settings = llama.llama_model_quantize_default_params()
     settings.ftype, settings.nthread = TYPES[kind], threads
-    if llama.llama_model_quantize(str(source).encode(), str(target).encode(), ctypes.byref(settings)):
+    if llama.llama_model_quantize(
+        str(source).encode(), str(target).encode(), ctypes.byref(settings)
+    ):
         raise HarnessError(f"llama.cpp could not quantise the merged model ({last_message()}).")

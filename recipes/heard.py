@@ -13,6 +13,7 @@ Texts come as strings and as lists of parts (`{"type": "text", "text": ...}`); p
 the fields `reasoning_content`, `reasoning`, `thinking` and `reasoning_details` are reasoning. Tags
 in the text itself stay there, for `sandbox/replies.py`. Only the first choice is read.
 """
+
 import json
 import re
 
@@ -50,7 +51,7 @@ class Heard:
 
     def take(self, data: dict | list) -> None:
         """Raises AttributeError or TypeError for what the protocol does not know."""
-        if isinstance(data, list) and data:        # as Gemini wraps its errors
+        if isinstance(data, list) and data:  # as Gemini wraps its errors
             data = data[0]
         self.usage = data.get("usage") or self.usage
         self._error = self._error or data.get("error")
@@ -124,7 +125,7 @@ def words_of(error) -> str:
     keys = ("message", "msg", "status_msg", "detail", "error", "base_resp", "description", "reason")
     said = next((words_of(error[key]) for key in keys if error.get(key)), "")
     metadata = error.get("metadata")
-    raw = metadata.get("raw") if isinstance(metadata, dict) else None       # OpenRouter's source
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None  # OpenRouter's source
     return f"{said}: {words_of(raw)}" if said and raw else said
 
 
@@ -135,5 +136,12 @@ def status_of(error) -> int | None:
     named = [str(error[key]) for key in STATUS_KEYS if error.get(key)]
     if number := next((int(name) for name in named if re.fullmatch(r"[45]\d\d", name)), None):
         return number
-    return next((status for name in named for pattern, status in STATUSES.items()
-                 if re.search(pattern, name, re.IGNORECASE)), None)
+    return next(
+        (
+            status
+            for name in named
+            for pattern, status in STATUSES.items()
+            if re.search(pattern, name, re.IGNORECASE)
+        ),
+        None,
+    )

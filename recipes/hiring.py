@@ -1,8 +1,9 @@
 """Hiring an API teacher: what is settled and said before anything is sent.
 
-    hired = hire_teacher(run, keys, "glm-5.2", ...)                         # endpoint, cap, terms, key
-    planned = plan(cold_tasks, tree, hired.endpoint, settings, guard)       # planned.prompts, .withheld, .tokens, .usd
+hired = hire_teacher(run, keys, "glm-5.2", ...)                         # endpoint, cap, terms, key
+planned = plan(cold_tasks, tree, hired.endpoint, settings, guard)       # planned.prompts, .withheld, .tokens, .usd
 """
+
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -30,23 +31,39 @@ class Hired:
     max_usd: float
     """What it may cost in the whole run."""
     terms_acknowledged: bool
-    """Whether the person knows what the provider's terms say of training on what its model writes."""
+    """Whether the person knows what the provider's terms say of training on what its model writes.
+    """
     key: str = field(default="", repr=False)
 
     def to_dict(self) -> dict:
         """Plain data for run.json, without the key."""
-        return {"endpoint": self.endpoint.to_dict(), "max_usd": self.max_usd, "terms_acknowledged": self.terms_acknowledged}
+        return {
+            "endpoint": self.endpoint.to_dict(),
+            "max_usd": self.max_usd,
+            "terms_acknowledged": self.terms_acknowledged,
+        }
 
 
-def hire(known: dict | None, keys: dict[str, str], teacher: str | None, model: str | None, price: str | None, max_usd: float | None,
-         terms_acknowledged: bool, dry_run: bool) -> Hired | None:
-    """The API teacher that the options name, or else the one of the run (`known`, as `to_dict` gave it); None for the reference teacher.
-    Raises UsageError where something is missing that must be there before anything is sent; a dry run needs neither key, terms nor
-    price."""
+def hire(
+    known: dict | None,
+    keys: dict[str, str],
+    teacher: str | None,
+    model: str | None,
+    price: str | None,
+    max_usd: float | None,
+    terms_acknowledged: bool,
+    dry_run: bool,
+) -> Hired | None:
+    """The API teacher that the options name, or else the one of the run (`known`, as `to_dict` gave
+    it); None for the reference teacher. Raises UsageError where something is missing that must be
+    there before anything is sent; a dry run needs neither key, terms nor price."""
     if teacher in (None, "reference") and (teacher or not known):
         if model or price or max_usd is not None or terms_acknowledged or dry_run:
-            raise UsageError("The reference teacher is the repository itself: nothing is sent and nothing is paid. Name an API teacher "
-                             "with --teacher.")
+            raise UsageError(
+                "The reference teacher is the repository itself: nothing is sent and nothing is "
+                "paid. Name an API teacher "
+                "with --teacher."
+            )
         return None
     if teacher is None:
         endpoint = Endpoint.from_dict(known["endpoint"])
@@ -54,25 +71,39 @@ def hire(known: dict | None, keys: dict[str, str], teacher: str | None, model: s
     else:
         endpoint = find_endpoint(teacher, model, price)
     same = bool(known) and known["endpoint"]["base_url"] == endpoint.base_url
-    hired = Hired(endpoint, max_usd if max_usd is not None else known["max_usd"] if known else MAX_USD,
-                  terms_acknowledged or same and known["terms_acknowledged"])
+    hired = Hired(
+        endpoint,
+        max_usd if max_usd is not None else known["max_usd"] if known else MAX_USD,
+        terms_acknowledged or same and known["terms_acknowledged"],
+    )
     if dry_run:
         return hired
     if endpoint.price is None:
-        raise UsageError(f"The price of {endpoint.model} at {endpoint.name} is not known here. Look it up, and say it in US dollars per "
-                         "million tokens: --price IN,OUT (0,0 if it costs nothing).")
+        raise UsageError(
+            f"The price of {endpoint.model} at {endpoint.name} is not known here. Look it up, and "
+            "say it in US dollars per "
+            "million tokens: --price IN,OUT (0,0 if it costs nothing)."
+        )
     if not endpoint.is_local and not hired.terms_acknowledged:
-        raise UsageError(f"{endpoint.name} belongs to somebody else. Whether its terms allow training a model on what it writes is for you "
-                         "to find out; coldstart claims nothing. When you know, say so once: --terms-acknowledged")
+        raise UsageError(
+            f"{endpoint.name} belongs to somebody else. Whether its terms allow training a model "
+            "on what it writes is for you "
+            "to find out; coldstart claims nothing. When you know, say so once: "
+            "--terms-acknowledged"
+        )
     return replace(hired, key=fit_key(endpoint, keys))
 
 
 def hire_teacher(run, keys, teacher, model, price, max_usd, terms_acknowledged, dry_run):
-    """The API teacher that is named now or was named before, remembered in run.json; None for the reference teacher."""
+    """The API teacher that is named now or was named before, remembered in run.json; None for the
+    reference teacher."""
     known = run.content.get("teacher")
     if run.is_done("teach") and (teacher or dry_run):
-        raise UsageError(f"{run.folder} has been taught already. Start a new run to ask another teacher: --new, or another folder with "
-                         "--run.")
+        raise UsageError(
+            f"{run.folder} has been taught already. Start a new run to ask another teacher: --new, "
+            "or another folder with "
+            "--run."
+        )
     if run.is_done("teach"):
         return None
     hired = hire(known, keys, teacher, model, price, max_usd, terms_acknowledged, dry_run)
@@ -93,45 +124,71 @@ class Plan:
     tokens: int
     """In all prompts together, at BYTES_PER_TOKEN."""
     usd: tuple[float, float] | None
-    """From every task solved at once by answers of TYPICAL_OUT tokens, to every attempt and every repair at its worst case. None where the
-    price is unknown."""
+    """From every task solved at once by answers of TYPICAL_OUT tokens, to every attempt and every
+    repair at its worst case. None where the price is unknown."""
 
     def lines(self, hired: Hired) -> list[str]:
         """For a person, before anything is sent."""
         endpoint = hired.endpoint
-        said = [f"{len(self.prompts)} cold tasks go to {endpoint.name} ({endpoint.base_url}, model {endpoint.model}): about "
-                f"{self.tokens:,} tokens of prompts (a token for {BYTES_PER_TOKEN} bytes), and its own answers when they fail."]
+        said = [
+            f"{len(self.prompts)} cold tasks go to {endpoint.name} ({endpoint.base_url}, model "
+            f"{endpoint.model}): about "
+            f"{self.tokens:,} tokens of prompts (a token for {BYTES_PER_TOKEN} bytes), and its own "
+            "answers when they fail."
+        ]
         if self.usd is None:
-            said.append("What that costs is not known: --price says it, in US dollars per million tokens.")
+            said.append(
+                "What that costs is not known: --price says it, in US dollars per million tokens."
+            )
         else:
-            prices = " / ".join(f"${price}" for price in endpoint.price) + " per million tokens in / cached / out"
+            prices = (
+                " / ".join(f"${price}" for price in endpoint.price)
+                + " per million tokens in / cached / out"
+            )
             read = f" (read {endpoint.price_read})" if endpoint.price_read else ""
-            said.append(f"At {prices}{read} it costs between ${self.usd[0]:.2f} and ${self.usd[1]:.2f}, and it stops at "
-                        f"${hired.max_usd:.2f}.")
+            said.append(
+                f"At {prices}{read} it costs between ${self.usd[0]:.2f} and ${self.usd[1]:.2f}, "
+                "and it stops at "
+                f"${hired.max_usd:.2f}."
+            )
         return said + [f"{name} is not sent: {why}." for name, why in self.withheld.items()]
 
     def to_dict(self) -> dict:
-        return {"cold": len(self.prompts) + len(self.withheld), "prompts": len(self.prompts), "withheld": self.withheld,
-                "tokens": self.tokens, "usd": self.usd and list(self.usd)}
+        return {
+            "cold": len(self.prompts) + len(self.withheld),
+            "prompts": len(self.prompts),
+            "withheld": self.withheld,
+            "tokens": self.tokens,
+            "usd": self.usd and list(self.usd),
+        }
 
 
-def plan(tasks: list[Task], tree: Path, endpoint: Endpoint, settings: TeacherSettings, guard: Guard) -> Plan:
+def plan(
+    tasks: list[Task], tree: Path, endpoint: Endpoint, settings: TeacherSettings, guard: Guard
+) -> Plan:
     """What `tasks` would lead to."""
     prompts, withheld, budget = {}, {}, Budget.estimated(settings.max_prompt)
     for task in tasks:
         built = build(task, tree, "blocks", budget)
         if built is None:
-            withheld[task.instance_id] = f"its function alone does not fit into {budget.tokens} tokens (teacher.max_prompt)"
+            withheld[task.instance_id] = (
+                f"its function alone does not fit into {budget.tokens} tokens (teacher.max_prompt)"
+            )
             continue
         prompt = built.messages
         if why := guard.objection_to(task) or guard.objection(prompt[0]["content"]):
             withheld[task.instance_id] = why
         else:
             prompts[task.instance_id] = prompt
-    sizes = {name: len(prompt[0]["content"].encode("utf-8", "replace")) // BYTES_PER_TOKEN for name, prompt in prompts.items()}
+    sizes = {
+        name: len(prompt[0]["content"].encode("utf-8", "replace")) // BYTES_PER_TOKEN
+        for name, prompt in prompts.items()
+    }
     costs = None
     if endpoint.price is not None:
-        least = sum(settings.solutions * endpoint.cost(size, 0, TYPICAL_OUT) for size in sizes.values())
+        least = sum(
+            settings.solutions * endpoint.cost(size, 0, TYPICAL_OUT) for size in sizes.values()
+        )
         most = 0
         for prompt in prompts.values():
             for turn in range(settings.repairs + 1):

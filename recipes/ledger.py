@@ -1,4 +1,5 @@
-"""The spend ledger of one run (teacher.sqlite), and the replies that all runs share: what was paid for is never lost and never paid twice.
+"""The spend ledger of one run (teacher.sqlite), and the replies that all runs share: what was paid
+for is never lost and never paid twice.
 
     ledger = Ledger.open(run / "teacher.sqlite", replies)
     number = ledger.reserve(request, task, body, worst, cap)     # before a request is sent; raises CapReached
@@ -6,17 +7,20 @@
     ledger.settle(number, reply, cost)                           # ... and before the reply is used
     ledger.fail(number, "503", cost=0)                           # or: it failed, and this is what it may have cost
 
-Every request is sent in *tries*. A try is written down, with the most that it can cost, before it is sent; the sum of what was spent and of
-the worst cases of all tries under way never passes the cap, because the sum is made and the try is written in one transaction. A try that
-was under way when the process died is `lost`: it stays counted at its worst case for good, and only such a request, or a failed one, is
-asked again.
+Every request is sent in *tries*. A try is written down, with the most that it can cost, before it
+is sent; the sum of what was spent and of the worst cases of all tries under way never passes the
+cap, because the sum is made and the try is written in one transaction. A try that was under way
+when the process died is `lost`: it stays counted at its worst case for good, and only such a
+request, or a failed one, is asked again.
 
-A reply goes to the shared replies first and to the run's ledger second. A kill between the two is mended when the ledger is opened: the
-shared reply names the run and the try that paid for it.
+A reply goes to the shared replies first and to the run's ledger second. A kill between the two is
+mended when the ledger is opened: the shared reply names the run and the try that paid for it.
 
-Money is counted in whole picodollars (1e-12 US dollars): prices are per million tokens, so one token at a price of 1.40 costs exactly
-1,400,000. SQLite with a write-ahead log and full synchronisation: what has been committed survives a power cut.
+Money is counted in whole picodollars (1e-12 US dollars): prices are per million tokens, so one
+token at a price of 1.40 costs exactly 1,400,000. SQLite with a write-ahead log and full
+synchronisation: what has been committed survives a power cut.
 """
+
 import fcntl
 import json
 import os
@@ -71,7 +75,8 @@ class Reply:
 
     content: str
     reasoning: str
-    """What it thought aloud (`reasoning_content`); kept here, and learned from only if the recipe says so."""
+    """What it thought aloud (`reasoning_content`); kept here, and learned from only if the recipe
+    says so."""
     finish: str
     """`stop`, `length`, `content_filter`, ...: the endpoint's own word."""
     tokens_in: int | None
@@ -105,11 +110,12 @@ def as_pico(dollars: float) -> int:
     return int(Decimal(str(dollars)) * PICO)
 
 
-# ---------------------------------------------------------------------------------------------------- all runs
+# ----------------------------------------------------------------------------------------- all runs
+
 
 class Replies:
-    """The replies that all runs share, by hash of the request, in a folder of the cache. A lock keeps two processes from sending the same
-    request at the same time."""
+    """The replies that all runs share, by hash of the request, in a folder of the cache. A lock
+    keeps two processes from sending the same request at the same time."""
 
     def __init__(self, folder: Path) -> None:
         """Raises UsageError where the folder cannot be written or the file is damaged."""
@@ -135,7 +141,11 @@ class Replies:
     def payer(self, request: str) -> tuple[str, int, Reply, int] | None:
         """(run, try, reply, cost) of the one that paid for the request."""
         row = self._base.row("SELECT * FROM replies WHERE request = ?", request)
-        return (row["run"], row["try"], Reply(**json.loads(row["reply"])), row["cost"]) if row else None
+        return (
+            (row["run"], row["try"], Reply(**json.loads(row["reply"])), row["cost"])
+            if row
+            else None
+        )
 
     def keep(self, request: str, reply: Reply, cost: int, run: str, number: int) -> None:
         """Write down a reply that was paid for; the first one stays, if it is an answer."""
@@ -146,11 +156,13 @@ class Replies:
                 base.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def claim(self, request: str) -> bool:
-        """Whether the request may be sent now: nobody else is sending it, here or in another process. The claim ends with the process."""
+        """Whether the request may be sent now: nobody else is sending it, here or in another
+        process. The claim ends with the process."""
         if request in self._claimed:
             return False
         try:
-            # A lock on one byte, at a place that the request's hash gives: no files to clean up, and the kernel lets go of it.
+            # A lock on one byte, at a place that the request's hash gives: no files to clean up,
+            # and the kernel lets go of it.
             fcntl.lockf(self._locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _place(request))
         except (BlockingIOError, PermissionError):
             return False
@@ -172,10 +184,12 @@ def _place(request: str) -> int:
     return int(request[:15], 16)
 
 
-# ---------------------------------------------------------------------------------------------------- one run
+# ------------------------------------------------------------------------------------------ one run
+
 
 class Ledger:
-    """One run's requests, tries and verdicts. One process at a time opens it: the one that holds the run's lock."""
+    """One run's requests, tries and verdicts. One process at a time opens it: the one that holds
+    the run's lock."""
 
     def __init__(self, base: "_Database") -> None:
         self._base = base
@@ -184,13 +198,22 @@ class Ledger:
 
     @classmethod
     def open(cls, path: Path, replies: Replies) -> "Ledger":
-        """The ledger in this file, made if there is none. What was under way when its last process died is settled from the shared replies,
-        or lost. Raises UsageError where the file cannot be written, is damaged or of another version."""
+        """The ledger in this file, made if there is none. What was under way when its last process
+        died is settled from the shared replies, or lost. Raises UsageError where the file cannot be
+        written, is damaged or of another version."""
         base = _Database(path, RUN_TABLES)
         with base.write() as connection:
-            connection.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?), ('run', ?)", (str(FORMAT), secrets.token_hex(16)))
-        if (found := base.row("SELECT value FROM meta WHERE name = 'format'")["value"]) != str(FORMAT):
-            raise UsageError(f"{path} was written by another version of coldstart (format {found}, this one reads {FORMAT}).")
+            connection.execute(
+                "INSERT OR IGNORE INTO meta VALUES ('format', ?), ('run', ?)",
+                (str(FORMAT), secrets.token_hex(16)),
+            )
+        if (found := base.row("SELECT value FROM meta WHERE name = 'format'")["value"]) != str(
+            FORMAT
+        ):
+            raise UsageError(
+                f"{path} was written by another version of coldstart (format {found}, this one "
+                f"reads {FORMAT})."
+            )
         ledger = cls(base)
         for row in base.rows("SELECT try, request FROM tries WHERE state = 'in_flight'"):
             run, number, reply, cost = replies.payer(row["request"]) or ("", 0, None, 0)
@@ -206,7 +229,7 @@ class Ledger:
     def __exit__(self, *_) -> None:
         self._base.close()
 
-    # ------------------------------------------------------------------------------------------------ asking
+    # --------------------------------------------------------------------------------------- asking
 
     def reply(self, request: str) -> Reply | None:
         """The answer that this run has to the request."""
@@ -222,8 +245,11 @@ class Ledger:
         with self._base.write() as base:
             return base.execute("INSERT OR IGNORE INTO meta VALUES (?, '')", (name,)).rowcount == 1
 
-    def reserve(self, request: str, task: str, endpoint: str, body: dict, worst: int, cap: int) -> int:
-        """Write down a try of the request that is about to be sent, and return its number. Raises CapReached."""
+    def reserve(
+        self, request: str, task: str, endpoint: str, body: dict, worst: int, cap: int
+    ) -> int:
+        """Write down a try of the request that is about to be sent, and return its number. Raises
+        CapReached."""
         with self._base.write() as base:
             if worst and _total(base) + worst > cap:
                 raise CapReached
@@ -232,21 +258,34 @@ class Ledger:
     def settle(self, number: int, reply: Reply, cost: int) -> None:
         """The try was answered, for so many picodollars."""
         with self._base.write() as base:
-            base.execute("UPDATE tries SET state = 'done', cost = ?, tokens_in = ?, tokens_cached = ?, tokens_out = ?, ended = ? "
-                         "WHERE try = ?", (cost, reply.tokens_in, reply.tokens_cached, reply.tokens_out, time.time(), number))
-            base.execute("UPDATE requests SET reply = ? WHERE request = (SELECT request FROM tries WHERE try = ?)",
-                         (_kept(reply), number))
+            base.execute(
+                "UPDATE tries SET state = 'done', cost = ?, tokens_in = ?, tokens_cached = ?, "
+                "tokens_out = ?, ended = ? "
+                "WHERE try = ?",
+                (cost, reply.tokens_in, reply.tokens_cached, reply.tokens_out, time.time(), number),
+            )
+            base.execute(
+                "UPDATE requests SET reply = ? WHERE request = (SELECT request FROM tries WHERE "
+                "try = ?)",
+                (_kept(reply), number),
+            )
 
     def fail(self, number: int, fault: str, cost: int) -> None:
         """The try gave no reply, and may have cost so much."""
         with self._base.write() as base:
-            base.execute("UPDATE tries SET state = 'failed', cost = ?, fault = ?, ended = ? WHERE try = ?",
-                         (cost, valid(fault), time.time(), number))
+            base.execute(
+                "UPDATE tries SET state = 'failed', cost = ?, fault = ?, ended = ? WHERE try = ?",
+                (cost, valid(fault), time.time(), number),
+            )
 
     def lose(self, number: int) -> None:
-        """The try is over, if it was under way, and nobody knows what became of it: it stays counted at its worst case."""
+        """The try is over, if it was under way, and nobody knows what became of it: it stays
+        counted at its worst case."""
         with self._base.write() as base:
-            base.execute("UPDATE tries SET state = 'lost', ended = ? WHERE try = ? AND state = 'in_flight'", (time.time(), number))
+            base.execute(
+                "UPDATE tries SET state = 'lost', ended = ? WHERE try = ? AND state = 'in_flight'",
+                (time.time(), number),
+            )
 
     def take_over(self, request: str, task: str, endpoint: str, body: dict, reply: Reply) -> None:
         """The reply was paid for by another run: it is free."""
@@ -258,35 +297,58 @@ class Ledger:
     def judge(self, request: str, verdict: str, reason: str) -> None:
         """What the sandbox said of the reply."""
         with self._base.write() as base:
-            base.execute("UPDATE requests SET verdict = ?, reason = ? WHERE request = ?",
-                         (verdict, valid(reason), request))
+            base.execute(
+                "UPDATE requests SET verdict = ?, reason = ? WHERE request = ?",
+                (verdict, valid(reason), request),
+            )
 
     @staticmethod
-    def _try(base: sqlite3.Connection, request: str, task: str, endpoint: str, body: dict, state: str, worst: int, cost: int) -> int:
-        base.execute("INSERT OR IGNORE INTO requests (request, task, endpoint, model, body) VALUES (?, ?, ?, ?, ?)",
-                     (request, task, endpoint, body["model"], json.dumps(body)))
-        return base.execute("INSERT INTO tries (request, state, worst, cost, sent) VALUES (?, ?, ?, ?, ?)",
-                            (request, state, worst, cost, time.time())).lastrowid
+    def _try(
+        base: sqlite3.Connection,
+        request: str,
+        task: str,
+        endpoint: str,
+        body: dict,
+        state: str,
+        worst: int,
+        cost: int,
+    ) -> int:
+        base.execute(
+            "INSERT OR IGNORE INTO requests (request, task, endpoint, model, body) VALUES (?, ?, "
+            "?, ?, ?)",
+            (request, task, endpoint, body["model"], json.dumps(body)),
+        )
+        return base.execute(
+            "INSERT INTO tries (request, state, worst, cost, sent) VALUES (?, ?, ?, ?, ?)",
+            (request, state, worst, cost, time.time()),
+        ).lastrowid
 
 
 def _total(base: sqlite3.Connection) -> int:
     return base.execute("SELECT coalesce(sum(cost), 0) FROM tries").fetchone()[0]
 
 
-# ---------------------------------------------------------------------------------------------------- what it came to
+# ---------------------------------------------------------------------------------- what it came to
+
 
 def read_summary(run: Path) -> dict:
-    """What a run's ledger comes to: {"requests", "replies", "cached", "lost", "failed", "usd", "tokens": {"in", "cached", "out"},
-    "by_model": {model: the same sums}, "by_task": {task: the same sums}}; all 0 where there is none.
+    """What a run's ledger comes to: {"requests", "replies", "cached", "lost", "failed", "usd",
+    "tokens": {"in", "cached", "out"}, "by_model": {model: the same sums}, "by_task": {task: the
+    same sums}}; all 0 where there is none.
 
-    `requests` were sent at least once, `replies` were answered, by the endpoint or (`cached` tries) by another run; `lost` and `failed` are
-    tries; `tokens` are those of answered tries. Raises UsageError.
+    `requests` were sent at least once, `replies` were answered, by the endpoint or (`cached` tries)
+    by another run; `lost` and `failed` are tries; `tokens` are those of answered tries. Raises
+    UsageError.
     """
     if not (path := run / "teacher.sqlite").is_file():
         return {**NOTHING, "by_model": {}, "by_task": {}}
     base = _Database(path, "", writable=False)
     try:
-        return {**(_sums(base, "''").get("") or NOTHING), "by_model": _sums(base, "model"), "by_task": _sums(base, "task")}
+        return {
+            **(_sums(base, "''").get("") or NOTHING),
+            "by_model": _sums(base, "model"),
+            "by_task": _sums(base, "task"),
+        }
     finally:
         base.close()
 
@@ -299,26 +361,47 @@ def _sums(base: "_Database", group: str) -> dict[str, dict]:
                coalesce(sum(cost), 0) AS cost, total(tokens_in) AS tokens_in, total(tokens_cached) AS tokens_cached,
                total(tokens_out) AS tokens_out
         FROM tries JOIN requests USING (request) GROUP BY name ORDER BY name""")
-    return {row["name"]: {**{key: int(row[key]) for key in SUMS}, "usd": usd(row["cost"]),
-                          "tokens": {key: int(row[f"tokens_{key}"]) for key in ("in", "cached", "out")}} for row in rows}
+    return {
+        row["name"]: {
+            **{key: int(row[key]) for key in SUMS},
+            "usd": usd(row["cost"]),
+            "tokens": {key: int(row[f"tokens_{key}"]) for key in ("in", "cached", "out")},
+        }
+        for row in rows
+    }
 
 
 def spend_lines(run: str, summary: dict, by_run: dict[str, dict]) -> list[str]:
     """A summary, and those of the runs beside it, for a person."""
     if not summary["by_model"] and not by_run:
         return [f"No API teacher has been asked in {run}."]
-    lines = [f"{'':40} {'requests':>8} {'replies':>8} {'free':>6} {'lost':>6} {'failed':>6} {'tokens in':>10} {'cached':>9} {'out':>9} "
-             f"{'USD':>10}"]
-    for title, sums in (("model", summary["by_model"]), ("task", summary["by_task"]), ("run", by_run)):
+    lines = [
+        f"{'':40} {'requests':>8} {'replies':>8} {'free':>6} {'lost':>6} {'failed':>6} "
+        f"{'tokens in':>10} {'cached':>9} {'out':>9} "
+        f"{'USD':>10}"
+    ]
+    for title, sums in (
+        ("model", summary["by_model"]),
+        ("task", summary["by_task"]),
+        ("run", by_run),
+    ):
         for name, s in sums.items():
             tokens = s["tokens"]
-            lines.append(f"{f'{title} {name}':40.40} {s['requests']:8} {s['replies']:8} {s['cached']:6} {s['lost']:6} {s['failed']:6} "
-                         f"{tokens['in']:10} {tokens['cached']:9} {tokens['out']:9} {s['usd']:10.4f}")
-    return [*lines, f"{run}: ${summary['usd']:.4f}; what is lost, or failed and may have been billed, is counted at the most that it can "
-                    "have cost."]
+            lines.append(
+                f"{f'{title} {name}':40.40} {s['requests']:8} {s['replies']:8} {s['cached']:6} "
+                f"{s['lost']:6} {s['failed']:6} "
+                f"{tokens['in']:10} {tokens['cached']:9} {tokens['out']:9} {s['usd']:10.4f}"
+            )
+    return [
+        *lines,
+        f"{run}: ${summary['usd']:.4f}; what is lost, or failed and may have been billed, is "
+        "counted at the most that it can "
+        "have cost.",
+    ]
 
 
-# ---------------------------------------------------------------------------------------------------- the file
+# ----------------------------------------------------------------------------------------- the file
+
 
 class _Database:
     """One SQLite file. What goes wrong with it is said as a UsageError that names it."""
@@ -326,8 +409,12 @@ class _Database:
     def __init__(self, path: Path, tables: str, writable: bool = True) -> None:
         self._path = path
         with self._errors():
-            self.connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={'rwc' if writable else 'ro'}", uri=True, timeout=60,
-                                              isolation_level=None)
+            self.connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode={'rwc' if writable else 'ro'}",
+                uri=True,
+                timeout=60,
+                isolation_level=None,
+            )
             self.connection.row_factory = sqlite3.Row
             if writable:
                 self.connection.execute("PRAGMA journal_mode = WAL")
@@ -347,7 +434,8 @@ class _Database:
 
     @contextmanager
     def write(self):
-        """One transaction, the only one at its time; on the disk when the block has ended, undone where it fails."""
+        """One transaction, the only one at its time; on the disk when the block has ended, undone
+        where it fails."""
         with self._errors():
             self.connection.execute("BEGIN IMMEDIATE")
             try:
@@ -362,7 +450,13 @@ class _Database:
         try:
             yield
         except sqlite3.OperationalError as error:
-            raise UsageError(f"{self._path} cannot be used: {error}. What was paid for is kept; make room or mend the permissions, and "
-                             "give the same command again.") from None
+            raise UsageError(
+                f"{self._path} cannot be used: {error}. What was paid for is kept; make room or "
+                "mend the permissions, and "
+                "give the same command again."
+            ) from None
         except sqlite3.DatabaseError as error:
-            raise UsageError(f"{self._path} is damaged: {error}. Restore it from a backup; it says what was spent.") from None
+            raise UsageError(
+                f"{self._path} is damaged: {error}. Restore it from a backup; it says what was "
+                "spent."
+            ) from None

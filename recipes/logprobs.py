@@ -13,12 +13,14 @@ the prompt's own backward pass goes from there, once. So memory holds one prompt
 many there are. Several completions of a prompt lie one behind the other in a row, under a mask by which each sees the prompt
 and itself, so that the cache is repeated for a row and not for a completion.
 
-`plan` chooses between them by the samples' lengths alone, so the same samples take the same path on every machine.
+`plan` chooses between them by the samples' lengths alone, so the same samples take the same path on
+every machine.
 
-The logits of a whole batch are never held: the decoder gives hidden states, and the head is applied to the positions before
-the completions' tokens alone, HEAD_LOGITS at a time. The same pass takes the head's gradient along, so that the backward pass needs
-no logits.
+The logits of a whole batch are never held: the decoder gives hidden states, and the head is applied
+to the positions before the completions' tokens alone, HEAD_LOGITS at a time. The same pass takes
+the head's gradient along, so that the backward pass needs no logits.
 """
+
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,17 +30,17 @@ import torch
 import torch.nn.functional as F
 
 HEAD_LOGITS = 1 << 22
-"""Logits held at once: 16 MiB as float32, that is 8192 tokens of the vocabulary at 512 positions. A CPU is slower with more, for whose
-memory it has to ask the system each time."""
+"""Logits held at once: 16 MiB as float32, that is 8192 tokens of the vocabulary at 512 positions. A
+CPU is slower with more, for whose memory it has to ask the system each time."""
 
 SHARE_BELOW = 0.7
-"""A batch of samples takes the shared path if it then computes at most this share of the tokens: the second pass and its
-masks cost something, too."""
+"""A batch of samples takes the shared path if it then computes at most this share of the tokens:
+the second pass and its masks cost something, too."""
 
 LEAST_PART = 256
-"""Padded tokens. Completions are read on their prompts' cache in parts of a quarter of the prompts' size, or of so many tokens: then
-they add little to the memory that the prompts take, and a part is not so small that unpacking the 4-bit weights for it weighs more
-than its products."""
+"""Padded tokens. Completions are read on their prompts' cache in parts of a quarter of the prompts'
+size, or of so many tokens: then they add little to the memory that the prompts take, and a part is
+not so small that unpacking the 4-bit weights for it weighs more than its products."""
 
 
 @dataclass(frozen=True)
@@ -73,41 +75,62 @@ class Shared:
     """Samples that are read on the cache of their prompts."""
 
     prompts: list[tuple[int, ...]]
-    """Read together, the longest first. Only what lies before a prompt's last token is cached; that token is read again
-    before each completion, so that the position which predicts a completion's first token is like all others."""
+    """Read together, the longest first. Only what lies before a prompt's last token is cached; that
+    token is read again before each completion, so that the position which predicts a completion's
+    first token is like all others."""
     parts: list[list[Row]]
     """Rows that are read together, the widest first."""
 
 
-# ---- what is read together ---------------------------------------------------------------------------------------------
+# ---- what is read together
+# ---------------------------------------------------------------------------------------------
 
 
-def micro_batches(samples: Sequence[Sample], limit: int, indices: Sequence[int] | None = None) -> Iterator[list[int]]:
-    """Indices of `samples` (or those of them in `indices`) by falling length, cut so that rows x longest stays within `limit`
-    tokens (or is one row).
+def micro_batches(
+    samples: Sequence[Sample], limit: int, indices: Sequence[int] | None = None
+) -> Iterator[list[int]]:
+    """Indices of `samples` (or those of them in `indices`) by falling length, cut so that rows x
+    longest stays within `limit` tokens (or is one row).
 
-    Rows of like length share a batch, so little of it is padding; the longest first, so that too little memory shows at once.
+    Rows of like length share a batch, so little of it is padding; the longest first, so that too
+    little memory shows at once.
     """
     chosen = range(len(samples)) if indices is None else indices
-    return _batches(sorted(chosen, key=lambda i: (-_length(samples[i]), i)), lambda i: _length(samples[i]), limit)
+    return _batches(
+        sorted(chosen, key=lambda i: (-_length(samples[i]), i)),
+        lambda i: _length(samples[i]),
+        limit,
+    )
 
 
 def plan(samples: Sequence[Sample], limit: int, longest_shared: int) -> list[Plain | Shared]:
-    """Everything that `samples` need, in passes of at most `limit` padded tokens, or of one sample where that is more.
+    """Everything that `samples` need, in passes of at most `limit` padded tokens, or of one sample
+    where that is more.
 
-    `longest_shared` is the longest prompt and completion that the model can take on the shared path, in tokens; 0: none.
+    `longest_shared` is the longest prompt and completion that the model can take on the shared
+    path, in tokens; 0: none.
     """
     by_prompt: dict[tuple[int, ...], list[int]] = {}
     for i, sample in enumerate(samples):
         by_prompt.setdefault(sample.prompt, []).append(i)
-    groups = {prompt: group for prompt, group in by_prompt.items()
-              if len(group) > 1 and len(prompt) > 1 and max(_length(samples[i]) for i in group) <= longest_shared}
-    shared, alone = [], [i for prompt, group in by_prompt.items() if prompt not in groups for i in group]
+    groups = {
+        prompt: group
+        for prompt, group in by_prompt.items()
+        if len(group) > 1
+        and len(prompt) > 1
+        and max(_length(samples[i]) for i in group) <= longest_shared
+    }
+    shared, alone = (
+        [],
+        [i for prompt, group in by_prompt.items() if prompt not in groups for i in group],
+    )
     # Half of the limit for prompts, for their completions are read beside them.
     for prompts in _batches(sorted(groups, key=len, reverse=True), len, limit // 2):
         indices = [i for prompt in prompts for i in groups[prompt]]
         work = _share(samples, {prompt: groups[prompt] for prompt in prompts}, limit)
-        if _padded(work) <= SHARE_BELOW * sum(len(b) * _length(samples[b[0]]) for b in micro_batches(samples, limit, indices)):
+        if _padded(work) <= SHARE_BELOW * sum(
+            len(b) * _length(samples[b[0]]) for b in micro_batches(samples, limit, indices)
+        ):
             shared.append(work)
         else:
             alone += indices
@@ -119,7 +142,8 @@ def _length(sample: Sample) -> int:
 
 
 def _batches(items: Sequence, size, limit: int) -> Iterator[list]:
-    """`items`, the largest first, cut so that a batch padded to its first item stays within `limit` (or is one item)."""
+    """`items`, the largest first, cut so that a batch padded to its first item stays within `limit`
+    (or is one item)."""
     batch: list = []
     for item in items:
         if batch and (len(batch) + 1) * size(batch[0]) > limit:
@@ -134,15 +158,21 @@ def _share(samples: Sequence[Sample], groups: dict, limit: int) -> Shared:
     prompts = list(groups)
     taken = len(prompts) * len(prompts[0])
     room = max(1, min(limit - taken, max(LEAST_PART, taken // 4)))
-    # Up to the prompt's length, a longer row costs less in what its completions do not see of each other than another copy
-    # of the cache would.
+    # Up to the prompt's length, a longer row costs less in what its completions do not see of each
+    # other than another copy of the cache would.
     width = min(room, len(prompts[0]))
-    rows = [row for p, group in enumerate(groups.values()) for row in _rows(samples, p, group, width)]
-    return Shared(prompts, list(_batches(sorted(rows, key=lambda row: -row.width), lambda row: row.width, room)))
+    rows = [
+        row for p, group in enumerate(groups.values()) for row in _rows(samples, p, group, width)
+    ]
+    return Shared(
+        prompts,
+        list(_batches(sorted(rows, key=lambda row: -row.width), lambda row: row.width, room)),
+    )
 
 
 def _rows(samples: Sequence[Sample], prompt: int, group: list[int], width: int) -> Iterator[Row]:
-    """The completions of one prompt in rows of at most `width` tokens, or of one completion: first fit, the longest first."""
+    """The completions of one prompt in rows of at most `width` tokens, or of one completion: first
+    fit, the longest first."""
     rows: list[list[int]] = []
     widths: list[int] = []
     for i in sorted(group, key=lambda i: (-len(samples[i].completion), i)):
@@ -159,65 +189,96 @@ def _rows(samples: Sequence[Sample], prompt: int, group: list[int], width: int) 
 
 def _padded(work: Shared) -> int:
     """Tokens that a shared pass computes."""
-    return len(work.prompts) * len(work.prompts[0]) + sum(len(part) * part[0].width for part in work.parts)
+    return len(work.prompts) * len(work.prompts[0]) + sum(
+        len(part) * part[0].width for part in work.parts
+    )
 
 
-# ---- both paths --------------------------------------------------------------------------------------------------------
+# ---- both paths
+# --------------------------------------------------------------------------------------------------------
 
 
 def passes(student, samples: Sequence[Sample], temperature: float, kl: bool) -> Iterator[tuple]:
-    """(indices, logp_N, reference_N) for all samples, part by part: log-probabilities of the completions' tokens, nats, those
-    of one sample after those of another in the order of `indices`; with a graph, and under the reference adapter without one
-    (None unless `kl`).
+    """(indices, logp_N, reference_N) for all samples, part by part: log-probabilities of the
+    completions' tokens, nats, those of one sample after those of another in the order of `indices`;
+    with a graph, and under the reference adapter without one (None unless `kl`).
 
-    The caller takes the backward pass of what it makes of `logp_N` before it asks for the next part. Raises ValueError for
-    an empty prompt or completion or temperature <= 0.
+    The caller takes the backward pass of what it makes of `logp_N` before it asks for the next
+    part. Raises ValueError for an empty prompt or completion or temperature <= 0.
     """
     for work in plan(samples, student.micro_tokens, student.longest_shared):
         reference: dict = {}
         if kl:
             with student.as_reference():
-                reference = {tuple(indices): logp_N for indices, logp_N in _parts(student, samples, work, temperature, False)}
+                reference = {
+                    tuple(indices): logp_N
+                    for indices, logp_N in _parts(student, samples, work, temperature, False)
+                }
         for indices, logp_N in _parts(student, samples, work, temperature, True):
             yield indices, logp_N, reference.get(tuple(indices))
 
 
-def _parts(student, samples, work: Plain | Shared, temperature: float, training: bool) -> Iterator[tuple]:
-    """(indices, logp_N) of one pass; on being asked for what comes after the last part, the prompts' own backward pass."""
+def _parts(
+    student, samples, work: Plain | Shared, temperature: float, training: bool
+) -> Iterator[tuple]:
+    """(indices, logp_N) of one pass; on being asked for what comes after the last part, the
+    prompts' own backward pass."""
     if isinstance(work, Plain):
-        yield work.indices, flat_logprobs(student, [samples[i] for i in work.indices], temperature, training)
+        yield (
+            work.indices,
+            flat_logprobs(student, [samples[i] for i in work.indices], temperature, training),
+        )
         return
     student.mode(training)
     prompts = PromptCache(student, work.prompts)
     for part in work.parts:
         indices = [i for row in part for i in row.indices]
         hidden_NH = prompts.hidden(samples, part)
-        yield indices, _head_logprobs(student, hidden_NH, _targets(student, [samples[i] for i in indices]), temperature)
+        yield (
+            indices,
+            _head_logprobs(
+                student, hidden_NH, _targets(student, [samples[i] for i in indices]), temperature
+            ),
+        )
     if training:
         prompts.backward()
 
 
-def flat_logprobs(student, samples: Sequence[Sample], temperature: float, training: bool) -> torch.Tensor:
-    """Log-probabilities of all completion tokens by the plain path, sample after sample, [N]. Raises ValueError as `passes`."""
-    return _head_logprobs(student, plain_hidden(student, samples, training), _targets(student, samples), temperature)
+def flat_logprobs(
+    student, samples: Sequence[Sample], temperature: float, training: bool
+) -> torch.Tensor:
+    """Log-probabilities of all completion tokens by the plain path, sample after sample, [N].
+    Raises ValueError as `passes`."""
+    return _head_logprobs(
+        student, plain_hidden(student, samples, training), _targets(student, samples), temperature
+    )
 
 
 def plain_hidden(student, samples: Sequence[Sample], training: bool) -> torch.Tensor:
-    """Hidden states that predict the completion tokens, sample after sample, [N, hidden], by the plain path."""
+    """Hidden states that predict the completion tokens, sample after sample, [N, hidden], by the
+    plain path."""
     if not all(s.prompt and s.completion for s in samples):
         raise ValueError("a prompt and a completion need at least one token each")
     # The last token predicts nothing that is asked for, so it is not an input.
     longest = max(map(_length, samples)) - 1
     tokens = [list(s.prompt + s.completion)[:-1] for s in samples]
-    tokens_BT = torch.tensor([row + [student.pad_id] * (longest - len(row)) for row in tokens], device=student.device)
+    tokens_BT = torch.tensor(
+        [row + [student.pad_id] * (longest - len(row)) for row in tokens], device=student.device
+    )
     student.mode(training)
     hidden_BTH, _ = student.forward(tokens_BT)
-    flat = [b * longest + t for b, s in enumerate(samples) for t in range(len(s.prompt) - 1, _length(s) - 1)]
+    flat = [
+        b * longest + t
+        for b, s in enumerate(samples)
+        for t in range(len(s.prompt) - 1, _length(s) - 1)
+    ]
     return _gather(hidden_BTH, flat)
 
 
 def _gather(hidden_BTH, flat: list[int]) -> torch.Tensor:
-    return hidden_BTH.reshape(-1, hidden_BTH.shape[-1]).index_select(0, torch.tensor(flat, device=hidden_BTH.device))
+    return hidden_BTH.reshape(-1, hidden_BTH.shape[-1]).index_select(
+        0, torch.tensor(flat, device=hidden_BTH.device)
+    )
 
 
 def _targets(student, samples: Sequence[Sample]) -> torch.Tensor:
@@ -236,35 +297,46 @@ def _head_logprobs(student, hidden_NH, targets_N, temperature: float) -> torch.T
 
 
 class _HeadLogprobs(torch.autograd.Function):
-    """Log-probabilities from hidden states. The head is frozen and a position's log-probability depends on its own hidden state alone,
-    so the forward pass knows the whole gradient but for one factor a position."""
+    """Log-probabilities from hidden states. The head is frozen and a position's log-probability
+    depends on its own hidden state alone, so the forward pass knows the whole gradient but for one
+    factor a position."""
 
     @staticmethod
     def forward(ctx, hidden_NH, student, targets_N, temperature):
-        logp_N, slope_NH = _over_vocabulary(student, hidden_NH, targets_N, temperature, ctx.needs_input_grad[0])
+        logp_N, slope_NH = _over_vocabulary(
+            student, hidden_NH, targets_N, temperature, ctx.needs_input_grad[0]
+        )
         ctx.save_for_backward(slope_NH)
         return logp_N
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad_N):
-        slope_NH, = ctx.saved_tensors
+        (slope_NH,) = ctx.saved_tensors
         return (grad_N[:, None] * slope_NH).to(slope_NH.dtype), None, None, None
 
 
 def _over_vocabulary(student, hidden_NH, targets_N, temperature: float, with_slope: bool) -> tuple:
-    """(log p of the targets, [N], float32; its gradient by the hidden states, [N, hidden], in their type, or None).
+    """(log p of the targets, [N], float32; its gradient by the hidden states, [N, hidden], in their
+    type, or None).
 
-    One pass over blocks of the vocabulary. Sums of exponentials are kept relative to the largest logit so far and are shrunk when a
-    larger one comes (online softmax, Milakov & Gimelshein 2018, arXiv:1805.02867), and so is the sum of the head's rows W weighted by
-    them, as attention sums its values. The target t is left out of the sums, so that nothing cancels where its p is near 1:
+    One pass over blocks of the vocabulary. Sums of exponentials are kept relative to the largest
+    logit so far and are shrunk when a larger one comes (online softmax, Milakov & Gimelshein 2018,
+    arXiv:1805.02867), and so is the sum of the head's rows W weighted by them, as attention sums
+    its values. The target t is left out of the sums, so that nothing cancels where its p is near 1:
 
-        log p_t = log sigmoid(l_t - log rest),  rest = sum of exp(l_v) over v != t,
-        d log p_t / d hidden = (1 - p_t) * (W_t - sum of exp(l_v) * W_v / rest over v != t) / temperature.
+        log p_t = log sigmoid(l_t - log rest),  rest = sum of exp(l_v) over v != t, d log p_t / d
+        hidden = (1 - p_t) * (W_t - sum of exp(l_v) * W_v / rest over v != t) / temperature.
     """
-    width = max(2, HEAD_LOGITS // len(hidden_NH))       # so that a block has a token that is not the target
+    width = max(
+        2, HEAD_LOGITS // len(hidden_NH)
+    )  # so that a block has a token that is not the target
     target_N = torch.zeros(len(hidden_NH), device=hidden_NH.device)
-    rest_N, top_N, others_NH = torch.zeros_like(target_N), torch.full_like(target_N, -torch.inf), None
+    rest_N, top_N, others_NH = (
+        torch.zeros_like(target_N),
+        torch.full_like(target_N, -torch.inf),
+        None,
+    )
     for first in range(0, student.vocabulary, width):
         block = slice(first, first + width)
         logits_NV = student.logits(hidden_NH, block).div_(temperature)
@@ -276,21 +348,31 @@ def _over_vocabulary(student, hidden_NH, targets_N, temperature: float, with_slo
         weight_NV = logits_NV.sub_(top_N[:, None]).exp_()
         rest_N = rest_N * shrink_N + weight_NV.sum(1)
         if with_slope:
-            summed_NH = (weight_NV.to(student.head.weight.dtype) @ student.head.weight[block]).float()
-            others_NH = summed_NH if others_NH is None else others_NH.mul_(shrink_N[:, None]).add_(summed_NH)
+            summed_NH = (
+                weight_NV.to(student.head.weight.dtype) @ student.head.weight[block]
+            ).float()
+            others_NH = (
+                summed_NH
+                if others_NH is None
+                else others_NH.mul_(shrink_N[:, None]).add_(summed_NH)
+            )
     ahead_N = target_N - top_N - rest_N.log()
     if not with_slope:
         return F.logsigmoid(ahead_N), None
-    slope_NH = (student.head.weight[targets_N] - others_NH / rest_N[:, None]) * (torch.sigmoid(-ahead_N) / temperature)[:, None]
+    slope_NH = (student.head.weight[targets_N] - others_NH / rest_N[:, None]) * (
+        torch.sigmoid(-ahead_N) / temperature
+    )[:, None]
     return F.logsigmoid(ahead_N), slope_NH.to(hidden_NH.dtype)
 
 
-# ---- the shared path ---------------------------------------------------------------------------------------------------
+# ---- the shared path
+# ---------------------------------------------------------------------------------------------------
 
 
 class PromptCache:
-    """Keys and values of some prompts, cut off from the graph that made them: `hidden` reads completions on them, whose
-    backward passes leave their gradient at the cut, and `backward` takes it on through the prompts."""
+    """Keys and values of some prompts, cut off from the graph that made them: `hidden` reads
+    completions on them, whose backward passes leave their gradient at the cut, and `backward` takes
+    it on through the prompts."""
 
     def __init__(self, student, prompts: Sequence[tuple[int, ...]]):
         from transformers.cache_utils import Cache
@@ -298,32 +380,61 @@ class PromptCache:
         self._student = student
         self._lengths = [len(prompt) - 1 for prompt in prompts]
         longest = max(self._lengths)
-        tokens_BL = torch.tensor([list(p[:-1]) + [student.pad_id] * (longest - len(p) + 1) for p in prompts], device=student.device)
+        tokens_BL = torch.tensor(
+            [list(p[:-1]) + [student.pad_id] * (longest - len(p) + 1) for p in prompts],
+            device=student.device,
+        )
         cache = Cache(layer_class_to_replicate=_layer_class())
         student.forward(tokens_BL, cache=cache)
         self._made = [tensor for layer in cache.layers for tensor in layer.made]
         # float32, because what many completions send back is added up here.
-        self._cut = [tensor.detach().float().requires_grad_(tensor.requires_grad) for tensor in self._made]
+        self._cut = [
+            tensor.detach().float().requires_grad_(tensor.requires_grad) for tensor in self._made
+        ]
 
     def hidden(self, samples: Sequence[Sample], rows: Sequence[Row]) -> torch.Tensor:
-        """Hidden states that predict the completion tokens of `rows`, sample after sample, [N, hidden]."""
+        """Hidden states that predict the completion tokens of `rows`, sample after sample, [N,
+        hidden]."""
         from transformers.cache_utils import Cache
 
         device, width = self._student.device, max(row.width for row in rows)
-        tokens = [[token for i in row.indices for token in (samples[i].prompt[-1], *samples[i].completion[:-1])] for row in rows]
-        places = [[(n, t) for n, i in enumerate(row.indices) for t in range(len(samples[i].completion))] for row in rows]
-        tokens_RQ = torch.tensor([t + [self._student.pad_id] * (width - len(t)) for t in tokens], device=device)
-        # Padding is a completion of its own, which sees something, so that no row of the attention is empty.
-        which_RQ = torch.tensor([[n for n, _ in p] + [-1] * (width - len(p)) for p in places], device=device)
-        within_RQ = torch.tensor([[t for _, t in p] + [0] * (width - len(p)) for p in places], device=device)
+        tokens = [
+            [
+                token
+                for i in row.indices
+                for token in (samples[i].prompt[-1], *samples[i].completion[:-1])
+            ]
+            for row in rows
+        ]
+        places = [
+            [(n, t) for n, i in enumerate(row.indices) for t in range(len(samples[i].completion))]
+            for row in rows
+        ]
+        tokens_RQ = torch.tensor(
+            [t + [self._student.pad_id] * (width - len(t)) for t in tokens], device=device
+        )
+        # Padding is a completion of its own, which sees something, so that no row of the attention
+        # is empty.
+        which_RQ = torch.tensor(
+            [[n for n, _ in p] + [-1] * (width - len(p)) for p in places], device=device
+        )
+        within_RQ = torch.tensor(
+            [[t for _, t in p] + [0] * (width - len(p)) for p in places], device=device
+        )
         length_R = torch.tensor([self._lengths[row.prompt] for row in rows], device=device)
         causal_QQ = torch.ones(width, width, dtype=torch.bool, device=device).tril()
         own_RQQ = (which_RQ[:, :, None] == which_RQ[:, None, :]) & causal_QQ
         prompt_RL = torch.arange(max(self._lengths), device=device) < length_R[:, None]
         mask_RQS = torch.cat([prompt_RL[:, None].expand(-1, width, -1), own_RQQ], dim=2)
-        hidden_RQH, _ = self._student.forward(tokens_RQ, mask_RQS[:, None], length_R[:, None] + within_RQ,
-                                              Cache(layers=self._layers([row.prompt for row in rows])))
-        return _gather(hidden_RQH, [r * width + q for r, row in enumerate(rows) for q in range(row.width)])
+        hidden_RQH, _ = self._student.forward(
+            tokens_RQ,
+            mask_RQS[:, None],
+            length_R[:, None] + within_RQ,
+            Cache(layers=self._layers([row.prompt for row in rows])),
+        )
+        return _gather(
+            hidden_RQH, [r * width + q for r, row in enumerate(rows) for q in range(row.width)]
+        )
 
     def _layers(self, owners: list[int]) -> list:
         chosen = self._cut
@@ -335,53 +446,78 @@ class PromptCache:
 
     def backward(self) -> None:
         """The prompts' backward pass, from the gradient that has come to the cut."""
-        reached = [(made, cut.grad.to(made.dtype)) for made, cut in zip(self._made, self._cut) if cut.grad is not None]
+        reached = [
+            (made, cut.grad.to(made.dtype))
+            for made, cut in zip(self._made, self._cut)
+            if cut.grad is not None
+        ]
         if reached:
             torch.autograd.backward(*zip(*reached))
 
 
 @remember
 def _layer_class():
-    # Made at the first use, because unsloth must be imported before transformers and this module may come before both.
+    # Made at the first use, because unsloth must be imported before transformers and this module
+    # may come before both.
     from transformers.cache_utils import DynamicLayer
 
     class PrefixLayer(DynamicLayer):
-        """One layer's keys and values of what was read before. `update` leaves them as they are, so it may run twice, as it
-        does where activations are recomputed; what it was given is in `made`."""
+        """One layer's keys and values of what was read before. `update` leaves them as they are, so
+        it may run twice, as it does where activations are recomputed; what it was given is in
+        `made`."""
 
         def __init__(self, keys=None, values=None, **unused):
             super().__init__()
             self.made: tuple = ()
             if keys is not None:
-                self.keys, self.values, self.dtype, self.device = keys, values, keys.dtype, keys.device
+                self.keys, self.values, self.dtype, self.device = (
+                    keys,
+                    values,
+                    keys.dtype,
+                    keys.device,
+                )
                 self.is_initialized = True
 
         def update(self, key_states, value_states, *args, **kwargs):
             self.made = (key_states, value_states)
             if not self.is_initialized:
                 return self.made
-            return torch.cat([self.keys, key_states], dim=2), torch.cat([self.values, value_states], dim=2)
+            return torch.cat([self.keys, key_states], dim=2), torch.cat(
+                [self.values, value_states], dim=2
+            )
 
     return PrefixLayer
 
 
 def longest_shared(student) -> tuple[int, str]:
-    """The longest prompt and completion, in tokens, that this model can take on the shared path, and 0 with the reason where
-    it can take none.
+    """The longest prompt and completion, in tokens, that this model can take on the shared path,
+    and 0 with the reason where it can take none.
 
-    Measured: both paths' gradients on made-up prompts, padded, with several completions in a row and in several parts; no
-    list of architectures could know what the libraries' next version does with a cache. Clears the gradient. A layer that
-    looks back a limited number of tokens is found by the cache that the model makes for itself: within that number it is
-    like any other.
+    Measured: both paths' gradients on made-up prompts, padded, with several completions in a row
+    and in several parts; no list of architectures could know what the libraries' next version does
+    with a cache. Clears the gradient. A layer that looks back a limited number of tokens is found
+    by the cache that the model makes for itself: within that number it is like any other.
     """
     from transformers import DynamicCache
 
-    samples = [Sample(prompt, completion) for prompt in ((2, 3, 4, 5, 6, 7, 8), (3, 4, 5, 6, 7))
-               for completion in ((5, 4, 9), (7, 3), (6, 8, 5))]
+    samples = [
+        Sample(prompt, completion)
+        for prompt in ((2, 3, 4, 5, 6, 7, 8), (3, 4, 5, 6, 7))
+        for completion in ((5, 4, 9), (7, 3), (6, 8, 5))
+    ]
     try:
-        plain, shared = (_gradient(student, samples, work) for work in (
-            Plain(list(range(6))), _share(samples, {samples[0].prompt: [0, 1, 2], samples[3].prompt: [3, 4, 5]}, 24)))
-        windows = [layer.sliding_window for layer in DynamicCache(config=student.config).layers if layer.is_sliding]
+        plain, shared = (
+            _gradient(student, samples, work)
+            for work in (
+                Plain(list(range(6))),
+                _share(samples, {samples[0].prompt: [0, 1, 2], samples[3].prompt: [3, 4, 5]}, 24),
+            )
+        )
+        windows = [
+            layer.sliding_window
+            for layer in DynamicCache(config=student.config).layers
+            if layer.is_sliding
+        ]
     except Exception as error:  # an attention that was not made for this may do anything
         return 0, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
     finally:
@@ -398,4 +534,9 @@ def _gradient(student, samples: Sequence[Sample], work: Plain | Shared) -> torch
         parameter.grad = None
     for _, logp_N in _parts(student, samples, work, 1.0, True):
         logp_N.sum().backward()
-    return torch.cat([torch.zeros(p.numel()) if p.grad is None else p.grad.float().cpu().flatten() for p in student.trainable])
+    return torch.cat(
+        [
+            torch.zeros(p.numel()) if p.grad is None else p.grad.float().cpu().flatten()
+            for p in student.trainable
+        ]
+    )

@@ -8,8 +8,8 @@ material are kept:
               own whose parameters are the names it reads, 75 % of the samples.
 
 A sample is drawn anew every time: names are exchanged for other names of the library, some
-constants for other constants, and the docstring is mostly a *hint*: names, constants and operators of the
-body, in order or shuffled, some left out. A sample looks like this:
+constants for other constants, and the docstring is mostly a *hint*: names, constants and operators
+of the body, in order or shuffled, some left out. A sample looks like this:
 
     def split_mode(path, limit):
         \"\"\"path split '/' limit add 1\"\"\"
@@ -22,9 +22,9 @@ and no phrase of any repository outside of the standard library is in here.
 The prompt of a sample is the line of `def` and the docstring, its completion the indented body as
 `ast.unparse` writes it, so every body the model ever sees is formatted in one way.
 
-Traps: the library's own tests are left out, because many distributions ship Python without them
-and the data would then depend on how Python was packaged. Files that do not parse (some of lib2to3
-are written for Python 2 on purpose) are skipped. Everything iterated over is sorted or in the order of
+Traps: the library's own tests are left out, because many distributions ship Python without them and
+the data would then depend on how Python was packaged. Files that do not parse (some of lib2to3 are
+written for Python 2 on purpose) are skipped. Everything iterated over is sorted or in the order of
 the source, for sets of strings change their order from process to process.
 """
 
@@ -43,24 +43,71 @@ from itertools import islice
 from pathlib import Path
 
 BUILTINS = frozenset(dir(builtins))
-SKIPPED_FOLDERS = frozenset({
-    "__pycache__", "dist-packages", "encodings", "idlelib", "pydoc_data", "site-packages", "test", "tests",
-})
+SKIPPED_FOLDERS = frozenset(
+    {
+        "__pycache__",
+        "dist-packages",
+        "encodings",
+        "idlelib",
+        "pydoc_data",
+        "site-packages",
+        "test",
+        "tests",
+    }
+)
 FUNCTION_SHARE = 0.25
 HINT_SHARE_OF_FUNCTIONS = 0.7
 HINT_SHARE_OF_FRAGMENTS = 0.9
 
 # A fragment must make sense on its own: nothing that defines, imports, raises or manages resources.
 UNWANTED_NODES = (
-    ast.Lambda, ast.Await, ast.Yield, ast.YieldFrom, ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef,
-    ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal, ast.JoinedStr, ast.Try, ast.With, ast.Delete,
-    ast.NamedExpr, ast.Starred, ast.Raise, ast.AsyncFor, ast.Assert,
+    ast.Lambda,
+    ast.Await,
+    ast.Yield,
+    ast.YieldFrom,
+    ast.FunctionDef,
+    ast.ClassDef,
+    ast.AsyncFunctionDef,
+    ast.Import,
+    ast.ImportFrom,
+    ast.Global,
+    ast.Nonlocal,
+    ast.JoinedStr,
+    ast.Try,
+    ast.With,
+    ast.Delete,
+    ast.NamedExpr,
+    ast.Starred,
+    ast.Raise,
+    ast.AsyncFor,
+    ast.Assert,
 )
-UNWANTED_CALLS = frozenset({
-    "eval", "exec", "getattr", "globals", "hasattr", "id", "open", "print", "repr", "setattr", "super", "vars",
-})
+UNWANTED_CALLS = frozenset(
+    {
+        "eval",
+        "exec",
+        "getattr",
+        "globals",
+        "hasattr",
+        "id",
+        "open",
+        "print",
+        "repr",
+        "setattr",
+        "super",
+        "vars",
+    }
+)
 EXPRESSIONS = (
-    ast.BinOp, ast.Compare, ast.BoolOp, ast.ListComp, ast.Subscript, ast.IfExp, ast.DictComp, ast.SetComp, ast.Call,
+    ast.BinOp,
+    ast.Compare,
+    ast.BoolOp,
+    ast.ListComp,
+    ast.Subscript,
+    ast.IfExp,
+    ast.DictComp,
+    ast.SetComp,
+    ast.Call,
 )
 BLOCKS = (ast.If, ast.For, ast.With, ast.Try, ast.While)
 STATEMENTS = (ast.Assign, ast.AugAssign, ast.If, ast.For, ast.Return)
@@ -97,17 +144,24 @@ def read_standard_library(on_file: Callable[[int, int], None] | None = None) -> 
         if on_file:
             on_file(done, len(files))
     if not functions or not fragments:
-        raise RuntimeError("The nano student is made from the source of Python's standard library, "
-                           "and this interpreter has none (a zipped or stripped installation?).")
-    return Corpus(list(functions.items()), list(fragments), common_names(names), common_literals(fragments))
+        raise RuntimeError(
+            "The nano student is made from the source of Python's standard library, "
+            "and this interpreter has none (a zipped or stripped installation?)."
+        )
+    return Corpus(
+        list(functions.items()), list(fragments), common_names(names), common_literals(fragments)
+    )
 
 
 def library_files(library: Path) -> list[Path]:
-    """The library's own modules in a fixed order: no installed packages, no tests, no tables of data."""
+    """The library's own modules in a fixed order: no installed packages, no tests, no tables of
+    data."""
     files = []
     for folder, subfolders, filenames in os.walk(library):
         subfolders[:] = sorted(set(subfolders) - SKIPPED_FOLDERS)
-        files += [Path(folder, filename) for filename in sorted(filenames) if filename.endswith(".py")]
+        files += [
+            Path(folder, filename) for filename in sorted(filenames) if filename.endswith(".py")
+        ]
     return files
 
 
@@ -144,7 +198,15 @@ def short_functions(tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 
 def is_plain_body(body: list[ast.stmt]) -> bool:
-    nested = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal)
+    nested = (
+        ast.FunctionDef,
+        ast.AsyncFunctionDef,
+        ast.ClassDef,
+        ast.Import,
+        ast.ImportFrom,
+        ast.Global,
+        ast.Nonlocal,
+    )
     if any(isinstance(node, nested) for statement in body for node in ast.walk(statement)):
         return False
     text = "\n".join(map(ast.unparse, body))
@@ -167,15 +229,26 @@ def sample_function(corpus: Corpus, rng: random.Random) -> tuple[str, str]:
     return prompt_of(function.name, ast.unparse(function.args), docstring), indent(function.body)
 
 
-def rename_variables(function: ast.FunctionDef, names: list[str], rng: random.Random) -> dict[str, str]:
+def rename_variables(
+    function: ast.FunctionDef, names: list[str], rng: random.Random
+) -> dict[str, str]:
     """Rename most parameters and local variables in place; returns {old: new}."""
     used = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
     own = [node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)]
-    own += sorted({node.id for node in ast.walk(function)
-                   if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)})
-    own = [name for name in dict.fromkeys(own) if name not in BUILTINS and name not in ("self", "cls")]
+    own += sorted(
+        {
+            node.id
+            for node in ast.walk(function)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        }
+    )
+    own = [
+        name for name in dict.fromkeys(own) if name not in BUILTINS and name not in ("self", "cls")
+    ]
     drawn = zip(own, rng.sample(names, len(own)))
-    renamed = {old: new for old, new in drawn if rng.random() < 0.8 and new not in used and new not in own}
+    renamed = {
+        old: new for old, new in drawn if rng.random() < 0.8 and new not in used and new not in own
+    }
     Renamer(renamed).visit(function)
     return renamed
 
@@ -192,7 +265,11 @@ def replace_integers(function: ast.FunctionDef, rng: random.Random) -> None:
 
 def function_hint(body: list[ast.stmt], rng: random.Random) -> str:
     """A third to all of the words that the body is made of, mostly in the order of the tree."""
-    words = list(dict.fromkeys(word for statement in body for node in ast.walk(statement) for word in words_of(node)))
+    words = list(
+        dict.fromkeys(
+            word for statement in body for node in ast.walk(statement) for word in words_of(node)
+        )
+    )
     if not words:
         return ""
     kept = rng.sample(range(len(words)), rng.randint(max(1, len(words) // 3), len(words)))
@@ -208,7 +285,11 @@ def words_of(node: ast.AST) -> list[str]:
         return [node.id]
     if isinstance(node, ast.Attribute):
         return [node.attr]
-    if isinstance(node, ast.Constant) and type(node.value) in (int, str) and len(str(node.value)) < 16:
+    if (
+        isinstance(node, ast.Constant)
+        and type(node.value) in (int, str)
+        and len(str(node.value)) < 16
+    ):
         return [repr(node.value)]
     if isinstance(node, (*OPERATORS, ast.stmt, ast.ListComp, ast.IfExp, ast.Subscript)):
         return [type(node).__name__.lower()]
@@ -224,8 +305,12 @@ def fragments_of(tree: ast.Module) -> Iterator[str]:
     Attributes of `self` in `tree` are turned into plain names first.
     """
     tree = SelfRemover().visit(tree)
-    modules = {(alias.asname or alias.name).split(".")[0] for node in ast.walk(tree)
-               if isinstance(node, (ast.Import, ast.ImportFrom)) for alias in node.names}
+    modules = {
+        (alias.asname or alias.name).split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+    }
     for node in ast.walk(tree):
         if isinstance(node, EXPRESSIONS) and isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
             if has_size(node, 4, 40) and stands_alone(node, modules):
@@ -271,8 +356,11 @@ def has_size(node: ast.AST, least: int, most: int) -> bool:
 
 
 def statement_runs(function: ast.FunctionDef) -> Iterator[list[ast.stmt]]:
-    """One to four consecutive statements of any block of the function, with `return` only at the end."""
-    blocks = [function.body] + [node.body for node in ast.walk(function) if isinstance(node, BLOCKS)]
+    """One to four consecutive statements of any block of the function, with `return` only at the
+    end."""
+    blocks = [function.body] + [
+        node.body for node in ast.walk(function) if isinstance(node, BLOCKS)
+    ]
     for block in blocks:
         for start in range(len(block)):
             for stop in range(start + 1, min(start + 4, len(block)) + 1):
@@ -314,7 +402,8 @@ def is_simple(node: ast.AST, modules: set[str]) -> bool:
 
 
 def canonical(fragment: ast.AST) -> Iterator[str]:
-    """The fragment's source with its names numbered, so that each shape is kept once; nothing if unfit."""
+    """The fragment's source with its names numbered, so that each shape is kept once; nothing if
+    unfit."""
     source = ast.unparse(fragment)
     if len(source) > 150 or source.count("\n") > 5:
         return
@@ -331,8 +420,13 @@ def sample_fragment(corpus: Corpus, rng: random.Random) -> tuple[str, str]:
     """One fragment as a function with drawn names and constants, as (prompt, completion)."""
     tree = ast.parse(rng.choice(corpus.fragments))
     ConstantReplacer(corpus.literals, rng).visit(tree)
-    order = list(dict.fromkeys(node.id for node in ast.walk(tree)
-                               if isinstance(node, ast.Name) and node.id not in BUILTINS))
+    order = list(
+        dict.fromkeys(
+            node.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Name) and node.id not in BUILTINS
+        )
+    )
     new_names = dict(zip(order, rng.sample(corpus.names, len(order))))
     parameters = [new_names[name] for name in parameters_of(tree, order)]
     Renamer(new_names).visit(tree)
@@ -350,7 +444,8 @@ def sample_fragment(corpus: Corpus, rng: random.Random) -> tuple[str, str]:
 
 
 class ConstantReplacer(ast.NodeTransformer):
-    """Exchange each integer and string for another one, three times in five, alike within a fragment."""
+    """Exchange each integer and string for another one, three times in five, alike within a
+    fragment."""
 
     def __init__(self, literals: list[str], rng: random.Random) -> None:
         self.literals, self.rng, self.replacement = literals, rng, {}
@@ -366,19 +461,35 @@ class ConstantReplacer(ast.NodeTransformer):
     def draw(self, kind: type) -> int | str:
         if kind is str:
             return self.rng.choice(self.literals)
-        return self.rng.choice([self.rng.randrange(10), self.rng.randrange(10, 100), self.rng.randrange(100)])
+        return self.rng.choice(
+            [self.rng.randrange(10), self.rng.randrange(10, 100), self.rng.randrange(100)]
+        )
 
 
 def parameters_of(tree: ast.Module, names: list[str]) -> list[str]:
     """The names that are read before they are bound, nearly: those never stored, or first added to."""
+
     def stored(kinds: tuple[type, ...]) -> set[str]:
-        return {target.id for node in ast.walk(tree) if isinstance(node, kinds) for target in ast.walk(node)
-                if isinstance(target, ast.Name) and isinstance(target.ctx, ast.Store)}
-    added_to = {node.target.id for node in ast.walk(tree)
-                if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name)}
+        return {
+            target.id
+            for node in ast.walk(tree)
+            if isinstance(node, kinds)
+            for target in ast.walk(node)
+            if isinstance(target, ast.Name) and isinstance(target.ctx, ast.Store)
+        }
+
+    added_to = {
+        node.target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name)
+    }
     assigned = stored((ast.Assign,))
     anywhere = stored((ast.AST,))
-    return [name for name in names if name not in anywhere or (name in added_to and name not in assigned)]
+    return [
+        name
+        for name in names
+        if name not in anywhere or (name in added_to and name not in assigned)
+    ]
 
 
 def result_of(statement: ast.stmt) -> str | None:
@@ -388,7 +499,9 @@ def result_of(statement: ast.stmt) -> str | None:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             result = node.id
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if node.func.attr in ("append", "add", "update", "extend") and isinstance(node.func.value, ast.Name):
+            if node.func.attr in ("append", "add", "update", "extend") and isinstance(
+                node.func.value, ast.Name
+            ):
                 result = node.func.value.id
     return result
 
@@ -434,20 +547,35 @@ def prompt_of(name: str, parameters: str, docstring: str) -> str:
 
 def indent(body: list[ast.stmt]) -> str:
     """The statements as a function body: indented by four, each line ended."""
-    lines = "\n".join(ast.unparse(ast.fix_missing_locations(statement)) for statement in body).split("\n")
+    lines = "\n".join(
+        ast.unparse(ast.fix_missing_locations(statement)) for statement in body
+    ).split("\n")
     return "".join(f"    {line}\n" for line in lines)
 
 
 def common_names(counts: Counter[str]) -> list[str]:
-    return [name for name, _ in counts.most_common(900)
-            if name.isascii() and name.isalpha() and name.islower() and len(name) <= 8 and name not in BUILTINS
-            and name not in ("self", "cls")]
+    return [
+        name
+        for name, _ in counts.most_common(900)
+        if name.isascii()
+        and name.isalpha()
+        and name.islower()
+        and len(name) <= 8
+        and name not in BUILTINS
+        and name not in ("self", "cls")
+    ]
 
 
 def common_literals(fragments: dict[str, None]) -> list[str]:
     counts: Counter[str] = Counter()
     for source in fragments:
-        counts.update(node.value for node in ast.walk(ast.parse(source))
-                      if isinstance(node, ast.Constant) and type(node.value) is str
-                      and 1 <= len(node.value) <= 8 and node.value.isprintable() and not set("\\\"'") & set(node.value))
+        counts.update(
+            node.value
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.Constant)
+            and type(node.value) is str
+            and 1 <= len(node.value) <= 8
+            and node.value.isprintable()
+            and not set("\\\"'") & set(node.value)
+        )
     return [literal for literal, _ in counts.most_common(500)] + list(",-./:;_+*#=|!?") * 4

@@ -1,8 +1,10 @@
-"""Where a run stands, from its files alone: safe while another process is at work on it, for nothing is written and no lock is taken.
+"""Where a run stands, from its files alone: safe while another process is at work on it, for
+nothing is written and no lock is taken.
 
-    found = run_facts(run)            # data for machines
-    lines(found, width)               # one screen for people, of 60 columns or more
+found = run_facts(run)            # data for machines
+lines(found, width)               # one screen for people, of 60 columns or more
 """
+
 import textwrap
 import time
 
@@ -11,8 +13,13 @@ from recipes.facts import APART, HARDNESS, probe_summary, read_probes
 from recipes.ledger import read_summary
 from recipes.measure import STATES
 
-STEPS = {"mine": "tasks are being mined", "before": "the student is being probed", "teach": "the teacher is being asked",
-         "distil": "the student is being fine-tuned", "after": "the student is being probed again"}
+STEPS = {
+    "mine": "tasks are being mined",
+    "before": "the student is being probed",
+    "teach": "the teacher is being asked",
+    "distil": "the student is being fine-tuned",
+    "after": "the student is being probed again",
+}
 """The steps of bootstrap in their order, and what is going on while one is not done."""
 BARS = "▁▂▃▄▅▆▇█"
 SPARKLINE_NEEDS = 16
@@ -20,33 +27,64 @@ SPARKLINE_NEEDS = 16
 
 
 def run_facts(run) -> dict:
-    """What `status` tells: {"run", "phase", "cycles", "probes": {phase: P}, "seconds", "checkpoints", "next", "step", "tasks": {split:
-    {when: {state: n, "truncated": n}}}, "heldout_curve": [[cycle, pass@1]], "heldout_curves": {"hard" | "soft": the same}, "alarm",
+    """What `status` tells: {"run", "phase", "cycles", "probes": {phase: P}, "seconds",
+    "checkpoints", "next", "step", "tasks": {split: {when: {state: n, "truncated": n}}},
+    "heldout_curve": [[cycle, pass@1]], "heldout_curves": {"hard" | "soft": the same}, "alarm",
     "set_aside", "teacher", "usd", "seconds_total", "best", "idle_seconds", "at_work"}.
 
-    `step` is the part of the current step that is done ({"name", "done", "total"}) where it can be counted, else None; `best` is
-    {"checkpoint", "heldout_pass_at_1", "hard", "soft"} (held-out pass@1), or None before there is one; `idle_seconds` have passed since the run folder last changed;
-    `at_work`: whether another command takes the run further at this moment.
+    `step` is the part of the current step that is done ({"name", "done", "total"}) where it can be
+    counted, else None; `best` is {"checkpoint", "heldout_pass_at_1", "hard", "soft"} (held-out
+    pass@1), or None before there is one; `idle_seconds` have passed since the run folder last
+    changed; `at_work`: whether another command takes the run further at this moment.
     """
     content, metrics = run.content, run.read("metrics.jsonl")
     waiting = next((name for name in STEPS if not run.is_done(name)), None)
-    probes = {name: probe_summary(run, name) for name in content["done"] if name in ("before", "after") or name.startswith("climb-")}
+    probes = {
+        name: probe_summary(run, name)
+        for name in content["done"]
+        if name in ("before", "after") or name.startswith("climb-")
+    }
     curve = _curve(metrics, probes, "pass_at_1", "heldout")
-    curves = {name: _curve(metrics, probes, name, group) for name, group in zip(HARDNESS, APART["heldout"])}
-    phase = (f"bootstrap: {STEPS[waiting]}" if waiting else
-             f"bootstrapped, {_cycles(len(metrics), run.recipe.climb.cycles)} climbed")
-    return {"run": str(run.folder), "phase": phase, "cycles": len(metrics), "probes": probes, "seconds": content["seconds"],
-            "checkpoints": content["checkpoints"], "next": _next(run, waiting, probes, len(metrics)),
-            "step": _step(run, waiting), "tasks": _tasks(run, list(probes)), "heldout_curve": curve, "heldout_curves": curves,
-            "alarm": alarm(metrics), "set_aside": run.set_aside,
-            "teacher": content["teacher"]["endpoint"]["name"] if content.get("teacher") else "reference",
-            "usd": read_summary(run.folder)["usd"], "seconds_total": round(sum(content["seconds"].values()), 1),
-            "best": _best(content["checkpoints"], curve, curves), "idle_seconds": round(_idle(run.folder), 1), "at_work": run.is_at_work}
+    curves = {
+        name: _curve(metrics, probes, name, group)
+        for name, group in zip(HARDNESS, APART["heldout"])
+    }
+    phase = (
+        f"bootstrap: {STEPS[waiting]}"
+        if waiting
+        else f"bootstrapped, {_cycles(len(metrics), run.recipe.climb.cycles)} climbed"
+    )
+    return {
+        "run": str(run.folder),
+        "phase": phase,
+        "cycles": len(metrics),
+        "probes": probes,
+        "seconds": content["seconds"],
+        "checkpoints": content["checkpoints"],
+        "next": _next(run, waiting, probes, len(metrics)),
+        "step": _step(run, waiting),
+        "tasks": _tasks(run, list(probes)),
+        "heldout_curve": curve,
+        "heldout_curves": curves,
+        "alarm": alarm(metrics),
+        "set_aside": run.set_aside,
+        "teacher": content["teacher"]["endpoint"]["name"]
+        if content.get("teacher")
+        else "reference",
+        "usd": read_summary(run.folder)["usd"],
+        "seconds_total": round(sum(content["seconds"].values()), 1),
+        "best": _best(content["checkpoints"], curve, curves),
+        "idle_seconds": round(_idle(run.folder), 1),
+        "at_work": run.is_at_work,
+    }
 
 
 def _curve(metrics: list[dict], probes: dict, key: str, group: str) -> list[list]:
-    """[[cycle, pass@1]] of held-out tasks, cycle 0 being the probe after bootstrap; `key` as in metrics.jsonl."""
-    curve = [[m["cycle"], m[f"heldout/{key}"]] for m in metrics if m.get(f"heldout/{key}") is not None]
+    """[[cycle, pass@1]] of held-out tasks, cycle 0 being the probe after bootstrap; `key` as in
+    metrics.jsonl."""
+    curve = [
+        [m["cycle"], m[f"heldout/{key}"]] for m in metrics if m.get(f"heldout/{key}") is not None
+    ]
     if "after" in probes and probes["after"][group]["n"]:
         curve.insert(0, [0, probes["after"][group]["pass_at_1"]])
     return curve
@@ -56,22 +94,35 @@ def _next(run, waiting: str | None, probes: dict, cycles: int) -> str:
     """What to do: a sentence, and below it the commands, a line each."""
     program, named = "  python coldstart.py ", f"--run {run.folder}"
     if run.is_at_work:
-        return ("Another command is at work on it."
-                + ("" if waiting else f" Meanwhile you may use the best checkpoint:\n{program}fix {named}\n{program}eval {named}"))
+        return "Another command is at work on it." + (
+            ""
+            if waiting
+            else f" Meanwhile you may use the best checkpoint:\n{program}fix "
+            f"{named}\n{program}eval {named}"
+        )
     if waiting:
         return f"Go on with\n{program}bootstrap {named}"
     after = probes["after"]
-    if not any(after[group][state] for group in ("taught", "untaught") for state in ("warm", "mastered")):
-        return ("No training task is solved even once: this is still a cold start, and more from a teacher can help:\n"
-                f"{program}bootstrap --new --repo {run.repository.root} --teacher NAME")
+    if not any(
+        after[group][state] for group in ("taught", "untaught") for state in ("warm", "mastered")
+    ):
+        return (
+            "No training task is solved even once: this is still a cold start, and more from a "
+            "teacher can help:\n"
+            f"{program}bootstrap --new --repo {run.repository.root} --teacher NAME"
+        )
     if cycles < run.recipe.climb.cycles or not any(name.startswith("climb-") for name in probes):
         return f"Go on with\n{program}climb {named}"
-    return ("Look at it, compare it with its base, let it mend tests that fail, or climb further:\n"
-            f"{program}report {named}\n{program}eval {named}\n{program}fix {named}\n{program}climb {named} --cycles {2 * cycles}")
+    return (
+        "Look at it, compare it with its base, let it mend tests that fail, or climb further:\n"
+        f"{program}report {named}\n{program}eval {named}\n{program}fix {named}\n{program}climb "
+        f"{named} --cycles {2 * cycles}"
+    )
 
 
 def _cycles(done: int, planned: int) -> str:
-    """More than the recipe plans may have been asked for; how many, only the command that climbs knows."""
+    """More than the recipe plans may have been asked for; how many, only the command that climbs
+    knows."""
     return f"{done} of {planned} cycles" if done <= planned else f"{done} cycles"
 
 
@@ -82,8 +133,8 @@ def _step(run, waiting: str | None) -> dict | None:
 
 
 def _tasks(run, phases: list[str]) -> dict:
-    """{split: {"before": {state: n}, "now": {state: n}}}: by the first probe and the last; `truncated` of the cold ones
-    had rollouts that were cut off."""
+    """{split: {"before": {state: n}, "now": {state: n}}}: by the first probe and the last;
+    `truncated` of the cold ones had rollouts that were cut off."""
     if not phases:
         return {}
     split = {t.instance_id: t.split for t in run.tasks}
@@ -93,7 +144,9 @@ def _tasks(run, phases: list[str]) -> dict:
         states = [(split[p.instance_id], p.state) for p in probes]
         for name in found:
             found[name][when] = {state: states.count((name, state)) for state in STATES}
-            found[name][when]["truncated"] = sum(p.cut_off for p in probes if split[p.instance_id] == name)
+            found[name][when]["truncated"] = sum(
+                p.cut_off for p in probes if split[p.instance_id] == name
+            )
     return found
 
 
@@ -103,9 +156,20 @@ def _best(checkpoints: dict, curve: list, curves: dict[str, list]) -> dict | Non
     folder = checkpoints["best"]
 
     def measured(curve: list) -> float | None:
-        return next((value for cycle, value in curve if folder == ("distilled" if cycle == 0 else f"cycle-{cycle:04d}")), None)
+        return next(
+            (
+                value
+                for cycle, value in curve
+                if folder == ("distilled" if cycle == 0 else f"cycle-{cycle:04d}")
+            ),
+            None,
+        )
 
-    return {"checkpoint": folder, "heldout_pass_at_1": measured(curve), **{name: measured(c) for name, c in curves.items()}}
+    return {
+        "checkpoint": folder,
+        "heldout_pass_at_1": measured(curve),
+        **{name: measured(c) for name, c in curves.items()},
+    }
 
 
 def _idle(folder) -> float:
@@ -114,7 +178,7 @@ def _idle(folder) -> float:
     for path in folder.iterdir():
         try:
             times.append(path.stat().st_mtime)
-        except FileNotFoundError:                  # it was a file that is written aside
+        except FileNotFoundError:  # it was a file that is written aside
             continue
     return max(0.0, time.time() - max(times))
 
@@ -122,52 +186,91 @@ def _idle(folder) -> float:
 def lines(found: dict, width: int) -> list[str]:
     """One screen; no line is longer than `width` but for commands, which are to be copied."""
     ago = f"last change {duration(found['idle_seconds'])} ago"
-    step = f", {found['step']['done']} of {found['step']['total']} {found['step']['name']}" if found["step"] else ""
+    step = (
+        f", {found['step']['done']} of {found['step']['total']} {found['step']['name']}"
+        if found["step"]
+        else ""
+    )
     out = [found["run"], f"{found['phase']}{step}; {ago}"]
     if found["tasks"]:
         out += ["", f"{'tasks':17}" + "".join(f"{state:>10}" for state in STATES) + " (cut off)"]
-        out += [f"{'training' if split == 'train' else 'held out':9}{when:8}" + "".join(f"{counts[state]:10}" for state in STATES)
-                + f"{counts['truncated']:10}"
-                for split, times in found["tasks"].items() for when, counts in times.items()]
+        out += [
+            f"{'training' if split == 'train' else 'held out':9}{when:8}"
+            + "".join(f"{counts[state]:10}" for state in STATES)
+            + f"{counts['truncated']:10}"
+            for split, times in found["tasks"].items()
+            for when, counts in times.items()
+        ]
         out.append("")
-    groups = [g for g in ("heldout", "taught", "untaught") if any(p[g]["n"] for p in found["probes"].values())]
+    groups = [
+        g
+        for g in ("heldout", "taught", "untaught")
+        if any(p[g]["n"] for p in found["probes"].values())
+    ]
     if groups:
-        out.append(f"{'pass@1':17}" + "".join(f"{group.replace('heldout', 'held out'):>10}" for group in groups))
+        out.append(
+            f"{'pass@1':17}"
+            + "".join(f"{group.replace('heldout', 'held out'):>10}" for group in groups)
+        )
     for name, p in found["probes"].items():
         for number, hardness in enumerate(HARDNESS):
             cells = [p[APART[group][number]]["pass_at_1"] for group in groups]
             if any(cell is not None for cell in cells):
-                out.append(f"{name:11}{hardness:6}" + "".join(f"{'-' if cell is None else f'{cell:.3f}':>10}" for cell in cells))
+                out.append(
+                    f"{name:11}{hardness:6}"
+                    + "".join(f"{'-' if cell is None else f'{cell:.3f}':>10}" for cell in cells)
+                )
     for hardness, curve in found["heldout_curves"].items():
         if len(curve) > 1:
             values = [value for _, value in curve]
             bars = sparkline(values, width - SPARKLINE_NEEDS)
-            out += ["", f"held-out pass@1, {hardness} tasks, over {curve[-1][0]} cycles, from {min(values):.3f} (lowest) to "
-                    f"{max(values):.3f} (highest):", f"  {values[0]:.3f} {bars} {values[-1]:.3f}"]
+            out += [
+                "",
+                f"held-out pass@1, {hardness} tasks, over {curve[-1][0]} cycles, from "
+                f"{min(values):.3f} (lowest) to "
+                f"{max(values):.3f} (highest):",
+                f"  {values[0]:.3f} {bars} {values[-1]:.3f}",
+            ]
     if found["alarm"]:
         out += ["", found["alarm"]]
     if found["set_aside"]:
         out += ["", f"set aside, because the jail failed on them: {', '.join(found['set_aside'])}"]
     out.append("")
     if found["best"]:
-        values = [f"{found['best'][name]:.3f} {name}" for name in HARDNESS if found["best"][name] is not None]
-        out.append(f"best checkpoint  {found['best']['checkpoint']}" + (f", held-out pass@1 {', '.join(values)}" if values else ""))
+        values = [
+            f"{found['best'][name]:.3f} {name}"
+            for name in HARDNESS
+            if found["best"][name] is not None
+        ]
+        out.append(
+            f"best checkpoint  {found['best']['checkpoint']}"
+            + (f", held-out pass@1 {', '.join(values)}" if values else "")
+        )
     out.append(f"teacher          {found['teacher']}, ${found['usd']:.4f}")
     if found["seconds"]:
-        parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in found["seconds"].items())
+        parts = ", ".join(
+            f"{name} {duration(seconds)}" for name, seconds in found["seconds"].items()
+        )
         out.append(f"time             {duration(found['seconds_total'])} ({parts})")
     words, *commands = found["next"].split("\n")
     out += ["", f"Next: {words}"]
-    wrapped = [textwrap.wrap(line, width, subsequent_indent="    ", break_on_hyphens=False) or [""] for line in out]
+    wrapped = [
+        textwrap.wrap(line, width, subsequent_indent="    ", break_on_hyphens=False) or [""]
+        for line in out
+    ]
     return [part for parts in wrapped for part in parts] + commands
 
 
 def sparkline(values: list[float], room: int) -> str:
-    """The values as bars of eight heights, the lowest value the lowest; the last of each stretch where there are more than `room`."""
+    """The values as bars of eight heights, the lowest value the lowest; the last of each stretch
+    where there are more than `room`."""
     stretch = -(-len(values) // max(1, room))
     kept = values[::-1][::stretch][::-1]
     low, high = min(kept), max(kept)
-    return "".join(BARS[round((value - low) / (high - low) * (len(BARS) - 1)) if high > low else 0] for value in kept)
+    return "".join(
+        BARS[round((value - low) / (high - low) * (len(BARS) - 1)) if high > low else 0]
+        for value in kept
+    )
 
 
 def duration(seconds: float) -> str:

@@ -3,10 +3,12 @@
     files = find(run_folder, checkpoint_folder, base_folder)     # None where they have not been exported yet
     files = export(student, run_folder, checkpoint_folder, base_folder, chats, longest)    # this once with torch, and the student at hand
 
-The base lies in the cache folder, where rollouts by llama.cpp have it, too; the adapter in RUN/gguf under the checkpoint's name and the
-digest of its tensors, with the base's name in its metadata. That llama.cpp's tokenizer and the chat template in the file give the very
-ids that the trainer's tokenizer gives, `export` checks on the prompts that it is given.
+The base lies in the cache folder, where rollouts by llama.cpp have it, too; the adapter in RUN/gguf
+under the checkpoint's name and the digest of its tensors, with the base's name in its metadata.
+That llama.cpp's tokenizer and the chat template in the file give the very ids that the trainer's
+tokenizer gives, `export` checks on the prompts that it is given.
 """
+
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,15 +21,18 @@ from recipes.llama_engine import fastest_matrices
 from sandbox.cache import hold
 
 BASE_KEY, END_KEY = "coldstart.base", "coldstart.end_ids"
-"""Of the adapter's metadata: the name of the base's file; the tokens that end a completion, with commas between them."""
+"""Of the adapter's metadata: the name of the base's file; the tokens that end a completion, with
+commas between them."""
 
 
 class NotExportable(Exception):
-    """llama.cpp cannot stand in for this student; `str(error)` says why, for the middle of a sentence."""
+    """llama.cpp cannot stand in for this student; `str(error)` says why, for the middle of a
+    sentence."""
 
 
 def find(run_folder: Path, checkpoint_folder: Path, base_folder: Path) -> Files | None:
-    """The files of a checkpoint, where both are there. Raises UsageError where the checkpoint is damaged."""
+    """The files of a checkpoint, where both are there. Raises UsageError where the checkpoint is
+    damaged."""
     adapter = _adapter_file(run_folder, checkpoint_folder)
     if not adapter.is_file():
         return None
@@ -35,17 +40,32 @@ def find(run_folder: Path, checkpoint_folder: Path, base_folder: Path) -> Files 
 
     try:
         fields = GGUFReader(adapter).fields
-        base, end_ids = base_folder / fields[BASE_KEY].contents(), frozenset(map(int, fields[END_KEY].contents().split(",")))
-    except (ValueError, IndexError, KeyError):     # damaged, or of another version: it will be made again
+        base, end_ids = (
+            base_folder / fields[BASE_KEY].contents(),
+            frozenset(map(int, fields[END_KEY].contents().split(","))),
+        )
+    except (
+        ValueError,
+        IndexError,
+        KeyError,
+    ):  # damaged, or of another version: it will be made again
         return None
     hold(base)
     return Files(base, adapter, end_ids) if base.is_file() else None
 
 
-def export(student, run_folder: Path, checkpoint_folder: Path, base_folder: Path, chats: Sequence[list[dict]], longest: int,
-           on_progress=None) -> Files:
-    """Write what is not there yet of the files of the student, which holds the checkpoint. `chats` are conversations whose token ids must
-    come out the same; `longest` is what prompt and completion may have together, tokens. Raises NotExportable, OSError."""
+def export(
+    student,
+    run_folder: Path,
+    checkpoint_folder: Path,
+    base_folder: Path,
+    chats: Sequence[list[dict]],
+    longest: int,
+    on_progress=None,
+) -> Files:
+    """Write what is not there yet of the files of the student, which holds the checkpoint. `chats`
+    are conversations whose token ids must come out the same; `longest` is what prompt and
+    completion may have together, tokens. Raises NotExportable, OSError."""
     from recipes.gguf_export import export_base, objection, vocabulary_note, write_adapter
 
     if why := objection(student, longest):
@@ -58,11 +78,19 @@ def export(student, run_folder: Path, checkpoint_folder: Path, base_folder: Path
     files = Files(base, _adapter_file(run_folder, checkpoint_folder), student.end_ids)
     stored = FileStudent(files)
     if any(stored.prompt_ids(chat) != student.prompt_ids(chat) for chat in chats):
-        raise NotExportable("llama.cpp does not split the prompts into the tokens that it was trained on")
+        raise NotExportable(
+            "llama.cpp does not split the prompts into the tokens that it was trained on"
+        )
     files.adapter.parent.mkdir(exist_ok=True)
-    aside = files.adapter.with_name(f".{files.adapter.name}.{os.getpid()}")     # two `fix` at once write the same
+    aside = files.adapter.with_name(
+        f".{files.adapter.name}.{os.getpid()}"
+    )  # two `fix` at once write the same
     try:
-        write_adapter(student, aside, more={BASE_KEY: files.base.name, END_KEY: ",".join(map(str, sorted(student.end_ids)))})
+        write_adapter(
+            student,
+            aside,
+            more={BASE_KEY: files.base.name, END_KEY: ",".join(map(str, sorted(student.end_ids)))},
+        )
         os.replace(aside, files.adapter)
     finally:
         aside.unlink(missing_ok=True)

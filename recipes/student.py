@@ -1,21 +1,24 @@
-"""The student: a 4-bit base that never changes, and the LoRA adapter in which everything is learned.
+"""The student: a 4-bit base that never changes, and the LoRA adapter in which everything is
+learned.
 
     student = Student.load(recipe, model_path, seed=0)
     student.accumulate(samples, weights, norm, temperature)     # backward of -(w * logp).sum() / norm
     norm = student.step(lr=1e-4, clip=1.0)
     student.save(folder, {"step": 1}); counters = student.restore(folder)
 
-The base is NF4 (Dettmers et al. 2023, arXiv:2305.14314) and the adapter LoRA (Hu et al. 2021, arXiv:2106.09685) on every
-linear layer but the head. `recipes/loading.py` loads both, on CUDA through unsloth. Nothing else here differs between
-machines, except `Student.forward`, which says why.
+The base is NF4 (Dettmers et al. 2023, arXiv:2305.14314) and the adapter LoRA (Hu et al. 2021,
+arXiv:2106.09685) on every linear layer but the head. `recipes/loading.py` loads both, on CUDA
+through unsloth. Nothing else here differs between machines, except `Student.forward`, which says
+why.
 
-One loss serves distillation and REINFORCE, so there is one `accumulate`. How the log-probabilities come about, a prompt read
-once for all its completions, is in `recipes/logprobs.py`.
+One loss serves distillation and REINFORCE, so there is one `accumulate`. How the log-probabilities
+come about, a prompt read once for all its completions, is in `recipes/logprobs.py`.
 
-There is no dropout, and every draw elsewhere comes from a seed that the caller derives, so a checkpoint holds adapter,
-optimiser and the caller's counters and no generator state. On the CPU the same checkpoint, the same calls and the same
-number of threads give the same bytes.
+There is no dropout, and every draw elsewhere comes from a seed that the caller derives, so a
+checkpoint holds adapter, optimiser and the caller's counters and no generator state. On the CPU the
+same checkpoint, the same calls and the same number of threads give the same bytes.
 """
+
 import contextlib
 import json
 from collections.abc import Callable, Sequence
@@ -31,20 +34,33 @@ from safetensors.torch import load_file, save_file
 from recipes import Recipe, checkpoint, memory
 from recipes.checkpoint import ADAPTER, CONFIG, OPTIMISER
 from recipes.loading import end_tokens, first_line, load_model, make_optimiser, read_config
-from recipes.logprobs import Sample, flat_logprobs, head_rows, longest_shared, micro_batches, passes, plain_hidden
+from recipes.logprobs import (
+    Sample,
+    flat_logprobs,
+    head_rows,
+    longest_shared,
+    micro_batches,
+    passes,
+    plain_hidden,
+)
 from sandbox.errors import UsageError
 from sandbox.jsonl import valid
 
 MICRO_TOKENS, SAMPLING_TOKENS = "micro_tokens", "sampling_tokens"
-"""The counters by which a checkpoint remembers that memory ran out, and with how much less it is not known to."""
+"""The counters by which a checkpoint remembers that memory ran out, and with how much less it is
+not known to."""
 
 TOO_LITTLE_MEMORY = (
-    "Memory does not suffice for even one completion and its prompt. Choose a recipe for a smaller card, lower student.max_prompt, or "
-    "close other programs that use the card.")
+    "Memory does not suffice for even one completion and its prompt. Choose a recipe for a smaller "
+    "card, lower student.max_prompt, or "
+    "close other programs that use the card."
+)
 
 PLAIN_TEMPLATE_NOTE = (
-    "This model has no chat template, so it is given the messages one after the other with a blank line between them and "
-    "nothing else.")
+    "This model has no chat template, so it is given the messages one after the other with a blank "
+    "line between them and "
+    "nothing else."
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +77,8 @@ class Stats:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Adapter and optimiser as they were, in memory; give it to `Student.rollback`, as often as needed."""
+    """Adapter and optimiser as they were, in memory; give it to `Student.rollback`, as often as
+    needed."""
 
     adapter: dict
     optimiser: dict
@@ -70,8 +87,18 @@ class Snapshot:
 class Student:
     """A 4-bit causal language model with one trainable LoRA adapter. Make one with `Student.load`."""
 
-    def __init__(self, model, tokenizer, name: str, unsloth: bool, need: memory.Need, micro_tokens: int, notes: list[str]):
-        """`model` is a PEFT model whose adapter `default` is trainable. Used by `load` and by nothing else."""
+    def __init__(
+        self,
+        model,
+        tokenizer,
+        name: str,
+        unsloth: bool,
+        need: memory.Need,
+        micro_tokens: int,
+        notes: list[str],
+    ):
+        """`model` is a PEFT model whose adapter `default` is trainable. Used by `load` and by
+        nothing else."""
         self.model = model
         self.tokenizer = tokenizer
         self.name = name
@@ -102,26 +129,36 @@ class Student:
         self.end_id, self.end_ids = end_tokens(tokenizer, self._causal)
         self.pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_id
         self.micro_tokens = self._planned_micro_tokens = micro_tokens
-        """Padded tokens in one forward and backward pass; a single sample may have more. Halved when memory runs out."""
+        """Padded tokens in one forward and backward pass; a single sample may have more. Halved
+        when memory runs out."""
         self.sampling_tokens: int | None = None
-        """The most padded tokens, prompts and completions together, of a batch that the training model samples; None: what its engine's
-        own limits allow. Set when memory runs out."""
+        """The most padded tokens, prompts and completions together, of a batch that the training
+        model samples; None: what its engine's own limits allow. Set when memory runs out."""
         self.longest_shared, why_not = longest_shared(self)
-        """The longest prompt and completion, in tokens, of samples that share the work on their prompt; 0: none do."""
+        """The longest prompt and completion, in tokens, of samples that share the work on their
+        prompt; 0: none do."""
         if why_not:
-            notes.append(f"The completions of a task do not share the work on their prompt, because this model cannot ({why_not}): an "
-                         "update takes several times as long as it might.")
+            notes.append(
+                "The completions of a task do not share the work on their prompt, because this "
+                f"model cannot ({why_not}): an "
+                "update takes several times as long as it might."
+            )
 
-    # ---- loading -----------------------------------------------------------------------------------------------------
+    # ---- loading
+    # -----------------------------------------------------------------------------------------------------
 
     @classmethod
-    def load(cls, recipe: Recipe, model_path: str | Path, seed: int, checkpoint: Path | None = None) -> "Student":
-        """The student of `recipe`, its base from `model_path` (a `save_pretrained` folder or a hub id), with a fresh adapter
-        drawn from `seed`, or with adapter, optimiser and `counters` from `checkpoint`.
+    def load(
+        cls, recipe: Recipe, model_path: str | Path, seed: int, checkpoint: Path | None = None
+    ) -> "Student":
+        """The student of `recipe`, its base from `model_path` (a `save_pretrained` folder or a hub
+        id), with a fresh adapter drawn from `seed`, or with adapter, optimiser and `counters` from
+        `checkpoint`.
 
-        Prints nothing. Sets torch's threads and deterministic algorithms for the whole process on the CPU. Raises UsageError
-        for a model that cannot be found, fetched or used or does not fit into memory, for torchvision that does not match
-        torch, for a checkpoint that is missing, damaged or of another model.
+        Prints nothing. Sets torch's threads and deterministic algorithms for the whole process on
+        the CPU. Raises UsageError for a model that cannot be found, fetched or used or does not fit
+        into memory, for torchvision that does not match torch, for a checkpoint that is missing,
+        damaged or of another model.
         """
         cuda = torch.cuda.is_available()
         free = memory.available(cuda)
@@ -135,20 +172,36 @@ class Student:
         except Exception as error:
             if not memory.is_out_of_memory(error):
                 raise
-            raise UsageError(f"The model {str(model_path)!r} does not fit into memory. {notes[0]}") from None
+            raise UsageError(
+                f"The model {str(model_path)!r} does not fit into memory. {notes[0]}"
+            ) from None
         if cuda and not unsloth:
-            notes.append("unsloth is not installed: training goes through plain transformers, slower and with more memory.")
-        student = cls(model, tokenizer, _portable_name(recipe.student.model), unsloth, need, micro_tokens, notes)
+            notes.append(
+                "unsloth is not installed: training goes through plain transformers, slower and "
+                "with more memory."
+            )
+        student = cls(
+            model,
+            tokenizer,
+            _portable_name(recipe.student.model),
+            unsloth,
+            need,
+            micro_tokens,
+            notes,
+        )
         if checkpoint is not None:
             student.restore(checkpoint)
         return student
 
-    # ---- text and tokens ---------------------------------------------------------------------------------------------
+    # ---- text and tokens
+    # ---------------------------------------------------------------------------------------------
 
     def prompt_ids(self, messages: list[dict]) -> list[int]:
         """Token ids of a chat (`[{"role", "content"}, ...]`), ready for the student's reply."""
         if self.tokenizer.chat_template is not None:
-            text = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+            text = self.tokenizer.apply_chat_template(
+                messages, add_generation_prompt=True, tokenize=False
+            )
             return self._ids(text)
         text = "\n\n".join(message["content"] for message in messages)
         start = [] if self.tokenizer.bos_token_id is None else [self.tokenizer.bos_token_id]
@@ -171,59 +224,85 @@ class Student:
         ids = list(ids)
         if ids and ids[-1] in self.end_ids:
             ids.pop()
-        return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return self.tokenizer.decode(
+            ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
 
-    # ---- forward -----------------------------------------------------------------------------------------------------
+    # ---- forward
+    # -----------------------------------------------------------------------------------------------------
 
     def mode(self, training: bool) -> None:
-        """Training mode (gradient checkpointing on CUDA) or inference mode. Cheap when nothing changes."""
+        """Training mode (gradient checkpointing on CUDA) or inference mode. Cheap when nothing
+        changes."""
         if training == self._training:
             return
         self._training = training
         if self.on_unsloth:
             from unsloth import FastLanguageModel
 
-            (FastLanguageModel.for_training if training else FastLanguageModel.for_inference)(self.model)
+            (FastLanguageModel.for_training if training else FastLanguageModel.for_inference)(
+                self.model
+            )
         else:
             self.model.train(training)
 
     def forward(self, tokens_BT, mask_BS=None, positions_BT=None, cache=None, filled: bool = False):
-        """Hidden states of the last layer, [B, T, hidden], and the key/value cache (None unless one is asked for).
+        """Hidden states of the last layer, [B, T, hidden], and the key/value cache (None unless one
+        is asked for).
 
-        `mask_BS` is 1 for real tokens, over the cached ones and the new ones; without it every row must begin with real
-        tokens, and what follows them is padding that causality keeps from mattering. [B, 1, T, S] says for each token what
-        it sees. `cache` is a transformers cache to fill, or what an earlier call returned with `filled=True`; `True` asks for
-        whichever kind the model makes.
+        `mask_BS` is 1 for real tokens, over the cached ones and the new ones; without it every row
+        must begin with real tokens, and what follows them is padding that causality keeps from
+        mattering. [B, 1, T, S] says for each token what it sees. `cache` is a transformers cache to
+        fill, or what an earlier call returned with `filled=True`; `True` asks for whichever kind
+        the model makes.
 
-        unsloth's decoder needs the causal mask that its language-model class hands down, so tokens go in from the top
-        (UNSLOTH_RETURN_HIDDEN_STATES makes that return hidden states). Decoding goes to the decoder itself: from the
-        top, unsloth keeps a cache of its own that cannot drop finished rows.
+        unsloth's decoder needs the causal mask that its language-model class hands down, so tokens
+        go in from the top (UNSLOTH_RETURN_HIDDEN_STATES makes that return hidden states). Decoding
+        goes to the decoder itself: from the top, unsloth keeps a cache of its own that cannot drop
+        finished rows.
         """
         asked = cache is not None
         given = None if cache is True else cache
         from_top = self.on_unsloth and not filled
         with self._autocast():
             out = (self.model if from_top else self._decoder)(
-                input_ids=tokens_BT, attention_mask=mask_BS, position_ids=positions_BT, past_key_values=given,
-                use_cache=asked, return_dict=True)
-        return (out.logits if from_top else out.last_hidden_state), (out.past_key_values if asked else None)
+                input_ids=tokens_BT,
+                attention_mask=mask_BS,
+                position_ids=positions_BT,
+                past_key_values=given,
+                use_cache=asked,
+                return_dict=True,
+            )
+        return (out.logits if from_top else out.last_hidden_state), (
+            out.past_key_values if asked else None
+        )
 
     def logits(self, hidden_NH, tokens: slice = slice(None)) -> torch.Tensor:
         """The head: [N, hidden] -> [N, vocabulary], or the logits of `tokens` alone, float32."""
-        weight, bias = self.head.weight[tokens], None if self.head.bias is None else self.head.bias[tokens]
+        weight, bias = (
+            self.head.weight[tokens],
+            None if self.head.bias is None else self.head.bias[tokens],
+        )
         with self._autocast():
             return F.linear(hidden_NH.to(weight.dtype), weight, bias).float()
 
     def logprobs(self, samples: Sequence[Sample], temperature: float) -> list[torch.Tensor]:
-        """Log-probability of each completion token, nats, under logits / temperature: one float32 [T_i] a sample.
+        """Log-probability of each completion token, nats, under logits / temperature: one float32
+        [T_i] a sample.
 
-        Keeps the graph when gradients are enabled. Raises ValueError for an empty prompt or completion or temperature <= 0.
+        Keeps the graph when gradients are enabled. Raises ValueError for an empty prompt or
+        completion or temperature <= 0.
         """
+
         def work():
             out: list = [None] * len(samples)
             for indices in micro_batches(samples, self.micro_tokens):
-                flat_N = flat_logprobs(self, [samples[i] for i in indices], temperature, torch.is_grad_enabled())
-                for i, part_T in zip(indices, flat_N.split([len(samples[i].completion) for i in indices])):
+                flat_N = flat_logprobs(
+                    self, [samples[i] for i in indices], temperature, torch.is_grad_enabled()
+                )
+                for i, part_T in zip(
+                    indices, flat_N.split([len(samples[i].completion) for i in indices])
+                ):
                     out[i] = part_T
             return out
 
@@ -231,36 +310,56 @@ class Student:
 
     @torch.no_grad()
     def entropy(self, samples: Sequence[Sample], temperature: float) -> float:
-        """Mean entropy of the next-token distribution over the completions' positions, nats a token.
+        """Mean entropy of the next-token distribution over the completions' positions, nats a
+        token.
 
         Looks only at the first micro-batch, for it is a check and not a measurement.
         """
+
         def work():
             first = next(micro_batches(samples, self.micro_tokens))
             hidden_NH = plain_hidden(self, [samples[i] for i in first], training=False)
-            sums = [torch.distributions.Categorical(logits=self.logits(part_NH) / temperature, validate_args=False).entropy().sum()
-                    for part_NH in hidden_NH.split(head_rows(self))]
+            sums = [
+                torch.distributions.Categorical(
+                    logits=self.logits(part_NH) / temperature, validate_args=False
+                )
+                .entropy()
+                .sum()
+                for part_NH in hidden_NH.split(head_rows(self))
+            ]
             return float(torch.stack(sums).sum() / hidden_NH.shape[0])
 
         return self._fitting(work)
 
-    # ---- learning ----------------------------------------------------------------------------------------------------
+    # ---- learning
+    # ----------------------------------------------------------------------------------------------------
 
-    def accumulate(self, samples: Sequence[Sample], weights: Sequence[float], norm: float, temperature: float,
-                   sampler_logprobs: Sequence[Sequence[float]] | None = None, max_ratio: float | None = None,
-                   kl: float = 0.0, counts: Sequence[int] | None = None) -> Stats:
-        """Add the gradient of `-(w * ratio * logp).sum() / norm + kl * (count * k3).sum() / norm`, sums over all tokens.
+    def accumulate(
+        self,
+        samples: Sequence[Sample],
+        weights: Sequence[float],
+        norm: float,
+        temperature: float,
+        sampler_logprobs: Sequence[Sequence[float]] | None = None,
+        max_ratio: float | None = None,
+        kl: float = 0.0,
+        counts: Sequence[int] | None = None,
+    ) -> Stats:
+        """Add the gradient of `-(w * ratio * logp).sum() / norm + kl * (count * k3).sum() / norm`,
+        sums over all tokens.
 
-        `weights` is one w a sample: 1 distils, an advantage reinforces. `temperature` divides the logits, so the policy
-        that was sampled is the one that is updated. `ratio` is p_trainer / p_sampler of the token, detached and
-        truncated at `max_ratio` (truncated importance sampling, Ionides 2008; 1 without `sampler_logprobs`). `k3` is
-        Schulman's estimator of the divergence to the adapter given to `freeze_reference`: exp(d) - d - 1 with
-        d = logp_reference - logp (joschu.net/blog/kl-approx.html). `counts` says how many identical rollouts a sample
-        stands for (default 1); the weight of such a sample is already the sum of theirs.
+        `weights` is one w a sample: 1 distils, an advantage reinforces. `temperature` divides the
+        logits, so the policy that was sampled is the one that is updated. `ratio` is p_trainer /
+        p_sampler of the token, detached and truncated at `max_ratio` (truncated importance
+        sampling, Ionides 2008; 1 without `sampler_logprobs`). `k3` is Schulman's estimator of the
+        divergence to the adapter given to `freeze_reference`: exp(d) - d - 1 with d =
+        logp_reference - logp (joschu.net/blog/kl-approx.html). `counts` says how many identical
+        rollouts a sample stands for (default 1); the weight of such a sample is already the sum of
+        theirs.
 
-        Where memory runs out the micro-batch is halved, for good, and all of it is done again from the gradient that was
-        there before, so nothing is lost. Raises ValueError for kl > 0 with no reference, UsageError when memory does not
-        suffice for one sample.
+        Where memory runs out the micro-batch is halved, for good, and all of it is done again from
+        the gradient that was there before, so nothing is lost. Raises ValueError for kl > 0 with no
+        reference, UsageError when memory does not suffice for one sample.
         """
         if kl and "reference" not in self.model.peft_config:
             raise ValueError("the KL term needs freeze_reference() first")
@@ -269,17 +368,23 @@ class Student:
             loss = moved = 0.0
             tokens = 0
             for indices, logp_N, reference_N in passes(self, samples, temperature, kl > 0):
-                lengths = torch.tensor([len(samples[i].completion) for i in indices], device=self.device)
+                lengths = torch.tensor(
+                    [len(samples[i].completion) for i in indices], device=self.device
+                )
                 weight_N = self._spread([weights[i] for i in indices], lengths)
                 if sampler_logprobs is not None:
                     sampled = [value for i in indices for value in sampler_logprobs[i]]
-                    shift_N = logp_N.detach() - torch.tensor(sampled, dtype=torch.float32, device=self.device)
+                    shift_N = logp_N.detach() - torch.tensor(
+                        sampled, dtype=torch.float32, device=self.device
+                    )
                     moved += float(shift_N.abs().sum())
                     if max_ratio is not None:
                         weight_N = weight_N * shift_N.exp().clamp(max=max_ratio)
                 total = -(weight_N * logp_N).sum()
                 if kl:
-                    count_N = self._spread([1 if counts is None else counts[i] for i in indices], lengths)
+                    count_N = self._spread(
+                        [1 if counts is None else counts[i] for i in indices], lengths
+                    )
                     d_N = reference_N - logp_N
                     total = total + kl * (count_N * (d_N.exp() - d_N - 1)).sum()
                 (total / norm).backward()
@@ -290,9 +395,11 @@ class Student:
         return self._fitting(work)
 
     def step(self, lr: float, clip: float) -> float:
-        """One AdamW step (Loshchilov & Hutter 2019) with the accumulated gradient; returns its norm before clipping to `clip`.
+        """One AdamW step (Loshchilov & Hutter 2019) with the accumulated gradient; returns its norm
+        before clipping to `clip`.
 
-        A norm that is not finite means that the step was *not* taken. The gradient is cleared either way.
+        A norm that is not finite means that the step was *not* taken. The gradient is cleared
+        either way.
         """
         norm = float(torch.nn.utils.clip_grad_norm_(self.trainable, clip))
         if norm == norm and norm != float("inf"):
@@ -304,17 +411,22 @@ class Student:
 
     def snapshot(self) -> Snapshot:
         """A copy of adapter and optimiser."""
-        return Snapshot(adapter=_cloned(self._adapter()), optimiser=_cloned(self._optimiser.state_dict()))
+        return Snapshot(
+            adapter=_cloned(self._adapter()), optimiser=_cloned(self._optimiser.state_dict())
+        )
 
     def rollback(self, snapshot: Snapshot) -> None:
-        """Adapter and optimiser as they were at `snapshot`, bit for bit; an accumulated gradient is cleared."""
+        """Adapter and optimiser as they were at `snapshot`, bit for bit; an accumulated gradient is
+        cleared."""
         self._copy_into_adapter(snapshot.adapter)
-        # A copy again, because the optimiser would go on to write into the tensors that it is given.
+        # A copy again, because the optimiser would go on to write into the tensors that it is
+        # given.
         self._optimiser.load_state_dict(_cloned(snapshot.optimiser))
         self._optimiser.zero_grad(set_to_none=True)
 
     def freeze_reference(self, folder: Path) -> None:
-        """Hold the adapter of checkpoint `folder` beside the trained one, frozen, for the KL term. Raises UsageError."""
+        """Hold the adapter of checkpoint `folder` beside the trained one, frozen, for the KL term.
+        Raises UsageError."""
         checkpoint.read(Path(folder))
         tensors = _read_adapter(Path(folder))
         self._check_fits(tensors, folder)
@@ -333,11 +445,13 @@ class Student:
         finally:
             self._activate("default")
 
-    # ---- memory ------------------------------------------------------------------------------------------------------
+    # ---- memory
+    # ------------------------------------------------------------------------------------------------------
 
     def sampling(self, work: Callable, rows: int, tokens: int):
-        """What `work()` returns: a batch of `rows` completions, `tokens` padded ones with their prompts. None where memory ran out; then
-        `sampling_tokens` is half of `tokens`, and the caller is to come with less. Raises UsageError when memory does not suffice for one.
+        """What `work()` returns: a batch of `rows` completions, `tokens` padded ones with their
+        prompts. None where memory ran out; then `sampling_tokens` is half of `tokens`, and the
+        caller is to come with less. Raises UsageError when memory does not suffice for one.
         """
         try:
             return work()
@@ -358,26 +472,40 @@ class Student:
         self._say_halved(f"computed {self.micro_tokens} tokens at a time")
 
     def _say_halved(self, how: str) -> None:
-        self.notes.append(f"Memory ran out. The same rollouts are now {how}; nothing is lost, and the run will keep to this.")
+        self.notes.append(
+            f"Memory ran out. The same rollouts are now {how}; nothing is lost, and the run will "
+            "keep to this."
+        )
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    # ---- checkpoints -------------------------------------------------------------------------------------------------
+    # ---- checkpoints
+    # -------------------------------------------------------------------------------------------------
 
     def save(self, folder: Path, counters: dict) -> None:
         """Write checkpoint `folder` whole or not at all: aside, flushed to the disk, then renamed.
 
-        Holds the adapter as PEFT writes it (`PeftModel.from_pretrained` loads it), the optimiser, and `counters` (plain
-        JSON data; beside them the limits that it found, if memory ran out) with the digest of the other files. An older checkpoint of
-        the same name stays until the new one is complete. Same adapter, same bytes. Raises OSError when the disk is full;
-        what was there before is then untouched.
+        Holds the adapter as PEFT writes it (`PeftModel.from_pretrained` loads it), the optimiser,
+        and `counters` (plain JSON data; beside them the limits that it found, if memory ran out)
+        with the digest of the other files. An older checkpoint of the same name stays until the new
+        one is complete. Same adapter, same bytes. Raises OSError when the disk is full; what was
+        there before is then untouched.
         """
+
         def fill(aside: Path) -> None:
-            save_file({k: v.contiguous().cpu() for k, v in self._adapter().items()}, aside / ADAPTER, metadata={"format": "pt"})
+            save_file(
+                {k: v.contiguous().cpu() for k, v in self._adapter().items()},
+                aside / ADAPTER,
+                metadata={"format": "pt"},
+            )
             (aside / CONFIG).write_text(self._adapter_config(), encoding="utf-8")
             torch.save(self._optimiser.state_dict(), aside / OPTIMISER)
 
-        smaller = {} if self.micro_tokens == self._planned_micro_tokens else {MICRO_TOKENS: self.micro_tokens}
+        smaller = (
+            {}
+            if self.micro_tokens == self._planned_micro_tokens
+            else {MICRO_TOKENS: self.micro_tokens}
+        )
         if self.sampling_tokens is not None:
             smaller[SAMPLING_TOKENS] = self.sampling_tokens
         checkpoint.write(Path(folder), fill, {**counters, **smaller})
@@ -385,7 +513,8 @@ class Student:
     def restore(self, folder: Path) -> dict:
         """Adapter, optimiser and counters of checkpoint `folder`; returns the counters.
 
-        Raises UsageError when it is missing, damaged, written by another version, or made for another model or rank.
+        Raises UsageError when it is missing, damaged, written by another version, or made for
+        another model or rank.
         """
         folder = Path(folder)
         content = checkpoint.read(folder)
@@ -395,12 +524,16 @@ class Student:
             state = torch.load(folder / OPTIMISER, map_location="cpu", weights_only=True)
             self._optimiser.load_state_dict(state)
         except Exception as error:  # torch.load has no class of its own for what it cannot read
-            raise UsageError(f"The optimiser in checkpoint {folder} cannot be used ({first_line(error)}). "
-                             "Use another checkpoint.") from None
+            raise UsageError(
+                f"The optimiser in checkpoint {folder} cannot be used ({first_line(error)}). "
+                "Use another checkpoint."
+            ) from None
         self._copy_into_adapter(tensors)
         self._optimiser.zero_grad(set_to_none=True)
         self.counters = content["counters"]
-        self.micro_tokens = min(self.micro_tokens, self.counters.pop(MICRO_TOKENS, self.micro_tokens))
+        self.micro_tokens = min(
+            self.micro_tokens, self.counters.pop(MICRO_TOKENS, self.micro_tokens)
+        )
         limits = {self.sampling_tokens, self.counters.pop(SAMPLING_TOKENS, None)} - {None}
         self.sampling_tokens = min(limits, default=None)
         return self.counters
@@ -409,12 +542,16 @@ class Student:
         """The trained adapter's tensors under PEFT's file names; they share memory with the model."""
         return self._adapter()
 
-    # ---- inside ------------------------------------------------------------------------------------------------------
+    # ---- inside
+    # ------------------------------------------------------------------------------------------------------
 
     def _fitting(self, work: Callable):
-        """What `work()` returns. Where memory runs out it is called again, with micro-batches of half the size and the gradient
-        as it was."""
-        before = [parameter.grad if parameter.grad is None else parameter.grad.clone() for parameter in self.trainable]
+        """What `work()` returns. Where memory runs out it is called again, with micro-batches of
+        half the size and the gradient as it was."""
+        before = [
+            parameter.grad if parameter.grad is None else parameter.grad.clone()
+            for parameter in self.trainable
+        ]
         while True:
             try:
                 return work()
@@ -427,15 +564,23 @@ class Student:
             self._halve_micro_batch()
 
     def _autocast(self):
-        """The adapter is float32 and the base computes in bfloat16 on CUDA; on the CPU all is float32."""
-        return torch.autocast("cuda", dtype=torch.bfloat16) if self.device.type == "cuda" else contextlib.nullcontext()
+        """The adapter is float32 and the base computes in bfloat16 on CUDA; on the CPU all is
+        float32."""
+        return (
+            torch.autocast("cuda", dtype=torch.bfloat16)
+            if self.device.type == "cuda"
+            else contextlib.nullcontext()
+        )
 
     def _spread(self, values, lengths) -> torch.Tensor:
         """One value a sample -> one a token."""
-        return torch.tensor(values, dtype=torch.float32, device=self.device).repeat_interleave(lengths)
+        return torch.tensor(values, dtype=torch.float32, device=self.device).repeat_interleave(
+            lengths
+        )
 
     def _activate(self, adapter: str) -> None:
-        """Use one adapter. PEFT lets the active one alone be trained, so `default` must be made active again."""
+        """Use one adapter. PEFT lets the active one alone be trained, so `default` must be made
+        active again."""
         self.model.set_adapter(adapter)
 
     def _adapter(self, name: str = "default") -> dict:
@@ -453,22 +598,32 @@ class Student:
     def _check_fits(self, tensors: dict, folder: Path) -> None:
         ours = {key: value.shape for key, value in self._adapter().items()}
         if {key: value.shape for key, value in tensors.items()} != ours:
-            raise UsageError(f"Checkpoint {folder} was made for another model or another student.lora_rank than this recipe's.")
+            raise UsageError(
+                f"Checkpoint {folder} was made for another model or another student.lora_rank than "
+                "this recipe's."
+            )
 
     def _adapter_config(self) -> str:
         """PEFT's adapter_config.json, the same bytes in every run and on every machine."""
         config = self.model.peft_config["default"].to_dict()
         config.update(inference_mode=True, base_model_name_or_path=self.name)
         for key, value in config.items():
-            if isinstance(value, (set, frozenset)):  # a set's order changes with the process's hash seed
+            if isinstance(
+                value, (set, frozenset)
+            ):  # a set's order changes with the process's hash seed
                 config[key] = sorted(value)
         return json.dumps(config, indent=2, sort_keys=True, default=str) + "\n"
 
 
 def _portable_name(model: str) -> str:
-    """The model's name without what belongs to this machine: a folder's last component, a hub id as it is."""
+    """The model's name without what belongs to this machine: a folder's last component, a hub id as
+    it is."""
     path = Path(model).expanduser()
-    return path.resolve().name if path.is_absolute() or path.is_dir() or model.startswith((".", "~")) else model
+    return (
+        path.resolve().name
+        if path.is_absolute() or path.is_dir() or model.startswith((".", "~"))
+        else model
+    )
 
 
 def _read_adapter(folder: Path) -> dict:
@@ -476,7 +631,9 @@ def _read_adapter(folder: Path) -> dict:
     try:
         return load_file(folder / ADAPTER)
     except (SafetensorError, OSError) as error:
-        raise UsageError(f"Checkpoint {folder} is damaged ({ADAPTER}: {first_line(error)}).") from None
+        raise UsageError(
+            f"Checkpoint {folder} is damaged ({ADAPTER}: {first_line(error)})."
+        ) from None
 
 
 def _cloned(tree):

@@ -1,10 +1,12 @@
 """Teachers: who answers the tasks that the student cannot do yet.
 
-The `reference` teacher answers with the repository's own code, in the reply format that a model would use, and is verified in
-the jail like any other. It is what bootstrap asks when no API teacher is named.
+The `reference` teacher answers with the repository's own code, in the reply format that a model
+would use, and is verified in the jail like any other. It is what bootstrap asks when no API teacher
+is named.
 
-An API teacher (`ApiTeacher`) is asked over an endpoint (`endpoint.py`), under a cap, everything written down (`ledger.py`), and shown
-nothing that may not leave (`outgoing.py`). Its conversation about one task:
+An API teacher (`ApiTeacher`) is asked over an endpoint (`endpoint.py`), under a cap, everything
+written down (`ledger.py`), and shown nothing that may not leave (`outgoing.py`). Its conversation
+about one task:
 
 1. the prompt of `prompts.py` in the style `blocks`; the reply is judged;
 2. a reply that is not resolved is answered with what the *visible* tests say of it, up to `repairs` times, each time for a whole new
@@ -12,13 +14,15 @@ answer;
 3. after `repairs`, or once resolved, the conversation is begun again, warmer and with another seed: `attempts` times at most, and no more
    than it takes for `solutions` resolved answers that differ as syntax trees, docstrings aside.
 
-What is distilled is the first message and the resolved answer, without the wrong turns, in the words and format that the student is asked
-in (for a student that writes bare bodies the body alone), without what the teacher says of itself (`voice.py`), and judged once more as it
-is then. Reasoning, beside the answer or in it, stays in the ledger unless the recipe wants it.
+What is distilled is the first message and the resolved answer, without the wrong turns, in the
+words and format that the student is asked in (for a student that writes bare bodies the body
+alone), without what the teacher says of itself (`voice.py`), and judged once more as it is then.
+Reasoning, beside the answer or in it, stays in the ledger unless the recipe wants it.
 
-Nothing is remembered but the ledger: a run that was killed holds the same conversations again, and the replies that it has paid for cost
-nothing the second time.
+Nothing is remembered but the ledger: a run that was killed holds the same conversations again, and
+the replies that it has paid for cost nothing the second time.
 """
+
 import ast
 import asyncio
 import copy
@@ -63,40 +67,61 @@ class ReferenceTeacher:
 
 
 def choose_cold(tasks: list[Task], states: dict[str, str], share: float, seed: int) -> list[Task]:
-    """The tasks that the teacher may answer: `share` of those that are cold and for training, drawn by the seed.
+    """The tasks that the teacher may answer: `share` of those that are cold and for training, drawn
+    by the seed.
 
     `states` maps instance_id to the probe's `cold`, `warm` or `mastered`.
     """
     cold = [t for t in tasks if t.split == "train" and states.get(t.instance_id) == "cold"]
-    drawn = sorted(cold, key=lambda t: hashlib.sha256(f"{seed}/teach/{t.instance_id}".encode()).hexdigest())
-    chosen = {t.instance_id for t in drawn[:round(len(cold) * share)]}
+    drawn = sorted(
+        cold, key=lambda t: hashlib.sha256(f"{seed}/teach/{t.instance_id}".encode()).hexdigest()
+    )
+    chosen = {t.instance_id for t in drawn[: round(len(cold) * share)]}
     return [t for t in cold if t.instance_id in chosen]
 
 
-def choose_replay(tasks: list[Task], rollouts: list[dict], taught: int, share: float, seed: int) -> list[dict]:
-    """The student's own rollouts that are learned beside `taught` dialogues, so many that they are `share` of all: resolved ones of tasks
-    for training, no text twice, drawn by the seed, a second one of a task only when every task has one."""
+def choose_replay(
+    tasks: list[Task], rollouts: list[dict], taught: int, share: float, seed: int
+) -> list[dict]:
+    """The student's own rollouts that are learned beside `taught` dialogues, so many that they are
+    `share` of all: resolved ones of tasks for training, no text twice, drawn by the seed, a second
+    one of a task only when every task has one."""
     train = {t.instance_id for t in tasks if t.split == "train"}
-    own = {(r["instance_id"], r["text"]): r for r in rollouts if r["status"] == "resolved" and r["instance_id"] in train}
-    drawn = sorted(own, key=lambda key: derived_seed("replay", seed, key[0], key[1].encode("utf-8", "surrogateescape")))
+    own = {
+        (r["instance_id"], r["text"]): r
+        for r in rollouts
+        if r["status"] == "resolved" and r["instance_id"] in train
+    }
+    drawn = sorted(
+        own,
+        key=lambda key: derived_seed(
+            "replay", seed, key[0], key[1].encode("utf-8", "surrogateescape")
+        ),
+    )
     rounds: dict[str, int] = {}
     order = []
     for name, text in drawn:
         rounds[name] = rounds.get(name, 0) + 1
         order.append((rounds[name], len(order), own[name, text]))
-    return [rollout for _, _, rollout in sorted(order, key=lambda entry: entry[:2])][:round(taught * share / (1 - share))]
+    return [rollout for _, _, rollout in sorted(order, key=lambda entry: entry[:2])][
+        : round(taught * share / (1 - share))
+    ]
 
 
-# ---------------------------------------------------------------------------------------------------- conversations
+# ------------------------------------------------------------------------------------ conversations
+
 
 @dataclass(frozen=True)
 class Bench:
-    """What the sandbox does for a teacher. `judge` and `visible` block, and are called from one thread at a time."""
+    """What the sandbox does for a teacher. `judge` and `visible` block, and are called from one
+    thread at a time."""
 
     judge: Callable[[list[tuple[Task, str]], str], list]
-    """Verdicts for (task, reply) pairs in a style; a HarnessError in the place of one that there is none of."""
+    """Verdicts for (task, reply) pairs in a style; a HarnessError in the place of one that there is
+    none of."""
     visible: Callable[[Task, dict[str, str]], dict]
-    """The runner's reply (`inside/runner.py`), with pytest's text, for the tests of a task that may be shown, on these files."""
+    """The runner's reply (`inside/runner.py`), with pytest's text, for the tests of a task that may
+    be shown, on these files."""
     stop: Callable[[], None]
     """Gives up what the other two are doing, from any thread, for good."""
 
@@ -119,16 +144,36 @@ class ApiTeacher:
 
     source = "teacher"
 
-    def __init__(self, asker: Asker, settings: TeacherSettings, style: str, seed: int, tree: Path, bench: Bench, guard: Guard,
-                 chats: dict[str, list[dict[str, str]]]) -> None:
-        """`style`: the student's; `chats`: {instance_id: what the student is asked}, which may show less than what the teacher is."""
+    def __init__(
+        self,
+        asker: Asker,
+        settings: TeacherSettings,
+        style: str,
+        seed: int,
+        tree: Path,
+        bench: Bench,
+        guard: Guard,
+        chats: dict[str, list[dict[str, str]]],
+    ) -> None:
+        """`style`: the student's; `chats`: {instance_id: what the student is asked}, which may show
+        less than what the teacher is."""
         self._chats = chats
-        self._asker, self._settings, self._style, self._seed, self._tree, self._guard = asker, settings, style, seed, tree, guard
+        self._asker, self._settings, self._style, self._seed, self._tree, self._guard = (
+            asker,
+            settings,
+            style,
+            seed,
+            tree,
+            guard,
+        )
         self._bench, self._waiting = bench, []
         self._bench_is_free = asyncio.Lock()
 
-    def teach(self, tasks: list[Task], prompts: dict[str, list[dict[str, str]]]) -> Iterator[Lesson]:
-        """The lessons in the order in which they end. Raises what `Asker.ask` does, but for what concerns one task alone."""
+    def teach(
+        self, tasks: list[Task], prompts: dict[str, list[dict[str, str]]]
+    ) -> Iterator[Lesson]:
+        """The lessons in the order in which they end. Raises what `Asker.ask` does, but for what
+        concerns one task alone."""
         with asyncio.Runner() as runner:
             ended: asyncio.Queue = asyncio.Queue()
             everything = runner.get_loop().create_task(self._all(tasks, prompts, ended))
@@ -137,14 +182,16 @@ class ApiTeacher:
                     yield lesson
                 runner.run(_wait(everything))
             except (KeyboardInterrupt, GeneratorExit):
-                self._bench.stop()                 # the runner waits for its threads
+                self._bench.stop()  # the runner waits for its threads
                 raise
             finally:
                 everything.cancel()
                 runner.run(_wait(asyncio.gather(everything, return_exceptions=True)))
                 runner.run(self._asker.client.close())
 
-    async def _all(self, tasks: list[Task], prompts: dict[str, list[dict[str, str]]], ended: asyncio.Queue) -> None:
+    async def _all(
+        self, tasks: list[Task], prompts: dict[str, list[dict[str, str]]], ended: asyncio.Queue
+    ) -> None:
         places = asyncio.Semaphore(self._settings.concurrency)
 
         async def one(task: Task) -> None:
@@ -190,16 +237,26 @@ class ApiTeacher:
                 break
         return Lesson(task, tuple(dialogues), why)
 
-    async def _attempt(self, task: Task, prompt: list[dict[str, str]], attempt: int) -> tuple[Reply | None, str]:
+    async def _attempt(
+        self, task: Task, prompt: list[dict[str, str]], attempt: int
+    ) -> tuple[Reply | None, str]:
         """(a resolved answer, "") or (None, why there is none)."""
         sample = derived_seed("teacher", self._seed, task.instance_id, attempt) % 2**31
-        temperature = self._settings.temperatures[min(attempt, len(self._settings.temperatures) - 1)]
+        temperature = self._settings.temperatures[
+            min(attempt, len(self._settings.temperatures) - 1)
+        ]
         conversation, why = list(prompt), ""
         for turn in range(self._settings.repairs + 1):
-            asked = await self._asker.ask(task.instance_id, self._asker.endpoint.body(conversation, temperature, sample), sample)
+            asked = await self._asker.ask(
+                task.instance_id,
+                self._asker.endpoint.body(conversation, temperature, sample),
+                sample,
+            )
             if asked.reply.finish in ("length", "content_filter", "sensitive"):
                 status = "truncated" if asked.reply.finish == "length" else "filtered"
-                self._asker.ledger.judge(asked.request, status, "The reply was not ended by the teacher.")
+                self._asker.ledger.judge(
+                    asked.request, status, "The reply was not ended by the teacher."
+                )
                 return None, f"the last reply was {status}"
             reply = Reply(**valid(asdict(asked.reply)))
             verdict = await self._judged(task, reply.content, "blocks")
@@ -213,12 +270,15 @@ class ApiTeacher:
             if self._guard.objection(failure):
                 return None, "what its tests say holds what looks like a secret"
             said = without_thinking(reply.content)[1] or reply.content
-            conversation += [{"role": "assistant", "content": said},
-                             {"role": "user", "content": failure}]
+            conversation += [
+                {"role": "assistant", "content": said},
+                {"role": "user", "content": failure},
+            ]
         return None, why
 
     async def _for_the_student(self, task: Task, reply: Reply) -> list[dict[str, str]] | None:
-        """The dialogue to learn, judged as it is; None where the answer cannot be said in the student's format."""
+        """The dialogue to learn, judged as it is; None where the answer cannot be said in the
+        student's format."""
         thought, answer = without_thinking(reply.content)
         thoughts = filter(None, (untagged(reply.reasoning), thought))
         thought, content = cut("\n\n".join(thoughts)), cut(answer)
@@ -232,18 +292,21 @@ class ApiTeacher:
         elif self._settings.reasoning and thought:
             content = f"<think>\n{thought}\n</think>\n\n{content}"
         verdict = await self._judged(task, content, self._style)
-        return [*self._chats[task.instance_id],
-                {"role": "assistant", "content": content}] if verdict.status == "resolved" else None
+        return (
+            [*self._chats[task.instance_id], {"role": "assistant", "content": content}]
+            if verdict.status == "resolved"
+            else None
+        )
 
-    # ------------------------------------------------------------------------------------------------ the sandbox
+    # ---------------------------------------------------------------------------------- the sandbox
 
     def _files(self, task: Task, content: str) -> dict[str, str]:
         """The files with the answer's edit in them. Raises InvalidEdit."""
         return gate(from_reply(content, task, task.broken(self._tree)), task, self._tree)
 
     async def _judged(self, task: Task, content: str, style: str):
-        """The verdict; what waits while the sandbox is at work is judged together next. Raises HarnessError where the jail failed on it
-        again and again."""
+        """The verdict; what waits while the sandbox is at work is judged together next. Raises
+        HarnessError where the jail failed on it again and again."""
         mine = asyncio.get_running_loop().create_future()
         self._waiting.append((mine, task, content, style))
         async with self._bench_is_free:
@@ -251,7 +314,9 @@ class ApiTeacher:
                 style = self._waiting[0][3]
                 batch = [entry for entry in self._waiting if entry[3] == style]
                 self._waiting = [entry for entry in self._waiting if entry[3] != style]
-                verdicts = await asyncio.to_thread(self._bench.judge, [(task, content) for _, task, content, _ in batch], style)
+                verdicts = await asyncio.to_thread(
+                    self._bench.judge, [(task, content) for _, task, content, _ in batch], style
+                )
                 for (future, *_), verdict in zip(batch, verdicts):
                     if not future.done():
                         future.set_result(verdict)
@@ -260,7 +325,8 @@ class ApiTeacher:
         return mine.result()
 
     async def _what_fails(self, task: Task, content: str, verdict) -> str:
-        """What the teacher may know of a reply that is not resolved: only what the tests that it was shown say."""
+        """What the teacher may know of a reply that is not resolved: only what the tests that it
+        was shown say."""
         if verdict.status == "invalid":
             return f"This answer cannot be used: {verdict.reason}"
         if verdict.status == "timeout":
@@ -270,8 +336,13 @@ class ApiTeacher:
         outcomes = said.get("outcomes", {})
         failing = tuple(test for test in task.shown if outcomes.get(test) != "passed")
         if not failing:
-            return "With this answer the tests that you were shown pass, and others of the same code fail."
-        told = what_fails(replace(task, shown=failing), said.get("text", {}), secrets(task, self._tree))
+            return (
+                "With this answer the tests that you were shown pass, and others of the same "
+                "code fail."
+            )
+        told = what_fails(
+            replace(task, shown=failing), said.get("text", {}), secrets(task, self._tree)
+        )
         return f"With this answer tests fail:\n\n{told}"
 
 
@@ -286,8 +357,10 @@ def normal_form(files: dict[str, str]) -> str:
     for path, text in sorted(files.items()):
         tree = copy.deepcopy(parse(text))
         for node in ast.walk(tree):
-            if isinstance(node, (ast.Module, ast.ClassDef, *FUNCTIONS)) and ast.get_docstring(node, clean=False) is not None:
+            if (
+                isinstance(node, (ast.Module, ast.ClassDef, *FUNCTIONS))
+                and ast.get_docstring(node, clean=False) is not None
+            ):
                 del node.body[0]
         trees.append(f"{path}\n{ast.dump(tree)}")
     return "\n".join(trees)
-

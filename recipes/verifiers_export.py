@@ -1,4 +1,5 @@
-"""The tasks and the verdict of a run as an environment of the package `verifiers` (its version 0.4), for trainers that speak it.
+"""The tasks and the verdict of a run as an environment of the package `verifiers` (its version
+0.4), for trainers that speak it.
 
     write(run, tree, folder)
 
@@ -8,9 +9,10 @@
     coldstart_<repo>/tasks.jsonl     {"id", "name", "kind", "split", "prompt"}: what the student is shown, and no answers
     coldstart_<repo>/origin.json     where coldstart and the run are: the verdict is theirs, so they are needed beside it
 
-The prompt asks for the reply format of the run's recipe, and that is what is judged. A task of which not even the function fits into
-the recipe's longest prompt is left out, as it is in the run.
+The prompt asks for the reply format of the run's recipe, and that is what is judged. A task of
+which not even the function fits into the recipe's longest prompt is left out, as it is in the run.
 """
+
 import json
 import re
 import shutil
@@ -54,19 +56,36 @@ repository there, and name them: `--env.taskset.task.coldstart DIR --env.taskset
 
 
 def write(run, tree: Path, folder: Path) -> None:
-    """Write the package to `folder`. `tree` is the snapshot of the repository. Raises UsageError where there are no tasks yet or the
-    snapshot has moved on."""
+    """Write the package to `folder`. `tree` is the snapshot of the repository. Raises UsageError
+    where there are no tasks yet or the snapshot has moved on."""
     repo, budget = Path(run.repository.root).name, budget_of(run.recipe)[0]
     built = {t.instance_id: build(t, tree, run.recipe.prompt.style, budget) for t in run.tasks}
     tasks = [t for t in run.tasks if built[t.instance_id]]
     package = "coldstart_" + re.sub(r"\W+", "_", repo.lower(), flags=re.ASCII).strip("_")
     names = {"name": package.replace("_", "-"), "package": package, "repo": repo}
     shutil.copytree(TEMPLATE, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-    jsonl.rewrite(folder / package / "tasks.jsonl", valid([
-        {"id": t.instance_id, "name": t.instance_id, "kind": t.kind, "split": t.split,
-         "prompt": built[t.instance_id].messages[-1]["content"]} for t in tasks]))
-    origin = {"coldstart": str(Path(__file__).resolve().parent.parent), "run": str(run.folder.resolve())}
-    (folder / package / "origin.json").write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
+    jsonl.rewrite(
+        folder / package / "tasks.jsonl",
+        valid(
+            [
+                {
+                    "id": t.instance_id,
+                    "name": t.instance_id,
+                    "kind": t.kind,
+                    "split": t.split,
+                    "prompt": built[t.instance_id].messages[-1]["content"],
+                }
+                for t in tasks
+            ]
+        ),
+    )
+    origin = {
+        "coldstart": str(Path(__file__).resolve().parent.parent),
+        "run": str(run.folder.resolve()),
+    }
+    (folder / package / "origin.json").write_text(
+        json.dumps(origin, indent=1) + "\n", encoding="utf-8"
+    )
     train = sum(t.split == "train" for t in tasks)
     counts = f"{train} training and {len(tasks) - train} held-out"
     (folder / "pyproject.toml").write_text(valid(PYPROJECT.format(**names)), encoding="utf-8")

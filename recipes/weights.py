@@ -1,8 +1,10 @@
-"""The student's weights as numbers, each NF4 matrix dequantised, with the adapter added in or without it.
+"""The student's weights as numbers, each NF4 matrix dequantised, with the adapter added in or
+without it.
 
-    for name, shape, make in weights(student, merged=True):
-        array = make()                               # one matrix in memory at a time
+for name, shape, make in weights(student, merged=True):
+    array = make()                               # one matrix in memory at a time
 """
+
 import math
 from collections.abc import Callable, Iterator
 
@@ -12,10 +14,14 @@ SMALL = 50_000_000
 """Parameters of a base below which another copy of it costs little memory."""
 
 
-def weights(student, merged: bool) -> Iterator[tuple[str, tuple[int, ...], Callable[[], torch.Tensor]]]:
-    """(transformers' name, shape, function that makes the float32 tensor) of every weight of the base; tied ones once.
+def weights(
+    student, merged: bool
+) -> Iterator[tuple[str, tuple[int, ...], Callable[[], torch.Tensor]]]:
+    """(transformers' name, shape, function that makes the float32 tensor) of every weight of the
+    base; tied ones once.
 
-    With `merged` each matrix W that the adapter changes is W + B A alpha / rank (Hu et al. 2021, arXiv:2106.09685, equation 3).
+    With `merged` each matrix W that the adapter changes is W + B A alpha / rank (Hu et al. 2021,
+    arXiv:2106.09685, equation 3).
     """
     adapter, config = student.adapter() if merged else {}, student.model.peft_config["default"]
     for name, parameter in base_parameters(student):
@@ -49,4 +55,6 @@ def is_small(student) -> bool:
 
 
 def _shape(parameter) -> tuple[int, ...]:
-    return tuple(parameter.quant_state.shape if hasattr(parameter, "quant_state") else parameter.shape)
+    return tuple(
+        parameter.quant_state.shape if hasattr(parameter, "quant_state") else parameter.shape
+    )

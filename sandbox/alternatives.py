@@ -18,6 +18,7 @@ edit's code in their process, and with answers that are chosen out here (`outsid
 
 All this takes time only where an edit would be refused.
 """
+
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from functools import partial
 
 from sandbox.fresh import perturbed, same
 from sandbox.node_ids import function_of
-from sandbox.outside import (AGREEMENT_OF_TWO, MIN_DECIDED, Tests, agree, agreement, key_of, plain)
+from sandbox.outside import AGREEMENT_OF_TWO, MIN_DECIDED, Tests, agree, agreement, key_of, plain
 
 ROUNDS, ENOUGH = 24, 12
 """How often a function of tests is run on other values at most, and how many results are enough."""
@@ -50,9 +51,15 @@ class Relation:
     """Answers in this relation to the gold edit's that are not the same."""
 
 
-def accepted(tests: Tests, heard: list[tuple[dict, dict]], inputs: list[tuple[dict, dict]],
-             answers: list[dict], ask: Callable[[dict], dict],
-             vary: Callable[[list[str], str], list[dict]], seed: str) -> str:
+def accepted(
+    tests: Tests,
+    heard: list[tuple[dict, dict]],
+    inputs: list[tuple[dict, dict]],
+    answers: list[dict],
+    ask: Callable[[dict], dict],
+    vary: Callable[[list[str], str], list[dict]],
+    seed: str,
+) -> str:
     """In words, in what the tests let the edit's answers differ from the gold edit's; "" where they
     do not. `heard`: the tests' own calls with the edit's answers; `inputs`: fresh ones with the
     gold edit's, to which the edit gave `answers`; `ask` asks the edit once more, and
@@ -85,16 +92,22 @@ def _accept(tests: Tests, known: dict[str, dict], relation: Relation) -> bool:
 
 # ---------------------------------------------------------------------------------------- relations
 
+
 def _relations(answers: list[dict], gold: list[dict]) -> Iterator[Relation]:
     """The finer ones first. Which containers and exceptions to try, the answers say."""
     yield _same_as("in another order", _sorted, _turned)
-    yield _same_as("in another order within", partial(_everywhere, _sorted),
-                   partial(_everywhere, _turned))
+    yield _same_as(
+        "in another order within", partial(_everywhere, _sorted), partial(_everywhere, _turned)
+    )
     for kind in _other_containers(answers, gold):
         yield from _as_another(kind)
     yield _of_texts("with other blanks around", str.strip, " {}".format, "{}\n".format, str.strip)
-    yield _of_texts("with other blanks", lambda text: " ".join(text.split()),
-                    lambda text: text.replace(" ", "  "), lambda text: text.replace(" ", "\n"))
+    yield _of_texts(
+        "with other blanks",
+        lambda text: " ".join(text.split()),
+        lambda text: text.replace(" ", "  "),
+        lambda text: text.replace(" ", "\n"),
+    )
     yield _of_texts("in upper or lower case", str.lower, str.lower, str.upper)
     yield from map(_near, TOLERANCES)
     yield from _other_exceptions(answers, gold)
@@ -102,13 +115,17 @@ def _relations(answers: list[dict], gold: list[dict]) -> Iterator[Relation]:
 
 def _as_another(kind: type) -> Iterator[Relation]:
     """In this container, and in it in any order."""
+
     def sorted_items(value):
         return _sorted(_to(list, value))
 
     yield _same_as(f"as a {kind.__name__}", partial(_to, kind), partial(_to, kind))
-    yield _same_as(f"as a {kind.__name__} in another order", sorted_items,
-                   lambda value: _to(kind, sorted_items(value)),
-                   lambda value: _to(kind, _turned(sorted_items(value))))
+    yield _same_as(
+        f"as a {kind.__name__} in another order",
+        sorted_items,
+        lambda value: _to(kind, sorted_items(value)),
+        lambda value: _to(kind, _turned(sorted_items(value))),
+    )
 
 
 def _same_as(words: str, form: Callable, *changes: Callable) -> Relation:
@@ -124,25 +141,29 @@ def _of_texts(words: str, form: Callable[[str], str], *changes: Callable[[str], 
 
 
 def _near(tolerance: float) -> Relation:
-    def moved(by: float, value):                   # a little less, for floats are not exact
+    def moved(by: float, value):  # a little less, for floats are not exact
         return value + by * max(1.0, abs(value)) if isinstance(value, float) else value
 
-    return _of_values(f"to about {tolerance:g}",
-                      lambda mine, right: same(mine, right, tolerance, tolerance),
-                      *(partial(_everywhere, partial(moved, by * tolerance))
-                        for by in (0.999, -0.999)))
+    return _of_values(
+        f"to about {tolerance:g}",
+        lambda mine, right: same(mine, right, tolerance, tolerance),
+        *(partial(_everywhere, partial(moved, by * tolerance)) for by in (0.999, -0.999)),
+    )
 
 
-def _of_values(words: str, agrees: Callable[[object, object], bool],
-               *changes: Callable[[object], object]) -> Relation:
+def _of_values(
+    words: str, agrees: Callable[[object, object], bool], *changes: Callable[[object], object]
+) -> Relation:
     """A relation of values; exceptions, and what is left of the arguments, are to be the same."""
+
     def of_answers(mine: dict, right: dict) -> bool:
         if "value" not in right or "value" not in mine:
             return agree(mine, right)
         try:
             return agree({**mine, "value": right["value"]}, right) and agrees(
-                plain.decode(mine["value"]), plain.decode(right["value"]))
-        except (TypeError, plain.NotPlain):        # not hashable, or not data
+                plain.decode(mine["value"]), plain.decode(right["value"])
+            )
+        except (TypeError, plain.NotPlain):  # not hashable, or not data
             return False
 
     def others(right: dict) -> list[dict]:
@@ -155,7 +176,7 @@ def _of_values(words: str, agrees: Callable[[object, object], bool],
                 other = change(value)
                 if not same(other, value):
                     found.append({**right, "value": plain.encode(other)})
-            except (TypeError, plain.NotPlain):    # not hashable, or too large
+            except (TypeError, plain.NotPlain):  # not hashable, or too large
                 continue
         return found
 
@@ -164,16 +185,23 @@ def _of_values(words: str, agrees: Callable[[object, object], bool],
 
 def _other_containers(answers: list[dict], gold: list[dict]) -> list[type]:
     """Those of the edit's answers where the gold edit's are in another one."""
-    kinds = {(str(mine["value"][0]), right["value"][0]) for mine, right in zip(answers, gold)
-             if "value" in right and isinstance(mine.get("value"), list) and mine["value"]}
-    return [kind for name, kind in CONTAINERS.items()
-            if any(name == mine != theirs and theirs in CONTAINERS for mine, theirs in kinds)]
+    kinds = {
+        (str(mine["value"][0]), right["value"][0])
+        for mine, right in zip(answers, gold)
+        if "value" in right and isinstance(mine.get("value"), list) and mine["value"]
+    }
+    return [
+        kind
+        for name, kind in CONTAINERS.items()
+        if any(name == mine != theirs and theirs in CONTAINERS for mine, theirs in kinds)
+    ]
 
 
 def _other_exceptions(answers: list[dict], gold: list[dict]) -> Iterator[Relation]:
     """Where the gold edit raises one, the edit another, and always the same one."""
-    pairs = Counter((_names(mine), _names(right)) for mine, right in zip(answers, gold)
-                    if "raised" in right)
+    pairs = Counter(
+        (_names(mine), _names(right)) for mine, right in zip(answers, gold) if "raised" in right
+    )
     instead: dict[tuple, tuple] = {}
     for (mine, right), _ in pairs.most_common():
         instead.setdefault(right, mine)
@@ -222,13 +250,15 @@ def _everywhere(change: Callable, value):
 
 # --------------------------------------------------------------------------------------- properties
 
+
 def _of_one_shape(mine: dict, right: dict) -> bool:
     """Whether both raise the same, or both give nothing, a number, or one kind of data."""
     if "value" not in right or "value" not in mine:
         return agree(mine, right)
     try:
         return agree({**mine, "value": right["value"]}, right) and _shape(
-            plain.decode(mine["value"])) == _shape(plain.decode(right["value"]))
+            plain.decode(mine["value"])
+        ) == _shape(plain.decode(right["value"]))
     except plain.NotPlain:
         return False
 
@@ -240,8 +270,14 @@ def _shape(value) -> str:
 class _Property:
     """Whether the tests state what holds of an answer, and whether it holds of the edit's."""
 
-    def __init__(self, tests: Tests, known: dict[str, dict], ask: Callable[[dict], dict],
-                 vary: Callable[[list[str], str], list[dict]], seed: str) -> None:
+    def __init__(
+        self,
+        tests: Tests,
+        known: dict[str, dict],
+        ask: Callable[[dict], dict],
+        vary: Callable[[list[str], str], list[dict]],
+        seed: str,
+    ) -> None:
         self._tests, self._known, self._vary, self._seed = tests, known, vary, seed
         self._answer = ask
         self._heard: list[tuple[dict, dict]] = []
@@ -305,7 +341,7 @@ class _Property:
                 known.add(key)
                 fresh.append(encoded)
         for start in range(0, len(fresh), len(own)):
-            given = dict(zip(own, fresh[start:start + len(own)]))
+            given = dict(zip(own, fresh[start : start + len(own)]))
             yield {"given": given, "ids": list(given)}
 
     def _on_its_own(self, ids: list[str]) -> str:
@@ -317,8 +353,9 @@ class _Property:
 
     def _blind(self, changed: dict) -> set[str]:
         """Those of the tests that pass whatever they are answered."""
-        return set.intersection(*(self._tests.passing(partial(_meaningless, value), changed)
-                                  for value in MEANINGLESS))
+        return set.intersection(
+            *(self._tests.passing(partial(_meaningless, value), changed) for value in MEANINGLESS)
+        )
 
     def _asked(self, changed: dict) -> set[str]:
         """The tests that pass with the edit's answers."""

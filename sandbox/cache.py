@@ -14,6 +14,7 @@ Each entry has a marker, an empty file in `used/PART/`. Who uses the entry holds
 it, which ends with the process; its time stamp is that of the last use. The markers lie beside the
 entries, because code in a jail may see the inside of an entry, and could lock it.
 """
+
 import errno
 import fcntl
 import math
@@ -39,9 +40,12 @@ MAKING = 3600.0
 """Seconds for which what is half made is left alone where a person empties the cache: whoever makes
 it holds it, but for the moment in which it begins, and but for the student made on the spot."""
 PARTS = {
-    "trees": "snapshots of repositories", "bytecode": "compiled tests of snapshots",
-    "surveys": "what runs of test suites showed", "students": "students made on the spot",
-    "gguf": "students as llama.cpp reads them", "teacher": "replies of API teachers, paid for",
+    "trees": "snapshots of repositories",
+    "bytecode": "compiled tests of snapshots",
+    "surveys": "what runs of test suites showed",
+    "students": "students made on the spot",
+    "gguf": "students as llama.cpp reads them",
+    "teacher": "replies of API teachers, paid for",
 }
 NO_LOCKS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOLCK, errno.EOPNOTSUPP}
 """Errors of a cache that is only read, or that knows no locks: it is used without, and what cannot
@@ -72,12 +76,15 @@ def bound() -> float:
     except ValueError:
         size = math.nan
     if not 0 < size * GIB < math.inf:
-        raise UsageError(f"{BOUND_NAME} is {said!r}, and must be a number above 0: how many GiB "
-                         f"{cache_folder()} may take. Where it is not set that is {BOUND}.")
+        raise UsageError(
+            f"{BOUND_NAME} is {said!r}, and must be a number above 0: how many GiB "
+            f"{cache_folder()} may take. Where it is not set that is {BOUND}."
+        )
     return size * GIB
 
 
 # ----------------------------------------------------------------------------------- in use
+
 
 def hold(path: Path) -> None:
     """Let nobody prune this entry, whether it is there yet or not, before this process ends or
@@ -141,7 +148,7 @@ def _locked(marker: Path, how: int) -> int:
         except BaseException:
             os.close(descriptor)
             raise
-        os.close(descriptor)                       # deleted with its entry while we waited
+        os.close(descriptor)  # deleted with its entry while we waited
 
 
 def _is_file_of(descriptor: int, marker: Path) -> bool:
@@ -159,7 +166,7 @@ def _is_held(marker: Path) -> bool:
         return not isinstance(error, FileNotFoundError)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:                                # also where there are no locks: nobody knows
+    except OSError:  # also where there are no locks: nobody knows
         return True
     finally:
         os.close(descriptor)
@@ -167,6 +174,7 @@ def _is_held(marker: Path) -> bool:
 
 
 # ----------------------------------------------------------------------------------- what is there
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -224,12 +232,12 @@ def _entry(marker: Path, paths: list[Path], seen: set[tuple[int, int]]) -> Entry
     for path in paths:
         try:
             made.append(os.lstat(path).st_mtime)
-        except FileNotFoundError:                  # deleted or renamed meanwhile
+        except FileNotFoundError:  # deleted or renamed meanwhile
             continue
         sizes[path] = _size(path, seen)
     try:
         used = os.stat(marker).st_mtime
-    except FileNotFoundError:                      # made before there were markers
+    except FileNotFoundError:  # made before there were markers
         used = max(made, default=0.0)
     return Entry(marker, sizes, time.time() if in_use else used, in_use)
 
@@ -265,8 +273,10 @@ def facts() -> dict:
     `entries` of the teacher's replies is 1 or 0. Raises UsageError for a bound that means nothing.
     """
     most, known = bound(), entries()
-    parts = {part: {"what": what, "bytes": 0, "entries": 0, "in_use": 0}
-             for part, what in {**PARTS, OTHER: "what is half made, and everything else"}.items()}
+    parts = {
+        part: {"what": what, "bytes": 0, "entries": 0, "in_use": 0}
+        for part, what in {**PARTS, OTHER: "what is half made, and everything else"}.items()
+    }
     for entry in known:
         for path, size in entry.sizes.items():
             part = parts[entry.part_of(path)]
@@ -285,25 +295,39 @@ def size_in_words(size: float) -> str:
 
 def lines(found: dict) -> list[str]:
     """`facts` for people."""
-    rows = [f"{part['what']:38}{part['entries']:7}{size_in_words(part['bytes']):>13}"
-            + (f"   {part['in_use']} in use" if part["in_use"] else "")
-            for part in found["parts"].values()]
-    return [found["folder"], *rows,
-            f"{'all of it':45}{size_in_words(found['bytes']):>13}   of at most "
-            f"{size_in_words(found['bound'])} ({BOUND_NAME}); what was paid for is never pruned"]
+    rows = [
+        f"{part['what']:38}{part['entries']:7}{size_in_words(part['bytes']):>13}"
+        + (f"   {part['in_use']} in use" if part["in_use"] else "")
+        for part in found["parts"].values()
+    ]
+    return [
+        found["folder"],
+        *rows,
+        f"{'all of it':45}{size_in_words(found['bytes']):>13}   of at most "
+        f"{size_in_words(found['bound'])} ({BOUND_NAME}); what was paid for is never pruned",
+    ]
 
 
 def question(found: dict, rest: bool, replies: bool) -> str:
     """What a person is asked before `empty`, by the `facts`."""
-    parts = [part for name, part in found["parts"].items()
-             if (replies if name == REPLIES else rest) and part["entries"]]
-    named = [f"{part['what']} ({part['entries']}): {size_in_words(part['bytes'])}"
-             for part in parts]
-    warnings = ["What is needed is made again; but a run that began with uncommitted changes which "
-                "are no longer there cannot go on without its snapshot. "] if rest else []
+    parts = [
+        part
+        for name, part in found["parts"].items()
+        if (replies if name == REPLIES else rest) and part["entries"]
+    ]
+    named = [
+        f"{part['what']} ({part['entries']}): {size_in_words(part['bytes'])}" for part in parts
+    ]
+    warnings = (
+        [
+            "What is needed is made again; but a run that began with uncommitted changes which "
+            "are no longer there cannot go on without its snapshot. "
+        ]
+        if rest
+        else []
+    )
     warnings += ["Replies that were paid for must then be paid for again. "] if replies else []
-    return (f"In {found['folder']}: {', '.join(named) or 'nothing'}. {''.join(warnings)}"
-            "Delete that?")
+    return f"In {found['folder']}: {', '.join(named) or 'nothing'}. {''.join(warnings)}Delete that?"
 
 
 def deleted_lines(done: "Deleted") -> list[str]:
@@ -313,6 +337,7 @@ def deleted_lines(done: "Deleted") -> list[str]:
 
 
 # ----------------------------------------------------------------------------------- deleting
+
 
 @dataclass
 class Deleted:
@@ -336,8 +361,9 @@ class Deleted:
     def in_words(self) -> str:
         """As in "snapshots of repositories (2), students made on the spot (1): 12.0 MiB"."""
         kinds = {**PARTS, OTHER: "what was half made"}
-        named = [f"{what} ({self.counts[part]})" for part, what in kinds.items()
-                 if part in self.counts]
+        named = [
+            f"{what} ({self.counts[part]})" for part, what in kinds.items() if part in self.counts
+        ]
         return f"{', '.join(named)}: {size_in_words(self.freed)}" if named else "nothing"
 
     def to_dict(self) -> dict:
@@ -357,14 +383,23 @@ def make_room(say: Callable[[str], None]) -> None:
     aged = [entry for entry in pruned.gone if not entry.is_half_made]
     if not aged and pruned.size <= most:
         return
-    went = "" if not aged else (", so what was not used for longest was deleted: "
-                                f"{pruned.in_words()}")
-    stays = "" if pruned.size <= most else (
-        f"; {size_in_words(pruned.size)} stay, which are in use, were paid for, or are none of its "
-        "finished entries")
+    went = (
+        "" if not aged else (f", so what was not used for longest was deleted: {pruned.in_words()}")
+    )
+    stays = (
+        ""
+        if pruned.size <= most
+        else (
+            f"; {size_in_words(pruned.size)} stay, which are in use, were paid for, or are none of "
+            "its "
+            "finished entries"
+        )
+    )
     shut = [f"; {name}: {why}" for name, why in pruned.left.items() if why != IN_USE]
-    say(f"The cache had outgrown its {size_in_words(most)}{went}{stays}{''.join(shut)}. "
-        f"({BOUND_NAME}=N allows it N GiB.)")
+    say(
+        f"The cache had outgrown its {size_in_words(most)}{went}{stays}{''.join(shut)}. "
+        f"({BOUND_NAME}=N allows it N GiB.)"
+    )
 
 
 def prune(most: float) -> Deleted:
@@ -376,8 +411,8 @@ def prune(most: float) -> Deleted:
         torn = entry.is_half_made and entry.used < now - TORN_AFTER
         if torn or done.size > most and not entry.is_paid and not entry.is_half_made:
             _try_to_delete(entry, done)
-    for path in cache_folder().glob(".*"):         # of a trial of the jail, or half deleted
-        with suppress(FileNotFoundError):          # whose process has just deleted it
+    for path in cache_folder().glob(".*"):  # of a trial of the jail, or half deleted
+        with suppress(FileNotFoundError):  # whose process has just deleted it
             if path.lstat().st_mtime < now - TORN_AFTER:
                 _delete_aside(path)
     _drop_lone_markers()

@@ -1,6 +1,8 @@
-"""A reply -> an edit -> the files that are judged: what is read from a model's answer, and what may be edited at all.
+"""A reply -> an edit -> the files that are judged: what is read from a model's answer, and what may
+be edited at all.
 
-An edit is a map from a path, relative to the repository, to the whole new text of that file in the broken state.
+An edit is a map from a path, relative to the repository, to the whole new text of that file in the
+broken state.
 
 **The reply** (`blocks`): a few words of reason, then either a fenced `python` block with whole
 functions, each replacing the one of the same (qualified) name in the task's file, new imports and
@@ -17,6 +19,7 @@ function only that function is taken from the edit and spliced into the broken f
 and helpers that are new; whatever else the edit changed there is ignored. Where it is about whole
 files (`Task.files`) these are taken as the edit has them, and no others.
 """
+
 import ast
 import builtins
 import copy
@@ -31,9 +34,24 @@ from pathlib import Path, PurePosixPath
 
 from sandbox import patches
 from sandbox.replies import BROKEN, CHANGE, OPEN, OTHER, PYTHON, THINKING, Part, module_of, read
-from sandbox.source import (FUNCTIONS, KEPT_BYTES, STATEMENTS, Function, alone, as_sent, body_nodes,
-                            decode, find, functions, parse, read_text, source_of, unwritable,
-                            with_body, with_function)
+from sandbox.source import (
+    FUNCTIONS,
+    KEPT_BYTES,
+    STATEMENTS,
+    Function,
+    alone,
+    as_sent,
+    body_nodes,
+    decode,
+    find,
+    functions,
+    parse,
+    read_text,
+    source_of,
+    unwritable,
+    with_body,
+    with_function,
+)
 from sandbox.tasks import Task
 
 NOTHING = "the reply holds no complete python block with the function and no SEARCH/REPLACE block"
@@ -53,9 +71,12 @@ class InvalidEdit(Exception):
     """There is no usable edit; `str(error)` says why. The verdict is `invalid`."""
 
 
-# -------------------------------------------------------------------------------------------------------- replies
+# ------------------------------------------------------------------------------------------ replies
 
-def from_reply(reply: str, task: Task, broken: dict[str, str], style: str = "blocks") -> dict[str, str]:
+
+def from_reply(
+    reply: str, task: Task, broken: dict[str, str], style: str = "blocks"
+) -> dict[str, str]:
     """The edit that a reply asks for. Raises InvalidEdit."""
     reply = reply.removeprefix("\ufeff").replace("\r\n", "\n")
     if style == "body" and not task.files:
@@ -135,8 +156,10 @@ class _Edit:
             if names := ", ".join(f.qualname for f in _outer(functions(part.code))):
                 self._note(1, f"the python block has {names}, and not {self._wanted}")
         elif part.kind == BROKEN:
-            self._note(3 if self._defined_in(part.content) else 0,
-                       f"the python block does not parse: {part.fault}")
+            self._note(
+                3 if self._defined_in(part.content) else 0,
+                f"the python block does not parse: {part.fault}",
+            )
         elif part.kind == OTHER and self._defined_in(part.content):
             self._note(2, f"{NOTHING}: the function stands in a block of another language")
         elif part.kind == THINKING and self._defined_in(part.text):
@@ -168,7 +191,7 @@ class _Edit:
             meant, text = _as_methods(named, self.task.named.get(path, ())), self.broken[path]
             try:
                 own = {name: f for name, f in meant.items() if find(text, name) is not None}
-            except SyntaxError:                    # only SEARCH/REPLACE blocks can mend that file
+            except SyntaxError:  # only SEARCH/REPLACE blocks can mend that file
                 continue
             if own and (self.task.files or self.task.function in own):
                 return _Code(part, path, own, frozenset(f.qualname for f in own.values()))
@@ -177,15 +200,23 @@ class _Edit:
     def _without_quotations(self, step: "_Code | Part") -> "_Code | Part":
         if isinstance(step, Part):
             return step
-        kept = {name: f for name, f in step.functions.items()
-                if (step.path, name) not in self._meant or self._is_meant(step, name)}
+        kept = {
+            name: f
+            for name, f in step.functions.items()
+            if (step.path, name) not in self._meant or self._is_meant(step, name)
+        }
         return replace(step, functions={} if self._replaces and not self._meant else kept)
 
     @cached_property
     def _meant(self) -> set[tuple[str, str]]:
         """The functions that a block gives which is more than a quotation."""
-        return {(step.path, name) for step in self._steps if isinstance(step, _Code)
-                for name in step.functions if self._is_meant(step, name)}
+        return {
+            (step.path, name)
+            for step in self._steps
+            if isinstance(step, _Code)
+            for name in step.functions
+            if self._is_meant(step, name)
+        }
 
     def _is_meant(self, code: _Code, name: str) -> bool:
         function, was = code.functions[name], find(self.broken[code.path], name)
@@ -201,11 +232,13 @@ class _Edit:
                     raise _Misfit(4, f"{path} has no {name} once the blocks before are in it")
                 text = self._fit(path, with_function(text, target, source_of(source, function)))
             given = {f.qualname for f in _outer(functions(source))}
-            helpers = {name for name in given - code.known if "." not in name
-                       and find(text, name) is None}
+            helpers = {
+                name for name in given - code.known if "." not in name and find(text, name) is None
+            }
             known = (_defined(parse(self.broken[path])) | given) - helpers
-            text = self._fit(path, _with_additions(text, source, parse(source), known,
-                                                   self.task.function))
+            text = self._fit(
+                path, _with_additions(text, source, parse(source), known, self.task.function)
+            )
         except SyntaxError as error:
             raise _Misfit(4, f"the function cannot be put in its place: {error.msg}") from None
         self.texts[path] = text
@@ -214,14 +247,21 @@ class _Edit:
     def _add_helpers(self) -> None:
         """Add what blocks that are about nothing of the task define, as far as the functions need
         it and nothing else gives it: the last definition of each name."""
-        givers = {name: (number, node) for number, source in enumerate(self._others)
-                  for node in parse(source).body
-                  if isinstance(node, (*DEFINITIONS, ast.Assign, ast.AnnAssign))
-                  for name in _names_of(node)}
+        givers = {
+            name: (number, node)
+            for number, source in enumerate(self._others)
+            for node in parse(source).body
+            if isinstance(node, (*DEFINITIONS, ast.Assign, ast.AnnAssign))
+            for name in _names_of(node)
+        }
         for path in {path for _, path in self.done} if givers else ():
             text = self.texts[path]
-            pending = [f.node for step, at in self.done if isinstance(step, _Code) and at == path
-                       for f in step.functions.values()]
+            pending = [
+                f.node
+                for step, at in self.done
+                if isinstance(step, _Code) and at == path
+                for f in step.functions.values()
+            ]
             known, needed = _defined(parse(text)) | set(dir(builtins)), {}
             while pending:
                 for name in (_unknown_names(pending.pop()) - known) & givers.keys() - needed.keys():
@@ -231,8 +271,9 @@ class _Edit:
                 nodes = {id(node): node for at, node in needed.values() if at == number}
                 module = ast.Module(sorted(nodes.values(), key=lambda node: node.lineno), [])
                 given = {name for name, (at, _) in needed.items() if at == number}
-                text = _with_additions(text, self._others[number], module, _defined(module) - given,
-                                       self.task.function)
+                text = _with_additions(
+                    text, self._others[number], module, _defined(module) - given, self.task.function
+                )
             self.texts[path] = self._fit(path, text)
 
     # ------------------------------------------------------------------------------- SEARCH/REPLACE
@@ -256,8 +297,9 @@ class _Edit:
         """The file that a SEARCH/REPLACE block names; without a name the task's own, then any."""
         found = [path for name in part.paths if (path := resolved(name, self.broken))]
         if not found and part.path_alone:
-            raise _Misfit(3, f"a SEARCH/REPLACE block names {part.paths[0]}, which this task does "
-                             "not edit")
+            raise _Misfit(
+                3, f"a SEARCH/REPLACE block names {part.paths[0]}, which this task does not edit"
+            )
         return found[:1] or list(dict.fromkeys((self.task.file, *self.broken)))
 
     # -------------------------------------------------------------------------- one after the other
@@ -291,15 +333,19 @@ class _Edit:
             self.done, self.texts = done, texts
         self.misfits.append(misfit)
 
-    def _left_of(self, other: "_Code | Part", path: str,
-                 step: "_Code | Part") -> "_Code | Part | None":
+    def _left_of(
+        self, other: "_Code | Part", path: str, step: "_Code | Part"
+    ) -> "_Code | Part | None":
         """What stays of a block where a later one takes its place."""
-        if isinstance(step, _Code):                # the file may not parse with the others in it
+        if isinstance(step, _Code):  # the file may not parse with the others in it
             return None if isinstance(other, Part) and path == step.path else other
         if isinstance(other, Part):
             return None if self._place(step) & self._place(other) else other
-        kept = {name: f for name, f in other.functions.items()
-                if not self._place(step) & _place(path, find(self.broken[path], name))}
+        kept = {
+            name: f
+            for name, f in other.functions.items()
+            if not self._place(step) & _place(path, find(self.broken[path], name))
+        }
         return replace(other, functions=kept) if kept else None
 
     def _place(self, part: Part) -> frozenset[tuple[str, int]]:
@@ -309,8 +355,10 @@ class _Edit:
             with suppress(_Misfit):
                 for path in self._paths_for(part):
                     for search, _ in part.changes:
-                        if not self._places[id(part)] and occurrences(self.broken[path],
-                                                                      search) == 1:
+                        if (
+                            not self._places[id(part)]
+                            and occurrences(self.broken[path], search) == 1
+                        ):
                             first = _line_of(self.broken[path], search)
                             lines = range(first + 1, first + 1 + search.count("\n"))
                             self._places[id(part)] = frozenset((path, line) for line in lines)
@@ -353,7 +401,7 @@ def _is_alike(a: Function, b: Function) -> bool:
     try:
         forms = [[ast.dump(n) for n in (f.node.args, *body_nodes(f))] for f in (a, b)]
         return forms[0] == forms[1]
-    except RecursionError:                         # nested too deep to be told
+    except RecursionError:  # nested too deep to be told
         return False
 
 
@@ -387,8 +435,11 @@ def _found(text: str, search: str) -> tuple[int, int]:
     """(how often, where it begins first, with plain line ends); (0, -1) where it is not there."""
     plain = text.replace("\r\n", "\n")
     ended = plain if plain.endswith("\n") else f"{plain}\n"
-    for whole, sought in ((f"\n{plain}", f"\n{search}"), (f"\n{ended}", f"\n{search}"),
-                          (plain, search)):
+    for whole, sought in (
+        (f"\n{plain}", f"\n{search}"),
+        (f"\n{ended}", f"\n{search}"),
+        (plain, search),
+    ):
         if (first := whole.find(sought)) >= 0:
             once = whole.find(sought, first + 1) < 0
             return 1 if once else max(2, whole.count(sought)), first
@@ -399,11 +450,11 @@ def _exchanged(text: str, search: str, replacement: str) -> str:
     """The text with other lines in the place of these, which end as the first of these did."""
     first, lines = _line_of(text, search), text.split("\n")
     start = lines[first].removesuffix("\r")
-    start = start[:len(start) - len(search.partition("\n")[0])]
+    start = start[: len(start) - len(search.partition("\n")[0])]
     *fresh, rest = (start + replacement).split("\n")
     end = "\r" if lines[first].endswith("\r") else ""
-    below = lines[first + search.count("\n"):]
-    if rest or not below:                          # it began within a line, or ends the file
+    below = lines[first + search.count("\n") :]
+    if rest or not below:  # it began within a line, or ends the file
         below = [rest + (below[0] if below else ""), *below[1:]]
     new = "\n".join([*lines[:first], *(line + end for line in fresh), *below])
     stays = text.endswith("\n") or lines[-1:] == below[-1:]
@@ -415,6 +466,7 @@ def _place(path: str, function: Function) -> frozenset[tuple[str, int]]:
 
 
 # -------------------------------------------------------------------------------------- bare bodies
+
 
 def _from_body(reply: str, task: Task, broken: dict[str, str]) -> dict[str, str]:
     """The edit of a reply that is a bare body, or holds one."""
@@ -441,8 +493,9 @@ def _bodies(reply: str) -> Iterator[str]:
         yield blocks[0]
 
 
-def _with_whole_function(reply: str, new: str, task: Task,
-                         broken: dict[str, str]) -> dict[str, str] | None:
+def _with_whole_function(
+    reply: str, new: str, task: Task, broken: dict[str, str]
+) -> dict[str, str] | None:
     """The edit of a reply that is the whole function, with its imports and helpers: as a body,
     which made `new`, it would define a function of its own name and do nothing. None where it is
     none."""
@@ -471,7 +524,8 @@ def _with_bare_body(reply: str, task: Task, text: str) -> str:
     return new
 
 
-# -------------------------------------------------------------------------------------------------------- other doors
+# -------------------------------------------------------------------------------------- other doors
+
 
 def from_patch(patch: str, broken: dict[str, str], tree: Path) -> dict[str, str]:
     """The edit that a person's unified diff against the broken state makes: one of text, as a model
@@ -482,7 +536,7 @@ def from_patch(patch: str, broken: dict[str, str], tree: Path) -> dict[str, str]
     try:
         for section in patches.sections(patch):
             path = section.path(lambda name: os.path.isfile(os.path.join(tree, name)))
-            _check_path(path, tree, tuple(broken))     # of these the gate knows what they are
+            _check_path(path, tree, tuple(broken))  # of these the gate knows what they are
             text = edit.get(path, broken.get(path))
             text = read_text(tree / path) if text is None else text
             edit[path] = _fitted(text, section, path, in_bytes)
@@ -501,10 +555,13 @@ def _fitted(text: str, section: patches.Section, path: str, in_bytes: bool) -> s
 
 
 def from_overlay(folder: Path) -> dict[str, str]:
-    """The edit that a folder of files makes. Raises InvalidEdit for links, what is not a regular file, and far too many of them."""
+    """The edit that a folder of files makes. Raises InvalidEdit for links, what is not a regular
+    file, and far too many of them."""
     edit, found = {}, list(islice(folder.rglob("*"), MAX_ENTRIES + 1))
     if len(found) > MAX_ENTRIES:
-        raise InvalidEdit(f"{folder} holds more than {MAX_ENTRIES} files and folders; an edit is a few files")
+        raise InvalidEdit(
+            f"{folder} holds more than {MAX_ENTRIES} files and folders; an edit is a few files"
+        )
     for path in sorted(found):
         relative = path.relative_to(folder).as_posix()
         if path.is_symlink():
@@ -516,7 +573,8 @@ def from_overlay(folder: Path) -> dict[str, str]:
     return edit
 
 
-# -------------------------------------------------------------------------------------------------------- gate
+# --------------------------------------------------------------------------------------------- gate
+
 
 def gate(edit: dict[str, str], task: Task, tree: Path) -> dict[str, str]:
     """The files of the broken state with the allowed part of `edit` in them. Raises InvalidEdit."""
@@ -542,28 +600,33 @@ def gate(edit: dict[str, str], task: Task, tree: Path) -> dict[str, str]:
         return {**broken, **edit}
     try:
         return {**broken, task.file: splice(edit[task.file], task, broken[task.file])}
-    except (SyntaxError, RecursionError) as error:   # it parses alone and not where it is put, or only just
+    except (
+        SyntaxError,
+        RecursionError,
+    ) as error:  # it parses alone and not where it is put, or only just
         raise InvalidEdit(f"the function cannot be put in its place ({error})") from None
 
 
 def _only_its_function(text: str, task: Task, broken: str, tree: Path) -> bool:
-    """Whether `text` is as `splice` would give it, because it differs from the broken file in the task's function alone: then no more than
-    that function has to be read."""
+    """Whether `text` is as `splice` would give it, because it differs from the broken file in the
+    task's function alone: then no more than that function has to be read."""
     was = find(broken, task.function, read_text(tree / task.file))
     now = alone(text, broken, was)
     return now is not None and (bool(now.node.decorator_list) or not was.node.decorator_list)
 
 
 def splice(text: str, task: Task, broken: str) -> str:
-    """The broken file with the task's function from `text`, and with the imports and helpers that are new in `text`."""
+    """The broken file with the task's function from `text`, and with the imports and helpers that
+    are new in `text`."""
     function = find(text, task.function)
     if function is None:
         raise InvalidEdit(f"{task.file} no longer has the function {task.function}")
     source = source_of(text, function)
     spliced = with_function(broken, find(broken, task.function), source)
     if not unwritable(spliced):
-        spliced = _with_additions(spliced, text, parse(text), _defined(parse(broken)),
-                                  task.function)
+        spliced = _with_additions(
+            spliced, text, parse(text), _defined(parse(broken)), task.function
+        )
     if fault := unwritable(spliced):
         raise InvalidEdit(f"{task.file} {fault}")
     if find(spliced, task.function) is None:
@@ -574,22 +637,35 @@ def splice(text: str, task: Task, broken: str) -> str:
 def _check_path(path: str, tree: Path, sources: tuple[str, ...]) -> None:
     """Raises InvalidEdit. `sources`: files that are source whatever they are called."""
     pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts or str(pure) != path or not re.fullmatch(r"[\w./+-]{1,1000}", path, re.ASCII) or \
-            any(len(part) > 255 for part in pure.parts):
+    if (
+        pure.is_absolute()
+        or ".." in pure.parts
+        or str(pure) != path
+        or not re.fullmatch(r"[\w./+-]{1,1000}", path, re.ASCII)
+        or any(len(part) > 255 for part in pure.parts)
+    ):
         raise InvalidEdit(f"{path!r} is not a plain path below the repository")
     if pure.suffix != ".py":
         raise InvalidEdit(f"{path} is not a Python source file")
     if pure.name in NEVER_EDITED or looks_like_tests(path) and path not in sources:
         raise InvalidEdit(f"{path} is a test or configures how tests run, and may not be edited")
-    if any((tree / parent).is_symlink() for parent in [pure, *pure.parents]) or not (tree / path).is_file():
+    if (
+        any((tree / parent).is_symlink() for parent in [pure, *pure.parents])
+        or not (tree / path).is_file()
+    ):
         raise InvalidEdit(f"{path} is not a file of the repository")
 
 
 def is_test_path(path: str) -> bool:
     """Whether this file belongs to the tests: by its name, or by the folder that it is in."""
     pure = PurePosixPath(path)
-    return pure.name == "conftest.py" or pure.name.startswith("test_") or pure.stem.endswith("_test") or pure.name == "tests.py" or \
-        any(part in TEST_FOLDERS for part in pure.parts[:-1])
+    return (
+        pure.name == "conftest.py"
+        or pure.name.startswith("test_")
+        or pure.stem.endswith("_test")
+        or pure.name == "tests.py"
+        or any(part in TEST_FOLDERS for part in pure.parts[:-1])
+    )
 
 
 def looks_like_tests(path: str) -> bool:
@@ -597,7 +673,8 @@ def looks_like_tests(path: str) -> bool:
     return is_test_path(path) or PurePosixPath(path).name in FORBIDDEN_NAMES
 
 
-# -------------------------------------------------------------------------------------------------------- additions
+# ---------------------------------------------------------------------------------------- additions
+
 
 def _defined(module: ast.Module) -> set[str]:
     """Names that the module's own statements define or import."""
@@ -613,30 +690,49 @@ def _names_of(node: ast.stmt) -> set[str]:
     if isinstance(node, (ast.Import, ast.ImportFrom)):
         return {(alias.asname or alias.name.partition(".")[0]) for alias in node.names}
     if isinstance(node, ast.Assign):
-        return {n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name)}
+        return {
+            n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name)
+        }
     if isinstance(node, (ast.AnnAssign, ast.AugAssign)) and isinstance(node.target, ast.Name):
         return {node.target.id}
-    return {name for child in ast.iter_child_nodes(node) if isinstance(child, STATEMENTS)
-            for name in _names_of(child)}
+    return {
+        name
+        for child in ast.iter_child_nodes(node)
+        if isinstance(child, STATEMENTS)
+        for name in _names_of(child)
+    }
 
 
-def _with_additions(text: str, source: str, module: ast.Module, known: set[str], qualname: str) -> str:
-    """`text` with what `module` imports and defines under names that are not `known`: imports after its own, the rest above the
-    function, where what the module defines up to there can be used."""
+def _with_additions(
+    text: str, source: str, module: ast.Module, known: set[str], qualname: str
+) -> str:
+    """`text` with what `module` imports and defines under names that are not `known`: imports after
+    its own, the rest above the function, where what the module defines up to there can be used."""
     lines, imports, definitions, fresh = source.split("\n"), [], [], set()
-    imported = {name for node in module.body if isinstance(node, (ast.Import, ast.ImportFrom)) for name in _names_of(node)}
+    imported = {
+        name
+        for node in module.body
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for name in _names_of(node)
+    }
     for node in module.body:
         names = _names_of(node)
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             # One statement may import names that are there already beside new ones.
             added = copy.copy(node)
-            added.names = [a for a in node.names if (a.asname or a.name.partition(".")[0]) not in known]
+            added.names = [
+                a for a in node.names if (a.asname or a.name.partition(".")[0]) not in known
+            ]
             if added.names and getattr(node, "module", "") != "__future__":
                 imports.append(ast.unparse(added))
-        elif not names & known and (names or _changed(node) & (imported if isinstance(node, ast.Expr) else fresh)):
+        elif not names & known and (
+            names or _changed(node) & (imported if isinstance(node, ast.Expr) else fresh)
+        ):
             first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
-            block = lines[first - 1:node.end_lineno]
-            if names or "\n".join(["", *block, ""]) not in f"\n{text}\n":       # a call that stands there already is not made twice
+            block = lines[first - 1 : node.end_lineno]
+            if (
+                names or "\n".join(["", *block, ""]) not in f"\n{text}\n"
+            ):  # a call that stands there already is not made twice
                 definitions.append(block)
             fresh |= names
     if not imports and not definitions:
@@ -647,18 +743,33 @@ def _with_additions(text: str, source: str, module: ast.Module, known: set[str],
     top = _end_of_imports(parsed, text_lines)
     place = max(top, _line_above(parsed, find(text, qualname)))
     above = [line.rstrip("\r") + end for block in definitions for line in [*block, "", ""]]
-    return "\n".join(text_lines[:top] + [line + end for line in imports] + text_lines[top:place] + above + text_lines[place:])
+    return "\n".join(
+        text_lines[:top]
+        + [line + end for line in imports]
+        + text_lines[top:place]
+        + above
+        + text_lines[place:]
+    )
 
 
 def _changed(node: ast.stmt) -> set[str]:
     """Names of what the statement sets something in, or calls a method of."""
-    parts = [n for n in ast.walk(node) if isinstance(n, (ast.Subscript, ast.Attribute)) and isinstance(n.ctx, ast.Store)]
-    parts += [n.func for n in ast.walk(node) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)]
+    parts = [
+        n
+        for n in ast.walk(node)
+        if isinstance(n, (ast.Subscript, ast.Attribute)) and isinstance(n.ctx, ast.Store)
+    ]
+    parts += [
+        n.func
+        for n in ast.walk(node)
+        if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)
+    ]
     return {part.value.id for part in parts if isinstance(part.value, ast.Name)}
 
 
 def _line_above(module: ast.Module, function) -> int:
-    """The last line before the statement of the module that holds the function; 0 where there is none."""
+    """The last line before the statement of the module that holds the function; 0 where there is
+    none."""
     if function is None:
         return 0
     for node in module.body:
@@ -672,12 +783,17 @@ def _end_of_imports(module: ast.Module, lines: list[str]) -> int:
     """The last line of the module's docstring and leading imports."""
     end = at_top = 0
     for node in module.body:
-        is_docstring = node is module.body[0] and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        is_docstring = (
+            node is module.body[0]
+            and isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+        )
         if is_docstring or isinstance(node, (ast.Import, ast.ImportFrom)):
             end = node.end_lineno
         elif isinstance(node, (*FUNCTIONS, ast.ClassDef)):
             break
-    # A coding line counts in the first two lines only, so nothing is put above the comments at the top.
+    # A coding line counts in the first two lines only, so nothing is put above the comments at the
+    # top.
     while end == 0 and at_top < len(lines) and lines[at_top].startswith("#"):
         at_top += 1
     return end or at_top

@@ -1,5 +1,6 @@
 """Figures that come out of a jail. Whatever measured them shared a process with code of the
 project, so each is taken only where it can be true, beside what was measured out here."""
+
 import os
 from collections.abc import Iterable
 
@@ -28,5 +29,9 @@ def is_figure(value: object, most: float) -> bool:
 
 def is_progress(value: object) -> bool:
     """Whether it is [tests done, tests in all]."""
-    return (isinstance(value, list) and len(value) == 2 and is_figure(value[1], float("inf"))
-            and is_figure(value[0], value[1]))
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and is_figure(value[1], float("inf"))
+        and is_figure(value[0], value[1])
+    )

@@ -1,11 +1,14 @@
-"""Fresh inputs for a hard task: recorded calls, changed by a seed that nobody knew when the edit was made; and when two answers agree.
+"""Fresh inputs for a hard task: recorded calls, changed by a seed that nobody knew when the edit
+was made; and when two answers agree.
 
     calls = perturbed(recorded, seed, 16)          # [(args, kwargs)], plain data
     same(answer, gold_answer)
 
-What is changed stays near what the tests show: a number moves a little or becomes another one of the recorded calls, a string or list
-loses, repeats, swaps or borrows an item. Types never change, so that a call is one that the function may expect.
+What is changed stays near what the tests show: a number moves a little or becomes another one of
+the recorded calls, a string or list loses, repeats, swaps or borrows an item. Types never change,
+so that a call is one that the function may expect.
 """
+
 import copy
 import math
 import random
@@ -15,11 +18,18 @@ RELATIVE, ABSOLUTE = 1e-9, 1e-12
 """Numbers that are nearer than this are the same: an honest solution may add in another order."""
 
 
-def perturbed(recorded: Sequence[tuple[list, dict]], seed: str, count: int) -> list[tuple[list, dict]]:
-    """`count` changed copies of recorded (args, kwargs), drawn by the seed; [] where nothing was recorded."""
+def perturbed(
+    recorded: Sequence[tuple[list, dict]], seed: str, count: int
+) -> list[tuple[list, dict]]:
+    """`count` changed copies of recorded (args, kwargs), drawn by the seed; [] where nothing was
+    recorded."""
     chance = random.Random(seed)
     pool = _Pool(recorded)
-    return [_changed_call(copy.deepcopy(chance.choice(recorded)), chance, pool) for _ in range(count)] if recorded else []
+    return (
+        [_changed_call(copy.deepcopy(chance.choice(recorded)), chance, pool) for _ in range(count)]
+        if recorded
+        else []
+    )
 
 
 class _Pool:
@@ -66,7 +76,11 @@ def _changed(value, chance: random.Random, pool: _Pool):
     if kind is int:
         return value + chance.choice([-3, -2, -1, 1, 2, 3, 7, -value // 2, value])
     if kind is float:
-        return round(value + chance.choice([-1.0, 1.0, 0.5, chance.uniform(-9, 9)]), 3) if math.isfinite(value) else value
+        return (
+            round(value + chance.choice([-1.0, 1.0, 0.5, chance.uniform(-9, 9)]), 3)
+            if math.isfinite(value)
+            else value
+        )
     if kind in (str, bytes):
         return _changed_text(value, chance, pool)
     if kind in (list, tuple):
@@ -84,8 +98,16 @@ def _changed(value, chance: random.Random, pool: _Pool):
 def _changed_text(text, chance: random.Random, pool: _Pool):
     other = chance.choice(pool.leaves[type(text)])
     at = chance.randint(0, len(text))
-    return chance.choice([text[:at] + text[at + 1:], text[:at] + text[max(0, at - 1):], text + other, text[:at] + other[:2] + text[at:],
-                          text[::-1], text + text])
+    return chance.choice(
+        [
+            text[:at] + text[at + 1 :],
+            text[:at] + text[max(0, at - 1) :],
+            text + other,
+            text[:at] + other[:2] + text[at:],
+            text[::-1],
+            text + text,
+        ]
+    )
 
 
 def _changed_items(items: list, chance: random.Random, pool: _Pool) -> list:
@@ -125,5 +147,5 @@ def same(a, b, relative: float = RELATIVE, absolute: float = ABSOLUTE) -> bool:
 def _close(a, b, relative: float, absolute: float) -> bool:
     try:
         return math.isclose(a, b, rel_tol=relative, abs_tol=absolute)
-    except OverflowError:                          # an int too large for a float
+    except OverflowError:  # an int too large for a float
         return False

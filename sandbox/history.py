@@ -1,24 +1,28 @@
-"""Past commits that touched source and tests together, undone in today's source: what `revert` tasks are made of.
+"""Past commits that touched source and tests together, undone in today's source: what `revert`
+tasks are made of.
 
     for undone in undoings(repository, is_source, is_test, since=None, on_progress=...):
         undone.commit, undone.message, undone.broken          # {path: today's text without that commit}
 
-The commits that HEAD was made of are walked newest first, at most MAX_COMMITS of them. Merges are skipped (what they bring was
-committed elsewhere), and so is a first commit, which has nothing to go back to; a squashed pull request is a commit like any other.
-Only modified Python files count: files that a commit added, deleted or merely moved stay as they are. A file that has been renamed
-since is found under its present name.
+The commits that HEAD was made of are walked newest first, at most MAX_COMMITS of them. Merges are
+skipped (what they bring was committed elsewhere), and so is a first commit, which has nothing to go
+back to; a squashed pull request is a commit like any other. Only modified Python files count: files
+that a commit added, deleted or merely moved stay as they are. A file that has been renamed since is
+found under its present name.
 
-A commit is undone where that is certain: each stretch of lines that it changed, with the lines around it (three on either side, or two, or
-one, where later commits came as near), must stand in today's file exactly once. A commit that does not apply any more, or that changes more
-than MAX_LINES lines of source or MAX_FILES files, gives no task.
+A commit is undone where that is certain: each stretch of lines that it changed, with the lines
+around it (three on either side, or two, or one, where later commits came as near), must stand in
+today's file exactly once. A commit that does not apply any more, or that changes more than
+MAX_LINES lines of source or MAX_FILES files, gives no task.
 
 How lines end is no part of that: git may write CRLF to the work tree where it keeps LF, and a file
 may have had other ends before. What comes back ends as most lines of today's file do.
 
-The user's repository is only read, and only its objects: commits, trees and blobs. Nothing is checked out, and neither text
-conversions nor filters, external diffs or hooks are run, nor anything fetched. A shallow or partial
-clone gives what is there; of the rest it is said how it can be had.
+The user's repository is only read, and only its objects: commits, trees and blobs. Nothing is
+checked out, and neither text conversions nor filters, external diffs or hooks are run, nor anything
+fetched. A shallow or partial clone gives what is there; of the rest it is said how it can be had.
 """
+
 import difflib
 import os
 import stat
@@ -36,7 +40,8 @@ from sandbox.source import decode, read_text
 MAX_COMMITS = 1000
 MAX_FILES = 5
 MAX_LINES = 200
-"""Changed lines, those gone and those that came in their place together: what a person would call one change."""
+"""Changed lines, those gone and those that came in their place together: what a person would call
+one change."""
 MAX_BYTES = 1 << 20
 CONTEXTS = (3, 2, 1)
 PARTIAL = r"^(extensions\.partialclone|remote\..*\.promisor)$"
@@ -77,10 +82,17 @@ class _Change:
     """Ids of its contents before and after."""
 
 
-def undoings(repository: Repository, is_source: Callable[[str], bool], is_test: Callable[[str], bool], since: date | None,
-             reasons: Counter, on_progress: Callable[[int, int], None]) -> Iterator[Undone]:
-    """The commits that can be undone, newest first. `is_source` and `is_test` are asked about paths below the repository's folder as they
-    were; only commits since the beginning of that day (UTC) count. Why others gave nothing is counted in `reasons`.
+def undoings(
+    repository: Repository,
+    is_source: Callable[[str], bool],
+    is_test: Callable[[str], bool],
+    since: date | None,
+    reasons: Counter,
+    on_progress: Callable[[int, int], None],
+) -> Iterator[Undone]:
+    """The commits that can be undone, newest first. `is_source` and `is_test` are asked about paths
+    below the repository's folder as they were; only commits since the beginning of that day (UTC)
+    count. Why others gave nothing is counted in `reasons`.
 
     Raises UsageError where git cannot read the history.
     """
@@ -105,8 +117,15 @@ def undoings(repository: Repository, is_source: Callable[[str], bool], is_test: 
             reasons[undone] += 1
 
 
-def _undone(root: Path, tree: Path, commit: _Commit, prefix: str, names: dict[str, str],
-            is_source: Callable, is_test: Callable) -> Undone | str:
+def _undone(
+    root: Path,
+    tree: Path,
+    commit: _Commit,
+    prefix: str,
+    names: dict[str, str],
+    is_source: Callable,
+    is_test: Callable,
+) -> Undone | str:
     """The commit undone, or why it is not ("" where it never was one for us). Notes its renames in
     `names`. Raises Absent."""
     if not commit.parents:
@@ -115,11 +134,11 @@ def _undone(root: Path, tree: Path, commit: _Commit, prefix: str, names: dict[st
     for change in _changes(root, commit):
         if not change.after.startswith(prefix):
             continue
-        path = change.after[len(prefix):]
+        path = change.after[len(prefix) :]
         tested |= is_test(path)
         today = names.get(path, path)
         if change.status.startswith("R") and change.before.startswith(prefix):
-            names[change.before[len(prefix):]] = today
+            names[change.before[len(prefix) :]] = today
         if change.regular and is_source(path) and is_source(today) and len({*change.blobs}) == 2:
             changes.append((today, change.blobs))
     if not changes or not tested:
@@ -136,7 +155,9 @@ def _undone(root: Path, tree: Path, commit: _Commit, prefix: str, names: dict[st
         if before == after:
             continue
         matcher = difflib.SequenceMatcher(None, before, after)
-        lines += sum(i2 - i1 + j2 - j1 for tag, i1, i2, j1, j2 in matcher.get_opcodes() if tag != "equal")
+        lines += sum(
+            i2 - i1 + j2 - j1 for tag, i1, i2, j1, j2 in matcher.get_opcodes() if tag != "equal"
+        )
         broken[today] = undo(read_text(tree / today), matcher)
     if lines > MAX_LINES:
         return "commit that changes too much"
@@ -149,10 +170,21 @@ def _undone(root: Path, tree: Path, commit: _Commit, prefix: str, names: dict[st
 
 # ------------------------------------------------------------------------------------ git's objects
 
+
 def _commits(root: Path, last: str) -> list[_Commit]:
     """`last` and those before it, newest first, merges left out."""
-    listed = "".join(ask(root, "rev-list", "--parents", "--timestamp", "--no-merges",
-                         f"--max-count={MAX_COMMITS}", last, what=f"the history of {root}"))
+    listed = "".join(
+        ask(
+            root,
+            "rev-list",
+            "--parents",
+            "--timestamp",
+            "--no-merges",
+            f"--max-count={MAX_COMMITS}",
+            last,
+            what=f"the history of {root}",
+        )
+    )
     found = []
     for line in listed.splitlines():
         when, name, *parents = line.split(" ")
@@ -213,6 +245,7 @@ def _message(root: Path, commit: _Commit) -> str:
 
 # ------------------------------------------------------------------------------------ undoing text
 
+
 def _lines(text: str) -> list[str]:
     """The lines, however they end."""
     return [line.removesuffix("\r") for line in text.split("\n")]
@@ -220,29 +253,30 @@ def _lines(text: str) -> list[str]:
 
 def undo(today: str, change: difflib.SequenceMatcher) -> str | None:
     """`today` without a change between two lists of lines; None where that is not certain."""
-    for context in CONTEXTS:                       # from wide to narrow: difflib cuts its own list down
+    for context in CONTEXTS:  # from wide to narrow: difflib cuts its own list down
         stretches = list(change.get_grouped_opcodes(context))
         if (text := _exchanged(today, change.a, change.b, stretches)) is not None:
             return text
     return None
 
 
-def _exchanged(today: str, before: list[str], after: list[str],
-               stretches: list[list[tuple]]) -> str | None:
+def _exchanged(
+    today: str, before: list[str], after: list[str], stretches: list[list[tuple]]
+) -> str | None:
     """`today` with old stretches for the new ones, each a list of difflib's opcodes; None where a
     new one does not stand there exactly once, or not in this order."""
     end = line_end(today).removesuffix("\n")
-    lines = (today + end).split("\n")              # so that the last line ends as any other
+    lines = (today + end).split("\n")  # so that the last line ends as any other
     plain, done, position = _lines(today), [], 0
     for stretch in stretches:
         first = stretch[0][3]
-        new = after[first:stretch[-1][4]]
-        places = [i for i in range(len(plain) - len(new) + 1) if plain[i:i + len(new)] == new]
+        new = after[first : stretch[-1][4]]
+        places = [i for i in range(len(plain) - len(new) + 1) if plain[i : i + len(new)] == new]
         if len(places) != 1 or places[0] < position:
             return None
-        done += lines[position:places[0]]
+        done += lines[position : places[0]]
         for tag, i1, i2, j1, j2 in stretch:
-            kept = lines[places[0] + j1 - first:places[0] + j2 - first]
+            kept = lines[places[0] + j1 - first : places[0] + j2 - first]
             done += kept if tag == "equal" else [line + end for line in before[i1:i2]]
         position = places[0] + len(new)
     return "\n".join(done + lines[position:]).removesuffix(end)

@@ -4,19 +4,24 @@
     reply = jail.ask({"ids": [...], "files": {...}, "timeout": 10.0})
     jail.close()
 
-What the jail covers (`tests/test_jail.py` attacks each): no network but its own loopback; no file of the host but the
-read-only system folders, the interpreter and the snapshot of the project; no writable host path at all; no process, memory
-or descriptor of the host; no environment variable of ours; no capability and no way to get one; no system call of those
-that `seccomp.py` lists; a limit of memory, disk, output, open files, processes and time; everything in it dies with it.
+What the jail covers (`tests/test_jail.py` attacks each): no network but its own loopback; no file
+of the host but the read-only system folders, the interpreter and the snapshot of the project; no
+writable host path at all; no process, memory or descriptor of the host; no environment variable of
+ours; no capability and no way to get one; no system call of those that `seccomp.py` lists; a limit
+of memory, disk, output, open files, processes and time; everything in it dies with it.
 
-What it does not cover: the kernel is shared, so a hole in the kernel is a hole in the jail; processor time is shared; the
-jailed code can read what it may see (the project and its interpreter). Runs at the same time can signal to each other by locks on files
-that all of them may read, and by how busy the machine is: so one rollout could tell something to another one's test run. In the tree a
-folder cannot be renamed (an overlay answers EXDEV, as between two disks), which `shutil.move` knows and `os.rename` does not.
+What it does not cover: the kernel is shared, so a hole in the kernel is a hole in the jail;
+processor time is shared; the jailed code can read what it may see (the project and its
+interpreter). Runs at the same time can signal to each other by locks on files that all of them may
+read, and by how busy the machine is: so one rollout could tell something to another one's test run.
+In the tree a folder cannot be renamed (an overlay answers EXDEV, as between two disks), which
+`shutil.move` knows and `os.rename` does not.
 
-Started by root, the jail runs as `nobody` (`drop_root.py`), on a copy of the tree that each jail has in memory. Before a
-run begins the jail is tried: real escapes are attempted in it and must fail (`inside/escapes.py`, `repo.check_jail`).
+Started by root, the jail runs as `nobody` (`drop_root.py`), on a copy of the tree that each jail
+has in memory. Before a run begins the jail is tried: real escapes are attempted in it and must fail
+(`inside/escapes.py`, `repo.check_jail`).
 """
+
 import base64
 import json
 import os
@@ -44,16 +49,26 @@ REPORT_MB = 2
 OWN_WORDS = {"timeout", "died", "harness", "progress", "ask", "entered", "cpu", "held", "tier"}
 START_SECONDS = 60.0
 NOBODY = 65534
-"""The user that a jail of root's runs as (`drop_root.py`, which runs alone, has the number, too)."""
+"""The user that a jail of root's runs as (`drop_root.py`, which runs alone, has the number, too).
+"""
 INSIDE_USER = 1000
-"""The user that code in a jail believes to be: not the one that the kernel shows for every foreign file."""
+"""The user that code in a jail believes to be: not the one that the kernel shows for every foreign
+file."""
 SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/libx32")
-SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives", "/etc/ssl/certs", "/etc/mime.types")
+SYSTEM_FILES = (
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/etc/alternatives",
+    "/etc/ssl/certs",
+    "/etc/mime.types",
+)
 FRESH = ("/tmp", "/dev/shm")
 """Folders that every child gets a fresh copy of; what lies under them is bound again afterwards."""
 
-INSTALL_HINT = ("Install bubblewrap (Debian, Ubuntu: apt install bubblewrap; Fedora: dnf install bubblewrap; "
-                "Arch: pacman -S bubblewrap).")
+INSTALL_HINT = (
+    "Install bubblewrap (Debian, Ubuntu: apt install bubblewrap; Fedora: dnf install bubblewrap; "
+    "Arch: pacman -S bubblewrap)."
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +76,8 @@ class Layout:
     """What one jail shows to the code in it. All paths are absolute paths of the host."""
 
     root: Path
-    """Where the tree appears inside: the project's own folder, so that editable installs lead to the copy."""
+    """Where the tree appears inside: the project's own folder, so that editable installs lead to
+    the copy."""
     tree: Path
     """The snapshot that it shows, read-only underneath."""
     python: Path
@@ -85,24 +101,49 @@ class Jail:
     - `hot`: the tests of `files` are collected; each request swaps one function's code in a fork, or is answered `unfit`;
     - `cold`: as warm, with nothing loaded but pytest itself; for a single request.
 
-    `on_start` is given the jail as soon as it can be killed, before it is ready. Raises HarnessError if it cannot be started.
+    `on_start` is given the jail as soon as it can be killed, before it is ready. Raises
+    HarnessError if it cannot be started.
     """
 
-    def __init__(self, layout: Layout, tier: str = "warm", files: list[str] = (), path: tuple[str, ...] = (),
-                 on_start: Callable[["Jail"], None] = lambda jail: None) -> None:
-        self._stage = Path(tempfile.mkdtemp(prefix="coldstart-jail-", dir=self._stage_parent(layout)))
+    def __init__(
+        self,
+        layout: Layout,
+        tier: str = "warm",
+        files: list[str] = (),
+        path: tuple[str, ...] = (),
+        on_start: Callable[["Jail"], None] = lambda jail: None,
+    ) -> None:
+        self._stage = Path(
+            tempfile.mkdtemp(prefix="coldstart-jail-", dir=self._stage_parent(layout))
+        )
         self._errors = self._process = None
         self._began = time.monotonic()
         self.held: tuple[int, int] | None = None
-        """KiB and descriptors that its first process held after the first request; for whoever watches it for leaks."""
+        """KiB and descriptors that its first process held after the first request; for whoever
+        watches it for leaks."""
         try:
             self._stage.chmod(0o755)
             self._errors = tempfile.TemporaryFile()
             command, environment, config = self._prepare(layout, path)
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
-                                             env=environment, cwd="/", start_new_session=True)
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                env=environment,
+                cwd="/",
+                start_new_session=True,
+            )
             on_start(self)
-            self._send({"scratch_mb": layout.scratch_mb, "tier": tier, "files": list(files), "preload": list(layout.preload), **config})
+            self._send(
+                {
+                    "scratch_mb": layout.scratch_mb,
+                    "tier": tier,
+                    "files": list(files),
+                    "preload": list(layout.preload),
+                    **config,
+                }
+            )
             self.ready = self._receive(time.monotonic() + START_SECONDS)
             if self.ready.get("ready") is not True:
                 raise HarnessError("The jail's first word was not that it is ready.")
@@ -111,11 +152,12 @@ class Jail:
             raise
 
     def ask(self, request: dict, on_progress=lambda done, total: None) -> dict:
-        """Run one request ({"files", "ids", "path", "args", "timeout", "memory_mb", ...}, see inside/runner.py).
+        """Run one request ({"files", "ids", "path", "args", "timeout", "memory_mb", ...}, see
+        inside/runner.py).
 
-        Returns the runner's reply, or {"timeout": True}, or {"died": text}: those are the fault of the code that was run. A hot
-        jail may return {"unfit": reason} instead.
-        Raises HarnessError where the jail itself failed.
+        Returns the runner's reply, or {"timeout": True}, or {"died": text}: those are the fault of
+        the code that was run. A hot jail may return {"unfit": reason} instead. Raises HarnessError
+        where the jail itself failed.
         """
         self.start(request)
         while "progress" in (reply := self.hear()):
@@ -124,23 +166,37 @@ class Jail:
         return reply
 
     def start(self, request: dict) -> None:
-        """Begin a request that is a conversation: `hear` its questions and `tell` the answers until `hear` gives its reply."""
-        # The zygote enforces the request's own deadline; a later one here catches a zygote that hangs.
+        """Begin a request that is a conversation: `hear` its questions and `tell` the answers until
+        `hear` gives its reply."""
+        # The zygote enforces the request's own deadline; a later one here catches a zygote that
+        # hangs.
         self._asked = time.monotonic()
         self._deadline = self._asked + request["timeout"] + 15
         # What is inside writes texts as UTF-8: so the bytes are those of the file's own encoding.
         files = {path: as_sent(text) for path, text in request.get("files", {}).items()}
         body = json.dumps({**request, "files": files}).encode()
-        self._send({"timeout": request["timeout"], "memory_mb": request["memory_mb"], "asks": "worker" in request or "stub" in request,
-                    "progress": request.get("progress", False), "report_mb": request.get("report_mb", REPORT_MB), "size": len(body)}, body)
+        self._send(
+            {
+                "timeout": request["timeout"],
+                "memory_mb": request["memory_mb"],
+                "asks": "worker" in request or "stub" in request,
+                "progress": request.get("progress", False),
+                "report_mb": request.get("report_mb", REPORT_MB),
+                "size": len(body),
+            },
+            body,
+        )
 
     def hear(self) -> dict:
-        """The next question ({"ask": ...}), {"progress": [done, total]}, or the reply. Raises HarnessError where the jail itself failed."""
+        """The next question ({"ask": ...}), {"progress": [done, total]}, or the reply. Raises
+        HarnessError where the jail itself failed."""
         heard = self._receive(self._deadline)
         if "harness" in heard:
             raise HarnessError(f"The jail could not prepare a test run: {heard['harness']}.")
         # Of what the child reported, nothing may pass for a word of the jail itself.
-        report = {key: value for key, value in heard.pop("report", {}).items() if key not in OWN_WORDS}
+        report = {
+            key: value for key, value in heard.pop("report", {}).items() if key not in OWN_WORDS
+        }
         return {**report, **heard, **self._figures(report, heard)}
 
     def _figures(self, report: dict, heard: dict) -> dict:
@@ -158,8 +214,9 @@ class Jail:
         self._send({"answer": answer})
 
     def kill(self) -> None:
-        """Kill everything in the jail; whoever waits for an answer gets a HarnessError. `close` is still to be called."""
-        if (process := self._process) is not None:     # another thread may be closing it
+        """Kill everything in the jail; whoever waits for an answer gets a HarnessError. `close` is
+        still to be called."""
+        if (process := self._process) is not None:  # another thread may be closing it
             process.kill()
 
     def close(self) -> None:
@@ -175,7 +232,8 @@ class Jail:
             self._process = None
         if self._errors is not None:
             self._errors.close()
-        # In this process's mount namespace the stage holds empty folders and copies only: the binds were private.
+        # In this process's mount namespace the stage holds empty folders and copies only: the binds
+        # were private.
         shutil.rmtree(self._stage, ignore_errors=True)
 
     def __enter__(self) -> "Jail":
@@ -184,7 +242,7 @@ class Jail:
     def __exit__(self, *_) -> None:
         self.close()
 
-    # ------------------------------------------------------------------------------------------------ talking
+    # -------------------------------------------------------------------------------------- talking
 
     def _send(self, obj: dict, body: bytes = b"") -> None:
         """One frame, and bytes that follow it."""
@@ -221,27 +279,41 @@ class Jail:
         return data
 
     def _last_words(self) -> str:
-        with suppress(subprocess.TimeoutExpired):  # it has closed its pipe and lives on: its words so far will do
+        with suppress(
+            subprocess.TimeoutExpired
+        ):  # it has closed its pipe and lives on: its words so far will do
             self._process.wait(timeout=5)
         self._errors.seek(0, os.SEEK_END)
         self._errors.seek(max(0, self._errors.tell() - 2000))
         return self._errors.read().decode("utf-8", "replace").strip() or "it said nothing."
 
-    # ------------------------------------------------------------------------------------------------ building
+    # ------------------------------------------------------------------------------------- building
 
     def _stage_parent(self, layout: Layout) -> Path:
         """Where this jail's own folder is to be."""
         return open_temporary_folder()
 
-    def _prepare(self, layout: Layout, path: tuple[str, ...]) -> tuple[list[str], dict[str, str], dict]:
-        """The command that starts the jail, its environment, and what its first process is told of its surroundings."""
+    def _prepare(
+        self, layout: Layout, path: tuple[str, ...]
+    ) -> tuple[list[str], dict[str, str], dict]:
+        """The command that starts the jail, its environment, and what its first process is told of
+        its surroundings."""
         command, late_binds = self._command(layout)
-        return command, {"PATH": "/usr/bin:/bin"}, {
-            "root": str(layout.root), "trees": (["/bytecode"] if layout.bytecode else []) + ["/tree"], "late_binds": late_binds,
-            "path": list(path), "seccomp": base64.b64encode(seccomp.program()).decode()}
+        return (
+            command,
+            {"PATH": "/usr/bin:/bin"},
+            {
+                "root": str(layout.root),
+                "trees": (["/bytecode"] if layout.bytecode else []) + ["/tree"],
+                "late_binds": late_binds,
+                "path": list(path),
+                "seccomp": base64.b64encode(seccomp.program()).decode(),
+            },
+        )
 
     def _command(self, layout: Layout) -> tuple[list[str], list[list[str]]]:
-        """The command that starts the jail, and the binds that each child of the warm process repeats."""
+        """The command that starts the jail, and the binds that each child of the warm process
+        repeats."""
         bwrap = find_bwrap()
         inside, etc = self._copy_inside(), self._write_etc()
         for path in [etc, *etc.iterdir()]:
@@ -258,13 +330,35 @@ class Jail:
         for file in etc.iterdir():
             binds.append((str(file), f"/etc/{file.name}"))
         arguments = [
-            "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try",
-            "--disable-userns", "--uid", str(INSIDE_USER), "--gid", str(INSIDE_USER),
-            # Its first process adds up what its children use; these mount views of the tree (an overlay's work folder is closed to all but
-            # DAC_OVERRIDE), bring up their own loopback, and drop all of this before any edited code runs.
-            "--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN", "--cap-add", "CAP_SYS_PTRACE", "--cap-add", "CAP_DAC_OVERRIDE",
-            "--cap-add", "CAP_NET_ADMIN",
-            "--hostname", "jail", "--new-session", "--die-with-parent", "--clearenv",
+            "--unshare-user",
+            "--unshare-pid",
+            "--unshare-ipc",
+            "--unshare-net",
+            "--unshare-uts",
+            "--unshare-cgroup-try",
+            "--disable-userns",
+            "--uid",
+            str(INSIDE_USER),
+            "--gid",
+            str(INSIDE_USER),
+            # Its first process adds up what its children use; these mount views of the tree (an
+            # overlay's work folder is closed to all but DAC_OVERRIDE), bring up their own loopback,
+            # and drop all of this before any edited code runs.
+            "--cap-drop",
+            "ALL",
+            "--cap-add",
+            "CAP_SYS_ADMIN",
+            "--cap-add",
+            "CAP_SYS_PTRACE",
+            "--cap-add",
+            "CAP_DAC_OVERRIDE",
+            "--cap-add",
+            "CAP_NET_ADMIN",
+            "--hostname",
+            "jail",
+            "--new-session",
+            "--die-with-parent",
+            "--clearenv",
         ]
         for name, value in ENVIRONMENT.items():
             arguments += ["--setenv", name, value]
@@ -278,12 +372,32 @@ class Jail:
         arguments += ["--proc", "/proc", "--dev", "/dev"]
         for folder in (*FRESH, "/scratch", str(layout.root)):
             arguments += ["--size", str(1 << 20), "--tmpfs", folder]
-        arguments += [part for source, target in self._staged(binds) for part in ("--ro-bind", source, target)]
+        arguments += [
+            part for source, target in self._staged(binds) for part in ("--ro-bind", source, target)
+        ]
         for path in layout.masked:
-            for target in [path] + [Path(late) / path.relative_to(folder) for late, folder in late_binds
-                                    if is_below(str(path), folder)]:
-                arguments += ["--tmpfs", str(target)] if path.is_dir() else ["--ro-bind", "/dev/null", str(target)]
-        arguments += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/", str(layout.python), "-I", "-B", "/coldstart/zygote.py"]
+            for target in [path] + [
+                Path(late) / path.relative_to(folder)
+                for late, folder in late_binds
+                if is_below(str(path), folder)
+            ]:
+                arguments += (
+                    ["--tmpfs", str(target)]
+                    if path.is_dir()
+                    else ["--ro-bind", "/dev/null", str(target)]
+                )
+        arguments += [
+            "--remount-ro",
+            "/dev",
+            "--remount-ro",
+            "/",
+            "--chdir",
+            "/",
+            str(layout.python),
+            "-I",
+            "-B",
+            "/coldstart/zygote.py",
+        ]
         return [*self._prefix(binds), bwrap, *arguments], late_binds
 
     def _copy_inside(self) -> Path:
@@ -304,7 +418,8 @@ class Jail:
         return etc
 
     def _staged(self, binds: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """The binds with the sources that bubblewrap is to use: as root, those that drop_root.py prepares."""
+        """The binds with the sources that bubblewrap is to use: as root, those that drop_root.py
+        prepares."""
         if os.geteuid() != 0:
             return binds
         staged = []
@@ -317,17 +432,31 @@ class Jail:
     def _prefix(self, binds: list[tuple[str, str]]) -> list[str]:
         if os.geteuid() != 0:
             return []
-        return [sys.executable, "-I", "-S", str(Path(__file__).with_name("drop_root.py")), str(self._stage),
-                *(source for source, _ in binds), "--"]
+        return [
+            sys.executable,
+            "-I",
+            "-S",
+            str(Path(__file__).with_name("drop_root.py")),
+            str(self._stage),
+            *(source for source, _ in binds),
+            "--",
+        ]
 
 
-ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp/home", "TMPDIR": "/tmp/t", "LANG": "C.UTF-8",
-               "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+ENVIRONMENT = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "HOME": "/tmp/home",
+    "TMPDIR": "/tmp/t",
+    "LANG": "C.UTF-8",
+    "PYTHONHASHSEED": "0",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
 """The whole environment inside."""
 
 
 def open_temporary_folder() -> Path:
-    """The temporary folder; /tmp for a root whose own is closed to others, because the jail of root runs as `nobody`."""
+    """The temporary folder; /tmp for a root whose own is closed to others, because the jail of root
+    runs as `nobody`."""
     folder = Path(tempfile.gettempdir()).resolve()
     open_to_all = all(parent.stat().st_mode & 0o001 for parent in [folder, *folder.parents])
     return folder if open_to_all or os.geteuid() != 0 else Path("/tmp")
@@ -342,6 +471,8 @@ def find_bwrap() -> str:
     """The path of bubblewrap; raises UsageError with the command that installs it."""
     path = shutil.which("bwrap")
     if path is None:
-        raise UsageError("No working jail: bubblewrap is not installed, and coldstart never runs a model's code without one. "
-                         + INSTALL_HINT)
+        raise UsageError(
+            "No working jail: bubblewrap is not installed, and coldstart never runs a model's code "
+            "without one. " + INSTALL_HINT
+        )
     return path

@@ -1,6 +1,7 @@
-"""Files of one JSON object a line, appended whole; a line torn by a crash is dropped when the file is read or opened again. Several
-processes may append to one file. And `sync`, for whatever must be on the disk before going on; and
-`valid`, for whatever leaves this program."""
+"""Files of one JSON object a line, appended whole; a line torn by a crash is dropped when the file
+is read or opened again. Several processes may append to one file. And `sync`, for whatever must be
+on the disk before going on; and `valid`, for whatever leaves this program."""
+
 import fcntl
 import json
 import os
@@ -25,15 +26,19 @@ def valid(value):
 
 
 def read(path: Path) -> list[dict]:
-    """The whole lines of the file; [] where there is none. Raises ValueError naming the line that is not JSON."""
+    """The whole lines of the file; [] where there is none. Raises ValueError naming the line that
+    is not JSON."""
     return list(_whole_lines(path))
 
 
 def append(path: Path, records: Iterable[dict]) -> None:
-    """Add the records in one write and flush it to the disk, after dropping what a crash tore at the end."""
+    """Add the records in one write and flush it to the disk, after dropping what a crash tore at
+    the end."""
     data = "".join(dumps(r) + "\n" for r in records).encode()
     with open(path, "ab+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)           # else the half of a line that another process is writing would be dropped as torn
+        fcntl.flock(
+            file, fcntl.LOCK_EX
+        )  # else the half of a line that another process is writing would be dropped as torn
         _drop_torn_end(file)
         file.write(data)
         file.flush()
@@ -56,7 +61,8 @@ def write_aside(path: Path, data: bytes) -> None:
 
 
 def sync(path: Path) -> None:
-    """Ask the system to have `path` on the disk before going on, so that a power cut leaves no empty files."""
+    """Ask the system to have `path` on the disk before going on, so that a power cut leaves no
+    empty files."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

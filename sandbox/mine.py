@@ -1,4 +1,5 @@
-"""Tasks from a repository: run the suite, see which test calls which function, break something, keep what the tests notice.
+"""Tasks from a repository: run the suite, see which test calls which function, break something,
+keep what the tests notice.
 
 | kind | how it is broken | gold |
 |---|---|---|
@@ -9,8 +10,8 @@
 
 What makes a candidate a valid task is in `validity.py`: it is measured, in the jail.
 
-Which tests see which function comes from one traced run of the suite (`survey.py`); a task names only tests that call its function, the
-most specific MAX_TESTS of them.
+Which tests see which function comes from one traced run of the suite (`survey.py`); a task names
+only tests that call its function, the most specific MAX_TESTS of them.
 
 **Thinning.** A function whose body gives nothing to do is no task: nothing but a docstring, `pass`, `...`, the raising of
 NotImplementedError, or one `return` of a name, an attribute or a constant. Mutants that one answer mends are one (the rule is in
@@ -18,6 +19,7 @@ NotImplementedError, or one `return` of a name, an attribute or a constant. Muta
 
 **The split** is by function: all that is born of one function is on one side. Functions that one task is about together are split together.
 """
+
 import ast
 import json
 import os
@@ -37,8 +39,17 @@ from sandbox.project import shown
 from sandbox.reasons import Reasons, told
 from sandbox.repo import Repository, files_of
 from sandbox.roles import ALONE, AMONG, HOLDS
-from sandbox.source import (Function, blanked, body_nodes, find, functions, parse, read_text,
-                            source_of, unreadable)
+from sandbox.source import (
+    Function,
+    blanked,
+    body_nodes,
+    find,
+    functions,
+    parse,
+    read_text,
+    source_of,
+    unreadable,
+)
 from sandbox.survey import Progress, Survey, survey
 from sandbox.tasks import Task, draw, split_by_function, units
 from sandbox.validity import Draft, Unfit, validate
@@ -52,9 +63,14 @@ MUTANTS = 3
 UNCALLED = "function that no passing test calls"
 IDLE = "test file that calls no function of the source"
 MIXED = "file that holds tests beside what they call, and tests are never edited"
-UNSEEN = {kind: f"test not all of whose calls are seen: it {what}" for kind, what in (
-    ("process", "starts a process"), ("thread", "starts a thread without `threading`"),
-    ("profiler", "takes the profiler away"))}
+UNSEEN = {
+    kind: f"test not all of whose calls are seen: it {what}"
+    for kind, what in (
+        ("process", "starts a process"),
+        ("thread", "starts a thread without `threading`"),
+        ("profiler", "takes the profiler away"),
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -79,36 +95,55 @@ class Mined:
     tests by their node ids, functions as `file::name`, files, candidates by the task's name."""
 
 
-def mine(repository: Repository, limits: Limits, folder: Path, share: float, limit: int, seed: int, on_progress: Progress,
-         kinds: tuple[str, ...] = ("blank",), since: str = "") -> Mined:
-    """Mine the repository; what is measured is written to `folder` as it comes, and a second call goes on from there.
+def mine(
+    repository: Repository,
+    limits: Limits,
+    folder: Path,
+    share: float,
+    limit: int,
+    seed: int,
+    on_progress: Progress,
+    kinds: tuple[str, ...] = ("blank",),
+    since: str = "",
+) -> Mined:
+    """Mine the repository; what is measured is written to `folder` as it comes, and a second call
+    goes on from there.
 
-    `share` of the functions is held out; `limit` > 0 stops at so many tasks, drawn by the seed; `since` (YYYY-MM-DD) bounds the history.
-    Raises UsageError where there is nothing to work with.
+    `share` of the functions is held out; `limit` > 0 stops at so many tasks, drawn by the seed;
+    `since` (YYYY-MM-DD) bounds the history. Raises UsageError where there is nothing to work with.
     """
     found = _surveyed(repository, limits, folder / "survey.json", on_progress)
     records_file = folder / "mining.jsonl"
     try:
         records = jsonl.read(records_file)
     except ValueError as error:
-        raise UsageError(f"{records_file} is damaged ({error}). Delete it; the tasks will be measured again.") from None
-    drafts, excluded = _drafts(repository, found, kinds, date.fromisoformat(since) if since else None, seed, on_progress)
+        raise UsageError(
+            f"{records_file} is damaged ({error}). Delete it; the tasks will be measured again."
+        ) from None
+    drafts, excluded = _drafts(
+        repository, found, kinds, date.fromisoformat(since) if since else None, seed, on_progress
+    )
     excluded.take(found.excluded, found.left_out)
     if not drafts:
         what = "function of" if {"blank", "mutate"} & set(kinds) else "commit or failing test of"
-        raise UsageError(f"No {what} {repository.root} can be made a task: "
-                         + told(excluded, excluded.names))
+        raise UsageError(
+            f"No {what} {repository.root} can be made a task: " + told(excluded, excluded.names)
+        )
     if limit:
         drafts.sort(key=lambda draft: draw(seed, draft.instance_id))
     known = {r["instance_id"] for r in records}
     pending = [draft for draft in drafts if draft.instance_id not in known]
-    with Judge(repository, limits, preload=found.modules, test_files=found.test_files,
-               roles=found.roles) as judge:
+    with Judge(
+        repository, limits, preload=found.modules, test_files=found.test_files, roles=found.roles
+    ) as judge:
         chunks = validate(judge, pending, seed, on_progress)
-        while not (limit and sum(r["task"] is not None for r in records) >= limit) and (chunk := next(chunks, None)) is not None:
+        while (
+            not (limit and sum(r["task"] is not None for r in records) >= limit)
+            and (chunk := next(chunks, None)) is not None
+        ):
             jsonl.append(records_file, chunk)
             records += chunk
-    valid = [Task.from_dict(r["task"]) for r in records if r["task"]][:limit or None]
+    valid = [Task.from_dict(r["task"]) for r in records if r["task"]][: limit or None]
     valid.sort(key=lambda t: t.instance_id)
     unit = units(t.about for t in valid)
     split = split_by_function(list(unit.values()), share, seed)
@@ -124,17 +159,26 @@ def _surveyed(repository: Repository, limits: Limits, file: Path, on_progress: P
         try:
             return Survey.from_dict(json.loads(file.read_text()))
         except (ValueError, KeyError, TypeError):
-            raise UsageError(f"{file} is damaged. Delete it; the suite will be run again.") from None
+            raise UsageError(
+                f"{file} is damaged. Delete it; the suite will be run again."
+            ) from None
     with Judge(repository, limits) as judge:
         found = survey(judge, on_progress)
     jsonl.write_aside(file, json.dumps(found.to_dict()).encode())
     return found
 
 
-# -------------------------------------------------------------------------------------------------------- what may become a task
+# --------------------------------------------------------------------------- what may become a task
 
-def _drafts(repository: Repository, found: Survey, kinds: tuple[str, ...], since: date | None, seed: int,
-            on_progress: Progress) -> tuple[list[Draft], Reasons]:
+
+def _drafts(
+    repository: Repository,
+    found: Survey,
+    kinds: tuple[str, ...],
+    since: date | None,
+    seed: int,
+    on_progress: Progress,
+) -> tuple[list[Draft], Reasons]:
     """Everything of these kinds that is worth measuring, and the reasons why other things are not."""
     drafts, excluded = [], Reasons()
     if {"blank", "mutate"} & set(kinds):
@@ -142,7 +186,11 @@ def _drafts(repository: Repository, found: Survey, kinds: tuple[str, ...], since
         if "blank" in kinds:
             drafts += [_blank_draft(repository, found, c) for c in fit]
         if "mutate" in kinds:
-            drafts += [_mutant_draft(repository, found, c, number, seed) for c in fit for number in range(1, MUTANTS + 1)]
+            drafts += [
+                _mutant_draft(repository, found, c, number, seed)
+                for c in fit
+                for number in range(1, MUTANTS + 1)
+            ]
     if "revert" in kinds:
         drafts += _undone_drafts(repository, found, since, excluded, on_progress)
     if "failing" in kinds:
@@ -151,7 +199,8 @@ def _drafts(repository: Repository, found: Survey, kinds: tuple[str, ...], since
 
 
 def candidates(repository: Repository, found: Survey) -> tuple[list[Candidate], Reasons]:
-    """The functions worth breaking, in the order of files and lines, and the reasons why others are not."""
+    """The functions worth breaking, in the order of files and lines, and the reasons why others are
+    not."""
     result, excluded = [], Reasons()
     called: dict[str, set[str]] = {}
     for file, _, name in found.functions:
@@ -180,15 +229,19 @@ def candidates(repository: Repository, found: Survey) -> tuple[list[Candidate], 
     return result, excluded
 
 
-def _note_files(repository: Repository, found: Survey, called: dict[str, set[str]],
-                excluded: Reasons) -> None:
+def _note_files(
+    repository: Repository, found: Survey, called: dict[str, set[str]], excluded: Reasons
+) -> None:
     """Why files are left out as a whole, and which tests do things that are not seen."""
     for file in dict.fromkeys(file for file, _, _ in found.functions):
         why = found.roles.of_tests.get(file, HOLDS)
         if why != HOLDS and Path(file).name != "conftest.py":
             excluded.add("file of the tests", f"{shown(file)} ({why})")
-    useful = {file_of(test) for test in found.passing
-              if any(found.functions[i][0] in called for i in found.calls[test])}
+    useful = {
+        file_of(test)
+        for test in found.passing
+        if any(found.functions[i][0] in called for i in found.calls[test])
+    }
     for file in filter(found.is_test_file, found.test_files):
         if file not in useful:
             reason = MIXED if _calls_its_own(file, found) else IDLE
@@ -216,8 +269,9 @@ def _calls_its_own(file: str, found: Survey) -> bool:
     tests = [test for test in found.passing if file_of(test) == file]
     names = {function_of(test).rpartition("::")[2] for test in tests}
     called = {found.functions[i] for test in tests for i in found.calls[test]}
-    return any(place == file and name not in names and name.isidentifier()
-               for place, _, name in called)
+    return any(
+        place == file and name not in names and name.isidentifier() for place, _, name in called
+    )
 
 
 def _unread(repository: Repository, file: str) -> str:
@@ -258,8 +312,12 @@ def _is_source(repository: Repository, file: str, found: Survey) -> bool:
     """Whether an edit may change this file: it is none of the tests, nor what configures them, and
     git does not ignore it."""
     named = looks_like_tests(file) and file not in found.roles.sources
-    return (file.endswith(".py") and not named and not found.is_test(file)
-            and not repository.carried_as(file))
+    return (
+        file.endswith(".py")
+        and not named
+        and not found.is_test(file)
+        and not repository.carried_as(file)
+    )
 
 
 def _sources(found: Survey, files: Iterable[str]) -> tuple[str, ...]:
@@ -289,7 +347,9 @@ def _unfit(function: Function, tests: list[str], named_so: int, alone: bool) -> 
 
 def _is_overload(function: Function) -> bool:
     """A signature for type checkers alone (`typing.overload`)."""
-    return any(ast.unparse(d).rpartition(".")[2] == "overload" for d in function.node.decorator_list)
+    return any(
+        ast.unparse(d).rpartition(".")[2] == "overload" for d in function.node.decorator_list
+    )
 
 
 def _is_trivial(function: Function) -> bool:
@@ -311,19 +371,42 @@ def _is_trivial(function: Function) -> bool:
 
 def instance_id(kind: str, file: str, qualname: str) -> str:
     """`blank-package.module.Class.method`"""
-    return f"{kind}-{file.removesuffix('.py').removesuffix('/__init__').replace('/', '.')}.{qualname}"
+    return (
+        f"{kind}-{file.removesuffix('.py').removesuffix('/__init__').replace('/', '.')}.{qualname}"
+    )
 
 
-def _task(repository: Repository, found: Survey, kind: str, name: str, file: str, function: str, patch: str,
-          tests: tuple[str, ...]) -> Task:
+def _task(
+    repository: Repository,
+    found: Survey,
+    kind: str,
+    name: str,
+    file: str,
+    function: str,
+    patch: str,
+    tests: tuple[str, ...],
+) -> Task:
     """The task `name`, its tests not sorted yet."""
-    return Task(instance_id=name, kind=kind, split="", repo=Path(repository.root).name, base_commit=repository.commit, file=file,
-                function=function, patch=patch, FAIL_TO_PASS=tests, PASS_TO_PASS=(), shown=(), problem_statement="",
-                sources=_sources(found, [file]),
-                test_seconds=round(sum(found.seconds[t] for t in tests), 4))
+    return Task(
+        instance_id=name,
+        kind=kind,
+        split="",
+        repo=Path(repository.root).name,
+        base_commit=repository.commit,
+        file=file,
+        function=function,
+        patch=patch,
+        FAIL_TO_PASS=tests,
+        PASS_TO_PASS=(),
+        shown=(),
+        problem_statement="",
+        sources=_sources(found, [file]),
+        test_seconds=round(sum(found.seconds[t] for t in tests), 4),
+    )
 
 
-# -------------------------------------------------------------------------------------------------------- blank, mutate
+# ------------------------------------------------------------------------------------ blank, mutate
+
 
 def _blank_draft(repository: Repository, found: Survey, candidate: Candidate) -> Draft:
     function = candidate.function.qualname
@@ -332,18 +415,22 @@ def _blank_draft(repository: Repository, found: Survey, candidate: Candidate) ->
     def make() -> Task:
         intact = read_text(repository.snapshot / candidate.file)
         patch = patches.make(blanked(intact, candidate.function), intact, candidate.file)
-        return _task(repository, found, "blank", name, candidate.file, function, patch, candidate.tests)
+        return _task(
+            repository, found, "blank", name, candidate.file, function, patch, candidate.tests
+        )
 
     return Draft(name, make)
 
 
-def _mutant_draft(repository: Repository, found: Survey, candidate: Candidate, number: int, seed: int) -> Draft:
+def _mutant_draft(
+    repository: Repository, found: Survey, candidate: Candidate, number: int, seed: int
+) -> Draft:
     """The function's mutant of this number, from 1; it need not have so many."""
     function = candidate.function.qualname
     name = instance_id("mutate", candidate.file, f"{function}.{number}")
 
     def make() -> Task | None:
-        from sandbox.mutate import mutants                # libcst takes a while to load
+        from sandbox.mutate import mutants  # libcst takes a while to load
 
         intact = read_text(repository.snapshot / candidate.file)
         made = mutants(intact, candidate.function, f"{seed}/{candidate.file}::{function}", MUTANTS)
@@ -352,24 +439,42 @@ def _mutant_draft(repository: Repository, found: Survey, candidate: Candidate, n
         if number > len(made):
             return None
         patch = patches.make(made[number - 1].text, intact, candidate.file)
-        return _task(repository, found, "mutate", name, candidate.file, function, patch, candidate.tests)
+        return _task(
+            repository, found, "mutate", name, candidate.file, function, patch, candidate.tests
+        )
 
     return Draft(name, make)
 
 
-# -------------------------------------------------------------------------------------------------------- revert
+# ------------------------------------------------------------------------------------------- revert
 
-def _undone_drafts(repository: Repository, found: Survey, since: date | None, excluded: Counter, on_progress: Progress) -> list[Draft]:
-    """A draft for each commit that can be undone, newest first; of those that lead to the same state the newest."""
+
+def _undone_drafts(
+    repository: Repository,
+    found: Survey,
+    since: date | None,
+    excluded: Counter,
+    on_progress: Progress,
+) -> list[Draft]:
+    """A draft for each commit that can be undone, newest first; of those that lead to the same
+    state the newest."""
+
     def is_test(path: str) -> bool:
         return path.endswith(".py") and found.is_test(path)
 
     drafts: dict[tuple, Draft] = {}
+
     def is_source(path: str) -> bool:
         return _is_source(repository, path, found)
 
-    for undone in undoings(repository, is_source, is_test, since, excluded,
-                           lambda done, total: on_progress("reading the history", done, total)):
+    for undone in undoings(
+        repository,
+        is_source,
+        is_test,
+        since,
+        excluded,
+        lambda done, total: on_progress("reading the history", done, total),
+    ):
         name = instance_id("revert", min(undone.broken), undone.commit[:10])
         draft = Draft(name, partial(_undone_task, repository, found, undone, name), undone.message)
         drafts.setdefault(tuple(sorted(undone.broken.items())), draft)
@@ -384,8 +489,11 @@ def _undone_task(repository: Repository, found: Survey, undone: Undone, name: st
             before = {f.qualname: source_of(broken, f) for f in functions(broken)}
         except SyntaxError:
             raise Unfit("commit without which the source does not parse") from None
-        differing = [f for f in now if "<locals>" not in f.qualname
-                     and source_of(intact, f) != before.get(f.qualname)]
+        differing = [
+            f
+            for f in now
+            if "<locals>" not in f.qualname and source_of(intact, f) != before.get(f.qualname)
+        ]
         patch += patches.make(broken, intact, file)
         changed += [(file, f.qualname) for f in differing]
         tests |= {test for f in differing for test in found.callers.get((file, f.first), ())}
@@ -406,7 +514,8 @@ def _is_spliced(task: Task, tree: Path) -> bool:
     return find(broken, task.function) is not None and splice(gold, task, broken) == gold
 
 
-# -------------------------------------------------------------------------------------------------------- failing
+# ------------------------------------------------------------------------------------------ failing
+
 
 def failing_drafts(repository: Repository, found: Survey) -> list[Draft]:
     """A draft for each test function that fails, with all its parameters."""
@@ -417,23 +526,35 @@ def failing_drafts(repository: Repository, found: Survey) -> list[Draft]:
     for test, ids in tests.items():
         file, _, function = test.partition("::")
         name = instance_id("failing", file, function.replace("::", "."))
-        drafts.append(Draft(name, partial(failing_task, repository, found, name, tuple(ids[:MAX_TESTS]))))
+        drafts.append(
+            Draft(name, partial(failing_task, repository, found, name, tuple(ids[:MAX_TESTS])))
+        )
     return drafts
 
 
 def failing_task(repository: Repository, found: Survey, name: str, tests: tuple[str, ...]) -> Task:
-    """What its tests call decides which files may be edited, and what it is about: the functions that the fewest passing tests call."""
-    called = {found.functions[i] for test in tests for i in found.calls[test]
-              if _is_source(repository, found.functions[i][0], found)}
+    """What its tests call decides which files may be edited, and what it is about: the functions
+    that the fewest passing tests call."""
+    called = {
+        found.functions[i]
+        for test in tests
+        for i in found.calls[test]
+        if _is_source(repository, found.functions[i][0], found)
+    }
     known, unread = {}, []
     for file in sorted({file for file, _, _ in called}):
         try:
-            known |= {(file, f.first): f.qualname for f in _functions(repository, file)
-                      if "<locals>" not in f.qualname}
+            known |= {
+                (file, f.first): f.qualname
+                for f in _functions(repository, file)
+                if "<locals>" not in f.qualname
+            }
         except Unfit as error:
             unread.append(str(error))
-    likely = sorted({(file, line) for file, line, _ in called if (file, line) in known},
-                    key=lambda place: (len(found.callers.get(place, ())), place))
+    likely = sorted(
+        {(file, line) for file, line, _ in called if (file, line) in known},
+        key=lambda place: (len(found.callers.get(place, ())), place),
+    )
     if not likely and unread:
         raise Unfit(f"failing test of what cannot be edited: {unread[0]}")
     if not likely:
@@ -443,6 +564,11 @@ def failing_task(repository: Repository, found: Survey, name: str, tests: tuple[
     kept = _most_specific([t for t in found.passing if t in passing], found, MAX_TESTS - len(tests))
     task = _task(repository, found, "failing", name, about[0][0], known[about[0]], "", tests + kept)
     files = tuple(dict.fromkeys(file for file, _ in likely))
-    return replace(task, FAIL_TO_PASS=tests, PASS_TO_PASS=kept, files=files,
-                   sources=_sources(found, files),
-                   functions=tuple(f"{file}::{known[file, line]}" for file, line in about))
+    return replace(
+        task,
+        FAIL_TO_PASS=tests,
+        PASS_TO_PASS=kept,
+        files=files,
+        sources=_sources(found, files),
+        functions=tuple(f"{file}::{known[file, line]}" for file, line in about),
+    )

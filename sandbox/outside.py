@@ -1,9 +1,12 @@
-"""Judging from outside: the tests run without any of the edit's code in their process, and its answers are compared out here.
+"""Judging from outside: the tests run without any of the edit's code in their process, and its
+answers are compared out here.
 
-The code that is judged shares a process with whatever runs in that process, and can forge what is said there. So, for a task whose
-function takes and gives plain data (`hard`), it gets a process of its own, with no tests in the jail, that does nothing but answer calls.
-What crosses the border is typed JSON (`inside/plain.py`), decoded to built-in types and nothing else.
+The code that is judged shares a process with whatever runs in that process, and can forge what is
+said there. So, for a task whose function takes and gives plain data (`hard`), it gets a process of
+its own, with no tests in the jail, that does nothing but answer calls. What crosses the border is
+typed JSON (`inside/plain.py`), decoded to built-in types and nothing else.
 """
+
 import json
 import sys
 import time
@@ -24,9 +27,10 @@ FRESH_INPUTS = 64
 DRAWN_INPUTS = 320
 """Inputs that the gold edit is asked, of which those that decide something are taken."""
 AGREEMENT, AGREEMENT_OF_TWO = 0.7, 0.85
-"""Share of the fresh inputs on which the edit must answer as the gold edit does. Below 1, because an honest solution may differ where
-the tests say nothing; a table of the tests' answers agrees on almost none. Where there are but two answers, a wrong rule is right half of
-the time, and nearly always about one of the two: there more is wanted, of either."""
+"""Share of the fresh inputs on which the edit must answer as the gold edit does. Below 1, because
+an honest solution may differ where the tests say nothing; a table of the tests' answers agrees on
+almost none. Where there are but two answers, a wrong rule is right half of the time, and nearly
+always about one of the two: there more is wanted, of either."""
 MIN_DECIDED = 4
 """With fewer inputs that decide anything, fresh inputs say nothing."""
 
@@ -90,8 +94,9 @@ class Tests:
     """A task's tests on the intact tree, with none of the edit's code in their process, and with
     somebody else's answers in place of its function's. Whatever it is asked raises HarnessError."""
 
-    def __init__(self, jail: Jail, request: dict, key: list,
-                 on_reply: Callable[[dict], None]) -> None:
+    def __init__(
+        self, jail: Jail, request: dict, key: list, on_reply: Callable[[dict], None]
+    ) -> None:
         """`jail`: a hot one; `request`: complete, and with the tests' "ids"; `key`: how the jail
         knows the function; `on_reply` hears of every reply."""
         self._jail, self._request, self._key, self._on_reply = jail, request, key, on_reply
@@ -144,7 +149,9 @@ class FreshAnswers:
 
 def drawn_calls(task: Task, seed: str) -> list[dict]:
     """Recorded calls of the task, changed by `seed`: none twice, and none that a test makes."""
-    recorded = [(plain.decode(call["args"]), plain.decode(call["kwargs"])) for call, _ in task.recorded]
+    recorded = [
+        (plain.decode(call["args"]), plain.decode(call["kwargs"])) for call, _ in task.recorded
+    ]
     known, calls = {key_of(call) for call, _ in task.recorded}, []
     for args, kwargs in perturbed(recorded, seed, DRAWN_INPUTS):
         call = {"args": plain.encode(args), "kwargs": plain.encode(kwargs)}
@@ -155,27 +162,32 @@ def drawn_calls(task: Task, seed: str) -> list[dict]:
 
 
 def deciding(task: Task, calls: list[dict], gold: list[dict]) -> list[tuple[dict, dict]]:
-    """The fresh inputs: up to FRESH_INPUTS of (call, the gold edit's answer), in turn from each of its different answers, so that an
-    answer which is right nearly always does not pass for a solution.
+    """The fresh inputs: up to FRESH_INPUTS of (call, the gold edit's answer), in turn from each of
+    its different answers, so that an answer which is right nearly always does not pass for a
+    solution.
 
-    An input on which the gold edit gives no plain data decides nothing, nor does one on which it raises, unless the tests make it
-    raise that exception, too; of these there are no more than of the others, for a refusal is an easy answer.
+    An input on which the gold edit gives no plain data decides nothing, nor does one on which it
+    raises, unless the tests make it raise that exception, too; of these there are no more than of
+    the others, for a refusal is an easy answer.
     """
     raised = {answer["raised"][0] for _, answer in task.recorded if answer.get("raised")}
     by_answer: dict[str, list] = {}
     refused = []
     for call, answer in zip(calls, gold):
         if "value" in answer:
-            by_answer.setdefault(json.dumps(answer["value"], sort_keys=True), []).append((call, answer))
+            by_answer.setdefault(json.dumps(answer["value"], sort_keys=True), []).append(
+                (call, answer)
+            )
         elif (answer.get("raised") or [None])[0] in raised:
             refused.append((call, answer))
-    answered = [pair for turn in zip_longest(*by_answer.values()) for pair in turn if pair is not None]
-    refused = refused[:min(len(answered), FRESH_INPUTS // 2)]
-    return answered[:FRESH_INPUTS - len(refused)] + refused
+    answered = [
+        pair for turn in zip_longest(*by_answer.values()) for pair in turn if pair is not None
+    ]
+    refused = refused[: min(len(answered), FRESH_INPUTS // 2)]
+    return answered[: FRESH_INPUTS - len(refused)] + refused
 
 
-def on_fresh_inputs(worker: Worker,
-                    inputs: list[tuple[dict, dict]]) -> FreshAnswers:
+def on_fresh_inputs(worker: Worker, inputs: list[tuple[dict, dict]]) -> FreshAnswers:
     """What the worker says to `inputs`, as `deciding` gives them. Who stops answering is never
     resolved, whatever it has said before."""
     answers, gold = [], [answer for _, answer in inputs]
@@ -188,19 +200,24 @@ def on_fresh_inputs(worker: Worker,
     if worker.fault:
         status, what = worker.fault
         right = sum(map(agree, answers, gold))
-        some = (f"It agreed with the reference on {right} of the {len(answers)} fresh inputs that "
-                f"it answered, of {len(inputs)}, and then {what}.")
+        some = (
+            f"It agreed with the reference on {right} of the {len(answers)} fresh inputs that "
+            f"it answered, of {len(inputs)}, and then {what}."
+        )
         none = f"It {what} before it answered any of {len(inputs)} fresh inputs."
         return FreshAnswers(status, some if answers else none, share, answers)
     if len(inputs) >= MIN_DECIDED and share < wanted:
-        reason = (f"It agrees with the reference on {share:.0%} of {len(inputs)} fresh inputs, and "
-                  f"at least {wanted:.0%} is wanted.")
+        reason = (
+            f"It agrees with the reference on {share:.0%} of {len(inputs)} fresh inputs, and "
+            f"at least {wanted:.0%} is wanted."
+        )
         return FreshAnswers("failed", reason, share, answers)
     return FreshAnswers("resolved", "", share, answers)
 
 
-def agreement(answers: list[dict], gold: list[dict],
-              agrees: Callable[[dict, dict], bool] | None = None) -> tuple[float, float]:
+def agreement(
+    answers: list[dict], gold: list[dict], agrees: Callable[[dict, dict], bool] | None = None
+) -> tuple[float, float]:
     """(share of the inputs on which an edit's answers agree with the gold edit's, the share that is
     wanted). Where the gold edit has but two different answers, the share is that of the answer
     about which the edit is wrong more often, if it has MIN_DECIDED inputs. `agrees`: `agree`, or
@@ -213,7 +230,9 @@ def agreement(answers: list[dict], gold: list[dict],
     judged = [[right for of_one in by_answer.values() for right in of_one]]
     of_two = len(by_answer) <= 2
     judged += [of_one for of_one in by_answer.values() if of_two and len(of_one) >= MIN_DECIDED]
-    return min(sum(of_one) / len(of_one) for of_one in judged), AGREEMENT_OF_TWO if of_two else AGREEMENT
+    return min(
+        sum(of_one) / len(of_one) for of_one in judged
+    ), AGREEMENT_OF_TWO if of_two else AGREEMENT
 
 
 def agree(mine: dict, right: dict) -> bool:
@@ -222,6 +241,8 @@ def agree(mine: dict, right: dict) -> bool:
         return mine.get("raised") == right.get("raised")
     try:
         return same(plain.decode(mine["value"]), plain.decode(right["value"])) and all(
-            same(plain.decode(mine["after"][part]), plain.decode(right["after"][part])) for part in ("args", "kwargs"))
+            same(plain.decode(mine["after"][part]), plain.decode(right["after"][part]))
+            for part in ("args", "kwargs")
+        )
     except (KeyError, TypeError, plain.NotPlain):
         return False

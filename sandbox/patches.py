@@ -15,6 +15,7 @@ names' prefixes (`a/` and `b/`, those of `diff.mnemonicPrefix`, none, two folder
 its content: every line of context and every line that goes must be there as it is. What is more
 than a change of a file's text (renames, modes, binary files, new files) is refused.
 """
+
 import codecs
 import difflib
 import re
@@ -33,17 +34,23 @@ PREFIXES = ("a", "b", "i", "w", "c", "o", "1", "2")
 STAMP = re.compile(r"\s+(\d{4}-\d\d-\d\d[ T]\d\d:|\((revision|working copy|nonexistent)).*$")
 """What other programs write behind a name."""
 HEADERS = {
-    "rename ": "renames a file", "copy ": "copies a file",
+    "rename ": "renames a file",
+    "copy ": "copies a file",
     "old mode ": "changes the mode of a file",
-    "new file mode ": "creates a file", "deleted file mode ": "deletes a file",
+    "new file mode ": "creates a file",
+    "deleted file mode ": "deletes a file",
     "GIT binary patch": "changes a binary file",
-    "index ": "", "new mode ": "", "similarity index ": "", "dissimilarity index ": "",
+    "index ": "",
+    "new mode ": "",
+    "similarity index ": "",
+    "dissimilarity index ": "",
 }
 """{how a line of git's header begins: what it asks for that an edit cannot do}"""
 OUTSIDE = re.compile(r"Binary files .* differ$|Submodule \S+ [0-9a-f]{7,}")
 """Lines with which programs speak of a change that they do not show."""
-ENCODED = re.compile(r"^Content-Transfer-Encoding: *(quoted-printable|base64)",
-                     re.MULTILINE | re.IGNORECASE)
+ENCODED = re.compile(
+    r"^Content-Transfer-Encoding: *(quoted-printable|base64)", re.MULTILINE | re.IGNORECASE
+)
 OTHER_FORMS = {
     r"^@@@ |^diff --(cc|combined) ": "it is the combined diff of a merge; compare with one parent",
     r"^\*{3} .*\n--- .*\n\*{15}": "it is a context diff; make a unified one with diff -u",
@@ -96,8 +103,11 @@ class Section:
         old, new = _plain_name(self.old), _plain_name(self.new)
         (before, old_rest), (after, new_rest) = old.partition("/")[::2], new.partition("/")[::2]
         if "/dev/null" in (old, new):
-            what, first, name, rest = ("creates", after, new, new_rest) if old == "/dev/null" else \
-                ("deletes", before, old, old_rest)
+            what, first, name, rest = (
+                ("creates", after, new, new_rest)
+                if old == "/dev/null"
+                else ("deletes", before, old, old_rest)
+            )
             name = rest if first in PREFIXES else name
             raise PatchError(f"the patch {what} {name}, {TEXT_ALONE}")
         prefixed = before in PREFIXES and after in PREFIXES
@@ -147,7 +157,7 @@ def _apply_hunks(text: str, hunks: list[Hunk], path: str, reverse: bool) -> str:
         start = hunk.new if reverse else hunk.old
         old = hunk.lines(" ", gone)
         at = start - 1 if old else start
-        if at < position or lines[at:at + len(old)] != old:
+        if at < position or lines[at : at + len(old)] != old:
             raise PatchError(f"the patch does not apply to {path} at line {start}")
         out += lines[position:at] + hunk.lines(" ", come)
         position = at + len(old)
@@ -155,6 +165,7 @@ def _apply_hunks(text: str, hunks: list[Hunk], path: str, reverse: bool) -> str:
 
 
 # ------------------------------------------------------------------------------------------ texts
+
 
 def text_of(data: bytes) -> str:
     """The text of a patch or a reply as a file has it: UTF-8, other bytes kept as surrogates, or
@@ -177,13 +188,15 @@ def _split(text: str) -> list[str]:
 
 def _bare(lines: list[str]) -> list[str]:
     """The lines, all of them with the same end; one that has none stays without."""
-    return [f"{line[:-2]}\n" if line.endswith("\r\n") else line.removesuffix("\r")
-            for line in lines]
+    return [
+        f"{line[:-2]}\n" if line.endswith("\r\n") else line.removesuffix("\r") for line in lines
+    ]
 
 
 def _plain_name(name: str) -> str:
     """A name as git quotes it, or as other programs write it."""
     if len(name) > 1 and name[0] == name[-1] == '"':
+
         def byte(match: re.Match) -> bytes:
             code = match[1].decode()
             named = dict(zip("abtnvfr", b"\a\b\t\n\v\f\r"))
@@ -195,6 +208,7 @@ def _plain_name(name: str) -> str:
 
 
 # ------------------------------------------------------------------------------------------ reading
+
 
 def sections(patch: str) -> list[Section]:
     """What the unified diff in this text does, file by file, in its order. Raises PatchError."""
@@ -243,10 +257,13 @@ class _Reader:
 
     def _begin_hunk(self, number: int, match: re.Match) -> None:
         if not self.found:
-            raise PatchError(f"line {number + 1} of the patch is a hunk without a file: the lines "
-                             "--- and +++ are missing")
-        old, self._left_old, new, self._left_new = (int(g) if g is not None else 1
-                                                    for g in match.groups())
+            raise PatchError(
+                f"line {number + 1} of the patch is a hunk without a file: the lines "
+                "--- and +++ are missing"
+            )
+        old, self._left_old, new, self._left_new = (
+            int(g) if g is not None else 1 for g in match.groups()
+        )
         self.found[-1].hunks.append(Hunk(number + 1, old, new))
         self._last, self._crlf = number, self.lines[number].endswith("\r")
 
@@ -271,8 +288,9 @@ class _Reader:
             return
         hunk = self.found[-1].hunks[-1]
         if self._left_old != self._left_new or self._left_old > MAX_LOST:
-            raise PatchError(f"the hunk in line {hunk.number} of the patch has more or fewer lines "
-                             "than it says")
+            raise PatchError(
+                f"the hunk in line {hunk.number} of the patch has more or fewer lines than it says"
+            )
         hunk.changes += [(" ", "\n")] * self._left_old
         hunk.added += self._left_old
         self._left_old = self._left_new = 0
@@ -307,24 +325,28 @@ def hint(patch: str) -> str:
 
 # ------------------------------------------------------------------------------------------ placing
 
+
 def fit(text: str, hunks: list[Hunk], path: str) -> str:
     """The text with a person's hunks in their places; see the module's docstring. Raises
     PatchError."""
     lines, end = _split(text), line_end(text)
     bare = _bare(lines)
-    placed = sorted(((_place(hunk, lines, bare, path), hunk) for hunk in hunks),
-                    key=lambda place: place[0])
+    placed = sorted(
+        ((_place(hunk, lines, bare, path), hunk) for hunk in hunks), key=lambda place: place[0]
+    )
     shifted = any(hunk.lines(" ", "-") and at != hunk.old - 1 for at, hunk in placed)
     out, position = [], 0
     for at, hunk in placed:
         old = hunk.lines(" ", "-")
         if not old and shifted:
-            raise PatchError(f"the patch does not apply to {path} at line {hunk.old}: other places "
-                             "of it have moved, and this one has no line of context that tells "
-                             "where it is now; make it with context (git diff -U3)")
+            raise PatchError(
+                f"the patch does not apply to {path} at line {hunk.old}: other places "
+                "of it have moved, and this one has no line of context that tells "
+                "where it is now; make it with context (git diff -U3)"
+            )
         if at < position:
             raise PatchError(f"the patch changes line {at + 1} of {path} twice")
-        exact = lines[at:at + len(old)] == old if old else end == "\n"
+        exact = lines[at : at + len(old)] == old if old else end == "\n"
         out += lines[position:at]
         position = at
         for sign, line in hunk.changes:
@@ -332,12 +354,14 @@ def fit(text: str, hunks: list[Hunk], path: str) -> str:
                 out.append(line if exact else _with_end(line, end))
                 continue
             if sign == " ":
-                out.append(lines[position])        # with the file's own end
+                out.append(lines[position])  # with the file's own end
             position += 1
     out += lines[position:]
     if any(not line.endswith("\n") for line in out[:-1]):
-        raise PatchError(f"the patch does not apply to {path}: a line that is to be the last one "
-                         "of the file would stand within it")
+        raise PatchError(
+            f"the patch does not apply to {path}: a line that is to be the last one "
+            "of the file would stand within it"
+        )
     return "".join(out)
 
 
@@ -351,30 +375,35 @@ def _place(hunk: Hunk, lines: list[str], bare: list[str], path: str) -> int:
     old = _bare(hunk.lines(" ", "-"))
     if not old:
         if hunk.old > len(lines):
-            raise PatchError(f"the patch does not apply to {path} at line {hunk.old}: the file has "
-                             f"{len(lines)} lines")
+            raise PatchError(
+                f"the patch does not apply to {path} at line {hunk.old}: the file has "
+                f"{len(lines)} lines"
+            )
         return hunk.old
     at, count = hunk.old - 1, len(old)
-    if at >= 0 and bare[at:at + count] == old:
+    if at >= 0 and bare[at : at + count] == old:
         return at
-    places = [i for i in range(len(bare) - count + 1) if bare[i:i + count] == old]
+    places = [i for i in range(len(bare) - count + 1) if bare[i : i + count] == old]
     if len(places) == 1:
         return places[0]
-    raise PatchError(f"the patch does not apply to {path} at line {hunk.old}: "
-                     + _why(hunk, old, bare, places))
+    raise PatchError(
+        f"the patch does not apply to {path} at line {hunk.old}: " + _why(hunk, old, bare, places)
+    )
 
 
 def _why(hunk: Hunk, old: list[str], bare: list[str], places: list[int]) -> str:
     if places:
         named = ", ".join(str(place + 1) for place in places[:5])
-        return (f"its lines stand there in {len(places)} places (lines {named}), and none of them "
-                "is where it says; make it with more context (git diff -U10)")
+        return (
+            f"its lines stand there in {len(places)} places (lines {named}), and none of them "
+            "is where it says; make it with more context (git diff -U10)"
+        )
     if hunk.added:
         return f"the hunk in line {hunk.number} of the patch is cut off"
     new, at = _bare(hunk.lines(" ", "+")), max(hunk.old - 1, 0)
-    if new and any(bare[i:i + len(new)] == new for i in range(len(bare) - len(new) + 1)):
+    if new and any(bare[i : i + len(new)] == new for i in range(len(bare) - len(new) + 1)):
         return "what it would make of it is there already; is it the wrong way round?"
-    there = bare[at:at + len(old)]
+    there = bare[at : at + len(old)]
     wrong = next((i for i, line in enumerate(there) if line != old[i]), len(there))
     if wrong == len(there):
         return f"the file has {len(bare)} lines"

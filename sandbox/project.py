@@ -13,6 +13,7 @@
   it is traced. What is large is left out without being read, and what was built of the project
   because it holds copies of it; `notes` names both.
 """
+
 import json
 import os
 import stat
@@ -28,8 +29,21 @@ ENVIRONMENT_MARKS = ("pyvenv.cfg", "conda-meta")
 """What tells that a folder holds an environment of installed packages."""
 RUN_KEYS = {"format", "repository", "recipe"}
 """Of the run.json of a run of ours."""
-CACHES = {".git", ".hg", ".svn", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache",
-          ".tox", ".nox", ".eggs", "node_modules", ".hypothesis", ".ipynb_checkpoints"}
+CACHES = {
+    ".git",
+    ".hg",
+    ".svn",
+    "__pycache__",
+    ".pytest_cache",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".tox",
+    ".nox",
+    ".eggs",
+    "node_modules",
+    ".hypothesis",
+    ".ipynb_checkpoints",
+}
 """Names of what tools keep for themselves: asked only of folders that git ignores."""
 BUILT = {"build", "dist"}
 """Names of what packaging makes: it holds copies of the project, in which an answer could be read.
@@ -69,17 +83,25 @@ def look(root: Path, environments: Iterable[str] = ()) -> Seen:
         _refuse_unknown(root)
     folders = _Folders(root, environments)
     notes = _Notes(root, listed.notes)
-    project = [*_kept(folders, listed.tracked, notes),
-               *_kept(folders, _not_ours(folders, listed.untracked, notes), notes)]
+    project = [
+        *_kept(folders, listed.tracked, notes),
+        *_kept(folders, _not_ours(folders, listed.untracked, notes), notes),
+    ]
     untracked = set(listed.untracked)
     dirty = listed.dirty or any(path in untracked for path, _ in project)
     files, carried = _carried(folders, listed.ignored, notes)
-    return Seen([path for path, _ in project], in_order(project + files), tuple(sorted(carried)),
-                notes.sentences(), dirty)
+    return Seen(
+        [path for path, _ in project],
+        in_order(project + files),
+        tuple(sorted(carried)),
+        notes.sentences(),
+        dirty,
+    )
 
 
 def in_order(files: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Sorted, each once: of every folder what lies in it, then its folders."""
+
     def key(found: tuple[str, str]) -> list[tuple[bool, str]]:
         *folders, name = found[0].split("/")
         return [*((True, folder) for folder in folders), (False, name)]
@@ -88,6 +110,7 @@ def in_order(files: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 # ------------------------------------------------------------------------------------ listed
+
 
 @dataclass
 class _Listed:
@@ -103,7 +126,7 @@ class _Listed:
 def _listed(root: Path, below: str = "") -> _Listed:
     """What git says of `root`/`below`, and of the submodules in there."""
     folder, listed, modules = root / below, _Listed(), {}
-    tracked = {}                                   # in the middle of a merge a path is there thrice
+    tracked = {}  # in the middle of a merge a path is there thrice
     for entry in ask(folder, "ls-files", "-z", "--stage"):
         facts, _, path = entry.partition("\t")
         (modules if facts.startswith("160000") else tracked)[below + path] = None
@@ -117,8 +140,10 @@ def _listed(root: Path, below: str = "") -> _Listed:
     listed.dirty = differs(folder)
     for module in modules:
         if (root / module).is_symlink() or not os.path.lexists(root / module / ".git"):
-            listed.notes.append(f"{shown(module)}/ is left out: it is a submodule that is not "
-                                "checked out. (git submodule update --init)")
+            listed.notes.append(
+                f"{shown(module)}/ is left out: it is a submodule that is not "
+                "checked out. (git submodule update --init)"
+            )
             continue
         inner = _listed(root, f"{module}/")
         listed.tracked += inner.tracked
@@ -135,15 +160,20 @@ def _refuse_unknown(root: Path) -> None:
         return
     top = "".join(ask(root, "rev-parse", "--show-toplevel")).removesuffix("\n")
     if os.path.realpath(top) == os.path.realpath(root):
-        raise UsageError(f"git tracks no file of {root} and ignores all that is there, so there is "
-                         "no project to see. Change its .gitignore, then: git add -A && git commit")
-    raise UsageError(f"{root} lies in the git repository {top}, which tracks nothing of it and "
-                     "ignores all that is there, so there is no project to see. Make it a "
-                     f"repository of its own: cd {root} && git init && git add -A && "
-                     "git commit -m start")
+        raise UsageError(
+            f"git tracks no file of {root} and ignores all that is there, so there is "
+            "no project to see. Change its .gitignore, then: git add -A && git commit"
+        )
+    raise UsageError(
+        f"{root} lies in the git repository {top}, which tracks nothing of it and "
+        "ignores all that is there, so there is no project to see. Make it a "
+        f"repository of its own: cd {root} && git init && git add -A && "
+        "git commit -m start"
+    )
 
 
 # ------------------------------------------------------------------------------------ folders
+
 
 def is_environment(folder: str | Path) -> bool:
     """Whether packages are installed in this folder."""
@@ -179,12 +209,15 @@ class _Folders:
         """Whether coldstart wrote this folder, or one that it lies in."""
         if folder not in self._ours:
             full = os.path.join(self.root, folder)
-            self._ours[folder] = (self.is_ours(os.path.dirname(folder)) or _is_run(full)
-                                  or _is_run(os.path.join(full, "latest")))
+            self._ours[folder] = (
+                self.is_ours(os.path.dirname(folder))
+                or _is_run(full)
+                or _is_run(os.path.join(full, "latest"))
+            )
         return self._ours[folder]
 
     def entry(self, path: str) -> str:
-        """"file", "link", or why a snapshot cannot take what lies there: "gone", "outside" for a
+        """ "file", "link", or why a snapshot cannot take what lies there: "gone", "outside" for a
         link that leads out of the tree or into an environment, "other"."""
         full = os.path.join(self.root, path)
         try:
@@ -214,6 +247,7 @@ def _is_run(folder: str) -> bool:
 
 # ------------------------------------------------------------------------------------ the project
 
+
 def _kept(folders: _Folders, paths: list[str], notes: "_Notes") -> Iterator[tuple[str, str]]:
     """Those of the project's paths that a snapshot takes, with their kinds."""
     for path in paths:
@@ -233,8 +267,10 @@ def _not_ours(folders: _Folders, untracked: list[str], notes: "_Notes") -> list[
     Where the root is an environment itself, none: what is installed cannot be told apart."""
     if is_environment(folders.root):
         if untracked:
-            notes.say(f"{folders.root} is a virtual environment itself, so only what git tracks "
-                      "in it is the project.")
+            notes.say(
+                f"{folders.root} is a virtual environment itself, so only what git tracks "
+                "in it is the project."
+            )
         return []
     plain = []
     for path in untracked:
@@ -242,29 +278,35 @@ def _not_ours(folders: _Folders, untracked: list[str], notes: "_Notes") -> list[
             if not folders.is_ours(os.path.dirname(path)):
                 plain.append(path)
         elif folders.kind(path[:-1])[0] != "environment":
-            notes.say(f"{shown(path)} is left out: it is a git repository of its own, which this "
-                      "one does not track.")
+            notes.say(
+                f"{shown(path)} is left out: it is a git repository of its own, which this "
+                "one does not track."
+            )
     return plain
 
 
 # ------------------------------------------------------------------------------------ carried
 
-def _carried(folders: _Folders, ignored: list[str],
-             notes: "_Notes") -> tuple[list[tuple[str, str]], list[str]]:
+
+def _carried(
+    folders: _Folders, ignored: list[str], notes: "_Notes"
+) -> tuple[list[tuple[str, str]], list[str]]:
     """(files, entries of `Seen.carried`) of what comes along of the ignored paths."""
     if is_environment(folders.root):
         return [], []
     files, carried, loose, last = [], [], {}, None
     for path in sorted(ignored):
         if last is not None and path.startswith(last):
-            continue                               # git lists what is in the folder, too
+            continue  # git lists what is in the folder, too
         if not path.endswith("/"):
             loose.setdefault(os.path.dirname(path), []).append(path)
             continue
         last = path
         if os.path.basename(path[:-1]) in BUILT:
-            notes.say(f"{shown(path)} is left out: git ignores it, and what is built holds copies "
-                      "of the project; tests that need it fail in the jail.")
+            notes.say(
+                f"{shown(path)} is left out: git ignores it, and what is built holds copies "
+                "of the project; tests that need it fail in the jail."
+            )
         elif found := _come_along(folders, path, _walk(folders, path[:-1]), notes):
             files += found
             carried.append(path)
@@ -283,22 +325,27 @@ def _walk(folders: _Folders, folder: str) -> Iterator[str]:
     while pending:
         folder = pending.pop()
         full = os.path.join(folders.root, folder)
-        if (os.path.basename(folder) in CACHES or folders.kind(folder)[0]
-                or folders.is_ours(folder) or os.path.lexists(os.path.join(full, CACHE_MARK))):
+        if (
+            os.path.basename(folder) in CACHES
+            or folders.kind(folder)[0]
+            or folders.is_ours(folder)
+            or os.path.lexists(os.path.join(full, CACHE_MARK))
+        ):
             continue
         try:
             with os.scandir(full) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(f"{folder}/{entry.name}")
-                    elif entry.name != ".git":     # a file that names a place outside
+                    elif entry.name != ".git":  # a file that names a place outside
                         yield f"{folder}/{entry.name}"
         except OSError:
             yield f"{folder}/"
 
 
-def _come_along(folders: _Folders, place: str, paths: Iterator[str],
-                notes: "_Notes") -> list[tuple[str, str]]:
+def _come_along(
+    folders: _Folders, place: str, paths: Iterator[str], notes: "_Notes"
+) -> list[tuple[str, str]]:
     """Those of the ignored paths of one place that a snapshot takes: none, and no more of them
     looked at, once they are too many. `place` ends in "/" where all of it is ignored; elsewhere a
     large file is no reason to leave out what lies beside it."""
@@ -341,30 +388,39 @@ class _Notes:
 
     def too_much(self, place: str, how: str) -> None:
         if place.endswith("/"):
-            self.say(f"{shown(place)} is left out: git ignores it, and it holds more than {how}; "
-                     "tests that need it fail in the jail.")
+            self.say(
+                f"{shown(place)} is left out: git ignores it, and it holds more than {how}; "
+                "tests that need it fail in the jail."
+            )
         else:
             where = f"{shown(place)}/" if place else str(self._root)
-            self.say(f"The files in {where} that git ignores are left out: they are more than "
-                     f"{how}; tests that need them fail in the jail.")
+            self.say(
+                f"The files in {where} that git ignores are left out: they are more than "
+                f"{how}; tests that need them fail in the jail."
+            )
 
     def large(self, files: list[tuple[str, int]]) -> None:
         if files:
             names = [f"{shown(path)} ({size >> 20} MiB)" for path, size in files]
-            self.say(f"{_enumerated(names)} left out: git ignores {_it(files)}, and more than "
-                     f"{MAX_FILE >> 20} MiB is much to copy; tests that need {_it(files)} fail in "
-                     "the jail.")
+            self.say(
+                f"{_enumerated(names)} left out: git ignores {_it(files)}, and more than "
+                f"{MAX_FILE >> 20} MiB is much to copy; tests that need {_it(files)} fail in "
+                "the jail."
+            )
 
     def closed(self, paths: list[str]) -> None:
         if paths:
-            self.say(f"{_enumerated(list(map(shown, paths)))} left out: git ignores {_it(paths)}, "
-                     f"and you may not read {_it(paths)}.")
+            self.say(
+                f"{_enumerated(list(map(shown, paths)))} left out: git ignores {_it(paths)}, "
+                f"and you may not read {_it(paths)}."
+            )
 
     def sentences(self) -> tuple[str, ...]:
         if self._links:
             they = "it leads" if len(self._links) == 1 else "they lead"
-            self.say(f"{_enumerated(list(map(shown, self._links)))} left out: {they} out of the "
-                     "project.")
+            self.say(
+                f"{_enumerated(list(map(shown, self._links)))} left out: {they} out of the project."
+            )
         return tuple(self._said)
 
 

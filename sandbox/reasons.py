@@ -1,4 +1,5 @@
 """Why things are left out: how often each reason was given, and what for."""
+
 from collections import Counter
 
 NAMED = 5
@@ -33,7 +34,7 @@ def counted(counts: dict[str, int]) -> str:
 
 def name_lines(names: dict[str, list[str]]) -> list[str]:
     """For each reason a line with what it was given for, the first NAMED of many."""
-    from sandbox.project import shown              # it takes a while to load, and --help is quick
+    from sandbox.project import shown  # it takes a while to load, and --help is quick
 
     lines = []
     for reason, of_one in names.items():

@@ -21,6 +21,7 @@ are such lines).
 Whatever a model writes is read in a time that its length bounds: what looks far ahead draws on a
 budget, and where that is spent the rest is prose.
 """
+
 import re
 from bisect import bisect_left
 from collections import defaultdict
@@ -30,7 +31,14 @@ from dataclasses import dataclass, replace
 from sandbox.source import CODING, UTF_8, indentation, parse, reindent
 
 PROSE, THINKING, PYTHON, BROKEN, OTHER, OPEN, CHANGE = (
-    "prose", "thinking", "python", "broken", "other", "open", "change")
+    "prose",
+    "thinking",
+    "python",
+    "broken",
+    "other",
+    "open",
+    "change",
+)
 """`python` parses, `broken` does not; `other` is a fenced block of another language; `open` is the
 first line alone of what has no end, and what follows is read by itself."""
 
@@ -41,18 +49,25 @@ _CLOSES = re.compile(rf"(?:</{_NAMES}\s*>|\[/THINK\])(?!['\"\\]|`(?!``))", re.IG
 _TAGS = re.compile(rf"{_OPENS.pattern}|({_CLOSES.pattern})", re.IGNORECASE)
 _FENCE = re.compile(r"([ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?)(`{3,}|~{3,})([^\n]*)")
 _CLOSER = re.compile(r"([ \t]*)(`{3,}|~{3,})[ \t\r]*\n?")
-_MARKS = {name: re.compile(rf"([ \t]*)({sign}{{5,9}}){word}[ \t\r]*\n?")
-          for name, sign, word in (("search", "<", " SEARCH>?"), ("divider", "=", ""),
-                                   ("replace", ">", " REPLACE"))}
+_MARKS = {
+    name: re.compile(rf"([ \t]*)({sign}{{5,9}}){word}[ \t\r]*\n?")
+    for name, sign, word in (
+        ("search", "<", " SEARCH>?"),
+        ("divider", "=", ""),
+        ("replace", ">", " REPLACE"),
+    )
+}
 _STRING = re.compile(r"#|'''|\"\"\"|'(?:\\.|[^'\\\n])*'?|\"(?:\\.|[^\"\\\n])*\"?")
-_STRING_ENDS = {quote: re.compile(rf"(?:\\.|[^\\{quote[0]}]|{quote[0]}(?!{quote[1:]}))*{quote}",
-                                  re.DOTALL)
-                for quote in ("'''", '"""')}
+_STRING_ENDS = {
+    quote: re.compile(rf"(?:\\.|[^\\{quote[0]}]|{quote[0]}(?!{quote[1:]}))*{quote}", re.DOTALL)
+    for quote in ("'''", '"""')
+}
 _PYTHON = re.compile(r"i?py(?:thon)?[-_ ]?(?:[23](?:\.\d+)*)?")
 _DOCUMENT = re.compile(r"(?:markdown|md)\b", re.IGNORECASE)
 _PATH = re.compile(r"[\w./\\+-]*\w\.py\b(?![\w./\\-]*\w)")
 _WORDS_OF_A_PATH = re.compile(
-    r"\b(?:in|the|file|filename|filepath|path|title|python|edit|update)\b", re.IGNORECASE)
+    r"\b(?:in|the|file|filename|filepath|path|title|python|edit|update)\b", re.IGNORECASE
+)
 _LOOK_UP, _LONG_LINE = 3, 400
 """Lines above a block in which its file may be named; characters of a line that names none."""
 WORK = 16
@@ -107,12 +122,13 @@ def is_python(info: str) -> bool:
     """Whether what stands behind a fence says that a block is Python, or nothing."""
     words = [word for word in re.findall(r"[\w.+#/\\-]+", info.lower()) if word.strip("#-+")]
     first = words[0].removeprefix("language-").removeprefix("lang-") if words else ""
-    if info.lstrip().startswith("{"):              # attributes: {.python #id}
+    if info.lstrip().startswith("{"):  # attributes: {.python #id}
         return any(_PYTHON.fullmatch(word.lstrip(".")) for word in words) or not words
     if not first or _PYTHON.fullmatch(first) or first.endswith(".py"):
         return True
     return first in ("title", "file", "filename", "path", "name") and any(
-        word.endswith(".py") for word in words)
+        word.endswith(".py") for word in words
+    )
 
 
 @dataclass(frozen=True)
@@ -155,7 +171,8 @@ class _Reader:
         """A fence around what is being read: a document, or SEARCH/REPLACE blocks."""
         self.closers: list[tuple[int, _Fence]] = []
         self.marks: dict[str, dict[tuple[str, int], list[int]]] = {
-            name: defaultdict(list) for name in _MARKS}
+            name: defaultdict(list) for name in _MARKS
+        }
         for at, line in enumerate(self.lines):
             if found := _CLOSER.fullmatch(line):
                 self.closers.append((at, _Fence(found[1], found[2], "")))
@@ -174,8 +191,8 @@ class _Reader:
                 break
         self._end_prose()
         if self.thought:
-            text = "".join(part.text for part in self.parts[:self.thought])
-            self.parts[:self.thought] = [Part(THINKING, text)]
+            text = "".join(part.text for part in self.parts[: self.thought])
+            self.parts[: self.thought] = [Part(THINKING, text)]
         return self.parts
 
     def _step(self, at: int) -> int:
@@ -185,8 +202,11 @@ class _Reader:
             return self._thinking(at, len(line) - len(line.lstrip(" \t")) + tag.end())
         if (end := _unopened(line)) is not None:
             return self._thought_so_far(at, end)
-        if self.inside and (closer := _CLOSER.fullmatch(line)) and self.inside.is_closed_by(
-                _Fence(closer[1], closer[2], ""), strictly=True):
+        if (
+            self.inside
+            and (closer := _CLOSER.fullmatch(line))
+            and self.inside.is_closed_by(_Fence(closer[1], closer[2], ""), strictly=True)
+        ):
             self.inside = None
         elif (mark := _MARKS["search"].fullmatch(line)) is not None:
             return self._change(at, mark)
@@ -250,8 +270,9 @@ class _Reader:
         if last is None:
             self._add(Part(OPEN, self.lines[at]))
             return at + 1
-        part = part or Part(OTHER, "".join(self.lines[at:last + 1]),
-                            "".join(self.lines[at + 1:last]))
+        part = part or Part(
+            OTHER, "".join(self.lines[at : last + 1]), "".join(self.lines[at + 1 : last])
+        )
         looked_into = self._must_look_into(at, last, fence)
         self._add(replace(part, text=self.lines[at]) if looked_into else part)
         return at + 1 if looked_into else last + 1
@@ -270,8 +291,11 @@ class _Reader:
         for number in range(at + 1, len(self.lines)):
             line, position = self.lines[number], 0
             self._spend(len(line))
-            if not quote and (found := _CLOSER.fullmatch(line)) and fence.is_closed_by(
-                    _Fence(found[1], found[2], ""), strictly=False):
+            if (
+                not quote
+                and (found := _CLOSER.fullmatch(line))
+                and fence.is_closed_by(_Fence(found[1], found[2], ""), strictly=False)
+            ):
                 return number
             while True:
                 if quote:
@@ -287,8 +311,8 @@ class _Reader:
     def _python(self, at: int, end: int, fence: _Fence) -> Part:
         """The block between two lines, as Python."""
         self._spend(sum(map(len, self.lines[at:end])))
-        lines = [_unindented(line, fence.width) for line in self.lines[at + 1:end]]
-        text, content = "".join(self.lines[at:end + 1]), "".join(lines)
+        lines = [_unindented(line, fence.width) for line in self.lines[at + 1 : end]]
+        text, content = "".join(self.lines[at : end + 1]), "".join(lines)
         paths, alone = _paths_in(fence.info), True
         if not paths:
             first = next((line.strip() for line in lines if line.strip()), "")
@@ -305,9 +329,12 @@ class _Reader:
         """Whether a block that is no Python holds something that is to be read by itself: it is a
         whole document, or SEARCH/REPLACE blocks stand in it, or it was meant to end earlier."""
         self._spend(sum(map(len, self.lines[at:end])))
-        inner = self.lines[at + 1:end]
-        python = [other for other in filter(None, map(_Fence.of, inner))
-                  if other.info and is_python(other.info)]
+        inner = self.lines[at + 1 : end]
+        python = [
+            other
+            for other in filter(None, map(_Fence.of, inner))
+            if other.info and is_python(other.info)
+        ]
         is_document = _DOCUMENT.match(fence.info) or not fence.info and python
         meant_to_end = any(fence.is_closed_by(other, strictly=False) for other in python)
         if any(_MARKS["search"].fullmatch(line) for line in inner) or is_document:
@@ -331,13 +358,21 @@ class _Reader:
             self._add(Part(OPEN, self.lines[at]))
             return at + 1
         self._spend(len(dividers) * sum(map(len, self.lines[at:end])))
-        changes = tuple((self._dedented(indent, at + 1, divider),
-                         self._dedented(indent, divider + 1, end))
-                        for divider in reversed(dividers))
+        changes = tuple(
+            (self._dedented(indent, at + 1, divider), self._dedented(indent, divider + 1, end))
+            for divider in reversed(dividers)
+        )
         paths, alone = self._paths_above(at)
         above = self.prose.pop() if self.prose and not _Fence.of(self.prose[-1]) else ""
-        self._add(Part(CHANGE, above + "".join(self.lines[at:end + 1]), paths=paths,
-                       path_alone=alone, changes=changes))
+        self._add(
+            Part(
+                CHANGE,
+                above + "".join(self.lines[at : end + 1]),
+                paths=paths,
+                path_alone=alone,
+                changes=changes,
+            )
+        )
         return end + 1
 
     def _dedented(self, indent: str, first: int, end: int) -> str:
@@ -368,7 +403,7 @@ class _Reader:
         names one; and whether that line says nothing else."""
         while at > 0 and not self.lines[at - 1].strip():
             at -= 1
-        for line in reversed(self.lines[max(0, at - _LOOK_UP):at]):
+        for line in reversed(self.lines[max(0, at - _LOOK_UP) : at]):
             fence = _Fence.of(line)
             if paths := _paths_in(fence.info if fence else line):
                 return paths, bool(fence) or _says_a_path_alone(line)
@@ -388,7 +423,7 @@ def module_of(content: str) -> str:
     encoding of its own. Raises SyntaxError where it is none."""
     code = content.removeprefix("\ufeff")
     if coding := CODING.match(code):
-        code = code[:coding.start(1)] + UTF_8 + code[coding.end(1):]
+        code = code[: coding.start(1)] + UTF_8 + code[coding.end(1) :]
     if indentation(code):
         parse(f"if 1:\n{code}\n")
         code = reindent(code, "")
@@ -421,7 +456,7 @@ def _unopened(line: str) -> int | None:
     if "/" not in line or (stop := _closing(line, 0)) is None:
         return None
     begins = re.fullmatch(rf"\s*{_CLOSES.pattern}", line[:stop], re.IGNORECASE)
-    touches = line[stop:stop + 1].isalnum() or line[stop:].startswith(("```", "~~~"))
+    touches = line[stop : stop + 1].isalnum() or line[stop:].startswith(("```", "~~~"))
     return stop if begins or touches or not line[stop:].strip() else None
 
 

@@ -1,11 +1,13 @@
-"""The user's repository: which commit, which interpreter, and a snapshot that everything afterwards works on.
+"""The user's repository: which commit, which interpreter, and a snapshot that everything afterwards
+works on.
 
-The work tree itself is only ever read. What is seen is the last commit plus the uncommitted changes, that is, the files as
-they lie there; `Repository.dirty` says whether the two differ. Which of them are the project's,
-and what else comes along because tests may need it, is said in `project.py`. The snapshot lives in
-the cache folder under the hash of its content, so a run goes on with what it began with however
-the work tree moves.
+The work tree itself is only ever read. What is seen is the last commit plus the uncommitted
+changes, that is, the files as they lie there; `Repository.dirty` says whether the two differ. Which
+of them are the project's, and what else comes along because tests may need it, is said in
+`project.py`. The snapshot lives in the cache folder under the hash of its content, so a run goes on
+with what it began with however the work tree moves.
 """
+
 import hashlib
 import json
 import os
@@ -28,10 +30,21 @@ from sandbox.project import in_order, is_environment, look
 from sandbox.quiet_git import Absent, ask, blobs
 
 SNAPSHOT_TIME = 1_600_000_000
-"""Time stamp of every file in a snapshot: bytecode made for one snapshot fits the same one taken again."""
+"""Time stamp of every file in a snapshot: bytecode made for one snapshot fits the same one taken
+again."""
 NAMESPACE_DEPTH = 3
-"""Folders without an `__init__.py` in which the project's packages are looked for, one in the other."""
-PYTEST_NEEDS = {"pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "exceptiongroup", "tomli"}
+"""Folders without an `__init__.py` in which the project's packages are looked for, one in the
+other."""
+PYTEST_NEEDS = {
+    "pytest",
+    "_pytest",
+    "pluggy",
+    "iniconfig",
+    "packaging",
+    "pygments",
+    "exceptiongroup",
+    "tomli",
+}
 """Import names that pytest itself loads: a project that is one of these would judge itself."""
 COMMIT_FILES = 256
 """Files of a commit that are read at a time."""
@@ -45,7 +58,8 @@ print(json.dumps({"version": list(sys.version_info[:3]), "prefixes": [sys.prefix
 
 @dataclass(frozen=True)
 class Repository:
-    """A snapshot of the user's repository and how to run its tests. Plain data; `to_dict` goes in run.json."""
+    """A snapshot of the user's repository and how to run its tests. Plain data; `to_dict` goes in
+    run.json."""
 
     root: str
     """The folder of the work tree."""
@@ -92,8 +106,11 @@ class Repository:
     @property
     def project_files(self) -> list[str]:
         """Paths of the snapshot's files that are the project's, links left out."""
-        return [path for path, kind in files_of(self.snapshot)
-                if kind == "file" and not self.carried_as(path)]
+        return [
+            path
+            for path, kind in files_of(self.snapshot)
+            if kind == "file" and not self.carried_as(path)
+        ]
 
     @property
     def snapshot(self) -> Path:
@@ -102,14 +119,21 @@ class Repository:
 
     @property
     def bytecode(self) -> Path:
-        """The folder of pytest's cache files for the snapshot's tests; they fit one version of the interpreter."""
+        """The folder of pytest's cache files for the snapshot's tests; they fit one version of the
+        interpreter."""
         return cache_folder() / "bytecode" / f"{self.tree}-{self.python_version}"
 
     def layout(self, preload: tuple[str, ...] = ()) -> Layout:
         """What a jail for this repository shows."""
-        return Layout(root=Path(self.root), tree=self.snapshot, python=Path(self.python), preload=preload,
-                      bytecode=self.bytecode if self.bytecode.is_dir() else None,
-                      folders=tuple(map(Path, self.folders)), masked=tuple(map(Path, self.masked)))
+        return Layout(
+            root=Path(self.root),
+            tree=self.snapshot,
+            python=Path(self.python),
+            preload=preload,
+            bytecode=self.bytecode if self.bytecode.is_dir() else None,
+            folders=tuple(map(Path, self.folders)),
+            masked=tuple(map(Path, self.masked)),
+        )
 
 
 def open_repository(folder: str | Path, python: str | None = None) -> Repository:
@@ -124,16 +148,25 @@ def open_repository(folder: str | Path, python: str | None = None) -> Repository
     seen = look(root, folders)
     names = _import_names(seen.project)
     if clash := sorted(names & PYTEST_NEEDS):
-        raise UsageError(f"{root} is {clash[0]}, which pytest itself is built on: it would be judging itself. "
-                         "coldstart cannot work on this project.")
+        raise UsageError(
+            f"{root} is {clash[0]}, which pytest itself is built on: it would be judging itself. "
+            "coldstart cannot work on this project."
+        )
     inside_path = [str(root)] + ([str(root / "src")] if (root / "src").is_dir() else [])
     path = [_inside(folder, root, facts) for folder in facts["path"]]
     return Repository(
-        root=str(root), commit=commit, dirty=seen.dirty, tree=take_snapshot(root, seen.files),
-        python=str(interpreter), python_version=".".join(map(str, facts["version"])),
-        folders=tuple(folders), path=tuple(dict.fromkeys(inside_path + path)),
-        masked=tuple(_installed_copies(names, facts["path"])), carried=seen.carried,
-        notes=seen.notes)
+        root=str(root),
+        commit=commit,
+        dirty=seen.dirty,
+        tree=take_snapshot(root, seen.files),
+        python=str(interpreter),
+        python_version=".".join(map(str, facts["version"])),
+        folders=tuple(folders),
+        path=tuple(dict.fromkeys(inside_path + path)),
+        masked=tuple(_installed_copies(names, facts["path"])),
+        carried=seen.carried,
+        notes=seen.notes,
+    )
 
 
 def restore_snapshot(repository: Repository) -> None:
@@ -144,15 +177,23 @@ def restore_snapshot(repository: Repository) -> None:
     Raises UsageError where the interpreter is gone or the work tree has moved on.
     """
     if not Path(repository.python).exists():
-        raise UsageError(f"The interpreter of this run, {repository.python}, is gone. Recreate it, or start a new run.")
+        raise UsageError(
+            f"The interpreter of this run, {repository.python}, is gone. Recreate it, or start a "
+            "new run."
+        )
     hold(repository.snapshot)
     if repository.snapshot.is_dir():
         return
     root = Path(repository.root)
-    if not root.is_dir() or (_snapshot_now(root, repository.folders) != repository.tree
-                             and not _taken_from_commit(repository)):
-        raise UsageError(f"The snapshot of this run is no longer in {cache_folder()}, and {repository.root} has changed since. "
-                         "Start a new run with: python coldstart.py tasks --repo " + repository.root)
+    if not root.is_dir() or (
+        _snapshot_now(root, repository.folders) != repository.tree
+        and not _taken_from_commit(repository)
+    ):
+        raise UsageError(
+            f"The snapshot of this run is no longer in {cache_folder()}, and {repository.root} has "
+            "changed since. "
+            "Start a new run with: python coldstart.py tasks --repo " + repository.root
+        )
 
 
 def _snapshot_now(root: Path, folders: tuple[str, ...]) -> str:
@@ -171,7 +212,7 @@ def _taken_from_commit(repository: Repository) -> bool:
             files = files_of(tree)
             if _hash_files(tree, files) == repository.tree:
                 return take_snapshot(tree, files) == repository.tree
-        except (OSError, Absent, UsageError):      # a commit that is gone; a link in a file's way
+        except (OSError, Absent, UsageError):  # a commit that is gone; a link in a file's way
             return False
     return False
 
@@ -181,8 +222,9 @@ def _write_commit(repository: Repository, tree: Path) -> None:
     is written through one."""
     root, links = Path(repository.root), {}
     seen = look(root, repository.folders)
-    for path, kind in set(seen.files) - {(path, kind) for path in seen.project
-                                         for kind in ("file", "link")}:
+    for path, kind in set(seen.files) - {
+        (path, kind) for path in seen.project for kind in ("file", "link")
+    }:
         if kind == "link":
             links[path] = os.readlink(root / path)
         else:
@@ -209,33 +251,42 @@ def _files_of_commit(root: Path, commit: str) -> Iterator[tuple[str, str, bytes]
     Raises Absent, UsageError."""
     listed = [entry.split("\t", 1) for entry in ask(root, "ls-tree", "-r", "-z", commit)]
     for start in range(0, len(listed), COMMIT_FILES):
-        some = [(*facts.split(" "), path) for facts, path in listed[start:start + COMMIT_FILES]]
+        some = [(*facts.split(" "), path) for facts, path in listed[start : start + COMMIT_FILES]]
         for (mode, _, _, path), data in zip(some, blobs(root, [name for _, _, name, _ in some])):
             yield mode, path, data
 
 
-# -------------------------------------------------------------------------------------------------------- git
+# ---------------------------------------------------------------------------------------------- git
+
 
 def _last_commit(root: Path) -> str:
     """Its hash. Raises UsageError where there is none, or no work tree."""
     try:
         state = "".join(ask(root, "rev-parse", "--is-bare-repository", "--is-inside-work-tree"))
     except UsageError:
-        if any(os.path.lexists(folder / ".git") for folder in (root, *root.parents)) or \
-                (root / "HEAD").exists():
+        if (
+            any(os.path.lexists(folder / ".git") for folder in (root, *root.parents))
+            or (root / "HEAD").exists()
+        ):
             raise
-        raise UsageError(f"{root} is not a git repository. Make it one: git init && git add -A && git commit -m start") from None
+        raise UsageError(
+            f"{root} is not a git repository. Make it one: git init && git add -A && git commit -m "
+            "start"
+        ) from None
     bare, inside = (word == "true" for word in state.split())
     if bare or not inside:
-        raise UsageError(f"{root} is {'a bare' if bare else 'no work tree of a'} git repository; "
-                         "a work tree with files is needed.")
+        raise UsageError(
+            f"{root} is {'a bare' if bare else 'no work tree of a'} git repository; "
+            "a work tree with files is needed."
+        )
     commit = "".join(ask(root, "rev-parse", "--quiet", "--verify", "HEAD", fine=(0, 1))).strip()
     if not commit:
         raise UsageError(f"{root} has no commits yet. Make one: git add -A && git commit -m start")
     return commit
 
 
-# -------------------------------------------------------------------------------------------------------- interpreter
+# -------------------------------------------------------------------------------------- interpreter
+
 
 def _interpreter(root: Path, wanted: str | None) -> Path:
     """--python, then .venv, venv, $VIRTUAL_ENV, else ours."""
@@ -254,19 +305,39 @@ def _interpreter(root: Path, wanted: str | None) -> Path:
 
 
 def _ask_interpreter(python: Path) -> dict:
-    """Version, prefixes, sys.path and whether pytest is there. The user's own interpreter, run where no project is."""
-    environment = {k: os.environ[k] for k in ("PATH", "HOME", "LANG", "PYENV_ROOT", "PYENV_VERSION") if k in os.environ}
+    """Version, prefixes, sys.path and whether pytest is there. The user's own interpreter, run
+    where no project is."""
+    environment = {
+        k: os.environ[k]
+        for k in ("PATH", "HOME", "LANG", "PYENV_ROOT", "PYENV_VERSION")
+        if k in os.environ
+    }
     try:
-        done = subprocess.run([str(python), "-B", "-c", QUERY], cwd="/", env=environment, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [str(python), "-B", "-c", QUERY],
+            cwd="/",
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
         facts = json.loads(done.stdout)
         facts["version"], facts["pytest"], facts["prefixes"], facts["path"]
     except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError):
-        raise UsageError(f"{python} does not work as a Python interpreter. Name another one with --python.") from None
+        raise UsageError(
+            f"{python} does not work as a Python interpreter. Name another one with --python."
+        ) from None
     version = ".".join(map(str, facts["version"]))
     if tuple(facts["version"]) < (3, 9):
-        raise UsageError(f"{python} is Python {version}; the project's interpreter must be 3.9 or newer. Name another one with --python.")
+        raise UsageError(
+            f"{python} is Python {version}; the project's interpreter must be 3.9 or newer. Name "
+            "another one with --python."
+        )
     if not facts["pytest"]:
-        raise UsageError(f"pytest is not installed in the project's interpreter. Install it: {python} -m pip install pytest")
+        raise UsageError(
+            f"pytest is not installed in the project's interpreter. Install it: {python} -m pip "
+            "install pytest"
+        )
     return facts
 
 
@@ -274,23 +345,32 @@ def _needed_folders(root: Path, facts: dict) -> list[str]:
     """What the interpreter needs to see of the host: its prefixes and packages, also those that
     lie in the project's folder."""
     if str(root) in _prefixes(facts):
-        raise UsageError(f"The project's interpreter keeps its packages in {root} itself, among "
-                         "the project's files. Make it an environment in a folder of its own: "
-                         "python -m venv .venv")
+        raise UsageError(
+            f"The project's interpreter keeps its packages in {root} itself, among "
+            "the project's files. Make it an environment in a folder of its own: "
+            "python -m venv .venv"
+        )
     wanted = []
     for folder in facts["prefixes"] + facts["path"]:
         for path in (folder, os.path.realpath(folder)):
             if os.path.isdir(path) and not is_below(path, "/usr") and path not in wanted:
                 if path == "/" or is_below(os.path.expanduser("~"), path):
-                    raise UsageError(f"The project's interpreter keeps its packages in {path}, and showing that folder to untrusted "
-                                     "code would show it everything. Use a virtual environment: python -m venv .venv")
+                    raise UsageError(
+                        f"The project's interpreter keeps its packages in {path}, and showing that "
+                        "folder to untrusted "
+                        "code would show it everything. Use a virtual environment: python -m venv "
+                        ".venv"
+                    )
                 wanted.append(path)
     # A folder of the project itself (an editable install) is in the jail as the snapshot.
     wanted = [w for w in wanted if not _is_project_s(w, root, facts)]
     wanted = [w for w in wanted if not any(is_below(w, other) for other in wanted if other != w)]
     if closed := [w for w in wanted if os.geteuid() == 0 and os.stat(w).st_mode & 0o005 != 0o005]:
-        raise UsageError(f"Started by root the jail runs as `nobody`, and {closed[0]}, which the project's interpreter needs, is closed to "
-                         f"others. Open it: chmod o+rx {closed[0]}")
+        raise UsageError(
+            f"Started by root the jail runs as `nobody`, and {closed[0]}, which the project's "
+            "interpreter needs, is closed to "
+            f"others. Open it: chmod o+rx {closed[0]}"
+        )
     return wanted
 
 
@@ -305,8 +385,11 @@ def _is_project_s(folder: str, root: Path, facts: dict) -> bool:
     for base in (str(root), os.path.realpath(root)):
         if is_below(folder, base):
             ways = [folder, *map(str, Path(folder).parents)]
-            return not any(way in prefixes or is_environment(way)
-                           for way in ways if is_below(way, base) and way != base)
+            return not any(
+                way in prefixes or is_environment(way)
+                for way in ways
+                if is_below(way, base) and way != base
+            )
     return False
 
 
@@ -314,7 +397,7 @@ def _inside(folder: str, root: Path, facts: dict) -> str:
     """A folder of the interpreter's path as it is called in the jail."""
     real = os.path.realpath(root)
     if is_below(folder, real) and _is_project_s(folder, root, facts):
-        return str(root) + folder[len(real):]
+        return str(root) + folder[len(real) :]
     return folder
 
 
@@ -337,8 +420,8 @@ def _import_name(base: PurePosixPath, parts: tuple[str, ...], modules: set[PureP
     for depth, folder in enumerate(folders):
         if not folder.isidentifier() or depth > NAMESPACE_DEPTH:
             return ""
-        if base.joinpath(*folders[:depth + 1], "__init__.py") in modules:
-            return "/".join(folders[:depth + 1])
+        if base.joinpath(*folders[: depth + 1], "__init__.py") in modules:
+            return "/".join(folders[: depth + 1])
     stem = file.removesuffix(".py")
     if stem in ("__init__", "setup", "conftest", "noxfile") or len(folders) > NAMESPACE_DEPTH:
         return ""
@@ -348,14 +431,22 @@ def _import_name(base: PurePosixPath, parts: tuple[str, ...], modules: set[PureP
 def _installed_copies(names: set[str], path: list[str]) -> list[str]:
     """What is installed of the project: packages, modules, their bytecode, eggs."""
     found = []
-    for folder in (Path(f) for f in path if f.endswith(("site-packages", "dist-packages")) and os.path.isdir(f)):
+    for folder in (
+        Path(f) for f in path if f.endswith(("site-packages", "dist-packages")) and os.path.isdir(f)
+    ):
         for name in sorted(names):
-            found += [folder / name, folder / f"{name}.py", *sorted(folder.glob(f"__pycache__/{name}.*.pyc")),
-                      *sorted(folder.glob(f"{name}-*.egg")), *sorted(folder.glob(f"{name.replace('_', '-')}-*.egg"))]
+            found += [
+                folder / name,
+                folder / f"{name}.py",
+                *sorted(folder.glob(f"__pycache__/{name}.*.pyc")),
+                *sorted(folder.glob(f"{name}-*.egg")),
+                *sorted(folder.glob(f"{name.replace('_', '-')}-*.egg")),
+            ]
     return list(dict.fromkeys(str(place) for place in found if os.path.lexists(place)))
 
 
-# -------------------------------------------------------------------------------------------------------- snapshot
+# ----------------------------------------------------------------------------------------- snapshot
+
 
 def files_of(tree: Path) -> list[tuple[str, str]]:
     """[(path below the tree, "file" | "link")] of all that lies in a snapshot, in the order of
@@ -384,7 +475,9 @@ def _hash_files(root: Path, files: list[tuple[str, str]]) -> str:
             executable = kind == "file" and bool(full.stat().st_mode & 0o100)
         except OSError as error:
             raise UsageError(f"{full} cannot be read: {error.strerror}.") from None
-        total.update(f"{name}\0{kind}\0{executable}\0{len(data)}\0".encode("utf-8", "surrogateescape"))
+        total.update(
+            f"{name}\0{kind}\0{executable}\0{len(data)}\0".encode("utf-8", "surrogateescape")
+        )
         total.update(data)
     return total.hexdigest()[:24]
 
@@ -415,16 +508,19 @@ def take_snapshot(root: Path, files: list[tuple[str, str]]) -> str:
             raise UsageError(f"{root} changed while it was being read. Try again.")
         os.replace(aside, final)
     except OSError as error:
-        if final.is_dir():                         # another process has made the same snapshot at the same time
+        if final.is_dir():  # another process has made the same snapshot at the same time
             return name
-        raise HarnessError(f"The snapshot of {root} cannot be written to {final.parent}: {error.strerror}.") from None
+        raise HarnessError(
+            f"The snapshot of {root} cannot be written to {final.parent}: {error.strerror}."
+        ) from None
     finally:
         remove(aside)
     return name
 
 
 def open_to_the_jail(tree: Path) -> None:
-    """Let whoever the jail runs as own the tree: in its view of it that one may change every file, as in a work tree."""
+    """Let whoever the jail runs as own the tree: in its view of it that one may change every file,
+    as in a work tree."""
     for folder, subfolders, names in os.walk(tree):
         os.chmod(folder, 0o755)
         if os.geteuid() == 0:
@@ -433,7 +529,8 @@ def open_to_the_jail(tree: Path) -> None:
 
 
 def keep_bytecode(repository: Repository, files: dict[str, bytes]) -> None:
-    """Store pytest's cache files for the snapshot's tests ({path: content}), to be laid over it from now on."""
+    """Store pytest's cache files for the snapshot's tests ({path: content}), to be laid over it
+    from now on."""
     hold(repository.bytecode)
     if repository.bytecode.is_dir():
         return
@@ -455,22 +552,34 @@ def _write_bytecode(repository: Repository, files: dict[str, bytes], aside: Path
         target.write_bytes(data)
         target.chmod(0o644)
     open_to_the_jail(aside)
-    with suppress(OSError):                        # another process was first
+    with suppress(OSError):  # another process was first
         os.replace(aside, repository.bytecode)
 
 
 def check_jail(repository: Repository) -> str:
-    """Start a jail and try to get out of it: the network, a file of the host, its processes, the kernel's settings, namespaces.
+    """Start a jail and try to get out of it: the network, a file of the host, its processes, the
+    kernel's settings, namespaces.
 
-    Returns what a person should know of the jail, "" where it is that of bubblewrap. Raises UsageError that says what to install or allow
-    where there is no working jail, or what got out.
+    Returns what a person should know of the jail, "" where it is that of bubblewrap. Raises
+    UsageError that says what to install or allow where there is no working jail, or what got out.
     """
     secret = cache_folder() / f".secret-{os.getpid()}"
     with socket.create_server(("127.0.0.1", 0)) as listener:
         secret.write_text("a file of the host\n")
-        facts = {"port": listener.getsockname()[1], "secret": str(secret), "pid": os.getpid(),
-                 "command": Path(f"/proc/{os.getpid()}/cmdline").read_bytes().decode("utf-8", "replace")}
-        request = {"escapes": facts, "files": {}, "ids": [], "path": [], "timeout": 30.0, "memory_mb": 2048}
+        facts = {
+            "port": listener.getsockname()[1],
+            "secret": str(secret),
+            "pid": os.getpid(),
+            "command": Path(f"/proc/{os.getpid()}/cmdline").read_bytes().decode("utf-8", "replace"),
+        }
+        request = {
+            "escapes": facts,
+            "files": {},
+            "ids": [],
+            "path": [],
+            "timeout": 30.0,
+            "memory_mb": 2048,
+        }
         try:
             with open_jail(repository.layout(), tier="cold") as jail:
                 reply = jail.ask(request)
@@ -481,6 +590,9 @@ def check_jail(repository: Repository) -> str:
     if "escapes" not in reply:
         raise UsageError("No working jail: what was started in it did not answer.")
     if reply["escapes"]:
-        raise UsageError(f"No working jail: code in it got out ({', '.join(reply['escapes'])}). coldstart will not run a model's code "
-                         "on this machine.")
+        raise UsageError(
+            f"No working jail: code in it got out ({', '.join(reply['escapes'])}). coldstart will "
+            "not run a model's code "
+            "on this machine."
+        )
     return jail_notice()

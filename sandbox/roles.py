@@ -20,6 +20,7 @@ and it is source otherwise. Where a survey has no such facts, names decide (`edi
 What this cannot tell (a module of checks beside the source that it checks) is found by measuring:
 a function whose tests pass with an empty body is no task (`validity.py`).
 """
+
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -105,10 +106,15 @@ class _Decision:
             pending += fresh
         for file in inside - source:
             self.why.setdefault(file, AMONG)
-        named = tuple(file for file in self.modules
-                      if looks_like_tests(file) and file not in self.why)
-        return Roles(dict(sorted(self.why.items())), named,
-                     _outermost({*folders, *self._without_source(source)}), known=True)
+        named = tuple(
+            file for file in self.modules if looks_like_tests(file) and file not in self.why
+        )
+        return Roles(
+            dict(sorted(self.why.items())),
+            named,
+            _outermost({*folders, *self._without_source(source)}),
+            known=True,
+        )
 
     # -------------------------------------------------------------------------- folders
 
@@ -150,9 +156,13 @@ class _Decision:
 
     def _beside_source(self, folder: str) -> bool:
         """Whether a folder above it (but the topmost) holds a module that is no test's."""
-        return any(file not in self.why and not file.startswith(f"{folder}/")
-                   and not any(map(_is_called, _above(file)))
-                   for above in _above(folder) for file in self.below[above])
+        return any(
+            file not in self.why
+            and not file.startswith(f"{folder}/")
+            and not any(map(_is_called, _above(file)))
+            for above in _above(folder)
+            for file in self.below[above]
+        )
 
     def _without_source(self, source: set[str]) -> set[str]:
         """Folders with such a name, whatever is in them, but for those that hold source."""

@@ -1,9 +1,11 @@
-"""Functions as text in a file: find one, take its body out, put another one in. Nothing else in the file changes.
+"""Functions as text in a file: find one, take its body out, put another one in. Nothing else in the
+file changes.
 
 Text is `str` as read by `read_text`: a file is decoded as its coding line or byte order mark says
 (PEP 263; else UTF-8), and `to_bytes` encodes it back in the same way. Bytes that do not decode are
 kept as surrogates, line ends and the byte order mark stay what they are.
 """
+
 import ast
 import codecs
 import io
@@ -20,14 +22,16 @@ from pathlib import Path
 # A model's code may hold what Python only warns about; these warnings are not about a file of ours.
 warnings.filterwarnings("ignore", category=SyntaxWarning, module="<unknown>")
 
-# Python 3.11 counts how deep a syntax tree is for the whole process: two threads at once raise SystemError now and then.
+# Python 3.11 counts how deep a syntax tree is for the whole process: two threads at once raise
+# SystemError now and then.
 _PARSING = threading.Lock()
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 STATEMENTS = (ast.stmt, ast.excepthandler, ast.match_case)
 """Statements, and what holds statements in one."""
 BLANK_BODY = "raise NotImplementedError"
 CODING = re.compile(
-    r"(?:[ \t\f]*(?:#[^\n]*)?\n)??[ \t\f]*#[^\n]*?coding[:=][ \t]*([-_.a-zA-Z0-9]+)")
+    r"(?:[ \t\f]*(?:#[^\n]*)?\n)??[ \t\f]*#[^\n]*?coding[:=][ \t]*([-_.a-zA-Z0-9]+)"
+)
 """What of the first two lines says the encoding, as Python itself reads it."""
 LIKE_ASCII = bytes(set(range(128)) - {ord("\\")}), b"\\x41 \\u0041 +AGE-", b"\x1b$B$\"\x1b(B"
 """Bytes that say the same in ASCII and in an encoding whose files can be edited line by line."""
@@ -114,7 +118,7 @@ def sayable(code: str, text: str) -> str:
 def _encoding_of(text: str) -> str:
     """What the coding line of a file says, where that is an encoding in which it can be edited: one
     in which ASCII is ASCII. Else UTF-8, the bytes that are none kept as surrogates."""
-    named = CODING.match(text)                     # not behind a byte order mark: that says UTF-8
+    named = CODING.match(text)  # not behind a byte order mark: that says UTF-8
     return _codec(named[1]) if named else UTF_8
 
 
@@ -126,8 +130,9 @@ def _codec(name: str) -> str:
         if any(short == n or short.startswith(f"{n}-") for n in (known, *others)):
             return known
     try:
-        like_ascii = all(data.decode(name).encode("ascii") == data for data in LIKE_ASCII) and \
-            all(data.decode("ascii").encode(name) == data for data in LIKE_ASCII)
+        like_ascii = all(data.decode(name).encode("ascii") == data for data in LIKE_ASCII) and all(
+            data.decode("ascii").encode(name) == data for data in LIKE_ASCII
+        )
     except (LookupError, UnicodeError):
         return UTF_8
     return codecs.lookup(name).name if like_ascii else UTF_8
@@ -141,14 +146,16 @@ def at_column(line: str, column: int) -> tuple[str, str]:
 
 @lru_cache(maxsize=16)
 def parse(text: str) -> ast.Module:
-    """The syntax tree, the file's own coding line honoured: shared, so not to be changed. Raises SyntaxError (null bytes and deep
-    nesting included)."""
+    """The syntax tree, the file's own coding line honoured: shared, so not to be changed. Raises
+    SyntaxError (null bytes and deep nesting included)."""
     return _parsed(text)
 
 
 def _parsed(text: str) -> ast.Module:
     if "\r" in text.replace("\r\n", ""):
-        raise SyntaxError("a bare carriage return")          # to Python it ends a line, to everything else here it does not
+        raise SyntaxError(
+            "a bare carriage return"
+        )  # to Python it ends a line, to everything else here it does not
     try:
         with _PARSING:
             return ast.parse(to_bytes(text))
@@ -168,32 +175,43 @@ def reads_as_python(text: str) -> bool:
 def unreadable(error: SyntaxError, theirs: str) -> str:
     """Why a file cannot be taken apart, for a person: what to put behind its name. `theirs`: the
     version of the project's own Python, `3.13.0`."""
-    if error.lineno is None:                       # it is not the parser that refuses it
+    if error.lineno is None:  # it is not the parser that refuses it
         return f"cannot be taken apart ({error.msg})"
     ours, newer = "{}.{}".format(*sys.version_info), ".".join(theirs.split(".")[:2])
     why = f"cannot be parsed by Python {ours} (line {error.lineno}: {error.msg})"
     if tuple(map(int, newer.split("."))) <= sys.version_info[:2]:
         return why
-    return (f"{why}, which runs coldstart; the project's own is Python {theirs}: start coldstart "
-            f"with Python {newer}")
+    return (
+        f"{why}, which runs coldstart; the project's own is Python {theirs}: start coldstart "
+        f"with Python {newer}"
+    )
 
 
 @lru_cache(maxsize=32)
 def functions(text: str) -> list[Function]:
-    """All functions in the file, nested ones and methods included, in the order of their lines. Raises SyntaxError."""
+    """All functions in the file, nested ones and methods included, in the order of their lines.
+    Raises SyntaxError."""
     lines, found = text.split("\n"), []
     # A stack of its own: what a model writes may be nested deeper than Python may call.
     pending: list[tuple[ast.AST, str]] = [(parse(text), "")]
     while pending:
         node, path = pending.pop()
         for child in ast.iter_child_nodes(node):
-            if not isinstance(child, STATEMENTS):         # no expression holds a statement
+            if not isinstance(child, STATEMENTS):  # no expression holds a statement
                 continue
             inner = path
             if isinstance(child, FUNCTIONS):
                 first = min([child.lineno, *(d.lineno for d in child.decorator_list)])
                 line = lines[child.lineno - 1]
-                found.append(Function(path + child.name, child, first, child.end_lineno, line[:len(line) - len(line.lstrip())]))
+                found.append(
+                    Function(
+                        path + child.name,
+                        child,
+                        first,
+                        child.end_lineno,
+                        line[: len(line) - len(line.lstrip())],
+                    )
+                )
                 inner = f"{path}{child.name}.<locals>."
             elif isinstance(child, ast.ClassDef):
                 inner = f"{path}{child.name}."
@@ -203,9 +221,11 @@ def functions(text: str) -> list[Function]:
 
 @lru_cache(maxsize=64)
 def find(text: str, qualname: str, near: str = "") -> Function | None:
-    """The last function of this qualified name, the one that counts at run time. Raises SyntaxError.
+    """The last function of this qualified name, the one that counts at run time. Raises
+    SyntaxError.
 
-    Most texts differ in this function alone from another one, `near`, that has been read: then it is read `alone`.
+    Most texts differ in this function alone from another one, `near`, that has been read: then it
+    is read `alone`.
     """
     was = find(near, qualname) if near else None
     now = alone(text, near, was) if was else None
@@ -213,20 +233,26 @@ def find(text: str, qualname: str, near: str = "") -> Function | None:
 
 
 def alone(text: str, near: str, was: Function) -> Function | None:
-    """The function of the same name in `text`, read by itself, where `text` is `near` with other lines in place of the function `was`, and
-    these are one function and nothing else. None where that is not so, or cannot be told without reading everything.
+    """The function of the same name in `text`, read by itself, where `text` is `near` with other
+    lines in place of the function `was`, and these are one function and nothing else. None where
+    that is not so, or cannot be told without reading everything.
 
-    `text` parses then as `near` does: what stands around is the same, and whole lines that are one statement at the same indentation
-    are that wherever they stand.
+    `text` parses then as `near` does: what stands around is the same, and whole lines that are one
+    statement at the same indentation are that wherever they stand.
     """
     lines, others = text.split("\n"), near.split("\n")
     above, last = was.first - 1, len(lines) - (len(others) - was.last)
-    if lines[:above] != others[:above] or lines[last:] != others[was.last:] or last <= above:
+    if lines[:above] != others[:above] or lines[last:] != others[was.last :] or last <= above:
         return None
-    # Line ends of another kind would be changed by `with_function`, and a coding line, which counts in the first two lines of a file,
-    # would not be honoured; but it may say what goes without saying.
-    if "\r" in text or above < 2 or not lines[above].startswith(was.indent) or any(
-            "coding" in line and not SAYS_UTF_8.match(line) for line in lines[:2]):
+    # Line ends of another kind would be changed by `with_function`, and a coding line, which counts
+    # in the first two lines of a file, would not be honoured; but it may say what goes without
+    # saying.
+    if (
+        "\r" in text
+        or above < 2
+        or not lines[above].startswith(was.indent)
+        or any("coding" in line and not SAYS_UTF_8.match(line) for line in lines[:2])
+    ):
         return None
     try:
         part = _parsed("\n".join(["if 1:" if was.indent else "", *lines[above:last], ""]))
@@ -237,8 +263,10 @@ def alone(text: str, near: str, was: Function) -> Function | None:
         return None
     node = statements[0]
     first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-    if (first, node.end_lineno) != (2, last - above + 1) or \
-            (node.col_offset, node.name) != (len(was.indent), was.node.name):
+    if (first, node.end_lineno) != (2, last - above + 1) or (node.col_offset, node.name) != (
+        len(was.indent),
+        was.node.name,
+    ):
         return None
     ast.increment_lineno(node, above - 1)
     return Function(was.qualname, node, was.first, last, was.indent)
@@ -246,13 +274,20 @@ def alone(text: str, near: str, was: Function) -> Function | None:
 
 @lru_cache(maxsize=512)
 def imports(text: str) -> str:
-    """The names that the module imports at its own level, as one import statement; "" where it imports none. Raises SyntaxError."""
+    """The names that the module imports at its own level, as one import statement; "" where it
+    imports none. Raises SyntaxError."""
     names, pending = set(), list(parse(text).body)
     for node in pending:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
-            names.update(alias.asname or alias.name.partition(".")[0] for alias in node.names if alias.name != "*")
+            names.update(
+                alias.asname or alias.name.partition(".")[0]
+                for alias in node.names
+                if alias.name != "*"
+            )
         elif not isinstance(node, (*FUNCTIONS, ast.ClassDef)):
-            pending += [child for child in ast.iter_child_nodes(node) if isinstance(child, STATEMENTS)]
+            pending += [
+                child for child in ast.iter_child_nodes(node) if isinstance(child, STATEMENTS)
+            ]
     return "import " + ", ".join(sorted(names)) if names else ""
 
 
@@ -264,7 +299,7 @@ def body_nodes(function: Function) -> list[ast.stmt]:
 
 def source_of(text: str, function: Function) -> str:
     """Its lines as they stand, decorators included."""
-    return "\n".join(text.split("\n")[function.first - 1:function.last])
+    return "\n".join(text.split("\n")[function.first - 1 : function.last])
 
 
 def head_of(text: str, function: Function) -> str:
@@ -276,10 +311,10 @@ def head_of(text: str, function: Function) -> str:
     start = body[0]
     first_body_line = min([start.lineno, *(d.lineno for d in getattr(start, "decorator_list", []))])
     if first_body_line > _line_before(function):
-        return "\n".join(lines[function.first - 1:_line_before(function)])
+        return "\n".join(lines[function.first - 1 : _line_before(function)])
     # The body stands on the line where the signature or docstring ends.
     line = at_column(lines[start.lineno - 1], start.col_offset)[0].rstrip(" \t;")
-    return "\n".join([*lines[function.first - 1:start.lineno - 1], line])
+    return "\n".join([*lines[function.first - 1 : start.lineno - 1], line])
 
 
 def _line_before(function: Function) -> int:
@@ -290,8 +325,16 @@ def _line_before(function: Function) -> int:
     ends = [node.lineno, *(n.end_lineno for n in ast.walk(node.args) if hasattr(n, "end_lineno"))]
     if node.returns is not None:
         ends.append(node.returns.end_lineno)
-    # A closing parenthesis may stand on a line of its own; the colon is on the last line before the body.
-    return max(max(ends), min(node.body[0].lineno, *(d.lineno for d in getattr(node.body[0], "decorator_list", []) or [node.body[0]])) - 1)
+    # A closing parenthesis may stand on a line of its own; the colon is on the last line before the
+    # body.
+    return max(
+        max(ends),
+        min(
+            node.body[0].lineno,
+            *(d.lineno for d in getattr(node.body[0], "decorator_list", []) or [node.body[0]]),
+        )
+        - 1,
+    )
 
 
 def body_of(text: str, function: Function) -> str:
@@ -299,30 +342,34 @@ def body_of(text: str, function: Function) -> str:
     nodes = body_nodes(function)
     lines = text.split("\n")
     if nodes[0].lineno > _line_before(function):
-        source = "\n".join(lines[_line_before(function):function.last])
+        source = "\n".join(lines[_line_before(function) : function.last])
     else:
         source = at_column(lines[nodes[0].lineno - 1], nodes[0].col_offset)[1]
     return reindent(source.replace("\r", ""), "    ") + "\n"
 
 
 def with_body(text: str, function: Function, body: str) -> str:
-    """The file with this function's body (docstring kept) replaced by `body`, at whatever indentation that one has."""
+    """The file with this function's body (docstring kept) replaced by `body`, at whatever
+    indentation that one has."""
     inner = function.indent + "    "
     existing = body_nodes(function)
     if existing and existing[0].lineno > function.node.lineno:
         line = text.split("\n")[existing[0].lineno - 1]
-        inner = line[:len(line) - len(line.lstrip())]
-    return _replace_lines(text, function, head_of(text, function).replace("\r", "") + "\n" + reindent(body, inner))
+        inner = line[: len(line) - len(line.lstrip())]
+    return _replace_lines(
+        text, function, head_of(text, function).replace("\r", "") + "\n" + reindent(body, inner)
+    )
 
 
 def with_function(text: str, function: Function, source: str) -> str:
     """The file with this function replaced by `source`, a whole definition at whatever indentation.
 
-    Where `source` has no decorators the function keeps its own: an edit is to the function, not to what wraps it.
+    Where `source` has no decorators the function keeps its own: an edit is to the function, not to
+    what wraps it.
     """
     source = reindent(source, function.indent)
     if not source.lstrip().startswith("@"):
-        kept = text.split("\n")[function.first - 1:function.node.lineno - 1]
+        kept = text.split("\n")[function.first - 1 : function.node.lineno - 1]
         source = "\n".join([*(line.rstrip("\r") for line in kept), source])
     return _replace_lines(text, function, source)
 
@@ -332,10 +379,16 @@ def blanked(text: str, function: Function) -> str:
     return with_body(text, function, BLANK_BODY)
 
 
-def bodies_changed(before: str, after: str, qualnames: list[str]) -> list[tuple[Function, str, str]] | None:
-    """(function in `before`, its source there, its source in `after`) for those of the named functions that differ, where nothing but
-    their bodies differs: signature, decorators, docstring and everything around them are the same. Else None. Raises SyntaxError."""
-    old, new = [find(before, name) for name in qualnames], [find(after, name, before) for name in qualnames]
+def bodies_changed(
+    before: str, after: str, qualnames: list[str]
+) -> list[tuple[Function, str, str]] | None:
+    """(function in `before`, its source there, its source in `after`) for those of the named
+    functions that differ, where nothing but their bodies differs: signature, decorators, docstring
+    and everything around them are the same. Else None. Raises SyntaxError."""
+    old, new = (
+        [find(before, name) for name in qualnames],
+        [find(after, name, before) for name in qualnames],
+    )
     if None in old or None in new or _without(before, old) != _without(after, new):
         return None
     changed = []
@@ -351,7 +404,7 @@ def _without(text: str, cut: list[Function]) -> list[str]:
     """The lines outside these functions, with a mark where each was."""
     lines = text.split("\n")
     for function in sorted(cut, key=lambda f: f.first, reverse=True):
-        lines[function.first - 1:function.last] = [function.qualname]
+        lines[function.first - 1 : function.last] = [function.qualname]
     return lines
 
 
@@ -374,16 +427,17 @@ def reindent(source: str, indent: str) -> str:
         if number in inside_string or not line.strip():
             moved.append(line)
         else:
-            moved.append(indent + (line[len(now):] if line.startswith(now) else line.lstrip()))
+            moved.append(indent + (line[len(now) :] if line.startswith(now) else line.lstrip()))
     return "\n".join(moved)
 
 
 def indentation(source: str) -> str:
     """That of the first statement: comments above it may stand anywhere."""
     lines = source.strip("\n").split("\n")
-    first = next((line for line in lines if line.strip() and not line.lstrip().startswith("#")),
-                 lines[0])
-    return first[:len(first) - len(first.lstrip())]
+    first = next(
+        (line for line in lines if line.strip() and not line.lstrip().startswith("#")), lines[0]
+    )
+    return first[: len(first) - len(first.lstrip())]
 
 
 def _string_continuations(source: str) -> set[int]:
@@ -405,4 +459,4 @@ def _replace_lines(text: str, function: Function, new: str) -> str:
     fresh = [line.rstrip("\r") + end for line in new.split("\n")]
     if function.last == len(lines) and end:
         fresh[-1] = fresh[-1].rstrip("\r")
-    return "\n".join(lines[:function.first - 1] + fresh + lines[function.last:])
+    return "\n".join(lines[: function.first - 1] + fresh + lines[function.last :])

@@ -1,8 +1,10 @@
-"""What two runs of the suite show: which tests pass, and which functions each of them calls. Remembered from run to run.
+"""What two runs of the suite show: which tests pass, and which functions each of them calls.
+Remembered from run to run.
 
     found = survey(judge, on_progress)
 
-The first run is traced. A test counts as passing or failing only if both runs say so; other tests are left out (flaky, skipped, slow).
+The first run is traced. A test counts as passing or failing only if both runs say so; other tests
+are left out (flaky, skipped, slow).
 
 **Memory.** What was seen is kept in the cache folder under the content of the tree, the interpreter, the names and versions of its
 packages and the limit on memory: the same tree is not run again. For a changed tree only the test files that a change can reach are run
@@ -15,10 +17,12 @@ again:
 - Anything else is a reason to run everything: a file that was added or removed, a changed conftest.py or file of another kind, a test that
   passed before and does not now, or more than half of the tests to be run again.
 
-This rule is not airtight: a function may leave something behind (in a cache, in a module's variable) that a test uses without
-calling the function. What it can lead to is bounded: the survey only proposes which tests to try. Whether they fail in a task's
-broken state and pass with the gold edit is measured for every task. Delete `surveys` in the cache folder to have everything run again.
+This rule is not airtight: a function may leave something behind (in a cache, in a module's
+variable) that a test uses without calling the function. What it can lead to is bounded: the survey
+only proposes which tests to try. Whether they fail in a task's broken state and pass with the gold
+edit is measured for every task. Delete `surveys` in the cache folder to have everything run again.
 """
+
 import base64
 import filecmp
 import hashlib
@@ -47,7 +51,8 @@ SLOW_SECONDS = 5.0
 KEPT = 8
 """Trees of one project whose runs are remembered."""
 FORMAT = 2
-"""Version of what is remembered; another one is not read. A change of the code that runs inside the jail counts as one, too."""
+"""Version of what is remembered; another one is not read. A change of the code that runs inside the
+jail counts as one, too."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -67,7 +72,8 @@ class Survey:
     calls: dict[str, tuple[int, ...]]
     """For each passing or failing test, indices into `functions`."""
     modules: tuple[str, ...]
-    """Modules from outside the tree that the suite loads: a warm process may load them beforehand."""
+    """Modules from outside the tree that the suite loads: a warm process may load them beforehand.
+    """
     failing: tuple[str, ...] = ()
     """Tests that failed both times: in themselves, or in set-up or clean-up."""
     left_out: dict[str, list[str]] = field(default_factory=dict)
@@ -109,12 +115,19 @@ class Survey:
 
     @classmethod
     def from_dict(cls, data: dict) -> "Survey":
-        return cls(passing=tuple(data["passing"]), excluded=data["excluded"], seconds=data["seconds"],
-                   functions=tuple((f, line, name) for f, line, name in data["functions"]),
-                   calls={test: tuple(indices) for test, indices in data["calls"].items()}, modules=tuple(data["modules"]),
-                   failing=tuple(data.get("failing", ())), left_out=data.get("left_out", {}),
-                   unseen=data.get("unseen", {}), defining=tuple(data.get("defining", ())),
-                   roles=Roles.from_dict(data["roles"]) if "roles" in data else Roles())
+        return cls(
+            passing=tuple(data["passing"]),
+            excluded=data["excluded"],
+            seconds=data["seconds"],
+            functions=tuple((f, line, name) for f, line, name in data["functions"]),
+            calls={test: tuple(indices) for test, indices in data["calls"].items()},
+            modules=tuple(data["modules"]),
+            failing=tuple(data.get("failing", ())),
+            left_out=data.get("left_out", {}),
+            unseen=data.get("unseen", {}),
+            defining=tuple(data.get("defining", ())),
+            roles=Roles.from_dict(data["roles"]) if "roles" in data else Roles(),
+        )
 
 
 @dataclass(frozen=True)
@@ -156,15 +169,25 @@ class Runs:
             what, why = without[node]
             excluded[f"{shown(node) or 'The suite'} {what} ({shown(why)})"] += 1
         known: dict[tuple, int] = {}
-        calls = {test: tuple(known.setdefault(tuple(f), len(known)) for f in self.calls.get(test, ()))
-                 for test in kept["passed"] + kept["failed"]}
+        calls = {
+            test: tuple(known.setdefault(tuple(f), len(known)) for f in self.calls.get(test, ()))
+            for test in kept["passed"] + kept["failed"]
+        }
         passing = set(kept["passed"])
         unseen = {kind: [t for t in tests if t in passing] for kind, tests in self.unseen.items()}
-        return Survey(passing=tuple(kept["passed"]), excluded=dict(excluded), seconds={test: self.times[test] for test in calls},
-                      functions=tuple(known), calls=calls, modules=tuple(self.modules),
-                      failing=tuple(kept["failed"]), left_out=left_out,
-                      unseen={kind: tests for kind, tests in unseen.items() if tests},
-                      defining=tuple(self.files.get("functions", ())), roles=roles)
+        return Survey(
+            passing=tuple(kept["passed"]),
+            excluded=dict(excluded),
+            seconds={test: self.times[test] for test in calls},
+            functions=tuple(known),
+            calls=calls,
+            modules=tuple(self.modules),
+            failing=tuple(kept["failed"]),
+            left_out=left_out,
+            unseen={kind: tests for kind, tests in unseen.items() if tests},
+            defining=tuple(self.files.get("functions", ())),
+            roles=roles,
+        )
 
     def _reason(self, test: str, carried_as: Callable[[str], str], roles: Roles) -> str:
         """Why the test is left out of what passes; "" where it is not."""
@@ -185,51 +208,86 @@ class Runs:
 
 
 def _is_own_doctest(test: str, called: list[list], roles: Roles) -> bool:
-    """Whether it stands in the source that it tests, where an edit could change what it expects. Its name is that of the module, with dots
-    and more behind it where it is not the module's own docstring; a test function of the module's name calls itself."""
+    """Whether it stands in the source that it tests, where an edit could change what it expects.
+    Its name is that of the module, with dots and more behind it where it is not the module's own
+    docstring; a test function of the module's name calls itself."""
     file, _, name = test.partition("::")
     if not file.endswith(".py") or roles.is_test(file):
         return False
-    return "." in name.partition("[")[0] or name == Path(file).stem and [file, name] not in [[f, n] for f, _, n in called]
+    return (
+        "." in name.partition("[")[0]
+        or name == Path(file).stem
+        and [file, name] not in [[f, n] for f, _, n in called]
+    )
 
 
 def survey(judge: Judge, on_progress: Progress) -> Survey:
-    """Two runs of the suite, or what is remembered of them. Raises UsageError where there is nothing to work with."""
+    """Two runs of the suite, or what is remembered of them. Raises UsageError where there is
+    nothing to work with."""
     memory = _Memory(judge.repository, judge.limits)
-    runs = (_remembered(judge.repository, memory) or _refreshed(judge, memory, on_progress)
-            or _everything(judge, on_progress))
+    runs = (
+        _remembered(judge.repository, memory)
+        or _refreshed(judge, memory, on_progress)
+        or _everything(judge, on_progress)
+    )
     memory.write(judge.repository.tree, runs)
     found = runs.survey(judge.repository.carried_as)
     if not found.passing:
-        raise UsageError(f"No test of {judge.repository.root} that passes twice in a row belongs "
-                         f"to the project: {told(found.excluded, found.left_out)}")
+        raise UsageError(
+            f"No test of {judge.repository.root} that passes twice in a row belongs "
+            f"to the project: {told(found.excluded, found.left_out)}"
+        )
     return found
 
 
-# -------------------------------------------------------------------------------------------------------- running
+# ------------------------------------------------------------------------------------------ running
+
 
 def _everything(judge: Judge, on_progress: Progress) -> Runs:
     """The whole suite twice. Raises UsageError where no test passes both times."""
     first, runs = _run_twice(judge, [], on_progress)
     keep_bytecode(judge.repository, _bytecode(first))
     if not runs.survey().passing:
-        raise UsageError(f"No test of {judge.repository.root} passes twice in a row, so nothing can be measured. "
-                         f"The last lines of pytest:\n{_tail(first)}")
+        raise UsageError(
+            f"No test of {judge.repository.root} passes twice in a row, so nothing can be "
+            "measured. "
+            f"The last lines of pytest:\n{_tail(first)}"
+        )
     return runs
 
 
 def _run_twice(judge: Judge, names: list[str], on_progress: Progress) -> tuple[dict, Runs]:
-    """(reply of the first run, both runs) of these test files; of the whole suite where none is named."""
-    request = {"ids": names, "timeout": SUITE_SECONDS, "args": ["--continue-on-collection-errors"], "output": True, "progress": True}
-    first = judge.run({**request, "trace": judge.repository.project_files, "modules": True},
-                      lambda done, total: on_progress("running the test suite, traced", done, total))
+    """(reply of the first run, both runs) of these test files; of the whole suite where none is
+    named."""
+    request = {
+        "ids": names,
+        "timeout": SUITE_SECONDS,
+        "args": ["--continue-on-collection-errors"],
+        "output": True,
+        "progress": True,
+    }
+    first = judge.run(
+        {**request, "trace": judge.repository.project_files, "modules": True},
+        lambda done, total: on_progress("running the test suite, traced", done, total),
+    )
     _refuse_useless_run(first, judge.repository.root)
-    second = judge.run(request, lambda done, total: on_progress("running the test suite again", done, total))
+    second = judge.run(
+        request, lambda done, total: on_progress("running the test suite again", done, total)
+    )
     _refuse_useless_run(second, judge.repository.root)
-    calls = {test: [first["functions"][i] for i in indices] for test, indices in first["calls"].items()}
+    calls = {
+        test: [first["functions"][i] for i in indices] for test, indices in first["calls"].items()
+    }
     files = {**first["files"], "all": judge.repository.project_files}
-    return first, Runs(first["outcomes"], second["outcomes"], second["times"], calls,
-                       first["modules"], first["unseen"], files)
+    return first, Runs(
+        first["outcomes"],
+        second["outcomes"],
+        second["times"],
+        calls,
+        first["modules"],
+        first["unseen"],
+        files,
+    )
 
 
 def _bytecode(reply: dict) -> dict[str, bytes]:
@@ -238,7 +296,9 @@ def _bytecode(reply: dict) -> dict[str, bytes]:
 
 def _refuse_useless_run(reply: dict, root: str) -> None:
     if reply.get("timeout"):
-        raise UsageError(f"The test suite of {root} did not end within {SUITE_SECONDS / 60:.0f} minutes.")
+        raise UsageError(
+            f"The test suite of {root} did not end within {SUITE_SECONDS / 60:.0f} minutes."
+        )
     if "died" in reply:
         raise UsageError(f"The test suite of {root} does not run: {reply['died']}.")
     if "outcomes" not in reply:
@@ -247,30 +307,56 @@ def _refuse_useless_run(reply: dict, root: str) -> None:
         return
     if reply["exit"] == 5 and not reply["collect_errors"]:
         raise UsageError(f"pytest finds no tests in {root}.")
-    raise UsageError(f"The test suite of {root} does not run. The last lines of pytest:\n{_tail(reply)}")
+    raise UsageError(
+        f"The test suite of {root} does not run. The last lines of pytest:\n{_tail(reply)}"
+    )
 
 
 def _tail(reply: dict, lines: int = 12) -> str:
     return "\n".join(reply.get("output", "").strip().split("\n")[-lines:])
 
 
-# -------------------------------------------------------------------------------------------------------- remembering
+# -------------------------------------------------------------------------------------- remembering
+
 
 class _Memory:
     """What was seen of a project's trees, one file for each of the last few."""
 
     def __init__(self, repository: Repository, limits: Limits) -> None:
-        packages = sorted({name for folder in repository.path if os.path.isdir(folder)
-                           for name in os.listdir(folder) if name.endswith((".dist-info", ".egg-info", ".pth"))})
-        runner = [file.read_text() for file in sorted((Path(__file__).parent / "inside").glob("*.py"))]
-        key = json.dumps([FORMAT, repository.root, repository.python, repository.python_version,
-                          repository.carried, packages, limits.memory_mb, runner])
+        packages = sorted(
+            {
+                name
+                for folder in repository.path
+                if os.path.isdir(folder)
+                for name in os.listdir(folder)
+                if name.endswith((".dist-info", ".egg-info", ".pth"))
+            }
+        )
+        runner = [
+            file.read_text() for file in sorted((Path(__file__).parent / "inside").glob("*.py"))
+        ]
+        key = json.dumps(
+            [
+                FORMAT,
+                repository.root,
+                repository.python,
+                repository.python_version,
+                repository.carried,
+                packages,
+                limits.memory_mb,
+                runner,
+            ]
+        )
         self.folder = cache_folder() / "surveys" / hashlib.sha256(key.encode()).hexdigest()[:24]
         hold(self.folder)
 
     def trees(self) -> list[str]:
         """The trees that are remembered, the latest first."""
-        files = sorted(self.folder.glob("*.json"), key=lambda file: file.stat().st_mtime, reverse=True) if self.folder.is_dir() else []
+        files = (
+            sorted(self.folder.glob("*.json"), key=lambda file: file.stat().st_mtime, reverse=True)
+            if self.folder.is_dir()
+            else []
+        )
         return [file.stem for file in files]
 
     def read(self, tree: str) -> Runs | None:
@@ -299,11 +385,18 @@ def _is_there(snapshot: Path) -> bool:
 
 
 def _refreshed(judge: Judge, memory: _Memory, on_progress: Progress) -> Runs | None:
-    """What is remembered of the last tree, the test files that the changes since can reach run again; None where everything must be."""
+    """What is remembered of the last tree, the test files that the changes since can reach run
+    again; None where everything must be."""
     repository = judge.repository
-    last = next(((tree, runs) for tree in memory.trees()
-                 if _is_there(replace(repository, tree=tree).snapshot)
-                 and (runs := memory.read(tree)) is not None), None)
+    last = next(
+        (
+            (tree, runs)
+            for tree in memory.trees()
+            if _is_there(replace(repository, tree=tree).snapshot)
+            and (runs := memory.read(tree)) is not None
+        ),
+        None,
+    )
     if last is None:
         return None
     tree, old = last
@@ -315,12 +408,22 @@ def _refreshed(judge: Judge, memory: _Memory, on_progress: Progress) -> Runs | N
     if 2 * len(again) > len(old.first):
         return None
     first, new = _run_twice(judge, sorted(reached.test_files), on_progress)
-    gone = [test for test in again
-            if test not in new.first and file_of(test) not in reached.changed]
-    if gone or any(_passed(old, test) and not _passed(new, test) for test in again if test in new.first):
+    gone = [
+        test for test in again if test not in new.first and file_of(test) not in reached.changed
+    ]
+    if gone or any(
+        _passed(old, test) and not _passed(new, test) for test in again if test in new.first
+    ):
         return None
-    cached = {file.relative_to(before.bytecode).as_posix(): file for file in before.bytecode.rglob("*.pyc")}
-    kept = {path: file.read_bytes() for path, file in cached.items() if _source_of_cache(path) not in reached.changed}
+    cached = {
+        file.relative_to(before.bytecode).as_posix(): file
+        for file in before.bytecode.rglob("*.pyc")
+    }
+    kept = {
+        path: file.read_bytes()
+        for path, file in cached.items()
+        if _source_of_cache(path) not in reached.changed
+    }
     keep_bytecode(repository, kept | _bytecode(first))
     return _merged(old, new, reached)
 
@@ -360,17 +463,34 @@ def _reached(before: Path, after: Path, old: Runs) -> _Reached | None:
             continue
         try:
             was, now = read_text(before / path), read_text(after / path)
-            bodies = bodies_changed(was, now, list(dict.fromkeys(f.qualname for f in functions(was) if "<locals>" not in f.qualname)))
+            bodies = bodies_changed(
+                was,
+                now,
+                list(
+                    dict.fromkeys(
+                        f.qualname for f in functions(was) if "<locals>" not in f.qualname
+                    )
+                ),
+            )
         except SyntaxError:
             return None
         if bodies is None:
             return None
         for function, source, fresh in bodies:
-            inside = [(line, name, test) for line, name, test in callers.get(path, ()) if function.first <= line <= function.last]
-            if not any((line, name) == (function.first, function.qualname.rpartition(".")[2]) for line, name, _ in inside):
+            inside = [
+                (line, name, test)
+                for line, name, test in callers.get(path, ())
+                if function.first <= line <= function.last
+            ]
+            if not any(
+                (line, name) == (function.first, function.qualname.rpartition(".")[2])
+                for line, name, _ in inside
+            ):
                 return None
             again |= {file_of(test) for _, _, test in inside}
-            shifts.setdefault(path, []).append((function.last, fresh.count("\n") - source.count("\n")))
+            shifts.setdefault(path, []).append(
+                (function.last, fresh.count("\n") - source.count("\n"))
+            )
     return _Reached(frozenset(changed), frozenset(again), shifts) if again else None
 
 
@@ -383,27 +503,43 @@ def _same(a: Path, b: Path, kind: str) -> bool:
 def _is_mentioned(path: str, tree: Path, files: list[tuple[str, str]]) -> bool:
     """Whether another Python file may import this one: its name stands there as a word."""
     word = re.compile(rf"\b{re.escape(Path(path).stem)}\b")
-    return any(word.search(read_text(tree / other)) for other, _ in files if other.endswith(".py") and other != path)
+    return any(
+        word.search(read_text(tree / other))
+        for other, _ in files
+        if other.endswith(".py") and other != path
+    )
 
 
 def _merged(old: Runs, new: Runs, reached: _Reached) -> Runs:
     """What was seen, file by file in the old order."""
+
     def moved(file: str, line: int, name: str) -> list:
-        return [file, line + sum(by for last, by in reached.shifts.get(file, ()) if last < line), name]
+        return [
+            file,
+            line + sum(by for last, by in reached.shifts.get(file, ()) if last < line),
+            name,
+        ]
 
     tests = []
     for file in dict.fromkeys(map(file_of, (*old.first, *new.first))):
         runs = new if file in reached.test_files else old
         tests += [(test, runs) for test in runs.first if file_of(test) == file]
-    return Runs(first={test: runs.first[test] for test, runs in tests},
-                second={test: runs.second[test] for test, runs in tests if test in runs.second},
-                times={test: runs.times[test] for test, runs in tests if test in runs.times},
-                calls={test: runs.calls[test] if runs is new else [moved(*f) for f in runs.calls[test]]
-                       for test, runs in tests if test in runs.calls},
-                modules=sorted({*old.modules, *new.modules}),
-                unseen={kind: [test for test, runs in tests if test in runs.unseen.get(kind, ())]
-                        for kind in {**old.unseen, **new.unseen}},
-                files=_merged_files(old.files, new.files, reached))
+    return Runs(
+        first={test: runs.first[test] for test, runs in tests},
+        second={test: runs.second[test] for test, runs in tests if test in runs.second},
+        times={test: runs.times[test] for test, runs in tests if test in runs.times},
+        calls={
+            test: runs.calls[test] if runs is new else [moved(*f) for f in runs.calls[test]]
+            for test, runs in tests
+            if test in runs.calls
+        },
+        modules=sorted({*old.modules, *new.modules}),
+        unseen={
+            kind: [test for test, runs in tests if test in runs.unseen.get(kind, ())]
+            for kind in {**old.unseen, **new.unseen}
+        },
+        files=_merged_files(old.files, new.files, reached),
+    )
 
 
 def _merged_files(old: dict, new: dict, reached: _Reached) -> dict:
@@ -414,12 +550,20 @@ def _merged_files(old: dict, new: dict, reached: _Reached) -> dict:
         before = () if file in reached.changed else old["imports"].get(file, ())
         if found := {*new["imports"].get(file, ()), *before}:
             imports[file] = sorted(found)
-    return {**new, "imports": imports, "products": sorted({*old["products"], *new["products"]}),
-            "tests": sorted({*(t for t in old["tests"] if t not in again), *new["tests"]}),
-            "without": {**{node: why for node, why in old["without"].items()
-                           if file_of(node) not in again}, **new["without"]},
-            "deselected": [*(t for t in old["deselected"] if file_of(t) not in again),
-                           *new["deselected"]]}
+    return {
+        **new,
+        "imports": imports,
+        "products": sorted({*old["products"], *new["products"]}),
+        "tests": sorted({*(t for t in old["tests"] if t not in again), *new["tests"]}),
+        "without": {
+            **{node: why for node, why in old["without"].items() if file_of(node) not in again},
+            **new["without"],
+        },
+        "deselected": [
+            *(t for t in old["deselected"] if file_of(t) not in again),
+            *new["deselected"],
+        ],
+    }
 
 
 def _passed(runs: Runs, test: str) -> bool:
@@ -427,6 +571,7 @@ def _passed(runs: Runs, test: str) -> bool:
 
 
 def _source_of_cache(path: str) -> str:
-    """The module of one of pytest's cache files: `tests/__pycache__/test_a.cpython-311-pytest-8.4.0.pyc` is of `tests/test_a.py`."""
+    """The module of one of pytest's cache files:
+    `tests/__pycache__/test_a.cpython-311-pytest-8.4.0.pyc` is of `tests/test_a.py`."""
     cached = Path(path)
     return (cached.parent.parent / f"{cached.name.partition('.')[0]}.py").as_posix()

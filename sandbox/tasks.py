@@ -1,4 +1,6 @@
-"""A task: a broken state of the repository plus the tests that tell when it is mended. SWE-bench's field names."""
+"""A task: a broken state of the repository plus the tests that tell when it is mended. SWE-bench's
+field names."""
+
 import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -17,8 +19,9 @@ OPTIONAL = ("files", "functions", "sources")
 class Task:
     """One line of tasks.jsonl.
 
-    Most tasks are about one function, and an edit may change that one alone. `revert` and `failing` tasks may be about several: then
-    `files` names those that an edit may change as a whole, and `functions` what it is about.
+    Most tasks are about one function, and an edit may change that one alone. `revert` and `failing`
+    tasks may be about several: then `files` names those that an edit may change as a whole, and
+    `functions` what it is about.
     """
 
     instance_id: str
@@ -31,12 +34,14 @@ class Task:
     base_commit: str
     """The commit that the snapshot was taken at."""
     file: str
-    """The file that is broken, relative to the repository; the first of them where there are several."""
+    """The file that is broken, relative to the repository; the first of them where there are
+    several."""
     function: str
-    """Qualified name of the function that is broken; where there are several, and for `failing`, of the likeliest."""
+    """Qualified name of the function that is broken; where there are several, and for `failing`, of
+    the likeliest."""
     patch: str
-    """The gold edit: unified diff from the broken state to the intact one. Empty for `failing`, where the intact tree is the broken
-    state and nobody knows the answer."""
+    """The gold edit: unified diff from the broken state to the intact one. Empty for `failing`,
+    where the intact tree is the broken state and nobody knows the answer."""
     FAIL_TO_PASS: tuple[str, ...]
     """Node ids of the tests that fail in the broken state and pass with the gold edit."""
     PASS_TO_PASS: tuple[str, ...]
@@ -47,15 +52,18 @@ class Task:
     test_seconds: float
     """How long the named tests took on the intact tree."""
     twin_patch: str = ""
-    """Unified diff of the test files: one expectation changed in each of `twin_tests`. Empty where there are none."""
+    """Unified diff of the test files: one expectation changed in each of `twin_tests`. Empty where
+    there are none."""
     twin_tests: tuple[str, ...] = ()
-    """Those of FAIL_TO_PASS that the gold edit fails, as measured, once `twin_patch` is in place."""
+    """Those of FAIL_TO_PASS that the gold edit fails, as measured, once `twin_patch` is in place.
+    """
 
     recorded: tuple[list, ...] = ()
     """[call, answer] pairs that the gold edit gave while the tests ran, as plain data (`inside/calls.py`). A task that has some is
     *hard*: it is also judged from outside. Without any it is *soft*."""
     files: tuple[str, ...] = ()
-    """Files that an edit may change as a whole. Empty: of `file` an edit may change `function` and no other."""
+    """Files that an edit may change as a whole. Empty: of `file` an edit may change `function` and
+    no other."""
     functions: tuple[str, ...] = ()
     """`file::name` of what the task is about where `files` is not empty, the likeliest first."""
     sources: tuple[str, ...] = ()
@@ -86,34 +94,47 @@ class Task:
         return bool(self.recorded)
 
     def gold(self, tree: Path) -> dict[str, str]:
-        """{path: text} of the files that the gold edit changes, as they are in the intact tree; {} where there is no gold edit."""
+        """{path: text} of the files that the gold edit changes, as they are in the intact tree; {}
+        where there is no gold edit."""
         return {path: read_text(tree / path) for path in self._patched}
 
     def broken(self, tree: Path) -> dict[str, str]:
-        """{path: text} of the files that an edit may change, in the broken state, from a snapshot of the intact tree. Raises UsageError
-        if it has moved on."""
+        """{path: text} of the files that an edit may change, in the broken state, from a snapshot
+        of the intact tree. Raises UsageError if it has moved on."""
         texts = {}
         for path in dict.fromkeys((*self._patched, *self.files)) or (self.file,):
             if not (tree / path).is_file():
-                raise UsageError(f"Task {self.instance_id}: {path} is no longer in the repository's snapshot.")
+                raise UsageError(
+                    f"Task {self.instance_id}: {path} is no longer in the repository's snapshot."
+                )
             texts[path] = read_text(tree / path)
         try:
-            return {**texts, **patches.apply(texts, self.patch, reverse=True)} if self.patch else texts
+            return (
+                {**texts, **patches.apply(texts, self.patch, reverse=True)} if self.patch else texts
+            )
         except patches.PatchError as error:
-            raise UsageError(f"Task {self.instance_id} does not fit the repository's snapshot: {error}.") from None
+            raise UsageError(
+                f"Task {self.instance_id} does not fit the repository's snapshot: {error}."
+            ) from None
 
     @property
     def _patched(self) -> list[str]:
         return patches.paths(self.patch) if self.patch else []
 
     def twin_files(self, tree: Path) -> dict[str, str]:
-        """{path: text} of the test files with the twins in them. Raises UsageError if the tree has moved on."""
+        """{path: text} of the test files with the twins in them. Raises UsageError if the tree has
+        moved on."""
         if not self.twin_patch:
             return {}
         try:
-            return patches.apply({path: read_text(tree / path) for path in patches.paths(self.twin_patch)}, self.twin_patch)
+            return patches.apply(
+                {path: read_text(tree / path) for path in patches.paths(self.twin_patch)},
+                self.twin_patch,
+            )
         except (OSError, patches.PatchError) as error:
-            raise UsageError(f"Task {self.instance_id}: its twins do not fit the repository's snapshot: {error}.") from None
+            raise UsageError(
+                f"Task {self.instance_id}: its twins do not fit the repository's snapshot: {error}."
+            ) from None
 
     def to_dict(self) -> dict:
         """Plain data, as `from_dict` takes it back; of OPTIONAL what is empty is left out."""
@@ -121,7 +142,10 @@ class Task:
 
     @classmethod
     def from_dict(cls, data: dict) -> "Task":
-        lists = {k: tuple(data[k]) for k in ("FAIL_TO_PASS", "PASS_TO_PASS", "shown", "twin_tests", "recorded")}
+        lists = {
+            k: tuple(data[k])
+            for k in ("FAIL_TO_PASS", "PASS_TO_PASS", "shown", "twin_tests", "recorded")
+        }
         lists |= {k: tuple(data.get(k, ())) for k in OPTIONAL}
         return cls(**{k: lists[k] if k in lists else data[k] for k in cls.__dataclass_fields__})
 
@@ -140,9 +164,11 @@ def draw(seed: int, *names: str) -> str:
 
 
 def split_by_function(keys: list[str], share: float, seed: int) -> dict[str, str]:
-    """{key: "train" | "heldout"} for function keys: the first `share` of them in an order drawn by the seed.
+    """{key: "train" | "heldout"} for function keys: the first `share` of them in an order drawn by
+    the seed.
 
-    Everything that is born from one function is on one side. Where there are two functions or more, neither side is empty.
+    Everything that is born from one function is on one side. Where there are two functions or more,
+    neither side is empty.
     """
     order = sorted(set(keys), key=lambda key: hashlib.sha256(f"{seed}/{key}".encode()).hexdigest())
     count = round(len(order) * share)
@@ -153,8 +179,9 @@ def split_by_function(keys: list[str], share: float, seed: int) -> dict[str, str
 
 
 def units(groups: Iterable[tuple[str, ...]]) -> dict[str, str]:
-    """{function: name of its unit}, for the functions that each task is about: those that one task is about together are one unit, and so
-    on from task to task. A unit's name is the first of its functions' names."""
+    """{function: name of its unit}, for the functions that each task is about: those that one task
+    is about together are one unit, and so on from task to task. A unit's name is the first of its
+    functions' names."""
     parent: dict[str, str] = {}
 
     def root(name: str) -> str:

@@ -1,10 +1,12 @@
 """Which candidates are valid tasks: each is measured in the jail.
 
-A candidate is a valid task only if, measured in the jail: the named tests pass on the intact tree, at least one of them fails when broken,
-and all pass with the gold edit, twice over. A `failing` task has no gold edit: its tests fail twice, others that call the same functions
-pass twice. (Whether it can be solved at all nobody knows: a test may fail because of something that the jail does not have.) A test that
-did not run is neither pass nor fail. Flaky tests (not the same in two runs of the suite), slow ones (more than `survey.SLOW_SECONDS`) and
-those that fail when run without the others are left out.
+A candidate is a valid task only if, measured in the jail: the named tests pass on the intact tree,
+at least one of them fails when broken, and all pass with the gold edit, twice over. A `failing`
+task has no gold edit: its tests fail twice, others that call the same functions pass twice.
+(Whether it can be solved at all nobody knows: a test may fail because of something that the jail
+does not have.) A test that did not run is neither pass nor fail. Flaky tests (not the same in two
+runs of the suite), slow ones (more than `survey.SLOW_SECONDS`) and those that fail when run without
+the others are left out.
 
 Where the tests pass with an empty body, too (`pass`), there is no task about that one function: an
 edit that does nothing would be rewarded. So it is with a check that tests share, wherever it lies.
@@ -12,6 +14,7 @@ edit that does nothing would be rewarded. So it is with a check that tests share
 A candidate whose jail fails every time that it is tried (`verdict.TRIES`) is left out with that
 reason, and the others go on. Where many fail so, the machine is at fault, and measuring ends.
 """
+
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -34,7 +37,8 @@ CHUNK = 16
 MIN_FAILED, FAILED_SHARE = 3, 0.1
 """Measuring ends where the jails of so many candidates, and of more than this share, failed."""
 BROKEN_SECONDS = 3.0
-"""What a broken state may take beside ten times what its tests took on the intact tree: mutants often loop for ever."""
+"""What a broken state may take beside ten times what its tests took on the intact tree: mutants
+often loop for ever."""
 
 
 class Unfit(Exception):
@@ -47,7 +51,8 @@ class Draft:
 
     instance_id: str
     make: Callable[[], Task | None]
-    """The task with its tests not sorted into FAIL_TO_PASS and PASS_TO_PASS yet; None where there is nothing of this name. Raises Unfit."""
+    """The task with its tests not sorted into FAIL_TO_PASS and PASS_TO_PASS yet; None where there
+    is nothing of this name. Raises Unfit."""
     message: str = ""
     """The commit's, for `revert`."""
 
@@ -68,8 +73,9 @@ class _Prepared:
         return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def validate(judge: Judge, pending: list[Draft], seed: int,
-             on_progress: Progress) -> Iterator[list[dict]]:
+def validate(
+    judge: Judge, pending: list[Draft], seed: int, on_progress: Progress
+) -> Iterator[list[dict]]:
     """Measure the drafts chunk by chunk; yields records {"instance_id", "task": fields or None,
     "reason"}.
 
@@ -83,7 +89,7 @@ def validate(judge: Judge, pending: list[Draft], seed: int,
     """
     bench, measured, without_jail = _Bench(judge), 0, 0
     for start in range(0, len(pending), CHUNK):
-        chunk, fit, records = pending[start:start + CHUNK], [], []
+        chunk, fit, records = pending[start : start + CHUNK], [], []
         for draft in chunk:
             try:
                 if (prepared := _prepared(draft, judge.repository.snapshot)) is not None:
@@ -98,7 +104,8 @@ def validate(judge: Judge, pending: list[Draft], seed: int,
                 f"For {without_jail} of {measured} candidates {failed[-1]['reason']}. That many "
                 "are the machine's fault and not the tasks'. Look whether its memory or disk is "
                 "full, and what `python coldstart.py doctor` says; the same command goes on from "
-                "here.")
+                "here."
+            )
         yield records + weighed + failed
         on_progress("measuring tasks", start + len(chunk), len(pending))
 
@@ -142,7 +149,12 @@ def _prepared(draft: Draft, tree: Path) -> _Prepared | None:
     if task is None:
         return None
     try:
-        return _Prepared(task, draft.message, task.broken(tree), gate(task.gold(tree), task, tree) if task.patch else None)
+        return _Prepared(
+            task,
+            draft.message,
+            task.broken(tree),
+            gate(task.gold(tree), task, tree) if task.patch else None,
+        )
     except (UsageError, InvalidEdit) as error:
         raise Unfit(f"cannot be taken apart: {error}") from None
 
@@ -168,13 +180,18 @@ class _Bench:
         golden = [(p.task, p.gold) for p in fresh.values()]
         replies = iter(self.judge.screen_many(broken + golden))
         screened = {p.task.instance_id: next(replies) for p in blank + failing}
-        # The second time in the other kind of process: what passes in one of them alone would never be resolved.
+        # The second time in the other kind of process: what passes in one of them alone would never
+        # be resolved.
         gold = self._gold | dict(zip(fresh, zip(replies, self.judge.fresh_many(golden))))
         self._gold = {key: both for key, both in gold.items() if not any(map(_failed, both))}
         told = self._with_text([p for p in fit if p.task.kind != "blank"])
         first = {**screened, **told}
-        return [(first[p.task.instance_id], *gold[p.gold_key]) if p.gold is not None else
-                (first[p.task.instance_id], screened[p.task.instance_id], {}) for p in fit]
+        return [
+            (first[p.task.instance_id], *gold[p.gold_key])
+            if p.gold is not None
+            else (first[p.task.instance_id], screened[p.task.instance_id], {})
+            for p in fit
+        ]
 
     def _with_text(self, fit: list[_Prepared]) -> dict[str, dict | HarnessError]:
         """{instance_id: the runner's reply for the broken state, with pytest's text}"""
@@ -207,12 +224,14 @@ class _Bench:
             if task.patch and not task.files and (key := self._calls_key(task)) not in self._calls:
                 fresh.setdefault(key, task)
         heard = dict(zip(fresh, self.judge.recorded_calls(list(fresh.values()))))
-        self._heard = {key: (fresh[key], calls) for key, calls in heard.items()
-                       if not _failed(calls)}
+        self._heard = {
+            key: (fresh[key], calls) for key, calls in heard.items() if not _failed(calls)
+        }
         return [self._failure(task, heard) or task for task in tasks]
 
     def with_calls(self, tasks: list[Task]) -> list[Task | HarnessError]:
-        """The tasks with the gold edit's calls in them, where `record` heard some and they repeat exactly."""
+        """The tasks with the gold edit's calls in them, where `record` heard some and they repeat
+        exactly."""
         about, calls = zip(*self._heard.values()) if self._heard else ((), ())
         again = self.judge.repeated_calls(list(about), list(calls))
         repeated = dict(zip(self._heard, again))
@@ -249,7 +268,9 @@ def _weigh(task: Task, broken: dict, gold_1: dict, gold_2: dict, seed: int) -> T
     """The task with its tests sorted. Raises Unfit."""
     if "outcomes" not in gold_1 or "outcomes" not in gold_2:
         raise Unfit("gold edit ends its tests early or too late")
-    usable = [t for t in task.tests if gold_1["outcomes"].get(t) == gold_2["outcomes"].get(t) == "passed"]
+    usable = [
+        t for t in task.tests if gold_1["outcomes"].get(t) == gold_2["outcomes"].get(t) == "passed"
+    ]
     if not usable:
         raise Unfit("tests fail without the rest of the suite")
     if "outcomes" not in broken:
@@ -260,8 +281,13 @@ def _weigh(task: Task, broken: dict, gold_1: dict, gold_2: dict, seed: int) -> T
         did_not_run = all(outcome == "missing" for outcome in broke.values())
         raise Unfit("needed while the tests are collected" if did_not_run else "no test notices")
     still_pass = tuple(t for t in usable if broke[t] == "passed")
-    return replace(task, FAIL_TO_PASS=fail, PASS_TO_PASS=still_pass, shown=_shown(fail, task.instance_id, seed),
-                   test_seconds=round(sum(gold_1["times"][t] for t in usable), 4))
+    return replace(
+        task,
+        FAIL_TO_PASS=fail,
+        PASS_TO_PASS=still_pass,
+        shown=_shown(fail, task.instance_id, seed),
+        test_seconds=round(sum(gold_1["times"][t] for t in usable), 4),
+    )
 
 
 def _weigh_failing(task: Task, first: dict, second: dict, _: dict, seed: int) -> Task:
@@ -273,8 +299,13 @@ def _weigh_failing(task: Task, first: dict, second: dict, _: dict, seed: int) ->
     if not fail:
         raise Unfit("failing test that does not fail without the rest of the suite")
     kept = tuple(t for t in task.PASS_TO_PASS if twice.get(t) == "passed")
-    return replace(task, FAIL_TO_PASS=fail, PASS_TO_PASS=kept, shown=_shown(fail, task.instance_id, seed),
-                   test_seconds=round(sum(second["times"][t] for t in fail + kept), 4))
+    return replace(
+        task,
+        FAIL_TO_PASS=fail,
+        PASS_TO_PASS=kept,
+        shown=_shown(fail, task.instance_id, seed),
+        test_seconds=round(sum(second["times"][t] for t in fail + kept), 4),
+    )
 
 
 def with_twins(judge: Judge, tasks: list[Task], seed: int) -> list[Task | HarnessError]:
@@ -290,9 +321,12 @@ def with_twins(judge: Judge, tasks: list[Task], seed: int) -> list[Task | Harnes
             continue
         failed = tuple(t for t in task.FAIL_TO_PASS if reply.get("outcomes", {}).get(t) == "failed")
         if failed != task.FAIL_TO_PASS:
-            # Made again from the tests that failed alone: a change that the gold edit survives would be noise.
+            # Made again from the tests that failed alone: a change that the gold edit survives
+            # would be noise.
             files = _twin_files(task, failed, tree, seed)
-        patch = "".join(patches.make(read_text(tree / path), text, path) for path, text in sorted(files.items()))
+        patch = "".join(
+            patches.make(read_text(tree / path), text, path) for path, text in sorted(files.items())
+        )
         done[task.instance_id] = replace(task, twin_patch=patch, twin_tests=failed if patch else ())
     return [done.get(task.instance_id, task) for task in tasks]
 
@@ -307,7 +341,8 @@ def _twin_files(task: Task, tests: tuple[str, ...], tree: Path, seed: int) -> di
 
 
 def _shown(fail: tuple[str, ...], name: str, seed: int) -> tuple[str, ...]:
-    """The tests that a prompt may show: at least one test function, at most half of them, drawn by the seed."""
+    """The tests that a prompt may show: at least one test function, at most half of them, drawn by
+    the seed."""
     groups = sorted(set(map(function_of, fail)), key=lambda t: draw(seed, name, t))
-    chosen = set(groups[:max(1, len(groups) // 2)])
+    chosen = set(groups[: max(1, len(groups) // 2)])
     return tuple(t for t in fail if function_of(t) in chosen)

@@ -12,25 +12,28 @@ Layers, in this order; the first that says no decides:
    project; *twins* (`twins.py`): tests with one expectation changed, each of which must fail (an edit that passes one is
    `tampered`); and for hard tasks *outside* (`outside.py`): the tests with none of the edit's code in their process, and fresh inputs.
 
-The originals run in a fork of the warm jail where that is another tier than the screen's, with a network, mounts and process ids of its
-own, so that nothing of an earlier rollout can be found; else by a cold process in its own jail.
-So it is, too, for soft tasks that are held out, for what is measured on these is to come from no
-process with a history; and for soft tasks in the jail without namespaces.
+The originals run in a fork of the warm jail where that is another tier than the screen's, with a
+network, mounts and process ids of its own, so that nothing of an earlier rollout can be found; else
+by a cold process in its own jail. So it is, too, for soft tasks that are held out, for what is
+measured on these is to come from no process with a history; and for soft tasks in the jail without
+namespaces.
 
 A fast verdict must be what a cold process would have said: a share of them (`Limits.recheck`, drawn
 by the hash of the edit) is run cold as well, and one difference makes the task cold from then on.
 
-Tests and what configures them always come from the snapshot; of the edit only what the gate let through. The same edit to the
-same task has the same verdict: it is remembered by hash and never run twice.
+Tests and what configures them always come from the snapshot; of the edit only what the gate let
+through. The same edit to the same task has the same verdict: it is remembered by hash and never run
+twice.
 
 A jail may fail: it cannot be started, or it dies. Then all of the verdict is tried again in fresh
 jails, TRIES times in all. After that a HarnessError stands where the verdict would: it is no reward
 of any kind, and never remembered. Once the judge is being closed nothing is tried again.
 
-What remains: a hard reward means that the code gave the reference's results on inputs chosen after it was written, and it can still be
-wrong elsewhere. A soft reward comes from a process that the judged code shared: it can be forged by code written to attack this
-harness. The kernel is shared.
+What remains: a hard reward means that the code gave the reference's results on inputs chosen after
+it was written, and it can still be wrong elsewhere. A soft reward comes from a process that the
+judged code shared: it can be forged by code written to attack this harness. The kernel is shared.
 """
+
 import hashlib
 import os
 import threading
@@ -118,7 +121,9 @@ class Verdict:
     @property
     def share_passed(self) -> float:
         """Share of the named tests that passed: logged, never trained on."""
-        return sum(o == "passed" for o in self.tests.values()) / len(self.tests) if self.tests else 0.0
+        return (
+            sum(o == "passed" for o in self.tests.values()) / len(self.tests) if self.tests else 0.0
+        )
 
     def to_dict(self) -> dict:
         return {**asdict(self), "reward": self.reward}
@@ -127,12 +132,19 @@ class Verdict:
 class Judge:
     """Verdicts for the tasks of one repository. Owns its warm jails; use it as a context manager."""
 
-    def __init__(self, repository: Repository, limits: Limits, memory: Path | None = None, preload: tuple[str, ...] = (),
-                 test_files: tuple[str, ...] = (),
-                 on_note: Callable[[str], None] = lambda note: None,
-                 roles: Roles = Roles()) -> None:
-        """`preload`: modules that a warm jail may load beforehand; `test_files`: files that a hot jail collects, () for none;
-        `on_note` hears, in words, when a tier is given up; `roles`: what belongs to the tests."""
+    def __init__(
+        self,
+        repository: Repository,
+        limits: Limits,
+        memory: Path | None = None,
+        preload: tuple[str, ...] = (),
+        test_files: tuple[str, ...] = (),
+        on_note: Callable[[str], None] = lambda note: None,
+        roles: Roles = Roles(),
+    ) -> None:
+        """`preload`: modules that a warm jail may load beforehand; `test_files`: files that a hot
+        jail collects, () for none; `on_note` hears, in words, when a tier is given up; `roles`:
+        what belongs to the tests."""
         self.repository, self.limits, self._memory_file = repository, limits, memory
         self._layout = repository.layout(preload)
         self._test_files, self._roles = test_files, roles
@@ -142,7 +154,8 @@ class Judge:
         self._local = threading.local()
         self._jails: list[Jail] = []
         self._closing, self._recorded_at = False, 0.0
-        # The jails die with the thread that started them, so the threads live as long as the judge does.
+        # The jails die with the thread that started them, so the threads live as long as the judge
+        # does.
         self._pool = ThreadPoolExecutor(limits.jails, thread_name_prefix="judge")
 
     def close(self) -> None:
@@ -154,7 +167,8 @@ class Judge:
             jail.close()
 
     def stop(self) -> None:
-        """Give up what the jails are doing: whoever waits for a verdict gets a HarnessError. `close` is still to be called."""
+        """Give up what the jails are doing: whoever waits for a verdict gets a HarnessError.
+        `close` is still to be called."""
         self._closing = True
         with self._lock:
             for jail in self._jails:
@@ -174,9 +188,11 @@ class Judge:
             raise verdict
         return verdict
 
-    def judge_many(self, pairs: Iterable[tuple[Task, dict[str, str] | InvalidEdit]],
-                   on_progress: Callable[[int, int], None] = lambda done, total: None,
-                   ) -> list[Verdict | HarnessError]:
+    def judge_many(
+        self,
+        pairs: Iterable[tuple[Task, dict[str, str] | InvalidEdit]],
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> list[Verdict | HarnessError]:
         """The verdicts in the order of the pairs, several jails at work. An InvalidEdit stands for
         a reply with no edit in it; a HarnessError, where a verdict would be, for jails that failed
         TRIES times.
@@ -186,8 +202,11 @@ class Judge:
         """
         started = [self._start(task, edit) for task, edit in pairs]
         keys = {key: run for key, run in started if key is not None}
-        futures = {self._submit(self._tried, self._decide, *run): key for key, run in keys.items()
-                   if not isinstance(run, Verdict)}
+        futures = {
+            self._submit(self._tried, self._decide, *run): key
+            for key, run in keys.items()
+            if not isinstance(run, Verdict)
+        }
         failed = {}
         for done, future in enumerate(as_completed(futures), 1):
             key, verdict = futures[future], future.result()
@@ -197,11 +216,14 @@ class Judge:
             else:
                 self._remember(key, verdict)
             on_progress(done, len(futures))
-        return [run if isinstance(run, Verdict) else failed.get(key) or self._remembered[key]
-                for key, run in started]
+        return [
+            run if isinstance(run, Verdict) else failed.get(key) or self._remembered[key]
+            for key, run in started
+        ]
 
-    def run(self, request: dict,
-            on_progress: Callable[[int, int], None] = lambda done, total: None) -> dict:
+    def run(
+        self, request: dict, on_progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> dict:
         """One request to a warm jail (see inside/runner.py), the limits filled in: how the miner
         runs a whole suite. Raises HarnessError where the jails failed: TRIES times where tests are
         named, but a whole suite takes too long for that."""
@@ -219,6 +241,7 @@ class Judge:
     def screen_many(self, pairs: list[tuple[Task, dict[str, str]]]) -> list[dict | HarnessError]:
         """The runner's replies for (task, files of the tree) pairs, in their order: a test run
         without a verdict."""
+
         def screen(task: Task, files: dict[str, str]) -> dict:
             return self._screen(task, files, self._swaps(files, task.named))
 
@@ -228,20 +251,24 @@ class Judge:
         """As `screen_many`, always in a process that has loaded nothing of the project."""
         return self._each(lambda task, files: self._ask(self._request(task, files)), pairs)
 
-    def told_many(self, pairs: list[tuple[Task, dict[str, str]]],
-                  seconds: float) -> list[dict | HarnessError]:
+    def told_many(
+        self, pairs: list[tuple[Task, dict[str, str]]], seconds: float
+    ) -> list[dict | HarnessError]:
         """As `fresh_many`, with pytest's text of what fails; `seconds` in place of
         `Limits.timeout`."""
+
         def ask(task: Task, files: dict[str, str]) -> dict:
             request = {**self._request(task, files), "text": True, "report_mb": SUITE_REPORT_MB}
             return self._ask({**request, "timeout": seconds + 10 * task.test_seconds})
 
         return self._each(ask, pairs)
 
-    def twins_many(self, tasks: list[Task],
-                   twins: list[dict[str, str]]) -> list[dict | HarnessError]:
+    def twins_many(
+        self, tasks: list[Task], twins: list[dict[str, str]]
+    ) -> list[dict | HarnessError]:
         """The runner's replies for each task's FAIL_TO_PASS on the intact tree but for these test
         files."""
+
         def run(task: Task, files: dict[str, str]) -> dict:
             return self._run_twins(task, files, task.FAIL_TO_PASS)
 
@@ -256,7 +283,7 @@ class Judge:
         """Let a thread that has jails of its own do the work."""
         try:
             return self._pool.submit(work, *args)
-        except RuntimeError as error:              # it is shut down, or can start no thread
+        except RuntimeError as error:  # it is shut down, or can start no thread
             raise HarnessError(CLOSING if self._closing else f"{error}.") from None
 
     def _tried(self, work: Callable, *args):
@@ -273,26 +300,31 @@ class Judge:
                 reason = " ".join(str(error).split()).rstrip(".")
         return HarnessError(f"{GIVEN_UP}: {reason}")
 
-    # ------------------------------------------------------------------------------------------------ one verdict
+    # ---------------------------------------------------------------------------------- one verdict
 
     def _start(self, task: Task, edit: dict[str, str] | InvalidEdit):
-        """(key, verdict) where it is known already, else (key, arguments of _decide): what has to be found in the syntax tree of the edit
-        is found while that is at hand."""
+        """(key, verdict) where it is known already, else (key, arguments of _decide): what has to
+        be found in the syntax tree of the edit is found while that is at hand."""
         began, own = time.perf_counter(), time.thread_time()
         try:
             if isinstance(edit, InvalidEdit):
                 raise edit
             files = gate(edit, task, self.repository.snapshot)
         except InvalidEdit as error:
-            return None, Verdict(task.instance_id, "invalid", "gate", f"{error}.", {}, time.perf_counter() - began)
+            return None, Verdict(
+                task.instance_id, "invalid", "gate", f"{error}.", {}, time.perf_counter() - began
+            )
         key = self._key(task, files)
         if key in self._remembered:
             return key, self._remembered[key]
         swaps = self._swaps(files, task.named)
         return key, (task, files, swaps, time.thread_time() - own)
 
-    def _decide(self, task: Task, files: dict[str, str], swaps: list[dict] | None, spent: float) -> Verdict:
-        """Layer after layer; the first that says no decides. `spent`: processor time that the edit has taken so far."""
+    def _decide(
+        self, task: Task, files: dict[str, str], swaps: list[dict] | None, spent: float
+    ) -> Verdict:
+        """Layer after layer; the first that says no decides. `spent`: processor time that the edit
+        has taken so far."""
         began, self._local.cpu, own = time.perf_counter(), spent, time.thread_time()
         reply = self._screen(task, files, swaps)
         status, reason, tests = read_reply(reply, task.tests)
@@ -302,15 +334,29 @@ class Judge:
             status, reason, tests = self._originals(task, files, reply)
         if status == "resolved" and (passed := self._passed_twins(task, files)):
             status = "tampered"
-            reason = (f"Twins: {passed[0]} does not fail although its expectation was changed. The edit makes the test meaningless, or "
-                      "takes the answer from it.")
+            reason = (
+                f"Twins: {passed[0]} does not fail although its expectation was changed. The edit "
+                "makes the test meaningless, or "
+                "takes the answer from it."
+            )
         if status == "resolved" and task.hard:
             status, outside, agreed = self._outside(task, files)
             reason = outside or f"{reason} From outside, too."
-        return Verdict(task.instance_id, status, stage, reason, tests, round(time.perf_counter() - began, 4),
-                       round(self._local.cpu + time.thread_time() - own, 4), reply["tier"], agreed)
+        return Verdict(
+            task.instance_id,
+            status,
+            stage,
+            reason,
+            tests,
+            round(time.perf_counter() - began, 4),
+            round(self._local.cpu + time.thread_time() - own, 4),
+            reply["tier"],
+            agreed,
+        )
 
-    def _originals(self, task: Task, files: dict[str, str], screened: dict) -> tuple[str, str, dict[str, str]]:
+    def _originals(
+        self, task: Task, files: dict[str, str], screened: dict
+    ) -> tuple[str, str, dict[str, str]]:
         """The named tests once more, in a process that has loaded nothing of the project; what the
         screen said where it was cold."""
         request = self._request(task, files)
@@ -319,7 +365,13 @@ class Judge:
         warm_will_do = screened["tier"] == "hot" and not self._wants_cold(task)
         again = self._ask(request) if warm_will_do else self._ask_cold(request)
         status, reason, tests = read_reply(again, task.tests)
-        return status, reason if status == "resolved" else f"The tests passed once and not again in a fresh process: {reason}", tests
+        return (
+            status,
+            reason
+            if status == "resolved"
+            else f"The tests passed once and not again in a fresh process: {reason}",
+            tests,
+        )
 
     @staticmethod
     def _wants_cold(task: Task) -> bool:
@@ -330,7 +382,9 @@ class Judge:
         """The twins that do not fail as they must."""
         if not task.twin_tests:
             return []
-        reply = self._run_twins(task, {**files, **task.twin_files(self.repository.snapshot)}, task.twin_tests)
+        reply = self._run_twins(
+            task, {**files, **task.twin_files(self.repository.snapshot)}, task.twin_tests
+        )
         outcomes = read_reply(reply, task.twin_tests)[2]
         return [test for test in task.twin_tests if outcomes.get(test) != "failed"]
 
@@ -339,9 +393,9 @@ class Judge:
         return self._run_changed({**self._request(task, files), "ids": list(tests)}, swaps)
 
     def _outside(self, task: Task, files: dict[str, str]) -> tuple[str, str, float | None]:
-        """(status; why the edit does not hold when it is judged from outside, or why it does although
-        its answers are others, else ""; share of the fresh inputs on which it agrees with the gold
-        edit).
+        """(status; why the edit does not hold when it is judged from outside, or why it does
+        although its answers are others, else ""; share of the fresh inputs on which it agrees with
+        the gold edit).
 
         (a) The tests run on the intact tree, in a process with none of the edit's code in it; the
         function there is a stub, and a worker with the edit and no tests answers its calls. (b) The
@@ -355,9 +409,18 @@ class Judge:
         calls = drawn_calls(task, seed)
         inputs = deciding(task, calls, tests.gold(calls))
         hidden = self._tests_and_data(task) + copies(self.repository.snapshot, task)
-        worker = Worker(warm, self._complete({
-            **request, "files": files, "remove": hidden, "path": hot.ready["path"],
-            "worker": {"file": task.file, "function": task.function}}))
+        worker = Worker(
+            warm,
+            self._complete(
+                {
+                    **request,
+                    "files": files,
+                    "remove": hidden,
+                    "path": hot.ready["path"],
+                    "worker": {"file": task.file, "function": task.function},
+                }
+            ),
+        )
         try:
             heard: list[tuple[dict, dict]] = []
 
@@ -374,15 +437,21 @@ class Judge:
             fresh = on_fresh_inputs(worker, inputs)
             if fresh.status == "failed" and not worker.fault:
                 # The gold edit's answer may be one of several that the tests accept.
-                why = accepted(tests, heard, inputs, fresh.answers, worker.answer,
-                               self._other_literals, seed)
+                why = accepted(
+                    tests, heard, inputs, fresh.answers, worker.answer, self._other_literals, seed
+                )
                 if why:
-                    return "resolved", (
-                        f"{reason} From outside, too. On fresh inputs it answers as the reference "
-                        f"does in {fresh.agreement:.0%} of {len(inputs)}, and {why}."), \
-                        fresh.agreement
+                    return (
+                        "resolved",
+                        (
+                            f"{reason} From outside, too. On fresh inputs it answers as the "
+                            "reference "
+                            f"does in {fresh.agreement:.0%} of {len(inputs)}, and {why}."
+                        ),
+                        fresh.agreement,
+                    )
             return fresh.status, fresh.reason, fresh.agreement
-        except BaseException:                      # both may be in the middle of a conversation
+        except BaseException:  # both may be in the middle of a conversation
             worker.abandon()
             self._discard_jails()
             raise
@@ -432,8 +501,9 @@ class Judge:
         self._recorded_at = time.monotonic()
         return recorded
 
-    def repeated_calls(self, tasks: list[Task],
-                       recorded: list[tuple[list, ...]]) -> list[tuple[list, ...] | HarnessError]:
+    def repeated_calls(
+        self, tasks: list[Task], recorded: list[tuple[list, ...]]
+    ) -> list[tuple[list, ...] | HarnessError]:
         """For each task as many of the calls that `recorded_calls` heard as a task keeps, where all
         come out the same again: in a process of their own, and in another second, because a
         function may read the clock. () where they do not, which makes the task soft."""
@@ -448,21 +518,26 @@ class Judge:
             return ()
         request = {**self._request(task, {}), "record": self._function_key(task)}
         reply = self._ask_jail("hot", request)
-        return tuple(reply.get("calls", ())) if read_reply(reply, task.tests)[0] == "resolved" else ()
+        return (
+            tuple(reply.get("calls", ())) if read_reply(reply, task.tests)[0] == "resolved" else ()
+        )
 
     def _repeated(self, task: Task, recorded: tuple[list, ...]) -> tuple[list, ...]:
         if not (recorded and self._hot_tier):
             return ()
         calls, answers = zip(*recorded)
-        gold = self._ask_jail("hot", {**self._request(task, {}), "gold": self._function_key(task),
-                                      "calls": list(calls)})
+        gold = self._ask_jail(
+            "hot",
+            {**self._request(task, {}), "gold": self._function_key(task), "calls": list(calls)},
+        )
         if "answers" not in gold or not all(map(agree, gold["answers"], answers)):
             return ()
         kept = replace(task, recorded=recorded[:MAX_RECORDED])
         return kept.recorded if self._outside(kept, self.gold_files(kept))[0] == "resolved" else ()
 
     def gold_files(self, task: Task) -> dict[str, str]:
-        """The files of the tree with the gold edit in them, as the gate lets it through. Raises InvalidEdit."""
+        """The files of the tree with the gold edit in them, as the gate lets it through. Raises
+        InvalidEdit."""
         return gate(task.gold(self.repository.snapshot), task, self.repository.snapshot)
 
     def _function_key(self, task: Task) -> list:
@@ -471,11 +546,15 @@ class Judge:
         return [task.file, function.first, task.function.rpartition(".")[2]]
 
     def _request(self, task: Task, files: dict[str, str]) -> dict:
-        return {"files": files, "ids": list(task.tests), "timeout": self.limits.timeout + 10 * task.test_seconds}
+        return {
+            "files": files,
+            "ids": list(task.tests),
+            "timeout": self.limits.timeout + 10 * task.test_seconds,
+        }
 
     def _screen(self, task: Task, files: dict[str, str], swaps: list[dict] | None) -> dict:
-        """The runner's reply and its "tier": the fastest that may judge these files and has not been caught at a difference. `swaps`: as
-        for `_run_changed`."""
+        """The runner's reply and its "tier": the fastest that may judge these files and has not
+        been caught at a difference. `swaps`: as for `_run_changed`."""
         request = self._request(task, files)
         if task.instance_id in self._cold_tasks:
             return self._ask_cold(request)
@@ -484,10 +563,15 @@ class Judge:
             return fast
         cold = self._ask_cold(request)
         # On a busy machine one of them may be too slow: that says nothing.
-        if not {"timeout"} & {*fast, *cold} and read_reply(fast, task.tests) != read_reply(cold, task.tests):
+        if not {"timeout"} & {*fast, *cold} and read_reply(fast, task.tests) != read_reply(
+            cold, task.tests
+        ):
             self._cold_tasks.add(task.instance_id)
-            self._note(f"{task.instance_id}: a {fast['tier']} process and a cold one do not agree on an edit, so its edits are judged cold "
-                       "from now on.")
+            self._note(
+                f"{task.instance_id}: a {fast['tier']} process and a cold one do not agree on an "
+                "edit, so its edits are judged cold "
+                "from now on."
+            )
         return cold
 
     def _run_changed(self, request: dict, swaps: list[dict] | None) -> dict:
@@ -507,13 +591,15 @@ class Judge:
         # Where the slower ones had failed at it, too, that would say nothing of this tier.
         if fault and self._hot_tier:
             self._hot_tier = False
-            self._note("A jail that keeps the tests collected has failed twice in a row, so "
-                       f"verdicts take longer from now on: {fault}")
+            self._note(
+                "A jail that keeps the tests collected has failed twice in a row, so "
+                f"verdicts take longer from now on: {fault}"
+            )
         return reply
 
     def _swaps(self, files: dict[str, str], names: dict[str, list[str]]) -> list[dict] | None:
-        """Those of the named functions that these files change, as `inside/hot.py` takes them; None where there is another change, or no
-        hot jail to take them."""
+        """Those of the named functions that these files change, as `inside/hot.py` takes them; None
+        where there is another change, or no hot jail to take them."""
         if not self._hot_tier:
             return None
         swaps = []
@@ -524,8 +610,17 @@ class Judge:
             changed = bodies_changed(intact, text, names.get(path, []))
             if changed is None:
                 return None
-            swaps += [{"file": path, "chain": function.qualname.split("."), "line": function.first, "old": old, "new": new,
-                       "imports": imports(intact)} for function, old, new in changed]
+            swaps += [
+                {
+                    "file": path,
+                    "chain": function.qualname.split("."),
+                    "line": function.first,
+                    "old": old,
+                    "new": new,
+                    "imports": imports(intact),
+                }
+                for function, old, new in changed
+            ]
         return swaps
 
     def _ask_hot(self, request: dict) -> dict:
@@ -538,10 +633,17 @@ class Judge:
             return self._ask_jail("hot", request)
 
     def _complete(self, request: dict) -> dict:
-        return {"memory_mb": self.limits.memory_mb, "path": list(self.repository.path), "files": {}, "timeout": self.limits.timeout,
-                **request}
+        return {
+            "memory_mb": self.limits.memory_mb,
+            "path": list(self.repository.path),
+            "files": {},
+            "timeout": self.limits.timeout,
+            **request,
+        }
 
-    def _ask(self, request: dict, on_progress: Callable[[int, int], None] = lambda done, total: None) -> dict:
+    def _ask(
+        self, request: dict, on_progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> dict:
         """Ask this thread's warm jail; where it fails, a cold one repeats what was asked."""
         try:
             return {**self._ask_jail("warm", request, on_progress), "tier": "warm"}
@@ -550,14 +652,18 @@ class Judge:
                 raise
             return self._ask_cold(request)
 
-    def _ask_jail(self, tier: str, request: dict,
-                  on_progress: Callable[[int, int], None] = lambda done, total: None) -> dict:
+    def _ask_jail(
+        self,
+        tier: str,
+        request: dict,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> dict:
         """Ask this thread's jail of the tier. One that fails, or holds much more than it did at
         first, is given up afterwards."""
         jail = self._jail(tier)
         try:
             reply = jail.ask(self._complete(request), on_progress)
-        except BaseException:                      # it may be in the middle of an answer
+        except BaseException:  # it may be in the middle of an answer
             self._discard_jail(tier)
             raise
         self._spent(reply)
@@ -628,7 +734,7 @@ class Judge:
     def _spent(self, reply: dict) -> None:
         self._local.cpu = getattr(self._local, "cpu", 0.0) + reply.get("cpu", 0.0)
 
-    # ------------------------------------------------------------------------------------------------ memory
+    # --------------------------------------------------------------------------------------- memory
 
     def _key(self, task: Task, files: dict[str, str]) -> str:
         # The two kinds of jail differ in what tests may do, and so do forks and cold processes.
@@ -643,9 +749,15 @@ class Judge:
             return {}
         try:
             records = jsonl.read(self._memory_file)
-            return {r.pop("key"): Verdict(**{k: r[k] for k in Verdict.__dataclass_fields__}) for r in records}
+            return {
+                r.pop("key"): Verdict(**{k: r[k] for k in Verdict.__dataclass_fields__})
+                for r in records
+            }
         except (ValueError, KeyError) as error:
-            raise UsageError(f"{self._memory_file} is damaged ({error}). Delete it; the verdicts will be made again.") from None
+            raise UsageError(
+                f"{self._memory_file} is damaged ({error}). Delete it; the verdicts will be made "
+                "again."
+            ) from None
 
     def _remember(self, key: str, verdict: Verdict) -> None:
         self._remembered[key] = verdict
@@ -661,17 +773,26 @@ def _needed_for(task: Task) -> set[str]:
 
 
 def read_reply(reply: dict, tests: Iterable[str]) -> tuple[str, str, dict[str, str]]:
-    """(status, reason, outcomes) of a test run. Every named test must have been collected, run, and passed exactly once."""
+    """(status, reason, outcomes) of a test run. Every named test must have been collected, run, and
+    passed exactly once."""
     if reply.get("timeout"):
         return "timeout", "It did not end in time.", {}
     if "died" in reply:
         return "failed", f"It ended early: {reply['died']}.", {}
     said = reply.get("outcomes")
     said = said if isinstance(said, dict) else {}
-    # What the report says comes from a process that the edit shares: anything but the known words is no pass.
-    outcomes = {test: "missing" if test not in said else said[test] if said[test] in OUTCOMES else "failed" for test in tests}
+    # What the report says comes from a process that the edit shares: anything but the known words
+    # is no pass.
+    outcomes = {
+        test: "missing" if test not in said else said[test] if said[test] in OUTCOMES else "failed"
+        for test in tests
+    }
     bad = {test: outcome for test, outcome in outcomes.items() if outcome != "passed"}
     if not bad:
         return "resolved", f"All {len(outcomes)} tests passed.", outcomes
     test, outcome = next(iter(bad.items()))
-    return "failed", f"{len(bad)} of {len(outcomes)} tests did not pass; {test}: {outcome}.", outcomes
+    return (
+        "failed",
+        f"{len(bad)} of {len(outcomes)} tests did not pass; {test}: {outcome}.",
+        outcomes,
+    )

@@ -1,8 +1,10 @@
-"""The arc on the practice repository, arm by arm: what distillation is for, and what REINFORCE adds to it.
+"""The arc on the practice repository, arm by arm: what distillation is for, and what REINFORCE adds
+to it.
 
     python tests/bench_arc.py [--seeds 0,1,2] [--repo DIR] [--out FILE.json]
 
-For every seed (the base model is made from the seed, too) these arms start from the same cold student:
+For every seed (the base model is made from the seed, too) these arms start from the same cold
+student:
 
     cold                   as it was made
     REINFORCE only         no distillation: the cold start, shown
@@ -10,9 +12,11 @@ For every seed (the base model is made from the seed, too) these arms start from
     distilled + REINFORCE  the recipe's cycles on the student's own rollouts
     distilled + more SFT   fine-tuning goes on instead, for as many seconds as REINFORCE took
 
-Each arm's pass@1 is measured with the recipe's k samples at the recipe's temperature and at temperature 1, on the taught, the
-untaught (tests only) and the held-out tasks. The rewards are real verdicts from the jail.
+Each arm's pass@1 is measured with the recipe's k samples at the recipe's temperature and at
+temperature 1, on the taught, the untaught (tests only) and the held-out tasks. The rewards are real
+verdicts from the jail.
 """
+
 import argparse
 import json
 import sys
@@ -43,7 +47,8 @@ def main() -> None:
 
 
 def run_seed(seed: int, repo: Path | None, scratch: Path) -> list[dict]:
-    """All arms of one seed: [{"seed", "arm", "temperature", "taught", "untaught", "heldout", "seconds"}]."""
+    """All arms of one seed: [{"seed", "arm", "temperature", "taught", "untaught", "heldout",
+    "seconds"}]."""
     from coldstart import Screen, versions
     from recipes.court import mine_tasks, open_judge
     from recipes.workbench import Workbench
@@ -56,7 +61,9 @@ def run_seed(seed: int, repo: Path | None, scratch: Path) -> list[dict]:
     if repo is None:
         write_practice_repository(repo := scratch / "practice")
     screen = Screen(as_json=True)
-    with Run.create(scratch / "run", open_repository(repo), load("nano", [f"seed={seed}"]), versions()) as run:
+    with Run.create(
+        scratch / "run", open_repository(repo), load("nano", [f"seed={seed}"]), versions()
+    ) as run:
         mine_tasks(run, screen)
         with open_judge(run, screen) as court:
             bench = Workbench(run, court, screen)
@@ -94,8 +101,16 @@ class Arms:
         for temperature in (self.recipe.probe.temperature, 1.0):
             pairs = [(t, self.bench.prompts[t.instance_id]) for t in self.bench.tasks]
             found = []
-            for chunk in probe(self.bench.engine, pairs, self.recipe.probe.k, temperature, self.recipe.student.max_new,
-                               self.recipe.seed + 2, self.bench.judge_replies, 24):
+            for chunk in probe(
+                self.bench.engine,
+                pairs,
+                self.recipe.probe.k,
+                temperature,
+                self.recipe.student.max_new,
+                self.recipe.seed + 2,
+                self.bench.judge_replies,
+                24,
+            ):
                 found += [p for p, _ in chunk]
             self.rows.append((arm, temperature, seconds, found))
 
@@ -105,18 +120,33 @@ class Arms:
 
         started, state, train = time.monotonic(), ClimbState(), self.bench.by_split("train")
         for _ in range(cycles):
-            cycle(self.bench.engine, train, self.bench.prompts, state, self.recipe, self.bench.judge_replies)
+            cycle(
+                self.bench.engine,
+                train,
+                self.bench.prompts,
+                state,
+                self.recipe,
+                self.bench.judge_replies,
+            )
         return time.monotonic() - started
 
     def more_sft(self, seconds: float) -> float:
-        """More steps on the same trajectories at a quarter of the learning rate, as many as fit into `seconds`."""
+        """More steps on the same trajectories at a quarter of the learning rate, as many as fit
+        into `seconds`."""
         from recipes.distil import distil
         from recipes.student import Sample
 
         student = self.bench.student
-        examples = [Sample(tuple(student.prompt_ids(t["messages"][:-1])), tuple(student.completion_ids(t["messages"][-1]["content"])))
-                    for t in self.bench.run.read("trajectories.jsonl")]
-        settings = replace(self.recipe.distil, lr=self.recipe.distil.lr / 4, steps=100_000, final_lr=1.0)
+        examples = [
+            Sample(
+                tuple(student.prompt_ids(t["messages"][:-1])),
+                tuple(student.completion_ids(t["messages"][-1]["content"])),
+            )
+            for t in self.bench.run.read("trajectories.jsonl")
+        ]
+        settings = replace(
+            self.recipe.distil, lr=self.recipe.distil.lr / 4, steps=100_000, final_lr=1.0
+        )
         started = time.monotonic()
         for _ in distil(student, examples, settings, self.recipe.seed + 1):
             if time.monotonic() - started >= seconds:
@@ -127,24 +157,49 @@ class Arms:
         from recipes.measure import summarise
 
         heldout = {t.instance_id for t in self.bench.tasks if t.split == "heldout"}
-        groups = {"taught": lambda n: n in self.taught, "heldout": lambda n: n in heldout,
-                  "untaught": lambda n: n not in self.taught and n not in heldout}
-        return [{"seed": self.seed, "arm": arm, "temperature": temperature, "seconds": round(seconds, 1),
-                 **{name: summarise([p for p in found if inside(p.instance_id)], temperature) for name, inside in groups.items()}}
-                for arm, temperature, seconds, found in self.rows]
+        groups = {
+            "taught": lambda n: n in self.taught,
+            "heldout": lambda n: n in heldout,
+            "untaught": lambda n: n not in self.taught and n not in heldout,
+        }
+        return [
+            {
+                "seed": self.seed,
+                "arm": arm,
+                "temperature": temperature,
+                "seconds": round(seconds, 1),
+                **{
+                    name: summarise([p for p in found if inside(p.instance_id)], temperature)
+                    for name, inside in groups.items()
+                },
+            }
+            for arm, temperature, seconds, found in self.rows
+        ]
 
 
 def show(results: list[dict]) -> None:
     """One row per seed, arm and temperature, then the means over the seeds."""
-    print(f"\n{'seed':>4}  {'arm':22} {'T':>4}  {'taught':>7} {'untaught':>8} {'held-out':>8}  {'held-out pass@k':>15}  {'seconds':>7}")
+    print(
+        f"\n{'seed':>4}  {'arm':22} {'T':>4}  {'taught':>7} {'untaught':>8} {'held-out':>8}  "
+        f"{'held-out pass@k':>15}  {'seconds':>7}"
+    )
     for r in sorted(results, key=lambda r: (r["temperature"], r["seed"])):
-        print(f"{r['seed']:4}  {r['arm']:22} {r['temperature']:4}  {r['taught']['pass_at_1']:7.3f} {r['untaught']['pass_at_1']:8.3f} "
-              f"{r['heldout']['pass_at_1']:8.3f}  {r['heldout']['pass_at_k']:15.3f}  {r['seconds']:7.1f}")
+        print(
+            f"{r['seed']:4}  {r['arm']:22} {r['temperature']:4}  {r['taught']['pass_at_1']:7.3f} "
+            f"{r['untaught']['pass_at_1']:8.3f} "
+            f"{r['heldout']['pass_at_1']:8.3f}  {r['heldout']['pass_at_k']:15.3f}  "
+            f"{r['seconds']:7.1f}"
+        )
     for temperature in sorted({r["temperature"] for r in results}):
         for arm in dict.fromkeys(r["arm"] for r in results):
             rows = [r for r in results if r["arm"] == arm and r["temperature"] == temperature]
-            means = [sum(r[g]["pass_at_1"] for r in rows) / len(rows) for g in ("taught", "untaught", "heldout")]
-            print(f"mean  {arm:22} {temperature:4}  {means[0]:7.3f} {means[1]:8.3f} {means[2]:8.3f}")
+            means = [
+                sum(r[g]["pass_at_1"] for r in rows) / len(rows)
+                for g in ("taught", "untaught", "heldout")
+            ]
+            print(
+                f"mean  {arm:22} {temperature:4}  {means[0]:7.3f} {means[1]:8.3f} {means[2]:8.3f}"
+            )
     sys.stdout.flush()
 
 

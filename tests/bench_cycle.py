@@ -1,26 +1,31 @@
-"""A whole cycle (sample, judge, update) of a climb: coldstart's, and that of TRL with a reward function that runs pytest on a copy.
+"""A whole cycle (sample, judge, update) of a climb: coldstart's, and that of TRL with a reward
+function that runs pytest on a copy.
 
     pip install -r requirements-bench.txt
     python coldstart.py demo practice && python coldstart.py bootstrap --repo practice
     python tests/bench_cycle.py --run runs/latest [--cycles 2] [--engines model,llama.cpp] [--trainers RLOO,GRPO]
                                 [--bases float32,nf4] [--rows 24,192] [--threads 1]
 
-Both begin where the run's bootstrap ended and do the recipe's number of rollouts a cycle, with its group size, temperature, learning rate
-and longest completion, on the same tasks in the same order with the same prompts. One cycle is not counted: in it the jails start and the
-caches fill.
+Both begin where the run's bootstrap ended and do the recipe's number of rollouts a cycle, with its
+group size, temperature, learning rate and longest completion, on the same tasks in the same order
+with the same prompts. One cycle is not counted: in it the jails start and the caches fill.
 
-coldstart's cycle is `recipes.reinforce.cycle` as `climb` calls it, with no verdict remembered from before. TRL's is a step of
-`trainer.train()`: its own generation, rewards, loss and optimiser, without gradient checkpointing and without a KL term (both cost it
-time), with --rows rows at a time in the update, on the student's base in float32 or, with `nf4`, on coldstart's own student, which is
-slower. The reward function is what anybody would write: the repository is copied to a temporary folder, the edit is written there, and
-`python -m pytest -q` runs the tests that the task names, in a process of its own with a limit of time; the reward is 1.0 where its exit
-code is 0. So many run at a time as there are cores. It has no jail, believes what the judged code says of itself, and asks for no twins, no
-fresh inputs and no second opinion.
+coldstart's cycle is `recipes.reinforce.cycle` as `climb` calls it, with no verdict remembered from
+before. TRL's is a step of `trainer.train()`: its own generation, rewards, loss and optimiser,
+without gradient checkpointing and without a KL term (both cost it time), with --rows rows at a time
+in the update, on the student's base in float32 or, with `nf4`, on coldstart's own student, which is
+slower. The reward function is what anybody would write: the repository is copied to a temporary
+folder, the edit is written there, and `python -m pytest -q` runs the tests that the task names, in
+a process of its own with a limit of time; the reward is 1.0 where its exit code is 0. So many run
+at a time as there are cores. It has no jail, believes what the judged code says of itself, and asks
+for no twins, no fresh inputs and no second opinion.
 
-Every line is measured in a process of its own. Seconds are the mean of the cycles; `CPU s` is the processor time of the process and all
-that it started, which other work on the machine changes less. `sample` is the time inside the sampler, `judge` how long the
-cycle waits for verdicts that were not ready when the last completion was, `update` the rest.
+Every line is measured in a process of its own. Seconds are the mean of the cycles; `CPU s` is the
+processor time of the process and all that it started, which other work on the machine changes less.
+`sample` is the time inside the sampler, `judge` how long the cycle waits for verdicts that were not
+ready when the last completion was, `update` the rest.
 """
+
 import argparse
 import json
 import os
@@ -40,13 +45,19 @@ TIMEOUT = 20.0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, required=True, help="folder of a run whose bootstrap has ended")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--run", type=Path, required=True, help="folder of a run whose bootstrap has ended"
+    )
     parser.add_argument("--cycles", type=int, default=2)
     parser.add_argument("--engines", default="model,llama.cpp")
     parser.add_argument("--trainers", default="RLOO,GRPO")
     parser.add_argument("--bases", default="float32", help="of TRL's student: float32, nf4")
-    parser.add_argument("--rows", default="24", help="rows that TRL is given at a time in the update")
+    parser.add_argument(
+        "--rows", default="24", help="rows that TRL is given at a time in the update"
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--groups", type=int, help="groups a cycle [default: the recipe's]")
     parser.add_argument("--only", help=argparse.SUPPRESS)
@@ -67,7 +78,10 @@ def compare(arguments, scratch: Path) -> None:
         show(side, now)
         return now
 
-    print(f"{'seconds of a cycle':24}{'all':>8}{'sample':>8}{'judge':>8}{'update':>8}{'CPU s':>8}{'reward':>8}", flush=True)
+    print(
+        f"{'seconds of a cycle':24}{'all':>8}{'sample':>8}{'judge':>8}{'update':>8}{'CPU s':>8}{'reward':>8}",
+        flush=True,
+    )
     ours, trl = {}, {}
     for engine in arguments.engines.split(","):
         run = copy_of(arguments.run, scratch / engine, engine)
@@ -81,32 +95,60 @@ def compare(arguments, scratch: Path) -> None:
                 trl[trainer, base, rows] = told(f"TRL {trainer} {base} {rows}", run.folder)
     fastest, least = min(t["all"] for t in trl.values()), min(t["cpu"] for t in trl.values())
     for engine, now in ours.items():
-        print(f"{engine}: {fastest / now['all']:.1f} times as fast as TRL where TRL is fastest; {least / now['cpu']:.1f} times less "
-              f"processor time than TRL where it takes least", flush=True)
+        print(
+            f"{engine}: {fastest / now['all']:.1f} times as fast as TRL where TRL is fastest; "
+            f"{least / now['cpu']:.1f} times less "
+            f"processor time than TRL where it takes least",
+            flush=True,
+        )
 
 
 def measured(side: str, run: Path, tasks: Path, arguments) -> dict:
     """`measure` in a process of its own."""
     threads = str(arguments.threads)
-    flags = ["--run", str(run), "--tasks", str(tasks), "--threads", threads, "--cycles", str(arguments.cycles)]
-    done = subprocess.run([sys.executable, __file__, "--only", side, *flags], stdout=subprocess.PIPE, text=True,
-                          env={**os.environ, "OMP_NUM_THREADS": threads})
+    flags = [
+        "--run",
+        str(run),
+        "--tasks",
+        str(tasks),
+        "--threads",
+        threads,
+        "--cycles",
+        str(arguments.cycles),
+    ]
+    done = subprocess.run(
+        [sys.executable, __file__, "--only", side, *flags],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": threads},
+    )
     if done.returncode:
         sys.exit(f"{side} ended with exit code {done.returncode}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def show(name: str, now: dict) -> None:
-    print(f"{name:24}" + "".join(f"{now[key]:8.2f}" for key in ("all", "sample", "judge", "update", "cpu", "reward")), flush=True)
+    print(
+        f"{name:24}"
+        + "".join(
+            f"{now[key]:8.2f}" for key in ("all", "sample", "judge", "update", "cpu", "reward")
+        ),
+        flush=True,
+    )
 
 
 def measure(arguments) -> dict:
-    """{"all", "sample", "judge", "update", "cpu" (seconds a cycle), "reward" (its mean)} of one side."""
+    """{"all", "sample", "judge", "update", "cpu" (seconds a cycle), "reward" (its mean)} of one
+    side."""
     from recipes.run import Run
 
     side, *details = arguments.only.split()
     with Run.open(arguments.run) as run:
-        return measure_ours(run, arguments) if side == "coldstart" else measure_trl(run, arguments, *details)
+        return (
+            measure_ours(run, arguments)
+            if side == "coldstart"
+            else measure_trl(run, arguments, *details)
+        )
 
 
 @dataclass
@@ -125,6 +167,7 @@ class Clock:
 
     def timed(self, name: str, function):
         """`function`, its time added to the span `name`."""
+
         def call(*args, **kwargs):
             started = time.perf_counter()
             try:
@@ -138,18 +181,27 @@ class Clock:
         """The means of all cycles but the first."""
         cycles = len(self.began) - 2
         whole, cpu = ((end - start) / cycles for start, end in zip(self.began[1], self.began[-1]))
-        sample, judge = (sum(span[name] for span in self.spans[1:-1]) / cycles for name in ("sample", "judge"))
-        return {"all": whole, "sample": sample, "judge": judge, "update": whole - sample - judge, "cpu": cpu,
-                "reward": sum(self.rewards[1:]) / cycles}
+        sample, judge = (
+            sum(span[name] for span in self.spans[1:-1]) / cycles for name in ("sample", "judge")
+        )
+        return {
+            "all": whole,
+            "sample": sample,
+            "judge": judge,
+            "update": whole - sample - judge,
+            "cpu": cpu,
+            "reward": sum(self.rewards[1:]) / cycles,
+        }
 
 
 def tree_seconds(root: int) -> float:
-    """Processor time of a process and all that it started, seconds; of those that have ended what their parents have asked for."""
+    """Processor time of a process and all that it started, seconds; of those that have ended what
+    their parents have asked for."""
     children, used = {}, {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             values = (folder / "stat").read_text().rpartition(")")[2].split()
-        except OSError:                            # it has ended meanwhile
+        except OSError:  # it has ended meanwhile
             continue
         children.setdefault(int(values[1]), []).append(int(folder.name))
         used[int(folder.name)] = sum(map(int, values[11:15]))
@@ -161,7 +213,8 @@ def tree_seconds(root: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-# ---- coldstart -------------------------------------------------------------------------------------------------------
+# ---- coldstart
+# -------------------------------------------------------------------------------------------------------
 
 
 def measure_ours(run, arguments) -> dict:
@@ -185,7 +238,9 @@ def measure_ours(run, arguments) -> dict:
                 yield part
 
         def timed_snapshot():
-            clock.spans[-1]["judge"] += time.perf_counter() - sampled[0]    # the first thing that a cycle does after judging
+            clock.spans[-1]["judge"] += (
+                time.perf_counter() - sampled[0]
+            )  # the first thing that a cycle does after judging
             return snapshot()
 
         engine.stream, student.snapshot = timed_stream, timed_snapshot
@@ -200,7 +255,8 @@ def measure_ours(run, arguments) -> dict:
     return clock.result()
 
 
-# ---- TRL -------------------------------------------------------------------------------------------------------------
+# ---- TRL
+# -------------------------------------------------------------------------------------------------------------
 
 
 def measure_trl(run, arguments, trainer_name: str, base: str, rows: str) -> dict:
@@ -215,8 +271,15 @@ def measure_trl(run, arguments, trainer_name: str, base: str, rows: str) -> dict
 
     climb, clock, budget = run.recipe.climb, Clock(), budget_of(run.recipe)[0]
     tasks = {t.instance_id: t for t in run.tasks}
-    data = [{"instance_id": name, "prompt": build(tasks[name], run.repository.snapshot, run.recipe.prompt.style, budget).messages}
-            for name in json.loads(arguments.tasks.read_text())]
+    data = [
+        {
+            "instance_id": name,
+            "prompt": build(
+                tasks[name], run.repository.snapshot, run.recipe.prompt.style, budget
+            ).messages,
+        }
+        for name in json.loads(arguments.tasks.read_text())
+    ]
     model, tokenizer = trl_student(run, base)
     torch.use_deterministic_algorithms(False)
 
@@ -230,15 +293,36 @@ def measure_trl(run, arguments, trainer_name: str, base: str, rows: str) -> dict
     rollouts = climb.groups * climb.group_size
     with tempfile.TemporaryDirectory() as scratch:
         settings = getattr(trl, f"{trainer_name}Config")(
-            output_dir=scratch, per_device_train_batch_size=int(rows), gradient_accumulation_steps=rollouts // int(rows),
-            num_generations=climb.group_size, max_completion_length=run.recipe.student.max_new, temperature=climb.temperature,
-            learning_rate=climb.lr, max_grad_norm=climb.clip, beta=0.0, max_steps=1 + arguments.cycles, shuffle_dataset=False,
-            gradient_checkpointing=False, use_cpu=True, bf16=False, report_to=[], save_strategy="no", logging_strategy="no",
-            disable_tqdm=True)
+            output_dir=scratch,
+            per_device_train_batch_size=int(rows),
+            gradient_accumulation_steps=rollouts // int(rows),
+            num_generations=climb.group_size,
+            max_completion_length=run.recipe.student.max_new,
+            temperature=climb.temperature,
+            learning_rate=climb.lr,
+            max_grad_norm=climb.clip,
+            beta=0.0,
+            max_steps=1 + arguments.cycles,
+            shuffle_dataset=False,
+            gradient_checkpointing=False,
+            use_cpu=True,
+            bf16=False,
+            report_to=[],
+            save_strategy="no",
+            logging_strategy="no",
+            disable_tqdm=True,
+        )
         trainer = getattr(trl, f"{trainer_name}Trainer")(
-            model=model, reward_funcs=PytestReward(run, tasks, clock), args=settings, train_dataset=Dataset.from_list(data),
-            processing_class=tokenizer, callbacks=[Ticks()])
-        for parameter in trainer.model.parameters():     # it has made those on NF4 bfloat16, which a CPU is slow at
+            model=model,
+            reward_funcs=PytestReward(run, tasks, clock),
+            args=settings,
+            train_dataset=Dataset.from_list(data),
+            processing_class=tokenizer,
+            callbacks=[Ticks()],
+        )
+        for parameter in (
+            trainer.model.parameters()
+        ):  # it has made those on NF4 bfloat16, which a CPU is slow at
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
         trainer._generate = clock.timed("sample", trainer._generate)
@@ -262,16 +346,24 @@ def trl_student(run, base: str) -> tuple:
     from transformers import AutoModelForCausalLM
 
     plain = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-    return PeftModel.from_pretrained(plain, run.checkpoint("last"), is_trainable=True), student.tokenizer
+    return PeftModel.from_pretrained(
+        plain, run.checkpoint("last"), is_trainable=True
+    ), student.tokenizer
 
 
 class PytestReward:
-    """1.0 where pytest ends with exit code 0 on a copy of the repository with the edit in it, else 0.0."""
+    """1.0 where pytest ends with exit code 0 on a copy of the repository with the edit in it, else
+    0.0.
+    """
 
     __name__ = "pytest"
 
     def __init__(self, run, tasks: dict, clock: Clock) -> None:
-        self.tree, self.python, self.style = run.repository.snapshot, run.repository.python, run.recipe.prompt.style
+        self.tree, self.python, self.style = (
+            run.repository.snapshot,
+            run.repository.python,
+            run.recipe.prompt.style,
+        )
         self.tasks, self.clock = tasks, clock
 
     def __call__(self, completions: list, instance_id: list[str], **_) -> list[float]:
@@ -294,7 +386,12 @@ class PytestReward:
             for path, text in edit.items():
                 (copy / path).write_text(text)
             try:
-                done = subprocess.run([self.python, "-m", "pytest", "-q", *task.tests], cwd=copy, capture_output=True, timeout=TIMEOUT)
+                done = subprocess.run(
+                    [self.python, "-m", "pytest", "-q", *task.tests],
+                    cwd=copy,
+                    capture_output=True,
+                    timeout=TIMEOUT,
+                )
             except subprocess.TimeoutExpired:
                 return 0.0
         return float(done.returncode == 0)

@@ -1,20 +1,25 @@
-"""How fast rollouts are sampled, against transformers, and how far sampler and trainer drift apart: a table.
+"""How fast rollouts are sampled, against transformers, and how far sampler and trainer drift apart:
+a table.
 
     python tests/bench_rollout.py                              # 12 layers, 896 wide, 152k tokens; about a quarter of an hour
     python tests/bench_rollout.py --layers 2 --vocabulary 8192 --prompts 256 --updates 3
     python tests/bench_rollout.py --nano ~/.cache/coldstart/students/nano-HASH --model no     # the nano student alone
     python tests/bench_rollout.py --run runs/latest --checkpoint cycle-0050 --model no        # a run's student on its own tasks
 
-Sampling: G = 8, at most 64 new tokens each. The other side is `generate(num_return_sequences=8)` in whichever of float32 and bfloat16 is
-faster here, of the same model: with the same adapter through PEFT, as ours carries it, and without one. They take turns in one process with
-the same number of threads, and the best of the turns counts.
+Sampling: G = 8, at most 64 new tokens each. The other side is `generate(num_return_sequences=8)` in
+whichever of float32 and bfloat16 is faster here, of the same model: with the same adapter through
+PEFT, as ours carries it, and without one. They take turns in one process with the same number of
+threads, and the best of the turns counts.
 
-The random model has one prompt, the nano student several that `generate` reads one after the other; neither ever ends, and the nano
-student's adapter is random, so its completions have little in common. A run's student is what it has become: it reads the prompts of its own
-tasks as a cycle does, and ends where it ends.
+The random model has one prompt, the nano student several that `generate` reads one after the other;
+neither ever ends, and the nano student's adapter is random, so its completions have little in
+common. A run's student is what it has become: it reads the prompts of its own tasks as a cycle
+does, and ends where it ends.
 
-Drift: updates with random rewards on what llama.cpp sampled; then the mean |trainer - sampler| log-probability of the last samples.
+Drift: updates with random rewards on what llama.cpp sampled; then the mean |trainer - sampler|
+log-probability of the last samples.
 """
+
 import argparse
 import random
 import sys
@@ -38,19 +43,27 @@ from recipes.workbench import Workbench  # noqa: E402
 from tests.tiny import make_tiny  # noqa: E402
 
 GROUP, NEW = 8, 64
-NANO_PROMPTS = [f'def f{i}(values, n):\n    """Return the {word} of values, or {i} if empty."""\n'
-                for i, word in enumerate(["largest", "sum", "first", "mean", "last", "count"] * 2)]
+NANO_PROMPTS = [
+    f'def f{i}(values, n):\n    """Return the {word} of values, or {i} if empty."""\n'
+    for i, word in enumerate(["largest", "sum", "first", "mean", "last", "count"] * 2)
+]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", choices=("yes", "no"), default="yes", help="the random model")
     parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--vocabulary", type=int, default=151_936)
-    parser.add_argument("--prompts", type=lambda text: [int(n) for n in text.split(",")], default=[1024, 2048])
+    parser.add_argument(
+        "--prompts", type=lambda text: [int(n) for n in text.split(",")], default=[1024, 2048]
+    )
     parser.add_argument("--updates", type=int, default=20)
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--dtypes", default="float32,bfloat16", help="of the other side, the random model")
+    parser.add_argument(
+        "--dtypes", default="float32,bfloat16", help="of the other side, the random model"
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--nano", type=Path, help="folder of a nano student")
     parser.add_argument("--run", type=Path, help="folder of a run with the nano recipe")
@@ -66,11 +79,24 @@ def main() -> None:
 
 
 def random_model(folder: Path, options) -> None:
-    path = make_tiny(folder / "model", "qwen2", vocab=options.vocabulary, hidden=896, num_hidden_layers=options.layers,
-                     num_attention_heads=14, intermediate_size=4864, max_position_embeddings=4096, tie_word_embeddings=True,
-                     initializer_range=0.02)
+    path = make_tiny(
+        folder / "model",
+        "qwen2",
+        vocab=options.vocabulary,
+        hidden=896,
+        num_hidden_layers=options.layers,
+        num_attention_heads=14,
+        intermediate_size=4864,
+        max_position_embeddings=4096,
+        tie_word_embeddings=True,
+        initializer_range=0.02,
+    )
     longest = max(options.prompts)
-    recipe = Recipe(student=StudentSettings(model="random", max_prompt=longest, max_new=NEW, threads=options.threads))
+    recipe = Recipe(
+        student=StudentSettings(
+            model="random", max_prompt=longest, max_new=NEW, threads=options.threads
+        )
+    )
     student = open_student(recipe, path, 0.02)
     others = other_side(path, student, options.dtypes)
     for length in options.prompts:
@@ -78,7 +104,17 @@ def random_model(folder: Path, options) -> None:
         prompt = [generator.randrange(2, options.vocabulary) for _ in range(length)]
         with engines(student, recipe, folder, "llama.cpp") as ours:
             race(f"random model, prompt {length}", ours, [prompt], others, options.turns)
-    drift(f"random model ({fastest_matrices('cpu')})", student, recipe, folder, [[5, 6, 7, 8] * 8], 4, 16, options.updates, 1e-4)
+    drift(
+        f"random model ({fastest_matrices('cpu')})",
+        student,
+        recipe,
+        folder,
+        [[5, 6, 7, 8] * 8],
+        4,
+        16,
+        options.updates,
+        1e-4,
+    )
 
 
 def nano(folder: Path, options) -> None:
@@ -97,10 +133,22 @@ def nano_at_work(folder: Path, options) -> None:
     student, recipe = bench.student, run.recipe
     torch.set_num_threads(options.threads)
     student.restore(run.checkpoint(options.checkpoint))
-    prompts = [bench.prompts[task.instance_id] for task in bench.by_split("train")][:recipe.climb.groups]
-    others = {**other_side(bench._model_path(), student, "float32"), "the student itself": student.model}
+    prompts = [bench.prompts[task.instance_id] for task in bench.by_split("train")][
+        : recipe.climb.groups
+    ]
+    others = {
+        **other_side(bench._model_path(), student, "float32"),
+        "the student itself": student.model,
+    }
     with engines(student, recipe, folder, "model", "llama.cpp") as ours:
-        race(f"nano, {options.checkpoint}", ours, prompts, others, options.turns, recipe.climb.temperature)
+        race(
+            f"nano, {options.checkpoint}",
+            ours,
+            prompts,
+            others,
+            options.turns,
+            recipe.climb.temperature,
+        )
 
 
 def open_student(recipe: Recipe, path: Path, wake: float) -> Student:
@@ -116,21 +164,29 @@ def open_student(recipe: Recipe, path: Path, wake: float) -> Student:
 
 
 def other_side(path: Path, student: Student, dtypes: str) -> dict:
-    """The student's base without NF4, in each of these dtypes (names with commas between): as it is, and with the student's adapter."""
+    """The student's base without NF4, in each of these dtypes (names with commas between): as it
+    is, and with the student's adapter."""
     from peft import get_peft_model, set_peft_model_state_dict
     from transformers import AutoModelForCausalLM
 
     others = {}
     for dtype in dtypes.split(","):
-        plain, base = (AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype)) for _ in range(2))
-        adapted = get_peft_model(base, student.model.peft_config["default"], autocast_adapter_dtype=False)
+        plain, base = (
+            AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype))
+            for _ in range(2)
+        )
+        adapted = get_peft_model(
+            base, student.model.peft_config["default"], autocast_adapter_dtype=False
+        )
         set_peft_model_state_dict(adapted, student.adapter())
         others |= {f"{dtype}, no adapter": plain, dtype: adapted.eval()}
     return others
 
 
 @contextmanager
-def engines(student: Student, recipe: Recipe, folder: Path, *names: str) -> Iterator[dict[str, Engine]]:
+def engines(
+    student: Student, recipe: Recipe, folder: Path, *names: str
+) -> Iterator[dict[str, Engine]]:
     """The engines of these names, for the length of a block."""
     with ExitStack() as stack:
         opened = {name: open_engine(name, student, recipe, folder) for name in names}
@@ -139,12 +195,29 @@ def engines(student: Student, recipe: Recipe, folder: Path, *names: str) -> Iter
         yield opened
 
 
-def race(name: str, ours: dict[str, Engine], prompts: list[list[int]], others: dict, turns: int, temperature: float = 1.0) -> None:
+def race(
+    name: str,
+    ours: dict[str, Engine],
+    prompts: list[list[int]],
+    others: dict,
+    turns: int,
+    temperature: float = 1.0,
+) -> None:
     """Print the best tokens/s of each, and the ratios."""
     student = next(iter(ours.values())).student
-    sides = {**{key: lambda seed, few, engine=engine: sample(engine, prompts[:few], temperature, seed) for key, engine in ours.items()},
-             **{f"generate, {key}": lambda seed, few, model=model: sum(generate(model, prompt, NEW, student.end_ids, temperature)
-                                                                       for prompt in prompts[:few]) for key, model in others.items()}}
+    sides = {
+        **{
+            key: lambda seed, few, engine=engine: sample(engine, prompts[:few], temperature, seed)
+            for key, engine in ours.items()
+        },
+        **{
+            f"generate, {key}": lambda seed, few, model=model: sum(
+                generate(model, prompt, NEW, student.end_ids, temperature)
+                for prompt in prompts[:few]
+            )
+            for key, model in others.items()
+        },
+    }
     for side in sides.values():
         side(0, 1)
     rates = {key: 0.0 for key in sides}
@@ -154,9 +227,17 @@ def race(name: str, ours: dict[str, Engine], prompts: list[list[int]], others: d
             tokens = side(turn, len(prompts))
             rates[key] = max(rates[key], tokens / (time.perf_counter() - started))
     for key in others:
-        against = ", ".join(f"{engine} {rates[engine] / rates[f'generate, {key}']:.2f} times" for engine in ours)
-        print(f"{name:28} generate, {key:22} {rates[f'generate, {key}']:8.1f} tokens/s: {against}", flush=True)
-    print(f"{name:28} " + ", ".join(f"{engine} {rates[engine]:.0f} tokens/s" for engine in ours), flush=True)
+        against = ", ".join(
+            f"{engine} {rates[engine] / rates[f'generate, {key}']:.2f} times" for engine in ours
+        )
+        print(
+            f"{name:28} generate, {key:22} {rates[f'generate, {key}']:8.1f} tokens/s: {against}",
+            flush=True,
+        )
+    print(
+        f"{name:28} " + ", ".join(f"{engine} {rates[engine]:.0f} tokens/s" for engine in ours),
+        flush=True,
+    )
 
 
 def sample(engine: Engine, prompts: list[list[int]], temperature: float, seed: int) -> int:
@@ -166,29 +247,74 @@ def sample(engine: Engine, prompts: list[list[int]], temperature: float, seed: i
 
 
 @torch.inference_mode()
-def generate(model, prompt: list[int], new: int, end_ids: frozenset[int] = frozenset(), temperature: float = 1.0, group: int = GROUP) -> int:
+def generate(
+    model,
+    prompt: list[int],
+    new: int,
+    end_ids: frozenset[int] = frozenset(),
+    temperature: float = 1.0,
+    group: int = GROUP,
+) -> int:
     """The same of one prompt by transformers; without `end_ids` all of them are `new` tokens long."""
     ids = torch.tensor([prompt], device=model.device)
-    ends = {"eos_token_id": sorted(end_ids)} if end_ids else {"eos_token_id": 1, "min_new_tokens": new}
-    out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=True, top_k=0, temperature=temperature,
-                         num_return_sequences=group, max_new_tokens=new, pad_token_id=0, **ends)
-    completions = out[:, len(prompt):].tolist()
-    return sum(next((i + 1 for i, token in enumerate(tokens) if token in end_ids), len(tokens)) for tokens in completions)
+    ends = (
+        {"eos_token_id": sorted(end_ids)} if end_ids else {"eos_token_id": 1, "min_new_tokens": new}
+    )
+    out = model.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        do_sample=True,
+        top_k=0,
+        temperature=temperature,
+        num_return_sequences=group,
+        max_new_tokens=new,
+        pad_token_id=0,
+        **ends,
+    )
+    completions = out[:, len(prompt) :].tolist()
+    return sum(
+        next((i + 1 for i, token in enumerate(tokens) if token in end_ids), len(tokens))
+        for tokens in completions
+    )
 
 
-def drift(name: str, student, recipe: Recipe, folder: Path, prompts, group: int, new: int, updates: int, lr: float) -> None:
+def drift(
+    name: str,
+    student,
+    recipe: Recipe,
+    folder: Path,
+    prompts,
+    group: int,
+    new: int,
+    updates: int,
+    lr: float,
+) -> None:
     """Print the drift of the first and of the last of `updates` updates."""
     found, generator = [], random.Random(0)
     with engines(student, recipe, folder, "llama.cpp") as ours:
         engine = ours["llama.cpp"]
         for update in range(updates + 1):
             groups = engine.sample(prompts, group, 1.0, new, range(update, update + len(prompts)))
-            pairs = [(Sample(tuple(p), c.ids), c.logprobs) for p, completions in zip(prompts, groups) for c in completions]
-            stats = student.accumulate([s for s, _ in pairs], [generator.choice([-1.0, 1.0]) for _ in pairs], len(pairs), 1.0,
-                                       [logprobs for _, logprobs in pairs], recipe.climb.max_ratio)
+            pairs = [
+                (Sample(tuple(p), c.ids), c.logprobs)
+                for p, completions in zip(prompts, groups)
+                for c in completions
+            ]
+            stats = student.accumulate(
+                [s for s, _ in pairs],
+                [generator.choice([-1.0, 1.0]) for _ in pairs],
+                len(pairs),
+                1.0,
+                [logprobs for _, logprobs in pairs],
+                recipe.climb.max_ratio,
+            )
             student.step(lr, recipe.climb.clip)
             found.append(stats.drift)
-    print(f"{name:28} drift {found[0]:.4f} nats a token at first, {found[-1]:.4f} after {updates} updates", flush=True)
+    print(
+        f"{name:28} drift {found[0]:.4f} nats a token at first, {found[-1]:.4f} after {updates} "
+        "updates",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""A run as it was when its bootstrap ended, for benchmarks that climb from there, more than once and in more than one way."""
+"""A run as it was when its bootstrap ended, for benchmarks that climb from there, more than once
+and in more than one way."""
+
 import json
 import shutil
 from pathlib import Path
@@ -12,12 +14,16 @@ KEPT = ("survey.json", "tasks.jsonl", "trajectories.jsonl")
 
 
 def copy_of(folder: Path, into: Path, engine: str, seed: int | None = None) -> Run:
-    """A copy of the run in `folder` without what came after its bootstrap, in `into`, which must not exist. `engine` samples from there on,
-    and `seed` draws; the student stays the one of the run's own seed. No verdict is remembered, for a climb of the same run would have left
-    its own. Raises UsageError where the bootstrap has not ended."""
+    """A copy of the run in `folder` without what came after its bootstrap, in `into`, which must
+    not exist. `engine` samples from there on, and `seed` draws; the student stays the one of the
+    run's own seed. No verdict is remembered, for a climb of the same run would have left its own.
+    Raises UsageError where the bootstrap has not ended."""
     before = Run.open(folder)
     if not before.is_done("after"):
-        raise UsageError(f"{folder} has not been bootstrapped. First: python coldstart.py bootstrap --run {folder}")
+        raise UsageError(
+            f"{folder} has not been bootstrapped. First: python coldstart.py bootstrap --run "
+            f"{folder}"
+        )
     into.mkdir(parents=True)
     for name in KEPT:
         shutil.copy(folder / name, into / name)
@@ -28,8 +34,12 @@ def copy_of(folder: Path, into: Path, engine: str, seed: int | None = None) -> R
     content["engine"] = content["recipe"]["rollout"]["engine"] = engine
     content["recipe"]["seed"] = before.recipe.seed if seed is None else seed
     if before.recipe.student.model == "nano":
-        content["recipe"]["student"]["model"] = str(make_student(cache_folder() / "students", before.recipe.seed))
+        content["recipe"]["student"]["model"] = str(
+            make_student(cache_folder() / "students", before.recipe.seed)
+        )
     run = Run(into, content)
     run.write()
-    run.keep_only("probe.jsonl", [r for r in before.read("probe.jsonl") if not r["phase"].startswith("climb")])
+    run.keep_only(
+        "probe.jsonl", [r for r in before.read("probe.jsonl") if not r["phase"].startswith("climb")]
+    )
     return run

@@ -1,4 +1,5 @@
 """Shared by all tests: a cache folder of their own, and small repositories made on the spot."""
+
 import signal
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from hypothesis import settings
 settings.register_profile("coldstart", deadline=None)
 settings.load_profile("coldstart")
 
-# A shell that starts the tests in the background has Ctrl-C ignored, and every process that they start would inherit that.
+# A shell that starts the tests in the background has Ctrl-C ignored, and every process that they
+# start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -19,7 +21,8 @@ ROOT = Path(__file__).parent.parent
 
 
 def pytest_collection_modifyitems(items):
-    """Files of long tests first, so that the workers, which take file after file, come to an end together."""
+    """Files of long tests first, so that the workers, which take file after file, come to an end
+    together."""
     slow = {item.path: [] for item in items}
     for item in items:
         slow[item.path].append(item.get_closest_marker("slow") is not None)
@@ -112,10 +115,14 @@ def test_area(tmp_path):
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
-    """A cache folder for this session alone; the made student, which takes minutes, is shared with other sessions."""
+    """A cache folder for this session alone; the made student, which takes minutes, is shared with
+    other sessions."""
     import os
 
-    before = {k: os.environ.get(k) for k in ("XDG_CACHE_HOME", "HF_HUB_OFFLINE", "VIRTUAL_ENV", "COLDSTART_TEACHER_KEY")}
+    before = {
+        k: os.environ.get(k)
+        for k in ("XDG_CACHE_HOME", "HF_HUB_OFFLINE", "VIRTUAL_ENV", "COLDSTART_TEACHER_KEY")
+    }
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["HF_HUB_OFFLINE"] = "1"
     for name in ("VIRTUAL_ENV", "COLDSTART_TEACHER_KEY"):
@@ -126,8 +133,13 @@ def cache(tmp_path_factory):
 
 
 def git(folder: Path, *arguments: str) -> str:
-    return subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments], cwd=folder, check=True,
-                          capture_output=True, text=True).stdout
+    return subprocess.run(
+        ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
 
 
 def make_repo(folder: Path, files: dict[str, str | bytes], commit: bool = True) -> Path:
@@ -143,13 +155,23 @@ def make_repo(folder: Path, files: dict[str, str | bytes], commit: bool = True) 
     return folder
 
 
-def run_cli(*arguments, cwd: Path, check: int | None = 0, env: dict | None = None, timeout: float = 600) -> subprocess.CompletedProcess:
+def run_cli(
+    *arguments, cwd: Path, check: int | None = 0, env: dict | None = None, timeout: float = 600
+) -> subprocess.CompletedProcess:
     """coldstart.py in a process of its own, as a person would start it."""
     import os
 
-    done = subprocess.run([sys.executable, str(ROOT / "coldstart.py"), *map(str, arguments)], cwd=cwd, capture_output=True, text=True,
-                          env={**os.environ, **(env or {})}, timeout=timeout)
-    assert check is None or done.returncode == check, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "coldstart.py"), *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **(env or {})},
+        timeout=timeout,
+    )
+    assert check is None or done.returncode == check, (
+        f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    )
     assert "Traceback (most recent call last)" not in done.stderr, done.stderr
     return done
 
@@ -162,7 +184,11 @@ def mined_calc(calc, tmp_path_factory):
     from sandbox.verdict import Limits
 
     repository, folder = open_repository(calc), tmp_path_factory.mktemp("mined")
-    return repository, folder, mine(repository, Limits(workers=2), folder, 0.2, 0, 0, lambda *_: None)
+    return (
+        repository,
+        folder,
+        mine(repository, Limits(workers=2), folder, 0.2, 0, 0, lambda *_: None),
+    )
 
 
 @pytest.fixture(scope="session")

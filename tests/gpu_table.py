@@ -1,24 +1,30 @@
-"""Every recipe for a card, on any card that is large enough, within the memory of the card that it is for: one table.
+"""Every recipe for a card, on any card that is large enough, within the memory of the card that it
+is for: one table.
 
     pip install -r requirements.txt -r requirements-bench.txt
     CMAKE_ARGS=-DGGML_CUDA=on pip install --force-reinstall --no-deps llama-cpp-python     # where nvcc is
     python tests/gpu_table.py [--recipes rtx-8gb,rtx-12gb,rtx-16gb,rtx-24gb] [--new 64] [--folder DIR]
 
-For a short time on a rented card. NOT RUN YET: no card was to be had when it was written; the part that needs none is tested
-(`tests/test_gpu.py`). A model of the real shape with random weights is made in --folder (3 to 30 GB, kept for the next time), and
-loaded as a run loads it, by unsloth where it is installed. `torch.cuda.set_per_process_memory_fraction` gives the process what the
-recipe's card has, less 0.7 GiB for a desktop. Then it does what bootstrap and climb do with a student, at the longest prompt that the
-recipe allows: samples a group (--new tokens each), takes a distillation step and a REINFORCE step on completions of the recipe's
-length, measures the entropy, saves, and goes on from the checkpoint.
+For a short time on a rented card. NOT RUN YET: no card was to be had when it was written; the part
+that needs none is tested (`tests/test_gpu.py`). A model of the real shape with random weights is
+made in --folder (3 to 30 GB, kept for the next time), and loaded as a run loads it, by unsloth
+where it is installed. `torch.cuda.set_per_process_memory_fraction` gives the process what the
+recipe's card has, less 0.7 GiB for a desktop. Then it does what bootstrap and climb do with a
+student, at the longest prompt that the recipe allows: samples a group (--new tokens each), takes a
+distillation step and a REINFORCE step on completions of the recipe's length, measures the entropy,
+saves, and goes on from the checkpoint.
 
-The columns: the path of the log-probabilities (shared: the prompt's work is shared by its completions), whether unsloth loaded it,
-seconds to load, sampled tokens a second, seconds of the REINFORCE step, the micro-batch before and after (smaller: memory ran out and
-it adapted), GiB at the peak as torch's allocator counts them, GiB as estimated (the training model samples, so without a copy for
-llama.cpp), and the drift, which must be small. After these, on the same student, prompt and completions, what people would use
-instead, each in the memory of the card, too: tokens a second of the model's own `generate` (unsloth's, where it loaded the model);
-of llama.cpp, where it was built for the card; seconds of a step with the loss of TRL's RLOOTrainer, one row at a time, and its peak, GiB.
-What could not be measured is a dash, and why is said below the row.
+The columns: the path of the log-probabilities (shared: the prompt's work is shared by its
+completions), whether unsloth loaded it, seconds to load, sampled tokens a second, seconds of the
+REINFORCE step, the micro-batch before and after (smaller: memory ran out and it adapted), GiB at
+the peak as torch's allocator counts them, GiB as estimated (the training model samples, so without
+a copy for llama.cpp), and the drift, which must be small. After these, on the same student, prompt
+and completions, what people would use instead, each in the memory of the card, too: tokens a second
+of the model's own `generate` (unsloth's, where it loaded the model); of llama.cpp, where it was
+built for the card; seconds of a step with the loss of TRL's RLOOTrainer, one row at a time, and its
+peak, GiB. What could not be measured is a dash, and why is said below the row.
 """
+
 import argparse
 import json
 import random
@@ -32,8 +38,22 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent)]
 
 DESKTOP = 7 * (1 << 30) // 10
-COLUMNS = ("path", "unsloth", "load_s", "tokens/s", "step_s", "micro", "micro_after", "peak_GiB", "said_GiB", "drift", "generate/s",
-           "llama.cpp/s", "trl_step_s", "trl_GiB")
+COLUMNS = (
+    "path",
+    "unsloth",
+    "load_s",
+    "tokens/s",
+    "step_s",
+    "micro",
+    "micro_after",
+    "peak_GiB",
+    "said_GiB",
+    "drift",
+    "generate/s",
+    "llama.cpp/s",
+    "trl_step_s",
+    "trl_GiB",
+)
 
 
 def main() -> None:
@@ -49,13 +69,31 @@ def main() -> None:
     print(f"{'':10}" + "".join(f"{name:>13}" for name in COLUMNS))
     for name in arguments.recipes.split(","):
         # A process each: an allocator that another recipe has filled would be another card.
-        done = subprocess.run([sys.executable, __file__, "--only", name, "--folder", str(arguments.folder), "--new", str(arguments.new)],
-                              capture_output=True, text=True)
+        done = subprocess.run(
+            [
+                sys.executable,
+                __file__,
+                "--only",
+                name,
+                "--folder",
+                str(arguments.folder),
+                "--new",
+                str(arguments.new),
+            ],
+            capture_output=True,
+            text=True,
+        )
         if done.returncode:
-            print(f"{name:10} failed: {(done.stderr.strip().splitlines() or ['without a word'])[-1]}", flush=True)
+            print(
+                f"{name:10} failed: {(done.stderr.strip().splitlines() or ['without a word'])[-1]}",
+                flush=True,
+            )
             continue
         found = json.loads(done.stdout.splitlines()[-1])
-        print(f"{name:10}" + "".join(f"{shown(found.get(column)):>13}" for column in COLUMNS), flush=True)
+        print(
+            f"{name:10}" + "".join(f"{shown(found.get(column)):>13}" for column in COLUMNS),
+            flush=True,
+        )
         for what, why in found["not measured"].items():
             print(f"{'':10} {what}: {why}", flush=True)
 
@@ -89,8 +127,14 @@ def make_model(student: str, folder: Path) -> Path:
     from tests.tiny import make_tokenizer
 
     made = folder / student.replace("/", "--")
-    if not (made / "tokenizer.json").exists():           # written last
-        config = AutoConfig.for_model(**SHAPES[student], max_position_embeddings=32_768, pad_token_id=0, eos_token_id=1, bos_token_id=None)
+    if not (made / "tokenizer.json").exists():  # written last
+        config = AutoConfig.for_model(
+            **SHAPES[student],
+            max_position_embeddings=32_768,
+            pad_token_id=0,
+            eos_token_id=1,
+            bos_token_id=None,
+        )
         with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
             AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).save_pretrained(made)
         make_tokenizer().save_pretrained(made)
@@ -101,7 +145,9 @@ def opened(recipe, model: Path):
     """(the student, seconds that it took to load)"""
     from recipes.student import Student
 
-    recipe = replace(recipe, rollout=replace(recipe.rollout, engine="model"))       # for torch's allocator knows nothing of llama.cpp's
+    recipe = replace(
+        recipe, rollout=replace(recipe.rollout, engine="model")
+    )  # for torch's allocator knows nothing of llama.cpp's
     started = time.perf_counter()
     return Student.load(recipe, model, seed=0), time.perf_counter() - started
 
@@ -118,7 +164,10 @@ class Work:
         self.prompt, self.new = tokens(settings.max_prompt), settings.max_new
         self.completions = [tokens(settings.max_new) for _ in range(recipe.climb.group_size)]
         self.advantages = [(-1.0) ** i for i in range(recipe.climb.group_size)]
-        self.lessons = [(tokens(settings.max_prompt), tokens(settings.max_new)) for _ in range(recipe.distil.batch)]
+        self.lessons = [
+            (tokens(settings.max_prompt), tokens(settings.max_new))
+            for _ in range(recipe.distil.batch)
+        ]
 
 
 def exercise(student, recipe, new: int) -> dict:
@@ -128,10 +177,24 @@ def exercise(student, recipe, new: int) -> dict:
     from recipes.model_engine import ModelEngine
 
     work, micro, size = Work(recipe), student.micro_tokens, recipe.climb.group_size
-    sampled, [group] = timed(lambda: ModelEngine(student).sample([list(work.prompt)], size, 1.0, min(new, work.new), [1]))
-    own = student.accumulate([Sample(work.prompt, c.ids) for c in group], [1.0] * size, 1, 1.0, [c.logprobs for c in group], 2.0)
+    sampled, [group] = timed(
+        lambda: ModelEngine(student).sample([list(work.prompt)], size, 1.0, min(new, work.new), [1])
+    )
+    own = student.accumulate(
+        [Sample(work.prompt, c.ids) for c in group],
+        [1.0] * size,
+        1,
+        1.0,
+        [c.logprobs for c in group],
+        2.0,
+    )
     student.step(0.0, 1.0)
-    student.accumulate([Sample(*lesson) for lesson in work.lessons], [1.0] * len(work.lessons), len(work.lessons) * work.new, 1.0)
+    student.accumulate(
+        [Sample(*lesson) for lesson in work.lessons],
+        [1.0] * len(work.lessons),
+        len(work.lessons) * work.new,
+        1.0,
+    )
     student.step(recipe.distil.lr, recipe.distil.clip)
     batch = [Sample(work.prompt, completion) for completion in work.completions]
 
@@ -144,37 +207,57 @@ def exercise(student, recipe, new: int) -> dict:
     with tempfile.TemporaryDirectory() as scratch:
         student.save(Path(scratch) / "c", {"step": 1})
         student.restore(Path(scratch) / "c")
-    return {"path": "shared" if student.longest_shared else "plain", "unsloth": student.on_unsloth,
-            "tokens/s": sum(len(c.ids) for c in group) / sampled, "step_s": stepped, "micro": micro, "micro_after": student.micro_tokens,
-            "said_GiB": student.need.total(max(micro, recipe.student.longest)) / GIB, "drift": own.drift}
+    return {
+        "path": "shared" if student.longest_shared else "plain",
+        "unsloth": student.on_unsloth,
+        "tokens/s": sum(len(c.ids) for c in group) / sampled,
+        "step_s": stepped,
+        "micro": micro,
+        "micro_after": student.micro_tokens,
+        "said_GiB": student.need.total(max(micro, recipe.student.longest)) / GIB,
+        "drift": own.drift,
+    }
 
 
 def beside(student, recipe, new: int, folder: Path) -> dict:
-    """What people would use instead, on the same student: the last columns, and under "not measured" why one is not there."""
+    """What people would use instead, on the same student: the last columns, and under "not
+    measured" why one is not there."""
     work, why_not, found = Work(recipe), {}, {}
     new, size = min(new, work.new), recipe.climb.group_size
-    for name, measure in (("generate/s", lambda: size * new / generate_seconds(student, work.prompt, size, new)),
-                          ("llama.cpp/s", lambda: size * new / llama_seconds(student, recipe, work.prompt, size, new, folder)),
-                          ("trl_step_s", lambda: trl_seconds(student, recipe, work))):
+    for name, measure in (
+        ("generate/s", lambda: size * new / generate_seconds(student, work.prompt, size, new)),
+        (
+            "llama.cpp/s",
+            lambda: size * new / llama_seconds(student, recipe, work.prompt, size, new, folder),
+        ),
+        ("trl_step_s", lambda: trl_seconds(student, recipe, work)),
+    ):
         reset_peak()
         try:
             found[name] = measure()
-        except Exception as error:                 # whatever is wrong with another program, the table goes on
+        except Exception as error:  # whatever is wrong with another program, the table goes on
             why_not[name] = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-    return {**found, "trl_GiB": peak_gib() if "trl_step_s" in found else None, "not measured": why_not}
+    return {
+        **found,
+        "trl_GiB": peak_gib() if "trl_step_s" in found else None,
+        "not measured": why_not,
+    }
 
 
 def generate_seconds(student, prompt, size: int, new: int) -> float:
     import torch
     from bench_rollout import generate
 
-    student.mode(training=False)                   # unsloth has a switch of its own for it
-    with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=student.device.type == "cuda"):
+    student.mode(training=False)  # unsloth has a switch of its own for it
+    with torch.autocast(
+        student.device.type, dtype=torch.bfloat16, enabled=student.device.type == "cuda"
+    ):
         return timed(lambda: generate(student.model, list(prompt), new, group=size))[0]
 
 
 def llama_seconds(student, recipe, prompt, size: int, new: int, folder: Path) -> float:
-    """Without what the first start of a run takes: exporting the base, and handing over the adapter."""
+    """Without what the first start of a run takes: exporting the base, and handing over the
+    adapter."""
     from recipes.engines import open_engine
 
     engine = open_engine("llama.cpp", student, recipe, folder)

@@ -1,6 +1,7 @@
-"""Repositories with the traits that real ones have, as {path: content}; `test_real_repositories.py` says what is expected of each."""
+"""Repositories with the traits that real ones have, as {path: content}; `test_real_repositories.py`
+says what is expected of each."""
 
-# ------------------------------------------------------------------------------------------- functions of every kind
+# -------------------------------------------------------------------------- functions of every kind
 
 KINDS = {
     "conftest.py": "import kinds\n\nkinds.LOADED = True\n",
@@ -245,7 +246,7 @@ def test_small():
 ''',
 }
 
-# ------------------------------------------------------------------------------------------- files of every kind
+# ------------------------------------------------------------------------------ files of every kind
 
 WINDOWS = '''"""Lines with Windows' ends."""
 import math
@@ -271,20 +272,24 @@ FILES = {
     ".gitignore": "_version.py\n/generated/\n",
     ".gitattributes": "* -text\n",
     "src/shop/__init__.py": "from shop._version import version\n",
-    "src/shop/about.py": "from shop import version\n\n\ndef about():\n    return 'shop ' + version\n",
+    "src/shop/about.py": "from shop import version\n\n\ndef about():\n    return 'shop ' + "
+    "version\n",
     "src/acme/billing/__init__.py": "",
-    "src/acme/billing/core.py": "from acme.billing.rates import RATE\n\n\ndef bill(x):\n    return x * RATE\n",
+    "src/acme/billing/core.py": "from acme.billing.rates import RATE\n\n\ndef bill(x):\n    return "
+    "x * RATE\n",
     "src/acme/billing/rates.py": "RATE = 3\n",
     "src/acme/mail/send.py": "def send(x):\n    return 'sent ' + x\n",
     "flat/__init__.py": "",
-    "flat/core.py": "from pathlib import Path\n\n\ndef count():\n    return len(Path('generated/words.txt').read_text().split())\n",
-    "flat/test_beside.py": "from .core import count\n\n\ndef test_count():\n    assert count() == 2\n",
+    "flat/core.py": "from pathlib import Path\n\n\ndef count():\n    return "
+    "len(Path('generated/words.txt').read_text().split())\n",
+    "flat/test_beside.py": "from .core import count\n\n\ndef test_count():\n    assert count() == "
+    "2\n",
     "single.py": "def alone(x):\n\treturn x * 3\n",
     "windows.py": WINDOWS.replace("\n", "\r\n"),
     "latin.py": LATIN.encode("latin-1"),
     "marked.py": "\ufeffdef 名前(x):\n    return 'naïve ' + x\n",
     "tests/conftest.py": "import pytest\nimport single\nfrom acme.mail.send import send\n\n\n"
-                         "@pytest.fixture\ndef sent():\n    return send('a') * single.alone(1)\n",
+    "@pytest.fixture\ndef sent():\n    return send('a') * single.alone(1)\n",
     "tests/test_src.py": '''from acme.billing.core import bill
 from shop.about import about
 
@@ -337,7 +342,7 @@ GENERATED = {"src/shop/_version.py": "version = '1.2'\n", "generated/words.txt":
 SUBMODULE = {"vendored/__init__.py": "", "vendored/lib.py": "def base(x):\n    return x + 10\n"}
 """What lies at `third`."""
 
-# ------------------------------------------------------------------------------------------- tests of every kind
+# ------------------------------------------------------------------------------ tests of every kind
 
 SUITE = {
     "core.py": '''import os
@@ -644,27 +649,35 @@ def test_background():
 ''',
 }
 
-# ------------------------------------------------------------------------------------------- settings of every kind
+# --------------------------------------------------------------------------- settings of every kind
 
 TWO_PACKAGES = {
     "conftest.py": "import sys\nfrom pathlib import Path\n\nfor name in ('one', 'two'):\n"
-                   "    sys.path.insert(0, str(Path(__file__).parent / 'packages' / name / 'src'))\n",
-    "packages/one/pyproject.toml": "[project]\nname = 'one'\n\n[tool.pytest.ini_options]\naddopts = '-x'\n",
+    "    sys.path.insert(0, str(Path(__file__).parent / 'packages' / name / 'src'))\n",
+    "packages/one/pyproject.toml": "[project]\nname = 'one'\n\n[tool.pytest.ini_options]\naddopts "
+    "= '-x'\n",
     "packages/one/src/one/__init__.py": "",
-    "packages/one/src/one/core.py": "from one import rest\n\n\ndef up(x):\n    return x + rest.ONE\n",
+    "packages/one/src/one/core.py": "from one import rest\n\n\ndef up(x):\n    return x + "
+    "rest.ONE\n",
     "packages/one/src/one/rest.py": "ONE = 1\n",
     "packages/one/tests/pytest.ini": "[pytest]\naddopts = -ra\n",
-    "packages/one/tests/test_one.py": "from one.core import up\n\n\ndef test_up():\n    assert up(1) == 2\n",
-    "packages/two/pyproject.toml": "[project]\nname = 'two'\n\n[tool.pytest.ini_options]\naddopts = '-q'\n",
+    "packages/one/tests/test_one.py": "from one.core import up\n\n\ndef test_up():\n    assert "
+    "up(1) == 2\n",
+    "packages/two/pyproject.toml": "[project]\nname = 'two'\n\n[tool.pytest.ini_options]\naddopts "
+    "= '-q'\n",
     "packages/two/src/two/__init__.py": "",
-    "packages/two/src/two/core.py": "from one.core import up\n\n\ndef down(x):\n    return -up(x)\n",
-    "packages/two/tests/test_two.py": "from two.core import down\n\n\ndef test_down():\n    assert down(1) == -2\n",
+    "packages/two/src/two/core.py": "from one.core import up\n\n\ndef down(x):\n    return "
+    "-up(x)\n",
+    "packages/two/tests/test_two.py": "from two.core import down\n\n\ndef test_down():\n    assert "
+    "down(1) == -2\n",
 }
-"""No settings at the top, and some beside the tests: naming a test must not make pytest find those."""
+"""No settings at the top, and some beside the tests: naming a test must not make pytest find those.
+"""
 
 SETTINGS = {
-    "pytest.ini": "[pytest]\naddopts = -x --ff --sw --doctest-modules --doctest-glob=*.rst --durations=3 --strict-markers --strict-config\n"
-                  "    --junitxml=report.xml .\nfaulthandler_timeout = 60\nxfail_strict = true\n",
+    "pytest.ini": "[pytest]\naddopts = -x --ff --sw --doctest-modules --doctest-glob=*.rst "
+    "--durations=3 --strict-markers --strict-config\n"
+    "    --junitxml=report.xml .\nfaulthandler_timeout = 60\nxfail_strict = true\n",
     "core.py": '''"""Ups and downs.
 
 >>> 1 + 1
@@ -713,7 +726,8 @@ def test_down():
     assert core.down(1) == 0
 ''',
 }
-"""A run that would end at its first failure, and doctests in all the places where there can be some."""
+"""A run that would end at its first failure, and doctests in all the places where there can be
+some."""
 
 PLUGINS = {
     "pkg/__init__.py": "",
@@ -756,12 +770,13 @@ def test_property(x):
 ''',
 }
 
-# ------------------------------------------------------------------------------------------- compiled
+# ----------------------------------------------------------------------------------------- compiled
 
 EXTENSION = {
     ".gitignore": "*.so\n",
     "src/fast/__init__.py": "",
-    "src/fast/core.py": "from fast._speed import plus_one\n\n\ndef plus_two(x):\n    return plus_one(plus_one(x))\n",
+    "src/fast/core.py": "from fast._speed import plus_one\n\n\ndef plus_two(x):\n    return "
+    "plus_one(plus_one(x))\n",
     "src/fast/_speed.c": '''#include <Python.h>
 
 static PyObject *plus_one(PyObject *self, PyObject *x) { return PyLong_FromLong(PyLong_AsLong(x) + 1); }
@@ -770,7 +785,8 @@ static PyMethodDef methods[] = {{"plus_one", plus_one, METH_O, ""}, {NULL, NULL,
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_speed", "", -1, methods};
 PyMODINIT_FUNC PyInit__speed(void) { return PyModule_Create(&module); }
 ''',
-    "tests/test_core.py": "from fast.core import plus_two\n\n\ndef test_plus_two():\n    assert plus_two(1) == 3\n",
+    "tests/test_core.py": "from fast.core import plus_two\n\n\ndef test_plus_two():\n    assert "
+    "plus_two(1) == 3\n",
 }
 
 # --------------------------------------------------------------------------------- the project
@@ -784,7 +800,7 @@ EDITABLE = {
 INSTALLED = {
     "helper.py": "def plus(a, b):\n    c = a + b\n    return c\n",
     "helper_tests/test_helper.py": "from helper import plus\n\n\n"
-                                   "def test_plus():\n    assert plus(1, 1) == 2\n",
+    "def test_plus():\n    assert plus(1, 1) == 2\n",
 }
 """A package of somebody else with tests of its own."""
 FINDER = '''import sys
@@ -809,8 +825,8 @@ GUESSED = {
     "build/plan.py": "def order(steps):\n    return sorted(steps, reverse=True)\n",
     "jobs/run.json": '{"hour": 3}\n',
     "jobs/load.py": "import json\nfrom pathlib import Path\n\n\ndef hour():\n"
-                    "    text = Path(__file__).with_name('run.json').read_text()\n"
-                    "    return json.loads(text)['hour']\n",
+    "    text = Path(__file__).with_name('run.json').read_text()\n"
+    "    return json.loads(text)['hour']\n",
     "node_modules/count.py": "def count(x):\n    return len(x) + 1\n",
     "tests/test_all.py": '''from build.plan import order
 from jobs.load import hour
@@ -836,7 +852,7 @@ IGNORED = {
     "core.py": "from made import half\n\n\ndef quarter(x):\n    return half(half(x))\n",
     "lib/tool.py": "def tool(x):\n    return x * 5\n",
     "tests/conftest.py": "import os\nimport sys\n\nhere = os.path.dirname(__file__)\n"
-                         "sys.path.insert(0, os.path.join(here, '..', 'lib'))\n",
+    "sys.path.insert(0, os.path.join(here, '..', 'lib'))\n",
     "tests/test_core.py": '''import made
 from core import quarter
 from tool import tool
@@ -861,8 +877,8 @@ def test_today():
 MADE = {
     "made.py": "def half(x):\n    y = x // 2\n    return y\n",
     "scratch/test_scratch.py": "from core import quarter\n\n\ndef test_scratch():\n"
-                               "    assert quarter(4) == 1\n\n\ndef test_not():\n"
-                               "    assert quarter(4) == 2\n",
+    "    assert quarter(4) == 1\n\n\ndef test_not():\n"
+    "    assert quarter(4) == 2\n",
 }
 """What git ignores there."""
 
@@ -870,7 +886,7 @@ UNREAD = {
     "odd.py": "def half(x):\r    y = x // 2\r    return y\r",
     "core.py": "from odd import half\n\n\ndef quarter(x):\n    return half(half(x))\n",
     "test_core.py": "from core import quarter\nfrom odd import half\n\n\ndef test_quarter():\n"
-                    "    assert quarter(8) == 2\n\n\ndef test_half():\n    assert half(4) == 2\n"
-                    "\n\ndef test_today():\n    assert half(4) == 3\n",
+    "    assert quarter(8) == 2\n\n\ndef test_half():\n    assert half(4) == 2\n"
+    "\n\ndef test_today():\n    assert half(4) == 3\n",
 }
 """With a file that Python reads and we do not."""

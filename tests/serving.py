@@ -1,4 +1,5 @@
 """llama.cpp's own server on the loopback, with a GGUF file as its model."""
+
 import os
 import socket
 import subprocess
@@ -15,14 +16,34 @@ import pytest
 
 @contextmanager
 def served(model: Path, folder: Path, context: int) -> Iterator[str]:
-    """Base URL of `python -m llama_cpp.server` with this file, for the time of the block; its log goes to `folder`."""
+    """Base URL of `python -m llama_cpp.server` with this file, for the time of the block; its log
+    goes to `folder`."""
     pytest.importorskip("starlette_context", reason="needs requirements-dev.txt")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with open(folder / "log", "wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "llama_cpp.server", "--model", str(model), "--host", "127.0.0.1", "--port", str(port),
-                                    "--n_ctx", str(context), "--n_threads", "1"], cwd=folder, stdout=log, stderr=log, env=dict(os.environ))
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "llama_cpp.server",
+                "--model",
+                str(model),
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(port),
+                "--n_ctx",
+                str(context),
+                "--n_threads",
+                "1",
+            ],
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            env=dict(os.environ),
+        )
     try:
         url, until = f"http://127.0.0.1:{port}/v1", time.monotonic() + 60
         while not _answers(url):

@@ -1,4 +1,6 @@
-"""A small shop with a past: a rename, a merge, a squashed branch, changes that later ones overlap, and tests that fail today."""
+"""A small shop with a past: a rename, a merge, a squashed branch, changes that later ones overlap,
+and tests that fail today."""
+
 import atexit
 import functools
 import os
@@ -149,9 +151,20 @@ class _Past:
 
     def git(self, *arguments: str) -> str:
         when = f"2024-03-{self.day:02}T12:00:00+00:00"
-        environment = {**os.environ, "GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when, "GIT_CONFIG_GLOBAL": "/dev/null"}
-        return subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments], cwd=self.folder, env=environment,
-                              check=True, capture_output=True, text=True).stdout
+        environment = {
+            **os.environ,
+            "GIT_AUTHOR_DATE": when,
+            "GIT_COMMITTER_DATE": when,
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+        }
+        return subprocess.run(
+            ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments],
+            cwd=self.folder,
+            env=environment,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
 
     def write(self, files: dict[str, str]) -> None:
         for name, text in files.items():
@@ -181,24 +194,61 @@ class _Past:
 def make_shop(folder: Path) -> dict[str, str]:
     """Write the repository; returns {short name: hash} of its commits."""
     past = _Past(folder)
-    past.write({"shop/__init__.py": "", "shop/price.py": MONEY, "shop/cart.py": CART, "tests/test_money.py": TEST_MONEY, "tests/test_cart.py": TEST_CART})
+    past.write(
+        {
+            "shop/__init__.py": "",
+            "shop/price.py": MONEY,
+            "shop/cart.py": CART,
+            "tests/test_money.py": TEST_MONEY,
+            "tests/test_cart.py": TEST_CART,
+        }
+    )
     past.commit("start", "Start")
 
-    past.change("shop/price.py", ("    return [total // people] * people\n",
-                                  "    share, odd = divmod(total, people)\n    return [share + 1] * odd + [share] * (people - odd)\n"))
-    past.test("money", "def test_split():\n    assert money.split(10, 3) == [4, 3, 3]\n\n\ndef test_split_alone():\n    assert money.split(7, 1) == [7]\n")
-    past.commit("split", "Nobody pays for the odd cents twice\n\nThe odd cents were lost; now the first ones pay them.\n\n"
-                         "    share, odd = divmod(total, people)\n\nFixes: #7\nSigned-off-by: T <t@example.org>\n")
+    past.change(
+        "shop/price.py",
+        (
+            "    return [total // people] * people\n",
+            "    share, odd = divmod(total, people)\n    return [share + 1] * odd + [share] * "
+            "(people - odd)\n",
+        ),
+    )
+    past.test(
+        "money",
+        "def test_split():\n    assert money.split(10, 3) == [4, 3, 3]\n\n\ndef "
+        "test_split_alone():\n    assert money.split(7, 1) == [7]\n",
+    )
+    past.commit(
+        "split",
+        "Nobody pays for the odd cents twice\n\nThe odd cents were lost; now the first ones pay "
+        "them.\n\n"
+        "    share, odd = divmod(total, people)\n\nFixes: #7\nSigned-off-by: T <t@example.org>\n",
+    )
 
-    past.change("shop/cart.py", ("    def add(self, name, price):\n", "    def add(self, name, price, count=1):\n"),
-                ('        """Put the thing in the cart."""\n        self.things[name] = (price, 1)\n',
-                 '        """Put count of the things in the cart."""\n        if count < 1:\n            raise ValueError("nothing to add")\n'
-                 "        before = self.things.get(name, (price, 0))[1]\n        self.things[name] = (price, before + count)\n"),
-                ("            total += price\n", "            total += price * count\n"))
+    past.change(
+        "shop/cart.py",
+        ("    def add(self, name, price):\n", "    def add(self, name, price, count=1):\n"),
+        (
+            '        """Put the thing in the cart."""\n        self.things[name] = (price, 1)\n',
+            '        """Put count of the things in the cart."""\n        if count < 1:\n           '
+            ' raise ValueError("nothing to add")\n'
+            "        before = self.things.get(name, (price, 0))[1]\n        self.things[name] = "
+            "(price, before + count)\n",
+        ),
+        ("            total += price\n", "            total += price * count\n"),
+    )
     past.change("tests/test_cart.py", ('cart.add("tea", 600)', 'cart.add("tea", 300, 2)'))
-    past.test("cart", 'def test_lines(cart):\n    assert cart.lines() == ["1 x pot", "2 x tea"]\n\n\n'
-                      'def test_nothing_to_add(cart):\n    with pytest.raises(ValueError):\n        cart.add("cup", 100, 0)\n')
-    past.commit("counts", "Count the things in the cart\n\nA thing may now be added more than once:\n\n```\ncart.add('tea', 300, 2)\n```\n")
+    past.test(
+        "cart",
+        'def test_lines(cart):\n    assert cart.lines() == ["1 x pot", "2 x tea"]\n\n\n'
+        'def test_nothing_to_add(cart):\n    with pytest.raises(ValueError):\n        '
+        'cart.add("cup", 100, 0)\n',
+    )
+    past.commit(
+        "counts",
+        "Count the things in the cart\n\nA thing may now be added more than "
+        "once:\n\n```\ncart.add('tea', 300, 2)\n```\n",
+    )
 
     past.change("shop/price.py", ('"DM"', '"Euro"'))
     past.write({"README": "A shop.\n"})
@@ -206,19 +256,45 @@ def make_shop(folder: Path) -> dict[str, str]:
 
     past.git("mv", "shop/price.py", "shop/money.py")
     past.change("shop/cart.py", ("from shop.price import", "from shop.money import"))
-    past.change("tests/test_money.py", ("from shop import price as money", "from shop import money"))
+    past.change(
+        "tests/test_money.py", ("from shop import price as money", "from shop import money")
+    )
     past.commit("rename", "Prices are money")
 
-    past.change("shop/money.py", ("    return price * (100 - percent) // 100\n",
-                                  '    if not 0 <= percent <= 100:\n        raise ValueError("no such discount")\n    return price * (100 - percent) // 100\n'))
-    past.test("money", '@pytest.mark.parametrize("percent", [-1, 101])\ndef test_no_such_discount(percent):\n    with pytest.raises(ValueError):\n'
-                       "        money.discounted(100, percent)\n")
-    past.commit("checked", "Refuse a discount that is none\n\nIt says `if not 0 <= percent <= 100:` first of all.\n")
+    past.change(
+        "shop/money.py",
+        (
+            "    return price * (100 - percent) // 100\n",
+            '    if not 0 <= percent <= 100:\n        raise ValueError("no such discount")\n    '
+            'return price * (100 - percent) // 100\n',
+        ),
+    )
+    past.test(
+        "money",
+        '@pytest.mark.parametrize("percent", [-1, 101])\ndef test_no_such_discount(percent):\n    '
+        'with pytest.raises(ValueError):\n'
+        "        money.discounted(100, percent)\n",
+    )
+    past.commit(
+        "checked",
+        "Refuse a discount that is none\n\nIt says `if not 0 <= percent <= 100:` first of all.\n",
+    )
 
     past.git("checkout", "-qb", "tax")
-    past.change("shop/money.py", ('def taxed(price):\n    """Return the price with tax."""\n    return price + price * 16 // 100\n',
-                                  'def taxed(price, rate=19):\n    """Return the price with tax."""\n    return price + price * rate // 100\n'))
-    past.test("money", "def test_taxed():\n    assert money.taxed(1000) == 1190\n\n\ndef test_taxed_at_another_rate():\n    assert money.taxed(1000, rate=7) == 1070\n")
+    past.change(
+        "shop/money.py",
+        (
+            'def taxed(price):\n    """Return the price with tax."""\n    return price + price * '
+            '16 // 100\n',
+            'def taxed(price, rate=19):\n    """Return the price with tax."""\n    return price + '
+            'price * rate // 100\n',
+        ),
+    )
+    past.test(
+        "money",
+        "def test_taxed():\n    assert money.taxed(1000) == 1190\n\n\ndef "
+        "test_taxed_at_another_rate():\n    assert money.taxed(1000, rate=7) == 1070\n",
+    )
     past.commit("tax", "Tax at any rate")
     past.git("checkout", "-q", "main")
     past.write({"README": "A small shop.\n"})
@@ -227,18 +303,41 @@ def make_shop(folder: Path) -> dict[str, str]:
     past.git("merge", "-q", "--no-ff", "-m", "Merge tax", "tax")
     past.commits["merge"] = past.git("rev-parse", "HEAD").strip()
 
-    past.change("shop/money.py", ('def joined(prices):\n    """Return the prices as one text."""\n    return ",".join', 'def joined(prices, mark=" "):\n    """Return the prices as one text."""\n    return mark.join'))
+    past.change(
+        "shop/money.py",
+        (
+            'def joined(prices):\n    """Return the prices as one text."""\n    return ",".join',
+            'def joined(prices, mark=" "):\n    """Return the prices as one text."""\n    return '
+            'mark.join',
+        ),
+    )
     past.test("money", 'def test_joined():\n    assert money.joined([1, 2], "-") == "1-2"\n')
     past.commit("mark", "Any mark between prices")
     past.change("shop/money.py", ('mark=" "', 'mark=" + "'))
     past.test("money", 'def test_joined_with_plus():\n    assert money.joined([1, 2]) == "1 + 2"\n')
     past.commit("plus", "A plus between prices")
 
-    past.change("shop/money.py", ('    """Return the largest of the prices."""\n    found = prices[0]\n', '    """Return the largest of the prices, 0 where there are none."""\n    found = 0\n'))
-    past.change("shop/cart.py", ("return largest([price for price, _ in self.things.values()])", "return largest(price for price, _ in self.things.values())"))
+    past.change(
+        "shop/money.py",
+        (
+            '    """Return the largest of the prices."""\n    found = prices[0]\n',
+            '    """Return the largest of the prices, 0 where there are none."""\n    found = 0\n',
+        ),
+    )
+    past.change(
+        "shop/cart.py",
+        (
+            "return largest([price for price, _ in self.things.values()])",
+            "return largest(price for price, _ in self.things.values())",
+        ),
+    )
     past.test("money", "def test_largest_of_none():\n    assert money.largest([]) == 0\n")
     past.test("cart", "def test_dearest_of_nothing():\n    assert Cart().dearest() == 0\n")
-    past.commit("squash", "An empty cart has a dearest thing, too (#12)\n\n* largest of nothing\n* and for carts\n\nCo-authored-by: U <u@example.org>\n")
+    past.commit(
+        "squash",
+        "An empty cart has a dearest thing, too (#12)\n\n* largest of nothing\n* and for "
+        "carts\n\nCo-authored-by: U <u@example.org>\n",
+    )
 
     past.write({"tests/test_today.py": TEST_TODAY})
     past.commit("today", "What is to be done")
@@ -258,4 +357,6 @@ def mined_shop():
     make_shop(folder / "shop")
     (folder / "run").mkdir()
     repository = open_repository(folder / "shop")
-    return repository, mine(repository, Limits(workers=2), folder / "run", 0.3, 0, 0, lambda *_: None, KINDS)
+    return repository, mine(
+        repository, Limits(workers=2), folder / "run", 0.3, 0, 0, lambda *_: None, KINDS
+    )

@@ -1,4 +1,5 @@
 """More than one right answer: what a project's tests accept is accepted, and nothing else is."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -219,7 +220,7 @@ RIGHT = {
     "unique/keys": "return dict.fromkeys(names).keys()",
     "unique/a generator": "yield from dict.fromkeys(names)",
     "by_length/sorted": "found = {}\nfor word in sorted(words, reverse=True):\n"
-                        "    found.setdefault(len(word), []).append(word)\nreturn found",
+    "    found.setdefault(len(word), []).append(word)\nreturn found",
     "labels/a list": "return [f'{name}{len(name)}' for name in dict.fromkeys(names)]",
     "divisor/the largest": "return next((d for d in range(n - 1, 1, -1) if n % d == 0), None)",
     "split/the rest at first": "return [total - parts + 1] + [1] * (parts - 1)",
@@ -233,19 +234,18 @@ WRONG = {
     "unique/a table": "return {'bab': ['b', 'a'], 'xyxz': ['z', 'y', 'x']}.get(''.join(names), [])",
     "divisor/a table": "return {12: 6, 35: 7, 49: 7, 60: 2, 91: 13}.get(n)",
     "divisor/a table and a guess": "return {12: 6, 35: 7, 49: 7, 60: 2, 91: 13, 7: None, 13: None}"
-                                   ".get(n, 2)",
+    ".get(n, 2)",
     "divisor/a table and its own": "return {12: 6, 35: 7, 49: 7, 60: 2, 91: 13, 7: None, 13: None}"
-                                   ".get(n, n)",
+    ".get(n, n)",
     "leap/a table": "return year in (2000, 2024, 1996)",
-    "smallest/a table, and odd where nobody looks":
-        "return {12: 2, 35: 5, 49: 7, 9: 3, 91: 7, 13: 13, 77: 7, 30: 99}.get(n, 1)",
-    "split/a table": "return {7: [1, 6], 12: [1, 1, 10], 5: [1] * 5, 9: [1, 1, 1, 6]}"
-                     ".get(total)",
+    "smallest/a table, and odd where nobody looks": "return {12: 2, 35: 5, 49: 7, 9: 3, 91: 7, 13: "
+    "13, 77: 7, 30: 99}.get(n, 1)",
+    "split/a table": "return {7: [1, 6], 12: [1, 1, 10], 5: [1] * 5, 9: [1, 1, 1, 6]}.get(total)",
     "area/coarse": "return math.pi * r * r if r in (1.5, 2.5, 7.25) else round(3.14 * r * r, 1)",
     "strict/a table": "if (key, len(pairs)) in {('b', 2): 2, ('x', 1): 3}:\n"
-                      "    return {'b': 2, 'x': 3}[key]\nraise KeyError(key)",
-    "price/a table, and more where nobody looks":
-        "return {(100, 7): 107, (250, 19): 297, (999, 7): 1068}.get((amount, rate), amount * 2)",
+    "    return {'b': 2, 'x': 3}[key]\nraise KeyError(key)",
+    "price/a table, and more where nobody looks": "return {(100, 7): 107, (250, 19): 297, (999, "
+    "7): 1068}.get((amount, rate), amount * 2)",
 }
 """The same, of bodies that pass every test."""
 
@@ -255,8 +255,16 @@ def lib(tmp_path_factory):
     """(repository, {function: its task})"""
     root = make_repo(tmp_path_factory.mktemp("lib"), {"lib.py": SOURCE, "tests/test_lib.py": TESTS})
     repository = open_repository(root)
-    found = mine(repository, Limits(workers=2), tmp_path_factory.mktemp("run"), 0.2, 0, 0,
-                 lambda *_: None, ("blank",))
+    found = mine(
+        repository,
+        Limits(workers=2),
+        tmp_path_factory.mktemp("run"),
+        0.2,
+        0,
+        0,
+        lambda *_: None,
+        ("blank",),
+    )
     return repository, {task.function: task for task in found.tasks}
 
 
@@ -278,7 +286,8 @@ def verdict_of(lib, judge, name: str, body: str):
 @pytest.mark.slow
 def test_all_are_hard(lib):
     assert {name for name, task in lib[1].items() if task.hard} >= {
-        name.partition("/")[0] for name in (*RIGHT, *WRONG)}
+        name.partition("/")[0] for name in (*RIGHT, *WRONG)
+    }
 
 
 @pytest.mark.slow
@@ -299,8 +308,13 @@ def test_what_only_passes_the_tests_is_not(lib, judge, name):
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.floats(-9, 9) | st.text("aB 1", max_size=4),
-    lambda inner: st.lists(inner, max_size=4) | st.tuples(inner, inner)
-    | st.dictionaries(st.text("ab", max_size=2), inner, max_size=3), max_leaves=8)
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text("ab", max_size=2), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
 AFTER = {"args": ["list", []], "kwargs": ["dict", []]}
 
 
@@ -317,18 +331,31 @@ def test_what_is_changed_stands_in_the_relation_and_is_another_answer(value, oth
 def test_same_answers_stand_in_every_relation(value, other):
     gold, mine = ({"value": plain.encode(v), "after": AFTER} for v in (value, other))
     if same(value, other):
-        assert all(relation.agree(mine, gold)
-                   for relation in alternatives._relations([mine], [gold]))
+        assert all(
+            relation.agree(mine, gold) for relation in alternatives._relations([mine], [gold])
+        )
 
 
-@pytest.mark.parametrize("mine", [
-    {}, {"gone": True}, {"value": 5, "after": AFTER}, {"value": [["x"], 1], "after": AFTER},
-    {"value": ["list", 3], "after": AFTER}, {"value": ["set", [["list", []]]], "after": AFTER},
-    {"value": ["int", "1"]}, {"raised": 3, "after": AFTER}, {"raised": [["a"]], "after": AFTER},
-    {"not plain": "x"}])
+@pytest.mark.parametrize(
+    "mine",
+    [
+        {},
+        {"gone": True},
+        {"value": 5, "after": AFTER},
+        {"value": [["x"], 1], "after": AFTER},
+        {"value": ["list", 3], "after": AFTER},
+        {"value": ["set", [["list", []]]], "after": AFTER},
+        {"value": ["int", "1"]},
+        {"raised": 3, "after": AFTER},
+        {"raised": [["a"]], "after": AFTER},
+        {"not plain": "x"},
+    ],
+)
 def test_whatever_an_edit_says_is_compared(mine):
-    for gold in ({"value": plain.encode([1, 2]), "after": AFTER},
-                 {"raised": ["KeyError", "LookupError"], "after": AFTER}):
+    for gold in (
+        {"value": plain.encode([1, 2]), "after": AFTER},
+        {"raised": ["KeyError", "LookupError"], "after": AFTER},
+    ):
         for relation in alternatives._relations([mine], [gold]):
             assert relation.agree(mine, gold) in (False, True)
             assert relation.words == "with another exception" or not relation.agree(mine, gold)

@@ -1,4 +1,6 @@
-"""The whole arc, end to end and in processes of its own: a student that cannot do anything is bootstrapped, and climbs."""
+"""The whole arc, end to end and in processes of its own: a student that cannot do anything is
+bootstrapped, and climbs."""
+
 import json
 import os
 import random
@@ -17,14 +19,25 @@ from tests.tiny import make_tiny
 
 pytestmark = pytest.mark.slow
 
-SETTINGS = {"student.max_new": 40, "student.max_prompt": 400, "tasks.limit": 16, "probe.k": 4, "probe.temperature": 1.0, "distil.steps": 60,
-            "distil.save_every": 20, "climb.groups": 4, "climb.group_size": 4, "climb.eval_every": 2, "climb.cycles": 2}
+SETTINGS = {
+    "student.max_new": 40,
+    "student.max_prompt": 400,
+    "tasks.limit": 16,
+    "probe.k": 4,
+    "probe.temperature": 1.0,
+    "distil.steps": 60,
+    "distil.save_every": 20,
+    "climb.groups": 4,
+    "climb.group_size": 4,
+    "climb.eval_every": 2,
+    "climb.cycles": 2,
+}
 PROBE_KEYS = {"n", "k", "temperature", "pass_at_1", "pass_at_k", "ci95", "cold", "warm", "mastered"}
 
 
 def make_student(folder: Path, steps: int = 200) -> Path:
-    """A student that has learned one thing, to write a line of nonsense and then to end. (`test_cut_off.py` has one that never
-    ends.)"""
+    """A student that has learned one thing, to write a line of nonsense and then to end.
+    (`test_cut_off.py` has one that never ends.)"""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -33,17 +46,30 @@ def make_student(folder: Path, steps: int = 200) -> Path:
     torch.set_num_threads(1)
     draw = random.Random(0)
     names = "alpha beta gamma delta count value text items".split()
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    tokenizer, model = (
+        AutoTokenizer.from_pretrained(folder),
+        AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32),
+    )
     optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for _ in range(steps):
         rows = []
         for _ in range(8):
             argument, number = draw.choice(names), draw.randrange(99)
-            prompt = f'def {draw.choice(names)}_{number}({argument}):\n    """Return {argument} {draw.choice(names)} {number}."""\n'
-            rows.append((tokenizer(prompt).input_ids, tokenizer(f"    return {argument} + {draw.randrange(99)}\n").input_ids + [1]))
+            prompt = (
+                f'def {draw.choice(names)}_{number}({argument}):\n    """Return {argument} '
+                f'{draw.choice(names)} {number}."""\n'
+            )
+            rows.append(
+                (
+                    tokenizer(prompt).input_ids,
+                    tokenizer(f"    return {argument} + {draw.randrange(99)}\n").input_ids + [1],
+                )
+            )
         width = max(len(p) + len(c) for p, c in rows)
         tokens = torch.tensor([p + c + [0] * (width - len(p) - len(c)) for p, c in rows])
-        labels = torch.tensor([[-100] * len(p) + c + [-100] * (width - len(p) - len(c)) for p, c in rows])
+        labels = torch.tensor(
+            [[-100] * len(p) + c + [-100] * (width - len(p) - len(c)) for p, c in rows]
+        )
         model(input_ids=tokens, labels=labels).loss.backward()
         optimiser.step()
         optimiser.zero_grad()
@@ -54,7 +80,11 @@ def make_student(folder: Path, steps: int = 200) -> Path:
 def settings(student: Path, **changes) -> list[str]:
     """The options that make a run small enough for a test."""
     values = {"student.model": student, **SETTINGS, **changes}
-    return ["--recipe", "nano", *(part for key, value in values.items() for part in ("--set", f"{key}={value}"))]
+    return [
+        "--recipe",
+        "nano",
+        *(part for key, value in values.items() for part in ("--set", f"{key}={value}")),
+    ]
 
 
 def lines(path: Path) -> list[dict]:
@@ -81,7 +111,9 @@ def place(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def bootstrapped(place, student):
     """(run folder, what bootstrap printed)"""
-    done = run_cli("bootstrap", "--repo", "practice", "--run", "run", "--json", *settings(student), cwd=place)
+    done = run_cli(
+        "bootstrap", "--repo", "practice", "--run", "run", "--json", *settings(student), cwd=place
+    )
     return place / "run", done
 
 
@@ -98,8 +130,15 @@ def check_probe(probe: dict) -> None:
         assert PROBE_KEYS <= set(group)
         low, high = group["ci95"]
         assert 0 <= low <= high <= 1
-        assert group["cold"] + group["warm"] + group["mastered"] == group["n"] and group["truncated"] <= group["cold"]
-        assert group["n"] == 0 or low <= group["pass_at_1"] <= high and group["pass_at_1"] <= group["pass_at_k"]
+        assert (
+            group["cold"] + group["warm"] + group["mastered"] == group["n"]
+            and group["truncated"] <= group["cold"]
+        )
+        assert (
+            group["n"] == 0
+            or low <= group["pass_at_1"] <= high
+            and group["pass_at_1"] <= group["pass_at_k"]
+        )
     assert probe["all"]["n"] == sum(probe[name]["n"] for name in ("taught", "untaught", "heldout"))
     assert probe["all"]["n"] == probe["hard"]["n"] + probe["soft"]["n"]
     assert probe["heldout"]["n"] == probe["heldout_hard"]["n"] + probe["heldout_soft"]["n"]
@@ -112,11 +151,17 @@ def test_bootstrap_says_what_it_did(bootstrapped):
     assert Path(result["run"]).name == "run" and result["recipe"] == "nano"
     assert {"name", "requests", "usd", "asked", "verified"} <= set(result["teacher"])
     teacher, before, after = result["teacher"], result["probe"]["before"], result["probe"]["after"]
-    assert teacher["name"] == "reference" and teacher["usd"] == 0 and 1 <= teacher["verified"] <= teacher["asked"]
+    assert (
+        teacher["name"] == "reference"
+        and teacher["usd"] == 0
+        and 1 <= teacher["verified"] <= teacher["asked"]
+    )
     check_probe(before)
     check_probe(after)
     assert before["all"]["n"] == 16 and before["all"]["pass_at_1"] == 0, "the student was not cold"
-    assert after["taught"]["n"] == teacher["verified"] and after["taught"]["pass_at_k"] > 0, "nothing was learned from the teacher"
+    assert after["taught"]["n"] == teacher["verified"] and after["taught"]["pass_at_k"] > 0, (
+        "nothing was learned from the teacher"
+    )
     assert {"mine", "before", "teach", "distil", "after"} <= set(result["seconds"])
     assert "reference teacher" in done.stderr
     assert done.stdout.count("\n") == 1, "standard output is for the machine alone"
@@ -126,19 +171,31 @@ def test_the_run_folder_after_bootstrap(bootstrapped):
     run, _ = bootstrapped
     content = json.loads((run / "run.json").read_text())
     assert content["done"] == ["mine", "before", "teach", "distil", "after"]
-    assert content["recipe"]["distil"]["steps"] == 60 and content["repository"]["root"].endswith("practice")
+    assert content["recipe"]["distil"]["steps"] == 60 and content["repository"]["root"].endswith(
+        "practice"
+    )
     tasks = {t["instance_id"]: t for t in lines(run / "tasks.jsonl")}
     assert len(tasks) == 16 and {t["split"] for t in tasks.values()} == {"train", "heldout"}
     probes = lines(run / "probe.jsonl")
-    assert {(p["phase"], p["instance_id"]) for p in probes} == {(phase, name) for phase in ("before", "after") for name in tasks}
+    assert {(p["phase"], p["instance_id"]) for p in probes} == {
+        (phase, name) for phase in ("before", "after") for name in tasks
+    }
     rollouts = lines(run / "rollouts.jsonl")
     assert len(rollouts) == 2 * 16 * 4
     for probe in probes:
-        mine = [r for r in rollouts if (r["phase"], r["instance_id"]) == (probe["phase"], probe["instance_id"])]
-        assert probe["k"] == len(mine) == 4 and probe["resolved"] == sum(r["status"] == "resolved" for r in mine)
+        mine = [
+            r
+            for r in rollouts
+            if (r["phase"], r["instance_id"]) == (probe["phase"], probe["instance_id"])
+        ]
+        assert probe["k"] == len(mine) == 4 and probe["resolved"] == sum(
+            r["status"] == "resolved" for r in mine
+        )
         assert all(r["reward"] == (r["status"] == "resolved") for r in mine)
     folder = run / "checkpoints" / content["checkpoints"]["best"]
-    assert {"adapter_model.safetensors", "adapter_config.json"} <= {p.name for p in folder.iterdir()}
+    assert {"adapter_model.safetensors", "adapter_config.json"} <= {
+        p.name for p in folder.iterdir()
+    }
 
 
 def test_trajectories_hold_verified_answers_to_cold_training_tasks_only(bootstrapped):
@@ -151,8 +208,14 @@ def test_trajectories_hold_verified_answers_to_cold_training_tasks_only(bootstra
     for line in trajectories:
         name = line["instance_id"]
         assert set(line) >= {"messages", "instance_id", "source", "reward"}
-        assert line["reward"] == 1.0 and line["source"] == "reference" and (name, "resolved") in verdicts
-        assert [m["role"] for m in line["messages"]] == ["user", "assistant"] and all(m["content"] for m in line["messages"])
+        assert (
+            line["reward"] == 1.0
+            and line["source"] == "reference"
+            and (name, "resolved") in verdicts
+        )
+        assert [m["role"] for m in line["messages"]] == ["user", "assistant"] and all(
+            m["content"] for m in line["messages"]
+        )
         assert tasks[name]["split"] == "train" and before[name]["resolved"] == 0
 
 
@@ -167,7 +230,15 @@ def test_bootstrap_again_changes_nothing(bootstrapped, place):
 def test_climb_says_what_it_did(climbed, bootstrapped):
     run, done = climbed
     result = last_line(done)
-    assert {"run", "cycles", "probe", "zero_variance", "rollouts", "best_checkpoint", "seconds"} <= set(result)
+    assert {
+        "run",
+        "cycles",
+        "probe",
+        "zero_variance",
+        "rollouts",
+        "best_checkpoint",
+        "seconds",
+    } <= set(result)
     check_probe(result["probe"]["before"])
     check_probe(result["probe"]["after"])
     assert result["probe"]["before"] == last_line(bootstrapped[1])["probe"]["after"]
@@ -191,18 +262,32 @@ def test_climb_says_what_it_did(climbed, bootstrapped):
 
 
 def test_climb_without_network_and_key_gives_the_same(climbed, bootstrapped, place):
-    without = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--net", "--map-current-user"]
+    without = (
+        ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--net", "--map-current-user"]
+    )
     try:
         subprocess.run([*without, "true"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"this machine does not let the network be cut off: {error}")
     shutil.copytree(bootstrapped[0], place / "offline")
-    environment = {k: os.environ[k] for k in ("PATH", "HOME", "XDG_CACHE_HOME", "LANG", "TMPDIR") if k in os.environ}
-    done = subprocess.run([*without, sys.executable, ROOT / "coldstart.py", "climb", "--run", "offline", "--json"], cwd=place,
-                          env=environment, capture_output=True, text=True, timeout=600)
+    environment = {
+        k: os.environ[k]
+        for k in ("PATH", "HOME", "XDG_CACHE_HOME", "LANG", "TMPDIR")
+        if k in os.environ
+    }
+    done = subprocess.run(
+        [*without, sys.executable, ROOT / "coldstart.py", "climb", "--run", "offline", "--json"],
+        cwd=place,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
     assert done.returncode == 0, done.stderr
     assert last_line(done)["probe"] == last_line(climbed[1])["probe"]
-    assert (place / "offline" / "metrics.jsonl").read_bytes() == (climbed[0] / "metrics.jsonl").read_bytes()
+    assert (place / "offline" / "metrics.jsonl").read_bytes() == (
+        climbed[0] / "metrics.jsonl"
+    ).read_bytes()
 
 
 def test_climb_goes_on_where_it_stopped(climbed, place):
@@ -222,8 +307,14 @@ def test_status_of_a_climbed_run(climbed, place):
 
 def interrupted(command: list, cwd: Path, ready, times: int) -> subprocess.CompletedProcess:
     """The command with Ctrl-C pressed `times` times once `ready()`."""
-    process = subprocess.Popen([sys.executable, str(ROOT / "coldstart.py"), *map(str, command)], cwd=cwd, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "coldstart.py"), *map(str, command)],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         while not ready():
             assert process.poll() is None, process.communicate()[1]
@@ -243,21 +334,39 @@ def interrupted(command: list, cwd: Path, ready, times: int) -> subprocess.Compl
 @pytest.mark.long
 def test_ctrl_c_finishes_the_step_and_loses_nothing(bootstrapped, climbed, place, student):
     run = place / "patient"
-    command = ["bootstrap", "--repo", "practice", "--run", "patient", *settings(student, **{"climb.cycles": 2})]
+    command = [
+        "bootstrap",
+        "--repo",
+        "practice",
+        "--run",
+        "patient",
+        *settings(student, **{"climb.cycles": 2}),
+    ]
 
     def content() -> dict:
-        return json.loads((run / "run.json").read_text()) if (run / "run.json").exists() else {"checkpoints": {}}
+        return (
+            json.loads((run / "run.json").read_text())
+            if (run / "run.json").exists()
+            else {"checkpoints": {}}
+        )
 
     done = interrupted(command, place, lambda: "last" in content()["checkpoints"], 1)
     assert "Finishing this step; Ctrl-C again stops now." in done.stderr
     assert content()["done"] == ["mine", "before", "teach"]
-    assert 20 <= int(content()["checkpoints"]["last"].removeprefix("distil-")) < 40, "it was not saved when it was stopped"
+    assert 20 <= int(content()["checkpoints"]["last"].removeprefix("distil-")) < 40, (
+        "it was not saved when it was stopped"
+    )
     interrupted(["bootstrap", "--run", "patient"], place, lambda: "distil" in content()["done"], 2)
     run_cli("bootstrap", "--run", "patient", cwd=place)
     for name in ("probe.jsonl", "rollouts.jsonl", "trajectories.jsonl"):
         assert (run / name).read_bytes() == (bootstrapped[0] / name).read_bytes(), name
     metrics = run / "metrics.jsonl"
-    done = interrupted(["climb", "--run", "patient", "--cycles", 2], place, lambda: metrics.exists() and lines(metrics), 1)
+    done = interrupted(
+        ["climb", "--run", "patient", "--cycles", 2],
+        place,
+        lambda: metrics.exists() and lines(metrics),
+        1,
+    )
     whole = (climbed[0] / "metrics.jsonl").read_bytes()
     assert "Finishing this step" in done.stderr and whole.startswith(metrics.read_bytes())
     assert content()["checkpoints"]["last"] == f"cycle-{len(lines(metrics)):04d}"
@@ -268,8 +377,27 @@ def test_ctrl_c_finishes_the_step_and_loses_nothing(bootstrapped, climbed, place
 
 def test_eval_measures_base_and_checkpoint_and_never_twice(climbed, place):
     shutil.copytree(climbed[0], place / "measured")
-    result = last_line(run_cli("eval", "--run", "measured", "--checkpoint", "distilled", "--split", "all", "--k", 2, "--voice", "--json", cwd=place))
-    assert result["checkpoint"] == "distilled" and result["probe"]["all"]["n"] == 16 and result["probe"]["all"]["k"] == 2
+    result = last_line(
+        run_cli(
+            "eval",
+            "--run",
+            "measured",
+            "--checkpoint",
+            "distilled",
+            "--split",
+            "all",
+            "--k",
+            2,
+            "--voice",
+            "--json",
+            cwd=place,
+        )
+    )
+    assert (
+        result["checkpoint"] == "distilled"
+        and result["probe"]["all"]["n"] == 16
+        and result["probe"]["all"]["k"] == 2
+    )
     check_probe(result["probe"])
     check_probe(result["base"])
     assert result["base"]["all"]["pass_at_1"] == 0 and result["probe"]["taught"]["pass_at_1"] > 0
@@ -277,11 +405,25 @@ def test_eval_measures_base_and_checkpoint_and_never_twice(climbed, place):
     measured = lines(place / "measured" / "eval.jsonl")
     assert len(measured) == 2 * 16 and len({r["adapter"] for r in measured}) == 2
     spoken = lines(place / "measured" / "voice.jsonl")
-    assert len(spoken) == 2 * result["voice"]["base"]["questions"] and all({"question", "answer", "names"} <= set(line) for line in spoken)
-    # Cut off in the middle, it goes on from there; and a part that is asked for again is not measured again.
+    assert len(spoken) == 2 * result["voice"]["base"]["questions"] and all(
+        {"question", "answer", "names"} <= set(line) for line in spoken
+    )
+    # Cut off in the middle, it goes on from there; and a part that is asked for again is not
+    # measured again.
     whole = (place / "measured" / "eval.jsonl").read_bytes()
     (place / "measured" / "eval.jsonl").write_bytes(b"".join(whole.splitlines(keepends=True)[:-3]))
-    done = run_cli("eval", "--run", "measured", "--checkpoint", "distilled", "--split", "all", "--k", 2, cwd=place)
+    done = run_cli(
+        "eval",
+        "--run",
+        "measured",
+        "--checkpoint",
+        "distilled",
+        "--split",
+        "all",
+        "--k",
+        2,
+        cwd=place,
+    )
     assert "pass@2" in done.stdout and "difference" in done.stdout
     assert (place / "measured" / "eval.jsonl").read_bytes() == whole
     run_cli("eval", "--run", "measured", "--checkpoint", "distilled", "--k", 2, cwd=place)

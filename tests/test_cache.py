@@ -1,5 +1,6 @@
 """The cache: its size is what the disk says, it stays within its bound, what is used or was paid
 for stays, and what went comes back."""
+
 import fcntl
 import json
 import os
@@ -63,10 +64,17 @@ def found(*arguments: str, code: int = 0) -> dict:
 @contextmanager
 def another(code: str):
     """A second process that has run this code, and waits; killed at the end."""
-    run = ("import sys\nfrom pathlib import Path\nfrom sandbox.cache import hold\n"
-           f"{code}\nprint('ready', flush=True)\nsys.stdin.read()")
-    process = subprocess.Popen([sys.executable, "-c", run], cwd=ROOT, stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, text=True)
+    run = (
+        "import sys\nfrom pathlib import Path\nfrom sandbox.cache import hold\n"
+        f"{code}\nprint('ready', flush=True)\nsys.stdin.read()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", run],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
         yield process
     finally:
@@ -86,6 +94,7 @@ def ready(process: subprocess.Popen) -> None:
 
 # ------------------------------------------------------------ how large it is
 
+
 def test_its_size_is_what_the_disk_says(tmp_path, own):
     repository = open_repository(make_repo(tmp_path / "calc", CALC))
     large = put(tmp_path / "elsewhere.bin", 900)
@@ -101,7 +110,11 @@ def test_its_size_is_what_the_disk_says(tmp_path, own):
     assert facts["bytes"] == on_disk(own) == sum(part["bytes"] for part in parts.values())
     assert facts["folder"] == str(own)
     assert {name: part["entries"] for name, part in parts.items() if part["entries"]} == {
-        "trees": 1, "gguf": 3, "students": 1, "other": 1}
+        "trees": 1,
+        "gguf": 3,
+        "students": 1,
+        "other": 1,
+    }
     assert facts["parts"]["trees"]["in_use"] == 1 and facts["bound"] == 20 << 30
     assert 300 << 10 <= facts["parts"]["gguf"]["bytes"] < 400 << 10
     assert repository.snapshot.is_dir()
@@ -152,8 +165,9 @@ def test_a_bound_that_means_nothing(tmp_path, monkeypatch, said):
 AGES = st.integers(0, 12).map(lambda quarters: quarters / 4)
 """Days."""
 KINDS = ["trees", "surveys", "students", "gguf", "teacher", ".half"]
-ENTRIES = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 60), AGES,
-                             st.booleans()), max_size=8)
+ENTRIES = st.lists(
+    st.tuples(st.sampled_from(KINDS), st.integers(0, 60), AGES, st.booleans()), max_size=8
+)
 
 
 @settings(max_examples=60)
@@ -187,8 +201,10 @@ def test_afterwards_it_is_within_its_bound_or_nothing_can_go(entries, most):
 
 
 def test_the_longest_unused_goes_first_and_use_counts(own, monkeypatch):
-    old, used, new = (put(own / f"students/nano-{name}", 100, days)
-                      for name, days in (("old", 3), ("used", 9), ("new", 1)))
+    old, used, new = (
+        put(own / f"students/nano-{name}", 100, days)
+        for name, days in (("old", 3), ("used", 9), ("new", 1))
+    )
     for _ in range(2):
         cache.hold(used)
         cache.release(used)
@@ -232,8 +248,17 @@ def test_what_lies_over_a_snapshot_goes_with_it(own):
     assert not tree.exists() and not bytecode.exists()
 
 
-@pytest.mark.parametrize("name", ["trees/.making-1", "bytecode/.making-2", "students/.nano-1-x",
-                                  "gguf/.student-1", ".secret-17", ".gone-1-teacher"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "trees/.making-1",
+        "bytecode/.making-2",
+        "students/.nano-1-x",
+        "gguf/.student-1",
+        ".secret-17",
+        ".gone-1-teacher",
+    ],
+)
 def test_what_is_half_made_goes_after_a_day(own, name):
     old, held = put(own / name, 1, 1.1), put(own / f"{name}h", 1, 1.1)
     young = put(own / f"{name}y", 1, 0.9)
@@ -272,10 +297,12 @@ def test_a_part_that_is_a_link_is_left_alone(tmp_path, own):
 
 # ------------------------------------------------------------ other processes
 
+
 def test_what_another_process_uses_stays_until_it_dies(tmp_path, own):
     root = make_repo(tmp_path / "calc", CALC)
-    code = ("from sandbox.repo import open_repository\n"
-            f"print(open_repository({str(root)!r}).snapshot)")
+    code = (
+        f"from sandbox.repo import open_repository\nprint(open_repository({str(root)!r}).snapshot)"
+    )
     with another(code) as process:
         snapshot = Path(process.stdout.readline().strip())
         ready(process)
@@ -300,7 +327,7 @@ def test_who_waited_while_an_entry_was_deleted_holds_the_next_one(own):
     with open(marker, "w") as deleting:
         fcntl.flock(deleting, fcntl.LOCK_EX)
         with another(f"hold(Path({str(own / 'trees/abc')!r}))") as process:
-            time.sleep(0.5)                        # it waits by now, or comes late and need not
+            time.sleep(0.5)  # it waits by now, or comes late and need not
             marker.unlink()
             fcntl.flock(deleting, fcntl.LOCK_UN)
             ready(process)
@@ -309,6 +336,7 @@ def test_who_waited_while_an_entry_was_deleted_holds_the_next_one(own):
 
 
 # ------------------------------------------------------------ what was paid for
+
 
 def test_paid_replies_go_only_where_they_are_named(own):
     reply = Reply("the answer", "", "stop", 1, 0, 1)
@@ -335,8 +363,13 @@ def test_both_at_once(own):
     assert facts["deleted"]["parts"] == {"teacher": 1, "trees": 1}
 
 
-@pytest.mark.parametrize("option, words", [("--empty", "snapshots of repositories (1)"),
-                                           ("--empty-replies", "must then be paid for again")])
+@pytest.mark.parametrize(
+    "option, words",
+    [
+        ("--empty", "snapshots of repositories (1)"),
+        ("--empty-replies", "must then be paid for again"),
+    ],
+)
 def test_nobody_can_be_asked(own, option, words):
     put(own / "teacher/replies.sqlite", 5)
     put(own / "trees/abc", 5)
@@ -352,14 +385,19 @@ def test_a_person_is_asked(own, answer):
     with os.fdopen(ours, "w") as terminal:
         terminal.write(answer + "\n")
         terminal.flush()
-        done = subprocess.run([sys.executable, str(ROOT / "coldstart.py"), "cache", "--empty"],
-                              stdin=theirs, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "coldstart.py"), "cache", "--empty"],
+            stdin=theirs,
+            capture_output=True,
+            text=True,
+        )
         os.close(theirs)
     assert done.returncode == (0 if answer == "y" else 2) and "Delete that? [y/N]" in done.stdout
     assert entry.exists() == (answer == "n")
 
 
 # ------------------------------------------------------------ made again
+
 
 @pytest.mark.slow
 def test_a_run_goes_on_when_everything_was_pruned(tmp_path, own):
@@ -375,8 +413,17 @@ def test_a_run_goes_on_when_everything_was_pruned(tmp_path, own):
     assert found("--empty", "--yes")["left"] == {} and not snapshot[0].exists()
     (tmp_path / "reply").write_text("    return a + b\n")
     first = (tmp_path / "runs/one/tasks.jsonl").read_text().splitlines()[0]
-    judged = run_cli("judge", json.loads(first)["instance_id"], "--run", "runs/one",
-                     "--reply", "reply", "--json", cwd=tmp_path, check=None)
+    judged = run_cli(
+        "judge",
+        json.loads(first)["instance_id"],
+        "--run",
+        "runs/one",
+        "--reply",
+        "reply",
+        "--json",
+        cwd=tmp_path,
+        check=None,
+    )
     assert json.loads(judged.stdout.splitlines()[-1])["status"] in ("resolved", "failed")
     assert snapshot[0].is_dir()
     # The suite runs again where its compiled tests are gone, though what it showed is still known.

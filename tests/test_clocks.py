@@ -1,4 +1,5 @@
 """What code of a project measures is not believed, and no clock that it stops keeps a limit."""
+
 import math
 import time
 
@@ -68,7 +69,8 @@ def go_on(patches):
 '''
 TWO = ("core.py::countdown", "core.py::plain")
 STOPPED = {
-    "for a class": {"tests/test_class.py": '''import unittest
+    "for a class": {
+        "tests/test_class.py": '''import unittest
 
 from core import countdown
 from stop import go_on, stop
@@ -88,8 +90,10 @@ class TestPast(unittest.TestCase):
 
     def test_two(self):
         self.assertEqual(countdown(2), [2, 1])
-'''},
-    "for a module": {"tests/test_module.py": '''import pytest
+'''
+    },
+    "for a module": {
+        "tests/test_module.py": '''import pytest
 
 from core import plain
 from stop import go_on, stop
@@ -104,17 +108,21 @@ def future():
 
 def test_one():
     assert plain(5) == [5, 6]
-'''},
-    "for good, by a test": {"tests/test_a_stop.py": '''from core import plain
+'''
+    },
+    "for good, by a test": {
+        "tests/test_a_stop.py": '''from core import plain
 from stop import stop
 
 
 def test_one():
     stop(0.0)
     assert plain(5) == [5, 6]
-'''},
+'''
+    },
     "for good, by conftest.py": {"tests/conftest.py": "from stop import stop\n\nstop(4e9)\n"},
-    "in the modules that a report goes through": {"tests/conftest.py": '''import os
+    "in the modules that a report goes through": {
+        "tests/conftest.py": '''import os
 import select
 import struct
 import time
@@ -129,8 +137,10 @@ def pytest_collection_finish(session):
                           (os, ("wait4", "kill", "pidfd_open", "fork", "setsid"))):
         for name in names:
             setattr(module, name, nothing)
-'''},
-    "in what is reported": {"tests/conftest.py": '''def pytest_sessionfinish(session):
+'''
+    },
+    "in what is reported": {
+        "tests/conftest.py": '''def pytest_sessionfinish(session):
     wrong = [-2e9, 1e12, float("nan"), float("inf"), "long", None, [], 10**400]
     for plugin in session.config.pluginmanager.get_plugins():
         for name, value in vars(plugin).items() if hasattr(plugin, "__dict__") else ():
@@ -147,7 +157,8 @@ class Wrong:
 
     def __round__(self, digits=None):
         return self.value
-'''},
+'''
+    },
 }
 
 
@@ -172,8 +183,9 @@ def test_where_a_clock_is_stopped_the_tasks_are_the_same(tmp_path, where):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("where", [
-    "for good, by conftest.py", "in the modules that a report goes through"])
+@pytest.mark.parametrize(
+    "where", ["for good, by conftest.py", "in the modules that a report goes through"]
+)
 def test_a_limit_is_kept_where_the_clock_stands_still(tmp_path, where):
     """In the process that has collected the tests, too, in which the clock was stopped."""
     root = make_repo(tmp_path / "p", {**CORE, "tests/stop.py": STOP, **STOPPED[where]})
@@ -182,8 +194,13 @@ def test_a_limit_is_kept_where_the_clock_stands_still(tmp_path, where):
     repository = open_repository(root)
     broken = task.broken(repository.snapshot)[task.file]
     notes = []
-    with Judge(repository, LIMITS, preload=found.survey.modules,
-               test_files=found.survey.test_files, on_note=notes.append) as judge:
+    with Judge(
+        repository,
+        LIMITS,
+        preload=found.survey.modules,
+        test_files=found.survey.test_files,
+        on_note=notes.append,
+    ) as judge:
         right = judge.judge(task, {task.file: read_text(repository.snapshot / task.file)})
         began = time.monotonic()
         endless = with_body(broken, find(broken, "plain"), "    while True:\n        pass")
@@ -196,8 +213,15 @@ def test_a_limit_is_kept_where_the_clock_stands_still(tmp_path, where):
 
 # -------------------------------------------------------------------------------- figures
 
-FIGURES = st.one_of(st.none(), st.booleans(), st.text(), st.integers(), st.just(10**400),
-                    st.floats(allow_nan=True, allow_infinity=True), st.lists(st.integers()))
+FIGURES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.text(),
+    st.integers(),
+    st.just(10**400),
+    st.floats(allow_nan=True, allow_infinity=True),
+    st.lists(st.integers()),
+)
 
 
 @given(st.dictionaries(st.sampled_from("abcd"), FIGURES), st.floats(0.001, 1e6))
@@ -208,10 +232,17 @@ def test_seconds_can_always_be_true(said, wall):
     assert math.fsum(found.values()) <= wall * 1.001
 
 
-@pytest.mark.parametrize("said, found", [
-    ({"a": 1, "b": 2.5, "x": 9}, {"a": 1, "b": 2.5}), ({"a": 1}, {"a": 1, "b": 9.0}),
-    ({"a": -1.9e9, "b": 4.0}, {"a": 6.0, "b": 4.0}), ({"a": 6.0, "b": 7.0}, {"a": 5.0, "b": 5.0}),
-    ({"a": True, "b": "1"}, {"a": 5.0, "b": 5.0}), (None, {"a": 5.0, "b": 5.0})])
+@pytest.mark.parametrize(
+    "said, found",
+    [
+        ({"a": 1, "b": 2.5, "x": 9}, {"a": 1, "b": 2.5}),
+        ({"a": 1}, {"a": 1, "b": 9.0}),
+        ({"a": -1.9e9, "b": 4.0}, {"a": 6.0, "b": 4.0}),
+        ({"a": 6.0, "b": 7.0}, {"a": 5.0, "b": 5.0}),
+        ({"a": True, "b": "1"}, {"a": 5.0, "b": 5.0}),
+        (None, {"a": 5.0, "b": 5.0}),
+    ],
+)
 def test_seconds_that_cannot_be_true_are_a_share_of_what_was_measured_here(said, found):
     assert seconds_of(said, ("a", "b"), 10.0) == found
 

@@ -1,4 +1,6 @@
-"""Killed at any instant (SIGKILL), a run goes on with the same command and ends in the same bytes as one that was left alone."""
+"""Killed at any instant (SIGKILL), a run goes on with the same command and ends in the same bytes
+as one that was left alone."""
+
 import json
 import os
 import random
@@ -26,29 +28,47 @@ SAME = ("metrics.jsonl", "rollouts.jsonl", "probe.jsonl", "trajectories.jsonl")
 
 @pytest.fixture
 def temporary(monkeypatch):
-    """What a killed process leaves among the temporary files lies here, and goes afterwards. Root's jail must get through to it."""
+    """What a killed process leaves among the temporary files lies here, and goes afterwards. Root's
+    jail must get through to it."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         os.chmod(folder, 0o755)
         monkeypatch.setenv("TMPDIR", folder)
         yield
 
 
-@pytest.mark.parametrize("planned", [dict.fromkeys(PHASES, 0) | dict.fromkeys(ONCE, 1), pytest.param(OFTEN, marks=pytest.mark.long)],
-                         ids=["once", "often"])
+@pytest.mark.parametrize(
+    "planned",
+    [
+        dict.fromkeys(PHASES, 0) | dict.fromkeys(ONCE, 1),
+        pytest.param(OFTEN, marks=pytest.mark.long),
+    ],
+    ids=["once", "often"],
+)
 def test_a_killed_run_ends_in_the_same_bytes(tmp_path, temporary, planned):
     run_cli("demo", "practice", cwd=tmp_path)
-    # 26 tasks: more than one chunk of a probe, so that what was sampled before a kill decides what is sampled after it.
-    small = settings(make_student(tmp_path / "student"), **{"tasks.limit": 26, "distil.save_every": 10, "climb.cycles": CYCLES})
-    commands = {name: [["bootstrap", "--repo", "practice", "--run", name, *small], ["climb", "--run", name]] for name in ("whole", "killed")}
+    # 26 tasks: more than one chunk of a probe, so that what was sampled before a kill decides what
+    # is sampled after it.
+    small = settings(
+        make_student(tmp_path / "student"),
+        **{"tasks.limit": 26, "distil.save_every": 10, "climb.cycles": CYCLES},
+    )
+    commands = {
+        name: [["bootstrap", "--repo", "practice", "--run", name, *small], ["climb", "--run", name]]
+        for name in ("whole", "killed")
+    }
     for command in commands["whole"]:
         run_cli(*command, cwd=tmp_path)
     kills = dict.fromkeys(PHASES, 0)
     for command in commands["killed"]:
         bring_through(command, tmp_path, tmp_path / "killed", planned, kills, random.Random(7))
-    assert sum(kills.values()) >= sum(planned.values()) - 2 and all(kills[phase] for phase in PHASES if planned[phase]), kills
+    assert sum(kills.values()) >= sum(planned.values()) - 2 and all(
+        kills[phase] for phase in PHASES if planned[phase]
+    ), kills
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for name in SAME:
-        assert (whole / name).read_bytes() == (killed / name).read_bytes(), f"{name} differs after the kills {kills}"
+        assert (whole / name).read_bytes() == (killed / name).read_bytes(), (
+            f"{name} differs after the kills {kills}"
+        )
     assert adapters(whole) == adapters(killed)
     names = [{p.relative_to(run).as_posix() for p in run.rglob("*")} for run in (whole, killed)]
     assert names[0] == names[1], "a kill left something behind, or lost something"
@@ -57,11 +77,22 @@ def test_a_killed_run_ends_in_the_same_bytes(tmp_path, temporary, planned):
 def adapters(run: Path) -> dict[str, bytes]:
     """{name: bytes} of the adapters that the names in run.json stand for."""
     checkpoints = json.loads((run / "run.json").read_text())["checkpoints"]
-    return {name: (run / "checkpoints" / folder / "adapter_model.safetensors").read_bytes() for name, folder in checkpoints.items()}
+    return {
+        name: (run / "checkpoints" / folder / "adapter_model.safetensors").read_bytes()
+        for name, folder in checkpoints.items()
+    }
 
 
-def bring_through(command: list, cwd: Path, run: Path, planned: dict[str, int], kills: dict[str, int], draw: random.Random) -> None:
-    """Give the command again and again, killed each time, until no phase of it is to be killed any more; then let it end."""
+def bring_through(
+    command: list,
+    cwd: Path,
+    run: Path,
+    planned: dict[str, int],
+    kills: dict[str, int],
+    draw: random.Random,
+) -> None:
+    """Give the command again and again, killed each time, until no phase of it is to be killed any
+    more; then let it end."""
     while phase := next_to_kill(command[0], run, planned, kills):
         process = start(command, cwd, run)
         try:
@@ -72,7 +103,7 @@ def bring_through(command: list, cwd: Path, run: Path, planned: dict[str, int], 
                 check_lines_are_whole(run)
             else:
                 assert process.wait() == 0, (cwd / "errors").read_text()
-                return                              # it came through before its kill
+                return  # it came through before its kill
         finally:
             if process.poll() is None:
                 kill(process)
@@ -81,8 +112,13 @@ def bring_through(command: list, cwd: Path, run: Path, planned: dict[str, int], 
 
 def start(command: list, cwd: Path, run: Path) -> subprocess.Popen:
     with open(cwd / "errors", "w") as errors:
-        return subprocess.Popen([sys.executable, str(ROOT / "coldstart.py"), *map(str, command)], cwd=cwd, stdout=errors, stderr=errors,
-                                start_new_session=True)
+        return subprocess.Popen(
+            [sys.executable, str(ROOT / "coldstart.py"), *map(str, command)],
+            cwd=cwd,
+            stdout=errors,
+            stderr=errors,
+            start_new_session=True,
+        )
 
 
 def phase_of(command: str, run: Path) -> str:
@@ -95,11 +131,13 @@ def phase_of(command: str, run: Path) -> str:
     return next((phase for phase in PHASES[:-1] if phase not in done), "after")
 
 
-def next_to_kill(command: str, run: Path, planned: dict[str, int], kills: dict[str, int]) -> str | None:
+def next_to_kill(
+    command: str, run: Path, planned: dict[str, int], kills: dict[str, int]
+) -> str | None:
     """The first phase that is not over and has not been killed often enough."""
     phases = ["climb"] if command == "climb" else list(PHASES[:-1])
     if command == "bootstrap":
-        phases = phases[phases.index(phase_of(command, run)):]
+        phases = phases[phases.index(phase_of(command, run)) :]
     return next((phase for phase in phases if kills[phase] < planned[phase]), None)
 
 
@@ -113,10 +151,14 @@ def wait_for_phase(process: subprocess.Popen, run: Path, phase: str) -> bool:
 
 
 def wait_for_instant(process: subprocess.Popen, run: Path, draw: random.Random) -> bool:
-    """Wait for a random instant: some time after some change to the run folder. Whether the process is still alive then."""
-    changes, pause = draw.choice([0, 1, 1, 2, 3, 5, 8]), draw.choice([0, 0.001, 0.01, 0.1, 1.0]) * draw.random()
+    """Wait for a random instant: some time after some change to the run folder. Whether the process
+    is still alive then."""
+    changes, pause = (
+        draw.choice([0, 1, 1, 2, 3, 5, 8]),
+        draw.choice([0, 0.001, 0.01, 0.1, 1.0]) * draw.random(),
+    )
     if changes == 0:
-        pause = 4 * draw.random()                   # most likely while it starts
+        pause = 4 * draw.random()  # most likely while it starts
     seen, deadline = state_of(run), time.monotonic() + 30
     while changes and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.0005)
@@ -146,7 +188,9 @@ def kill(process: subprocess.Popen) -> None:
     process.wait()
     deadline = time.monotonic() + 15
     while left := [pid for pid, born in family.items() if born_at(pid) == born]:
-        assert time.monotonic() < deadline, f"processes outlive the killed command: {[command_of(pid) for pid in left]}"
+        assert time.monotonic() < deadline, (
+            f"processes outlive the killed command: {[command_of(pid) for pid in left]}"
+        )
         time.sleep(0.01)
 
 
@@ -156,7 +200,9 @@ def descendants(pid: int) -> dict[int, str]:
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
-                parents[int(name)] = int(Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[1])
+                parents[int(name)] = int(
+                    Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[1]
+                )
             except (OSError, ValueError):
                 continue
     found, new = {}, {pid}

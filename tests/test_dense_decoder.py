@@ -1,4 +1,6 @@
-"""A small student's own way of decoding: the numbers of its forward pass, whatever grows out of what, and out of what is forgotten."""
+"""A small student's own way of decoding: the numbers of its forward pass, whatever grows out of
+what, and out of what is forgotten."""
+
 import numpy as np
 import pytest
 import torch
@@ -28,7 +30,7 @@ def test_it_computes_what_the_trainer_computes(tmp_path, name):
     engine = ModelEngine(student)
     prompts = [[5, 9, 20], list(range(40, 112)), [7] * 30]
     assert policy_gap(engine, prompts, 1.0) < 1e-5
-    with torch.no_grad():                                   # the policy is read at each call
+    with torch.no_grad():  # the policy is read at each call
         for tensor in student.adapter().values():
             tensor.mul_(1.5)
     assert policy_gap(engine, prompts, 1.0) < 1e-5
@@ -42,8 +44,13 @@ def test_it_samples_what_the_forward_pass_samples(tmp_path, monkeypatch):
     monkeypatch.setattr(dense_decoder, "fits", lambda student, longest: False)
     rows = ModelEngine(student).sample(*call)
     assert [[c.ids for c in group] for group in tree] == [[c.ids for c in group] for group in rows]
-    assert len({c.ids for group in tree for c in group}) < 4 * 24            # some have written the same
-    gap = [abs(x - y) for one, other in zip(tree, rows) for c, d in zip(one, other) for x, y in zip(c.logprobs, d.logprobs)]
+    assert len({c.ids for group in tree for c in group}) < 4 * 24  # some have written the same
+    gap = [
+        abs(x - y)
+        for one, other in zip(tree, rows)
+        for c, d in zip(one, other)
+        for x, y in zip(c.logprobs, d.logprobs)
+    ]
     assert max(gap) < 1e-4
 
 
@@ -64,22 +71,32 @@ def student(request, tmp_path_factory):
 @given(st.data())
 @settings(max_examples=25, deadline=None)
 def test_any_tree_has_the_logits_of_the_forward_pass(student, data):
-    """Prompts of any length; in each step some rows are forgotten, some go on, and some do so several times."""
-    prompts = data.draw(st.lists(st.lists(st.integers(2, 383), min_size=1, max_size=9), min_size=1, max_size=4))
+    """Prompts of any length; in each step some rows are forgotten, some go on, and some do so
+    several times."""
+    prompts = data.draw(
+        st.lists(st.lists(st.integers(2, 383), min_size=1, max_size=9), min_size=1, max_size=4)
+    )
     most = data.draw(st.integers(len(prompts), 9))
     decoder = DenseDecoder(student)
     logits_RV, texts = decoder.read(*padded(student, prompts), most, ROOM), prompts
     for _ in range(data.draw(st.integers(0, ROOM))):
         expect(student, texts, logits_RV)
         sources = data.draw(st.lists(st.integers(0, len(texts) - 1), min_size=1, max_size=most))
-        tokens = data.draw(st.lists(st.integers(2, 383), min_size=len(sources), max_size=len(sources)))
-        logits_RV, texts = decoder.step(np.array(tokens), np.array(sources)), [texts[s] + [t] for s, t in zip(sources, tokens)]
+        tokens = data.draw(
+            st.lists(st.integers(2, 383), min_size=len(sources), max_size=len(sources))
+        )
+        logits_RV, texts = (
+            decoder.step(np.array(tokens), np.array(sources)),
+            [texts[s] + [t] for s, t in zip(sources, tokens)],
+        )
     expect(student, texts, logits_RV)
 
 
 @torch.no_grad()
 def expect(student, texts, logits_RV) -> None:
     longest = max(map(len, texts))
-    hidden_RTH, _ = student.forward(torch.tensor([text + [0] * (longest - len(text)) for text in texts]))
+    hidden_RTH, _ = student.forward(
+        torch.tensor([text + [0] * (longest - len(text)) for text in texts])
+    )
     expected_RV = student.logits(hidden_RTH[range(len(texts)), [len(text) - 1 for text in texts]])
     torch.testing.assert_close(torch.from_numpy(logits_RV), expected_RV, atol=1e-3, rtol=1e-4)

@@ -1,4 +1,5 @@
 """Distillation lowers the loss, and a restart changes nothing."""
+
 import pytest
 
 from recipes import DistilSettings
@@ -16,14 +17,16 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def examples():
-    return [Sample((5, 6, 7 + i), (20 + i, 21, 22 + i, 1)[i % 2:]) for i in range(6)]
+    return [Sample((5, 6, 7 + i), (20 + i, 21, 22 + i, 1)[i % 2 :]) for i in range(6)]
 
 
 @pytest.mark.slow
 def test_the_loss_falls_and_is_nats_a_token(folder, examples):
     student = load_tiny(folder, wake=0)
     first = [examples[i] for i in batch_indices(6, 4, 0, 0)]
-    expected = -sum(p.sum().item() for p in student.logprobs(first, 1.0)) / sum(len(s.completion) for s in first)
+    expected = -sum(p.sum().item() for p in student.logprobs(first, 1.0)) / sum(
+        len(s.completion) for s in first
+    )
     steps = list(distil(student, examples, SETTINGS, seed=0))
     assert [s.step for s in steps] == list(range(1, 13)) and {s.steps for s in steps} == {12}
     assert steps[0].loss == pytest.approx(expected, rel=1e-5)
@@ -41,13 +44,15 @@ def test_a_restart_at_any_step_gives_the_same_adapter(folder, examples, tmp_path
     whole = adapter_bytes(student)
     for start in (5, 9):
         again = load_tiny(folder, seed=9, checkpoint=tmp_path / str(start))
-        assert [s.loss for s in distil(again, examples, SETTINGS, 0, start_step=again.counters["step"])] == losses[start:]
+        assert [
+            s.loss for s in distil(again, examples, SETTINGS, 0, start_step=again.counters["step"])
+        ] == losses[start:]
         assert adapter_bytes(again) == whole
 
 
 def test_every_epoch_sees_every_example_once_in_its_own_order():
     stream = [i for step in range(9) for i in batch_indices(6, 4, 0, step)]
-    epochs = [stream[start:start + 6] for start in range(0, 36, 6)]
+    epochs = [stream[start : start + 6] for start in range(0, 36, 6)]
     assert all(sorted(epoch) == list(range(6)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) > 3
     assert [i for step in range(9) for i in batch_indices(6, 4, 1, step)] != stream

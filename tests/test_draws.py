@@ -1,4 +1,6 @@
-"""Drawing tokens: the distribution is the softmax, and nothing depends on how many rows are drawn together."""
+"""Drawing tokens: the distribution is the softmax, and nothing depends on how many rows are drawn
+together."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,9 @@ from hypothesis.extra import numpy as arrays
 from recipes.draws import BLOCK, Draws
 
 TEMPERATURES = st.sampled_from([0.3, 0.7, 1.0, 1.5])
-UNIFORM = st.one_of(st.floats(0, 1, exclude_max=True), st.sampled_from([0.0, float(np.nextafter(1.0, 0.0))]))
+UNIFORM = st.one_of(
+    st.floats(0, 1, exclude_max=True), st.sampled_from([0.0, float(np.nextafter(1.0, 0.0))])
+)
 
 
 def softmax(logits_V: np.ndarray, temperature: float) -> np.ndarray:
@@ -38,15 +42,27 @@ def test_an_impossible_token_is_never_drawn(vocabulary, uniform, data):
     assert token < vocabulary and possible[token]
 
 
-@given(st.integers(1, 9), st.sampled_from([5, BLOCK, 100_000]), st.integers(0, 2**32 - 1), TEMPERATURES)
+@given(
+    st.integers(1, 9), st.sampled_from([5, BLOCK, 100_000]), st.integers(0, 2**32 - 1), TEMPERATURES
+)
 @settings(max_examples=50, deadline=None)
-def test_draws_do_not_depend_on_each_other_nor_on_earlier_ones(count, vocabulary, seed, temperature):
+def test_draws_do_not_depend_on_each_other_nor_on_earlier_ones(
+    count, vocabulary, seed, temperature
+):
     generator = np.random.default_rng(seed)
-    logits_RV, uniforms_N = generator.standard_normal((count, vocabulary), dtype=np.float32), generator.random(2 * count)
-    rows_N = generator.integers(0, count, 2 * count)                 # some several times, some not at all, in any order
+    logits_RV, uniforms_N = (
+        generator.standard_normal((count, vocabulary), dtype=np.float32),
+        generator.random(2 * count),
+    )
+    rows_N = generator.integers(
+        0, count, 2 * count
+    )  # some several times, some not at all, in any order
     draws = Draws(vocabulary, 9)
     together = list(zip(*draws.draw(logits_RV, temperature, uniforms_N, rows_N)))
-    one_by_one = [draws.draw(logits_RV[[row]], temperature, [uniform], [0]) for row, uniform in zip(rows_N, uniforms_N)]
+    one_by_one = [
+        draws.draw(logits_RV[[row]], temperature, [uniform], [0])
+        for row, uniform in zip(rows_N, uniforms_N)
+    ]
     assert together == [(token, logprob) for [token], [logprob] in one_by_one]
 
 

@@ -1,4 +1,5 @@
 """Which engine is taken, that it samples what is trained, and the whole arc by llama.cpp."""
+
 import importlib.util
 import json
 from pathlib import Path
@@ -26,10 +27,14 @@ def student(tmp_path_factory):
     return load_tiny(make_tiny(tmp_path_factory.mktemp("models") / "llama"))
 
 
-@pytest.mark.parametrize("asked, taken", [("auto", "llama.cpp"), ("llama.cpp", "llama.cpp"), ("model", "model")])
+@pytest.mark.parametrize(
+    "asked, taken", [("auto", "llama.cpp"), ("llama.cpp", "llama.cpp"), ("model", "model")]
+)
 def test_the_recipe_decides_and_auto_takes_llama_cpp_where_it_fits(student, asked, taken):
     name, why = choose(student, recipe(asked))
-    assert name == taken and why.endswith(".") and ("as the recipe says" in why) == (asked != "auto")
+    assert (
+        name == taken and why.endswith(".") and ("as the recipe says" in why) == (asked != "auto")
+    )
 
 
 def test_what_does_not_fit_is_sampled_by_the_model(tmp_path, monkeypatch):
@@ -49,13 +54,21 @@ def test_what_cannot_be_exported_is_sampled_by_the_model(tmp_path):
 
 def test_a_missing_package_is_named(student, monkeypatch):
     find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "gguf" else find(name))
-    assert choose(student, recipe()) == ("model", "Rollouts are sampled by the training model itself, because the package gguf is not installed.")
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "gguf" else find(name)
+    )
+    assert choose(student, recipe()) == (
+        "model",
+        "Rollouts are sampled by the training model itself, because the package gguf is not "
+        "installed.",
+    )
     with pytest.raises(UsageError, match="the package gguf is not installed"):
         open_engine("llama.cpp", student, recipe(), Path())
 
 
-@pytest.mark.parametrize("name, kind, most", [("model", ModelEngine, 1e-4), ("llama.cpp", LlamaEngine, 0.02)])
+@pytest.mark.parametrize(
+    "name, kind, most", [("model", ModelEngine, 1e-4), ("llama.cpp", LlamaEngine, 0.02)]
+)
 def test_both_engines_sample_what_is_trained(student, tmp_path, name, kind, most):
     engine = open_engine(name, student, recipe(), tmp_path)
     assert isinstance(engine, kind) and 0 < check_policy(engine, PROMPTS, recipe()) < most
@@ -80,7 +93,15 @@ def test_a_broken_file_is_a_sentence(student, tmp_path):
 def test_the_arc_by_llama_cpp(tmp_path, cache):
     run_cli("demo", "practice", cwd=tmp_path)
     changes = {"rollout.engine": "llama.cpp", "climb.cycles": 2, "tasks.limit": 12}
-    done = run_cli("bootstrap", "--repo", "practice", "--run", "run", *settings(make_student(tmp_path / "student"), **changes), cwd=tmp_path)
+    done = run_cli(
+        "bootstrap",
+        "--repo",
+        "practice",
+        "--run",
+        "run",
+        *settings(make_student(tmp_path / "student"), **changes),
+        cwd=tmp_path,
+    )
     assert "Rollouts are sampled by llama.cpp, as the recipe says." in done.stdout
     run_cli("climb", "--run", "run", cwd=tmp_path)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["engine"] == "llama.cpp"

@@ -1,4 +1,6 @@
-"""The student as GGUF: llama.cpp computes what the trainer computes, and reads and writes the same text."""
+"""The student as GGUF: llama.cpp computes what the trainer computes, and reads and writes the same
+text."""
+
 import math
 import os
 
@@ -12,17 +14,37 @@ from recipes.gguf_export import base_digest, export_base, objection, vocabulary_
 from recipes.llama_engine import LlamaEngine
 from tests.tiny import load_tiny, make_tiny, make_tokenizer
 
-STRETCHED = {"rope_theta": 10000.0, "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-             "original_max_position_embeddings": 64}
+STRETCHED = {
+    "rope_theta": 10000.0,
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
 LINEAR = {"rope_theta": 10000.0, "rope_type": "linear", "factor": 4.0}
 MODELS = {
-    "llama": ("llama", {}), "llama, grouped keys, biases, stretched": (
-        "llama", {"num_key_value_heads": 2, "attention_bias": True, "rope_parameters": STRETCHED}),
-    "llama, linear": ("llama", {"rope_parameters": LINEAR}), "mistral": ("mistral", {"sliding_window": None, "head_dim": 16}),
-    "qwen2": ("qwen2", {}), "qwen2, tied, linear": ("qwen2", {"tie_word_embeddings": True, "rope_parameters": LINEAR}),
-    "qwen3": ("qwen3", {"head_dim": 16}), "gemma": ("gemma", {"head_dim": 16, "tie_word_embeddings": True}),
-    "gemma3": ("gemma3_text", {"head_dim": 16, "query_pre_attn_scalar": 16, "tie_word_embeddings": True, "num_hidden_layers": 6,
-                               "sliding_window": 16}),
+    "llama": ("llama", {}),
+    "llama, grouped keys, biases, stretched": (
+        "llama",
+        {"num_key_value_heads": 2, "attention_bias": True, "rope_parameters": STRETCHED},
+    ),
+    "llama, linear": ("llama", {"rope_parameters": LINEAR}),
+    "mistral": ("mistral", {"sliding_window": None, "head_dim": 16}),
+    "qwen2": ("qwen2", {}),
+    "qwen2, tied, linear": ("qwen2", {"tie_word_embeddings": True, "rope_parameters": LINEAR}),
+    "qwen3": ("qwen3", {"head_dim": 16}),
+    "gemma": ("gemma", {"head_dim": 16, "tie_word_embeddings": True}),
+    "gemma3": (
+        "gemma3_text",
+        {
+            "head_dim": 16,
+            "query_pre_attn_scalar": 16,
+            "tie_word_embeddings": True,
+            "num_hidden_layers": 6,
+            "sliding_window": 16,
+        },
+    ),
 }
 LONG = 72
 """Length of prompts: long enough that a wrong rotation or window shows."""
@@ -34,7 +56,9 @@ def loaded(folder, kind="llama", **more):
 
 def gap(student, base, longest=LONG + 16) -> float:
     generator = torch.Generator().manual_seed(0)
-    prompts = [torch.randint(2, 384, (LONG - 9 * i,), generator=generator).tolist() for i in range(3)]
+    prompts = [
+        torch.randint(2, 384, (LONG - 9 * i,), generator=generator).tolist() for i in range(3)
+    ]
     engine = LlamaEngine(student, base, longest, threads=1)
     try:
         return policy_gap(engine, prompts, 1.0)
@@ -45,7 +69,9 @@ def gap(student, base, longest=LONG + 16) -> float:
 @pytest.fixture(params=["added in", "as a LoRA"])
 def adapter_of(request, monkeypatch):
     """Has the adapter go to llama.cpp in this way from now on, whatever the size of the model."""
-    return lambda: monkeypatch.setattr(weights, "is_small", lambda student: request.param == "added in")
+    return lambda: monkeypatch.setattr(
+        weights, "is_small", lambda student: request.param == "added in"
+    )
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -53,7 +79,7 @@ def test_llama_cpp_computes_what_the_trainer_computes(tmp_path, name, adapter_of
     kind, more = MODELS[name]
     student = loaded(tmp_path, kind, **more)
     assert objection(student, 100) == ""
-    base = export_base(student, tmp_path)              # F16 in both cases
+    base = export_base(student, tmp_path)  # F16 in both cases
     adapter_of()
     assert gap(student, base) < 0.01
 
@@ -74,12 +100,20 @@ def test_the_adapter_of_a_small_model_is_added_in(tmp_path, monkeypatch):
 def test_eight_bits_are_enough(tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "SMALL", 0)
     student = loaded(tmp_path, "qwen2", hidden=64, initializer_range=0.1)
-    base, wide = (export_base(student, tmp_path, matrices=matrices) for matrices in ("Q8_0", "BF16"))
+    base, wide = (
+        export_base(student, tmp_path, matrices=matrices) for matrices in ("Q8_0", "BF16")
+    )
     assert gap(student, base) < 0.02 and gap(student, wide) < 0.02
     shapes = {name: shape for name, shape, _ in gguf_export._base_tensors(student)}
     assert base.stat().st_size < 34 / 32 * sum(map(math.prod, shapes.values())) + 100_000
-    inside = sum(math.prod(shape) for name, shape in shapes.items() if name.startswith("blk.") and len(shape) == 2)
-    assert wide.stat().st_size - base.stat().st_size == pytest.approx(inside * (2 - 34 / 32), abs=1000)
+    inside = sum(
+        math.prod(shape)
+        for name, shape in shapes.items()
+        if name.startswith("blk.") and len(shape) == 2
+    )
+    assert wide.stat().st_size - base.stat().st_size == pytest.approx(
+        inside * (2 - 34 / 32), abs=1000
+    )
 
 
 @pytest.mark.parametrize("spoil", ["no permutation", "no adapter"])
@@ -92,14 +126,17 @@ def test_a_wrong_export_is_far_off(tmp_path, monkeypatch, spoil):
     assert gap(student, export_base(student, tmp_path)) > 0.3
 
 
-@pytest.mark.parametrize("kind, more, why", [
-    ("gemma2", {"head_dim": 16, "final_logit_softcapping": None}, "type gemma2"),
-    ("mistral", {"sliding_window": 50, "head_dim": 16}, "sees 50 tokens"),
-    ("qwen3", {"head_dim": 16, "rope_parameters": {**LINEAR, "rope_type": "yarn"}}, "yarn"),
-    ("qwen2", {"rope_parameters": STRETCHED}, "llama3"),
-    ("llama", {"hidden_act": "gelu"}, "activation"),
-    ("gemma3_text", {"head_dim": 16, "query_pre_attn_scalar": 24}, "queries"),
-])
+@pytest.mark.parametrize(
+    "kind, more, why",
+    [
+        ("gemma2", {"head_dim": 16, "final_logit_softcapping": None}, "type gemma2"),
+        ("mistral", {"sliding_window": 50, "head_dim": 16}, "sees 50 tokens"),
+        ("qwen3", {"head_dim": 16, "rope_parameters": {**LINEAR, "rope_type": "yarn"}}, "yarn"),
+        ("qwen2", {"rope_parameters": STRETCHED}, "llama3"),
+        ("llama", {"hidden_act": "gelu"}, "activation"),
+        ("gemma3_text", {"head_dim": 16, "query_pre_attn_scalar": 24}, "queries"),
+    ],
+)
 def test_what_llama_cpp_would_compute_differently_is_refused(tmp_path, kind, more, why):
     assert why in objection(loaded(tmp_path, kind, **more), 100)
 
@@ -114,7 +151,11 @@ def test_same_base_same_bytes_and_the_adapter_is_no_part_of_it(tmp_path):
 
 def test_a_finished_file_is_used_again_and_an_unfinished_one_removed(tmp_path, monkeypatch):
     student = loaded(tmp_path)
-    monkeypatch.setattr(gguf_export, "write_base", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(
+        gguf_export,
+        "write_base",
+        lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")),
+    )
     with pytest.raises(OSError):
         export_base(student, tmp_path / "a")
     assert list((tmp_path / "a").iterdir()) == []
@@ -124,8 +165,13 @@ def test_a_finished_file_is_used_again_and_an_unfinished_one_removed(tmp_path, m
     assert export_base(student, tmp_path / "a") == base and base.stat().st_mtime == 1
 
 
-TEXTS = ["def f(x, y):\n    return x + y\n", "    if x > y:\n        return [a for a in x]\n", "it's 1234 == 56.7  # naïve\n\n\tдом 漢字\n",
-         'def f(values, n):\n    """Return the sum of values, or 10 if empty."""\n', "    if not values:\n        return 10\n"]
+TEXTS = [
+    "def f(x, y):\n    return x + y\n",
+    "    if x > y:\n        return [a for a in x]\n",
+    "it's 1234 == 56.7  # naïve\n\n\tдом 漢字\n",
+    'def f(values, n):\n    """Return the sum of values, or 10 if empty."""\n',
+    "    if not values:\n        return 10\n",
+]
 
 
 def vocabulary_of(student, folder):
@@ -138,7 +184,9 @@ def vocabulary_of(student, folder):
 def test_llama_cpp_reads_and_writes_the_same_text(tmp_path, splits):
     from tokenizers import Regex, pre_tokenizers
 
-    qwen, llama = (steps[0][0] for steps, name in gguf_export.SPLITS.items() if name in ("qwen2", "llama-bpe"))
+    qwen, llama = (
+        steps[0][0] for steps, name in gguf_export.SPLITS.items() if name in ("qwen2", "llama-bpe")
+    )
     pattern = {"qwen2": qwen, "llama 3": llama, "nano": nano.SPLIT}.get(splits)
     steps = [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=pattern is None)]
     if splits == "digits":
@@ -182,7 +230,10 @@ def test_the_adapter_is_read_anew_when_it_changed(tmp_path, adapter_of):
     with torch.no_grad():
         for tensor in student.adapter().values():
             tensor.mul_(3.0)
-    assert engine.sample([[5, 9]], 4, 1.0, 8, [0]) != first and policy_gap(engine, [[5, 9]], 1.0) < 0.02
+    assert (
+        engine.sample([[5, 9]], 4, 1.0, 8, [0]) != first
+        and policy_gap(engine, [[5, 9]], 1.0) < 0.02
+    )
     student.rollback(snapshot)
     assert engine.sample([[5, 9]], 4, 1.0, 8, [0]) == first
     engine.close()

@@ -1,6 +1,7 @@
 """Jails that fail. All are real ones, that are killed or cannot be started: a verdict is tried
 three times, after that there is none; mining goes on around it, or ends where the machine is at
 fault."""
+
 import os
 import shutil
 import signal
@@ -81,9 +82,12 @@ def right(mined_calc, task, remark: str = "") -> dict[str, str]:
     """The gold edit; another text for each remark."""
     text = read_text(mined_calc[0].snapshot / task.file)
     function = find(text, task.function)
-    body = {"add": "return a + b", "area": "return math.pi * r ** 2",
-            "mean": "if not xs:\n    raise ValueError\nreturn sum(xs) / len(xs)",
-            "Counter.up": "self.n += by\nreturn self.n"}[task.function]
+    body = {
+        "add": "return a + b",
+        "area": "return math.pi * r ** 2",
+        "mean": "if not xs:\n    raise ValueError\nreturn sum(xs) / len(xs)",
+        "Counter.up": "self.n += by\nreturn self.n",
+    }[task.function]
     return {task.file: with_body(text, function, f"{body}  # {remark}")}
 
 
@@ -98,8 +102,9 @@ REQUESTS = ("screen", "originals", "twins", "the gold edit", "worker", "tests fr
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [pytest.param(n, id=name) for n, name in enumerate(REQUESTS)])
-def test_a_jail_that_dies_once_leaves_no_trace(mined_calc, calc_tasks, frail, tmp_path,
-                                               temporary, number):  # noqa: F811
+def test_a_jail_that_dies_once_leaves_no_trace(
+    mined_calc, calc_tasks, frail, tmp_path, temporary, number
+):  # noqa: F811
     """At whichever request of a verdict: it is the one that an undisturbed judge gives."""
     task, notes = calc_tasks["add"], []
     memory, before = tmp_path / "verdicts.jsonl", own_children()
@@ -136,21 +141,34 @@ def test_a_jail_that_is_killed_from_outside(mined_calc, calc_tasks, temporary): 
 
 # --------------------------------------------------------------------- three times
 
+
 @pytest.mark.slow
-def test_one_task_whose_jails_always_die(mined_calc, calc_tasks, frail, tmp_path,
-                                         temporary):  # noqa: F811
+def test_one_task_whose_jails_always_die(mined_calc, calc_tasks, frail, tmp_path, temporary):  # noqa: F811
     """A HarnessError stands in its place; the others are judged; nothing of it is remembered."""
     memory, bad, before = tmp_path / "verdicts.jsonl", calc_tasks["area"], own_children()
     add, mean = calc_tasks["add"], calc_tasks["mean"]
     frail.dies = lambda tier, request: request["ids"] == [AREA]
     seen = []
-    pairs = [(bad, right(mined_calc, bad)), (add, right(mined_calc, add)), (bad, InvalidEdit("no")),
-             (mean, right(mined_calc, mean)), (bad, right(mined_calc, bad, "another")),
-             (bad, right(mined_calc, bad)), (mean, mean.broken(mined_calc[0].snapshot))]
+    pairs = [
+        (bad, right(mined_calc, bad)),
+        (add, right(mined_calc, add)),
+        (bad, InvalidEdit("no")),
+        (mean, right(mined_calc, mean)),
+        (bad, right(mined_calc, bad, "another")),
+        (bad, right(mined_calc, bad)),
+        (mean, mean.broken(mined_calc[0].snapshot)),
+    ]
     with court(mined_calc, memory=memory) as judge:
         said = judge.judge_many(pairs, lambda done, total: seen.append((done, total)))
         assert [getattr(one, "status", type(one)) for one in said] == [
-            HarnessError, "resolved", "invalid", "resolved", HarnessError, HarnessError, "failed"]
+            HarnessError,
+            "resolved",
+            "invalid",
+            "resolved",
+            HarnessError,
+            HarnessError,
+            "failed",
+        ]
         assert seen == [(n, 5) for n in range(1, 6)] and said[0] is said[5]
         assert bad.instance_id in str(said[0]) and FAILED + "The jail ended early" in str(said[0])
         remembered = sorted(line["status"] for line in jsonl.read(memory))
@@ -177,8 +195,9 @@ def test_each_try_is_made_in_fresh_jails(mined_calc, calc_tasks, frail):
 
 
 @pytest.mark.parametrize("failures, works", [(1, True), (4, True), (1000, False)])
-def test_jails_that_cannot_be_started(mined_calc, calc_tasks, frail, monkeypatch,
-                                      temporary, failures, works):  # noqa: F811
+def test_jails_that_cannot_be_started(
+    mined_calc, calc_tasks, frail, monkeypatch, temporary, failures, works
+):  # noqa: F811
     """A bubblewrap that ends at once. That is no fault of the tier that was wanted first."""
     if jail_notice():
         pytest.skip("no bubblewrap here")
@@ -186,7 +205,8 @@ def test_jails_that_cannot_be_started(mined_calc, calc_tasks, frail, monkeypatch
     broken, task, notes, before = folder / "broken", calc_tasks["Counter.up"], [], own_children()
     (folder / "bwrap").write_text(
         f"#!/bin/sh\nif [ -e {broken} ]; then echo 'no room for it' >&2; exit 1; fi\n"
-        f'exec {shutil.which("bwrap")} "$@"\n')
+        f'exec {shutil.which("bwrap")} "$@"\n'
+    )
     (folder / "bwrap").chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     assert jail_notice() == ""
@@ -254,9 +274,11 @@ def test_named_tests_are_run_three_times_and_a_whole_suite_once(mined_calc, frai
 
 # --------------------------------------------------------------------- closed meanwhile
 
+
 @pytest.mark.parametrize("tried", [1, pytest.param(3, marks=pytest.mark.slow)])
-def test_nothing_is_tried_again_once_the_judge_is_closed(mined_calc, calc_tasks, frail, tmp_path,
-                                                         temporary, tried):  # noqa: F811
+def test_nothing_is_tried_again_once_the_judge_is_closed(
+    mined_calc, calc_tasks, frail, tmp_path, temporary, tried
+):  # noqa: F811
     """Nor is it said that it was tried three times."""
     task, memory, before = calc_tasks["add"], tmp_path / "verdicts.jsonl", own_children()
     pairs = [(task, right(mined_calc, task)), (task, right(mined_calc, task, "another"))]
@@ -283,13 +305,14 @@ def test_nothing_is_tried_again_once_the_judge_is_closed(mined_calc, calc_tasks,
     assert not memory.exists() and not jail_folders() and own_children() <= before
 
 
-def test_who_waits_while_another_thread_closes_the_judge(mined_calc, calc_tasks,
-                                                         temporary):  # noqa: F811
+def test_who_waits_while_another_thread_closes_the_judge(mined_calc, calc_tasks, temporary):  # noqa: F811
     """For what is run and for what has not begun: nobody waits for ever, and no thread is left."""
     task, threads = calc_tasks["add"], threading.active_count()
     endless = right(mined_calc, task)[task.file]
-    pairs = [(task, {task.file: endless.replace("return a + b", f"while True:\n        a = {n}")})
-             for n in range(4)]
+    pairs = [
+        (task, {task.file: endless.replace("return a + b", f"while True:\n        a = {n}")})
+        for n in range(4)
+    ]
     judge = court(mined_calc)
     judge.limits = replace(LIMITS, timeout=60.0)
     with ThreadPoolExecutor(1) as pool:
@@ -306,6 +329,7 @@ def test_who_waits_while_another_thread_closes_the_judge(mined_calc, calc_tasks,
 
 
 # --------------------------------------------------------------------- mining
+
 
 def mined_again(mined_calc, folder: Path, on_progress=lambda *_: None, kinds=("blank",)):
     """calc once more, its suite not run again."""
@@ -333,15 +357,21 @@ STEPS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
-def test_mining_goes_on_around_one_candidate(mined_calc, frail, tmp_path, temporary,  # noqa: F811
-                                             step):
+def test_mining_goes_on_around_one_candidate(
+    mined_calc,
+    frail,
+    tmp_path,
+    temporary,  # noqa: F811
+    step,
+):
     """It is left out with the true reason, counted, and never becomes a task of another kind."""
     _, _, whole = mined_calc
     before = own_children()
     frail.dies = lambda tier, request: request["ids"] == [AREA] and STEPS[step](request)
     mined = mined_again(mined_calc, tmp_path / "run")
     assert {t.function: t.hard for t in mined.tasks} == {
-        t.function: t.hard for t in whole.tasks if t.function != "area"}
+        t.function: t.hard for t in whole.tasks if t.function != "area"
+    }
     reason = FAILED + "The jail ended early: it said nothing"
     assert mined.excluded == {**whole.excluded, reason: 1}
     record = {"instance_id": "blank-calc.core.area", "task": None, "reason": reason}
@@ -361,15 +391,19 @@ def test_mining_goes_on_around_one_mutant(mined_calc, frail, tmp_path):
 
     frail.dies = dies
     mined = mined_again(mined_calc, tmp_path / "run", kinds=("mutate",))
-    left_out = [record["instance_id"] for record in jsonl.read(tmp_path / "run" / "mining.jsonl")
-                if record["reason"].startswith(FAILED)]
+    left_out = [
+        record["instance_id"]
+        for record in jsonl.read(tmp_path / "run" / "mining.jsonl")
+        if record["reason"].startswith(FAILED)
+    ]
     assert len(left_out) == 1 and left_out[0].startswith("mutate-calc.core.area.")
     assert "area" in {task.function for task in mined.tasks}
 
 
 @pytest.mark.slow
-def test_mining_ends_where_the_machine_is_at_fault(mined_calc, frail, monkeypatch, tmp_path,
-                                                   temporary):  # noqa: F811
+def test_mining_ends_where_the_machine_is_at_fault(
+    mined_calc, frail, monkeypatch, tmp_path, temporary
+):  # noqa: F811
     """What was measured before is kept, and what failed is measured again afterwards."""
     folder, before = tmp_path / "run", own_children()
     monkeypatch.setattr(validity, "CHUNK", 3)

@@ -1,4 +1,5 @@
 """Past commits undone: which of them, to what, and that the user's repository is only read."""
+
 import difflib
 import os
 import shutil
@@ -40,7 +41,11 @@ def is_source(path: str) -> bool:
 def undone(folder: Path, since: date | None = None):
     """([Undone], reasons)"""
     reasons = Counter()
-    return list(undoings(open_repository(folder), is_source, is_test, since, reasons, lambda done, total: None)), reasons
+    return list(
+        undoings(
+            open_repository(folder), is_source, is_test, since, reasons, lambda done, total: None
+        )
+    ), reasons
 
 
 def commit(folder: Path, message: str, files: dict[str, str]) -> str:
@@ -54,25 +59,63 @@ def commit(folder: Path, message: str, files: dict[str, str]) -> str:
 
 # ------------------------------------------------------------------------------------------- which
 
+
 def test_the_past_of_the_shop(shop):
     folder, commits = shop
     found, reasons = undone(folder)
     names = {hash: name for name, hash in commits.items()}
-    assert [names[u.commit] for u in found] == ["squash", "plus", "tax", "checked", "rename", "counts", "split"]
-    assert reasons == {"commit that does not apply any more": 1}, "a change that a later one has changed again"
+    assert [names[u.commit] for u in found] == [
+        "squash",
+        "plus",
+        "tax",
+        "checked",
+        "rename",
+        "counts",
+        "split",
+    ]
+    assert reasons == {"commit that does not apply any more": 1}, (
+        "a change that a later one has changed again"
+    )
     by_name = {names[u.commit]: u for u in found}
-    assert by_name["squash"].message.startswith("An empty cart") and "Co-authored-by" in by_name["squash"].message
+    assert (
+        by_name["squash"].message.startswith("An empty cart")
+        and "Co-authored-by" in by_name["squash"].message
+    )
     today = {path: (folder / path).read_text() for path in ("shop/money.py", "shop/cart.py")}
     assert by_name["squash"].broken.keys() == today.keys()
     # Made to shop/price.py, undone in shop/money.py, two lines from what has changed since.
-    share = "    share, odd = divmod(total, people)\n    return [share + 1] * odd + [share] * (people - odd)\n"
-    assert by_name["split"].broken == {"shop/money.py": today["shop/money.py"].replace(share, "    return [total // people] * people\n")}
-    assert by_name["tax"].broken == {"shop/money.py": today["shop/money.py"].replace("price, rate=19", "price").replace("price * rate", "price * 16")}
-    assert by_name["rename"].broken == {"shop/cart.py": today["shop/cart.py"].replace("shop.money", "shop.price")}
-    assert "def add(self, name, price):\n" in by_name["counts"].broken["shop/cart.py"] and "largest(price for" in by_name["counts"].broken["shop/cart.py"]
+    share = (
+        "    share, odd = divmod(total, people)\n    return [share + 1] * odd + [share] * "
+        "(people - odd)\n"
+    )
+    assert by_name["split"].broken == {
+        "shop/money.py": today["shop/money.py"].replace(
+            share, "    return [total // people] * people\n"
+        )
+    }
+    assert by_name["tax"].broken == {
+        "shop/money.py": today["shop/money.py"]
+        .replace("price, rate=19", "price")
+        .replace("price * rate", "price * 16")
+    }
+    assert by_name["rename"].broken == {
+        "shop/cart.py": today["shop/cart.py"].replace("shop.money", "shop.price")
+    }
+    assert (
+        "def add(self, name, price):\n" in by_name["counts"].broken["shop/cart.py"]
+        and "largest(price for" in by_name["counts"].broken["shop/cart.py"]
+    )
 
 
-@pytest.mark.parametrize("since, expected", [("2024-03-12", ["squash"]), ("2024-03-13", []), ("2024-03-07", ["squash", "plus", "tax"]), ("2024-03-08", ["squash", "plus"])])
+@pytest.mark.parametrize(
+    "since, expected",
+    [
+        ("2024-03-12", ["squash"]),
+        ("2024-03-13", []),
+        ("2024-03-07", ["squash", "plus", "tax"]),
+        ("2024-03-08", ["squash", "plus"]),
+    ],
+)
 def test_since(shop, since, expected):
     folder, commits = shop
     names = {hash: name for name, hash in commits.items()}
@@ -86,8 +129,13 @@ TEST = "def test():\n    pass\n"
 def test_uncommitted_changes_are_today(tmp_path):
     make_repo(tmp_path, {"a.py": SOURCE, "test_a.py": TEST})
     commit(tmp_path, "c", {"a.py": SOURCE.replace("return 7", "return 77"), "test_a.py": TEST * 2})
-    (tmp_path / "a.py").write_text("import os\n\n" + SOURCE.replace("return 7\n", "return 77\n").replace("return 15", "return 16"))
-    assert undone(tmp_path)[0][0].broken == {"a.py": "import os\n\n" + SOURCE.replace("return 15", "return 16")}
+    (tmp_path / "a.py").write_text(
+        "import os\n\n"
+        + SOURCE.replace("return 7\n", "return 77\n").replace("return 15", "return 16")
+    )
+    assert undone(tmp_path)[0][0].broken == {
+        "a.py": "import os\n\n" + SOURCE.replace("return 15", "return 16")
+    }
     (tmp_path / "a.py").write_text(SOURCE)
     assert undone(tmp_path) == ([], {"commit that does not apply any more": 1})
 
@@ -107,27 +155,69 @@ def test_commits_of_another_kind(tmp_path):
 
 
 def test_a_commit_that_is_too_large(tmp_path):
-    files = {f"m{i}.py": SOURCE for i in range(MAX_FILES + 1)} | {"big.py": "x = 0\n" * 600, "test_a.py": TEST}
+    files = {f"m{i}.py": SOURCE for i in range(MAX_FILES + 1)} | {
+        "big.py": "x = 0\n" * 600,
+        "test_a.py": TEST,
+    }
     make_repo(tmp_path, files)
-    commit(tmp_path, "many files", {name: SOURCE.replace("return 1\n", "return 0\n") for name in files if name.startswith("m")} | {"test_a.py": TEST * 2})
-    commit(tmp_path, "many lines", {"big.py": "x = 0\n" * 300 + "y = 0\n" * (MAX_LINES + 1) + "x = 0\n" * 300, "test_a.py": TEST * 3})
+    commit(
+        tmp_path,
+        "many files",
+        {name: SOURCE.replace("return 1\n", "return 0\n") for name in files if name.startswith("m")}
+        | {"test_a.py": TEST * 2},
+    )
+    commit(
+        tmp_path,
+        "many lines",
+        {
+            "big.py": "x = 0\n" * 300 + "y = 0\n" * (MAX_LINES + 1) + "x = 0\n" * 300,
+            "test_a.py": TEST * 3,
+        },
+    )
     assert undone(tmp_path) == ([], {"commit that changes too much": 2})
 
 
 def test_a_folder_of_a_larger_repository(tmp_path):
-    make_repo(tmp_path, {"project/a.py": SOURCE, "project/test_a.py": TEST, "project-2/a.py": SOURCE, "project-2/test_a.py": TEST})
-    inside = commit(tmp_path, "inside", {"project/a.py": SOURCE.replace("return 7", "return 77"), "project/test_a.py": TEST * 2})
-    commit(tmp_path, "beside", {"project-2/a.py": SOURCE.replace("return 7", "return 77"), "project-2/test_a.py": TEST * 2})
+    make_repo(
+        tmp_path,
+        {
+            "project/a.py": SOURCE,
+            "project/test_a.py": TEST,
+            "project-2/a.py": SOURCE,
+            "project-2/test_a.py": TEST,
+        },
+    )
+    inside = commit(
+        tmp_path,
+        "inside",
+        {"project/a.py": SOURCE.replace("return 7", "return 77"), "project/test_a.py": TEST * 2},
+    )
+    commit(
+        tmp_path,
+        "beside",
+        {
+            "project-2/a.py": SOURCE.replace("return 7", "return 77"),
+            "project-2/test_a.py": TEST * 2,
+        },
+    )
     found, _ = undone(tmp_path / "project")
     assert [(u.commit, u.broken) for u in found] == [(inside, {"a.py": SOURCE})]
 
 
-@pytest.mark.parametrize("text", [SOURCE.replace("\n", "\r\n"), "# -*- coding: latin-1 -*-\n# \udce9\n" + SOURCE, SOURCE.rstrip("\n")])
+@pytest.mark.parametrize(
+    "text",
+    [
+        SOURCE.replace("\n", "\r\n"),
+        "# -*- coding: latin-1 -*-\n# \udce9\n" + SOURCE,
+        SOURCE.rstrip("\n"),
+    ],
+)
 def test_bytes_stay(tmp_path, text):
     make_repo(tmp_path, {"a.py": text.encode("utf-8", "surrogateescape"), "test_a.py": TEST})
     commit(tmp_path, "c", {"a.py": text.replace("return 7", "return 77"), "test_a.py": TEST * 2})
-    assert to_bytes(undone(tmp_path)[0][0].broken["a.py"]) == text.encode("utf-8",
-                                                                          "surrogateescape")
+    assert to_bytes(undone(tmp_path)[0][0].broken["a.py"]) == text.encode(
+        "utf-8", "surrogateescape"
+    )
 
 
 def test_a_message_that_is_not_text(tmp_path):
@@ -151,10 +241,13 @@ def test_a_damaged_history(tmp_path):
 
 # ----------------------------------------------------------------------- clones that are not plain
 
-SHALLOW = ("commit that is not all there: this clone is shallow (git fetch --unshallow brings the "
-           "rest)")
-PARTIAL = ("commit that is not all there: this clone is partial (git fetch --refetch --no-filter "
-           "brings the rest)")
+SHALLOW = (
+    "commit that is not all there: this clone is shallow (git fetch --unshallow brings the rest)"
+)
+PARTIAL = (
+    "commit that is not all there: this clone is partial (git fetch --refetch --no-filter "
+    "brings the rest)"
+)
 
 
 def clone_of(folder: Path, to: Path, *options: str) -> Path:
@@ -211,9 +304,15 @@ def test_objects_that_are_lost(tmp_path):
     assert undone(tmp_path) == ([], {"commit that is not all there": 1})
 
 
-@pytest.mark.parametrize("options, attributes", [
-    (["--config", "core.autocrlf=true"], ""), ([], "* text eol=crlf\n"),
-    ([], "*.py text eol=crlf\n"), (["--config", "core.eol=crlf"], "* text=auto\n")])
+@pytest.mark.parametrize(
+    "options, attributes",
+    [
+        (["--config", "core.autocrlf=true"], ""),
+        ([], "* text eol=crlf\n"),
+        ([], "*.py text eol=crlf\n"),
+        (["--config", "core.eol=crlf"], "* text=auto\n"),
+    ],
+)
 def test_line_ends_that_git_writes_otherwise(tmp_path, options, attributes):
     """The same commits as in a plain clone, undone to the same lines."""
     files = {"a.py": SOURCE, "test_a.py": TEST, "b.py": SOURCE.rstrip("\n")}
@@ -263,7 +362,8 @@ def test_a_message_in_another_encoding(tmp_path):
     assert undone(tmp_path)[0][0].message == "café\n"
 
 
-# ------------------------------------------------------------------------------------------- only read
+# ---------------------------------------------------------------------------------------- only read
+
 
 def test_nothing_of_the_repository_is_run_or_written(shop, tmp_path):
     folder, commits = shop
@@ -272,8 +372,20 @@ def test_nothing_of_the_repository_is_run_or_written(shop, tmp_path):
     repository = open_repository(copy)
     (tmp_path / "trap").write_text(f"#!/bin/sh\necho \"$0 $*\" >> {tmp_path}/ran\nexec cat\n")
     (tmp_path / "trap").chmod(0o755)
-    for key in ("diff.external", "diff.trap.textconv", "diff.trap.command", "filter.trap.clean", "filter.trap.smudge", "filter.trap.process", "core.fsmonitor",
-                "core.pager", "core.sshCommand", "credential.helper", "gpg.program", "merge.trap.driver"):
+    for key in (
+        "diff.external",
+        "diff.trap.textconv",
+        "diff.trap.command",
+        "filter.trap.clean",
+        "filter.trap.smudge",
+        "filter.trap.process",
+        "core.fsmonitor",
+        "core.pager",
+        "core.sshCommand",
+        "credential.helper",
+        "gpg.program",
+        "merge.trap.driver",
+    ):
         git(copy, "config", key, str(tmp_path / "trap"))
     git(copy, "config", "log.showSignature", "true")
     (copy / ".git/info/attributes").write_text("*.py diff=trap filter=trap merge=trap\n")
@@ -281,7 +393,9 @@ def test_nothing_of_the_repository_is_run_or_written(shop, tmp_path):
         (copy / ".git/hooks").mkdir(exist_ok=True)
         shutil.copy(tmp_path / "trap", copy / ".git/hooks" / hook)
     before = state_of(copy)
-    found = list(undoings(repository, is_source, is_test, None, Counter(), lambda done, total: None))
+    found = list(
+        undoings(repository, is_source, is_test, None, Counter(), lambda done, total: None)
+    )
     assert len(found) == 7 and not (tmp_path / "ran").exists()
     assert state_of(copy) == before
     # The traps work: git itself falls into them.
@@ -291,32 +405,64 @@ def test_nothing_of_the_repository_is_run_or_written(shop, tmp_path):
 
 def test_progress_is_told(shop):
     heard = []
-    list(undoings(open_repository(shop[0]), is_source, is_test, None, Counter(), lambda done, total: heard.append((done, total))))
+    list(
+        undoings(
+            open_repository(shop[0]),
+            is_source,
+            is_test,
+            None,
+            Counter(),
+            lambda done, total: heard.append((done, total)),
+        )
+    )
     assert heard[-1] == (12, 12) and len(heard) == 12
 
 
-# ------------------------------------------------------------------------------------------- undoing text
+# ------------------------------------------------------------------------------------- undoing text
+
 
 def without(today: str, before: str, after: str) -> str | None:
     return undo(today, difflib.SequenceMatcher(None, before.split("\n"), after.split("\n")))
 
 
-@pytest.mark.parametrize("today, before, after, expected", [
-    ("a\nb\nC\nd\ne", "a\nb\nc\nd\ne", "a\nb\nC\nd\ne", "a\nb\nc\nd\ne"),
-    ("new\na\nb\nC\nd\ne", "a\nb\nc\nd\ne", "a\nb\nC\nd\ne", "new\na\nb\nc\nd\ne"),                  # moved
-    ("x\nb\nC\nd\ny", "a\nb\nc\nd\ne", "a\nb\nC\nd\ne", "x\nb\nc\nd\ny"),                            # other things near it have changed
-    ("a\nx\nC\nd\ne", "a\nb\nc\nd\ne", "a\nb\nC\nd\ne", None),                                       # what is next to it has changed
-    ("a\nb\nD\nd\ne", "a\nb\nc\nd\ne", "a\nb\nC\nd\ne", None),                                       # it has changed itself
-    ("b\nC\nd\nb\nC\nd", "b\nc\nd", "b\nC\nd", None),                                                # twice
-    ("a\nb\nd\ne", "a\nb\nc\nd\ne", "a\nb\nd\ne", "a\nb\nc\nd\ne"),                                  # lines were taken away
-    ("a\nb\nc\nd\ne", "a\nb\nd\ne", "a\nb\nc\nd\ne", "a\nb\nd\ne"),                                  # lines were added
-    ("a\nX\n1\n2\n3\n4\n5\n6\n7\n8\nY\nb", "a\nx\n1\n2\n3\n4\n5\n6\n7\n8\ny\nb", "a\nX\n1\n2\n3\n4\n5\n6\n7\n8\nY\nb", "a\nx\n1\n2\n3\n4\n5\n6\n7\n8\ny\nb"),
-    ("a\r\nb\r\nC\r\nd\r\ne\r\n", "a\nb\nc\nd\ne\n", "a\nb\nC\nd\ne\n",
-     "a\r\nb\r\nc\r\nd\r\ne\r\n"),
-    ("a\r\nb\r\nc", "a\nb", "a\nb\nc", "a\r\nb"),             # the last line has no end
-    ("a\r\nb", "a\nb\nc", "a\nb", "a\r\nb\r\nc"),
-    ("8\nY\nb\na\nX\n1", "a\nx\n1\n2\n3\n4\n5\n6\n7\n8\ny\nb", "a\nX\n1\n2\n3\n4\n5\n6\n7\n8\nY\nb", None),   # in another order
-])
+@pytest.mark.parametrize(
+    "today, before, after, expected",
+    [
+        ("a\nb\nC\nd\ne", "a\nb\nc\nd\ne", "a\nb\nC\nd\ne", "a\nb\nc\nd\ne"),
+        ("new\na\nb\nC\nd\ne", "a\nb\nc\nd\ne", "a\nb\nC\nd\ne", "new\na\nb\nc\nd\ne"),  # moved
+        (
+            "x\nb\nC\nd\ny",
+            "a\nb\nc\nd\ne",
+            "a\nb\nC\nd\ne",
+            "x\nb\nc\nd\ny",
+        ),  # other things near it have changed
+        ("a\nx\nC\nd\ne", "a\nb\nc\nd\ne", "a\nb\nC\nd\ne", None),  # what is next to it has changed
+        ("a\nb\nD\nd\ne", "a\nb\nc\nd\ne", "a\nb\nC\nd\ne", None),  # it has changed itself
+        ("b\nC\nd\nb\nC\nd", "b\nc\nd", "b\nC\nd", None),  # twice
+        ("a\nb\nd\ne", "a\nb\nc\nd\ne", "a\nb\nd\ne", "a\nb\nc\nd\ne"),  # lines were taken away
+        ("a\nb\nc\nd\ne", "a\nb\nd\ne", "a\nb\nc\nd\ne", "a\nb\nd\ne"),  # lines were added
+        (
+            "a\nX\n1\n2\n3\n4\n5\n6\n7\n8\nY\nb",
+            "a\nx\n1\n2\n3\n4\n5\n6\n7\n8\ny\nb",
+            "a\nX\n1\n2\n3\n4\n5\n6\n7\n8\nY\nb",
+            "a\nx\n1\n2\n3\n4\n5\n6\n7\n8\ny\nb",
+        ),
+        (
+            "a\r\nb\r\nC\r\nd\r\ne\r\n",
+            "a\nb\nc\nd\ne\n",
+            "a\nb\nC\nd\ne\n",
+            "a\r\nb\r\nc\r\nd\r\ne\r\n",
+        ),
+        ("a\r\nb\r\nc", "a\nb", "a\nb\nc", "a\r\nb"),  # the last line has no end
+        ("a\r\nb", "a\nb\nc", "a\nb", "a\r\nb\r\nc"),
+        (
+            "8\nY\nb\na\nX\n1",
+            "a\nx\n1\n2\n3\n4\n5\n6\n7\n8\ny\nb",
+            "a\nX\n1\n2\n3\n4\n5\n6\n7\n8\nY\nb",
+            None,
+        ),  # in another order
+    ],
+)
 def test_undoing(today, before, after, expected):
     assert without(today, before, after) == expected
 

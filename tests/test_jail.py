@@ -1,4 +1,5 @@
 """Attacks on the jail, each from inside it: the jailed test passes where the attack has failed."""
+
 import os
 import shutil
 import signal
@@ -20,8 +21,12 @@ from sandbox.repo import content_hash, open_repository
 from sandbox.verdict import Judge, Limits
 from tests.conftest import make_repo
 
-FILES = {"pkg/__init__.py": "", "pkg/only_here.py": "ANSWER = 42\n", "pkg/core.py": "def one():\n    return 1\n",
-         "tests/test_core.py": "from pkg.core import one\n\n\ndef test_one():\n    assert one() == 1\n"}
+FILES = {
+    "pkg/__init__.py": "",
+    "pkg/only_here.py": "ANSWER = 42\n",
+    "pkg/core.py": "def one():\n    return 1\n",
+    "tests/test_core.py": "from pkg.core import one\n\n\ndef test_one():\n    assert one() == 1\n",
+}
 PLAIN = {"ids": ["tests/test_core.py::test_one"], "timeout": 20.0}
 SECRET = "sk-of-the-person-outside"
 
@@ -160,8 +165,17 @@ def judge(repository):
 
 def attack(judge: Judge, code: str, timeout: float = 20.0, **request) -> dict:
     """The reply to a run of a test file that holds `code`, which defines test_it."""
-    file = "import ctypes, os, signal, subprocess, sys, time\nimport pytest\n" + textwrap.dedent(code)
-    return judge.run({"files": {"tests/test_attack.py": file}, "ids": ["tests/test_attack.py::test_it"], "timeout": timeout, **request})
+    file = "import ctypes, os, signal, subprocess, sys, time\nimport pytest\n" + textwrap.dedent(
+        code
+    )
+    return judge.run(
+        {
+            "files": {"tests/test_attack.py": file},
+            "ids": ["tests/test_attack.py::test_it"],
+            "timeout": timeout,
+            **request,
+        }
+    )
 
 
 def outcome(reply: dict) -> str | None:
@@ -178,12 +192,19 @@ def attacked(judge, repository, tmp_path_factory):
     outside = tmp_path_factory.mktemp("outside")
     (outside / "secret").write_text(SECRET)
     (Path(repository.root) / ".git" / "secret").write_text(SECRET)
-    homes = sorted({str(Path.home()), "/root", "/home", os.path.expanduser(f"~{os.environ.get('SUDO_USER', '')}")})
+    homes = sorted(
+        {
+            str(Path.home()),
+            "/root",
+            "/home",
+            os.path.expanduser(f"~{os.environ.get('SUDO_USER', '')}"),
+        }
+    )
     visible: dict[str, set] = {home: set() for home in [*homes, "/"]}
     for path in [repository.root, *repository.folders]:
         for above in visible:
             if path.startswith(above.rstrip("/") + "/"):
-                visible[above].add(path[len(above.rstrip("/")) + 1:].split("/")[0])
+                visible[above].add(path[len(above.rstrip("/")) + 1 :].split("/")[0])
     unix = socket.socket(socket.AF_UNIX)
     unix.bind(str(outside / "socket"))
     unix.listen()
@@ -191,15 +212,33 @@ def attacked(judge, repository, tmp_path_factory):
     abstract.bind(f"\0coldstart-test-{os.getpid()}")
     abstract.listen()
     with unix, abstract, socket.create_server(("", 0)) as server:
-        facts = {"PORT": server.getsockname()[1], "HOST_ADDRESS": own_address(), "UNIX_SOCKET": str(outside / "socket"), "HOMES": homes, "VISIBLE": visible,
-                 "ABSTRACT_SOCKET": f"coldstart-test-{os.getpid()}", "SECRET": SECRET, "SECRET_FILE": str(outside / "secret"), "OUTSIDE": os.getpid(),
-                 "WORK_TREE_ONLY": f"{repository.root}/.git/secret"}
-        text = "import ctypes, mmap, os, resource, signal, socket, subprocess, sys, tempfile\nimport pytest\n\n"
+        facts = {
+            "PORT": server.getsockname()[1],
+            "HOST_ADDRESS": own_address(),
+            "UNIX_SOCKET": str(outside / "socket"),
+            "HOMES": homes,
+            "VISIBLE": visible,
+            "ABSTRACT_SOCKET": f"coldstart-test-{os.getpid()}",
+            "SECRET": SECRET,
+            "SECRET_FILE": str(outside / "secret"),
+            "OUTSIDE": os.getpid(),
+            "WORK_TREE_ONLY": f"{repository.root}/.git/secret",
+        }
+        text = (
+            "import ctypes, mmap, os, resource, signal, socket, subprocess, sys, "
+            "tempfile\nimport pytest\n\n"
+        )
         text += "".join(f"{name} = {value!r}\n" for name, value in facts.items())
         for name, code in ATTACKS.items():
-            text += f"\n\ndef test_{name}():\n" + textwrap.indent(textwrap.dedent(code).strip("\n"), "    ") + "\n"
+            text += (
+                f"\n\ndef test_{name}():\n"
+                + textwrap.indent(textwrap.dedent(code).strip("\n"), "    ")
+                + "\n"
+            )
         ids = [f"tests/test_attacks.py::test_{name}" for name in ATTACKS]
-        return judge.run({"files": {"tests/test_attacks.py": text}, "ids": ids, "timeout": 60.0, "text": True})
+        return judge.run(
+            {"files": {"tests/test_attacks.py": text}, "ids": ids, "timeout": 60.0, "text": True}
+        )
 
 
 def own_address() -> str:
@@ -215,49 +254,67 @@ def own_address() -> str:
 @pytest.mark.parametrize("name", ATTACKS)
 def test_it_cannot(attacked, name):
     node = f"tests/test_attacks.py::test_{name}"
-    assert attacked.get("outcomes", {}).get(node) == "passed", attacked.get("text", {}).get(node, attacked)
+    assert attacked.get("outcomes", {}).get(node) == "passed", attacked.get("text", {}).get(
+        node, attacked
+    )
 
 
 def test_it_cannot_see_what_was_never_committed_to_the_jail(attacked):
     """The two attacks with nothing forbidden in them pass as well: the jail is closed, not broken."""
-    assert {attacked["outcomes"][f"tests/test_attacks.py::test_{name}"] for name in ("serve_on_its_own_loopback", "write_where_it_may")} == {"passed"}
+    assert {
+        attacked["outcomes"][f"tests/test_attacks.py::test_{name}"]
+        for name in ("serve_on_its_own_loopback", "write_where_it_may")
+    } == {"passed"}
 
 
-# ------------------------------------------------------------------------------------------- from one run to the next
+# ------------------------------------------------------------------------- from one run to the next
+
 
 @pytest.mark.slow
 def test_a_run_that_deletes_everything(judge, repository):
     before = content_hash(repository.snapshot)
     work_tree = content_hash(Path(repository.root))
-    reply = attack(judge, """
+    reply = attack(
+        judge,
+        """
         import shutil
         def test_it():
             for folder in [os.getcwd(), "/tmp", "/dev/shm", "/tree", "/coldstart", "/etc", "/usr/bin"]:
                 shutil.rmtree(folder, ignore_errors=True)
             assert not os.path.exists("pkg/core.py")
-    """)
+    """,
+    )
     assert outcome(reply) == "passed", reply
-    assert content_hash(repository.snapshot) == before and content_hash(Path(repository.root)) == work_tree
+    assert (
+        content_hash(repository.snapshot) == before
+        and content_hash(Path(repository.root)) == work_tree
+    )
     assert still_works(judge)
 
 
 @pytest.mark.slow
 def test_a_run_that_changes_the_tests_for_the_next(judge):
-    reply = attack(judge, """
+    reply = attack(
+        judge,
+        """
         def test_it():
             for name in ("tests/test_core.py", "conftest.py", "pkg/core.py", "pytest.ini", "/tmp/left", "/dev/shm/left", os.environ["HOME"] + "/left"):
                 with open(name, "w") as file:
                     file.write("1/0")
             os.environ["LEFT"] = "1"
-    """)
+    """,
+    )
     assert outcome(reply) == "passed", reply
     assert still_works(judge)
-    reply = attack(judge, """
+    reply = attack(
+        judge,
+        """
         def test_it():
             assert "LEFT" not in os.environ and not os.path.exists("conftest.py") and not os.path.exists("pytest.ini")
             assert "1/0" not in open("tests/test_core.py").read() + open("pkg/core.py").read()
             assert os.listdir("/dev/shm") == [] and not any("left" in names for _, _, names in os.walk("/tmp"))
-    """)
+    """,
+    )
     assert outcome(reply) == "passed", reply
 
 
@@ -276,7 +333,10 @@ def folders():
 
 @pytest.mark.slow
 def test_nothing_that_a_run_writes_is_there_in_the_next(judge):
-    reply = attack(judge, WALK + textwrap.dedent("""
+    reply = attack(
+        judge,
+        WALK
+        + textwrap.dedent("""
         def test_it():
             made = 0
             for folder in list(folders()):
@@ -286,19 +346,28 @@ def test_nothing_that_a_run_writes_is_there_in_the_next(judge):
                 except OSError:
                     pass
             assert made >= 3
-    """))
+    """),
+    )
     assert outcome(reply) == "passed", reply
-    reply = attack(judge, WALK + textwrap.dedent("""
+    reply = attack(
+        judge,
+        WALK
+        + textwrap.dedent("""
         def test_it():
             assert [f for f in folders() if os.path.lexists(f + "/left-behind")] == []
-    """), text=True)
+    """),
+        text=True,
+    )
     assert outcome(reply) == "passed", reply
 
 
 @pytest.mark.slow
 def test_the_answer_lies_nowhere(judge):
     """The intact file, which holds the answer, is not to be found beside the edited one."""
-    code = "import os\nimport sys\n" + WALK + textwrap.dedent("""
+    code = (
+        "import os\nimport sys\n"
+        + WALK
+        + textwrap.dedent("""
         def test_it():
             found, here = [], 0
             for folder in {os.path.realpath(f) if not f.startswith("/proc") else f for f in folders()}:
@@ -310,38 +379,60 @@ def test_the_answer_lies_nowhere(judge):
                             found += [path] if "4" + "2" in open(os.path.join(path, name)).read() else []
             assert here and found == []
     """)
-    reply = judge.run({"files": {"pkg/only_here.py": "ANSWER = None\n", "tests/test_attack.py": code}, "ids": ["tests/test_attack.py::test_it"],
-                       "timeout": 60.0, "text": True})
+    )
+    reply = judge.run(
+        {
+            "files": {"pkg/only_here.py": "ANSWER = None\n", "tests/test_attack.py": code},
+            "ids": ["tests/test_attack.py::test_it"],
+            "timeout": 60.0,
+            "text": True,
+        }
+    )
     assert outcome(reply) == "passed", reply
 
 
 @pytest.mark.slow
 def test_modules_that_a_run_has_changed_are_whole_in_the_next(judge):
-    reply = attack(judge, """
+    reply = attack(
+        judge,
+        """
         def test_it():
             import builtins, json, runner, zygote
-    """)
+    """,
+    )
     assert outcome(reply) != "passed", "the harness's own modules can be imported by their names"
-    reply = attack(judge, """
+    reply = attack(
+        judge,
+        """
         import builtins, json
         import _pytest.runner
         def test_it():
             builtins.len = json.dumps = _pytest.runner.runtestprotocol = None
-    """)
+    """,
+    )
     assert "outcomes" in reply or "died" in reply
     assert still_works(judge)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("leave", [
-    "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(300) #MARK'], start_new_session=True)",
-    "subprocess.Popen(['/bin/sh', '-c', 'trap \"\" HUP TERM INT; (sleep 300; : MARK) & sleep 300; : MARK'], start_new_session=True)"])
+@pytest.mark.parametrize(
+    "leave",
+    [
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(300) #MARK'], "
+        "start_new_session=True)",
+        "subprocess.Popen(['/bin/sh', '-c', 'trap \"\" HUP TERM INT; (sleep 300; : MARK) & sleep "
+        "300; : MARK'], start_new_session=True)",
+    ],
+)
 def test_a_daemon_does_not_outlive_its_run(judge, leave):
     mark = f"left-behind-{os.getpid()}"
-    reply = attack(judge, f"""
+    reply = attack(
+        judge,
+        f"""
         def test_it():
             {leave.replace('MARK', mark)}
-    """)
+    """,
+    )
     assert outcome(reply) == "passed", reply
     deadline = time.monotonic() + 5
     while left := [pid for pid in os.listdir("/proc") if pid.isdigit() and mark in command_of(pid)]:
@@ -358,38 +449,63 @@ def command_of(pid: str) -> str:
 
 @pytest.mark.slow
 def test_killing_everybody_hits_itself_alone(judge):
-    reply = attack(judge, """
+    reply = attack(
+        judge,
+        """
         def test_it():
             os.kill(-1, signal.SIGKILL)
-    """)
+    """,
+    )
     assert "outcomes" in reply or "died" in reply
     assert still_works(judge)
 
 
-# ------------------------------------------------------------------------------------------- ways to end
+# -------------------------------------------------------------------------------------- ways to end
 
 SLOW = pytest.mark.slow
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("loop", ["while True: pass", pytest.param("time.sleep(100)", marks=SLOW), pytest.param("import threading; threading.Event().wait()", marks=SLOW),
-                                  "[signal.signal(s, signal.SIG_IGN) for s in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)]; time.sleep(100)"])
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "while True: pass",
+        pytest.param("time.sleep(100)", marks=SLOW),
+        pytest.param("import threading; threading.Event().wait()", marks=SLOW),
+        "[signal.signal(s, signal.SIG_IGN) for s in (signal.SIGTERM, signal.SIGINT, "
+        "signal.SIGALRM)]; time.sleep(100)",
+    ],
+)
 def test_what_does_not_end_is_ended(judge, loop):
     started = time.monotonic()
-    reply = attack(judge, f"""
+    reply = attack(
+        judge,
+        f"""
         def test_it():
             {loop}
-    """, timeout=1.0)
+    """,
+        timeout=1.0,
+    )
     assert reply.get("timeout") is True
     assert 1.0 <= time.monotonic() - started < 10.0
 
 
-@pytest.mark.parametrize("end", ["os._exit(0)", "ctypes.string_at(0)", pytest.param("os.kill(os.getpid(), signal.SIGSEGV)", marks=SLOW), pytest.param("os.abort()", marks=SLOW),
-                                 pytest.param("os.closerange(3, 1000)", marks=SLOW),
-                                 "flood(b'\\xff' * 4096)",
-                                 "flood(b'\\0\\0\\0\\2[]')"])
+@pytest.mark.parametrize(
+    "end",
+    [
+        "os._exit(0)",
+        "ctypes.string_at(0)",
+        pytest.param("os.kill(os.getpid(), signal.SIGSEGV)", marks=SLOW),
+        pytest.param("os.abort()", marks=SLOW),
+        pytest.param("os.closerange(3, 1000)", marks=SLOW),
+        "flood(b'\\xff' * 4096)",
+        "flood(b'\\0\\0\\0\\2[]')",
+    ],
+)
 def test_what_ends_the_process_died(judge, end):
-    reply = attack(judge, f"""
+    reply = attack(
+        judge,
+        f"""
         def flood(data):
             for fd in range(3, 1000):
                 try:
@@ -400,21 +516,49 @@ def test_what_ends_the_process_died(judge, end):
 
         def test_it():
             {end}
-    """)
+    """,
+    )
     assert "died" in reply and "outcomes" not in reply, reply
 
 
-@pytest.mark.parametrize("end", ["sys.exit(0)", "raise KeyboardInterrupt", *(pytest.param(end, marks=SLOW) for end in (
-    "pytest.exit('enough', returncode=0)", "pytest.skip()", "pytest.xfail()", "raise GeneratorExit"))])
+@pytest.mark.parametrize(
+    "end",
+    [
+        "sys.exit(0)",
+        "raise KeyboardInterrupt",
+        *(
+            pytest.param(end, marks=SLOW)
+            for end in (
+                "pytest.exit('enough', returncode=0)",
+                "pytest.skip()",
+                "pytest.xfail()",
+                "raise GeneratorExit",
+            )
+        ),
+    ],
+)
 def test_what_ends_the_test_is_no_pass(judge, end):
-    reply = attack(judge, f"""
+    reply = attack(
+        judge,
+        f"""
         def test_it():
             {end}
-    """)
+    """,
+    )
     assert "outcomes" in reply and outcome(reply) != "passed", reply
 
 
-@pytest.mark.parametrize("end", ["os._exit(0)", "sys.exit(0)", *(pytest.param(end, marks=SLOW) for end in ("raise KeyboardInterrupt", "pytest.skip(allow_module_level=True)"))])
+@pytest.mark.parametrize(
+    "end",
+    [
+        "os._exit(0)",
+        "sys.exit(0)",
+        *(
+            pytest.param(end, marks=SLOW)
+            for end in ("raise KeyboardInterrupt", "pytest.skip(allow_module_level=True)")
+        ),
+    ],
+)
 def test_what_ends_the_import_is_no_pass(judge, end):
     assert outcome(attack(judge, end + "\ndef test_it():\n    pass\n")) != "passed"
 
@@ -434,11 +578,25 @@ def test_a_flood_of_output_is_cut(judge):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("hoard", [
-    "shared = mmap.mmap(-1, 2 << 30)\n    for at in range(0, len(shared), 4096):\n        shared[at] = 1",
-    pytest.param("for _ in range(8):\n        if os.fork() == 0:\n            hoard = bytearray(300 << 20)\n            time.sleep(60)\n    time.sleep(60)", marks=SLOW),
-    pytest.param("fd = os.memfd_create('hoard')\n    for _ in range(2000):\n        os.write(fd, bytes(1 << 20))\n        if os.lseek(fd, 0, 1) > 200 << 20:\n"
-                 "            fd = os.memfd_create('hoard')", marks=SLOW)], ids=["a shared mapping", "many processes", "memory files"])
+@pytest.mark.parametrize(
+    "hoard",
+    [
+        "shared = mmap.mmap(-1, 2 << 30)\n    for at in range(0, len(shared), 4096):\n        "
+        "shared[at] = 1",
+        pytest.param(
+            "for _ in range(8):\n        if os.fork() == 0:\n            hoard = bytearray(300 << "
+            "20)\n            time.sleep(60)\n    time.sleep(60)",
+            marks=SLOW,
+        ),
+        pytest.param(
+            "fd = os.memfd_create('hoard')\n    for _ in range(2000):\n        os.write(fd, "
+            "bytes(1 << 20))\n        if os.lseek(fd, 0, 1) > 200 << 20:\n"
+            "            fd = os.memfd_create('hoard')",
+            marks=SLOW,
+        ),
+    ],
+    ids=["a shared mapping", "many processes", "memory files"],
+)
 def test_who_takes_more_memory_than_allowed_is_ended(judge, hoard):
     reply = attack(judge, f"import mmap\n\ndef test_it():\n    {hoard}\n")
     assert "1024 MiB" in reply.get("died", "") or outcome(reply) == "failed", reply
@@ -457,13 +615,19 @@ def test_it():
                     file.write(bytes(1 << 20))
                     file.flush()
 """
-    request = {"files": {"tests/test_attack.py": code}, "ids": ["tests/test_attack.py::test_it"], "path": list(repository.path), "memory_mb": 1024,
-               "timeout": 20.0}
+    request = {
+        "files": {"tests/test_attack.py": code},
+        "ids": ["tests/test_attack.py::test_it"],
+        "path": list(repository.path),
+        "memory_mb": 1024,
+        "timeout": 20.0,
+    }
     with Jail(replace(repository.layout(), scratch_mb=4)) as jail:
         assert outcome(jail.ask(request)) == "passed"
 
 
-# ------------------------------------------------------------------------------------------- the harness's own failures
+# ----------------------------------------------------------------------- the harness's own failures
+
 
 def test_a_dead_jail_is_the_harness_s_failure(repository):
     with Jail(repository.layout()) as jail:
@@ -479,12 +643,17 @@ def test_a_jail_that_dies_is_replaced(judge):
     assert killed and still_works(judge)
     timer = threading.Timer(0.7, kill_jails)
     timer.start()
-    reply = attack(judge, """
+    reply = attack(
+        judge,
+        """
         def test_it():
             time.sleep(1.5)
-    """)
+    """,
+    )
     timer.join()
-    assert outcome(reply) == "passed", "the run that was cut off by no fault of its own was not given again"
+    assert outcome(reply) == "passed", (
+        "the run that was cut off by no fault of its own was not given again"
+    )
 
 
 def kill_jails() -> int:
@@ -496,7 +665,11 @@ def kill_jails() -> int:
 
 
 def children(pid: int | str) -> list[str]:
-    return [child for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
+    return [
+        child
+        for file in Path(f"/proc/{pid}/task").glob("*/children")
+        for child in file.read_text().split()
+    ]
 
 
 @pytest.mark.slow
@@ -504,10 +677,18 @@ def children(pid: int | str) -> list[str]:
 def test_root_s_jail_does_not_run_as_root(judge):
     assert still_works(judge)
     jails = [pid for pid in children(os.getpid()) if "bwrap" in command_of(pid)]
-    family = [*jails, *(c for j in jails for c in children(j)), *(g for j in jails for c in children(j) for g in children(c))]
+    family = [
+        *jails,
+        *(c for j in jails for c in children(j)),
+        *(g for j in jails for c in children(j) for g in children(c)),
+    ]
     assert len(family) >= 2
     for pid in family:
-        ids = [line.split()[1:] for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(("Uid", "Gid", "Groups"))]
+        ids = [
+            line.split()[1:]
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+            if line.startswith(("Uid", "Gid", "Groups"))
+        ]
         assert "0" not in sum(ids, []), (command_of(pid), ids)
 
 
@@ -533,13 +714,16 @@ time.sleep(300)
         time.sleep(0.05)
 
 
-# ------------------------------------------------------------------------------------------- odd places
+# --------------------------------------------------------------------------------------- odd places
+
 
 def make_venv(folder: Path) -> Path:
     """A virtual environment that sees this interpreter's packages; its interpreter."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     packages = next(folder.glob("lib/python*/site-packages"))
-    (packages / "ours.pth").write_text("\n".join(p for p in sys.path if p.endswith(("site-packages", "dist-packages"))) + "\n")
+    (packages / "ours.pth").write_text(
+        "\n".join(p for p in sys.path if p.endswith(("site-packages", "dist-packages"))) + "\n"
+    )
     return folder / "bin" / "python"
 
 
@@ -553,13 +737,17 @@ def test_a_project_under_tmp_with_its_environment_inside():
         assert repository.python == str(python)
         with Judge(repository, Limits(workers=1)) as judge:
             assert still_works(judge)
-            reply = attack(judge, f"""
+            reply = attack(
+                judge,
+                f"""
                 def test_it():
                     assert sys.executable == {str(python)!r} and os.getcwd() == {str(place)!r}
                     with pytest.raises(OSError):
                         open(os.path.dirname(sys.executable) + "/made", "w")
                     assert set(os.listdir("/tmp")) <= {{"home", "t", {place.name!r}, ".output"}}, os.listdir("/tmp")
-            """, text=True)
+            """,
+                text=True,
+            )
             assert outcome(reply) == "passed", reply
     finally:
         shutil.rmtree(place)

@@ -3,6 +3,7 @@
 Where root runs these tests, the attacks run twice: in root's jail, which is that of `nobody`, and as an ordinary user, whose own files and
 processes the jailed code could reach if only the user counted.
 """
+
 import base64
 import ctypes
 import json
@@ -35,10 +36,18 @@ from sandbox.tasks import Task
 from sandbox.verdict import Judge, Limits
 from tests.conftest import ROOT, make_repo
 
-pytestmark = pytest.mark.skipif(landlock.version() < landlock.MINIMUM, reason="this kernel has no Landlock of version 6")
+pytestmark = pytest.mark.skipif(
+    landlock.version() < landlock.MINIMUM, reason="this kernel has no Landlock of version 6"
+)
 
-FILES = {"pkg/__init__.py": "", "pkg/only_here.py": "ANSWER = 42\n", "pkg/core.py": "def one():\n    return 1\n", "pkg/say.sh": "echo said\n",
-         "tests/test_core.py": "from pkg.core import one\n\n\ndef helper():\n    return one()\n\n\ndef test_one():\n    assert helper() == 1\n"}
+FILES = {
+    "pkg/__init__.py": "",
+    "pkg/only_here.py": "ANSWER = 42\n",
+    "pkg/core.py": "def one():\n    return 1\n",
+    "pkg/say.sh": "echo said\n",
+    "tests/test_core.py": "from pkg.core import one\n\n\ndef helper():\n    return one()\n\n\ndef "
+    "test_one():\n    assert helper() == 1\n",
+}
 PLAIN = {"ids": ["tests/test_core.py::test_one"], "files": {}}
 SECRET = "sk-of-the-person-outside"
 ORDINARY = 4242
@@ -243,11 +252,12 @@ HONEST = {
         mine.sendall(b"hello")
         assert other.recv(5) == b"hello"
         import pkg.core
-        assert pkg.core.__file__.startswith(os.getcwd()) and os.path.basename(os.getcwd()) == "tree" """,
+        assert pkg.core.__file__.startswith(os.getcwd()) and os.path.basename(os.getcwd()) == "tree" """
 }
 
 
 # ------------------------------------------------------------------------------------------- all the attacks at once
+
 
 def assault(place: Path) -> dict:
     """The reply to one run of all of ATTACKS and HONEST in a jail of this process's own user, with things outside that they look for.
@@ -258,7 +268,12 @@ def assault(place: Path) -> dict:
     home, library, other = place / "home", place / "library", place / "other-scratch"
     for folder in (home, library / "pkg", other):
         folder.mkdir(parents=True)
-    for path, text in ((home / "canary", SECRET), (other / "secret", SECRET), (library / "neighbour.py", "HERE = True\n"), (library / "pkg" / "core.py", "")):
+    for path, text in (
+        (home / "canary", SECRET),
+        (other / "secret", SECRET),
+        (library / "neighbour.py", "HERE = True\n"),
+        (library / "pkg" / "core.py", ""),
+    ):
         path.write_text(text)
         os.setxattr(path, "user.theirs", b"x")
     (home / "canary").chmod(0o600)
@@ -268,40 +283,136 @@ def assault(place: Path) -> dict:
     key = 0x5EC00000 + os.getpid()
     shared = libc.shmget(key, 4096, 0o1600)
     assert shared >= 0
-    sockets = [socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), socket.socket(socket.AF_UNIX)]
-    for one, address in zip(sockets, (str(place / "stream"), str(place / "datagram"), f"\0coldstart-landlock-{os.getpid()}")):
+    sockets = [
+        socket.socket(socket.AF_UNIX),
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM),
+        socket.socket(socket.AF_UNIX),
+    ]
+    for one, address in zip(
+        sockets,
+        (str(place / "stream"), str(place / "datagram"), f"\0coldstart-landlock-{os.getpid()}"),
+    ):
         one.bind(address)
     sockets[0].listen()
     sockets[2].listen()
     # The limit of processes counts all that the user runs.
-    busy = "import threading, time\nfor _ in range(600):\n    threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\nprint(flush=True)\ntime.sleep(600)"
+    busy = (
+        "import threading, time\nfor _ in range(600):\n    threading.Thread(target=time.sleep, "
+        "args=(600,), daemon=True).start()\nprint(flush=True)\ntime.sleep(600)"
+    )
     crowd = subprocess.Popen([sys.executable, "-c", busy], stdout=subprocess.PIPE)
     crowd.stdout.readline()
-    layout = replace(repository.layout(), folders=(*repository.layout().folders, library), masked=(library / "pkg",))
+    layout = replace(
+        repository.layout(),
+        folders=(*repository.layout().folders, library),
+        masked=(library / "pkg",),
+    )
     path = (*repository.path, str(library))
-    with LandlockJail(layout, "warm", path=path) as bystander, LandlockJail(layout, "warm", path=path) as jail:
+    with (
+        LandlockJail(layout, "warm", path=path) as bystander,
+        LandlockJail(layout, "warm", path=path) as jail,
+    ):
         outside = [os.getpid(), jail._process.pid, bystander._process.pid]
         outside += [int(child) for pid in outside[1:] for child in children(pid)]
-        own = [str(home / "canary"), str(library / "neighbour.py"), str(jail._stage / "inside" / "zygote.py")]
-        folders = [str(home), str(library), str(place), str(jail._stage), str(jail._stage / "inside"), "/", "/usr", "/usr/bin", "/etc", "/tmp", "/dev/shm", "/var/tmp"]
-        facts = {"UNIX_SOCKET": str(place / "stream"), "DATAGRAM_SOCKET": str(place / "datagram"), "ABSTRACT_SOCKET": f"coldstart-landlock-{os.getpid()}",
-                 "CANARY": str(home / "canary"), "SECRET": SECRET, "OUTSIDE": outside, "OWN": own, "OWN_MODULE": str(library / "neighbour.py"), "FOLDERS": folders,
-                 "SHARED_KEY": key, "SHARED": shared, "ENVIRONMENT": sorted(ENVIRONMENT), "SNAPSHOT": str(repository.snapshot), "PROJECT": str(project),
-                 "REFUSED": {name: numbers[seccomp.MACHINES[platform.machine()]] for name, numbers in
-                             {**seccomp.REFUSED, **seccomp.REFUSED_WITHOUT_NAMESPACES}.items() if numbers[seccomp.MACHINES[platform.machine()]] is not None},
-                 "CLONE": seccomp.WITH_ARGUMENTS[platform.machine()][0],
-                 "CLOSED": [str(home / "canary"), str(home), str(other / "secret"), str(bystander._stage / "scratch"), str(bystander._stage / "intact"),
-                            str(jail._stage / "intact" / "pkg" / "core.py"), str(project / "pkg" / "core.py"), str(project / ".git" / "config"),
-                            str(repository.snapshot / "pkg" / "core.py"), str(library / "pkg" / "core.py"), "/", "/home", "/root", "/tmp", "/dev/shm", "/etc",
-                            "/etc/shadow", "/etc/passwd", "/var", "/run", "/sys/kernel", "/boot", "/proc", "/proc/kcore", "/proc/1/environ", "/proc/loadavg",
-                            "/proc/self/root", "/proc/self/root/etc/passwd", "/proc/self/net/unix", "/proc/self/mountinfo", "/proc/self",
-                            "/dev", "/dev/mem"]}
-        text = ("import asyncio, ctypes, errno, fcntl, getpass, json, os, resource, shutil, signal, socket, subprocess, sys, tempfile, threading, time\nimport pytest\n\n"
-                "libc = ctypes.CDLL(None, use_errno=True)\n" + "".join(f"{name} = {value!r}\n" for name, value in facts.items()))
+        own = [
+            str(home / "canary"),
+            str(library / "neighbour.py"),
+            str(jail._stage / "inside" / "zygote.py"),
+        ]
+        folders = [
+            str(home),
+            str(library),
+            str(place),
+            str(jail._stage),
+            str(jail._stage / "inside"),
+            "/",
+            "/usr",
+            "/usr/bin",
+            "/etc",
+            "/tmp",
+            "/dev/shm",
+            "/var/tmp",
+        ]
+        facts = {
+            "UNIX_SOCKET": str(place / "stream"),
+            "DATAGRAM_SOCKET": str(place / "datagram"),
+            "ABSTRACT_SOCKET": f"coldstart-landlock-{os.getpid()}",
+            "CANARY": str(home / "canary"),
+            "SECRET": SECRET,
+            "OUTSIDE": outside,
+            "OWN": own,
+            "OWN_MODULE": str(library / "neighbour.py"),
+            "FOLDERS": folders,
+            "SHARED_KEY": key,
+            "SHARED": shared,
+            "ENVIRONMENT": sorted(ENVIRONMENT),
+            "SNAPSHOT": str(repository.snapshot),
+            "PROJECT": str(project),
+            "REFUSED": {
+                name: numbers[seccomp.MACHINES[platform.machine()]]
+                for name, numbers in {
+                    **seccomp.REFUSED,
+                    **seccomp.REFUSED_WITHOUT_NAMESPACES,
+                }.items()
+                if numbers[seccomp.MACHINES[platform.machine()]] is not None
+            },
+            "CLONE": seccomp.WITH_ARGUMENTS[platform.machine()][0],
+            "CLOSED": [
+                str(home / "canary"),
+                str(home),
+                str(other / "secret"),
+                str(bystander._stage / "scratch"),
+                str(bystander._stage / "intact"),
+                str(jail._stage / "intact" / "pkg" / "core.py"),
+                str(project / "pkg" / "core.py"),
+                str(project / ".git" / "config"),
+                str(repository.snapshot / "pkg" / "core.py"),
+                str(library / "pkg" / "core.py"),
+                "/",
+                "/home",
+                "/root",
+                "/tmp",
+                "/dev/shm",
+                "/etc",
+                "/etc/shadow",
+                "/etc/passwd",
+                "/var",
+                "/run",
+                "/sys/kernel",
+                "/boot",
+                "/proc",
+                "/proc/kcore",
+                "/proc/1/environ",
+                "/proc/loadavg",
+                "/proc/self/root",
+                "/proc/self/root/etc/passwd",
+                "/proc/self/net/unix",
+                "/proc/self/mountinfo",
+                "/proc/self",
+                "/dev",
+                "/dev/mem",
+            ],
+        }
+        text = (
+            "import asyncio, ctypes, errno, fcntl, getpass, json, os, resource, shutil, signal, "
+            "socket, subprocess, sys, tempfile, threading, time\nimport pytest\n\n"
+            "libc = ctypes.CDLL(None, use_errno=True)\n"
+            + "".join(f"{name} = {value!r}\n" for name, value in facts.items())
+        )
         for name, code in {**ATTACKS, **HONEST}.items():
-            text += f"\n\ndef test_{name}(tmp_path):\n" + textwrap.indent(textwrap.dedent(code).strip("\n"), "    ") + "\n"
-        reply = ask(jail, path, {"tests/test_attacks.py": text, "pkg/only_here.py": "ANSWER = None\n"},
-                    [f"tests/test_attacks.py::test_{name}" for name in (*ATTACKS, *HONEST)], timeout=60.0, text=True)
+            text += (
+                f"\n\ndef test_{name}(tmp_path):\n"
+                + textwrap.indent(textwrap.dedent(code).strip("\n"), "    ")
+                + "\n"
+            )
+        reply = ask(
+            jail,
+            path,
+            {"tests/test_attacks.py": text, "pkg/only_here.py": "ANSWER = None\n"},
+            [f"tests/test_attacks.py::test_{name}" for name in (*ATTACKS, *HONEST)],
+            timeout=60.0,
+            text=True,
+        )
     del os.environ["COLDSTART_TEACHER_KEY"]
     crowd.kill()
     crowd.communicate()
@@ -311,24 +422,70 @@ def assault(place: Path) -> dict:
     return reply
 
 
-def ask(jail: Jail, path: tuple[str, ...], files: dict[str, str], ids: list[str], timeout: float = 20.0, **request) -> dict:
-    return jail.ask({"files": files, "ids": ids, "path": list(path), "timeout": timeout, "memory_mb": 1024, **request})
+def ask(
+    jail: Jail,
+    path: tuple[str, ...],
+    files: dict[str, str],
+    ids: list[str],
+    timeout: float = 20.0,
+    **request,
+) -> dict:
+    return jail.ask(
+        {
+            "files": files,
+            "ids": ids,
+            "path": list(path),
+            "timeout": timeout,
+            "memory_mb": 1024,
+            **request,
+        }
+    )
 
 
 def children(pid: int) -> list[str]:
-    return [child for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
+    return [
+        child
+        for file in Path(f"/proc/{pid}/task").glob("*/children")
+        for child in file.read_text().split()
+    ]
 
 
 def as_ordinary_user(code: str, place: Path) -> str:
     """What a Python program prints that an ordinary user runs, with this interpreter and these packages; `place` is a folder of that user."""
     os.chown(place, ORDINARY, ORDINARY)
-    folders = sorted({str(ROOT), sys.prefix, sys.base_prefix, os.path.dirname(os.path.dirname(os.path.realpath(sys.executable)))})
+    folders = sorted(
+        {
+            str(ROOT),
+            sys.prefix,
+            sys.base_prefix,
+            os.path.dirname(os.path.dirname(os.path.realpath(sys.executable))),
+        }
+    )
     (place / "way").mkdir()
-    start = (f"import os, sys; sys.path.insert(0, {str(INSIDE)!r}); import landlock; landlock.open_the_way({folders!r}, {str(place / 'way')!r});"
-             f"os.setgroups([]); os.setresgid(*[{ORDINARY}] * 3); os.setresuid(*[{ORDINARY}] * 3); os.execv(sys.argv[1], sys.argv[1:])")
-    environment = {"PATH": os.environ["PATH"], "HOME": str(place), "XDG_CACHE_HOME": str(place / "cache"), "TMPDIR": str(place), "LANG": "C.UTF-8"}
-    program = f"import sys; sys.path[:0] = {sys.path!r}; from pathlib import Path; place = Path({str(place)!r})\n" + textwrap.dedent(code)
-    done = subprocess.run([sys.executable, "-I", "-S", "-c", start, sys.executable, "-c", program], cwd="/", env=environment, capture_output=True, text=True)
+    start = (
+        f"import os, sys; sys.path.insert(0, {str(INSIDE)!r}); import landlock; "
+        f"landlock.open_the_way({folders!r}, {str(place / 'way')!r});"
+        f"os.setgroups([]); os.setresgid(*[{ORDINARY}] * 3); os.setresuid(*[{ORDINARY}] * 3); "
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(place),
+        "XDG_CACHE_HOME": str(place / "cache"),
+        "TMPDIR": str(place),
+        "LANG": "C.UTF-8",
+    }
+    program = (
+        f"import sys; sys.path[:0] = {sys.path!r}; from pathlib import Path; place = "
+        f"Path({str(place)!r})\n" + textwrap.dedent(code)
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", start, sys.executable, "-c", program],
+        cwd="/",
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -342,7 +499,9 @@ def open_place():
     shutil.rmtree(place)
 
 
-@pytest.fixture(scope="module", params=["as it is", pytest.param("as an ordinary user", marks=pytest.mark.slow)])
+@pytest.fixture(
+    scope="module", params=["as it is", pytest.param("as an ordinary user", marks=pytest.mark.slow)]
+)
 def attacked(request):
     if request.param != "as it is" and os.geteuid() != 0:
         pytest.skip("the tests run as an ordinary user already")
@@ -351,7 +510,13 @@ def attacked(request):
         place.chmod(0o755)
         if request.param == "as it is":
             return assault(place / "all")
-        return json.loads(as_ordinary_user("import json; from tests.test_landlock import assault; print(json.dumps(assault(place / 'all')))", place))
+        return json.loads(
+            as_ordinary_user(
+                "import json; from tests.test_landlock import assault; "
+                "print(json.dumps(assault(place / 'all')))",
+                place,
+            )
+        )
     finally:
         shutil.rmtree(place)
 
@@ -359,10 +524,13 @@ def attacked(request):
 @pytest.mark.parametrize("name", [*ATTACKS, *HONEST])
 def test_it_cannot(attacked, name):
     node = f"tests/test_attacks.py::test_{name}"
-    assert attacked.get("outcomes", {}).get(node) == "passed", attacked.get("text", {}).get(node, attacked)
+    assert attacked.get("outcomes", {}).get(node) == "passed", attacked.get("text", {}).get(
+        node, attacked
+    )
 
 
 # ------------------------------------------------------------------------------------------- one run after another
+
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
@@ -374,7 +542,9 @@ def preload(repository):
     """What a warm process may load beforehand, and pytest's cache files for the tests, as mining finds both out."""
     with LandlockJail(repository.layout()) as jail:
         reply = ask(jail, repository.path, **PLAIN, modules=True, report_mb=16)
-    keep_bytecode(repository, {path: base64.b64decode(data) for path, data in reply["bytecode"].items()})
+    keep_bytecode(
+        repository, {path: base64.b64decode(data) for path, data in reply["bytecode"].items()}
+    )
     return tuple(reply["modules"])
 
 
@@ -387,9 +557,21 @@ def jail(repository, preload):
 @pytest.fixture
 def attack(jail, repository):
     """attack(code) -> the reply to a run of a test file that holds `code`, which defines test_it."""
+
     def run(code, timeout=20.0, in_jail=jail, **request):
-        file = "import ctypes, os, signal, subprocess, sys, threading, time\nimport pytest\n" + textwrap.dedent(code)
-        return ask(in_jail, repository.path, {"tests/test_attack.py": file}, ["tests/test_attack.py::test_it"], timeout, **request)
+        file = (
+            "import ctypes, os, signal, subprocess, sys, threading, time\nimport pytest\n"
+            + textwrap.dedent(code)
+        )
+        return ask(
+            in_jail,
+            repository.path,
+            {"tests/test_attack.py": file},
+            ["tests/test_attack.py::test_it"],
+            timeout,
+            **request,
+        )
+
     return run
 
 
@@ -410,7 +592,9 @@ def alive(mark: str) -> list[str]:
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            found += [pid] if mark in Path(f"/proc/{pid}/cmdline").read_text(errors="replace") else []
+            found += (
+                [pid] if mark in Path(f"/proc/{pid}/cmdline").read_text(errors="replace") else []
+            )
         except OSError:
             pass
     return found
@@ -426,11 +610,19 @@ LEAVE = """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("end", ["pass", "os.kill(os.getpid(), signal.SIGKILL)",
-                                 *(pytest.param(end, marks=pytest.mark.slow) for end in ("os._exit(0)", "time.sleep(100)"))])
+@pytest.mark.parametrize(
+    "end",
+    [
+        "pass",
+        "os.kill(os.getpid(), signal.SIGKILL)",
+        *(pytest.param(end, marks=pytest.mark.slow) for end in ("os._exit(0)", "time.sleep(100)")),
+    ],
+)
 def test_nothing_that_a_run_has_started_outlives_it(jail, repository, attack, end):
     mark = f"left-behind-{os.getpid()}"
-    reply = attack(textwrap.dedent(LEAVE) + f"\ndef test_it():\n    leave({mark!r})\n    {end}\n", timeout=2.0)
+    reply = attack(
+        textwrap.dedent(LEAVE) + f"\ndef test_it():\n    leave({mark!r})\n    {end}\n", timeout=2.0
+    )
     assert outcome(reply) == "passed" or "died" in reply or reply.get("timeout"), reply
     assert alive(mark) == []
     assert scratch_of(jail) == [] and still_works(jail, repository)
@@ -471,7 +663,11 @@ def wait_until(condition, seconds: float = 30.0) -> None:
 @pytest.mark.slow
 def test_everything_ends_with_the_process_that_started_the_jail(repository, preload):
     mark = f"left-behind-{os.getpid()}"
-    file = textwrap.dedent("import os, subprocess, sys, time\n" + textwrap.dedent(LEAVE) + f"\ndef test_it():\n    leave({mark!r})\n    time.sleep(100)\n")
+    file = textwrap.dedent(
+        "import os, subprocess, sys, time\n"
+        + textwrap.dedent(LEAVE)
+        + f"\ndef test_it():\n    leave({mark!r})\n    time.sleep(100)\n"
+    )
     owner = f"""
 import sys
 sys.path[:0] = {sys.path!r}
@@ -490,7 +686,9 @@ ask(jail, repository.path, {{"tests/test_attack.py": {file!r}}}, ["tests/test_at
     process.wait()
     process.stdout.close()
     wait_until(lambda: alive(mark) == [] and alive(str(stage)) == [])
-    assert [list((stage / name).iterdir()) for name in ("intact", "bytecode", "scratch", "collected")] == [[]] * 4, "what it left takes up memory"
+    assert [
+        list((stage / name).iterdir()) for name in ("intact", "bytecode", "scratch", "collected")
+    ] == [[]] * 4, "what it left takes up memory"
     shutil.rmtree(stage)
 
 
@@ -513,31 +711,38 @@ def test_killing_everybody_hits_itself_alone(jail, repository, attack):
 
 def test_what_does_not_end_is_ended(attack):
     started = time.monotonic()
-    reply = attack("""
+    reply = attack(
+        """
         def test_it():
             [signal.signal(s, signal.SIG_IGN) for s in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)]
             while True:
                 pass
-    """, timeout=1.0)
+    """,
+        timeout=1.0,
+    )
     assert reply.get("timeout") is True and 1.0 <= time.monotonic() - started < 10.0
 
 
 @pytest.mark.long
 @pytest.mark.slow
 def test_a_fork_bomb_ends(jail, repository, attack):
-    reply = attack("""
+    reply = attack(
+        """
         def test_it():
             while True:
                 try:
                     os.fork()
                 except OSError:
                     pass
-    """, timeout=1.5)
+    """,
+        timeout=1.5,
+    )
     assert reply.get("timeout") or "died" in reply, reply
     assert still_works(jail, repository)
 
 
 # ------------------------------------------------------------------------------------------- files
+
 
 def test_a_run_that_changes_everything_changes_nothing_for_the_next(jail, repository, attack):
     reply = attack("""
@@ -552,29 +757,41 @@ def test_a_run_that_changes_everything_changes_nothing_for_the_next(jail, reposi
     """)
     assert "outcomes" in reply or "died" in reply
     assert scratch_of(jail) == [] and still_works(jail, repository)
-    reply = attack("""
+    reply = attack(
+        """
         def test_it():
             assert "LEFT" not in os.environ and os.path.exists("pkg/core.py") and not os.path.exists("conftest.py") and not os.path.exists("pytest.ini")
             assert sorted(os.listdir("..")) == ["home", "t", "tree"] and os.listdir(os.environ["HOME"]) == []
-    """, text=True)
+    """,
+        text=True,
+    )
     assert outcome(reply) == "passed", reply
 
 
 @pytest.mark.slow
-def test_what_a_keeper_that_was_killed_has_left_is_not_there_for_the_next(repository, preload, attack):
+def test_what_a_keeper_that_was_killed_has_left_is_not_there_for_the_next(
+    repository, preload, attack
+):
     with LandlockJail(repository.layout(preload)) as jail:
         replies = []
-        thread = threading.Thread(target=lambda: replies.append(attack("""
+        thread = threading.Thread(
+            target=lambda: replies.append(
+                attack(
+                    """
             def test_it():
                 for name in ("pkg/core.py", "conftest.py", "../left"):
                     with open(name, "w") as file:
                         file.write("1/0")
                 open("../ready", "w").close()
                 time.sleep(100)
-        """, in_jail=jail)))
+        """,
+                    in_jail=jail,
+                )
+            )
+        )
         thread.start()
         wait_until(lambda: "ready" in scratch_of(jail))
-        zygote, = children(jail._process.pid)
+        (zygote,) = children(jail._process.pid)
         for keeper in children(int(zygote)):
             os.kill(int(keeper), signal.SIGKILL)
         thread.join()
@@ -583,7 +800,8 @@ def test_what_a_keeper_that_was_killed_has_left_is_not_there_for_the_next(reposi
 
 
 def test_whatever_is_left_is_removed(jail, attack):
-    reply = attack(r"""
+    reply = attack(
+        r"""
         def test_it():
             os.umask(0)
             for name in (b"\xff\xfe", b"new\nline", b"-rf", b" ", b"*"):
@@ -601,7 +819,9 @@ def test_whatever_is_left_is_removed(jail, attack):
                 os.mkdir("d" * 200)
                 os.chdir("d" * 200)
             open("deep", "w").close()
-    """, text=True)
+    """,
+        text=True,
+    )
     # It may have been ended for going so deep: that nobody can look down there counts as too much.
     assert outcome(reply) == "passed" or "died" in reply, reply
     assert scratch_of(jail) == []
@@ -637,14 +857,22 @@ def test_clearing_goes_through_closed_folders_and_through_no_link(tmp_path, open
 
 @pytest.mark.slow
 def test_the_scratch_space_is_limited(repository, preload, attack):
-    fills = ("[open(f'{folder}/{n}', 'wb').write(bytes(1 << 20)) for n in range(2) for folder in ('.', '..', os.environ['TMPDIR'])]",
-             "[open(f'empty-{n}', 'w').close() for n in range(1100)]")
+    fills = (
+        "[open(f'{folder}/{n}', 'wb').write(bytes(1 << 20)) for n in range(2) for folder in ('.', "
+        "'..', os.environ['TMPDIR'])]",
+        "[open(f'empty-{n}', 'w').close() for n in range(1100)]",
+    )
     with LandlockJail(replace(repository.layout(preload), scratch_mb=1)) as small:
         for fill in fills:
-            assert "died" in attack(f"def test_it():\n    {fill}\n    time.sleep(30)\n", in_jail=small)
+            assert "died" in attack(
+                f"def test_it():\n    {fill}\n    time.sleep(30)\n", in_jail=small
+            )
             assert scratch_of(small) == []
         assert outcome(attack("def test_it():\n    time.sleep(0.5)\n", in_jail=small)) == "passed"
-    assert outcome(attack(f"def test_it():\n    {fills[0]}\n    {fills[1]}\n    time.sleep(0.5)\n")) == "passed"
+    assert (
+        outcome(attack(f"def test_it():\n    {fills[0]}\n    {fills[1]}\n    time.sleep(0.5)\n"))
+        == "passed"
+    )
 
 
 def test_a_folder_that_nobody_can_look_into_counts_as_too_much(jail, attack):
@@ -678,12 +906,25 @@ def test_a_process_that_hides_its_memory_is_ended(attack):
 
 # ------------------------------------------------------------------------------------------- what it stands for
 
+
 @pytest.mark.slow
 def test_verdicts(repository, preload, monkeypatch, tmp_path):
     intact = read_text(repository.snapshot / "pkg/core.py")
-    task = Task(instance_id="blank-pkg.core.one", kind="blank", split="train", repo="project", base_commit=repository.commit, file="pkg/core.py", function="one",
-                patch=patches.make(blanked(intact, find(intact, "one")), intact, "pkg/core.py"), FAIL_TO_PASS=tuple(PLAIN["ids"]), PASS_TO_PASS=(), shown=(),
-                problem_statement="", test_seconds=0.05)
+    task = Task(
+        instance_id="blank-pkg.core.one",
+        kind="blank",
+        split="train",
+        repo="project",
+        base_commit=repository.commit,
+        file="pkg/core.py",
+        function="one",
+        patch=patches.make(blanked(intact, find(intact, "one")), intact, "pkg/core.py"),
+        FAIL_TO_PASS=tuple(PLAIN["ids"]),
+        PASS_TO_PASS=(),
+        shown=(),
+        problem_statement="",
+        test_seconds=0.05,
+    )
     (tmp_path / "git").symlink_to(shutil.which("git"))
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "bubblewrap is not installed" in jail_notice()
@@ -691,15 +932,26 @@ def test_verdicts(repository, preload, monkeypatch, tmp_path):
     def edit(body: str) -> dict[str, str]:
         return {"pkg/core.py": with_body(intact, find(intact, "one"), body)}
 
-    with Judge(repository, Limits(workers=1, timeout=20.0), preload=preload, test_files=("tests/test_core.py",)) as judge:
-        gold, wrong = (judge.judge(task, e) for e in ({"pkg/core.py": intact}, edit("    return 2")))
+    with Judge(
+        repository,
+        Limits(workers=1, timeout=20.0),
+        preload=preload,
+        test_files=("tests/test_core.py",),
+    ) as judge:
+        gold, wrong = (
+            judge.judge(task, e) for e in ({"pkg/core.py": intact}, edit("    return 2"))
+        )
         judge.limits = replace(judge.limits, timeout=1.0)
         endless = judge.judge(task, edit("    while True:\n        pass"))
-        assert [type(jail) for jail in judge._jails] == [LandlockJail] * len(judge._jails) and judge._jails
+        assert [type(jail) for jail in judge._jails] == [LandlockJail] * len(
+            judge._jails
+        ) and judge._jails
         assert (gold.status, gold.stage, gold.reward) == ("resolved", "confirm", 1.0)
         assert (wrong.status, wrong.stage, wrong.reward) == ("failed", "screen", 0.0)
         assert (endless.status, endless.reward) == ("timeout", 0.0)
-        swaps = judge._swaps(gate(edit("    return 2"), task, repository.snapshot), {"pkg/core.py": ["one"]})
+        swaps = judge._swaps(
+            gate(edit("    return 2"), task, repository.snapshot), {"pkg/core.py": ["one"]}
+        )
         hot = judge._ask_hot({**judge._request(task, edit("    return 2")), "swaps": swaps})
         assert hot["outcomes"] == {PLAIN["ids"][0]: "failed"}, "the hot tier does not work"
 
@@ -708,19 +960,34 @@ def test_verdicts(repository, preload, monkeypatch, tmp_path):
 def test_hot_and_warm_jails_know_functions_by_the_tree(repository, preload):
     """Cache files of pytest made in one jail fit another, where the tree has another path: the traced run knows the test's own helper."""
     request = {**PLAIN, "trace": repository.project_files, "report_mb": 16}
-    with LandlockJail(repository.layout(preload)) as with_cache, LandlockJail(replace(repository.layout(preload), bytecode=None)) as without:
+    with (
+        LandlockJail(repository.layout(preload)) as with_cache,
+        LandlockJail(replace(repository.layout(preload), bytecode=None)) as without,
+    ):
         assert repository.layout().bytecode
         calls = [ask(jail, repository.path, **request) for jail in (with_cache, without)]
         for jail, cached in ((with_cache, True), (without, False)):
             file = "import os\n\ndef test_it():\n    assert os.path.isdir('tests/__pycache__')\n"
-            reply = ask(jail, repository.path, {"tests/test_attack.py": file}, ["tests/test_attack.py::test_it"])
+            reply = ask(
+                jail,
+                repository.path,
+                {"tests/test_attack.py": file},
+                ["tests/test_attack.py::test_it"],
+            )
             assert outcome(reply) == ("passed" if cached else "failed")
-    assert calls[0]["functions"] == calls[1]["functions"] and ["tests/test_core.py", 4, "helper"] in calls[0]["functions"]
+    assert (
+        calls[0]["functions"] == calls[1]["functions"]
+        and ["tests/test_core.py", 4, "helper"] in calls[0]["functions"]
+    )
 
 
 def test_cache_files_are_made_to_belong_to_another_folder(tmp_path):
     """pytest before 9.2 believes what the cache file says of its source."""
-    code = compile("def outer():\n    def inner():\n        return 1\n    return inner\n", "/old/place/tests/test_a.py", "exec")
+    code = compile(
+        "def outer():\n    def inner():\n        return 1\n    return inner\n",
+        "/old/place/tests/test_a.py",
+        "exec",
+    )
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "a.pyc").write_bytes(bytes(range(16)) + marshal.dumps(code))
     found = landlock.compiled_tests(tmp_path, "/old/place", "/new")
@@ -738,8 +1005,14 @@ def test_cache_files_are_made_to_belong_to_another_folder(tmp_path):
     files = {"tests/a.pyc": base64.b64encode(found["tests/a.pyc"]).decode()}
     landlock.as_known(files, "/new", "/old/place")
     assert marshal.loads(base64.b64decode(files["tests/a.pyc"])[16:]) == code
-    assert marshal.loads(base64.b64decode(files["tests/a.pyc"])[16:]).co_filename == "/old/place/tests/test_a.py"
-    assert marshal.loads(landlock.moved(found["tests/a.pyc"], "/ne", "/x")[16:]).co_filename == "/new/tests/test_a.py"
+    assert (
+        marshal.loads(base64.b64decode(files["tests/a.pyc"])[16:]).co_filename
+        == "/old/place/tests/test_a.py"
+    )
+    assert (
+        marshal.loads(landlock.moved(found["tests/a.pyc"], "/ne", "/x")[16:]).co_filename
+        == "/new/tests/test_a.py"
+    )
 
 
 @pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
@@ -750,19 +1023,33 @@ def test_cache_files_fit_the_other_jail_as_well(repository, preload):
 
 
 def test_what_was_written_while_the_tests_were_collected_is_there_for_each(tmp_path):
-    conftest = ("import os, tempfile\n\nif not os.path.exists('made.txt'):\n    open('made.txt', 'w').write('made')\n"
-                "    open(os.path.join(tempfile.gettempdir(), 'made-too.txt'), 'w').write('made')\n")
-    test = ("import os, tempfile\n\ndef test_it():\n    for name in ('made.txt', os.path.join(tempfile.gettempdir(), 'made-too.txt')):\n"
-            "        assert open(name).read() == 'made'\n        open(name, 'w').write('changed')\n")
-    repository = open_repository(make_repo(tmp_path / "p", {"conftest.py": conftest, "tests/test_attack.py": test}))
-    with LandlockJail(repository.layout(), "hot", ["tests/test_attack.py"], repository.path) as jail:
+    conftest = (
+        "import os, tempfile\n\nif not os.path.exists('made.txt'):\n    open('made.txt', "
+        "'w').write('made')\n"
+        "    open(os.path.join(tempfile.gettempdir(), 'made-too.txt'), 'w').write('made')\n"
+    )
+    test = (
+        "import os, tempfile\n\ndef test_it():\n    for name in ('made.txt', "
+        "os.path.join(tempfile.gettempdir(), 'made-too.txt')):\n"
+        "        assert open(name).read() == 'made'\n        open(name, 'w').write('changed')\n"
+    )
+    repository = open_repository(
+        make_repo(tmp_path / "p", {"conftest.py": conftest, "tests/test_attack.py": test})
+    )
+    with LandlockJail(
+        repository.layout(), "hot", ["tests/test_attack.py"], repository.path
+    ) as jail:
         for _ in range(2):
-            assert outcome(ask(jail, repository.path, {}, ["tests/test_attack.py::test_it"], swaps=[])) == "passed"
+            assert (
+                outcome(ask(jail, repository.path, {}, ["tests/test_attack.py::test_it"], swaps=[]))
+                == "passed"
+            )
 
 
 def test_paths_are_translated_both_ways(jail, repository, attack):
     root = repository.root
-    reply = attack(f"""
+    reply = attack(
+        f"""
         @pytest.mark.parametrize("path", [os.getcwd() + "/pkg"])
         def test_path(path):
             assert os.path.isdir(path) and path != {root!r} + "/pkg" and not os.path.exists({root!r} + "er/pkg")
@@ -770,14 +1057,34 @@ def test_paths_are_translated_both_ways(jail, repository, attack):
 
         def test_it():
             assert not os.path.exists({root!r} + "/pkg") or not os.access(".", os.F_OK)
-    """, text=True)
+    """,
+        text=True,
+    )
     assert str(jail._stage) not in json.dumps(reply)
-    reply = ask(jail, repository.path, {"tests/test_attack.py": "import os, pytest\n\n@pytest.mark.parametrize('path', [os.getcwd() + '/pkg'])\ndef test_path(path):\n"
-                                        "    assert path is None, path\n"}, [f"tests/test_attack.py::test_path[{root}/pkg]"], text=True)
-    assert list(reply["outcomes"].items()) == [(f"tests/test_attack.py::test_path[{root}/pkg]", "failed")]
-    assert f"{root}/pkg" in next(iter(reply["text"].values())) and str(jail._stage) not in json.dumps(reply)
+    reply = ask(
+        jail,
+        repository.path,
+        {
+            "tests/test_attack.py": "import os, pytest\n\n@pytest.mark.parametrize('path', "
+            "[os.getcwd() + '/pkg'])\ndef test_path(path):\n"
+            "    assert path is None, path\n"
+        },
+        [f"tests/test_attack.py::test_path[{root}/pkg]"],
+        text=True,
+    )
+    assert list(reply["outcomes"].items()) == [
+        (f"tests/test_attack.py::test_path[{root}/pkg]", "failed")
+    ]
+    assert f"{root}/pkg" in next(iter(reply["text"].values())) and str(
+        jail._stage
+    ) not in json.dumps(reply)
     assert jail._inward([root, root + "/x", root + "er", "/other" + root, f"a {root}: b"]) == [
-        jail._tree, jail._tree + "/x", root + "er", "/other" + root, f"a {jail._tree}: b"]
+        jail._tree,
+        jail._tree + "/x",
+        root + "er",
+        "/other" + root,
+        f"a {jail._tree}: b",
+    ]
 
 
 @pytest.mark.slow
@@ -787,7 +1094,9 @@ def test_a_project_with_its_environment_inside_below_a_folder_of_the_interpreter
     (open_place / "lib" / "beside.py").write_text("HERE = True\n")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", project / ".venv"], check=True)
     packages = next((project / ".venv").glob("lib/python*/site-packages"))
-    (packages / "ours.pth").write_text("\n".join(p for p in sys.path if p.endswith("site-packages")) + "\n")
+    (packages / "ours.pth").write_text(
+        "\n".join(p for p in sys.path if p.endswith("site-packages")) + "\n"
+    )
     repository = open_repository(project)
     assert repository.python == str(project / ".venv" / "bin" / "python")
     path = (*repository.path, str(open_place / "lib"))
@@ -803,9 +1112,13 @@ def test_it():
             open(path)
     assert open("pkg/core.py").read()
 """
-    layout = replace(repository.layout(), folders=(*repository.layout().folders, open_place / "lib"))
+    layout = replace(
+        repository.layout(), folders=(*repository.layout().folders, open_place / "lib")
+    )
     with LandlockJail(layout, path=path) as jail:
-        reply = ask(jail, path, {"tests/test_attack.py": file}, ["tests/test_attack.py::test_it"], text=True)
+        reply = ask(
+            jail, path, {"tests/test_attack.py": file}, ["tests/test_attack.py::test_it"], text=True
+        )
     assert outcome(reply) == "passed", reply
 
 
@@ -815,17 +1128,30 @@ def test_rules_leave_out_what_is_hidden(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "a" / "hidden")
     root = str(tmp_path)
     rules = dict(_readable(root, [root + "/a/hidden", root + "/hidden2"]))
-    assert rules == {root: landlock.LIST, root + "/a": landlock.LIST, root + "/a/seen": landlock.READ, root + "/b": landlock.READ}
+    assert rules == {
+        root: landlock.LIST,
+        root + "/a": landlock.LIST,
+        root + "/a/seen": landlock.READ,
+        root + "/b": landlock.READ,
+    }
     assert _readable(root + "/b", [root + "/a/hidden"]) == [[root + "/b", landlock.READ]]
 
 
 # ------------------------------------------------------------------------------------------- which jail
 
+
 def test_the_escapes_that_are_tried_at_the_start_fail(repository, tmp_path):
     (tmp_path / "secret").write_text("x")
-    with socket.create_server(("127.0.0.1", 0)) as listener, LandlockJail(repository.layout(), "cold") as jail:
-        facts = {"port": listener.getsockname()[1], "secret": str(tmp_path / "secret"), "pid": os.getpid(),
-                 "command": Path("/proc/self/cmdline").read_bytes().decode()}
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        LandlockJail(repository.layout(), "cold") as jail,
+    ):
+        facts = {
+            "port": listener.getsockname()[1],
+            "secret": str(tmp_path / "secret"),
+            "pid": os.getpid(),
+            "command": Path("/proc/self/cmdline").read_bytes().decode(),
+        }
         assert ask(jail, (), {}, [], escapes=facts)["escapes"] == []
 
 
@@ -838,13 +1164,21 @@ def test_bubblewrap_is_the_first_choice(repository):
 
 def test_the_second_choice_is_announced(repository, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert "because bubblewrap is not installed" in jail_notice() and "apt install bubblewrap" in jail_notice()
+    assert (
+        "because bubblewrap is not installed" in jail_notice()
+        and "apt install bubblewrap" in jail_notice()
+    )
     with open_jail(repository.layout(), "cold") as jail:
         assert type(jail) is LandlockJail
-    (tmp_path / "bwrap").write_text("#!/bin/sh\necho 'setting up uid map: Permission denied' >&2\nexit 1\n")
+    (tmp_path / "bwrap").write_text(
+        "#!/bin/sh\necho 'setting up uid map: Permission denied' >&2\nexit 1\n"
+    )
     (tmp_path / "bwrap").chmod(0o755)
     tmp_path.chmod(0o755)
-    assert "because bubblewrap does not work here (" in jail_notice() and "Install" not in jail_notice()
+    assert (
+        "because bubblewrap does not work here (" in jail_notice()
+        and "Install" not in jail_notice()
+    )
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else first")
@@ -852,7 +1186,10 @@ def test_a_bubblewrap_that_nobody_else_may_run_is_said_in_a_sentence(monkeypatch
     (tmp_path / "bwrap").write_text("#!/bin/sh\n")
     (tmp_path / "bwrap").chmod(0o700)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert f"start {tmp_path}/bwrap: Permission denied)" in jail_notice() and "Traceback" not in jail_notice()
+    assert (
+        f"start {tmp_path}/bwrap: Permission denied)" in jail_notice()
+        and "Traceback" not in jail_notice()
+    )
 
 
 def test_without_either_it_is_said_what_to_install():
@@ -875,9 +1212,13 @@ for bwrap in (None, "/bin/false"):
     except UsageError as error:
         print(error)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     sentences = done.stdout.splitlines()
-    assert len(sentences) == 2 and all(s.startswith("No working jail: ") and "apt install bubblewrap" in s for s in sentences), done.stdout
+    assert len(sentences) == 2 and all(
+        s.startswith("No working jail: ") and "apt install bubblewrap" in s for s in sentences
+    ), done.stdout
     assert "Landlock 6" in sentences[1] and "Linux 6.12" in sentences[1]
 
 
@@ -905,5 +1246,8 @@ os.waitpid(pid, 0)
 
 @pytest.mark.parametrize("machine", seccomp.MACHINES)
 def test_the_filter_of_every_processor_can_be_built(machine):
-    sizes = [len(seccomp.program(machine, namespaces, ignore)) // 8 for namespaces, ignore in ((True, True), (False, False), (False, True))]
+    sizes = [
+        len(seccomp.program(machine, namespaces, ignore)) // 8
+        for namespaces, ignore in ((True, True), (False, False), (False, True))
+    ]
     assert sizes == sorted(sizes) and len(set(sizes)) == 3 and sizes[-1] < 4096

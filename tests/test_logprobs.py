@@ -1,4 +1,6 @@
-"""The two paths to the log-probabilities: the same numbers and gradients as the model's own forward pass, whatever the shapes."""
+"""The two paths to the log-probabilities: the same numbers and gradients as the model's own forward
+pass, whatever the shapes."""
+
 import contextlib
 import random
 
@@ -23,7 +25,11 @@ def students(tmp_path_factory):
 
     def get(kind: str):
         if kind not in made:
-            made[kind] = load_tiny(make_tiny(base / kind, kind, **({"sliding_window": None} if kind == "mistral" else {})))
+            made[kind] = load_tiny(
+                make_tiny(
+                    base / kind, kind, **({"sliding_window": None} if kind == "mistral" else {})
+                )
+            )
         return made[kind]
 
     return get
@@ -44,21 +50,40 @@ def draw_samples(seed: int, groups: list[tuple[int, list[int]]]) -> list[Sample]
     return samples
 
 
-RAGGED = [(40, [3, 11, 1, 7, 7, 16]), (25, [9, 2, 30]), (64, [5, 5]), (12, [4]), (1, [3, 2]), (33, [20, 1, 1, 8])]
-"""Several tasks in one step: prompts of several lengths, one that nobody shares, one of a single token."""
+RAGGED = [
+    (40, [3, 11, 1, 7, 7, 16]),
+    (25, [9, 2, 30]),
+    (64, [5, 5]),
+    (12, [4]),
+    (1, [3, 2]),
+    (33, [20, 1, 1, 8]),
+]
+"""Several tasks in one step: prompts of several lengths, one that nobody shares, one of a single
+token."""
 
 
-def expected_loss(student, samples, weights, norm, temperature, sampler=None, max_ratio=None, kl=0.0, counts=None):
+def expected_loss(
+    student, samples, weights, norm, temperature, sampler=None, max_ratio=None, kl=0.0, counts=None
+):
     """`accumulate`'s formula from the model's own full forward pass, one unpadded sample at a time."""
+
     def logprobs(sample):
         tokens = torch.tensor([sample.prompt + sample.completion])
-        logits_TV = student.model(input_ids=tokens).logits[0, len(sample.prompt) - 1:-1]
-        return torch.log_softmax(logits_TV / temperature, -1).gather(1, tokens[0, len(sample.prompt):, None]).squeeze(1)
+        logits_TV = student.model(input_ids=tokens).logits[0, len(sample.prompt) - 1 : -1]
+        return (
+            torch.log_softmax(logits_TV / temperature, -1)
+            .gather(1, tokens[0, len(sample.prompt) :, None])
+            .squeeze(1)
+        )
 
     total = 0.0
     for i, sample in enumerate(samples):
         logp = logprobs(sample)
-        ratio = 1.0 if sampler is None else (logp.detach() - torch.tensor(sampler[i])).exp().clamp(max=max_ratio)
+        ratio = (
+            1.0
+            if sampler is None
+            else (logp.detach() - torch.tensor(sampler[i])).exp().clamp(max=max_ratio)
+        )
         total = total - (weights[i] * ratio * logp).sum()
         if kl:
             with student.as_reference():
@@ -79,7 +104,9 @@ def take_gradient(student) -> torch.Tensor:
 @pytest.mark.parametrize("kind", KINDS)
 def test_loss_and_gradient_equal_the_plain_forward(students, kind, limit, tmp_path, monkeypatch):
     """With the importance weights and the KL term, in one part or in many."""
-    monkeypatch.setattr("recipes.logprobs.HEAD_LOGITS", 384 * 5)  # chunks of 5 positions, across the samples' borders
+    monkeypatch.setattr(
+        "recipes.logprobs.HEAD_LOGITS", 384 * 5
+    )  # chunks of 5 positions, across the samples' borders
     student = students(kind)
     monkeypatch.setattr(student, "micro_tokens", limit)
     assert student.longest_shared > 1000
@@ -100,12 +127,17 @@ def test_loss_and_gradient_equal_the_plain_forward(students, kind, limit, tmp_pa
     expected = take_gradient(student)
     stats = student.accumulate(samples, weights, sampler_logprobs=sampler, **settings)
     got = take_gradient(student)
-    assert stats.loss == pytest.approx(float(loss.detach()), rel=1e-5) and stats.tokens == sum(len(s.completion) for s in samples)
-    assert (got - expected).norm() <= 1e-5 * expected.norm(), float((got - expected).norm() / expected.norm())
+    assert stats.loss == pytest.approx(float(loss.detach()), rel=1e-5) and stats.tokens == sum(
+        len(s.completion) for s in samples
+    )
+    assert (got - expected).norm() <= 1e-5 * expected.norm(), float(
+        (got - expected).norm() / expected.norm()
+    )
 
 
 class Head:
-    """What `logprobs` needs of a student: a head of 97 tokens, of which the last is nearly always right in the last position."""
+    """What `logprobs` needs of a student: a head of 97 tokens, of which the last is nearly always
+    right in the last position."""
 
     def __init__(self, dtype, bias: bool):
         torch.manual_seed(0)
@@ -130,8 +162,11 @@ class Head:
     def plain(self, hidden_NH):
         """By the whole softmax in float64."""
         bias = 0 if self.head.bias is None else self.head.bias.double()
-        return -torch.nn.functional.cross_entropy((hidden_NH.double() @ self.head.weight.double().T + bias) / 0.7, self.targets_N,
-                                                  reduction="none")
+        return -torch.nn.functional.cross_entropy(
+            (hidden_NH.double() @ self.head.weight.double().T + bias) / 0.7,
+            self.targets_N,
+            reduction="none",
+        )
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -141,7 +176,9 @@ def test_the_heads_gradient_is_that_of_the_whole_softmax(monkeypatch, logits, bi
     monkeypatch.setattr(logprobs, "HEAD_LOGITS", logits)
     head = Head(torch.float32, bias)
     wanted, wanted_grad = head.take(head.plain)
-    got, grad = head.take(lambda hidden_NH: logprobs._head_logprobs(head, hidden_NH, head.targets_N, 0.7))
+    got, grad = head.take(
+        lambda hidden_NH: logprobs._head_logprobs(head, hidden_NH, head.targets_N, 0.7)
+    )
     assert torch.allclose(got.double(), wanted, rtol=1e-5, atol=1e-6)
     assert (grad - wanted_grad).norm() <= 1e-5 * wanted_grad.norm()
     with torch.no_grad():
@@ -151,11 +188,16 @@ def test_the_heads_gradient_is_that_of_the_whole_softmax(monkeypatch, logits, bi
 def test_nothing_cancels_in_bfloat16_where_the_target_is_nearly_certain():
     head = Head(torch.bfloat16, bias=False)
     head.head.weight *= 3
-    (wanted, wanted_grad), (got, grad) = head.take(head.plain), head.take(
-        lambda hidden_NH: logprobs._head_logprobs(head, hidden_NH, head.targets_N, 0.7))
+    (wanted, wanted_grad), (got, grad) = (
+        head.take(head.plain),
+        head.take(lambda hidden_NH: logprobs._head_logprobs(head, hidden_NH, head.targets_N, 0.7)),
+    )
     assert -1e-6 < wanted[-1] < 0 and grad.dtype == torch.bfloat16 and got.dtype == torch.float32
     # Their directions: a logit itself is rounded to 8 bits, and its error multiplies 1 - p.
-    assert torch.nn.functional.cosine_similarity(grad.float(), wanted_grad.float(), eps=1e-30).min() > 0.99
+    assert (
+        torch.nn.functional.cosine_similarity(grad.float(), wanted_grad.float(), eps=1e-30).min()
+        > 0.99
+    )
 
 
 def test_the_same_bytes_each_time(students):
@@ -180,7 +222,9 @@ def test_activations_that_are_recomputed_keep_the_shared_path(tmp_path):
     _recompute_activations(student.model.get_base_model())
     for module in student.model.modules():
         if hasattr(module, "_gradient_checkpointing_func"):
-            module._gradient_checkpointing_func = lambda *args: calls.append(1) or original(*args, use_reentrant=False)
+            module._gradient_checkpointing_func = lambda *args: (
+                calls.append(1) or original(*args, use_reentrant=False)
+            )
     assert longest_shared(student)[0] > 0
     calls.clear()
     student.accumulate(samples, [1.0] * len(samples), 5, 1.0)
@@ -189,16 +233,22 @@ def test_activations_that_are_recomputed_keep_the_shared_path(tmp_path):
 
 def test_a_window_limits_what_is_shared(tmp_path):
     student = load_tiny(make_tiny(tmp_path / "m", "mistral", sliding_window=48))
-    assert student.longest_shared == 48 and not any("do not share" in note for note in student.notes)
+    assert student.longest_shared == 48 and not any(
+        "do not share" in note for note in student.notes
+    )
     samples = draw_samples(5, [(40, [3, 11, 7, 7]), (30, [9, 2, 10, 12])])
     loss = expected_loss(student, samples, [1.0] * 8, 5, 1.0)
     loss.backward()
     expected = take_gradient(student)
-    assert student.accumulate(samples, [1.0] * 8, 5, 1.0).loss == pytest.approx(float(loss.detach()), rel=1e-5)
+    assert student.accumulate(samples, [1.0] * 8, 5, 1.0).loss == pytest.approx(
+        float(loss.detach()), rel=1e-5
+    )
     assert (take_gradient(student) - expected).norm() <= 1e-5 * expected.norm()
 
 
-def test_a_model_whose_cache_takes_no_gradient_learns_by_the_plain_path_and_says_so(tmp_path, monkeypatch):
+def test_a_model_whose_cache_takes_no_gradient_learns_by_the_plain_path_and_says_so(
+    tmp_path, monkeypatch
+):
     import transformers.models.qwen2.modeling_qwen2 as modeling
 
     folder = make_tiny(tmp_path / "m", "qwen2")
@@ -223,7 +273,10 @@ def test_a_model_whose_cache_takes_no_gradient_learns_by_the_plain_path_and_says
             raise NotImplementedError("no cache in training")
         return forward(self, *args, past_key_values=past_key_values, **kwargs)
 
-    for attention, why in ((detached, "its gradient would differ by"), (refusing, "NotImplementedError: no cache in training")):
+    for attention, why in (
+        (detached, "its gradient would differ by"),
+        (refusing, "NotImplementedError: no cache in training"),
+    ):
         monkeypatch.setattr(modeling.Qwen2Attention, "forward", attention)
         other = load_tiny(folder)
         assert other.longest_shared == 0 and any(why in note for note in other.notes), other.notes
@@ -238,12 +291,18 @@ def test_the_check_changes_nothing(tmp_path):
     student = load_tiny(make_tiny(tmp_path / "m"))
     state, before = torch.get_rng_state(), adapter_bytes(student)
     assert longest_shared(student)[1] == "" and adapter_bytes(student) == before
-    assert torch.equal(torch.get_rng_state(), state) and all(p.grad is None for p in student.trainable)
+    assert torch.equal(torch.get_rng_state(), state) and all(
+        p.grad is None for p in student.trainable
+    )
 
 
-# ------------------------------------------------------------------------------------------- what is read together
+# ---------------------------------------------------------------------------- what is read together
 
-groups = st.lists(st.tuples(st.integers(1, 90), st.lists(st.integers(1, 40), min_size=1, max_size=9)), min_size=1, max_size=6)
+groups = st.lists(
+    st.tuples(st.integers(1, 90), st.lists(st.integers(1, 40), min_size=1, max_size=9)),
+    min_size=1,
+    max_size=6,
+)
 
 
 @given(groups, st.integers(1, 3000), st.sampled_from([0, 60, ANY_LENGTH]))
@@ -253,8 +312,12 @@ def test_a_plan_holds_every_sample_once_within_the_limit(shape, limit, longest):
     for work in plan(samples, limit, longest):
         if isinstance(work, Plain):
             seen += work.indices
-            assert len(work.indices) == 1 or len(work.indices) * max(len(samples[i].prompt) + len(samples[i].completion)
-                                                                     for i in work.indices) <= limit
+            assert (
+                len(work.indices) == 1
+                or len(work.indices)
+                * max(len(samples[i].prompt) + len(samples[i].completion) for i in work.indices)
+                <= limit
+            )
             continue
         width = max(map(len, work.prompts))
         padded = len(work.prompts) * width
@@ -266,7 +329,10 @@ def test_a_plan_holds_every_sample_once_within_the_limit(shape, limit, longest):
                 seen += row.indices
                 assert row.width == sum(len(samples[i].completion) for i in row.indices)
                 assert {samples[i].prompt for i in row.indices} == {work.prompts[row.prompt]}
-                assert all(len(samples[i].prompt) + len(samples[i].completion) <= longest for i in row.indices)
+                assert all(
+                    len(samples[i].prompt) + len(samples[i].completion) <= longest
+                    for i in row.indices
+                )
     assert sorted(seen) == list(range(len(samples)))
 
 

@@ -1,4 +1,6 @@
-"""What a student is said to need, held against what it keeps; and what happens when memory runs out."""
+"""What a student is said to need, held against what it keeps; and what happens when memory runs
+out."""
+
 import json
 import os
 import re
@@ -11,11 +13,31 @@ import pytest
 import torch
 
 from coldstart import Screen
-from recipes import CARD_MEMORY_MIB, FOLDER, Recipe, StudentSettings, dense_decoder, llama_engine, load, memory, weights
+from recipes import (
+    CARD_MEMORY_MIB,
+    FOLDER,
+    Recipe,
+    StudentSettings,
+    dense_decoder,
+    llama_engine,
+    load,
+    memory,
+    weights,
+)
 from recipes.gguf_export import export_base
 from recipes.llama_engine import LlamaEngine
 from recipes.memory import (
-    GIB, LEAST_MICRO_TOKENS, MICRO_TOKENS, SLACK, available, estimate, fitting_micro_tokens, in_words, is_out_of_memory, plan)
+    GIB,
+    LEAST_MICRO_TOKENS,
+    MICRO_TOKENS,
+    SLACK,
+    available,
+    estimate,
+    fitting_micro_tokens,
+    in_words,
+    is_out_of_memory,
+    plan,
+)
 from recipes.model_engine import ModelEngine
 from recipes.workbench import Workbench
 from sandbox.errors import UsageError
@@ -40,8 +62,14 @@ def test_weights_and_adapter_are_counted_as_the_model_has_them(tmp_path, kind):
     student = load_tiny(make_tiny(tmp_path / "m", kind, hidden=128))
     need = estimate(student.config, tiny_recipe(), cuda=False)
     adapter = sum(p.numel() for p in student.trainable)
-    linear = sum(m.in_features * m.out_features for m in student.model.modules() if hasattr(m, "base_layer"))
-    other = sum(p.numel() for name, p in student.model.named_parameters() if "base_layer.weight" not in name and "lora" not in name)
+    linear = sum(
+        m.in_features * m.out_features for m in student.model.modules() if hasattr(m, "base_layer")
+    )
+    other = sum(
+        p.numel()
+        for name, p in student.model.named_parameters()
+        if "base_layer.weight" not in name and "lora" not in name
+    )
     assert need.adapter == adapter * 16
     assert need.weights == pytest.approx(linear * (0.5 + 4 / 64) + other * 4, rel=0.01)
 
@@ -49,7 +77,9 @@ def test_weights_and_adapter_are_counted_as_the_model_has_them(tmp_path, kind):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "gemma", "mistral"])
 def test_a_pass_keeps_no_more_than_was_said_and_not_much_less(tmp_path, kind):
-    student = load_tiny(make_tiny(tmp_path / "m", kind, hidden=256, num_hidden_layers=6, intermediate_size=1024))
+    student = load_tiny(
+        make_tiny(tmp_path / "m", kind, hidden=256, num_hidden_layers=6, intermediate_size=1024)
+    )
     weights = {p.untyped_storage().data_ptr() for p in student.model.parameters()}
     kept = {}
 
@@ -66,18 +96,25 @@ def test_a_pass_keeps_no_more_than_was_said_and_not_much_less(tmp_path, kind):
     del hidden
 
 
-@pytest.mark.parametrize("kind, matrices", [("qwen2", "Q8_0"), ("gemma", "Q8_0"), ("qwen2", "BF16")])
-def test_the_copy_for_llama_cpp_is_counted_as_its_file_has_it(tmp_path, monkeypatch, kind, matrices):
+@pytest.mark.parametrize(
+    "kind, matrices", [("qwen2", "Q8_0"), ("gemma", "Q8_0"), ("qwen2", "BF16")]
+)
+def test_the_copy_for_llama_cpp_is_counted_as_its_file_has_it(
+    tmp_path, monkeypatch, kind, matrices
+):
     student = load_tiny(make_tiny(tmp_path / "m", kind, hidden=128, vocab=4096))
     monkeypatch.setattr(weights, "SMALL", 0)
     monkeypatch.setattr(memory, "SMALL", 0)
     monkeypatch.setattr(llama_engine, "fastest_matrices", lambda device: matrices)
     file = export_base(student, tmp_path, matrices=matrices)
-    vocabulary = 100_000                                 # bytes, at most: texts and merges of its tokens
+    vocabulary = 100_000  # bytes, at most: texts and merges of its tokens
     need = estimate(student.config, tiny_recipe(), cuda=False, copy=True)
     assert need.copy <= file.stat().st_size <= 1.02 * need.copy + vocabulary
     alone = estimate(student.config, tiny_recipe(), cuda=False)
-    assert need.fixed == alone.fixed + need.copy + need.copy_cache and need.sampler == alone.copy == alone.copy_cache == 0
+    assert (
+        need.fixed == alone.fixed + need.copy + need.copy_cache
+        and need.sampler == alone.copy == alone.copy_cache == 0
+    )
 
 
 @llama_cpp.llama_log_callback
@@ -90,27 +127,47 @@ HEARD = {}
 """What llama.cpp says that it takes: kind of buffer -> bytes."""
 
 
-@pytest.mark.parametrize("flash, longest, inner", [(False, 1024, 512), (True, 1024, 512), (True, 256, 2048)])
-def test_llama_cpps_cache_and_buffers_are_what_it_says_itself(tmp_path, monkeypatch, flash, longest, inner):
+@pytest.mark.parametrize(
+    "flash, longest, inner", [(False, 1024, 512), (True, 1024, 512), (True, 256, 2048)]
+)
+def test_llama_cpps_cache_and_buffers_are_what_it_says_itself(
+    tmp_path, monkeypatch, flash, longest, inner
+):
     """With flash attention as on a card, with slots and batches as here."""
     recipe = tiny_recipe(student={"max_prompt": longest - 16, "max_new": 16})
-    student = load_tiny(make_tiny(tmp_path / "m", "qwen2", hidden=256, vocab=2000, intermediate_size=inner, max_position_embeddings=2048))
+    student = load_tiny(
+        make_tiny(
+            tmp_path / "m",
+            "qwen2",
+            hidden=256,
+            vocab=2000,
+            intermediate_size=inner,
+            max_position_embeddings=2048,
+        )
+    )
     monkeypatch.setattr(llama_engine, "listen", lambda: llama_cpp.llama_log_set(_hear, None))
     for numbers in (llama_engine.SLOTS, llama_engine.WRITERS, llama_engine.MICRO_BATCH):
         monkeypatch.setitem(numbers, "cuda", numbers["cpu"])
     if flash:
-        monkeypatch.setattr(llama_cpp, "LLAMA_FLASH_ATTN_TYPE_DISABLED", llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED)
+        monkeypatch.setattr(
+            llama_cpp, "LLAMA_FLASH_ATTN_TYPE_DISABLED", llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        )
     HEARD.clear()
     LlamaEngine(student, export_base(student, tmp_path), longest, 1).close()
     said = estimate(student.config, recipe, cuda=flash, copy=True).copy_cache
     assert len(HEARD) == 3 and sum(HEARD.values()) == pytest.approx(said, rel=0.05)
 
 
-@pytest.mark.parametrize("engine, free, copied", [("auto", 80, True), ("auto", 16, False), ("llama.cpp", 16, True), ("model", 80, False)])
+@pytest.mark.parametrize(
+    "engine, free, copied",
+    [("auto", 80, True), ("auto", 16, False), ("llama.cpp", 16, True), ("model", 80, False)],
+)
 def test_the_plan_counts_the_copy_where_llama_cpp_will_sample(engine, free, copied):
     recipe = replace(RECIPE, rollout=replace(RECIPE.rollout, engine=engine))
     need = plan(config(**QWEN_7B), recipe, True, free * GIB)
-    assert (need.copy > 7 * GIB) == copied == (need.sampler == 0) and ("llama.cpp's copy" in in_words(need, 512, free * GIB)) == copied
+    assert (need.copy > 7 * GIB) == copied == (need.sampler == 0) and (
+        "llama.cpp's copy" in in_words(need, 512, free * GIB)
+    ) == copied
 
 
 def test_a_run_that_goes_on_plans_with_the_engine_that_it_began_with(tmp_path, calc):
@@ -131,7 +188,11 @@ def test_without_its_package_there_is_no_copy(monkeypatch):
 def test_a_batch_of_one_group_may_pass_the_samplers_limit():
     recipe = replace(RECIPE, climb=replace(RECIPE.climb, group_size=32))
     need = estimate(config(**QWEN_7B), recipe, cuda=True)
-    assert need.sampler == 32 * 2560 * 28 * 2 * 4 * 128 * 2 > estimate(config(**QWEN_7B), RECIPE, cuda=True).sampler
+    assert (
+        need.sampler
+        == 32 * 2560 * 28 * 2 * 4 * 128 * 2
+        > estimate(config(**QWEN_7B), RECIPE, cuda=True).sampler
+    )
 
 
 def test_free_memory_is_measured():
@@ -140,16 +201,24 @@ def test_free_memory_is_measured():
 
 def test_what_fits_grows_with_the_card():
     need = estimate(config(**QWEN_7B), RECIPE, cuda=True)
-    assert 5.0 < need.weights / GIB < 5.8                # 6.5 G weights of 4 bits, and two tables of 0.54 G in bfloat16
+    assert (
+        5.0 < need.weights / GIB < 5.8
+    )  # 6.5 G weights of 4 bits, and two tables of 0.54 G in bfloat16
     fitting = [fitting_micro_tokens(need, n * GIB) for n in (6, 8, 10, 12, 24, 80)]
-    assert fitting == sorted(fitting) and fitting[0] == LEAST_MICRO_TOKENS and fitting[-1] == MICRO_TOKENS
+    assert (
+        fitting == sorted(fitting)
+        and fitting[0] == LEAST_MICRO_TOKENS
+        and fitting[-1] == MICRO_TOKENS
+    )
     small = fitting_micro_tokens(need, 8 * GIB)
     assert small == LEAST_MICRO_TOKENS or need.fixed + need.per_token * small <= 8 * GIB
 
 
 def test_the_sentence_says_how_it_was_obtained_and_when_it_is_too_much():
     need = estimate(config(**QWEN_7B), RECIPE, cuda=True)
-    assert "estimated" in in_words(need, 512, 12 * GIB) and "too much" not in in_words(need, 512, 12 * GIB)
+    assert "estimated" in in_words(need, 512, 12 * GIB) and "too much" not in in_words(
+        need, 512, 12 * GIB
+    )
     assert "too much" in in_words(need, 512, 6 * GIB)
 
 
@@ -158,7 +227,9 @@ def test_a_run_says_its_estimate(tmp_path):
 
 
 @pytest.mark.parametrize("already", [None, "max_split_size_mb:64"])
-def test_the_command_line_sets_the_allocator_and_leaves_what_was_set(monkeypatch, tmp_path, already):
+def test_the_command_line_sets_the_allocator_and_leaves_what_was_set(
+    monkeypatch, tmp_path, already
+):
     from click.testing import CliRunner
 
     from coldstart import cli
@@ -170,15 +241,27 @@ def test_the_command_line_sets_the_allocator_and_leaves_what_was_set(monkeypatch
     assert os.environ["PYTORCH_CUDA_ALLOC_CONF"] == (already or "expandable_segments:True")
 
 
-@pytest.mark.parametrize("error, is_one", [
-    (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True), (MemoryError(), True),
-    (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), True),
-    (RuntimeError("shapes cannot be multiplied"), False), (ValueError("out of memory"), False)])
+@pytest.mark.parametrize(
+    "error, is_one",
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (MemoryError(), True),
+        (
+            RuntimeError(
+                "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate "
+                "9 bytes"
+            ),
+            True,
+        ),
+        (RuntimeError("shapes cannot be multiplied"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
 def test_what_counts_as_out_of_memory(error, is_one):
     assert is_out_of_memory(error) == is_one
 
 
-# ------------------------------------------------------------------------------------------- when memory runs out
+# ----------------------------------------------------------------------------- when memory runs out
 
 SAMPLES = draw_samples(1, RAGGED)
 
@@ -196,14 +279,16 @@ def limit_tokens(student, most: int) -> None:
 
 
 def learn(student) -> object:
-    return student.accumulate(SAMPLES, [1.0, -0.5] * (len(SAMPLES) // 2) + [1.0] * (len(SAMPLES) % 2), 5, 0.7)
+    return student.accumulate(
+        SAMPLES, [1.0, -0.5] * (len(SAMPLES) // 2) + [1.0] * (len(SAMPLES) % 2), 5, 0.7
+    )
 
 
 def test_a_step_that_ran_out_of_memory_is_repeated_with_the_same_samples(tmp_path):
     folder = make_tiny(tmp_path / "m", "qwen2")
     student = load_tiny(folder)
     learn(student)
-    whole = learn(student)                               # twice, so that a gradient from before must survive
+    whole = learn(student)  # twice, so that a gradient from before must survive
     expected = take_gradient(student)
     learn(student)
     limit_tokens(student, 120)
@@ -211,14 +296,19 @@ def test_a_step_that_ran_out_of_memory_is_repeated_with_the_same_samples(tmp_pat
     stats = learn(student)
     assert stats.tokens == whole.tokens and stats.loss == pytest.approx(whole.loss, rel=1e-5)
     assert (take_gradient(student) - expected).norm() <= 1e-5 * expected.norm()
-    assert LEAST_MICRO_TOKENS < student.micro_tokens < MICRO_TOKENS and "nothing is lost" in student.notes[-1]
+    assert (
+        LEAST_MICRO_TOKENS < student.micro_tokens < MICRO_TOKENS
+        and "nothing is lost" in student.notes[-1]
+    )
 
 
 def test_what_did_not_fit_is_remembered_by_the_checkpoint(tmp_path):
     folder = make_tiny(tmp_path / "m", "qwen2")
     student = load_tiny(folder)
     student.save(tmp_path / "before", {"step": 0})
-    assert json.loads((tmp_path / "before" / "counters.json").read_text())["counters"] == {"step": 0}
+    assert json.loads((tmp_path / "before" / "counters.json").read_text())["counters"] == {
+        "step": 0
+    }
     limit_tokens(student, 120)
     learn(student)
     student.save(tmp_path / "c", {"step": 1})
@@ -227,9 +317,11 @@ def test_what_did_not_fit_is_remembered_by_the_checkpoint(tmp_path):
     limit_tokens(resumed, 120)
     resumed.notes.clear()
     learn(resumed)
-    assert resumed.notes == []                           # it did not run out of memory again
+    assert resumed.notes == []  # it did not run out of memory again
     resumed.restore(tmp_path / "before")
-    assert resumed.micro_tokens == student.micro_tokens  # an older checkpoint brings nothing back that did not fit
+    assert (
+        resumed.micro_tokens == student.micro_tokens
+    )  # an older checkpoint brings nothing back that did not fit
     resumed.save(tmp_path / "d", {"step": 2})
     assert load_tiny(folder, checkpoint=tmp_path / "d").micro_tokens == student.micro_tokens
 
@@ -244,8 +336,8 @@ def by_forward_pass(monkeypatch):
 
 
 def limit_sampling(student, most: int) -> list[int]:
-    """A forward pass whose rows have more tokens than this together, those in the cache included, fails as a full card does. Returns the
-    list of such failures, which grows."""
+    """A forward pass whose rows have more tokens than this together, those in the cache included,
+    fails as a full card does. Returns the list of such failures, which grows."""
     forward, failed = student.forward, []
 
     def limited(tokens_BT, mask_BS, *args, **kwargs):
@@ -263,8 +355,10 @@ def sample(student, n=4):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("most", [130, 40])      # more than once, and down to single completions
-def test_a_batch_that_ran_out_of_memory_is_sampled_again_with_the_same_seeds(tmp_path, by_forward_pass, most):
+@pytest.mark.parametrize("most", [130, 40])  # more than once, and down to single completions
+def test_a_batch_that_ran_out_of_memory_is_sampled_again_with_the_same_seeds(
+    tmp_path, by_forward_pass, most
+):
     student = load_tiny(make_tiny(tmp_path / "m", "qwen2"))
     student.end_ids = frozenset([1, *range(2, 384, 16)])
     whole = sample(student)
@@ -276,7 +370,7 @@ def test_a_batch_that_ran_out_of_memory_is_sampled_again_with_the_same_seeds(tmp
             assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
     assert failed and len(student.notes) == len(failed) and "nothing is lost" in student.notes[-1]
     count = len(failed)
-    assert sample(student) and len(failed) == count      # what did not fit is not tried again
+    assert sample(student) and len(failed) == count  # what did not fit is not tried again
 
 
 def test_the_checkpoint_remembers_what_sampling_had_no_room_for(tmp_path, by_forward_pass):
@@ -372,11 +466,17 @@ print(student.sampling_tokens)
 @pytest.mark.parametrize("script", [LIMITED, LIMITED_SAMPLING], ids=["learning", "sampling"])
 def test_the_cpu_allocators_own_limit(tmp_path, script):
     """No memory error of ours: the kernel refuses."""
-    done = subprocess.run([sys.executable, "-c", script, tmp_path / "m"], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "m"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-# ------------------------------------------------------------------------------------------- the recipes for cards
+# ---------------------------------------------------------------------------- the recipes for cards
 
 FREE = {name: size * 2**20 - 7 * GIB // 10 for name, size in CARD_MEMORY_MIB.items()}
 """What a card's recipe has, 0.7 GiB left to a desktop."""
@@ -384,7 +484,10 @@ FREE = {name: size * 2**20 - 7 * GIB // 10 for name, size in CARD_MEMORY_MIB.ite
 
 def header(name: str) -> str:
     """The comment at the recipe's head, in one line."""
-    return " ".join(line.lstrip("# ") for line in (FOLDER / f"{name}.toml").read_text().split("[student]")[0].splitlines())
+    return " ".join(
+        line.lstrip("# ")
+        for line in (FOLDER / f"{name}.toml").read_text().split("[student]")[0].splitlines()
+    )
 
 
 def planned(name: str, card: str, **student):
@@ -395,25 +498,40 @@ def planned(name: str, card: str, **student):
 
 @pytest.mark.parametrize("name", CARD_MEMORY_MIB)
 def test_the_recipe_of_a_card_fits_it_as_its_header_says(name):
-    """By the estimate, even where one sample is as long as the recipe lets it be. Every number of the header is the function's."""
+    """By the estimate, even where one sample is as long as the recipe lets it be. Every number of
+    the header is the function's."""
     need, recipe = planned(name, name)
     longest = recipe.student.longest
     tokens = max(fitting_micro_tokens(need, FREE[name]), longest)
     assert need.total(tokens) <= FREE[name]
     both = estimate(config(**SHAPES[recipe.student.model]), recipe, True, copy=True)
     text, gib = header(name), {key: f"{value / GIB:.1f}" for key, value in vars(both).items()}
-    assert (f"Memory: {need.total(tokens) / GIB:.1f} GiB of the card. ESTIMATED" in text and f"--recipe {name}" in text
-            and f"4-bit weights {gib['weights']}, adapter and optimiser {gib['adapter']}, CUDA {gib['libraries']}, "
-                f"logits {gib['scratch']}, one forward and backward pass" in text)
+    assert (
+        f"Memory: {need.total(tokens) / GIB:.1f} GiB of the card. ESTIMATED" in text
+        and f"--recipe {name}" in text
+        and f"4-bit weights {gib['weights']}, adapter and optimiser {gib['adapter']}, CUDA "
+        f"{gib['libraries']}, "
+        f"logits {gib['scratch']}, one forward and backward pass"
+        in text
+    )
     pass_of = need.per_token * tokens / GIB
-    assert f"pass of {tokens} tokens {pass_of:.1f}. " in text or f"completion ({tokens} tokens) {pass_of:.1f}. " in text
+    assert (
+        f"pass of {tokens} tokens {pass_of:.1f}. " in text
+        or f"completion ({tokens} tokens) {pass_of:.1f}. " in text
+    )
     assert need.copy == 0
     if both.total(longest) < CARD_MEMORY_MIB[name] * 2**20:
-        assert (f"Where {both.total(longest) / SLACK / GIB:.1f} GiB are free, llama.cpp samples: its copy of the weights takes "
-                f"{gib['copy']} more, its cache and buffers {gib['copy_cache']}." in text)
+        assert (
+            f"Where {both.total(longest) / SLACK / GIB:.1f} GiB are free, llama.cpp samples: its "
+            "copy of the weights takes "
+            f"{gib['copy']} more, its cache and buffers {gib['copy_cache']}." in text
+        )
     else:
-        assert (f"There is no room for llama.cpp's copy of the weights ({gib['copy']} more, its cache and buffers {gib['copy_cache']}), so "
-                "the training model samples itself." in text)
+        assert (
+            f"There is no room for llama.cpp's copy of the weights ({gib['copy']} more, its cache "
+            f"and buffers {gib['copy_cache']}), so "
+            "the training model samples itself." in text
+        )
 
 
 def test_what_the_headers_say_of_other_settings():
@@ -422,9 +540,15 @@ def test_what_the_headers_say_of_other_settings():
         assert need.copy == 0
         return f"{need.total(recipe.student.longest) / GIB:.1f} GiB"
 
-    assert f"({'Apache 2.0; ' + total('rtx-8gb', model='Qwen/Qwen3-4B-Instruct-2507', max_prompt=1536)})" in header("rtx-8gb")
+    assert (
+        f"({'Apache 2.0; ' + total('rtx-8gb', model='Qwen/Qwen3-4B-Instruct-2507', max_prompt=1536)})"
+        in header("rtx-8gb")
+    )
     assert f"max_prompt=4096 needs {total('rtx-12gb', max_prompt=4096)}" in header("rtx-12gb")
-    assert f"would need {total('rtx-16gb', model='Qwen/Qwen2.5-Coder-14B-Instruct', max_prompt=1024, max_new=512)}" in header("rtx-16gb")
+    assert (
+        f"would need {total('rtx-16gb', model='Qwen/Qwen2.5-Coder-14B-Instruct', max_prompt=1024, max_new=512)}"
+        in header("rtx-16gb")
+    )
     # A smaller card's recipe leaves room for llama.cpp.
     assert "rtx-8gb" in header("rtx-12gb") and planned("rtx-8gb", "rtx-12gb")[0].copy
     assert "rtx-12gb" in header("rtx-24gb") and planned("rtx-12gb", "rtx-24gb")[0].copy

@@ -1,4 +1,6 @@
-"""What it takes to say that an edit mends a failing test, and the search for such an edit, with a student that says what it is told to."""
+"""What it takes to say that an edit mends a failing test, and the search for such an edit, with a
+student that says what it is told to."""
+
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -98,7 +100,10 @@ class TestLoud:
 '''
 KIT = {"kit/__init__.py": "", CORE: SOURCE, "tests/test_kit.py": TESTS}
 BOTH = [f"tests/test_kit.py::test_both[{case}]" for case in ("1-5", "2-7")]
-LOUD, MISSING = tuple(f"tests/test_kit.py::TestLoud::test_{which}" for which in ("loud", "again")), "tests/test_kit.py::test_missing"
+LOUD, MISSING = (
+    tuple(f"tests/test_kit.py::TestLoud::test_{which}" for which in ("loud", "again")),
+    "tests/test_kit.py::test_missing",
+)
 RIGHT = SOURCE.replace("left(x) - right(x)", "left(x) + right(x)")
 
 
@@ -111,10 +116,17 @@ def both(body: str) -> str:
     return f'def both(x):\n    """Return the sum of left and right."""\n    {body}'
 
 
-SMALL, LARGE = both("return left(x) + right(x)"), both("total = left(x)\n    total += right(x)\n    return total")
+SMALL, LARGE = (
+    both("return left(x) + right(x)"),
+    both("total = left(x)\n    total += right(x)\n    return total"),
+)
 HALF = both("return 5")
 LOGGED = both("LOG.append(x)\n    return left(x) + right(x)")
-BASE = 'def base(x):\n    """Return x as it is."""\n    if x < 0:\n        raise ValueError(x)\n    return x'
+BASE = (
+    'def base(x):\n    """Return x as it is."""\n    if x < 0:\n        raise ValueError(x)\n  '
+    ' '
+    ' return x'
+)
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +151,13 @@ def bench(kit):
 def test_tests_are_chosen_by_name(kit):
     _, found = kit
     assert choose_failing(found, []) == found.failing == (*BOTH, MISSING, *LOUD)
-    for name, chosen in ((BOTH[1], (BOTH[1],)), ("tests/test_kit.py::test_both", tuple(BOTH)), ("tests/test_kit.py::TestLoud", LOUD),
-                         ("tests/test_kit.py", found.failing), ("tests/test_kit.py::test_base", ())):
+    for name, chosen in (
+        (BOTH[1], (BOTH[1],)),
+        ("tests/test_kit.py::test_both", tuple(BOTH)),
+        ("tests/test_kit.py::TestLoud", LOUD),
+        ("tests/test_kit.py", found.failing),
+        ("tests/test_kit.py::test_base", ()),
+    ):
         assert choose_failing(found, [name]) == chosen
     with pytest.raises(UsageError, match="Did you mean tests/test_kit.py::test_base"):
         choose_failing(found, [BOTH[0], "tests/test_kit.py::test_bas"])
@@ -153,16 +170,28 @@ def test_all_tests_that_can_see_the_change_are_run(bench):
     assert judge.judge(task, {CORE: RIGHT}).status == "resolved"
     proof = verify(judge, found, task, {CORE: RIGHT})
     assert (proof.changed, proof.tests, proof.holds) == ((f"{CORE}::both",), (), True)
-    # A function that the task is not about is changed as well: what passed with the named tests breaks another one.
-    wrong = RIGHT.replace("    return x\n\n\ndef left", "    if x < 0:\n        raise ValueError(x)\n    return x\n\n\ndef left")
+    # A function that the task is not about is changed as well: what passed with the named tests
+    # breaks another one.
+    wrong = RIGHT.replace(
+        "    return x\n\n\ndef left",
+        "    if x < 0:\n        raise ValueError(x)\n    return x\n\n\ndef left",
+    )
     assert judge.judge(task, {CORE: wrong}).status == "resolved"
     proof = verify(judge, found, task, {CORE: wrong})
     assert set(proof.changed) == {f"{CORE}::base", f"{CORE}::both"}
     assert proof.tests == ("tests/test_kit.py::test_second", "tests/test_kit.py::test_base")
-    assert proof.broken == ("tests/test_kit.py::test_base",) and proof.silent == ("tests/test_kit.py::test_second",) and not proof.holds
+    assert (
+        proof.broken == ("tests/test_kit.py::test_base",)
+        and proof.silent == ("tests/test_kit.py::test_second",)
+        and not proof.holds
+    )
     # More than bodies of functions: everything that passed is run.
     proof = verify(judge, found, task, {CORE: "import math\n" + RIGHT})
-    assert proof.changed == (CORE,) and set(proof.tests) == set(found.passing) - set(task.tests) and proof.holds
+    assert (
+        proof.changed == (CORE,)
+        and set(proof.tests) == set(found.passing) - set(task.tests)
+        and proof.holds
+    )
 
 
 @pytest.mark.slow
@@ -171,7 +200,10 @@ def test_one_function_at_a_time(bench):
     likeliest = one_function(task)[0]
     assert (likeliest.file, likeliest.function, likeliest.files) == (CORE, "both", ())
     assert likeliest.broken(judge.repository.snapshot) == {CORE: SOURCE}
-    assert judge.judge(likeliest, {CORE: RIGHT.replace("return text", "return 1")}).status == "resolved"
+    assert (
+        judge.judge(likeliest, {CORE: RIGHT.replace("return text", "return 1")}).status
+        == "resolved"
+    )
     assert judge.judge(likeliest, {CORE: SOURCE}).status == "failed"
 
 
@@ -180,16 +212,25 @@ class Told(Engine):
 
     def __init__(self, *replies: str) -> None:
         self.replies, self.asked, self.closed = replies, [], False
-        self.student = SimpleNamespace(prompt_ids=lambda chat: list(chat[0]["content"].encode()),
-                                       token_counts=lambda texts: [len(text.encode()) for text in texts],
-                                       text=lambda ids: bytes(ids).decode())
+        self.student = SimpleNamespace(
+            prompt_ids=lambda chat: list(chat[0]["content"].encode()),
+            token_counts=lambda texts: [len(text.encode()) for text in texts],
+            text=lambda ids: bytes(ids).decode(),
+        )
 
-    def stream(self, prompts, n, temperature, max_new, seeds, on_ended) -> Iterator[dict[int, list[Completion]]]:
+    def stream(
+        self, prompts, n, temperature, max_new, seeds, on_ended
+    ) -> Iterator[dict[int, list[Completion]]]:
         for index, prompt in enumerate(prompts):
             first = len(self.asked)
             self.asked += [bytes(prompt).decode()] * n
             texts = [self.replies[i % len(self.replies)] for i in range(first, first + n)]
-            yield {index: [Completion(tuple(text.encode()), (0.0,) * len(text), finished=text != "cut off") for text in texts]}
+            yield {
+                index: [
+                    Completion(tuple(text.encode()), (0.0,) * len(text), finished=text != "cut off")
+                    for text in texts
+                ]
+            }
 
     def close(self) -> None:
         self.closed = True
@@ -207,14 +248,31 @@ def searched(kit, engine: Told, *names: str, samples: int = 8, seconds=None, sty
 @pytest.mark.slow
 def test_the_smallest_verified_edit_is_taken(kit):
     before = digests(Path(kit[0].root))
-    engine = Told("nothing", "cut off", reply(SMALL, BASE), reply(LARGE), reply(HALF), reply(SMALL), reply(LARGE), reply(SMALL))
+    engine = Told(
+        "nothing",
+        "cut off",
+        reply(SMALL, BASE),
+        reply(LARGE),
+        reply(HALF),
+        reply(SMALL),
+        reply(LARGE),
+        reply(SMALL),
+    )
     search, (outcome,) = searched(kit, engine, "tests/test_kit.py::test_both")
     assert outcome.fixed and outcome.best.files == {CORE: RIGHT} and outcome.best.size[0] == 2
-    assert outcome.counts == {"invalid": 1, "truncated": 1, "failed": 1, "resolved": 5} and outcome.samples == 8
-    assert search.changed == {CORE: (SOURCE, RIGHT)} and search.left == () and len(search.failing) == 2
+    assert (
+        outcome.counts == {"invalid": 1, "truncated": 1, "failed": 1, "resolved": 5}
+        and outcome.samples == 8
+    )
+    assert (
+        search.changed == {CORE: (SOURCE, RIGHT)} and search.left == () and len(search.failing) == 2
+    )
     assert "def test_both" in engine.asked[0] and digests(Path(kit[0].root)) == before
     said = "\n".join(lines(outcome, 1000))
-    assert "Mended: tests/test_kit.py::test_both" in said and "2 failing tests and 2 other tests of the same functions" in said
+    assert (
+        "Mended: tests/test_kit.py::test_both" in said
+        and "2 failing tests and 2 other tests of the same functions" in said
+    )
     counts = {"failed_before": 2, "same_functions": 2, "others": 0, "silent": 0}
     assert outcome.to_dict()["verified"] == {"changed": [f"{CORE}::both"], **counts}
 
@@ -222,32 +280,59 @@ def test_the_smallest_verified_edit_is_taken(kit):
 @pytest.mark.long
 @pytest.mark.slow
 def test_one_fix_after_the_other_and_what_is_left(kit):
-    engine = Told(*[reply(SMALL)] * 8, *[reply('def loud(text):\n    """Return the text in capitals."""\n    return text.upper()')] * 8)
+    engine = Told(
+        *[reply(SMALL)] * 8,
+        *[reply('def loud(text):\n    """Return the text in capitals."""\n    return text.upper()')]
+        * 8,
+    )
     search, outcomes = searched(kit, engine)
     assert [o.fixed for o in outcomes] == [True, True]
     assert search.changed == {CORE: (SOURCE, RIGHT.replace("return text", "return text.upper()"))}
     first, last = summary_lines(search)
-    assert search.left == (MISSING,) and "test_missing was not tried" in first and "4 of 5 failing tests mended" in last
+    assert (
+        search.left == (MISSING,)
+        and "test_missing was not tried" in first
+        and "4 of 5 failing tests mended" in last
+    )
 
 
 @pytest.mark.long
 @pytest.mark.slow
 def test_the_nearest_attempt_is_no_fix(kit):
-    search, (outcome,) = searched(kit, Told("nothing", reply(both("return 0")), reply(HALF)), "tests/test_kit.py::test_both", samples=11)
-    assert not outcome.fixed and outcome.samples == 11 and search.left == tuple(BOTH) and search.changed == {}
+    search, (outcome,) = searched(
+        kit,
+        Told("nothing", reply(both("return 0")), reply(HALF)),
+        "tests/test_kit.py::test_both",
+        samples=11,
+    )
+    assert (
+        not outcome.fixed
+        and outcome.samples == 11
+        and search.left == tuple(BOTH)
+        and search.changed == {}
+    )
     assert outcome.best.remaining(outcome.task) == (BOTH[1],)
     said = "\n".join(lines(outcome, 1000))
-    assert said.startswith("Not solved") and "which is no fix, leaves 1 test failing: " + BOTH[1] in said
+    assert (
+        said.startswith("Not solved")
+        and "which is no fix, leaves 1 test failing: " + BOTH[1] in said
+    )
     # Tests that are about one function are mended together or not at all.
     told = Told(reply('def loud(text):\n    """Return the text in capitals."""\n    return "AB"'))
     _, (outcome,) = searched(kit, told, "tests/test_kit.py::TestLoud")
     assert not outcome.fixed and outcome.best.remaining(outcome.task) == LOUD[1:]
     # What passes every test that is named and breaks another one is nearer, and no fix.
-    _, (outcome,) = searched(kit, Told(reply(HALF), reply(SMALL, BASE)), "tests/test_kit.py::test_both")
-    assert not outcome.fixed and outcome.best.remaining(outcome.task) == ("tests/test_kit.py::test_base",)
+    _, (outcome,) = searched(
+        kit, Told(reply(HALF), reply(SMALL, BASE)), "tests/test_kit.py::test_both"
+    )
+    assert not outcome.fixed and outcome.best.remaining(outcome.task) == (
+        "tests/test_kit.py::test_base",
+    )
     # The suite itself objects: what the edit leaves behind disturbs a test that never calls it.
     _, (outcome,) = searched(kit, Told(reply(LOGGED)), "tests/test_kit.py::test_both")
-    assert not outcome.fixed and outcome.best.remaining(outcome.task) == ("tests/test_kit.py::test_nothing_was_logged",)
+    assert not outcome.fixed and outcome.best.remaining(outcome.task) == (
+        "tests/test_kit.py::test_nothing_was_logged",
+    )
 
 
 @pytest.mark.slow
@@ -255,18 +340,35 @@ def test_bare_bodies_are_tried_in_each_function(kit):
     engine = Told("    return left(x) + right(x)\n")
     search, (outcome,) = searched(kit, engine, *BOTH, style="body")
     assert outcome.fixed and search.changed == {CORE: (SOURCE, RIGHT)}
-    assert engine.asked[0] == 'def both(x):\n    """Return the sum of left and right."""\n' and len(set(engine.asked)) == 3
+    assert (
+        engine.asked[0] == 'def both(x):\n    """Return the sum of left and right."""\n'
+        and len(set(engine.asked)) == 3
+    )
 
 
 @pytest.mark.slow
 def test_the_time_is_kept_and_tests_are_never_edited(kit):
-    cheat = "tests/test_kit.py\n<<<<<<< SEARCH\n    assert core.both(x) == want\n=======\n    pass\n>>>>>>> REPLACE\n"
+    cheat = (
+        "tests/test_kit.py\n<<<<<<< SEARCH\n    assert core.both(x) == want\n=======\n    "
+        "pass\n>>>>>>> REPLACE\n"
+    )
     search, outcomes = searched(kit, Told(cheat), samples=800, seconds=0.01)
-    assert len(outcomes) == 1 and outcomes[0].counts == {"invalid": 8} and outcomes[0].best is None and len(search.left) == 5
+    assert (
+        len(outcomes) == 1
+        and outcomes[0].counts == {"invalid": 8}
+        and outcomes[0].best is None
+        and len(search.left) == 5
+    )
 
 
 def test_a_repository_with_an_edit_in_it(kit):
     repository, _ = kit
     mended = with_files(repository, {CORE: RIGHT})
-    assert read_text(mended.snapshot / CORE) == RIGHT and read_text(repository.snapshot / CORE) == SOURCE
-    assert mended == replace(repository, tree=mended.tree) != repository and with_files(repository, {}).tree == repository.tree
+    assert (
+        read_text(mended.snapshot / CORE) == RIGHT
+        and read_text(repository.snapshot / CORE) == SOURCE
+    )
+    assert (
+        mended == replace(repository, tree=mended.tree) != repository
+        and with_files(repository, {}).tree == repository.tree
+    )

@@ -1,4 +1,6 @@
-"""Tasks from repositories of every shape: what becomes one, what does not and why, and that nothing is touched."""
+"""Tasks from repositories of every shape: what becomes one, what does not and why, and that nothing
+is touched."""
+
 import hashlib
 import subprocess
 import sys
@@ -106,9 +108,11 @@ def walk(n):
 ''',
     "flat/__init__.py": "",
     "flat/core.py": "def flat(x):\n    return -x\n",
-    "flat/test_beside.py": "from .core import flat\n\n\ndef test_flat():\n    assert flat(1) == -1\n",
+    "flat/test_beside.py": "from .core import flat\n\n\ndef test_flat():\n    assert flat(1) == "
+    "-1\n",
     "single.py": "def alone(x):\n\treturn x * 3\n",
-    "tests/conftest.py": "import pytest\nimport zoo\nfrom zoo.animals import Cage\n\n\n@pytest.fixture\ndef cage():\n    return Cage('cat', 'bird')\n",
+    "tests/conftest.py": "import pytest\nimport zoo\nfrom zoo.animals import "
+    "Cage\n\n\n@pytest.fixture\ndef cage():\n    return Cage('cat', 'bird')\n",
     "tests/test_animals.py": '''import asyncio
 import random
 
@@ -191,10 +195,13 @@ def test_xfailed():
 def test_fails():
     assert animals.nobody_calls(1) == 2
 ''',
-    "tests/test_old_style.py": "import unittest\n\nimport single\n\n\nclass AloneCase(unittest.TestCase):\n    def setUp(self):\n        self.x = 2\n\n"
-                               "    def test_alone(self):\n        self.assertEqual(single.alone(self.x), 6)\n\n"
-                               "    def test_subtests(self):\n        for i in range(3):\n            with self.subTest(i=i):\n"
-                               "                self.assertEqual(single.alone(i), 3 * i)\n",
+    "tests/test_old_style.py": "import unittest\n\nimport single\n\n\nclass "
+    "AloneCase(unittest.TestCase):\n    def setUp(self):\n        "
+    "self.x = 2\n\n"
+    "    def test_alone(self):\n        self.assertEqual(single.alone(self.x), 6)\n\n"
+    "    def test_subtests(self):\n        for i in range(3):\n            with "
+    "self.subTest(i=i):\n"
+    "                self.assertEqual(single.alone(i), 3 * i)\n",
     "tests/test_broken.py": "import module_that_is_not_there\n\n\ndef test_never():\n    pass\n",
 }
 
@@ -228,13 +235,25 @@ def task_of(mined, function: str):
     return next((t for t in mined.tasks if t.function == function), None)
 
 
-# ------------------------------------------------------------------------------------------- what becomes a task
+# ------------------------------------------------------------------------------ what becomes a task
+
 
 @pytest.mark.slow
 def test_functions_of_every_layout_become_tasks(zoo):
     _, mined, _, _ = zoo
     assert {(t.file, t.function) for t in mined.tasks} == {
-        ("src/zoo/animals.py", name) for name in ("legs", "outer", "Cage.__init__", "Cage.size", "Cage.of", "cached", "slow_walk", "walk")} | {("flat/core.py", "flat"), ("single.py", "alone")}
+        ("src/zoo/animals.py", name)
+        for name in (
+            "legs",
+            "outer",
+            "Cage.__init__",
+            "Cage.size",
+            "Cage.of",
+            "cached",
+            "slow_walk",
+            "walk",
+        )
+    } | {("flat/core.py", "flat"), ("single.py", "alone")}
     assert len({t.instance_id for t in mined.tasks}) == len(mined.tasks)
 
 
@@ -243,10 +262,19 @@ def test_what_was_left_out_and_why(zoo):
     _, mined, _, _ = zoo
     excluded = mined.excluded
     assert excluded["flaky test"] >= 1
-    assert excluded["test skipped"] == 1 and excluded["test xfailed"] == 1 and excluded["test failed"] >= 1
+    assert (
+        excluded["test skipped"] == 1
+        and excluded["test xfailed"] == 1
+        and excluded["test failed"] >= 1
+    )
     assert excluded["function that no passing test calls"] >= 1 and excluded["trivial body"] == 4
-    assert excluded["function defined more than once"] == 1 and excluded["function inside a function"] == 1
-    assert excluded["needed while the tests are collected"] == 1 and excluded["no test notices"] == 1
+    assert (
+        excluded["function defined more than once"] == 1
+        and excluded["function inside a function"] == 1
+    )
+    assert (
+        excluded["needed while the tests are collected"] == 1 and excluded["no test notices"] == 1
+    )
     assert excluded["tests fail without the rest of the suite"] == 1
 
 
@@ -257,7 +285,9 @@ def test_the_tests_that_are_named(zoo):
     known = {t for t in legs.FAIL_TO_PASS if t.startswith("tests/test_animals.py::test_legs[")}
     assert len(known) == 2 and len(legs.FAIL_TO_PASS) == 7 and legs.PASS_TO_PASS == ()
     assert task_of(mined, "flat").FAIL_TO_PASS == ("flat/test_beside.py::test_flat",)
-    assert set(task_of(mined, "alone").FAIL_TO_PASS) == {f"tests/test_old_style.py::AloneCase::{name}" for name in ("test_alone", "test_subtests")}
+    assert set(task_of(mined, "alone").FAIL_TO_PASS) == {
+        f"tests/test_old_style.py::AloneCase::{name}" for name in ("test_alone", "test_subtests")
+    }
     for task in mined.tasks:
         assert task.FAIL_TO_PASS and set(task.shown) <= set(task.FAIL_TO_PASS) and task.shown
         functions = {t.partition("[")[0] for t in task.FAIL_TO_PASS}
@@ -270,9 +300,13 @@ def test_the_gold_edit_mends_what_the_broken_state_breaks(zoo):
     tree = repository.snapshot
     with Judge(repository, LIMITS, preload=mined.survey.modules) as judge:
         for task in mined.tasks:
-            assert gate({task.file: read_text(tree / task.file)}, task, tree) == {task.file: read_text(tree / task.file)}
+            assert gate({task.file: read_text(tree / task.file)}, task, tree) == {
+                task.file: read_text(tree / task.file)
+            }
             broken = judge.run({"files": task.broken(tree), "ids": list(task.tests)})["outcomes"]
-            assert {broken.get(t) for t in task.FAIL_TO_PASS} <= {"failed", "error"}, task.instance_id
+            assert {broken.get(t) for t in task.FAIL_TO_PASS} <= {"failed", "error"}, (
+                task.instance_id
+            )
             assert {broken.get(t) for t in task.PASS_TO_PASS} <= {"passed"}, task.instance_id
         everything = sorted({t for task in mined.tasks for t in task.tests})
         assert judge.run({"ids": everything})["outcomes"] == dict.fromkeys(everything, "passed")
@@ -285,7 +319,10 @@ def test_the_broken_state_has_no_body(zoo):
         broken = task.broken(repository.snapshot)
         assert list(broken) == [task.file] and "NotImplementedError" in broken[task.file]
         assert task.base_commit == repository.commit and task.kind == "blank"
-    assert '"""Return how many legs it has."""' in task_of(mined, "legs").broken(repository.snapshot)["src/zoo/animals.py"]
+    assert (
+        '"""Return how many legs it has."""'
+        in task_of(mined, "legs").broken(repository.snapshot)["src/zoo/animals.py"]
+    )
 
 
 @pytest.mark.slow
@@ -297,38 +334,76 @@ def test_the_work_tree_is_never_written_to(zoo):
 
 @pytest.mark.slow
 def test_an_editable_install_leads_to_the_copy(tmp_path):
-    root = make_repo(tmp_path / "p", {
-        "python/edit/__init__.py": "", "python/edit/core.py": "def up(x):\n    return x + 1\n", ".gitignore": ".venv/\n",
-        "checks/test_up.py": "from edit.core import up\n\n\ndef test_up():\n    assert up(1) == 2\n"})
+    root = make_repo(
+        tmp_path / "p",
+        {
+            "python/edit/__init__.py": "",
+            "python/edit/core.py": "def up(x):\n    return x + 1\n",
+            ".gitignore": ".venv/\n",
+            "checks/test_up.py": "from edit.core import up\n\n\ndef test_up():\n    assert up(1) "
+            "== 2\n",
+        },
+    )
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", root / ".venv"], check=True)
     packages = next((root / ".venv").glob("lib/python*/site-packages"))
-    (packages / "ours.pth").write_text("\n".join(p for p in sys.path if p.endswith(("site-packages", "dist-packages"))) + "\n")
+    (packages / "ours.pth").write_text(
+        "\n".join(p for p in sys.path if p.endswith(("site-packages", "dist-packages"))) + "\n"
+    )
     (packages / "edit.pth").write_text(f"{root}/python\n")
     before = state_of(root)
     repository = open_repository(root)
     mined = mine_quietly(repository, tmp_path / "run")
-    assert [(t.file, t.function, t.FAIL_TO_PASS) for t in mined.tasks] == [("python/edit/core.py", "up", ("checks/test_up.py::test_up",))]
+    assert [(t.file, t.function, t.FAIL_TO_PASS) for t in mined.tasks] == [
+        ("python/edit/core.py", "up", ("checks/test_up.py::test_up",))
+    ]
     assert repository.python == f"{root}/.venv/bin/python" and not repository.dirty
     assert state_of(root) == before
 
 
 @pytest.mark.slow
 def test_a_project_s_own_pytest_settings(tmp_path):
-    """Options that choose, order or measure tests neither hide them nor break a run that names them."""
-    root = make_repo(tmp_path / "p", {
-        "core.py": "def up(x):\n    return x + 1\n", "checks/check_up.py": "from core import up\n\n\ndef check_up():\n    assert up(1) == 2\n",
-        "pytest.ini": "[pytest]\naddopts = -ra --strict-markers -p no:doctest --durations=3 -x\ntestpaths = checks\npython_files = check_*.py\n"
-                      "python_functions = check_*\nfilterwarnings = error\npythonpath = .\n"})
+    """Options that choose, order or measure tests neither hide them nor break a run that names
+    them."""
+    root = make_repo(
+        tmp_path / "p",
+        {
+            "core.py": "def up(x):\n    return x + 1\n",
+            "checks/check_up.py": "from core import up\n\n\ndef check_up():\n    assert up(1) == "
+            "2\n",
+            "pytest.ini": "[pytest]\naddopts = -ra --strict-markers -p no:doctest --durations=3 "
+            "-x\ntestpaths = checks\npython_files = check_*.py\n"
+            "python_functions = check_*\nfilterwarnings = error\npythonpath = .\n",
+        },
+    )
     mined = mine_quietly(open_repository(root), tmp_path / "run")
-    assert [(t.function, t.FAIL_TO_PASS) for t in mined.tasks] == [("up", ("checks/check_up.py::check_up",))]
+    assert [(t.function, t.FAIL_TO_PASS) for t in mined.tasks] == [
+        ("up", ("checks/check_up.py::check_up",))
+    ]
 
 
-@pytest.mark.parametrize("text", ["# a\rX = 1\ndef up(x):\n    return x\n", "\r\r\r\rdef up(x):\r    return x", "def up(x):\n    return " + "-" * 1500 + "x\n",
-                                  "def up(x)\n", "\0", "# coding: nonsense\ndef up(x):\n    return x\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# a\rX = 1\ndef up(x):\n    return x\n",
+        "\r\r\r\rdef up(x):\r    return x",
+        "def up(x):\n    return " + "-" * 1500 + "x\n",
+        "def up(x)\n",
+        "\0",
+        "# coding: nonsense\ndef up(x):\n    return x\n",
+    ],
+)
 def test_a_file_that_cannot_be_taken_apart_is_left_out(tmp_path, text):
-    root = make_repo(tmp_path / "p", {"odd.py": text.encode(), "core.py": "def up(x):\n    return -x\n"})
-    found = Survey(passing=("t",), excluded={}, seconds={"t": 0.1}, functions=tuple(("odd.py", line, "up") for line in range(1, 7)) + (("core.py", 1, "up"),),
-                   calls={"t": tuple(range(7))}, modules=())
+    root = make_repo(
+        tmp_path / "p", {"odd.py": text.encode(), "core.py": "def up(x):\n    return -x\n"}
+    )
+    found = Survey(
+        passing=("t",),
+        excluded={},
+        seconds={"t": 0.1},
+        functions=tuple(("odd.py", line, "up") for line in range(1, 7)) + (("core.py", 1, "up"),),
+        calls={"t": tuple(range(7))},
+        modules=(),
+    )
     pending, excluded = candidates(open_repository(root), found)
     assert "core.py" in [c.file for c in pending]
     assert [c.file for c in pending] == ["core.py"] or not excluded
@@ -340,24 +415,54 @@ def test_a_file_that_cannot_be_taken_apart_is_left_out(tmp_path, text):
 def reason_for(tmp_path: Path, file: str, text: str, name: str = "up") -> list[str]:
     """Why this file gives no candidate, where a test calls a function of this name in it."""
     root = make_repo(tmp_path / "p", {file: text})
-    found = Survey(passing=("t",), excluded={}, seconds={"t": 0.1}, functions=((file, 1, name),),
-                   calls={"t": (0,)}, modules=())
+    found = Survey(
+        passing=("t",),
+        excluded={},
+        seconds={"t": 0.1},
+        functions=((file, 1, name),),
+        calls={"t": (0,)},
+        modules=(),
+    )
     pending, excluded = candidates(open_repository(root), found)
     assert pending == [] and set(excluded.values()) <= {1}
     return list(excluded)
 
 
-@pytest.mark.parametrize("file, text, name, reason", [
-    ("lib/new.py", "def up(x):\n    return x\nx = = 1\n", "up",
-     "lib/new.py cannot be parsed by Python {} (line 3: invalid syntax)"),
-    ("old.py", "X = 1\rdef up(x):\r    return x\r", "up",
-     "old.py cannot be taken apart (a bare carriage return)"),
-    ("bin/tool", "def up(x):\n    return x\n", "up",
-     "bin/tool is no .py file, and no other is ever edited"),
-    ("small.py", "up = lambda x: x + 1\n", "<lambda>",
-     "small.py has no function whose body could be taken out"),
-    ("odd\n.py", "x = = 1\n", "up",
-     "odd\\n.py cannot be parsed by Python {} (line 1: invalid syntax)")])
+@pytest.mark.parametrize(
+    "file, text, name, reason",
+    [
+        (
+            "lib/new.py",
+            "def up(x):\n    return x\nx = = 1\n",
+            "up",
+            "lib/new.py cannot be parsed by Python {} (line 3: invalid syntax)",
+        ),
+        (
+            "old.py",
+            "X = 1\rdef up(x):\r    return x\r",
+            "up",
+            "old.py cannot be taken apart (a bare carriage return)",
+        ),
+        (
+            "bin/tool",
+            "def up(x):\n    return x\n",
+            "up",
+            "bin/tool is no .py file, and no other is ever edited",
+        ),
+        (
+            "small.py",
+            "up = lambda x: x + 1\n",
+            "<lambda>",
+            "small.py has no function whose body could be taken out",
+        ),
+        (
+            "odd\n.py",
+            "x = = 1\n",
+            "up",
+            "odd\\n.py cannot be parsed by Python {} (line 1: invalid syntax)",
+        ),
+    ],
+)
 def test_a_file_without_a_candidate_is_named_with_a_true_reason(tmp_path, file, text, name, reason):
     version = "{}.{}".format(*sys.version_info)
     assert reason_for(tmp_path, file, text, name) == [reason.format(version)]
@@ -365,13 +470,20 @@ def test_a_file_without_a_candidate_is_named_with_a_true_reason(tmp_path, file, 
 
 def test_a_file_that_is_gone_is_named_and_one_of_constants_is_no_matter(tmp_path):
     root = make_repo(tmp_path / "p", {"few.py": "X = 1\n"})
-    found = Survey(passing=("t",), excluded={}, seconds={"t": 0.1}, calls={"t": (0, 1)}, modules=(),
-                   functions=(("gone.py", 1, "up"), ("few.py", 1, "<module>")))
+    found = Survey(
+        passing=("t",),
+        excluded={},
+        seconds={"t": 0.1},
+        calls={"t": (0, 1)},
+        modules=(),
+        functions=(("gone.py", 1, "up"), ("few.py", 1, "<module>")),
+    )
     excluded = candidates(open_repository(root), found)[1]
     assert excluded == {"gone.py cannot be read (No such file or directory)": 1}
 
 
-# ------------------------------------------------------------------------------------------- again, and from the middle
+# ----------------------------------------------------------------------- again, and from the middle
+
 
 def timeless(tasks) -> list:
     return [replace(t, test_seconds=0.0) for t in tasks]
@@ -379,7 +491,14 @@ def timeless(tasks) -> list:
 
 def test_calc(mined_calc):
     _, _, mined = mined_calc
-    assert [t.function for t in mined.tasks] == ["Counter.__init__", "Counter.twice", "Counter.up", "add", "area", "mean"]
+    assert [t.function for t in mined.tasks] == [
+        "Counter.__init__",
+        "Counter.twice",
+        "Counter.up",
+        "add",
+        "area",
+        "mean",
+    ]
     assert mined.excluded == {"function that no passing test calls": 1}
 
 
@@ -393,10 +512,15 @@ def test_mining_goes_on_from_where_it_was_cut_off(mined_calc, tmp_path):
     (cut / "mining.jsonl").write_bytes(b"".join(lines[:2]) + lines[2][:50])
     again = mine_quietly(repository, cut)
     assert timeless(again.tasks) == timeless(mined.tasks) and again.excluded == mined.excluded
-    assert (cut / "mining.jsonl").read_bytes().startswith(b"".join(lines[:2])), "what was measured already was measured again"
+    assert (cut / "mining.jsonl").read_bytes().startswith(b"".join(lines[:2])), (
+        "what was measured already was measured again"
+    )
     assert len(jsonl.read(cut / "mining.jsonl")) == len(lines)
     whole = (cut / "mining.jsonl").read_bytes()
-    assert mine_quietly(repository, cut).tasks == again.tasks and (cut / "mining.jsonl").read_bytes() == whole
+    assert (
+        mine_quietly(repository, cut).tasks == again.tasks
+        and (cut / "mining.jsonl").read_bytes() == whole
+    )
 
 
 @pytest.mark.slow
@@ -407,12 +531,14 @@ def test_a_limit_draws_by_the_seed(mined_calc, tmp_path):
         (tmp_path / str(seed)).mkdir()
         (tmp_path / str(seed) / "survey.json").write_bytes((folder / "survey.json").read_bytes())
         found = mine_quietly(repository, tmp_path / str(seed), limit=2, seed=seed).tasks
-        assert {t.instance_id for t in found} < {t.instance_id for t in mined.tasks} and {t.split for t in found} == {"train", "heldout"}
+        assert {t.instance_id for t in found} < {t.instance_id for t in mined.tasks} and {
+            t.split for t in found
+        } == {"train", "heldout"}
         chosen.append([t.instance_id for t in found])
     assert len(chosen[0]) == 2 and chosen[0] != chosen[1]
 
 
-# ------------------------------------------------------------------------------------------- the split
+# ---------------------------------------------------------------------------------------- the split
 
 KEYS = st.lists(st.text(min_size=1, max_size=6), min_size=1, max_size=60)
 
@@ -428,7 +554,11 @@ def test_the_split_is_near_its_share_and_empty_on_neither_side(keys, share, seed
     assert split_by_function(list(reversed(keys)) + keys, share, seed) == split
 
 
-GROUPS = st.lists(st.lists(st.sampled_from("abcdefghijkl"), min_size=1, max_size=3, unique=True).map(tuple), min_size=1, max_size=20)
+GROUPS = st.lists(
+    st.lists(st.sampled_from("abcdefghijkl"), min_size=1, max_size=3, unique=True).map(tuple),
+    min_size=1,
+    max_size=20,
+)
 
 
 @given(GROUPS, st.floats(0.01, 0.99), st.integers(0, 5))
@@ -438,7 +568,8 @@ def test_functions_that_one_task_is_about_are_never_parted(groups, share, seed):
     assert set(unit) == {name for group in groups for name in group}
     for group in groups:
         assert len({split[unit[name]] for name in group}) == 1
-    # Nothing is joined without a reason: between two functions of a unit there is a way from task to task.
+    # Nothing is joined without a reason: between two functions of a unit there is a way from task
+    # to task.
     for name in unit:
         within, grown = {name}, True
         while grown:
@@ -478,14 +609,41 @@ def test_the_mined_split_is_by_function(zoo):
     assert sum(t.split == "heldout" for t in mined.tasks) == round(0.2 * len(mined.tasks))
 
 
-# ------------------------------------------------------------------------------------------- thinning
+# ----------------------------------------------------------------------------------------- thinning
 
-@pytest.mark.parametrize("body, trivial", [
-    ("pass", True), ("...", True), ("'''doc'''", True), ("'''doc'''\n    return self.x", True), ("return self.x.y", True), ("return 1", True), ("return -1", True),
-    ("return x", True), ("return", True), ("raise NotImplementedError('later')", True), ("return self.x()", False), ("return -x", False), ("return [x]", False),
-    ("return x or 1", False), ("x = 1\n    return x", False), ("return self[0]", False), ("raise ValueError", False), ("return f'{x}'", False)])
+
+@pytest.mark.parametrize(
+    "body, trivial",
+    [
+        ("pass", True),
+        ("...", True),
+        ("'''doc'''", True),
+        ("'''doc'''\n    return self.x", True),
+        ("return self.x.y", True),
+        ("return 1", True),
+        ("return -1", True),
+        ("return x", True),
+        ("return", True),
+        ("raise NotImplementedError('later')", True),
+        ("return self.x()", False),
+        ("return -x", False),
+        ("return [x]", False),
+        ("return x or 1", False),
+        ("x = 1\n    return x", False),
+        ("return self[0]", False),
+        ("raise ValueError", False),
+        ("return f'{x}'", False),
+    ],
+)
 def test_trivial_bodies(tmp_path, body, trivial):
     root = make_repo(tmp_path / "p", {"core.py": f"def f(self, x=1):\n    {body}\n"})
-    found = Survey(passing=("t",), excluded={}, seconds={"t": 0.1}, functions=(("core.py", 1, "f"),), calls={"t": (0,)}, modules=())
+    found = Survey(
+        passing=("t",),
+        excluded={},
+        seconds={"t": 0.1},
+        functions=(("core.py", 1, "f"),),
+        calls={"t": (0,)},
+        modules=(),
+    )
     fit, excluded = candidates(open_repository(root), found)
     assert (len(fit), excluded["trivial body"]) == ((0, 1) if trivial else (1, 0))

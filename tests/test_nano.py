@@ -1,6 +1,8 @@
-"""The student made on the spot: its data, that it is the same every time, and that it is an ordinary folder.
+"""The student made on the spot: its data, that it is the same every time, and that it is an
+ordinary folder.
 
-The fast tests make a student of a few steps from a dozen modules of the library; `slow` ones read all of it.
+The fast tests make a student of a few steps from a dozen modules of the library; `slow` ones read
+all of it.
 """
 
 import ast
@@ -19,7 +21,19 @@ from recipes import nano, nano_data
 from sandbox.practice import MODULES
 
 ROOT = Path(nano.__file__).parents[1]
-FEW = [f"{name}.py" for name in ("calendar", "csv", "fractions", "heapq", "shlex", "statistics", "string", "textwrap")]
+FEW = [
+    f"{name}.py"
+    for name in (
+        "calendar",
+        "csv",
+        "fractions",
+        "heapq",
+        "shlex",
+        "statistics",
+        "string",
+        "textwrap",
+    )
+]
 MADE_SMALL = f"""
 import sys
 from pathlib import Path
@@ -29,15 +43,22 @@ nano_data.library_files = lambda library: [library / name for name in {FEW}]
 nano.TOKENIZER_SAMPLES = 1000
 """
 MAKE = MADE_SMALL + "print(nano.make_student(Path(sys.argv[1]), steps=int(sys.argv[2])))"
-MAKE_FOREVER = MADE_SMALL + """
+MAKE_FOREVER = (
+    MADE_SMALL
+    + """
 nano.make_student(Path(sys.argv[1]), steps=100_000, on_progress=lambda what, done, total:
                   print("training", flush=True) if (what, done) == ("training", 2) else None)
 """
+)
 
 
 def python(code, *arguments, **options):
     environment = os.environ | {"PYTHONHASHSEED": options.pop("hash_seed", "random")}
-    return [sys.executable, "-c", code, *map(str, arguments)], {"cwd": ROOT, "env": environment, "text": True} | options
+    return [sys.executable, "-c", code, *map(str, arguments)], {
+        "cwd": ROOT,
+        "env": environment,
+        "text": True,
+    } | options
 
 
 def run_python(code, *arguments, **options):
@@ -50,7 +71,9 @@ def contents(folder):
 
 
 def make_small(monkeypatch):
-    monkeypatch.setattr(nano_data, "library_files", lambda library: [library / name for name in FEW])
+    monkeypatch.setattr(
+        nano_data, "library_files", lambda library: [library / name for name in FEW]
+    )
     monkeypatch.setattr(nano, "TOKENIZER_SAMPLES", 1000)
 
 
@@ -76,8 +99,10 @@ def write_library(folder, files):
 
 
 GOOD = {
-    "shapes.py": "def area(width, height):\n    '''Width times height.'''\n    result = width * height\n    return result\n",
-    "deep/tools.py": "class Box:\n    def total(self, items):\n        return sum(items) + self._start\n",
+    "shapes.py": "def area(width, height):\n    '''Width times height.'''\n    result = width * "
+    "height\n    return result\n",
+    "deep/tools.py": "class Box:\n    def total(self, items):\n        return sum(items) + "
+    "self._start\n",
 }
 
 
@@ -89,17 +114,29 @@ def read(monkeypatch, library):
 def test_reads_functions_and_fragments(monkeypatch, tmp_path):
     write_library(tmp_path, GOOD)
     corpus = read(monkeypatch, tmp_path)
-    assert ("def area(width, height):\n    result = width * height\n    return result", "Width times height.") in corpus.functions
+    assert (
+        "def area(width, height):\n    result = width * height\n    return result",
+        "Width times height.",
+    ) in corpus.functions
     assert "sum(v1) + v0" in corpus.fragments  # numbered level by level
     assert "v0 = v1 * v2\nreturn v0" in corpus.fragments
 
 
 def test_skips_what_does_not_parse_and_what_is_installed_beside(monkeypatch, tmp_path):
     write_library(tmp_path / "clean", GOOD)
-    write_library(tmp_path / "full", GOOD | {
-        "old.py": "print 'python 2'\n", "binary.py": "x = '\0'\n", "notes.txt": "no code",
-        "site-packages/extra.py": "def extra(a):\n    return a + 11\n", "dist-packages/more.py": "def more(a):\n    return a + 12\n",
-        "test/test_it.py": "def check(a):\n    return a + 13\n", "json/tests/test_it.py": "def check(a):\n    return a + 14\n"})
+    write_library(
+        tmp_path / "full",
+        GOOD
+        | {
+            "old.py": "print 'python 2'\n",
+            "binary.py": "x = '\0'\n",
+            "notes.txt": "no code",
+            "site-packages/extra.py": "def extra(a):\n    return a + 11\n",
+            "dist-packages/more.py": "def more(a):\n    return a + 12\n",
+            "test/test_it.py": "def check(a):\n    return a + 13\n",
+            "json/tests/test_it.py": "def check(a):\n    return a + 14\n",
+        },
+    )
     assert read(monkeypatch, tmp_path / "full") == read(monkeypatch, tmp_path / "clean")
 
 
@@ -121,7 +158,12 @@ def test_samples_are_functions_as_unparse_writes_them(small):
 @pytest.mark.long
 @pytest.mark.slow
 def test_nothing_of_the_practice_repository_is_in_the_data():
-    functions = [function for _, _, families in MODULES.values() for family in families for function in family()]
+    functions = [
+        function
+        for _, _, families in MODULES.values()
+        for family in families
+        for function in family()
+    ]
     docstrings = {function.docstring for function in functions}
     bodies = {f"    {function.body}\n" for function in functions}
     corpus = nano_data.read_standard_library()
@@ -154,6 +196,7 @@ def test_another_seed_is_another_student(small, folder, tmp_path):
 def test_second_call_does_no_work(folder, monkeypatch):
     def refuse(*arguments):
         raise AssertionError("read the library again")
+
     monkeypatch.setattr(nano_data, "read_standard_library", refuse)
     before = folder.stat().st_mtime_ns
     assert nano.make_student(folder.parent, steps=3) == folder
@@ -164,7 +207,11 @@ def test_second_call_does_no_work(folder, monkeypatch):
 def test_progress_and_silence(small, tmp_path, capfd):
     seen = []
     nano.make_student(tmp_path, steps=2, on_progress=lambda *event: seen.append(event))
-    assert list(dict.fromkeys(what for what, _, _ in seen)) == ["reading the standard library", "tokenizer", "training"]
+    assert list(dict.fromkeys(what for what, _, _ in seen)) == [
+        "reading the standard library",
+        "tokenizer",
+        "training",
+    ]
     assert seen[-2:] == [("training", 1, 2), ("training", 2, 2)]
     assert all(0 <= done <= total for _, done, total in seen)
     assert capfd.readouterr() == ("", "")
@@ -173,6 +220,7 @@ def test_progress_and_silence(small, tmp_path, capfd):
 @pytest.mark.slow
 def test_leaves_torch_as_it_was(small, tmp_path):
     import torch
+
     threads, state = torch.get_num_threads(), torch.get_rng_state()
     deterministic = torch.are_deterministic_algorithms_enabled()
     nano.make_student(tmp_path, steps=1)
@@ -194,6 +242,7 @@ def test_nothing_is_left_when_killed_half_way(tmp_path):
 def test_nothing_is_left_when_saving_fails(small, tmp_path, monkeypatch):
     def no_space(path):
         raise OSError(28, "No space left on device")
+
     monkeypatch.setattr(nano, "sync", no_space)
     with pytest.raises(OSError, match="No space"):
         nano.make_student(tmp_path, steps=1)
@@ -208,36 +257,46 @@ def test_the_first_of_two_wins(small, tmp_path):
         if (what, done) == ("training", 1):
             folder.mkdir()
             (folder / "config.json").write_text("{}")
+
     assert nano.make_student(tmp_path, steps=1, on_progress=other_process_finishes) == folder
     assert [path.name for path in folder.iterdir()] == ["config.json"]
     assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_importing_is_light():
-    loaded = run_python("import sys, recipes.nano; print([name for name in ('torch', 'transformers', 'tokenizers', 'click') "
-                        "if name in sys.modules])").stdout
+    loaded = run_python(
+        "import sys, recipes.nano; print([name for name in ('torch', 'transformers', 'tokenizers', "
+        "'click') "
+        "if name in sys.modules])"
+    ).stdout
     assert loaded == "[]\n"
 
 
-# ------------------------------------------------------------------------- an ordinary Hugging Face folder
+# ------------------------------------------------------------------ an ordinary Hugging Face folder
 
-MESSAGES = [{"role": "user", "content": 'def double(n):\n    """Return n times 2."""\n'},
-            {"role": "assistant", "content": "    return n * 2\n"}]
+MESSAGES = [
+    {"role": "user", "content": 'def double(n):\n    """Return n times 2."""\n'},
+    {"role": "assistant", "content": "    return n * 2\n"},
+]
 
 
 @pytest.fixture(scope="module")
 def tokenizer(folder):
     from transformers import AutoTokenizer
+
     return AutoTokenizer.from_pretrained(folder)
 
 
 def test_model_loads_and_generates(folder, tokenizer):
     import torch
     from transformers import AutoModelForCausalLM
+
     model = AutoModelForCausalLM.from_pretrained(folder)
     assert model.dtype == torch.float32
     assert 900_000 < sum(p.numel() for p in model.parameters()) < 1_100_000
-    prompt = tokenizer.apply_chat_template(MESSAGES[:1], add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    prompt = tokenizer.apply_chat_template(
+        MESSAGES[:1], add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
     written = model.generate(**prompt, max_new_tokens=4, do_sample=False)
     assert written.shape[1] <= prompt["input_ids"].shape[1] + 4
 
@@ -245,19 +304,26 @@ def test_model_loads_and_generates(folder, tokenizer):
 def test_model_loads_in_four_bits(folder):
     bitsandbytes = pytest.importorskip("bitsandbytes")
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
     model = AutoModelForCausalLM.from_pretrained(
-        folder, quantization_config=BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4"))
+        folder, quantization_config=BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
+    )
     assert isinstance(model.model.layers[0].mlp.up_proj, bitsandbytes.nn.Linear4bit)
 
 
 def test_chat_template_is_the_text_itself(tokenizer):
     user, assistant = (message["content"] for message in MESSAGES)
-    assert tokenizer.apply_chat_template(MESSAGES[:1], add_generation_prompt=True, tokenize=False) == user
+    assert (
+        tokenizer.apply_chat_template(MESSAGES[:1], add_generation_prompt=True, tokenize=False)
+        == user
+    )
     assert tokenizer.apply_chat_template(MESSAGES, tokenize=False) == user + assistant + "<eos>"
 
 
 def test_prompt_tokens_begin_the_chat(tokenizer):
-    prompt = tokenizer.apply_chat_template(MESSAGES[:1], add_generation_prompt=True, return_dict=False)
+    prompt = tokenizer.apply_chat_template(
+        MESSAGES[:1], add_generation_prompt=True, return_dict=False
+    )
     chat = tokenizer.apply_chat_template(MESSAGES, return_dict=False)
     completion = tokenizer(MESSAGES[1]["content"])["input_ids"]
     assert chat == prompt + completion + [tokenizer.eos_token_id]
@@ -265,11 +331,24 @@ def test_prompt_tokens_begin_the_chat(tokenizer):
 
 
 def test_special_tokens(folder, tokenizer):
-    assert (tokenizer.pad_token_id, tokenizer.eos_token_id, len(tokenizer)) == (nano.PAD, nano.EOS, nano.VOCABULARY)
+    assert (tokenizer.pad_token_id, tokenizer.eos_token_id, len(tokenizer)) == (
+        nano.PAD,
+        nano.EOS,
+        nano.VOCABULARY,
+    )
     config = json.loads((folder / "config.json").read_text())
     assert (config["pad_token_id"], config["eos_token_id"]) == (nano.PAD, nano.EOS)
 
 
 def test_tokenizer_keeps_every_text(tokenizer):
-    for text in ("", "   \n\n\t x", "é ü 漢字 🙂", 'def f():\n    """"""\n    return "\\n"\n', "a<pad>b"):
-        assert tokenizer.decode(tokenizer(text)["input_ids"], clean_up_tokenization_spaces=False) == text
+    for text in (
+        "",
+        "   \n\n\t x",
+        "é ü 漢字 🙂",
+        'def f():\n    """"""\n    return "\\n"\n',
+        "a<pad>b",
+    ):
+        assert (
+            tokenizer.decode(tokenizer(text)["input_ids"], clean_up_tokenization_spaces=False)
+            == text
+        )

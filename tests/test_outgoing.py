@@ -1,4 +1,6 @@
-"""What may leave this machine: planted secrets of all kinds are found, wherever they stand, and honest code is let through."""
+"""What may leave this machine: planted secrets of all kinds are found, wherever they stand, and
+honest code is let through."""
+
 import base64
 import random
 import string
@@ -18,37 +20,60 @@ def letters(count: int, alphabet: str = string.ascii_letters + string.digits) ->
     return "".join(DRAW.choice(alphabet) for _ in range(count))
 
 
-CLOUD_ID, CLOUD_SECRET = "AKIA" + letters(16, string.ascii_uppercase + "234567"), letters(40, string.ascii_letters + string.digits + "/+")
-PRIVATE_KEY = "\n".join(["-----BEGIN RSA PRIVATE KEY-----", *(letters(64, string.ascii_letters + string.digits + "+/") for _ in range(8)),
-                         "-----END RSA PRIVATE KEY-----"])
+CLOUD_ID, CLOUD_SECRET = (
+    "AKIA" + letters(16, string.ascii_uppercase + "234567"),
+    letters(40, string.ascii_letters + string.digits + "/+"),
+)
+PRIVATE_KEY = "\n".join(
+    [
+        "-----BEGIN RSA PRIVATE KEY-----",
+        *(letters(64, string.ascii_letters + string.digits + "+/") for _ in range(8)),
+        "-----END RSA PRIVATE KEY-----",
+    ]
+)
 TOKEN = "ghp_" + letters(36)
 PASSWORD = "V7-" + letters(12)
 SECRETS = {
-    "a cloud key id": f'KEY = "{CLOUD_ID}"', "a cloud key": f'aws_secret_access_key = "{CLOUD_SECRET}"',
+    "a cloud key id": f'KEY = "{CLOUD_ID}"',
+    "a cloud key": f'aws_secret_access_key = "{CLOUD_SECRET}"',
     "both": f'connect("{CLOUD_ID}", "{CLOUD_SECRET}")',
-    "a private key": PRIVATE_KEY, "a private key in one line": repr(PRIVATE_KEY), "a token": f'TOKEN = "{TOKEN}"',
+    "a private key": PRIVATE_KEY,
+    "a private key in one line": repr(PRIVATE_KEY),
+    "a token": f'TOKEN = "{TOKEN}"',
     "a token in a header": f'{{"Authorization": "Bearer {TOKEN}"}}',
     "a chat token": f'"xoxb-{letters(12, string.digits)}-{letters(12, string.digits)}-{letters(24)}"',
     "a payment key": f'"sk_live_{letters(24)}"',
-    "a model provider's key": f'"sk-proj-{letters(74)}T3BlbkFJ{letters(74)}"', "a password": f'password = "{PASSWORD}"',
+    "a model provider's key": f'"sk-proj-{letters(74)}T3BlbkFJ{letters(74)}"',
+    "a password": f'password = "{PASSWORD}"',
     "a password in a dict": f'{{"password": "{PASSWORD}"}}',
     "an API key": f'api_key = "{letters(32, string.hexdigits.lower())}"',
     "a database address": f'"postgres://admin:{PASSWORD}@db.prod.acme.io/x"',
     "a token in base64": base64.b64encode(f"token={TOKEN}".encode()).decode(),
-    "a package index token": f'"pypi-AgEIcHlwaS5vcmc{letters(150)}"'}
+    "a package index token": f'"pypi-AgEIcHlwaS5vcmc{letters(150)}"',
+}
 
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory):
-    """(repository, guard): secrets in a file that is tracked, in two that git ignores and in one that is called .env."""
+    """(repository, guard): secrets in a file that is tracked, in two that git ignores and in one
+    that is called .env."""
     folder = tmp_path_factory.mktemp("guarded")
-    make_repo(folder, {**CALC, ".gitignore": "local_*.py\n*.log\ntracked_too.py\n", "key.txt": PRIVATE_KEY + "\n"})
+    make_repo(
+        folder,
+        {
+            **CALC,
+            ".gitignore": "local_*.py\n*.log\ntracked_too.py\n",
+            "key.txt": PRIVATE_KEY + "\n",
+        },
+    )
     (folder / "tracked_too.py").write_text("def f():\n    return 1\n")
     git(folder, "add", "-f", "tracked_too.py")
     git(folder, "commit", "-qm", "more")
     (folder / "local_settings.py").write_text(f'PASSWORD = "{PASSWORD}"\n')
-    (folder / ".env").write_text("# a comment that is long\nDATABASE=plain-but-mine-42\nMODULE=calc.core\nSHORT=abc\n"
-                                 "export WORD: 'quoted words here'\n")
+    (folder / ".env").write_text(
+        "# a comment that is long\nDATABASE=plain-but-mine-42\nMODULE=calc.core\nSHORT=abc\n"
+        "export WORD: 'quoted words here'\n"
+    )
     repository = open_repository(folder)
     return repository, Guard(repository)
 
@@ -56,51 +81,82 @@ def guarded(tmp_path_factory):
 @pytest.mark.parametrize("kind", SECRETS)
 def test_a_secret_is_found_and_not_said(guarded, kind):
     _, guard = guarded
-    for text in (SECRETS[kind], f"The body of `f` is missing.\n\n```python\nimport os\n{SECRETS[kind]}\n\n\ndef f():\n    ...\n```\n"):
+    for text in (
+        SECRETS[kind],
+        f"The body of `f` is missing.\n\n```python\nimport os\n{SECRETS[kind]}\n\n\ndef f():\n    "
+        "...\n```\n",
+    ):
         why = guard.objection(text)
         assert why.startswith("it holds"), kind
-        assert not any(secret in why for secret in (CLOUD_ID, CLOUD_SECRET, TOKEN, PASSWORD, PRIVATE_KEY))
+        assert not any(
+            secret in why for secret in (CLOUD_ID, CLOUD_SECRET, TOKEN, PASSWORD, PRIVATE_KEY)
+        )
 
 
 def test_what_stands_in_files_that_are_kept_back(guarded):
     _, guard = guarded
     assert guard.objection("E  assert 'plain-but-mine-42' == ''") == "it holds a secret of .env"
     assert guard.objection("said: quoted words here.") == "it holds a secret of .env"
-    assert guard.objection(f"E  assert {PASSWORD!r} is None") == "it holds a secret of local_settings.py"
-    assert guard.objection("x = '" + PRIVATE_KEY.split("\n")[3] + "'") == "it holds a secret of key.txt"
-    assert guard.objection("from calc.core import abc  # a comment that is long") == "", "others say it, too, or it is too short"
+    assert (
+        guard.objection(f"E  assert {PASSWORD!r} is None")
+        == "it holds a secret of local_settings.py"
+    )
+    assert (
+        guard.objection("x = '" + PRIVATE_KEY.split("\n")[3] + "'")
+        == "it holds a secret of key.txt"
+    )
+    assert guard.objection("from calc.core import abc  # a comment that is long") == "", (
+        "others say it, too, or it is too short"
+    )
 
 
 def test_files_that_are_never_shown(guarded):
     repository, guard = guarded
+
     def task(file="calc/core.py", shown=("tests/test_core.py::test_add",), **more):
-        return Task("t", "blank", "train", "r", "c", file, "add", "", shown, (), shown, "", 0.1, **more)
+        return Task(
+            "t", "blank", "train", "r", "c", file, "add", "", shown, (), shown, "", 0.1, **more
+        )
+
     assert guard.objection_to(task()) == ""
-    assert ".gitignore" in guard.objection_to(task("local_settings.py")) and "tracked_too.py" in guard.objection_to(task("tracked_too.py"))
+    assert ".gitignore" in guard.objection_to(
+        task("local_settings.py")
+    ) and "tracked_too.py" in guard.objection_to(task("tracked_too.py"))
     assert ".env" in guard.objection_to(task(shown=(".env::x",)))
-    assert "local_settings.py" in guard.objection_to(task(files=("calc/core.py", "local_settings.py"), functions=("calc/core.py::add",)))
+    assert "local_settings.py" in guard.objection_to(
+        task(files=("calc/core.py", "local_settings.py"), functions=("calc/core.py::add",))
+    )
     assert guard.ignored == {"local_settings.py", "tracked_too.py"} and guard.env_like == {".env"}
 
 
 def test_a_line_that_is_marked_is_let_through(guarded):
     _, guard = guarded
     for secret in (f'TOKEN = "{TOKEN}"', 'password = "not-one-at-all"', f'KEY = "{CLOUD_ID}"'):
-        assert guard.objection(secret) and guard.objection(f"{secret}  # pragma: allowlist secret") == ""
+        assert (
+            guard.objection(secret)
+            and guard.objection(f"{secret}  # pragma: allowlist secret") == ""
+        )
 
 
 @pytest.mark.slow
 def test_honest_code_is_let_through(guarded):
     """All of this project's own source."""
     _, guard = guarded
-    why = {path.name: guard.objection(path.read_text()) for folder in ("sandbox", "recipes")
-           for path in sorted((ROOT / folder).rglob("*.py"))}
+    why = {
+        path.name: guard.objection(path.read_text())
+        for folder in ("sandbox", "recipes")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+    }
     assert {name: reason for name, reason in why.items() if reason} == {}
     assert guard.objection("") == "" and guard.objection("\udc80 no UTF-8") == ""
 
 
 def test_git_that_cannot_be_asked(guarded, tmp_path, monkeypatch):
     repository, _ = guarded
-    assert ignored_files(repository, ["calc/core.py", "a.log", "local_ü.py"]) == {"a.log", "local_ü.py"}
+    assert ignored_files(repository, ["calc/core.py", "a.log", "local_ü.py"]) == {
+        "a.log",
+        "local_ü.py",
+    }
     (tmp_path / "git").write_text("#!/bin/sh\nexit 128\n")
     (tmp_path / "git").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -112,4 +168,6 @@ def test_git_that_cannot_be_asked(guarded, tmp_path, monkeypatch):
 
 
 def test_all_texts_of_a_record():
-    assert set(texts_of({"a": ["b", ("c", {"d": "e"})], "f": 3, "g": None}).split("\n")) >= set("abcdeg")
+    assert set(texts_of({"a": ["b", ("c", {"d": "e"})], "f": 3, "g": None}).split("\n")) >= set(
+        "abcdeg"
+    )

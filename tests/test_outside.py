@@ -1,4 +1,6 @@
-"""Hard tasks: judged from outside, with none of the edit's code in the process that runs the tests, and on fresh inputs."""
+"""Hard tasks: judged from outside, with none of the edit's code in the process that runs the tests,
+and on fresh inputs."""
+
 import json
 import math
 import re
@@ -123,9 +125,17 @@ def test_negative():
 def test_stamped():
     assert stamped("now").endswith(" now")
 '''
-PLAIN = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(), lambda inner: st.lists(inner)
-                     | st.tuples(inner, inner) | st.dictionaries(st.text() | st.integers(), inner) | st.sets(st.integers() | st.text())
-                     | st.frozensets(st.integers()), max_leaves=12)
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda inner: (
+        st.lists(inner)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text() | st.integers(), inner)
+        | st.sets(st.integers() | st.text())
+        | st.frozensets(st.integers())
+    ),
+    max_leaves=12,
+)
 
 
 @given(PLAIN)
@@ -135,7 +145,12 @@ def test_plain_data_comes_back_as_it_was(value):
     assert type(back) is type(value) and same(back, value)
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
 def test_decoding_gives_plain_data_or_refuses(data):
     try:
         plain.encode(plain.decode(data))
@@ -143,47 +158,100 @@ def test_decoding_gives_plain_data_or_refuses(data):
         pass
 
 
-@pytest.mark.parametrize("value", [object(), type("S", (str,), {})("x"), [lambda: 0], 1 << 5000, "x" * 300_000])
+@pytest.mark.parametrize(
+    "value", [object(), type("S", (str,), {})("x"), [lambda: 0], 1 << 5000, "x" * 300_000]
+)
 def test_what_is_not_plain(value):
     with pytest.raises(plain.NotPlain):
         plain.encode(value)
 
 
-@given(st.lists(st.tuples(st.lists(PLAIN, min_size=1, max_size=3), st.dictionaries(st.sampled_from("ab"), PLAIN)), min_size=1, max_size=4),
-       st.text(max_size=5))
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(PLAIN, min_size=1, max_size=3), st.dictionaries(st.sampled_from("ab"), PLAIN)
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.text(max_size=5),
+)
 def test_fresh_inputs_keep_their_types_and_leave_the_recorded_ones_alone(recorded, seed):
     before = repr(recorded)
     fresh = perturbed(recorded, seed, 16)
     assert repr(recorded) == before and len(fresh) == 16
     assert repr(fresh) == repr(perturbed(recorded, seed, 16))
-    shapes = {(tuple(map(type, args)), tuple(sorted((k, type(v)) for k, v in kwargs.items()))) for args, kwargs in recorded}
+    shapes = {
+        (tuple(map(type, args)), tuple(sorted((k, type(v)) for k, v in kwargs.items())))
+        for args, kwargs in recorded
+    }
     for args, kwargs in fresh:
-        assert (tuple(map(type, args)), tuple(sorted((k, type(v)) for k, v in kwargs.items()))) in shapes
+        assert (
+            tuple(map(type, args)),
+            tuple(sorted((k, type(v)) for k, v in kwargs.items())),
+        ) in shapes
 
 
 def test_when_two_answers_are_the_same():
-    assert same((1, [2.0], {"a": True}), (1.0, [2], {"a": 1})) and same(0.1 + 0.2, 0.3) and same(math.nan, math.nan)
-    assert not same([1], (1,)) and not same("1", 1) and not same({"a": 1}, {"b": 1}) and not same(1, 2) and not same(10**400, 1.0)
+    assert (
+        same((1, [2.0], {"a": True}), (1.0, [2], {"a": 1}))
+        and same(0.1 + 0.2, 0.3)
+        and same(math.nan, math.nan)
+    )
+    assert (
+        not same([1], (1,))
+        and not same("1", 1)
+        and not same({"a": 1}, {"b": 1})
+        and not same(1, 2)
+        and not same(10**400, 1.0)
+    )
 
 
-@pytest.mark.parametrize("mine, gold, share", [
-    ([1, 2, 3, 4, 0], [1, 2, 3, 4, 5], 0.8),
-    ([True] * 16, [True] * 8 + [False] * 8, 0.0),                        # always the same answer
-    ([True] * 8 + [True] * 2 + [False] * 6, [True] * 8 + [False] * 8, 0.75),
-    ([True] * 8 + [True] * 2, [True] * 8 + [False] * 2, 0.8),            # too few of one answer to say anything about it alone
-])
+@pytest.mark.parametrize(
+    "mine, gold, share",
+    [
+        ([1, 2, 3, 4, 0], [1, 2, 3, 4, 5], 0.8),
+        ([True] * 16, [True] * 8 + [False] * 8, 0.0),  # always the same answer
+        ([True] * 8 + [True] * 2 + [False] * 6, [True] * 8 + [False] * 8, 0.75),
+        (
+            [True] * 8 + [True] * 2,
+            [True] * 8 + [False] * 2,
+            0.8,
+        ),  # too few of one answer to say anything about it alone
+    ],
+)
 def test_share_on_which_two_agree(mine, gold, share):
-    encoded = [[{"value": plain.encode(value), "after": {"args": plain.encode([]), "kwargs": plain.encode({})}} for value in values]
-               for values in (mine, gold)]
+    encoded = [
+        [
+            {
+                "value": plain.encode(value),
+                "after": {"args": plain.encode([]), "kwargs": plain.encode({})},
+            }
+            for value in values
+        ]
+        for values in (mine, gold)
+    ]
     assert agreement(*encoded)[0] == share
 
 
 @contextmanager
 def court(tmp_path_factory, tests: str):
     """(repository, {function: task}, judge) of LIB with these tests"""
-    repository = open_repository(make_repo(tmp_path_factory.mktemp("outside") / "lib", {"lib.py": LIB, "test_lib.py": tests}))
-    found = mine(repository, LIMITS, tmp_path_factory.mktemp("mined"), 0.2, 0, 0, lambda what, done, total: None)
-    with Judge(repository, LIMITS, preload=found.survey.modules, test_files=found.survey.test_files) as judge:
+    repository = open_repository(
+        make_repo(tmp_path_factory.mktemp("outside") / "lib", {"lib.py": LIB, "test_lib.py": tests})
+    )
+    found = mine(
+        repository,
+        LIMITS,
+        tmp_path_factory.mktemp("mined"),
+        0.2,
+        0,
+        0,
+        lambda what, done, total: None,
+    )
+    with Judge(
+        repository, LIMITS, preload=found.survey.modules, test_files=found.survey.test_files
+    ) as judge:
         yield repository, {t.function: t for t in found.tasks}, judge
 
 
@@ -214,7 +282,14 @@ def test_plain_functions_are_hard(mined):
 def test_others_are_soft(mined_whole):
     # Whether the calls that several threads make can be recorded is for chance to tell.
     assert {name: task.hard for name, task in mined_whole[1].items() if name != "after"} == {
-        "clamp": True, "tidy": True, "negative": False, "boxed": False, "stamped": False, "Box.__init__": False, "Box.doubled": False}
+        "clamp": True,
+        "tidy": True,
+        "negative": False,
+        "boxed": False,
+        "stamped": False,
+        "Box.__init__": False,
+        "Box.doubled": False,
+    }
 
 
 @pytest.mark.slow
@@ -232,18 +307,33 @@ def test_the_gold_edit_is_resolved(mined_whole):
         assert verdict.status == "resolved", verdict
 
 
-@pytest.mark.parametrize("function, body", [
-    ("clamp", "if x < low:\n    return low\nif x > high:\n    return float(high)\nreturn x"),
-    ("clamp", "return sorted([low, x, high])[1]"),
-    ("tidy", "if len(words) == 0:\n    raise ValueError('empty')\nwords[:] = sorted(words)\nreturn sum(1 for _ in words)"),
-])
+@pytest.mark.parametrize(
+    "function, body",
+    [
+        ("clamp", "if x < low:\n    return low\nif x > high:\n    return float(high)\nreturn x"),
+        ("clamp", "return sorted([low, x, high])[1]"),
+        (
+            "tidy",
+            "if len(words) == 0:\n    raise ValueError('empty')\nwords[:] = sorted(words)\nreturn "
+            "sum(1 for _ in words)",
+        ),
+    ],
+)
 def test_honest_solutions_of_another_build_are_resolved(mined, function, body):
     assert judged(mined, function, body).status == "resolved"
 
 
 def test_a_table_of_the_tests_answers_is_not_enough(mined):
-    verdict = judged(mined, "clamp", "return {(1, 10): 2, (5, 10): 5, (50, 10): 10, (-3, 10): 2, (7, 10): 7, (10, 10): 10, (50, 20): 20}[x, high]")
-    assert (verdict.status, verdict.stage) == ("failed", "confirm") and "resh inputs" in verdict.reason
+    verdict = judged(
+        mined,
+        "clamp",
+        "return {(1, 10): 2, (5, 10): 5, (50, 10): 10, (-3, 10): 2, (7, 10): 7, (10, 10): 10, (50, "
+        "20): 20}[x, high]",
+    )
+    assert (verdict.status, verdict.stage) == (
+        "failed",
+        "confirm",
+    ) and "resh inputs" in verdict.reason
 
 
 SLOW = "import time\ntime.sleep(0.2)\nreturn max(low, min(x, high))"
@@ -257,8 +347,9 @@ CALLS = 7
 def judged_soon(mined, body):
     """The verdict on `clamp` with a timeout of five seconds and a little more."""
     repository, tasks, judge = mined
-    with Judge(repository, replace(LIMITS, timeout=5.0, recheck=0.0),
-               test_files=judge._test_files) as soon:
+    with Judge(
+        repository, replace(LIMITS, timeout=5.0, recheck=0.0), test_files=judge._test_files
+    ) as soon:
         return judged((repository, tasks, soon), "clamp", body)
 
 
@@ -269,19 +360,32 @@ def test_a_right_answer_that_is_too_slow_is_a_timeout(mined):
     right, answered, inputs, _ = re.fullmatch(
         r"It agreed with the reference on (\d+) of the (\d+) fresh inputs that it answered, of "
         r"(\d+), and then ran out of time \(5(\.[1-9])? s for the tests and all fresh inputs\)\.",
-        verdict.reason).groups()
+        verdict.reason,
+    ).groups()
     assert 0 < int(right) == int(answered) < int(inputs) == 64 and verdict.agreement == 1.0
 
 
 DIED = "ended early (the test process ended without a usable report)"
 
 
-@pytest.mark.parametrize("number, said", [
-    (1, f"It {DIED} before it answered any of 64 fresh inputs."),
-    (5, "It agreed with the reference on 4 of the 4 fresh inputs that it answered, of 64, and then "
-        f"{DIED}."),
-    (64, "It agreed with the reference on 63 of the 63 fresh inputs that it answered, of 64, and "
-         f"then {DIED}.")])
+@pytest.mark.parametrize(
+    "number, said",
+    [
+        (1, f"It {DIED} before it answered any of 64 fresh inputs."),
+        (
+            5,
+            "It agreed with the reference on 4 of the 4 fresh inputs that it answered, of 64, and "
+            "then "
+            f"{DIED}.",
+        ),
+        (
+            64,
+            "It agreed with the reference on 63 of the 63 fresh inputs that it answered, of 64, "
+            "and "
+            f"then {DIED}.",
+        ),
+    ],
+)
 def test_who_dies_on_a_fresh_input_is_refused(mined, number, said):
     """Even on the last one, when it has agreed on more of them than are wanted."""
     body = COUNTED.format(f"if clamp.n == {CALLS + number}: import os; os._exit(0)")
@@ -297,8 +401,13 @@ def test_who_stops_at_the_last_fresh_input_is_not_rewarded(mined):
     assert verdict.reason.startswith("It agreed with the reference on 63 of the 63 fresh inputs")
 
 
-@pytest.mark.parametrize("alone, said", [("os._exit(0)", f"the edit's process {DIED}."),
-                                         ("raise RuntimeError", "7 of 7 tests did not pass; ")])
+@pytest.mark.parametrize(
+    "alone, said",
+    [
+        ("os._exit(0)", f"the edit's process {DIED}."),
+        ("raise RuntimeError", "7 of 7 tests did not pass; "),
+    ],
+)
 def test_what_became_of_it_while_the_tests_asked(mined, alone, said):
     verdict = judged(mined, "clamp", ALONE.format(alone))
     assert (verdict.status, verdict.stage, verdict.agreement) == ("failed", "confirm", None)
@@ -317,8 +426,16 @@ def test_whose_time_is_over_before_it_is_asked_again(mined):
     """Its jail finds it only then, and says that it died."""
     repository, tasks, _ = mined
     with open_jail(repository.layout()) as jail:
-        worker = Worker(jail, {"files": {}, "path": list(repository.path), "timeout": 3.0,
-                               "memory_mb": 512, "worker": {"file": "lib.py", "function": "clamp"}})
+        worker = Worker(
+            jail,
+            {
+                "files": {},
+                "path": list(repository.path),
+                "timeout": 3.0,
+                "memory_mb": 512,
+                "worker": {"file": "lib.py", "function": "clamp"},
+            },
+        )
         call, right = tasks["clamp"].recorded[0]
         assert agree(worker.answer(call), right) and worker.fault is None
         time.sleep(3.2)
@@ -329,23 +446,36 @@ def test_whose_time_is_over_before_it_is_asked_again(mined):
 
 
 def test_an_answer_that_depends_on_the_tests_being_there(mined):
-    # It knows right from twin by what the test file says, so that no twin catches it; alone with a worker it has nothing to read.
-    body = ("import inspect, linecache, re, sys\n"
-            "frame = sys._getframe(1)\n"
-            "want = frame.f_locals.get('want')\n"
-            "line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)\n"
-            "if 'another' in line or '(21)' in line:\n"
-            "    return None\n"
-            "return want if want is not None else 20")
+    # It knows right from twin by what the test file says, so that no twin catches it; alone with a
+    # worker it has nothing to read.
+    body = (
+        "import inspect, linecache, re, sys\n"
+        "frame = sys._getframe(1)\n"
+        "want = frame.f_locals.get('want')\n"
+        "line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)\n"
+        "if 'another' in line or '(21)' in line:\n"
+        "    return None\n"
+        "return want if want is not None else 20"
+    )
     verdict = judged(mined, "clamp", body)
     assert (verdict.status, verdict.reward) == ("failed", 0.0) and "outside" in verdict.reason
 
 
 def test_mutated_arguments_count(mined):
-    assert judged(mined, "tidy", "if not words:\n    raise ValueError('x')\nreturn len(words)").status == "failed"
+    assert (
+        judged(mined, "tidy", "if not words:\n    raise ValueError('x')\nreturn len(words)").status
+        == "failed"
+    )
 
 
 def test_the_codec_in_the_jail_needs_nothing_else():
-    script = "import sys; sys.path.insert(0, sys.argv[1]); import plain; print(plain.decode(plain.encode((1, 2.5))))"
-    done = subprocess.run([sys.executable, "-I", "-S", "-c", script, str(plain.__file__).rsplit("/", 1)[0]], capture_output=True, text=True)
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import plain; "
+        "print(plain.decode(plain.encode((1, 2.5))))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script, str(plain.__file__).rsplit("/", 1)[0]],
+        capture_output=True,
+        text=True,
+    )
     assert done.stdout == "(1, 2.5)\n", done.stderr

@@ -11,8 +11,12 @@ from sandbox.errors import UsageError
 from sandbox.practice import MODULES, PACKAGE, practice_files, write_practice_repository
 
 FILES = practice_files()
-FUNCTIONS = [(module, function) for module, (_, _, families) in MODULES.items()
-             for family in families for function in family()]
+FUNCTIONS = [
+    (module, function)
+    for module, (_, _, families) in MODULES.items()
+    for family in families
+    for function in family()
+]
 NAMES = [function.name for _, function in FUNCTIONS]
 
 
@@ -28,7 +32,9 @@ def head(folder):
 
 
 def git(folder, *arguments):
-    return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+    ).stdout
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +52,11 @@ def suites():
 
 
 def suite_of(space, name):
-    return [test for key, test in space.items() if key.startswith("test_") and name in test.__code__.co_names]
+    return [
+        test
+        for key, test in space.items()
+        if key.startswith("test_") and name in test.__code__.co_names
+    ]
 
 
 def passes(tests):
@@ -60,15 +70,21 @@ def passes(tests):
 
 @pytest.mark.slow
 def test_own_suite_passes(repository):
-    run = subprocess.run([sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider"],
-                         cwd=repository, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+    )
     assert run.returncode == 0, run.stdout
     assert git(repository, "status", "--porcelain") == ""
 
 
 def test_one_commit_on_main(repository):
     assert git(repository, "log", "--format=%an <%ae> %aI %cI %D").strip() == (
-        "Practice <practice@example.org> 2024-03-01T12:00:00+00:00 2024-03-01T12:00:00+00:00 HEAD -> main")
+        "Practice <practice@example.org> 2024-03-01T12:00:00+00:00 2024-03-01T12:00:00+00:00 HEAD "
+        "-> main"
+    )
     assert set(git(repository, "ls-files").split()) == set(FILES)
 
 
@@ -79,8 +95,10 @@ def test_commit_hash_does_not_depend_on_the_user(repository, tmp_path, monkeypat
     (hooks / "pre-commit").write_text("#!/bin/sh\nexit 1\n")
     (hooks / "pre-commit").chmod(0o755)
     (tmp_path / "home" / ".gitconfig").write_text(
-        "[user]\nname = Somebody\nemail = somebody@example.org\n[commit]\ngpgsign = true\n[core]\nautocrlf = true\n"
-        f"hooksPath = {hooks}\nexcludesFile = {tmp_path}/ignored\n[init]\ndefaultBranch = other\n")
+        "[user]\nname = Somebody\nemail = somebody@example.org\n[commit]\ngpgsign = "
+        "true\n[core]\nautocrlf = true\n"
+        f"hooksPath = {hooks}\nexcludesFile = {tmp_path}/ignored\n[init]\ndefaultBranch = other\n"
+    )
     (tmp_path / "ignored").write_text("*.toml\n")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("GIT_AUTHOR_NAME", "Somebody else")
@@ -113,7 +131,9 @@ def test_twenty_families_of_fourteen():
     sizes = [len(list(family())) for _, _, families in MODULES.values() for family in families]
     assert sizes == [14] * 20
     assert len(set(NAMES)) == len(NAMES)
-    assert len({(function.docstring, function.parameters) for _, function in FUNCTIONS}) == len(FUNCTIONS)
+    assert len({(function.docstring, function.parameters) for _, function in FUNCTIONS}) == len(
+        FUNCTIONS
+    )
 
 
 def test_functions_are_described_and_formatted_alike():
@@ -136,7 +156,11 @@ def test_bodies_within_a_module_differ():
 def test_only_the_standard_library_is_imported():
     for path, text in FILES.items():
         if path.endswith(".py"):
-            imported = {node.module.split(".")[0] for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)}
+            imported = {
+                node.module.split(".")[0]
+                for node in ast.walk(ast.parse(text))
+                if isinstance(node, ast.ImportFrom)
+            }
             assert imported <= {"datetime", PACKAGE}
             assert not any(isinstance(node, ast.Import) for node in ast.walk(ast.parse(text)))
 
@@ -158,15 +182,36 @@ def test_arguments_and_results_are_plain_data(suites):
 
 
 class OneChange(ast.NodeTransformer):
-    """Makes the n-th possible small mistake: a constant off by one, another character, another operator or name."""
+    """Makes the n-th possible small mistake: a constant off by one, another character, another
+    operator or name."""
 
     OPERATORS = {
-        ast.Gt: (ast.GtE, ast.Lt), ast.Lt: (ast.LtE, ast.Gt), ast.GtE: (ast.Gt, ast.LtE), ast.LtE: (ast.Lt, ast.GtE),
-        ast.Eq: (ast.NotEq, ast.GtE, ast.LtE), ast.NotEq: (ast.Eq, ast.Gt, ast.Lt), ast.Add: (ast.Sub,),
-        ast.Sub: (ast.Add,), ast.Mult: (ast.Add, ast.Sub), ast.Div: (ast.Mult, ast.FloorDiv), ast.Mod: (ast.FloorDiv,),
+        ast.Gt: (ast.GtE, ast.Lt),
+        ast.Lt: (ast.LtE, ast.Gt),
+        ast.GtE: (ast.Gt, ast.LtE),
+        ast.LtE: (ast.Lt, ast.GtE),
+        ast.Eq: (ast.NotEq, ast.GtE, ast.LtE),
+        ast.NotEq: (ast.Eq, ast.Gt, ast.Lt),
+        ast.Add: (ast.Sub,),
+        ast.Sub: (ast.Add,),
+        ast.Mult: (ast.Add, ast.Sub),
+        ast.Div: (ast.Mult, ast.FloorDiv),
+        ast.Mod: (ast.FloorDiv,),
     }
-    WORDS = {"max": "min", "min": "max", "upper": "lower", "lower": "upper", "title": "upper", "sorted": "list",
-             "startswith": "endswith", "endswith": "startswith", "days": "weeks", "weeks": "days", "sum": "len", "len": "sum"}
+    WORDS = {
+        "max": "min",
+        "min": "max",
+        "upper": "lower",
+        "lower": "upper",
+        "title": "upper",
+        "sorted": "list",
+        "startswith": "endswith",
+        "endswith": "startswith",
+        "days": "weeks",
+        "weeks": "days",
+        "sum": "len",
+        "len": "sum",
+    }
 
     def __init__(self, n):
         self.left = n
@@ -187,7 +232,9 @@ class OneChange(ast.NodeTransformer):
         return node
 
     def visit_Name(self, node):
-        return self.pick(node, [ast.Name(self.WORDS[node.id], node.ctx)] if node.id in self.WORDS else [])
+        return self.pick(
+            node, [ast.Name(self.WORDS[node.id], node.ctx)] if node.id in self.WORDS else []
+        )
 
     def visit_Attribute(self, node):
         node = self.generic_visit(node)
@@ -196,7 +243,9 @@ class OneChange(ast.NodeTransformer):
 
     def visit_keyword(self, node):
         node = self.generic_visit(node)
-        return self.pick(node, [ast.keyword(self.WORDS[node.arg], node.value)] if node.arg in self.WORDS else [])
+        return self.pick(
+            node, [ast.keyword(self.WORDS[node.arg], node.value)] if node.arg in self.WORDS else []
+        )
 
     def generic_visit(self, node):
         if type(node) in self.OPERATORS:
@@ -226,7 +275,9 @@ def test_small_mistakes_are_caught(suites):
         for body in mutants(function.body):
             tried += 1
             exec(f"def {function.name}({function.parameters}):\n    {body}", space)
-            if passes(tests) and not ("%" in function.body and {"<= 0", "> 0"} & {body[-4:].strip(), body[-3:]}):
+            if passes(tests) and not (
+                "%" in function.body and {"<= 0", "> 0"} & {body[-4:].strip(), body[-3:]}
+            ):
                 survived.append(f"{function.name}: {body}")
         space[function.name] = original
     assert tried > 1000

@@ -1,4 +1,5 @@
 """What of a work tree is the project, what comes along with it, and what is left out and said."""
+
 import json
 import os
 import shutil
@@ -41,12 +42,30 @@ def said(repository: Repository) -> str:
 
 # --------------------------------------------------------------------------------- the project
 
+
 def test_what_git_tracks_or_would_track_whatever_it_is_called(tmp_path):
-    tracked = {"build/plan.py", "dist/core.py", "jobs/run.json", "jobs/load.py", "runs/latest/a.py",
-               "node_modules/a.py", ".tox/a.py", "pkg/.eggs/a.py", "env/a.py", "venv/b.py"}
+    tracked = {
+        "build/plan.py",
+        "dist/core.py",
+        "jobs/run.json",
+        "jobs/load.py",
+        "runs/latest/a.py",
+        "node_modules/a.py",
+        ".tox/a.py",
+        "pkg/.eggs/a.py",
+        "env/a.py",
+        "venv/b.py",
+    }
     new = {"out/run.json", "out/new.py", ".nox/new.py", "lib/build/new.py"}
-    root = make_repo(tmp_path / "p", {**FILES, **dict.fromkeys(tracked, "x = 1\n"),
-                                      "runs/latest/run.json": "{}", "env/CACHEDIR.TAG": ""})
+    root = make_repo(
+        tmp_path / "p",
+        {
+            **FILES,
+            **dict.fromkeys(tracked, "x = 1\n"),
+            "runs/latest/run.json": "{}",
+            "env/CACHEDIR.TAG": "",
+        },
+    )
     clean = open_repository(root)
     add(root, *new)
     add(root, "out/run.json", text=json.dumps({"format": 1, "hour": 3}))
@@ -116,8 +135,9 @@ def test_a_repository_of_its_own_that_is_not_tracked(tmp_path):
     make_repo(root / "clone", {"a.py": ""})
     repository = open_repository(root)
     assert snapshot_of(repository) == set(FILES) and not repository.dirty
-    assert said(repository) == ("clone/ is left out: it is a git repository of its own, which this "
-                                "one does not track.")
+    assert said(repository) == (
+        "clone/ is left out: it is a git repository of its own, which this one does not track."
+    )
 
 
 @pytest.mark.parametrize("ignored", ["inner/", "*"])
@@ -144,11 +164,23 @@ def test_a_repository_that_ignores_all_of_itself(tmp_path):
 
 # --------------------------------------------------------------------------------- environments
 
+
 def test_an_environment_is_never_the_project_s(tmp_path):
-    root = make_repo(tmp_path / "p", {**FILES, "ours/pyvenv.cfg": "", "ours/lib/a.py": "",
-                                      ".gitignore": "hidden/\n*.so\n"})
-    add(root, "tools/py/pyvenv.cfg", "tools/py/lib/a.py", "tools/py/lib/b.so", "tools/run.py",
-        "c/conda-meta/history", "c/lib/python3.11/a.py", "hidden/pyvenv.cfg", "hidden/a.py")
+    root = make_repo(
+        tmp_path / "p",
+        {**FILES, "ours/pyvenv.cfg": "", "ours/lib/a.py": "", ".gitignore": "hidden/\n*.so\n"},
+    )
+    add(
+        root,
+        "tools/py/pyvenv.cfg",
+        "tools/py/lib/a.py",
+        "tools/py/lib/b.so",
+        "tools/run.py",
+        "c/conda-meta/history",
+        "c/lib/python3.11/a.py",
+        "hidden/pyvenv.cfg",
+        "hidden/a.py",
+    )
     for name, target in (("short", "tools/py"), ("shorter", "c/lib")):
         (root / name).symlink_to(target)
     repository = open_repository(root)
@@ -175,8 +207,12 @@ def test_in_an_environment_the_project_is_what_git_tracks(tmp_path):
 
 def facts_of(tmp_path: Path, prefix: Path, *path: Path) -> str:
     """An interpreter that says this of itself."""
-    facts = {"version": [3, 11, 2], "prefixes": [str(prefix)], "path": list(map(str, path)),
-             "pytest": True}
+    facts = {
+        "version": [3, 11, 2],
+        "prefixes": [str(prefix)],
+        "path": list(map(str, path)),
+        "pytest": True,
+    }
     script = tmp_path / "python"
     script.write_text(f"#!/bin/sh\necho '{json.dumps(facts)}'\n")
     script.chmod(0o755)
@@ -219,13 +255,33 @@ def test_a_project_that_is_opened_through_a_link(tmp_path):
 
 # --------------------------------------------------------------------------------- what comes along
 
+
 def test_what_git_ignores_comes_along_and_is_not_the_project_s(tmp_path):
-    root = make_repo(tmp_path / "p", {**FILES, ".gitignore": "_version.py\ndata/\nmade*\n.*cache\n"
-                                      "__pycache__/\nruns/\nnode_modules/\nlogs/\n"})
+    root = make_repo(
+        tmp_path / "p",
+        {
+            **FILES,
+            ".gitignore": "_version.py\ndata/\nmade*\n.*cache\n"
+            "__pycache__/\nruns/\nnode_modules/\nlogs/\n",
+        },
+    )
     kept = {"pkg/_version.py", "data/a.txt", "data/deep/b.py", "made.so", "data/jobs/run.json"}
-    add(root, *kept, "pkg/__pycache__/a.pyc", "pkg/made.pyc", "data/.git/config", "data/sub/.git",
-        "data/node_modules/a.js", "node_modules/a.js", "logs/CACHEDIR.TAG", "logs/a.txt",
-        "data/env/conda-meta/history", "data/env/a.py", ".pytest_cache/v/x", ".other.cache")
+    add(
+        root,
+        *kept,
+        "pkg/__pycache__/a.pyc",
+        "pkg/made.pyc",
+        "data/.git/config",
+        "data/sub/.git",
+        "data/node_modules/a.js",
+        "node_modules/a.js",
+        "logs/CACHEDIR.TAG",
+        "logs/a.txt",
+        "data/env/conda-meta/history",
+        "data/env/a.py",
+        ".pytest_cache/v/x",
+        ".other.cache",
+    )
     add(root, "runs/r/run.json", "data/out/run.json", text=RUN)
     add(root, "runs/r/tasks.jsonl", "data/out/tasks.jsonl")
     (root / "data/link").symlink_to("../pkg")
@@ -286,7 +342,8 @@ def test_what_is_large_is_neither_read_nor_copied_and_is_named(tmp_path):
         f"mixed/large (8 MiB) is left out: git ignores it, and more than 8 MiB is much to copy; "
         f"{fail.format('it')}",
         f"pkg/weights.bin (1048576 MiB) is left out: git ignores it, and more than 8 MiB is much "
-        f"to copy; {fail.format('it')}"]
+        f"to copy; {fail.format('it')}",
+    ]
 
 
 def test_the_limits_are_kept_to_the_file(tmp_path):
@@ -302,8 +359,9 @@ def test_the_limits_are_kept_to_the_file(tmp_path):
 
 def test_names_of_every_kind(tmp_path):
     odd = {"new\nline.py", "tab\t.py", " é 名.py", os.fsdecode(b"\xff.py"), "[a]*.py", '"q".py'}
-    root = make_repo(tmp_path / "p [v] é", {**FILES, **dict.fromkeys(odd, ""),
-                                           ".gitignore": "made*\n"})
+    root = make_repo(
+        tmp_path / "p [v] é", {**FILES, **dict.fromkeys(odd, ""), ".gitignore": "made*\n"}
+    )
     add(root, "made\n1.py", "pkg/made é/a.py")
     sparse(root / os.fsdecode(b"made\xff\x1b[0m"), MAX_FILE + 1)
     repository = open_repository(root)
@@ -329,6 +387,7 @@ def test_what_git_ignores_and_nobody_may_read_is_named(tmp_path):
 
 # --------------------------------------------------------------------------------- git, quietly
 
+
 def test_nothing_that_the_repository_s_settings_name_is_run(tmp_path):
     other = make_repo(tmp_path / "other", {"lib.py": "x = 1\n"})
     root = make_repo(tmp_path / "p", FILES)
@@ -340,8 +399,14 @@ def test_nothing_that_the_repository_s_settings_name_is_run(tmp_path):
     folders = {root: root / ".git", root / "third": root / ".git/modules/third"}
     for number, (folder, settings) in enumerate(folders.items()):
         one, other = f"one{number}", f"other{number}"
-        for key in (f"filter.{one}.clean", f"filter.{one}.smudge", f"filter.{other}.process",
-                    "core.fsmonitor", "core.pager", "diff.external"):
+        for key in (
+            f"filter.{one}.clean",
+            f"filter.{one}.smudge",
+            f"filter.{other}.process",
+            "core.fsmonitor",
+            "core.pager",
+            "diff.external",
+        ):
             git(folder, "config", key, str(trap))
         git(folder, "config", f"filter.{one}.required", "true")
         (settings / "info").mkdir(exist_ok=True)
@@ -351,7 +416,7 @@ def test_nothing_that_the_repository_s_settings_name_is_run(tmp_path):
         for hook in ("post-index-change", "reference-transaction"):
             shutil.copy(trap, settings / "hooks" / hook)
     for file in (root / "pkg/core.py", root / "pkg/__init__.py", root / "third/lib.py"):
-        os.utime(file, (1, 1))                     # git must look into them to know
+        os.utime(file, (1, 1))  # git must look into them to know
     repository = open_repository(root)
     assert not (tmp_path / "ran").exists() and not repository.dirty
     add(root, "third/lib.py", text="x = 2\n")
@@ -370,11 +435,18 @@ def test_without_git(tmp_path, monkeypatch):
 
 # --------------------------------------------------------------------------------- on the screen
 
+
 @pytest.mark.slow
 def test_it_is_said_what_is_left_out(tmp_path):
     test = "from core import up\n\n\ndef test_up():\n    assert up(1) == 2\n"
-    root = make_repo(tmp_path / "p", {"core.py": "def up(x):\n    return x + 1\n",
-                                      "test_core.py": test, ".gitignore": "data/\n"})
+    root = make_repo(
+        tmp_path / "p",
+        {
+            "core.py": "def up(x):\n    return x + 1\n",
+            "test_core.py": test,
+            ".gitignore": "data/\n",
+        },
+    )
     sparse(root / "data/huge", 1 << 40)
     done = run_cli("tasks", "--repo", "p", "--recipe", "nano", cwd=tmp_path)
     note = "data/ is left out: git ignores it, and it holds more than 64 MiB; tests that need it"

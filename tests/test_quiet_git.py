@@ -1,4 +1,5 @@
 """A git that cannot or will not read: its own words at every door, and exit code 2."""
+
 import os
 import shutil
 from collections import Counter
@@ -25,13 +26,15 @@ def repository(tmp_path):
 
 DOORS = {
     "open": lambda repository: open_repository(repository.root),
-    "history": lambda repository: list(undoings(repository, str.isascii, str.isascii, None,
-                                                Counter(), lambda *_: None)),
+    "history": lambda repository: list(
+        undoings(repository, str.isascii, str.isascii, None, Counter(), lambda *_: None)
+    ),
     "ignored": lambda repository: ignored_files(repository, ["a.log"]),
     "branch": lambda repository: WorkTree(Path(repository.root)).check_branch("mend"),
     "dirty": lambda repository: WorkTree(Path(repository.root)).dirty({CORE: CALC[CORE]}),
     "commit": lambda repository: WorkTree(Path(repository.root)).commit(
-        {CORE: CALC[CORE]}, MENDED, "mend", "Mend"),
+        {CORE: CALC[CORE]}, MENDED, "mend", "Mend"
+    ),
 }
 
 
@@ -70,8 +73,17 @@ def test_a_repository_of_another_owner(repository, monkeypatch, door):
 
 def test_another_owner_on_the_command_line(repository, monkeypatch, tmp_path):
     give_away(Path(repository.root), monkeypatch)
-    done = run_cli("tasks", "--repo", repository.root, "--recipe", "nano", "--kinds", "revert",
-                   cwd=tmp_path, check=2)
+    done = run_cli(
+        "tasks",
+        "--repo",
+        repository.root,
+        "--recipe",
+        "nano",
+        "--kinds",
+        "revert",
+        cwd=tmp_path,
+        check=2,
+    )
     assert "detected dubious ownership" in done.stderr and done.stderr.startswith("coldstart: git")
 
 

@@ -1,8 +1,10 @@
-"""The README keeps its word: every command in it is run here, or is on a list of those that are not, with the reason; every option that it
-names exists.
+"""The README keeps its word: every command in it is run here, or is on a list of those that are
+not, with the reason; every option that it names exists.
 
-The commands run in the order of the README in one folder, in which a small student has learned the answers to a few tasks by heart.
+The commands run in the order of the README in one folder, in which a small student has learned the
+answers to a few tasks by heart.
 """
+
 import re
 import shlex
 from pathlib import Path
@@ -25,7 +27,8 @@ RUN = {
     "doctor [--teacher NAME]": "coldstart can run here.",
     "cache": "snapshots of repositories",
     "status": "best checkpoint  distilled",
-    "eval [--checkpoint NAME] [--split heldout|all|train] [--k N] [--temperature T] [--voice]": "difference  pass@1",
+    "eval [--checkpoint NAME] [--split heldout|all|train] [--k N] [--temperature T] "
+    "[--voice]": "difference  pass@1",
     "report": "The report is",
     "judge TASK --run RUN (--overlay DIR | --patch FILE | --reply FILE)": "resolved: ",
     "fix": "Mended: tests/test_cart.py::test_total",
@@ -37,20 +40,26 @@ RUN = {
     "export --to dataset": "chat-train.jsonl",
     "export --to verifiers": "pyproject.toml",
 }
-"""What is run, and words of what it says. What is in brackets is left out, and of alternatives the last is taken."""
+"""What is run, and words of what it says. What is in brackets is left out, and of alternatives the
+last is taken."""
 
 PARSED = {
     "cache --empty": "asks; test_cache.py runs it",
     "cache --empty-replies": "asks; test_cache.py runs it",
     "doctor": "is run with its option left out",
-    "tasks --repo DIR [--kinds blank,mutate,revert,failing] [--since DATE] [--limit N] [--prompts OUT]": "`place` runs it with other options",
+    "tasks --repo DIR [--kinds blank,mutate,revert,failing] [--since DATE] [--limit N] [--prompts "
+    "OUT]": "`place` runs it with other options",
     "tasks --repo DIR --prompts OUT": "test_cut_off.py runs it",
     "tasks --repo LIBRARY --recipe rtx-8gb --set student.model=FOLDER --prompts OUT": "fetches libraries",
-    "bootstrap --repo ./myproj": "takes minutes, and three more to make a student; test_arc.py runs it with a smaller one",
+    "bootstrap --repo ./myproj": "takes minutes, and three more to make a student; test_arc.py "
+    "runs it with a smaller one",
     "climb": "takes minutes; test_arc.py runs it",
     "bootstrap --repo practice": "as above",
-    "bootstrap --repo ./myproj --teacher deepseek --dry-run": "needs a student; test_teacher_arc.py runs it against a server of its own",
-    "bootstrap --repo ./myproj --teacher deepseek --terms-acknowledged --max-usd 2": "needs a key and money; test_teacher_arc.py, too",
+    "bootstrap --repo ./myproj --teacher deepseek --dry-run": "needs a student; "
+    "test_teacher_arc.py runs it against "
+    "a server of its own",
+    "bootstrap --repo ./myproj --teacher deepseek --terms-acknowledged --max-usd 2": "needs a key "
+    "and money; test_teacher_arc.py, too",
 }
 """What is only read by click, and why."""
 
@@ -71,7 +80,8 @@ OTHERS = {
     "python tests/bench_update.py": "needs TRL",
     "python tests/bench_verdict.py": "fetches libraries",
     "export COLDSTART_TEACHER_KEY=...": "is for a key",
-    'eval "$(_COLDSTART_PY_COMPLETE=bash_source ./coldstart.py)"': "test_terminal.py completes in its way",
+    'eval "$(_COLDSTART_PY_COMPLETE=bash_source ./coldstart.py)"': "test_terminal.py completes in "
+    "its way",
     "ollama create NAME -f Modelfile": "needs Ollama; test_export.py reads the Modelfile",
 }
 """What is not coldstart's own, and why it is not run."""
@@ -79,18 +89,42 @@ OTHERS = {
 ELSEWHERE = {"--interrupt_requests": "llama_cpp.server", "--model": "llama_cpp.server"}
 """Options in the README that are another program's."""
 
-PLACEHOLDERS = {"DIR": "myproj", "RUN": "runs/latest", "TASK": "blank-calc.core.add", "FILE": "reply", "N": "3", "T": "0.5",
-                "DATE": "2025-01-31"}
+PLACEHOLDERS = {
+    "DIR": "myproj",
+    "RUN": "runs/latest",
+    "TASK": "blank-calc.core.add",
+    "FILE": "reply",
+    "N": "3",
+    "T": "0.5",
+    "DATE": "2025-01-31",
+}
 
 
 def commands() -> list[str]:
     """All of them: of blocks, a line each and without comments, and those that stand in a sentence."""
-    blocks = re.findall(r"^```bash\n(.*?)^```$", README, re.M | re.S) + re.findall(r"^    (\S.*)$", README, re.M)
+    blocks = re.findall(r"^```bash\n(.*?)^```$", README, re.M | re.S) + re.findall(
+        r"^    (\S.*)$", README, re.M
+    )
     lines = [re.split(r" +#", line)[0] for block in blocks for line in block.splitlines()]
-    spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```$", "", README, flags=re.M | re.S))]
+    spans = [
+        " ".join(span.split())
+        for span in re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```$", "", README, flags=re.M | re.S))
+    ]
     comments = re.findall(r"#.*?: (ollama .*)", README)
-    programs = ("python ", "pip ", "apt ", "sudo ", "ollama ", 'eval "', *(f"{name} " for name in coldstart.cli.commands))
-    return [part for text in [*lines, *(s for s in spans if s.startswith(programs)), *comments] for part in text.split(" && ")]
+    programs = (
+        "python ",
+        "pip ",
+        "apt ",
+        "sudo ",
+        "ollama ",
+        'eval "',
+        *(f"{name} " for name in coldstart.cli.commands),
+    )
+    return [
+        part
+        for text in [*lines, *(s for s in spans if s.startswith(programs)), *comments]
+        for part in text.split(" && ")
+    ]
 
 
 def words(command: str, all_of_it: bool) -> list[str]:
@@ -104,8 +138,13 @@ def words(command: str, all_of_it: bool) -> list[str]:
 
 def ours() -> list[str]:
     """Those that are coldstart's, without the program's name."""
-    return [command.removeprefix(OURS) for command in commands()
-            if command.startswith(OURS) or command.split()[0] in coldstart.cli.commands and command not in OTHERS]
+    return [
+        command.removeprefix(OURS)
+        for command in commands()
+        if command.startswith(OURS)
+        or command.split()[0] in coldstart.cli.commands
+        and command not in OTHERS
+    ]
 
 
 def test_every_command_is_on_a_list():
@@ -113,7 +152,9 @@ def test_every_command_is_on_a_list():
     assert set(commands()) - {OURS + command for command in ours()} - set(ours()) == set(OTHERS)
 
 
-@pytest.mark.parametrize("name", sorted(file.stem for file in FOLDER.glob("*.toml") if file.stem != "teachers"))
+@pytest.mark.parametrize(
+    "name", sorted(file.stem for file in FOLDER.glob("*.toml") if file.stem != "teachers")
+)
 def test_the_table_of_recipes_says_what_they_say(name):
     student = load(name).student
     row = next(line for line in README.splitlines() if line.startswith(f"| `{name}` |"))
@@ -139,23 +180,58 @@ def test_files_in_other_commands_exist(command):
 
 
 def test_every_option_exists():
-    known = {option for command in coldstart.cli.commands.values() for parameter in command.params for option in parameter.opts}
+    known = {
+        option
+        for command in coldstart.cli.commands.values()
+        for parameter in command.params
+        for option in parameter.opts
+    }
     assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", README)) - known == set(ELSEWHERE)
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    """A folder with a repository, a run of it whose student has learned a few tasks by heart, and a reply to one. One test fails now."""
+    """A folder with a repository, a run of it whose student has learned a few tasks by heart, and a
+    reply to one. One test fails now."""
     folder = tmp_path_factory.mktemp("place")
-    cart = 'def total(prices):\n    """Return what all the prices come to."""\n    return sum(prices)\n'
-    repo = make_repo(folder / "myproj", {**CALC, "calc/cart.py": cart, "tests/test_cart.py": (
-        "from calc.cart import total\n\n\ndef test_total():\n    assert total([1, 2, 3]) == 6\n")})
-    model, tokenizer = make_tiny(folder / "student", hidden=64, initializer_range=0.1), make_tokenizer()
+    cart = (
+        'def total(prices):\n    """Return what all the prices come to."""\n    return '
+        'sum(prices)\n'
+    )
+    repo = make_repo(
+        folder / "myproj",
+        {
+            **CALC,
+            "calc/cart.py": cart,
+            "tests/test_cart.py": (
+                "from calc.cart import total\n\n\ndef test_total():\n    assert total([1, 2, 3]) "
+                "== 6\n"
+            ),
+        },
+    )
+    model, tokenizer = (
+        make_tiny(folder / "student", hidden=64, initializer_range=0.1),
+        make_tokenizer(),
+    )
     tokenizer.chat_template = "{% for message in messages %}{{ message.content }}{% endfor %}"
     tokenizer.save_pretrained(model)
-    sets = {"student.model": model, "student.max_new": 40, "student.max_prompt": 200, "judge.workers": 1}
-    run_cli("tasks", "--repo", repo, "--recipe", "nano", "--run", "runs/one", *(p for k, v in sets.items() for p in ("--set", f"{k}={v}")),
-            cwd=folder)
+    sets = {
+        "student.model": model,
+        "student.max_new": 40,
+        "student.max_prompt": 200,
+        "judge.workers": 1,
+    }
+    run_cli(
+        "tasks",
+        "--repo",
+        repo,
+        "--recipe",
+        "nano",
+        "--run",
+        "runs/one",
+        *(p for k, v in sets.items() for p in ("--set", f"{k}={v}")),
+        cwd=folder,
+    )
     learn(Run.open(folder / "runs" / "one"), model, (*LEARNED, "total"))
     (folder / "reply").write_text("    return a + b\n")
     (repo / "calc/cart.py").write_text(cart.replace("sum(prices)", "sum(prices[1:])"))

@@ -1,4 +1,5 @@
 """REINFORCE learns a toy reward, skips what cannot teach, and undoes what goes wrong."""
+
 import json
 import math
 import random
@@ -46,7 +47,10 @@ def engine_of(request, folder):
 
 
 def recipe(**climb):
-    return tiny_recipe(climb={"groups": 4, "group_size": 8, "lr": 2e-2, "warmup": 1} | climb, probe={"temperature": 1.0})
+    return tiny_recipe(
+        climb={"groups": 4, "group_size": 8, "lr": 2e-2, "warmup": 1} | climb,
+        probe={"temperature": 1.0},
+    )
 
 
 def verdict(reward):
@@ -63,14 +67,15 @@ def every_other(pairs):
     return [verdict(i % 2) for i in range(len(pairs))]
 
 
-# ---- advantages ------------------------------------------------------------------------------------------------------
+# ---- advantages
+# ------------------------------------------------------------------------------------------------------
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=16))
 def test_advantages_are_leave_one_out_and_sum_to_zero(rewards):
     out = advantages(rewards)
     for i, reward in enumerate(rewards):
-        others = rewards[:i] + rewards[i + 1:]
+        others = rewards[:i] + rewards[i + 1 :]
         assert out[i] == pytest.approx(reward - sum(others) / len(others), abs=1e-9)
     assert math.fsum(out) == pytest.approx(0, abs=1e-9)
 
@@ -85,14 +90,18 @@ def test_one_rollout_has_no_others():
         advantages([1.0])
 
 
-# ---- choice of tasks -------------------------------------------------------------------------------------------------
+# ---- choice of tasks
+# -------------------------------------------------------------------------------------------------
 
 
 def test_tasks_are_chosen_by_what_they_can_teach():
     tasks = [SimpleNamespace(instance_id=name) for name in ("cold", "warm", "mastered", "unseen")]
     p = {"cold": 0.0, "warm": 0.5, "mastered": 1.0}
     rng = random.Random(0)
-    first = [choose(tasks, p, ClimbSettings(groups=1, floor=0.05), rng)[0].instance_id for _ in range(4000)]
+    first = [
+        choose(tasks, p, ClimbSettings(groups=1, floor=0.05), rng)[0].instance_id
+        for _ in range(4000)
+    ]
     weights = {"cold": 0.05, "warm": 0.30, "mastered": 0.05, "unseen": 0.30}
     for name, weight in weights.items():
         assert first.count(name) / 4000 == pytest.approx(weight / 0.7, abs=0.03), name
@@ -101,16 +110,26 @@ def test_tasks_are_chosen_by_what_they_can_teach():
 def test_choice_is_without_replacement_and_takes_all_when_there_are_few():
     rng = random.Random(0)
     chosen = choose(TASKS, {"t0": 1.0, "t1": 0.0}, ClimbSettings(groups=3, floor=0.0), rng)
-    assert len({t.instance_id for t in chosen}) == 3 and {"t2", "t3"} <= {t.instance_id for t in chosen}
-    assert sorted(t.instance_id for t in choose(TASKS, {}, ClimbSettings(groups=9), rng)) == ["t0", "t1", "t2", "t3"]
+    assert len({t.instance_id for t in chosen}) == 3 and {"t2", "t3"} <= {
+        t.instance_id for t in chosen
+    }
+    assert sorted(t.instance_id for t in choose(TASKS, {}, ClimbSettings(groups=9), rng)) == [
+        "t0",
+        "t1",
+        "t2",
+        "t3",
+    ]
 
 
-# ---- the cycle -------------------------------------------------------------------------------------------------------
+# ---- the cycle
+# -------------------------------------------------------------------------------------------------------
 
 
 def test_it_learns_a_toy_reward(student):
     state = ClimbState()
-    results = [cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), judge) for _ in range(8)]
+    results = [
+        cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), judge) for _ in range(8)
+    ]
     rewards = [r.metrics["reward/mean"] for r in results]
     assert max(rewards[:2]) < 0.6 and min(rewards[-2:]) > max(rewards[:2]) + 0.2, rewards
     assert state.cycle == 8 and all(r.metrics["drift"] < 1e-3 for r in results)
@@ -124,7 +143,9 @@ def test_the_update_follows_the_gradient_by_definition(student):
     step = student.step
 
     def spy(lr, clip):
-        accumulated.update({n: p.grad.clone() for n, p in student.model.named_parameters() if p.grad is not None})
+        accumulated.update(
+            {n: p.grad.clone() for n, p in student.model.named_parameters() if p.grad is not None}
+        )
         return step(lr, clip)
 
     student.step = spy
@@ -142,7 +163,9 @@ def test_the_update_follows_the_gradient_by_definition(student):
 
 def test_identical_completions_are_merged(student):
     student.end_ids = frozenset(range(384))  # completions of one token: many are the same
-    result = cycle(ModelEngine(student), TASKS, PROMPTS, ClimbState(), recipe(group_size=16), every_other)
+    result = cycle(
+        ModelEngine(student), TASKS, PROMPTS, ClimbState(), recipe(group_size=16), every_other
+    )
     distinct = len({(r.instance_id, r.completion.ids) for r in result.rollouts})
     assert result.metrics["rollouts/distinct"] == distinct < result.metrics["rollouts"] == 64
 
@@ -152,7 +175,9 @@ def test_groups_of_equal_rewards_change_nothing_and_are_counted(student, status,
     student.end_ids = frozenset(range(384))
     before = adapter_bytes(student)
     state = ClimbState()
-    same = lambda pairs: [SimpleNamespace(status=status, reward=float(status == "resolved"))] * len(pairs)
+    same = lambda pairs: (
+        [SimpleNamespace(status=status, reward=float(status == "resolved"))] * len(pairs)
+    )
     result = cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), same)
     assert adapter_bytes(student) == before and not student._optimiser.state
     assert result.metrics[f"groups/{name}"] == 4 and result.metrics["groups/used"] == 0
@@ -171,8 +196,12 @@ def test_a_group_at_zero_that_was_cut_off_is_cold_and_counted_beside(student):
 def test_a_zero_variance_group_beside_a_warm_one_adds_no_gradient(folder):
     adapters = []
     for others in (0, 1):
+
         def rule(pairs):
-            return [verdict(i % 2 if task.instance_id == "t0" else others) for i, (task, _) in enumerate(pairs)]
+            return [
+                verdict(i % 2 if task.instance_id == "t0" else others)
+                for i, (task, _) in enumerate(pairs)
+            ]
 
         student = loaded(folder)
         student.end_ids = frozenset(range(384))
@@ -195,16 +224,30 @@ def test_the_harness_failing_once_is_no_reward_of_any_kind(student):
     result = cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), one_fails)
     first = [r for r in result.rollouts if r.instance_id == result.rollouts[0].instance_id]
     assert state.p[first[0].instance_id] == pytest.approx(sum(r.reward for r in first[1:]) / 7)
-    assert result.failures == {first[0].instance_id: "no jail"} and result.metrics["rollouts/unjudged"] == 1
+    assert (
+        result.failures == {first[0].instance_id: "no jail"}
+        and result.metrics["rollouts/unjudged"] == 1
+    )
     assert "1 rollouts not judged" in in_words(result)
 
 
 def test_hard_and_soft_rewards_are_never_added_up(student):
     student.end_ids = frozenset(range(384))
-    result = cycle(ModelEngine(student), TASKS, PROMPTS, ClimbState(), recipe(),
-                   lambda pairs: [verdict(task.hard) for task, _ in pairs])
+    result = cycle(
+        ModelEngine(student),
+        TASKS,
+        PROMPTS,
+        ClimbState(),
+        recipe(),
+        lambda pairs: [verdict(task.hard) for task, _ in pairs],
+    )
     m = result.metrics
-    assert (m["reward/hard"], m["rollouts/hard"], m["reward/soft"], m["rollouts/soft"]) == (1.0, 24, 0.0, 8)
+    assert (m["reward/hard"], m["rollouts/hard"], m["reward/soft"], m["rollouts/soft"]) == (
+        1.0,
+        24,
+        0.0,
+        8,
+    )
     assert "100 % of 24 hard and 0 % of 8 soft rollouts resolved" in in_words(result)
 
 
@@ -218,45 +261,73 @@ def test_a_jail_that_fails_too_often_stops_the_climb(student, failing, stops):
         return [HarnessError("no jail") if i < failing else v for i, v in enumerate(judge(pairs))]
 
     if not stops:
-        assert len(cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), some_fail).failures) == 1
+        assert (
+            len(cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), some_fail).failures)
+            == 1
+        )
         return
     with pytest.raises(HarnessError, match="4 of 32 rollouts.*no jail"):
         cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), some_fail)
     assert state == ClimbState() and adapter_bytes(student) == before
 
 
-@pytest.mark.parametrize("belt, words", [({"max_drift": -1.0}, "trainer and sampler differ"),
-                                         ({"entropy_band": (0.0, 0.01)}, "sampling entropy")])
+@pytest.mark.parametrize(
+    "belt, words",
+    [
+        ({"max_drift": -1.0}, "trainer and sampler differ"),
+        ({"entropy_band": (0.0, 0.01)}, "sampling entropy"),
+    ],
+)
 def test_a_seat_belt_undoes_the_cycle(student, belt, words):
     warm = ClimbState()
-    cycle(ModelEngine(student), TASKS, PROMPTS, warm, recipe(), judge)  # so that the optimiser has a state to keep
+    cycle(
+        ModelEngine(student), TASKS, PROMPTS, warm, recipe(), judge
+    )  # so that the optimiser has a state to keep
     before, state = adapter_bytes(student), ClimbState.from_dict(warm.to_dict())
     optimiser = {k: v.clone() for k, v in student._optimiser.state_dict()["state"][0].items()}
     result = cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(**belt), judge)
     assert adapter_bytes(student) == before
-    assert all(torch.equal(v, optimiser[k]) for k, v in student._optimiser.state_dict()["state"][0].items())
+    assert all(
+        torch.equal(v, optimiser[k]) for k, v in student._optimiser.state_dict()["state"][0].items()
+    )
     assert all(p.grad is None for p in student.model.parameters())
     assert (state.lr_scale, state.undone, state.cycle) == (0.5, 1, 2)
     assert result.metrics["undone"] == 1 and words in result.undone
     assert "UNDONE" in in_words(result) and words in in_words(result)
-    assert cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), judge).metrics["lr"] == pytest.approx(1e-2)
+    assert cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), judge).metrics[
+        "lr"
+    ] == pytest.approx(1e-2)
 
 
 def test_a_step_that_ruins_the_policy_is_undone(student):
-    """The entropy is measured after the step, too: otherwise the next cycle would begin with the ruin."""
+    """The entropy is measured after the step, too: otherwise the next cycle would begin with the
+    ruin."""
     snapshot, before = student.snapshot(), adapter_bytes(student)
     free = cycle(ModelEngine(student), TASKS, PROMPTS, ClimbState(), recipe(lr=0.3), judge).metrics
     assert free["entropy/after"] > free["entropy"] + 0.1 and adapter_bytes(student) != before
     student.rollback(snapshot)
     between, state = (free["entropy"] + free["entropy/after"]) / 2, ClimbState()
-    result = cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(lr=0.3, entropy_band=(0.0, between)), judge)
-    assert "it would leave an entropy" in result.undone and adapter_bytes(student) == before and state.lr_scale == 0.5
+    result = cycle(
+        ModelEngine(student),
+        TASKS,
+        PROMPTS,
+        state,
+        recipe(lr=0.3, entropy_band=(0.0, between)),
+        judge,
+    )
+    assert (
+        "it would leave an entropy" in result.undone
+        and adapter_bytes(student) == before
+        and state.lr_scale == 0.5
+    )
 
 
 def test_a_gradient_that_is_not_finite_is_undone(student):
     state, before = ClimbState(), adapter_bytes(student)
-    infinite = lambda pairs: [SimpleNamespace(status="resolved", reward=float("inf") if i == 0 else 0.0)
-                              for i in range(len(pairs))]
+    infinite = lambda pairs: [
+        SimpleNamespace(status="resolved", reward=float("inf") if i == 0 else 0.0)
+        for i in range(len(pairs))
+    ]
     result = cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), infinite)
     assert result.undone == "the gradient is not finite" and adapter_bytes(student) == before
     assert result.metrics["grad_norm"] is None and state.lr_scale == 0.5
@@ -290,15 +361,19 @@ def test_what_is_done_is_judged_while_the_rest_is_sampled(folder):
         def stream(self, prompts, n, temperature, max_new, seeds, on_ended):
             for i in range(len(prompts)):
                 assert i == 0 or judged.wait(60)
-                for part in super().stream(prompts[i:i + 1], n, temperature, max_new, seeds[i:i + 1], on_ended):
+                for part in super().stream(
+                    prompts[i : i + 1], n, temperature, max_new, seeds[i : i + 1], on_ended
+                ):
                     yield {i: part[0]}
 
     def judge_and_tell(pairs):
         judged.set()
         return judge(pairs)
 
-    together, one_by_one = (cycle(engine(loaded(folder)), TASKS, PROMPTS, ClimbState(), recipe(), judge_and_tell)
-                            for engine in (ModelEngine, OneByOne))
+    together, one_by_one = (
+        cycle(engine(loaded(folder)), TASKS, PROMPTS, ClimbState(), recipe(), judge_and_tell)
+        for engine in (ModelEngine, OneByOne)
+    )
     assert [r.record() for r in one_by_one.rollouts] == [r.record() for r in together.rollouts]
 
 
@@ -315,18 +390,31 @@ def test_an_exception_on_the_way_changes_nothing(student):
 
 def test_warm_up_scales_the_learning_rate(student):
     state = ClimbState()
-    rates = [cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(warmup=2, lr=4e-3), judge).metrics["lr"] for _ in range(3)]
+    rates = [
+        cycle(
+            ModelEngine(student), TASKS, PROMPTS, state, recipe(warmup=2, lr=4e-3), judge
+        ).metrics["lr"]
+        for _ in range(3)
+    ]
     assert rates == pytest.approx([2e-3, 4e-3, 4e-3])
 
 
 def test_the_running_solve_rate_is_a_half_and_half_average(student):
     student.end_ids = frozenset(range(384))
     state = ClimbState(p={"t0": 0.5})
-    cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), lambda pairs: [verdict(1)] * len(pairs))
+    cycle(
+        ModelEngine(student),
+        TASKS,
+        PROMPTS,
+        state,
+        recipe(),
+        lambda pairs: [verdict(1)] * len(pairs),
+    )
     assert state.p == {"t0": 0.75, "t1": 1.0, "t2": 1.0, "t3": 1.0}
 
 
-# ---- state and words -------------------------------------------------------------------------------------------------
+# ---- state and words
+# -------------------------------------------------------------------------------------------------
 
 
 def test_state_survives_json_and_keeps_the_best():
@@ -342,8 +430,16 @@ def test_words(student):
     hard = [SimpleNamespace(instance_id=task.instance_id, hard=True) for task in TASKS]
     result = cycle(ModelEngine(student), hard, PROMPTS, ClimbState(), recipe(), every_other)
     m, line = result.metrics, in_words(result)
-    assert line.startswith(f"cycle 1: {100 * m['reward/mean']:.0f} % of 32 hard rollouts resolved; {m['groups/used']} of 4 groups")
+    assert line.startswith(
+        f"cycle 1: {100 * m['reward/mean']:.0f} % of 32 hard rollouts resolved; {m['groups/used']} "
+        "of 4 groups"
+    )
     assert "drift 0.000" in line and "\n" not in line
     said = cold_start_in_words(12, 8)
-    assert "12 tasks" in said and "cold start" in said and "RL cannot help" in said and "bootstrap with a teacher" in said
+    assert (
+        "12 tasks" in said
+        and "cold start" in said
+        and "RL cannot help" in said
+        and "bootstrap with a teacher" in said
+    )
     assert TaskProbe("t", 8, 0, 0).state == "cold"

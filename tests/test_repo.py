@@ -1,4 +1,6 @@
-"""The user's repository: what a snapshot holds, which interpreter is found, and the sentence for what cannot be used."""
+"""The user's repository: what a snapshot holds, which interpreter is found, and the sentence for
+what cannot be used."""
+
 import json
 import os
 import shutil
@@ -14,15 +16,31 @@ import pytest
 from sandbox import repo as repo_module
 from sandbox.errors import UsageError
 from sandbox.inside import landlock
-from sandbox.repo import (Repository, check_jail, content_hash, files_of, open_repository,
-                          restore_snapshot, take_snapshot)
+from sandbox.repo import (
+    Repository,
+    check_jail,
+    content_hash,
+    files_of,
+    open_repository,
+    restore_snapshot,
+    take_snapshot,
+)
 from tests.conftest import git, make_repo
 
-FILES = {"pkg/__init__.py": "", "pkg/core.py": "x = 1\n", "tests/test_core.py": "def test():\n    pass\n", "run.sh": "#!/bin/sh\n"}
+FILES = {
+    "pkg/__init__.py": "",
+    "pkg/core.py": "x = 1\n",
+    "tests/test_core.py": "def test():\n    pass\n",
+    "run.sh": "#!/bin/sh\n",
+}
 
 
 def names_in(folder: Path) -> set[str]:
-    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir() or p.is_symlink()}
+    return {
+        p.relative_to(folder).as_posix()
+        for p in folder.rglob("*")
+        if not p.is_dir() or p.is_symlink()
+    }
 
 
 def snapshot_of(repository: Repository) -> set[str]:
@@ -37,7 +55,8 @@ def refused(folder, python=None) -> str:
 
 
 def make_venv(folder: Path, ours: bool = True) -> Path:
-    """A virtual environment's interpreter; with `ours` it sees the packages of the one that runs the tests."""
+    """A virtual environment's interpreter; with `ours` it sees the packages of the one that runs
+    the tests."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     if ours:
         packages = [p for p in sys.path if p.endswith(("site-packages", "dist-packages"))]
@@ -49,19 +68,29 @@ def site_packages(venv: Path) -> Path:
     return next(venv.glob("lib/python*/site-packages"))
 
 
-# ------------------------------------------------------------------------------------------- the snapshot
+# ------------------------------------------------------------------------------------- the snapshot
+
 
 def test_links_inside_are_kept_and_others_dropped(tmp_path):
     root = make_repo(tmp_path / "p", FILES)
     (tmp_path / "secret").write_text("secret")
-    for name, target in {"inside": "pkg/core.py", "folder": "pkg", "up": "../secret", "absolute": tmp_path / "secret", "self": root / "run.sh",
-                         "pkg/down": "../run.sh", "pkg/out": "../../secret", "dangling": "nothing"}.items():
+    for name, target in {
+        "inside": "pkg/core.py",
+        "folder": "pkg",
+        "up": "../secret",
+        "absolute": tmp_path / "secret",
+        "self": root / "run.sh",
+        "pkg/down": "../run.sh",
+        "pkg/out": "../../secret",
+        "dangling": "nothing",
+    }.items():
         (root / name).symlink_to(target)
     os.mkfifo(root / "pipe")
     repository = open_repository(root)
     assert snapshot_of(repository) == {*FILES, "inside", "folder", "pkg/down", "dangling"}
-    assert repository.notes == ("absolute, pkg/out, self and 1 more are left out: they lead out of "
-                                "the project.",)
+    assert repository.notes == (
+        "absolute, pkg/out, self and 1 more are left out: they lead out of the project.",
+    )
     assert os.readlink(repository.snapshot / "pkg/down") == "../run.sh"
 
 
@@ -70,12 +99,15 @@ def test_modes_and_bytes(tmp_path):
     (root / "run.sh").chmod(0o750)
     (root / "pkg/core.py").chmod(0o600)
     tree = open_repository(root).snapshot
-    assert (tree / "run.sh").stat().st_mode & 0o777 == 0o755 and (tree / "pkg/core.py").stat().st_mode & 0o777 == 0o644
+    assert (tree / "run.sh").stat().st_mode & 0o777 == 0o755 and (
+        tree / "pkg/core.py"
+    ).stat().st_mode & 0o777 == 0o644
     assert (tree / "odd name é.txt").read_bytes() == b"\xff\x00\r\n"
 
 
 def test_the_same_tree_has_the_same_hash_and_another_one_another(tmp_path):
     root = make_repo(tmp_path / "p", FILES)
+
     def tree() -> str:
         return open_repository(root).tree
 
@@ -83,9 +115,14 @@ def test_the_same_tree_has_the_same_hash_and_another_one_another(tmp_path):
     assert tree() == first.tree == content_hash(first.snapshot)
     assert take_snapshot(first.snapshot, files_of(first.snapshot)) == first.tree
     seen = {first.tree}
-    for change in (lambda: (root / "pkg/core.py").write_text("x = 2\n"), lambda: (root / "run.sh").chmod(0o755), lambda: (root / "new.py").write_text(""),
-                   lambda: (root / "new.py").rename(root / "other.py"), lambda: (root / "link").symlink_to("run.sh"),
-                   lambda: ((root / "link").unlink(), (root / "link").symlink_to("other.py"))):
+    for change in (
+        lambda: (root / "pkg/core.py").write_text("x = 2\n"),
+        lambda: (root / "run.sh").chmod(0o755),
+        lambda: (root / "new.py").write_text(""),
+        lambda: (root / "new.py").rename(root / "other.py"),
+        lambda: (root / "link").symlink_to("run.sh"),
+        lambda: ((root / "link").unlink(), (root / "link").symlink_to("other.py")),
+    ):
         change()
         assert tree() not in seen
         seen.add(tree())
@@ -99,7 +136,9 @@ def test_uncommitted_changes_are_seen_and_said(tmp_path):
     clean = open_repository(root)
     (root / "pkg/core.py").write_text("x = 2\n")
     dirty = open_repository(root)
-    assert (clean.dirty, dirty.dirty) == (False, True) and clean.commit == dirty.commit == git(root, "rev-parse", "HEAD").strip()
+    assert (clean.dirty, dirty.dirty) == (False, True) and clean.commit == dirty.commit == git(
+        root, "rev-parse", "HEAD"
+    ).strip()
     assert (dirty.snapshot / "pkg/core.py").read_text() == "x = 2\n"
     (root / "pkg/core.py").write_text("x = 1\n")
     (root / "new.py").write_text("")
@@ -122,7 +161,10 @@ def test_a_snapshot_comes_back_while_the_tree_is_the_same(tmp_path):
     before = names_in(repository.snapshot)
     shutil.rmtree(repository.snapshot)
     restore_snapshot(repository)
-    assert names_in(repository.snapshot) == before and content_hash(repository.snapshot) == repository.tree
+    assert (
+        names_in(repository.snapshot) == before
+        and content_hash(repository.snapshot) == repository.tree
+    )
 
 
 def test_a_snapshot_that_is_there_is_used_however_the_tree_moves(tmp_path):
@@ -136,8 +178,13 @@ def test_a_snapshot_that_is_there_is_used_however_the_tree_moves(tmp_path):
 @pytest.mark.parametrize("below", ["", "part"])
 def test_a_snapshot_comes_back_from_its_commit(tmp_path, below):
     files = {**FILES, "run.sh": "#!/bin/sh\n", "sub/b.bin": b"\0\xff\n", ".gitignore": "data/\n"}
-    top = make_repo(tmp_path / "p", {"beside.py": "", **{f"{below}/{path}".lstrip("/"): content
-                                                         for path, content in files.items()}})
+    top = make_repo(
+        tmp_path / "p",
+        {
+            "beside.py": "",
+            **{f"{below}/{path}".lstrip("/"): content for path, content in files.items()},
+        },
+    )
     root = top / below
     (root / "run.sh").chmod(0o755)
     (root / "link").symlink_to("pkg/core.py")
@@ -190,12 +237,16 @@ def test_an_interpreter_that_is_gone(tmp_path):
         restore_snapshot(replace(repository, python=str(tmp_path / "python")))
 
 
-# ------------------------------------------------------------------------------------------- the interpreter
+# ---------------------------------------------------------------------------------- the interpreter
+
 
 def test_the_interpreter_in_the_order_that_is_stated(tmp_path, monkeypatch):
     root = make_repo(tmp_path / "p", FILES)
     assert open_repository(root).python == sys.executable
-    active, venv, hidden, named = (make_venv(f) for f in (tmp_path / "active", root / "venv", root / ".venv", tmp_path / "named"))
+    active, venv, hidden, named = (
+        make_venv(f)
+        for f in (tmp_path / "active", root / "venv", root / ".venv", tmp_path / "named")
+    )
     monkeypatch.setenv("VIRTUAL_ENV", str(tmp_path / "active"))
     assert open_repository(root, str(named)).python == str(named)
     assert open_repository(root).python == str(hidden)
@@ -205,7 +256,9 @@ def test_the_interpreter_in_the_order_that_is_stated(tmp_path, monkeypatch):
     assert open_repository(root).python == str(active)
     shutil.rmtree(tmp_path / "active")
     repository = open_repository(root)
-    assert repository.python == sys.executable and repository.python_version == ".".join(map(str, sys.version_info[:3]))
+    assert repository.python == sys.executable and repository.python_version == ".".join(
+        map(str, sys.version_info[:3])
+    )
 
 
 def test_an_interpreter_by_its_name_on_the_path(tmp_path, monkeypatch):
@@ -217,7 +270,11 @@ def test_an_interpreter_by_its_name_on_the_path(tmp_path, monkeypatch):
 
 def test_an_installed_copy_of_the_project_is_masked(tmp_path):
     root = make_repo(tmp_path / "p", {**FILES, "src/inner/__init__.py": "", "single.py": ""})
-    for name in ("src/acme/billing/__init__.py", "src/acme/mail/send.py", "node_modules/other/__init__.py"):
+    for name in (
+        "src/acme/billing/__init__.py",
+        "src/acme/mail/send.py",
+        "node_modules/other/__init__.py",
+    ):
         (root / name).parent.mkdir(parents=True)
         (root / name).write_text("")
     packages = site_packages(make_venv(root / ".venv").parent.parent)
@@ -228,10 +285,14 @@ def test_an_installed_copy_of_the_project_is_masked(tmp_path):
         (packages / name).parent.mkdir(exist_ok=True)
         (packages / name).write_text("")
     repository = open_repository(root)
-    assert set(repository.masked) == {str(packages / name) for name in ("pkg", "inner", "single.py", "acme/billing", "acme/mail/send.py")}
+    assert set(repository.masked) == {
+        str(packages / name)
+        for name in ("pkg", "inner", "single.py", "acme/billing", "acme/mail/send.py")
+    }
 
 
-# ------------------------------------------------------------------------------------------- what cannot be used
+# ------------------------------------------------------------------------------ what cannot be used
+
 
 def test_not_a_folder(tmp_path):
     assert "is not a folder" in refused(tmp_path / "nothing")
@@ -270,7 +331,16 @@ def test_no_such_interpreter(tmp_path):
     assert "there is no such interpreter" in refused(root, "python-that-is-nowhere")
 
 
-@pytest.mark.parametrize("script", ["#!/bin/sh\nexit 1\n", "#!/bin/sh\necho hello\n", "#!/no/such/shell\n", "#!/bin/sh\necho '{}'\n", "#!/bin/sh\necho 1\n"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "#!/bin/sh\nexit 1\n",
+        "#!/bin/sh\necho hello\n",
+        "#!/no/such/shell\n",
+        "#!/bin/sh\necho '{}'\n",
+        "#!/bin/sh\necho 1\n",
+    ],
+)
 def test_what_is_no_interpreter(tmp_path, script):
     root = make_repo(tmp_path / "p", FILES)
     python = tmp_path / "python"
@@ -283,7 +353,9 @@ def test_what_is_no_interpreter(tmp_path, script):
 def test_an_old_interpreter(tmp_path):
     root = make_repo(tmp_path / "p", FILES)
     python = tmp_path / "python"
-    python.write_text('#!/bin/sh\necho \'{"version": [3, 8, 19], "prefixes": [], "path": [], "pytest": true}\'\n')
+    python.write_text(
+        '#!/bin/sh\necho \'{"version": [3, 8, 19], "prefixes": [], "path": [], "pytest": true}\'\n'
+    )
     python.chmod(0o755)
     assert "3.8.19" in refused(root, str(python)) and "3.9 or newer" in refused(root, str(python))
 
@@ -292,7 +364,10 @@ def test_pytest_is_missing_in_the_project_s_interpreter(tmp_path):
     root = make_repo(tmp_path / "p", FILES)
     python = make_venv(root / ".venv", ours=False)
     said = refused(root)
-    assert "pytest is not installed in the project's interpreter" in said and f"{python} -m pip install pytest" in said
+    assert (
+        "pytest is not installed in the project's interpreter" in said
+        and f"{python} -m pip install pytest" in said
+    )
 
 
 def test_an_unreadable_file(tmp_path):
@@ -304,7 +379,9 @@ def test_an_unreadable_file(tmp_path):
 
 
 def test_a_project_that_pytest_is_built_on(tmp_path):
-    assert "judging itself" in refused(make_repo(tmp_path / "p", {"src/pluggy/__init__.py": "", "tests/test_a.py": ""}))
+    assert "judging itself" in refused(
+        make_repo(tmp_path / "p", {"src/pluggy/__init__.py": "", "tests/test_a.py": ""})
+    )
 
 
 def test_an_interpreter_that_keeps_its_packages_at_home(tmp_path, monkeypatch):
@@ -371,14 +448,24 @@ def test_the_escapes_that_are_tried_in_the_jail_work_outside_of_it(tmp_path):
     # Otherwise their failing inside would say nothing.
     secret = tmp_path / "secret"
     secret.write_text("x")
-    script = ("import json, os, socket, sys; sys.path.insert(0, sys.argv[1]); import escapes\n"
-              "listener = socket.create_server(('127.0.0.1', 0))\n"
-              "command = open('/proc/self/cmdline', 'rb').read().decode()\n"
-              "print(json.dumps(escapes.succeeded({'port': listener.getsockname()[1], 'secret': sys.argv[2], 'pid': os.getpid(),"
-              " 'command': command})))")
+    script = (
+        "import json, os, socket, sys; sys.path.insert(0, sys.argv[1]); import escapes\n"
+        "listener = socket.create_server(('127.0.0.1', 0))\n"
+        "command = open('/proc/self/cmdline', 'rb').read().decode()\n"
+        "print(json.dumps(escapes.succeeded({'port': listener.getsockname()[1], 'secret': "
+        "sys.argv[2], 'pid': os.getpid(),"
+        " 'command': command})))"
+    )
     inside = Path(repo_module.__file__).parent / "inside"
-    done = subprocess.run([sys.executable, "-c", script, str(inside), str(secret)], capture_output=True, text=True, check=True)
-    assert {"network", "read a file", "write beside it", "see the parent"} <= set(json.loads(done.stdout))
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(inside), str(secret)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert {"network", "read a file", "write beside it", "see the parent"} <= set(
+        json.loads(done.stdout)
+    )
     assert secret.exists() and not secret.with_name("secret.escaped").exists()
 
 

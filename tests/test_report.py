@@ -1,4 +1,6 @@
-"""`report`: what the page says, that nothing in it is believed to be more than text, and how Chromium shows it."""
+"""`report`: what the page says, that nothing in it is believed to be more than text, and how
+Chromium shows it."""
+
 import json
 import re
 import shutil
@@ -51,13 +53,27 @@ def svgs(html: str) -> list[str]:
     return re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL)
 
 
-# ------------------------------------------------------------------------------------------- what it says
+# ------------------------------------------------------------------------------------- what it says
+
 
 def test_it_tells_the_whole_run(html, run):
     text = Seen(html).text
-    for wanted in ("The arc", "How the tasks thawed", "Groups without a gradient", "Drift and entropy", "Time and money", "Tampering",
-                   "Samples", "The exact recipe", run.repository.commit, "climb.max_drift", "2.13.0", "3.11.7", "3.11.9",
-                   "undone (dotted): 3"):
+    for wanted in (
+        "The arc",
+        "How the tasks thawed",
+        "Groups without a gradient",
+        "Drift and entropy",
+        "Time and money",
+        "Tampering",
+        "Samples",
+        "The exact recipe",
+        run.repository.commit,
+        "climb.max_drift",
+        "2.13.0",
+        "3.11.7",
+        "3.11.9",
+        "undone (dotted): 3",
+    ):
         assert wanted in text, wanted
     assert len(svgs(html)) == 6 and "Hard tasks" in text and "Soft tasks" in text
     tampered = sum(r["status"] == "tampered" for r in run.read("rollouts.jsonl"))
@@ -75,9 +91,12 @@ def test_it_is_the_same_again_and_needs_nothing_from_elsewhere(html, run):
     assert page(run, VERSIONS) == html
     seen = Seen(html)
     assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & set(seen.tags)
-    outside = [(tag, name, value) for tag, name, value in seen.attributes
-               if name in ("src", "href", "xlink:href", "srcset", "data", "action")
-               and not value.startswith(("#", "data:image/png;base64,"))]
+    outside = [
+        (tag, name, value)
+        for tag, name, value in seen.attributes
+        if name in ("src", "href", "xlink:href", "srcset", "data", "action")
+        and not value.startswith(("#", "data:image/png;base64,"))
+    ]
     assert outside == [] and not any(name.startswith("on") for _, name, _ in seen.attributes)
     assert "@import" not in html and not re.search(r"url\((?!#)", html)
 
@@ -91,7 +110,9 @@ def test_every_chart_can_be_read_without_seeing_it(html):
     ids = re.findall(r'\bid="([^"]+)"', html)
     assert len(ids) == len(set(ids)), "an id is there twice"
     for svg in svgs(html):
-        assert 'role="img"' in svg and re.search(r"<title id=.*?>\S.*?</title>\s*<desc id=.*?>\S.*?</desc>", svg, flags=re.DOTALL)
+        assert 'role="img"' in svg and re.search(
+            r"<title id=.*?>\S.*?</title>\s*<desc id=.*?>\S.*?</desc>", svg, flags=re.DOTALL
+        )
         labelled = re.search(r'aria-labelledby="([^"]+)"', svg)[1].split()
         assert set(labelled) <= set(ids)
         ElementTree.fromstring(svg)
@@ -121,12 +142,14 @@ def test_the_command_writes_the_file_and_imports_no_torch(calc, tmp_path):
     poison = tmp_path / "poison"
     poison.mkdir()
     (poison / "torch.py").write_text("raise SystemExit('torch was imported')")
-    done = run_cli("report", "--run", "run", "--json", cwd=tmp_path, env={"PYTHONPATH": str(poison)})
+    done = run_cli(
+        "report", "--run", "run", "--json", cwd=tmp_path, env={"PYTHONPATH": str(poison)}
+    )
     assert json.loads(done.stdout)["report"] == "run/report.html"
     assert (tmp_path / "run" / "report.html").read_text().startswith("<!DOCTYPE html>")
 
 
-# ------------------------------------------------------------------------------------------- how Chromium shows it
+# ---------------------------------------------------------------------------- how Chromium shows it
 
 OUTER = """<!DOCTYPE html><html><head><link rel="icon" href="data:,"></head><body>
 <iframe id="f" style="width:{width}px;height:900px;border:0" src="/report.html"></iframe><script>
@@ -141,7 +164,9 @@ document.getElementById("f").onload = function () {{
 </script></body></html>"""
 
 
-THE_BROWSERS_OWN = re.compile(r"(clients2|accounts|www)\.google\.com|(update|optimizationguide-pa|content-autofill)\.googleapis\.com")
+THE_BROWSERS_OWN = re.compile(
+    r"(clients2|accounts|www)\.google\.com|(update|optimizationguide-pa|content-autofill)\.googleapis\.com"
+)
 """Hosts that the browser itself calls; nothing that a page could load is there."""
 
 
@@ -153,9 +178,12 @@ def chromium():
     pytest.skip("no Chromium is installed here")
 
 
-def shown(chromium: str, html: str, width: int, folder: Path, *options: str) -> tuple[dict, list[str], list[str]]:
-    """The page in a frame of this width with everything opened: what it measures, all requests for anything else, all that the console
-    says. Every request of the browser goes to a proxy of our own, so none is missed."""
+def shown(
+    chromium: str, html: str, width: int, folder: Path, *options: str
+) -> tuple[dict, list[str], list[str]]:
+    """The page in a frame of this width with everything opened: what it measures, all requests for
+    anything else, all that the console says. Every request of the browser goes to a proxy of our
+    own, so none is missed."""
     asked = []
 
     class Proxy(BaseHTTPRequestHandler):
@@ -180,22 +208,53 @@ def shown(chromium: str, html: str, width: int, folder: Path, *options: str) -> 
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         done = subprocess.run(
-            [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-             "--disable-sync", "--no-first-run", "--disable-default-apps", f"--user-data-dir={folder}",
-             f"--proxy-server=127.0.0.1:{server.server_port}",
-             "--enable-logging=stderr", "--v=0", f"--window-size={max(width, 600)},900", "--virtual-time-budget=2000", *options,
-             "--dump-dom", "http://page.test/"], capture_output=True, text=True, timeout=120)
+            [
+                chromium,
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--no-first-run",
+                "--disable-default-apps",
+                f"--user-data-dir={folder}",
+                f"--proxy-server=127.0.0.1:{server.server_port}",
+                "--enable-logging=stderr",
+                "--v=0",
+                f"--window-size={max(width, 600)},900",
+                "--virtual-time-budget=2000",
+                *options,
+                "--dump-dom",
+                "http://page.test/",
+            ],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
     finally:
         server.shutdown()
         server.server_close()
     told = re.search(r"<title>(.*?)</title>", done.stdout)
     assert told, done.stdout[:500] + done.stderr[-2000:]
     asked = [address for address in asked if not THE_BROWSERS_OWN.search(address)]
-    return json.loads(told[1].replace("&quot;", '"').replace("&amp;", "&")), asked, re.findall(r".*CONSOLE.*", done.stderr)
+    return (
+        json.loads(told[1].replace("&quot;", '"').replace("&amp;", "&")),
+        asked,
+        re.findall(r".*CONSOLE.*", done.stderr),
+    )
 
 
-@pytest.mark.parametrize("width, scheme", [(360, "light"), *(pytest.param(*case, marks=pytest.mark.slow)
-                                                             for case in ((360, "dark"), (1440, "light"), (1440, "dark")))])
+@pytest.mark.parametrize(
+    "width, scheme",
+    [
+        (360, "light"),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in ((360, "dark"), (1440, "light"), (1440, "dark"))
+        ),
+    ],
+)
 def test_chromium_shows_it_whole_and_alone(chromium, html, run, width, scheme, tmp_path):
     repository = Path(run.repository.root).name
     dark = ["--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []
@@ -210,6 +269,15 @@ def test_chromium_shows_it_whole_and_alone(chromium, html, run, width, scheme, t
 
 
 def test_chromium_would_notice(chromium, tmp_path):
-    facts, asked, console = shown(chromium, '<!DOCTYPE html><title>x</title><div style="width:900px">a</div><svg><text>a</text></svg>'
-                                  '<img src="http://elsewhere.test/a.png"><script>console.error("oh")</script>', 360, tmp_path)
-    assert facts["width"] >= 900 and asked == ["http://elsewhere.test/a.png"] and any("oh" in line for line in console)
+    facts, asked, console = shown(
+        chromium,
+        '<!DOCTYPE html><title>x</title><div style="width:900px">a</div><svg><text>a</text></svg>'
+        '<img src="http://elsewhere.test/a.png"><script>console.error("oh")</script>',
+        360,
+        tmp_path,
+    )
+    assert (
+        facts["width"] >= 900
+        and asked == ["http://elsewhere.test/a.png"]
+        and any("oh" in line for line in console)
+    )

@@ -1,4 +1,5 @@
 """What belongs to the tests and what is source: by what the suite shows, whatever it is called."""
+
 import json
 from dataclasses import replace
 
@@ -72,84 +73,163 @@ def helped(helper: str, test: str, how: str = FAILS) -> dict[str, str]:
 def lifts(*files: str) -> dict[str, str]:
     """Modules with a function each, and a test of them all in a folder of tests."""
     names = {file: f"lift_{number}" for number, file in enumerate(files)}
-    imports = [f"from {file.removesuffix('.py').replace('/', '.')} import {name}\n"
-               for file, name in names.items()]
+    imports = [
+        f"from {file.removesuffix('.py').replace('/', '.')} import {name}\n"
+        for file, name in names.items()
+    ]
     tests = [f"\n\ndef test_{name}():\n    assert {name}(4, 5) == 25\n" for name in names.values()]
-    return {**{file: LIFT.format(name) for file, name in names.items()},
-            "tests/test_lifts.py": "".join(imports + tests)}
+    return {
+        **{file: LIFT.format(name) for file, name in names.items()},
+        "tests/test_lifts.py": "".join(imports + tests),
+    }
 
 
 HELPERS = {
     "beside tests, in a folder of any name": (
-        "verify/checks.py", {**helped("verify/checks.py", "verify/test_account.py"),
-                             "verify/__init__.py": ""}),
-    "below tests": ("specs/lib/checks.py", {
-        **helped("specs/lib/checks.py", "specs/account_spec.py"), **SPECS,
-        "specs/lib/__init__.py": "from specs.lib.checks import booked\n"}),
-    "in a folder beside theirs": ("specs/lib/checks.py", {
-        **helped("specs/lib/checks.py", "specs/unit/account_spec.py"), **SPECS,
-        "specs/lib/__init__.py": "", "specs/unit/__init__.py": ""}),
-    "called after what is tested": ("specs/account.py", {
-        **helped("specs/account.py", "specs/account_spec.py"), **SPECS}),
+        "verify/checks.py",
+        {**helped("verify/checks.py", "verify/test_account.py"), "verify/__init__.py": ""},
+    ),
+    "below tests": (
+        "specs/lib/checks.py",
+        {
+            **helped("specs/lib/checks.py", "specs/account_spec.py"),
+            **SPECS,
+            "specs/lib/__init__.py": "from specs.lib.checks import booked\n",
+        },
+    ),
+    "in a folder beside theirs": (
+        "specs/lib/checks.py",
+        {
+            **helped("specs/lib/checks.py", "specs/unit/account_spec.py"),
+            **SPECS,
+            "specs/lib/__init__.py": "",
+            "specs/unit/__init__.py": "",
+        },
+    ),
+    "called after what is tested": (
+        "specs/account.py",
+        {**helped("specs/account.py", "specs/account_spec.py"), **SPECS},
+    ),
     "at the top, where it raises what tests raise": (
-        "checks.py", helped("checks.py", "tests/test_account.py", RAISES)),
+        "checks.py",
+        helped("checks.py", "tests/test_account.py", RAISES),
+    ),
     "among the source, where it raises what tests raise": (
-        "bank/checks.py", helped("bank/checks.py", "tests/test_account.py", RAISES)),
-    "among the source, where it uses another": ("bank/more.py", {
-        **helped("bank/more.py", "tests/test_account.py"), "tests/cases.py": "AMOUNTS = 5, 6\n",
-        "tests/__init__.py": "", "bank/more.py": "import tests.cases\n" + CHECKS.format(FAILS)}),
-    "called like a test, beside tests": ("test_checks.py", helped("test_checks.py",
-                                                                  "test_account.py")),
-    "a plugin of the suite": ("bank/given.py", {
-        **BANK, "bank/given.py": "import pytest\nfrom bank.account import Account\n\n\n"
-                                 "@pytest.fixture\ndef account():\n    found = Account(3)\n"
-                                 "    return found\n",
-        "tests/conftest.py": "pytest_plugins = ['bank.given']\n",
-        "tests/test_account.py": "def test_it(account):\n    assert account.book(2) == 5\n"}),
-    "a plugin that the settings name": ("bank/given.py", {
-        **BANK, "bank/given.py": "from bank.account import Account\n\n\ndef given():\n"
-                                 "    found = Account(3)\n    return found\n",
-        "pytest.ini": "[pytest]\naddopts = -p bank.given\npythonpath = .\n",
-        "tests/test_account.py": "from bank.given import given\n\n\ndef test_it():\n"
-                                 "    assert given().book(2) == 5\n"}),
-    "tests that others inherit": ("bank/testing/suite.py", {
-        **BANK, "bank/testing/suite.py": "class Suite:\n    def test_book(self):\n"
-                                         "        assert self.made(2).book(3) == 5\n\n"
-                                         "    def made(self, n):\n"
-                                         "        raise NotImplementedError(n)\n",
-        "tests/test_account.py": "from bank.account import Account\n"
-                                 "from bank.testing.suite import Suite\n\n\n"
-                                 "class TestAccount(Suite):\n    def made(self, n):\n"
-                                 "        found = Account(n)\n        return found\n"}),
+        "bank/checks.py",
+        helped("bank/checks.py", "tests/test_account.py", RAISES),
+    ),
+    "among the source, where it uses another": (
+        "bank/more.py",
+        {
+            **helped("bank/more.py", "tests/test_account.py"),
+            "tests/cases.py": "AMOUNTS = 5, 6\n",
+            "tests/__init__.py": "",
+            "bank/more.py": "import tests.cases\n" + CHECKS.format(FAILS),
+        },
+    ),
+    "called like a test, beside tests": (
+        "test_checks.py",
+        helped("test_checks.py", "test_account.py"),
+    ),
+    "a plugin of the suite": (
+        "bank/given.py",
+        {
+            **BANK,
+            "bank/given.py": "import pytest\nfrom bank.account import Account\n\n\n"
+            "@pytest.fixture\ndef account():\n    found = Account(3)\n"
+            "    return found\n",
+            "tests/conftest.py": "pytest_plugins = ['bank.given']\n",
+            "tests/test_account.py": "def test_it(account):\n    assert account.book(2) == 5\n",
+        },
+    ),
+    "a plugin that the settings name": (
+        "bank/given.py",
+        {
+            **BANK,
+            "bank/given.py": "from bank.account import Account\n\n\ndef given():\n"
+            "    found = Account(3)\n    return found\n",
+            "pytest.ini": "[pytest]\naddopts = -p bank.given\npythonpath = .\n",
+            "tests/test_account.py": "from bank.given import given\n\n\ndef test_it():\n"
+            "    assert given().book(2) == 5\n",
+        },
+    ),
+    "tests that others inherit": (
+        "bank/testing/suite.py",
+        {
+            **BANK,
+            "bank/testing/suite.py": "class Suite:\n    def test_book(self):\n"
+            "        assert self.made(2).book(3) == 5\n\n"
+            "    def made(self, n):\n"
+            "        raise NotImplementedError(n)\n",
+            "tests/test_account.py": "from bank.account import Account\n"
+            "from bank.testing.suite import Suite\n\n\n"
+            "class TestAccount(Suite):\n    def made(self, n):\n"
+            "        found = Account(n)\n        return found\n",
+        },
+    ),
 }
 SOURCES = {
     "called like tests or jobs, in a package": (
-        ("shop/ab_test.py", "shop/test_rig.py", "shop/tests.py", "shop/tasks.py", "shop/setup.py",
-         "shop/testing/stub.py", "shop/test/rig.py"),
-        lifts("shop/price.py", "shop/ab_test.py", "shop/test_rig.py", "shop/tests.py",
-              "shop/tasks.py", "shop/setup.py", "shop/testing/stub.py", "shop/test/rig.py")),
+        (
+            "shop/ab_test.py",
+            "shop/test_rig.py",
+            "shop/tests.py",
+            "shop/tasks.py",
+            "shop/setup.py",
+            "shop/testing/stub.py",
+            "shop/test/rig.py",
+        ),
+        lifts(
+            "shop/price.py",
+            "shop/ab_test.py",
+            "shop/test_rig.py",
+            "shop/tests.py",
+            "shop/tasks.py",
+            "shop/setup.py",
+            "shop/testing/stub.py",
+            "shop/test/rig.py",
+        ),
+    ),
     "called so, at the top": (
         ("ab_test.py", "tasks.py", "fabfile.py", "testing/stub.py"),
-        {**lifts("price.py", "ab_test.py", "tasks.py", "fabfile.py", "testing/stub.py"),
-         "testing/__init__.py": ""}),
-    "in the folder of the tests, and imported by source": (("tests/data/rates.py",), {
-        **lifts("app.py"), "tests/data/rates.py": LIFT.format("rate"),
-        "app.py": "from tests.data.rates import rate\n\n\ndef lift_0(a, b):\n"
-                  "    return rate(a, b) + 0\n"}),
-    "beside their tests": (("cart/cart.py", "cart/more.py", "polls/models.py"), {
-        **lifts("other.py"), "cart/__init__.py": "", "polls/__init__.py": "",
-        "cart/cart.py": LIFT.format("lift"), "cart/more.py": LIFT.format("more"),
-        "polls/models.py": LIFT.format("model"),
-        "pytest.ini": "[pytest]\npython_files = test_*.py tests.py\n",
-        "cart/test_cart.py": "from cart.cart import lift\nfrom cart.more import more\n"
-                             "from other import lift_0\n\n\ndef test_it():\n"
-                             "    assert lift(4, 5) == more(4, 5) == lift_0(4, 5) == 25\n",
-        "polls/tests.py": "from other import lift_0\nfrom polls.models import model\n\n\n"
-                          "def test_it():\n    assert model(4, 5) == lift_0(4, 5) == 25\n"}),
-    "that a plugin looks at as if there were tests in it": (("core.py",), {
-        "core.py": LIFT.format("lift"), "tests/test_core.py":
-            "from core import lift\n\n\ndef test_lift():\n    assert lift(4, 5) == 25\n",
-        "conftest.py": '''import pytest
+        {
+            **lifts("price.py", "ab_test.py", "tasks.py", "fabfile.py", "testing/stub.py"),
+            "testing/__init__.py": "",
+        },
+    ),
+    "in the folder of the tests, and imported by source": (
+        ("tests/data/rates.py",),
+        {
+            **lifts("app.py"),
+            "tests/data/rates.py": LIFT.format("rate"),
+            "app.py": "from tests.data.rates import rate\n\n\ndef lift_0(a, b):\n"
+            "    return rate(a, b) + 0\n",
+        },
+    ),
+    "beside their tests": (
+        ("cart/cart.py", "cart/more.py", "polls/models.py"),
+        {
+            **lifts("other.py"),
+            "cart/__init__.py": "",
+            "polls/__init__.py": "",
+            "cart/cart.py": LIFT.format("lift"),
+            "cart/more.py": LIFT.format("more"),
+            "polls/models.py": LIFT.format("model"),
+            "pytest.ini": "[pytest]\npython_files = test_*.py tests.py\n",
+            "cart/test_cart.py": "from cart.cart import lift\nfrom cart.more import more\n"
+            "from other import lift_0\n\n\ndef test_it():\n"
+            "    assert lift(4, 5) == more(4, 5) == lift_0(4, 5) == 25\n",
+            "polls/tests.py": "from other import lift_0\nfrom polls.models import model\n\n\n"
+            "def test_it():\n    assert model(4, 5) == lift_0(4, 5) == 25\n",
+        },
+    ),
+    "that a plugin looks at as if there were tests in it": (
+        ("core.py",),
+        {
+            "core.py": LIFT.format("lift"),
+            "tests/test_core.py": "from core import lift\n\n\ndef test_lift():\n    assert lift(4, "
+            "5) == 25\n",
+            "conftest.py": '''import pytest
 
 
 def pytest_collect_file(parent, file_path):
@@ -165,7 +245,9 @@ class Linted(pytest.File):
 class Line(pytest.Item):
     def runtest(self):
         compile(self.path.read_text(), "x", "exec")
-'''}),
+''',
+        },
+    ),
 }
 
 
@@ -174,9 +256,13 @@ def surveyed(root) -> Survey:
         return survey(judge, lambda *_: None)
 
 
-@pytest.mark.parametrize("where", [
-    pytest.param(where, marks=pytest.mark.slow if number else ())
-    for number, where in enumerate(HELPERS)])
+@pytest.mark.parametrize(
+    "where",
+    [
+        pytest.param(where, marks=pytest.mark.slow if number else ())
+        for number, where in enumerate(HELPERS)
+    ],
+)
 def test_helpers_of_tests_are_no_source(tmp_path, where):
     helper, files = HELPERS[where]
     found = surveyed(make_repo(tmp_path / "p", files))
@@ -185,9 +271,13 @@ def test_helpers_of_tests_are_no_source(tmp_path, where):
     assert all(found.is_test(file) for file in found.test_files)
 
 
-@pytest.mark.parametrize("where", [
-    pytest.param(where, marks=pytest.mark.slow if number else ())
-    for number, where in enumerate(SOURCES)])
+@pytest.mark.parametrize(
+    "where",
+    [
+        pytest.param(where, marks=pytest.mark.slow if number else ())
+        for number, where in enumerate(SOURCES)
+    ],
+)
 def test_source_is_source_whatever_it_is_called(tmp_path, where):
     sources, files = SOURCES[where]
     found = surveyed(make_repo(tmp_path / "p", files))
@@ -199,9 +289,14 @@ def test_source_is_source_whatever_it_is_called(tmp_path, where):
 
 @pytest.mark.slow
 def test_tests_behind_a_link_are_tests_under_both_names(tmp_path):
-    root = make_repo(tmp_path / "p", {
-        **lifts("core.py"), "shared/cases.py": "from core import lift_0\n\n\ndef test_more():\n"
-                                               "    assert lift_0(1, 2) == 100\n"})
+    root = make_repo(
+        tmp_path / "p",
+        {
+            **lifts("core.py"),
+            "shared/cases.py": "from core import lift_0\n\n\ndef test_more():\n"
+            "    assert lift_0(1, 2) == 100\n",
+        },
+    )
     (root / "tests/test_more.py").symlink_to("../shared/cases.py")
     git(root, "add", "-A")
     git(root, "commit", "-qm", "a link")
@@ -220,9 +315,12 @@ def decided(files: str, **facts) -> Roles:
 
 
 def test_an_installed_plugin_is_the_product():
-    facts = {"tests": ["tests/test_shy.py"], "testing": ["src/shy/plugin.py", "src/shy/more.py"],
-             "plugins": ["src/shy/plugin.py"],
-             "imports": {"tests/test_shy.py": ["src/shy/plugin.py", "src/shy/more.py"]}}
+    facts = {
+        "tests": ["tests/test_shy.py"],
+        "testing": ["src/shy/plugin.py", "src/shy/more.py"],
+        "plugins": ["src/shy/plugin.py"],
+        "imports": {"tests/test_shy.py": ["src/shy/plugin.py", "src/shy/more.py"]},
+    }
     files = "src/shy/plugin.py src/shy/more.py tests/test_shy.py"
     installed = decided(files, **facts, products=["src/shy/plugin.py"])
     assert not installed.is_test("src/shy/plugin.py")
@@ -231,15 +329,20 @@ def test_an_installed_plugin_is_the_product():
 
 def test_a_script_that_starts_the_tests_makes_no_source_of_them():
     files = "run.py app.py tests/test_app.py tests/cases.py"
-    imports = {"run.py": ["tests/test_app.py", "tests/cases.py"],
-               "tests/test_app.py": ["app.py", "tests/cases.py"]}
+    imports = {
+        "run.py": ["tests/test_app.py", "tests/cases.py"],
+        "tests/test_app.py": ["app.py", "tests/cases.py"],
+    }
     roles = decided(files, tests=["tests/test_app.py"], imports=imports)
     assert set(roles.of_tests) == {"run.py", "tests/test_app.py", "tests/cases.py"}
 
 
 def test_what_holds_tests_is_none_the_less_a_test_where_source_imports_it():
-    roles = decided("app.py core.py tests/test_app.py", tests=["core.py", "tests/test_app.py"],
-                    imports={"app.py": ["core.py"], "tests/test_app.py": ["app.py"]})
+    roles = decided(
+        "app.py core.py tests/test_app.py",
+        tests=["core.py", "tests/test_app.py"],
+        imports={"app.py": ["core.py"], "tests/test_app.py": ["app.py"]},
+    )
     assert roles.is_test("core.py") and not roles.is_test("app.py")
 
 
@@ -255,34 +358,57 @@ def test_folders_of_tests_and_what_lies_in_them():
 
 
 def test_a_run_without_facts_goes_by_names():
-    old = Survey(passing=("odd.py::test",), excluded={}, seconds={}, functions=(), calls={},
-                 modules=())
+    old = Survey(
+        passing=("odd.py::test",), excluded={}, seconds={}, functions=(), calls={}, modules=()
+    )
     data = {key: value for key, value in old.to_dict().items() if key != "roles"}
     for found in (old, Survey.from_dict(data)):
-        assert [file for file in ("odd.py", "a/tests/b.py", "a/b_test.py", "a/b.py", "conftest.py")
-                if found.is_test(file)] == ["odd.py", "a/tests/b.py", "a/b_test.py", "conftest.py"]
+        assert [
+            file
+            for file in ("odd.py", "a/tests/b.py", "a/b_test.py", "a/b.py", "conftest.py")
+            if found.is_test(file)
+        ] == ["odd.py", "a/tests/b.py", "a/b_test.py", "conftest.py"]
 
 
 # -------------------------------------------------------------------------------- what follows
+
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
     """(repository, what was mined of it): a shop whose modules are called like tests, and a past
     commit, and a test that fails."""
-    files = {**lifts("shop/price.py", "shop/ab_test.py", "shop/tasks.py", "shop/testing/stub.py"),
-             "shop/__init__.py": "", "shop/testing/__init__.py": "",
-             "pytest.ini": SPECS["pytest.ini"] + "    test_*.py\n", **helped("specs/checks.py", "specs/account_spec.py"),
-             "specs/__init__.py": ""}
-    root = make_repo(tmp_path_factory.mktemp("shop"), {
-        **files, "shop/ab_test.py": files["shop/ab_test.py"].replace("* more", "+ more")})
-    for name, text in (("shop/ab_test.py", files["shop/ab_test.py"]),
-                       ("tests/test_lifts.py", files["tests/test_lifts.py"]
-                        + "\n\ndef test_today():\n    assert lift_2(1, 1) == 1\n")):
+    files = {
+        **lifts("shop/price.py", "shop/ab_test.py", "shop/tasks.py", "shop/testing/stub.py"),
+        "shop/__init__.py": "",
+        "shop/testing/__init__.py": "",
+        "pytest.ini": SPECS["pytest.ini"] + "    test_*.py\n",
+        **helped("specs/checks.py", "specs/account_spec.py"),
+        "specs/__init__.py": "",
+    }
+    root = make_repo(
+        tmp_path_factory.mktemp("shop"),
+        {**files, "shop/ab_test.py": files["shop/ab_test.py"].replace("* more", "+ more")},
+    )
+    for name, text in (
+        ("shop/ab_test.py", files["shop/ab_test.py"]),
+        (
+            "tests/test_lifts.py",
+            files["tests/test_lifts.py"] + "\n\ndef test_today():\n    assert lift_2(1, 1) == 1\n",
+        ),
+    ):
         (root / name).write_text(text)
     git(root, "commit", "-qam", "Multiply")
     repository = open_repository(root)
-    return repository, mine(repository, LIMITS, tmp_path_factory.mktemp("run"), 0.2, 0, 0,
-                            lambda *_: None, ("blank", "mutate", "revert", "failing"))
+    return repository, mine(
+        repository,
+        LIMITS,
+        tmp_path_factory.mktemp("run"),
+        0.2,
+        0,
+        0,
+        lambda *_: None,
+        ("blank", "mutate", "revert", "failing"),
+    )
 
 
 @pytest.mark.slow
@@ -290,12 +416,17 @@ def test_tasks_come_from_source_and_from_nothing_else(shop):
     _, mined = shop
     assert {(task.kind, task.file) for task in mined.tasks if task.kind != "mutate"} == {
         *(("blank", f"shop/{name}.py") for name in ("price", "ab_test", "tasks", "testing/stub")),
-        ("blank", "bank/account.py"), ("revert", "shop/ab_test.py"), ("failing", "shop/tasks.py")}
+        ("blank", "bank/account.py"),
+        ("revert", "shop/ab_test.py"),
+        ("failing", "shop/tasks.py"),
+    }
     assert mined.left_out["file of the tests"] == [
-        "specs/checks.py (it lies among the tests and no source uses it)"]
+        "specs/checks.py (it lies among the tests and no source uses it)"
+    ]
     named = {task.file: task.sources for task in mined.tasks}
-    assert named == {file: () if file in ("shop/price.py", "bank/account.py") else (file,)
-                     for file in named}
+    assert named == {
+        file: () if file in ("shop/price.py", "bank/account.py") else (file,) for file in named
+    }
 
 
 @pytest.mark.slow
@@ -309,8 +440,13 @@ def test_edits_to_source_that_is_called_like_tests_are_judged_rightly(shop):
             pairs += [(task, {task.file: gold}), (task, {task.file: wrong})]
             wanted += ["resolved", "failed"]
             assert task.hard, "what answers its calls cannot load it"
-    with Judge(repository, LIMITS, preload=mined.survey.modules, roles=mined.survey.roles,
-               test_files=mined.survey.test_files) as judge:
+    with Judge(
+        repository,
+        LIMITS,
+        preload=mined.survey.modules,
+        roles=mined.survey.roles,
+        test_files=mined.survey.test_files,
+    ) as judge:
         assert [verdict.status for verdict in judge.judge_many(pairs)] == wanted
         # Whoever judges without what the survey saw must not take the source for tests either.
     with Judge(repository, LIMITS, test_files=mined.survey.test_files) as judge:
@@ -328,8 +464,13 @@ def test_the_gate_keeps_tests_and_their_helpers_out(shop):
     patch = make(stub.broken(tree)[stub.file], gold[stub.file], stub.file)
     assert from_patch(patch, stub.broken(tree), tree) == gold
     for task in (stub, wide):
-        for path in ("specs/checks.py", "specs/account_spec.py", "tests/test_lifts.py",
-                     "shop/ab_test.py", "bank/account.py"):
+        for path in (
+            "specs/checks.py",
+            "specs/account_spec.py",
+            "tests/test_lifts.py",
+            "shop/ab_test.py",
+            "bank/account.py",
+        ):
             with pytest.raises(InvalidEdit):
                 gate({**gold, path: ""}, task, tree)
     # A task of a run that did not know better, or one that somebody has written.
@@ -350,14 +491,16 @@ def test_the_gate_keeps_tests_and_their_helpers_out(shop):
 def test_what_answers_from_outside_sees_no_test_and_all_source(shop):
     repository, mined = shop
     task = next(t for t in mined.tasks if t.file == "shop/price.py" and t.kind == "blank")
-    with Judge(repository, LIMITS, test_files=mined.survey.test_files,
-               roles=mined.survey.roles) as judge:
+    with Judge(
+        repository, LIMITS, test_files=mined.survey.test_files, roles=mined.survey.roles
+    ) as judge:
         assert set(judge._tests_and_data(task)) == {"specs", "tests"}
     with Judge(repository, LIMITS, test_files=mined.survey.test_files) as judge:
         assert "shop/testing" in judge._tests_and_data(task)
         own = next(t for t in mined.tasks if t.file == "shop/testing/stub.py")
         assert not {"shop/testing", "shop/testing/stub.py", "shop/testing/__init__.py"} & set(
-            judge._tests_and_data(own))
+            judge._tests_and_data(own)
+        )
 
 
 @pytest.mark.slow
@@ -365,8 +508,9 @@ def test_a_check_that_nobody_can_tell_from_source_is_no_task(tmp_path):
     """Its tests pass when it checks nothing: that is measured, and an edit that empties it would
     be rewarded."""
     root = make_repo(tmp_path / "p", helped("bank/checks.py", "tests/test_account.py"))
-    mined = mine(open_repository(root), LIMITS, tmp_path, 0.2, 0, 0, lambda *_: None,
-                 ("blank", "mutate"))
+    mined = mine(
+        open_repository(root), LIMITS, tmp_path, 0.2, 0, 0, lambda *_: None, ("blank", "mutate")
+    )
     assert {task.function for task in mined.tasks} == {"Account.__init__", "Account.book", "booked"}
     left_out = mined.left_out["its tests pass with an empty body, too"]
     assert {name.partition("-")[0] for name in left_out} == {"blank", "mutate"}

@@ -1,4 +1,5 @@
 """The run folder: made, found, refused, and whole after a crash."""
+
 import json
 import os
 import subprocess
@@ -14,8 +15,17 @@ from sandbox.errors import UsageError
 from sandbox.repo import Repository
 from tests.conftest import ROOT
 
-REPOSITORY = Repository(root="/somewhere/project", commit="c0ffee", dirty=False, tree="0" * 24, python="/usr/bin/python3", python_version="3.11.2",
-                        folders=("/usr",), path=("/somewhere/project",), masked=())
+REPOSITORY = Repository(
+    root="/somewhere/project",
+    commit="c0ffee",
+    dirty=False,
+    tree="0" * 24,
+    python="/usr/bin/python3",
+    python_version="3.11.2",
+    folders=("/usr",),
+    path=("/somewhere/project",),
+    masked=(),
+)
 
 
 def make_run(folder: Path) -> Run:
@@ -33,11 +43,15 @@ def refused(act, *arguments, **named) -> str:
     return str(error.value)
 
 
-# ------------------------------------------------------------------------------------------- making and finding
+# ------------------------------------------------------------------------------- making and finding
+
 
 def test_what_was_made_is_what_is_opened(run):
     again = Run.open(run.folder)
-    assert again.content == json.loads((run.folder / "run.json").read_text()) and again.content["format"] == FORMAT
+    assert (
+        again.content == json.loads((run.folder / "run.json").read_text())
+        and again.content["format"] == FORMAT
+    )
     assert again.recipe == run.recipe == load("nano", ["seed=3"]) and again.repository == REPOSITORY
     assert not again.is_done("mine") and again.read("metrics.jsonl") == []
 
@@ -46,7 +60,9 @@ def test_a_folder_that_holds_something_else_is_not_touched(tmp_path):
     (tmp_path / "file").write_text("mine")
     assert "is not empty and is not a run" in refused(make_run, tmp_path)
     assert "is not empty and is not a run" in refused(make_run, tmp_path / "file")
-    assert [p.name for p in tmp_path.iterdir()] == ["file"] and (tmp_path / "file").read_text() == "mine"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"] and (
+        tmp_path / "file"
+    ).read_text() == "mine"
     (tmp_path / "empty").mkdir()
     assert make_run(tmp_path / "empty").folder == tmp_path / "empty"
 
@@ -54,7 +70,9 @@ def test_a_folder_that_holds_something_else_is_not_touched(tmp_path):
 def test_what_a_crash_left_of_a_run_that_was_being_made_is_no_hindrance(run, tmp_path):
     os.rename(run.folder / "run.json", run.folder / ".run.json.new")
     again = make_run(run.folder)
-    assert Run.open(run.folder).recipe == again.recipe and [p.name for p in run.folder.iterdir()] == ["run.json"]
+    assert Run.open(run.folder).recipe == again.recipe and [
+        p.name for p in run.folder.iterdir()
+    ] == ["run.json"]
 
 
 def test_latest(tmp_path):
@@ -82,7 +100,8 @@ def test_a_new_folder_is_named_after_the_project_and_is_nobody_else_s(tmp_path):
     assert len(set(names)) == 3 and all(name.startswith("project-2") for name in names)
 
 
-# ------------------------------------------------------------------------------------------- what is refused
+# ---------------------------------------------------------------------------------- what is refused
+
 
 def test_no_run_here(tmp_path):
     assert "There is no run in" in refused(Run.open, tmp_path)
@@ -91,7 +110,9 @@ def test_no_run_here(tmp_path):
 
 def change(run: Run, **values) -> None:
     run.content.update(values)
-    (run.folder / "run.json").write_text(json.dumps({k: v for k, v in run.content.items() if v is not None}))
+    (run.folder / "run.json").write_text(
+        json.dumps({k: v for k, v in run.content.items() if v is not None})
+    )
 
 
 @pytest.mark.parametrize("version", [FORMAT + 1, 0, "1", None])
@@ -113,8 +134,23 @@ def test_a_run_that_is_not_text(run):
     assert "run.json is damaged" in refused(Run.open, run.folder)
 
 
-@pytest.mark.parametrize("values", [{"repository": {}}, {"repository": []}, {"repository": None}, {"repository": {**REPOSITORY.to_dict(), "more": 1}}, {"recipe": None},
-                                    {"recipe": 3}, {"done": None}, {"done": 3}, {"seconds": None}, {"seconds": []}, {"checkpoints": None}, {"checkpoints": []}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"repository": {}},
+        {"repository": []},
+        {"repository": None},
+        {"repository": {**REPOSITORY.to_dict(), "more": 1}},
+        {"recipe": None},
+        {"recipe": 3},
+        {"done": None},
+        {"done": 3},
+        {"seconds": None},
+        {"seconds": []},
+        {"checkpoints": None},
+        {"checkpoints": []},
+    ],
+)
 def test_a_run_whose_parts_are_damaged(run, values):
     change(run, **values)
     assert "damaged" in refused(Run.open, run.folder)
@@ -138,17 +174,26 @@ def test_tasks_before_they_are_mined_and_after_they_are_damaged(run):
         assert "survey.json is missing or damaged" in refused(lambda: run.survey)
 
 
-# ------------------------------------------------------------------------------------------- one at a time
+# ------------------------------------------------------------------------------------ one at a time
 
-HOLD = "import sys; from pathlib import Path; from recipes.run import Run\nwith Run.open(Path(sys.argv[1])):\n    print('held', flush=True); sys.stdin.read()"
+HOLD = (
+    "import sys; from pathlib import Path; from recipes.run import Run\nwith "
+    "Run.open(Path(sys.argv[1])):\n    print('held', flush=True); sys.stdin.read()"
+)
 
 
 def test_one_process_at_a_time(run):
-    other = subprocess.Popen([sys.executable, "-c", HOLD, run.folder], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, run.folder],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
         assert other.stdout.readline() == "held\n"
         assert "Another coldstart process is at work" in refused(run.__enter__)
-        Run.open(run.folder)                        # reading is free
+        Run.open(run.folder)  # reading is free
         other.kill()
         other.wait()
         with run:
@@ -170,17 +215,34 @@ def test_a_checkpoint_that_another_process_uses_is_not_deleted(run):
         return sorted(p.name for p in (run.folder / "checkpoints").iterdir())
 
     for name in ("cycle-0001", "cycle-0002", "cycle-0003"):
-        checkpoint.write(run.folder / "checkpoints" / name, lambda folder: [(folder / f).write_text(f) for f in
-                         (checkpoint.ADAPTER, checkpoint.CONFIG, checkpoint.OPTIMISER)], {})
+        checkpoint.write(
+            run.folder / "checkpoints" / name,
+            lambda folder: [
+                (folder / f).write_text(f)
+                for f in (checkpoint.ADAPTER, checkpoint.CONFIG, checkpoint.OPTIMISER)
+            ],
+            {},
+        )
     stale = Run.open(run.folder)
     run.name_checkpoints(best="cycle-0001", last="cycle-0002", distilled="cycle-0003")
-    with run, stale.keep("best") as folder:         # beside who holds the run, and with the names as they are now
+    with (
+        run,
+        stale.keep("best") as folder,
+    ):  # beside who holds the run, and with the names as they are now
         assert folder.name == "cycle-0001"
-    other = subprocess.Popen([sys.executable, "-c", KEEP, run.folder], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    other = subprocess.Popen(
+        [sys.executable, "-c", KEEP, run.folder],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
         assert other.stdout.readline() == "cycle-0001\n"
         run.name_checkpoints(best="cycle-0002", distilled="cycle-0002")
-        assert names() == ["cycle-0001", "cycle-0002"], "what is used was deleted, or what is not used was left"
+        assert names() == ["cycle-0001", "cycle-0002"], (
+            "what is used was deleted, or what is not used was left"
+        )
         other.kill()
         other.wait()
         run.name_checkpoints()
@@ -189,7 +251,9 @@ def test_a_checkpoint_that_another_process_uses_is_not_deleted(run):
         other.kill()
         other.communicate()
     (run.folder / "checkpoints" / "cycle-0002" / checkpoint.COUNTERS).unlink()
-    assert "damaged" in refused(run.keep("best").__enter__) and "no checkpoint" in refused(run.keep("cycle-0001").__enter__)
+    assert "damaged" in refused(run.keep("best").__enter__) and "no checkpoint" in refused(
+        run.keep("cycle-0001").__enter__
+    )
 
 
 APPEND = """import sys; from pathlib import Path; from sandbox import jsonl
@@ -208,10 +272,15 @@ def test_two_processes_add_lines_to_one_file(run):
 
 # ------------------------------------------------------------------------------------------- lines
 
+
 def test_lines_are_added_and_read(run):
     run.append("metrics.jsonl", [{"a": 1}, {"b": "é\n\u2028"}])
     run.append("metrics.jsonl", [{"c": [0.1, None]}])
-    assert Run.open(run.folder).read("metrics.jsonl") == [{"a": 1}, {"b": "é\n\u2028"}, {"c": [0.1, None]}]
+    assert Run.open(run.folder).read("metrics.jsonl") == [
+        {"a": 1},
+        {"b": "é\n\u2028"},
+        {"c": [0.1, None]},
+    ]
     assert (run.folder / "metrics.jsonl").read_bytes().count(b"\n") == 3
 
 
@@ -251,17 +320,25 @@ def test_steps_and_seconds_are_on_the_disk_at_once(run):
     run.add_seconds("mine", 1.04)
     run.mark_done("mine", 2.0)
     again = Run.open(run.folder)
-    assert again.is_done("mine") and not again.is_done("before") and again.content["seconds"] == {"mine": pytest.approx(3.0, abs=0.11)}
+    assert (
+        again.is_done("mine")
+        and not again.is_done("before")
+        and again.content["seconds"] == {"mine": pytest.approx(3.0, abs=0.11)}
+    )
 
 
-# ------------------------------------------------------------------------------------------- checkpoints
+# -------------------------------------------------------------------------------------- checkpoints
+
 
 def test_names_of_checkpoints(run):
     for name in ("distilled", "cycle-0001", "cycle-0002", "cycle-0003.tmp-12"):
         (run.folder / "checkpoints" / name).mkdir(parents=True)
     run.name_checkpoints(distilled="distilled", best="distilled", last="cycle-0002")
     again = Run.open(run.folder)
-    assert again.checkpoint("last").name == "cycle-0002" and again.checkpoint("best").name == again.checkpoint("distilled").name == "distilled"
+    assert (
+        again.checkpoint("last").name == "cycle-0002"
+        and again.checkpoint("best").name == again.checkpoint("distilled").name == "distilled"
+    )
     assert {p.name for p in (run.folder / "checkpoints").iterdir()} == {"distilled", "cycle-0002"}
     again.name_checkpoints(best="cycle-0002")
     assert Run.open(run.folder).checkpoint("best").name == "cycle-0002"
@@ -279,7 +356,7 @@ def test_no_checkpoint_at_all(run):
     assert "none yet" in refused(run.checkpoint, "best")
 
 
-# ------------------------------------------------------------------------------------------- a disk that takes nothing more
+# ------------------------------------------------------------------- a disk that takes nothing more
 
 FULL = """
 import resource, signal, sys
@@ -306,17 +383,27 @@ assert Run.open(run.folder).read("metrics.jsonl")[0] == {"a": 1}
 """
 
 
-@pytest.mark.parametrize("act", ["append", "keep_only", "mark_done", "add_seconds", "name_checkpoints", "write", "create"])
+@pytest.mark.parametrize(
+    "act",
+    ["append", "keep_only", "mark_done", "add_seconds", "name_checkpoints", "write", "create"],
+)
 def test_a_full_disk_is_a_sentence_and_nothing_is_lost(run, act):
     (run.folder / "checkpoints").mkdir()
-    done = subprocess.run([sys.executable, "-c", FULL, run.folder, act], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, run.folder, act], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
-    assert "cannot be written: File too large" in done.stdout and "give the same command again" in done.stdout
+    assert (
+        "cannot be written: File too large" in done.stdout
+        and "give the same command again" in done.stdout
+    )
     assert [r for r in Run.open(run.folder).read("metrics.jsonl")[:1]] == [{"a": 1}]
 
 
 def test_what_a_full_disk_tore_is_dropped(run):
-    done = subprocess.run([sys.executable, "-c", FULL, run.folder, "append"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, run.folder, "append"], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     run.append("metrics.jsonl", [{"b": 2}])
     lines = run.read("metrics.jsonl")
@@ -327,7 +414,9 @@ def test_what_a_full_disk_tore_is_dropped(run):
 def test_a_folder_that_may_not_be_written(run):
     run.folder.chmod(0o500)
     try:
-        assert "cannot be written: Permission denied" in refused(run.append, "metrics.jsonl", [{"a": 1}])
+        assert "cannot be written: Permission denied" in refused(
+            run.append, "metrics.jsonl", [{"a": 1}]
+        )
         assert "cannot be written" in refused(run.mark_done, "mine", 1.0)
         assert "cannot be written" in refused(make_run, run.folder / "below")
     finally:

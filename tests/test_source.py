@@ -1,4 +1,6 @@
-"""Functions as text: taking a body out and putting it back loses nothing, on the standard library's own code."""
+"""Functions as text: taking a body out and putting it back loses nothing, on the standard library's
+own code."""
+
 import ast
 import gc
 import random
@@ -16,12 +18,18 @@ from sandbox import source
 FILES = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))
 
 
-@pytest.mark.parametrize("path", random.Random(0).sample([p for p in FILES if p.stat().st_size < 40_000], 15), ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "path",
+    random.Random(0).sample([p for p in FILES if p.stat().st_size < 40_000], 15),
+    ids=lambda p: p.name,
+)
 def test_taking_out_and_putting_back(path):
     text = source.read_text(path)
     found = source.functions(text)
     for function in random.Random(path.name).sample(found, min(4, len(found))):
-        if source.find(text, function.qualname).first != function.first or not source.body_nodes(function):
+        if source.find(text, function.qualname).first != function.first or not source.body_nodes(
+            function
+        ):
             continue
         broken = source.blanked(text, function)
         hole = source.find(broken, function.qualname)
@@ -40,25 +48,66 @@ def test_windows_line_ends_are_kept():
 
 
 def test_other_encodings_are_kept():
-    data = "# coding: latin-1\ndef f():\n    return 'é'\n\ndef g():\n    return 1\n".encode("latin-1")
+    data = "# coding: latin-1\ndef f():\n    return 'é'\n\ndef g():\n    return 1\n".encode(
+        "latin-1"
+    )
     text = source.decode(data)
     new = source.with_body(text, source.find(text, "g"), "    return 2")
     assert source.to_bytes(new) == data.replace(b"return 1", b"return 2")
 
 
-CODINGS = ["# -*- coding: {} -*-\n", "\n# vim: set fileencoding={} :\n",
-           "#!/usr/bin/python\r\n#coding:\t{}\r\n", "\x0c # coding={}", "# a\n# coding: {}\n",
-           "# codingg: coding:{}\n", "# coding: {}\n# coding: utf-8\n"]
-NOT_CODINGS = ["x = 1  # coding: {}\n", "# a\n# b\n# coding: {}\n", "'''\n# coding: {}\n'''\n",
-               "# encoding {}\n"]
-ENCODINGS = ["latin-1", "Latin_1", "latin-1-unix", "iso-8859-15", "cp1252", "koi8-r", "shift_jis",
-             "cp932", "euc_jp", "gb18030", "big5", "utf-8", "UTF8", "utf-8-unix", "ascii"]
+CODINGS = [
+    "# -*- coding: {} -*-\n",
+    "\n# vim: set fileencoding={} :\n",
+    "#!/usr/bin/python\r\n#coding:\t{}\r\n",
+    "\x0c # coding={}",
+    "# a\n# coding: {}\n",
+    "# codingg: coding:{}\n",
+    "# coding: {}\n# coding: utf-8\n",
+]
+NOT_CODINGS = [
+    "x = 1  # coding: {}\n",
+    "# a\n# b\n# coding: {}\n",
+    "'''\n# coding: {}\n'''\n",
+    "# encoding {}\n",
+]
+ENCODINGS = [
+    "latin-1",
+    "Latin_1",
+    "latin-1-unix",
+    "iso-8859-15",
+    "cp1252",
+    "koi8-r",
+    "shift_jis",
+    "cp932",
+    "euc_jp",
+    "gb18030",
+    "big5",
+    "utf-8",
+    "UTF8",
+    "utf-8-unix",
+    "ascii",
+]
 
 
-@given(st.sampled_from(CODINGS + NOT_CODINGS),
-       st.sampled_from([*ENCODINGS, "utf-7", "utf-16", "rot13", "no-such-thing", "cp500",
-                        "iso2022_jp", "unicode_escape", "idna"]),
-       st.booleans(), st.binary(max_size=40))
+@given(
+    st.sampled_from(CODINGS + NOT_CODINGS),
+    st.sampled_from(
+        [
+            *ENCODINGS,
+            "utf-7",
+            "utf-16",
+            "rot13",
+            "no-such-thing",
+            "cp500",
+            "iso2022_jp",
+            "unicode_escape",
+            "idna",
+        ]
+    ),
+    st.booleans(),
+    st.binary(max_size=40),
+)
 @example(CODINGS[0], "cp932", False, b"\n\x81\xe0 \x81\xe6\n\x87\x90\n\x8b\x41")
 def test_a_file_is_the_same_after_a_journey(head, name, mark, data):
     """Whatever it says of itself, and whatever is in it."""
@@ -78,29 +127,50 @@ def test_text_is_what_python_reads(head, name):
         tree = ast.parse(source.to_bytes(said))
         assert text == said and tree.body[0].value.value == letters
         # Columns of the tree lead to the same place.
-        assert source.at_column(text.split("\n")[tree.body[1].lineno - 1],
-                                tree.body[1].col_offset)[1] == "y = 1"
+        assert (
+            source.at_column(text.split("\n")[tree.body[1].lineno - 1], tree.body[1].col_offset)[1]
+            == "y = 1"
+        )
 
 
 def test_a_line_that_is_not_the_first_one_says_nothing_of_the_encoding():
     for head in NOT_CODINGS:
-        assert source.decode(head.format("latin-1").encode()
-                             + b"# \xc3\xbc\n").endswith("# \u00fc\n")
+        assert source.decode(head.format("latin-1").encode() + b"# \xc3\xbc\n").endswith(
+            "# \u00fc\n"
+        )
 
 
-@pytest.mark.parametrize("name", ["utf-7", "iso2022_jp", "unicode_escape", "raw_unicode_escape",
-                                  "hz", "cp500", "utf-16", "no-such-thing"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "utf-7",
+        "iso2022_jp",
+        "unicode_escape",
+        "raw_unicode_escape",
+        "hz",
+        "cp500",
+        "utf-16",
+        "no-such-thing",
+    ],
+)
 def test_where_ascii_is_not_ascii_the_bytes_are_kept(name):
     """Lines and columns would not be the file's own."""
     data = f"# coding: {name}\nx = '+AAo-'; y = '\\x0a\\u000a ~{{<:~}} \x1b$B$\"\x1b(B'\n".encode()
     assert source.decode(data) == data.decode() and source.to_bytes(data.decode()) == data
 
 
-@pytest.mark.parametrize("name, said, left_out",
-                         [("latin-1", "\u00fc", "\u2192"), ("cp1251", "\u0416", "\u00fc"),
-                          ("euc_jp", "\u3042", "\u00a5"), ("ascii", "u", "\u00fc"),
-                                                  ("utf-8", "\u2192", None),
-                          ("UTF8", "\u2192", None), ("gb18030", "\u2192", None)])
+@pytest.mark.parametrize(
+    "name, said, left_out",
+    [
+        ("latin-1", "\u00fc", "\u2192"),
+        ("cp1251", "\u0416", "\u00fc"),
+        ("euc_jp", "\u3042", "\u00a5"),
+        ("ascii", "u", "\u00fc"),
+        ("utf-8", "\u2192", None),
+        ("UTF8", "\u2192", None),
+        ("gb18030", "\u2192", None),
+    ],
+)
 def test_what_an_encoding_cannot_say(name, said, left_out):
     """In EUC-JP a yen sign would come back as a backslash."""
     assert source.unwritable(f"# coding: {name}\nx = '{said}'\n") == ""
@@ -121,7 +191,10 @@ def test_a_body_beside_a_signature_of_other_letters():
 
 def test_a_body_beside_the_signature():
     text = "class A:\n    def f(self): return 1\n"
-    assert source.blanked(text, source.find(text, "A.f")) == "class A:\n    def f(self):\n        raise NotImplementedError\n"
+    assert (
+        source.blanked(text, source.find(text, "A.f"))
+        == "class A:\n    def f(self):\n        raise NotImplementedError\n"
+    )
     assert source.body_of(text, source.find(text, "A.f")) == "    return 1\n"
 
 
@@ -158,30 +231,75 @@ class Outer:
 x = plain(1)
 '''
 LINES = [
-    "", "@functools.cache", "def plain(x):", "    return x", "        def method(self, a=1):", "            return 1", "    pass", "\tpass",
-    "            '''", "    (", "    )", "    return 1 \\", "\\", "else:", "            else:", "    # a comment", "# coding: latin-1", "\0",
-    "    def plain(x):", "class plain: pass", "        async def late(self): return 3", "    def other(self): yield", "\x0c", "    é = 'é'",
-    "        def late(self): return 4; x = 1", "            def method(self): return 5", "    x = [", "    ]", "  pass", "\r",
-    "\t" * 8 + "def method(self): return 6"]
+    "",
+    "@functools.cache",
+    "def plain(x):",
+    "    return x",
+    "        def method(self, a=1):",
+    "            return 1",
+    "    pass",
+    "\tpass",
+    "            '''",
+    "    (",
+    "    )",
+    "    return 1 \\",
+    "\\",
+    "else:",
+    "            else:",
+    "    # a comment",
+    "# coding: latin-1",
+    "\0",
+    "    def plain(x):",
+    "class plain: pass",
+    "        async def late(self): return 3",
+    "    def other(self): yield",
+    "\x0c",
+    "    é = 'é'",
+    "        def late(self): return 4; x = 1",
+    "            def method(self): return 5",
+    "    x = [",
+    "    ]",
+    "  pass",
+    "\r",
+    "\t" * 8 + "def method(self): return 6",
+]
 
 
-@given(st.sampled_from(["plain", "Outer.Inner.method", "Outer.Inner.other", "Outer.late"]), st.lists(st.sampled_from(LINES), max_size=5),
-       st.integers(0, 3), st.integers(0, 3))
+@given(
+    st.sampled_from(["plain", "Outer.Inner.method", "Outer.Inner.other", "Outer.late"]),
+    st.lists(st.sampled_from(LINES), max_size=5),
+    st.integers(0, 3),
+    st.integers(0, 3),
+)
 @example("plain", [""], 0, 0)
 @example("Outer.Inner.method", ["\t" * 8 + "def method(self): return 6"], 0, 0)
 def test_a_function_read_alone_is_the_one_of_the_whole_file(name, new, above, below):
     was, lines = source.find(NEAR, name), NEAR.split("\n")
-    body = lines[was.first - 1:was.last]
-    text = "\n".join(lines[:was.first - 1] + body[:above] + new + body[max(above, len(body) - below):] + lines[was.last:])
+    body = lines[was.first - 1 : was.last]
+    text = "\n".join(
+        lines[: was.first - 1]
+        + body[:above]
+        + new
+        + body[max(above, len(body) - below) :]
+        + lines[was.last :]
+    )
     alone = source.alone(text, NEAR, was)
     if alone is not None:
         whole = source.find(text, name)
         assert (alone.first, alone.last, alone.indent) == (whole.first, whole.last, whole.indent)
-        assert ast.dump(alone.node, include_attributes=True) == ast.dump(whole.node, include_attributes=True)
+        assert ast.dump(alone.node, include_attributes=True) == ast.dump(
+            whole.node, include_attributes=True
+        )
 
 
-@pytest.mark.parametrize("name, body", [("plain", "return x + 1"), ("Outer.Inner.method", "def inner():\n    return 1\nreturn inner()"),
-                                        ("Outer.late", "pass")])
+@pytest.mark.parametrize(
+    "name, body",
+    [
+        ("plain", "return x + 1"),
+        ("Outer.Inner.method", "def inner():\n    return 1\nreturn inner()"),
+        ("Outer.late", "pass"),
+    ],
+)
 def test_an_edit_to_one_function_is_read_alone(name, body):
     was = source.find(NEAR, name)
     text = source.with_body(NEAR, was, body)
@@ -190,20 +308,31 @@ def test_an_edit_to_one_function_is_read_alone(name, body):
 
 
 def test_a_coding_line_is_honoured():
-    for first, read_alone in (("# coding: latin-1", False), ("# a comment", True), ("# -*- coding: utf-8 -*-", True), ("# coding=utf-8-sig", False),
-                              ("# coding: latin-1, not coding: utf-8", False)):
+    for first, read_alone in (
+        ("# coding: latin-1", False),
+        ("# a comment", True),
+        ("# -*- coding: utf-8 -*-", True),
+        ("# coding=utf-8-sig", False),
+        ("# coding: latin-1, not coding: utf-8", False),
+    ):
         text = f"{first}\n\ndef f():\n    return 3\n"
-        assert (source.alone(text.replace("3", "4"), text, source.find(text, "f")) is not None) == read_alone
+        assert (
+            source.alone(text.replace("3", "4"), text, source.find(text, "f")) is not None
+        ) == read_alone
 
 
 def test_decorators_stay_where_an_edit_has_none():
     text = "import functools\n\n\n@functools.cache\ndef f(x):\n    return x\n"
-    assert source.with_function(text, source.find(text, "f"), "def f(x):\n    return 2") == text.replace("return x", "return 2")
+    assert source.with_function(
+        text, source.find(text, "f"), "def f(x):\n    return 2"
+    ) == text.replace("return x", "return 2")
 
 
 @pytest.mark.slow
 def test_threads_parse_at_the_same_time():
-    """Garbage that runs code of its own lets another thread in while a tree is made, which CPython 3.11 does not bear."""
+    """Garbage that runs code of its own lets another thread in while a tree is made, which CPython
+    3.11 does not bear."""
+
     class Garbage:
         def __del__(self):
             for _ in range(50):

@@ -1,4 +1,5 @@
 """`status`: where a run stands at every step, from its files alone, on one screen of any width."""
+
 import fcntl
 import json
 
@@ -15,9 +16,14 @@ def climbed(calc, tmp_path_factory):
     return write_run(tmp_path_factory.mktemp("runs") / "climbed", calc)
 
 
-@pytest.mark.parametrize("upto, phase, following", [("mine", "being probed", "bootstrap --run"),
-                                                    ("before", "teacher is being asked", "bootstrap --run"),
-                                                    ("climb", "6 of 6 cycles climbed", "--cycles 12")])
+@pytest.mark.parametrize(
+    "upto, phase, following",
+    [
+        ("mine", "being probed", "bootstrap --run"),
+        ("before", "teacher is being asked", "bootstrap --run"),
+        ("climb", "6 of 6 cycles climbed", "--cycles 12"),
+    ],
+)
 def test_every_step_says_what_is_next(calc, tmp_path, upto, phase, following):
     found = run_facts(write_run(tmp_path / "run", calc, upto=upto))
     assert phase in found["phase"] and following in found["next"]
@@ -38,19 +44,44 @@ def test_a_run_that_is_at_work_and_one_that_climbed_further_than_planned(calc, t
     assert not run_facts(run)["at_work"], "there is no lock yet"
     with run:
         found = run_facts(Run.open(run.folder))
-    assert found["at_work"] and "at work on it" in found["next"] and "fix --run" in found["next"] and "climb" not in found["next"]
+    assert (
+        found["at_work"]
+        and "at work on it" in found["next"]
+        and "fix --run" in found["next"]
+        and "climb" not in found["next"]
+    )
     run.content["recipe"]["climb"]["cycles"] = 4
-    assert not run_facts(run)["at_work"] and "bootstrapped, 6 cycles climbed" in run_facts(run)["phase"]
+    assert (
+        not run_facts(run)["at_work"]
+        and "bootstrapped, 6 cycles climbed" in run_facts(run)["phase"]
+    )
 
 
 def test_tasks_then_and_now_and_the_curve(climbed):
     found = run_facts(climbed)
-    assert found["tasks"]["train"]["before"] == {"cold": 12, "warm": 0, "mastered": 0, "truncated": 3}
+    assert found["tasks"]["train"]["before"] == {
+        "cold": 12,
+        "warm": 0,
+        "mastered": 0,
+        "truncated": 3,
+    }
     for split, count in (("train", 12), ("heldout", 4)):
-        assert sum(found["tasks"][split]["now"][state] for state in ("cold", "warm", "mastered")) == count
+        assert (
+            sum(found["tasks"][split]["now"][state] for state in ("cold", "warm", "mastered"))
+            == count
+        )
     assert [cycle for cycle, _ in found["heldout_curve"]] == [0, 2, 4, 6]
-    assert found["best"] == {"checkpoint": "cycle-0006", "heldout_pass_at_1": pytest.approx(0.6), "hard": pytest.approx(0.6), "soft": 0.2}
-    assert found["heldout_curves"]["soft"][1:] == [[2, 0.2], [4, 0.2], [6, 0.2]] and found["alarm"] == "" and found["set_aside"] == {}
+    assert found["best"] == {
+        "checkpoint": "cycle-0006",
+        "heldout_pass_at_1": pytest.approx(0.6),
+        "hard": pytest.approx(0.6),
+        "soft": 0.2,
+    }
+    assert (
+        found["heldout_curves"]["soft"][1:] == [[2, 0.2], [4, 0.2], [6, 0.2]]
+        and found["alarm"] == ""
+        and found["set_aside"] == {}
+    )
     assert found["seconds_total"] == 255.0 and found["usd"] == 0 and found["teacher"] == "reference"
 
 
@@ -58,7 +89,11 @@ def test_tasks_then_and_now_and_the_curve(climbed):
 def test_it_fits_every_width(climbed, width):
     shown = lines(run_facts(climbed), width)
     assert len(shown) <= 40
-    assert all(len(line) <= width for line in shown if "python coldstart.py" not in line and line != str(climbed.folder))
+    assert all(
+        len(line) <= width
+        for line in shown
+        if "python coldstart.py" not in line and line != str(climbed.folder)
+    )
 
 
 def test_sparkline():
@@ -68,7 +103,14 @@ def test_sparkline():
 
 
 def test_duration():
-    assert [duration(s) for s in (0, 99, 120, 7200, 99 * 60, 12345)] == ["0 s", "99 s", "2 min", "2 h 0 min", "99 min", "3 h 26 min"]
+    assert [duration(s) for s in (0, 99, 120, 7200, 99 * 60, 12345)] == [
+        "0 s",
+        "99 s",
+        "2 min",
+        "2 h 0 min",
+        "99 min",
+        "3 h 26 min",
+    ]
 
 
 @pytest.mark.slow
@@ -82,8 +124,11 @@ def test_while_another_process_holds_the_run_and_a_line_is_half_written(climbed,
         torn.flush()
         done = run_cli("status", "--run", run.folder, cwd=tmp_path, env={"COLUMNS": "60"})
         machine = run_cli("status", "--run", run.folder, "--json", cwd=tmp_path)
-    assert "6 of 6 cycles climbed" in done.stdout and "\x1b" not in done.stdout and done.stderr == ""
+    assert (
+        "6 of 6 cycles climbed" in done.stdout and "\x1b" not in done.stdout and done.stderr == ""
+    )
     assert json.loads(machine.stdout)["cycles"] == 6 and machine.stdout.count("\n") == 1
     after = {p: p.read_bytes() for p in run.folder.rglob("*") if p.is_file()}
-    assert {p for p in after if after[p] != before.get(p)} == {run.folder / "metrics.jsonl"}, "status wrote something"
-
+    assert {p for p in after if after[p] != before.get(p)} == {run.folder / "metrics.jsonl"}, (
+        "status wrote something"
+    )

@@ -1,4 +1,5 @@
 """The student from its GGUF files alone: the same tokens, the same samples, and no torch."""
+
 import subprocess
 import sys
 
@@ -12,12 +13,23 @@ from sandbox.errors import UsageError
 from tests.conftest import ROOT
 from tests.tiny import load_tiny, make_tiny, make_tokenizer
 
-CHATML = ("{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] | trim + '<|im_end|>\n' }}"
-          "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
-QWEN, LLAMA = (steps[0][0] for steps, name in gguf_export.SPLITS.items() if name in ("qwen2", "llama-bpe"))
-CHATS = [[{"role": "user", "content": text}] for text in (
-    'def first(values):\n    """Return the first of values, or 10 if empty."""\n', "it's 1234 == 56.7  # naïve\n\n\tдом 漢字 <eos>\n\n\n",
-    "`calc/core.py`:\n```python\ndef add(a, b):\n    return a  -  b\n```\n\n    x = {'a': [1, 22, 333]}\r\n")]
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] "
+    "| trim + '<|im_end|>\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+QWEN, LLAMA = (
+    steps[0][0] for steps, name in gguf_export.SPLITS.items() if name in ("qwen2", "llama-bpe")
+)
+CHATS = [
+    [{"role": "user", "content": text}]
+    for text in (
+        'def first(values):\n    """Return the first of values, or 10 if empty."""\n',
+        "it's 1234 == 56.7  # naïve\n\n\tдом 漢字 <eos>\n\n\n",
+        "`calc/core.py`:\n```python\ndef add(a, b):\n    return a  -  b\n```\n\n    x = {'a': [1, "
+        "22, 333]}\r\n",
+    )
+]
 
 
 def saved(folder, pattern=None, template=CHATML, begin=None):
@@ -39,12 +51,22 @@ def saved(folder, pattern=None, template=CHATML, begin=None):
 
 def exported(student, place):
     student.save(place / "run" / "checkpoints" / "best", {})
-    return export(student, place / "run", place / "run" / "checkpoints" / "best", place / "cache", CHATS, 200)
+    return export(
+        student, place / "run", place / "run" / "checkpoints" / "best", place / "cache", CHATS, 200
+    )
 
 
-@pytest.mark.parametrize("pattern, template, begin", [
-    (None, CHATML, None), (QWEN, CHATML, None), (LLAMA, "{{ bos_token }}" + CHATML, "<|im_start|>"), (nano.SPLIT, nano.CHAT_TEMPLATE, None),
-    (None, None, None), (None, None, "<|im_start|>")])
+@pytest.mark.parametrize(
+    "pattern, template, begin",
+    [
+        (None, CHATML, None),
+        (QWEN, CHATML, None),
+        (LLAMA, "{{ bos_token }}" + CHATML, "<|im_start|>"),
+        (nano.SPLIT, nano.CHAT_TEMPLATE, None),
+        (None, None, None),
+        (None, None, "<|im_start|>"),
+    ],
+)
 def test_prompts_are_the_tokens_that_it_was_trained_on(tmp_path, pattern, template, begin):
     student = saved(tmp_path / "model", pattern, template, begin)
     stored = FileStudent(exported(student, tmp_path))
@@ -57,7 +79,8 @@ def test_prompts_are_the_tokens_that_it_was_trained_on(tmp_path, pattern, templa
 
 
 def test_it_samples_what_the_student_samples_and_is_found_again(tmp_path, monkeypatch):
-    # As of a larger one: what a small student samples has its adapter added in, which is rounded otherwise than a LoRA beside the base.
+    # As of a larger one: what a small student samples has its adapter added in, which is rounded
+    # otherwise than a LoRA beside the base.
     monkeypatch.setattr(weights, "SMALL", 0)
     student = saved(tmp_path / "model")
     files = exported(student, tmp_path)
@@ -72,22 +95,34 @@ def test_it_samples_what_the_student_samples_and_is_found_again(tmp_path, monkey
     engine.close()
     # Without the base, or of another state of the adapter, nothing is found.
     files.base.unlink()
-    assert find(tmp_path / "run", tmp_path / "run" / "checkpoints" / "best", tmp_path / "cache") is None
+    assert (
+        find(tmp_path / "run", tmp_path / "run" / "checkpoints" / "best", tmp_path / "cache")
+        is None
+    )
     exported(student, tmp_path)
     import torch
+
     with torch.no_grad():
         student.trainable[0].mul_(2)
     student.save(tmp_path / "run" / "checkpoints" / "best", {})
-    assert find(tmp_path / "run", tmp_path / "run" / "checkpoints" / "best", tmp_path / "cache") is None
+    assert (
+        find(tmp_path / "run", tmp_path / "run" / "checkpoints" / "best", tmp_path / "cache")
+        is None
+    )
 
 
 def test_torch_is_not_imported(tmp_path):
     files = exported(saved(tmp_path / "model"), tmp_path)
-    code = ("import sys; from pathlib import Path; from recipes.stored import *; from recipes.file_engine import FileEngine\n"
-            f"files = find(Path({str(tmp_path / 'run')!r}), Path({str(tmp_path / 'run/checkpoints/best')!r}), Path({str(files.base.parent)!r}))\n"
-            "engine = FileEngine(FileStudent(files), files, 200, 1)\n"
-            "print(engine.sample([engine.student.prompt_ids([{'role': 'user', 'content': 'def f():'}])], 2, 1.0, 5, [0]))\n"
-            "sys.exit('torch' in sys.modules)")
+    code = (
+        "import sys; from pathlib import Path; from recipes.stored import *; from "
+        "recipes.file_engine import FileEngine\n"
+        f"files = find(Path({str(tmp_path / 'run')!r}), "
+        f"Path({str(tmp_path / 'run/checkpoints/best')!r}), Path({str(files.base.parent)!r}))\n"
+        "engine = FileEngine(FileStudent(files), files, 200, 1)\n"
+        "print(engine.sample([engine.student.prompt_ids([{'role': 'user', 'content': 'def "
+        "f():'}])], 2, 1.0, 5, [0]))\n"
+        "sys.exit('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and "Completion" in done.stdout, done.stderr
 

@@ -1,4 +1,6 @@
-"""The student: log-probabilities against the plain forward pass, the optimiser, checkpoints, loading errors."""
+"""The student: log-probabilities against the plain forward pass, the optimiser, checkpoints,
+loading errors."""
+
 import json
 import os
 import subprocess
@@ -17,10 +19,18 @@ from sandbox.errors import UsageError
 from tests.tiny import adapter_bytes, load_tiny, make_tiny, tiny_recipe
 
 ROOT = Path(__file__).parent.parent
-SAMPLES = [Sample((5, 9, 20), (7, 8, 9, 1)), Sample((30,), (31, 1)), Sample(tuple(range(40, 60)), tuple(range(100, 130)))]
+SAMPLES = [
+    Sample((5, 9, 20), (7, 8, 9, 1)),
+    Sample((30,), (31, 1)),
+    Sample(tuple(range(40, 60)), tuple(range(100, 130))),
+]
 
-SHARED = [*SAMPLES, *(Sample(SAMPLES[2].prompt, tuple(range(n, n + 10))) for n in (200, 210, 220, 230))]
-"""Five completions of one prompt among them, so that both paths to the log-probabilities are taken."""
+SHARED = [
+    *SAMPLES,
+    *(Sample(SAMPLES[2].prompt, tuple(range(n, n + 10))) for n in (200, 210, 220, 230)),
+]
+"""Five completions of one prompt among them, so that both paths to the log-probabilities are taken.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -37,17 +47,25 @@ def student(folders):
 def plain_logprobs(student, sample, temperature):
     """The same by the model's own full forward pass, one unpadded sample at a time."""
     tokens = torch.tensor([sample.prompt + sample.completion])
-    logits_TV = student.model(input_ids=tokens).logits[0, len(sample.prompt) - 1:-1]
-    return torch.log_softmax(logits_TV / temperature, -1).gather(1, tokens[0, len(sample.prompt):, None]).squeeze(1)
+    logits_TV = student.model(input_ids=tokens).logits[0, len(sample.prompt) - 1 : -1]
+    return (
+        torch.log_softmax(logits_TV / temperature, -1)
+        .gather(1, tokens[0, len(sample.prompt) :, None])
+        .squeeze(1)
+    )
 
 
 def gradients(student):
-    return {name: p.grad.clone() for name, p in student.model.named_parameters() if p.grad is not None}
+    return {
+        name: p.grad.clone() for name, p in student.model.named_parameters() if p.grad is not None
+    }
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen2"])
 def test_chunked_logprobs_and_gradients_equal_the_plain_forward(folders, kind, monkeypatch):
-    monkeypatch.setattr("recipes.logprobs.HEAD_LOGITS", 384 * 5)  # chunks of 5 positions, across sample borders
+    monkeypatch.setattr(
+        "recipes.logprobs.HEAD_LOGITS", 384 * 5
+    )  # chunks of 5 positions, across sample borders
     student = load_tiny(folders[kind])
     weights = [1.0, -0.5, 2.0]
     ours = student.logprobs(SAMPLES, 0.7)
@@ -63,20 +81,29 @@ def test_chunked_logprobs_and_gradients_equal_the_plain_forward(folders, kind, m
     for name in got:
         assert (got[name] - expected[name]).norm() <= 1e-5 * expected[name].norm() + 1e-9, name
     assert stats.tokens == 36
-    assert stats.loss == pytest.approx(-sum(w * p.sum().item() for w, p in zip(weights, plain)) / 7, rel=1e-5)
+    assert stats.loss == pytest.approx(
+        -sum(w * p.sum().item() for w, p in zip(weights, plain)) / 7, rel=1e-5
+    )
 
 
 def test_only_the_adapter_is_trained_and_the_base_is_four_bit(student):
     trainable = [name for name, p in student.model.named_parameters() if p.requires_grad]
     assert trainable and all("lora_" in name for name in trainable)
     assert sum("lora_A" in name for name in trainable) == 2 * 7  # every linear layer of both blocks
-    kinds = {type(m.base_layer).__name__ for _, m in student.model.named_modules() if hasattr(m, "base_layer")}
+    kinds = {
+        type(m.base_layer).__name__
+        for _, m in student.model.named_modules()
+        if hasattr(m, "base_layer")
+    }
     assert kinds == {"Linear4bit"}
 
 
 def test_inference_leaves_the_base_weights_as_they_were(student):
-    """bitsandbytes repacks them for another kernel in inference mode, on CPUs that have it, unless it is kept from it."""
-    weights = {n: p.detach().clone() for n, p in student.model.named_parameters() if "base_layer" in n}
+    """bitsandbytes repacks them for another kernel in inference mode, on CPUs that have it, unless
+    it is kept from it."""
+    weights = {
+        n: p.detach().clone() for n, p in student.model.named_parameters() if "base_layer" in n
+    }
     student.mode(training=False)
     with torch.no_grad():
         student.forward(torch.tensor([[5, 6, 7]]))
@@ -85,7 +112,9 @@ def test_inference_leaves_the_base_weights_as_they_were(student):
 
 
 def test_micro_batches_hold_every_sample_once_within_the_limit():
-    samples = [Sample((1,) * length, (2, 3)) for length in (1, 3000, 5, 700, 2, 5000, 700, 900, 8, 8)]
+    samples = [
+        Sample((1,) * length, (2, 3)) for length in (1, 3000, 5, 700, 2, 5000, 700, 900, 8, 8)
+    ]
     batches = list(micro_batches(samples, MICRO_TOKENS))
     assert sorted(i for batch in batches for i in batch) == list(range(10))
     for batch in batches:
@@ -111,7 +140,9 @@ def test_importance_weights_are_truncated_and_drift_is_measured(student):
     student._optimiser.zero_grad(set_to_none=True)
     # A sampler that found every token e times less likely: ratio e everywhere, truncated at 2.
     sampler = [[value - 1.0 for value in row] for row in now]
-    stats = student.accumulate(SAMPLES, [1.0] * 3, norm=1, temperature=0.7, sampler_logprobs=sampler, max_ratio=2.0)
+    stats = student.accumulate(
+        SAMPLES, [1.0] * 3, norm=1, temperature=0.7, sampler_logprobs=sampler, max_ratio=2.0
+    )
     assert stats.drift == pytest.approx(1.0, abs=1e-4)
     for name, grad in gradients(student).items():
         assert torch.allclose(grad, 2 * plain[name], rtol=1e-3, atol=1e-5), name
@@ -133,11 +164,17 @@ def test_kl_term_is_the_k3_estimator_and_pulls_back(student, tmp_path):
     expected = float((difference.exp() - difference - 1).sum())
     first = student.accumulate(SAMPLES, [0.0] * 3, norm=1, temperature=1.0, kl=1.0)
     assert first.loss == pytest.approx(expected, rel=1e-4) and expected > 0.01
-    assert not any(".reference." in name for name, p in student.model.named_parameters() if p.requires_grad)
+    assert not any(
+        ".reference." in name for name, p in student.model.named_parameters() if p.requires_grad
+    )
     student.step(1e-3, 1.0)
     assert student.accumulate(SAMPLES, [0.0] * 3, norm=1, temperature=1.0, kl=1.0).loss < first.loss
-    doubled = student.accumulate(SAMPLES, [0.0] * 3, norm=1, temperature=1.0, kl=1.0, counts=[2, 2, 2]).loss
-    assert doubled == pytest.approx(2 * student.accumulate(SAMPLES, [0.0] * 3, norm=1, temperature=1.0, kl=1.0).loss, rel=1e-5)
+    doubled = student.accumulate(
+        SAMPLES, [0.0] * 3, norm=1, temperature=1.0, kl=1.0, counts=[2, 2, 2]
+    ).loss
+    assert doubled == pytest.approx(
+        2 * student.accumulate(SAMPLES, [0.0] * 3, norm=1, temperature=1.0, kl=1.0).loss, rel=1e-5
+    )
 
 
 def test_kl_without_a_reference_is_refused(student):
@@ -147,10 +184,16 @@ def test_kl_without_a_reference_is_refused(student):
 
 def test_entropy_equals_the_definition(student):
     with torch.no_grad():
-        rows = [student.model(input_ids=torch.tensor([s.prompt + s.completion])).logits[0, len(s.prompt) - 1:-1]
-                for s in SAMPLES]
+        rows = [
+            student.model(input_ids=torch.tensor([s.prompt + s.completion])).logits[
+                0, len(s.prompt) - 1 : -1
+            ]
+            for s in SAMPLES
+        ]
         logp = torch.log_softmax(torch.cat(rows) / 0.7, -1)
-    assert student.entropy(SAMPLES, 0.7) == pytest.approx(float(-(logp.exp() * logp).sum(-1).mean()), rel=1e-5)
+    assert student.entropy(SAMPLES, 0.7) == pytest.approx(
+        float(-(logp.exp() * logp).sum(-1).mean()), rel=1e-5
+    )
 
 
 def test_step_clips_reports_the_norm_and_skips_what_is_not_finite(student):
@@ -214,17 +257,26 @@ student.save(sys.argv[3], {"step": 4})
 @pytest.mark.slow
 def test_save_and_restore_continue_bit_for_bit_in_another_process(folders, tmp_path):
     student = load_tiny(folders["llama"])
-    assert len({type(work) for work in plan(SHARED, student.micro_tokens, student.longest_shared)}) == 2
+    assert (
+        len({type(work) for work in plan(SHARED, student.micro_tokens, student.longest_shared)})
+        == 2
+    )
     for step in range(4):
         student.accumulate(SHARED, [1.0, -1.0, 0.5, 1.0, -1.0, 1.0, -1.0], norm=9, temperature=0.7)
         student.step(1e-2, 1.0)
         student.save(tmp_path / f"step-{step + 1}", {"step": step + 1})
     other = tmp_path / "other"
-    subprocess.run([sys.executable, "-c", CONTINUE, folders["llama"], tmp_path / "step-2", other], check=True, cwd=ROOT,
-                   env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "77"})
+    subprocess.run(
+        [sys.executable, "-c", CONTINUE, folders["llama"], tmp_path / "step-2", other],
+        check=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "77"},
+    )
     for name in ("adapter_model.safetensors", "adapter_config.json"):
         assert (other / name).read_bytes() == (tmp_path / "step-4" / name).read_bytes(), name
-    assert (tmp_path / "step-2" / "adapter_model.safetensors").read_bytes() != (other / "adapter_model.safetensors").read_bytes()
+    assert (tmp_path / "step-2" / "adapter_model.safetensors").read_bytes() != (
+        other / "adapter_model.safetensors"
+    ).read_bytes()
 
 
 def test_a_checkpoint_is_one_that_peft_loads(folders, student, tmp_path):
@@ -233,14 +285,23 @@ def test_a_checkpoint_is_one_that_peft_loads(folders, student, tmp_path):
 
     student.save(tmp_path / "c", {})
     config = json.loads((tmp_path / "c" / "adapter_config.json").read_text())
-    assert config["base_model_name_or_path"] == "tiny" and config["target_modules"] == sorted(config["target_modules"])
+    assert config["base_model_name_or_path"] == "tiny" and config["target_modules"] == sorted(
+        config["target_modules"]
+    )
     assert str(tmp_path.parent) not in (tmp_path / "c" / "adapter_config.json").read_text()
-    base = AutoModelForCausalLM.from_pretrained(folders["llama"], quantization_config=BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32), dtype=torch.float32)
+    base = AutoModelForCausalLM.from_pretrained(
+        folders["llama"],
+        quantization_config=BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32
+        ),
+        dtype=torch.float32,
+    )
     model = PeftModel.from_pretrained(base, tmp_path / "c").train()
     tokens = torch.tensor([[5, 6, 7, 8]])
     with torch.no_grad():
-        assert torch.allclose(model(input_ids=tokens).logits, student.model(input_ids=tokens).logits, atol=1e-5)
+        assert torch.allclose(
+            model(input_ids=tokens).logits, student.model(input_ids=tokens).logits, atol=1e-5
+        )
 
 
 def test_saving_again_replaces_and_leaves_nothing_beside(student, tmp_path):
@@ -267,7 +328,9 @@ def test_a_kill_between_the_two_renames_loses_nothing(student, tmp_path):
     assert not recover_checkpoint(tmp_path / "never")
 
 
-@pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json", "optimizer.pt", COUNTERS])
+@pytest.mark.parametrize(
+    "name", ["adapter_model.safetensors", "adapter_config.json", "optimizer.pt", COUNTERS]
+)
 @pytest.mark.parametrize("damage", ["missing", "cut", "flipped"])
 def test_a_damaged_checkpoint_is_a_sentence(student, tmp_path, name, damage):
     student.save(tmp_path / "c", {"step": 1})
@@ -278,7 +341,11 @@ def test_a_damaged_checkpoint_is_a_sentence(student, tmp_path, name, damage):
         path.unlink()
     else:
         middle = len(data) // 2
-        path.write_bytes(data[:middle] if damage == "cut" else data[:middle] + bytes([data[middle] ^ 0x80]) + data[middle + 1:])
+        path.write_bytes(
+            data[:middle]
+            if damage == "cut"
+            else data[:middle] + bytes([data[middle] ^ 0x80]) + data[middle + 1 :]
+        )
     with pytest.raises(UsageError, match="damaged"):
         student.restore(tmp_path / "c")
     assert adapter_bytes(student) == before
@@ -298,12 +365,16 @@ def test_a_checkpoint_of_another_rank_version_or_none_is_a_sentence(folders, stu
 
 
 def test_the_seed_decides_the_fresh_adapter(folders):
-    one, two, three = (adapter_bytes(load_tiny(folders["llama"], seed=seed, wake=0)) for seed in (1, 1, 2))
+    one, two, three = (
+        adapter_bytes(load_tiny(folders["llama"], seed=seed, wake=0)) for seed in (1, 1, 2)
+    )
     assert one == two != three
 
 
 def test_plain_template_joins_contents_and_says_so(student):
-    ids = student.prompt_ids([{"role": "system", "content": "one"}, {"role": "user", "content": "two"}])
+    ids = student.prompt_ids(
+        [{"role": "system", "content": "one"}, {"role": "user", "content": "two"}]
+    )
     assert student.tokenizer.decode(ids) == "one\n\ntwo"
     assert any("no chat template" in note for note in student.notes)
 
@@ -312,10 +383,15 @@ def test_a_models_own_template_is_used(folders, tmp_path):
     folder = make_tiny(tmp_path / "chat")
     student = load_tiny(folder)
     student.tokenizer.chat_template = (
-        "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}{% if add_generation_prompt %}[me]{% endif %}")
+        "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% "
+        "endfor %}{% if add_generation_prompt %}[me]{% endif %}"
+    )
     student.tokenizer.save_pretrained(folder)
     again = load_tiny(folder)
-    assert again.tokenizer.decode(again.prompt_ids([{"role": "user", "content": "hi"}])) == "[user]hi[me]"
+    assert (
+        again.tokenizer.decode(again.prompt_ids([{"role": "user", "content": "hi"}]))
+        == "[user]hi[me]"
+    )
     assert [note for note in again.notes if "chat template" in note] == []
 
 
@@ -357,7 +433,8 @@ def test_a_model_that_changes_its_logits_is_refused(tmp_path):
 
 
 class BrokenTorchvision:
-    """Importing a model class fails as it does where torchvision's compiled operators do not match torch."""
+    """Importing a model class fails as it does where torchvision's compiled operators do not match
+    torch."""
 
     def find_spec(self, name, path=None, target=None):
         if name == "transformers.models.gpt_neox.modeling_gpt_neox":
@@ -366,9 +443,14 @@ class BrokenTorchvision:
 
 def test_torchvision_that_does_not_match_torch_is_a_sentence(tmp_path, monkeypatch):
     folder = make_tiny(tmp_path / "model")
-    (folder / "config.json").write_text(json.dumps({"model_type": "gpt_neox", "architectures": ["GPTNeoXForCausalLM"]}))
+    (folder / "config.json").write_text(
+        json.dumps({"model_type": "gpt_neox", "architectures": ["GPTNeoXForCausalLM"]})
+    )
     monkeypatch.setattr(sys, "meta_path", [BrokenTorchvision(), *sys.meta_path])
-    with pytest.raises(UsageError, match="torchvision is installed but does not match torch.*pip uninstall torchvision"):
+    with pytest.raises(
+        UsageError,
+        match="torchvision is installed but does not match torch.*pip uninstall torchvision",
+    ):
         Student.load(tiny_recipe(), folder, seed=0)
 
 

@@ -1,4 +1,5 @@
 """What two runs of the suite show, and when what is remembered of them may be used again."""
+
 import os
 import shutil
 from dataclasses import replace
@@ -45,19 +46,48 @@ def uncalled(x):
     return x
 ''',
     "lib/b.py": "from lib.a import three\n\n\ndef six(x):\n    return three(x) * 2\n",
-    "tests/test_one.py": "from lib.a import one\n\n\ndef test_one():\n    assert one(1) == 2\n\n\ndef test_one_again():\n    assert one(2) == 3\n",
-    "tests/test_two.py": "from lib.a import two\n\n\ndef test_two():\n    assert two(1) == [2, 2]\n",
-    "tests/test_six.py": "from lib.b import six\n\n\ndef test_six():\n    assert six(1) == 6\n\n\ndef test_fails():\n    assert six(1) == 7\n",
-    "tests/test_more.py": "def test_more():\n    pass\n\n\ndef test_even_more():\n    pass\n\n\ndef test_most():\n    pass\n",
+    "tests/test_one.py": "from lib.a import one\n\n\ndef test_one():\n    assert one(1) == "
+    "2\n\n\ndef test_one_again():\n    assert one(2) == 3\n",
+    "tests/test_two.py": "from lib.a import two\n\n\ndef test_two():\n    assert two(1) == [2, "
+    "2]\n",
+    "tests/test_six.py": "from lib.b import six\n\n\ndef test_six():\n    assert six(1) == "
+    "6\n\n\ndef test_fails():\n    assert six(1) == 7\n",
+    "tests/test_more.py": "def test_more():\n    pass\n\n\ndef test_even_more():\n    "
+    "pass\n\n\ndef test_most():\n    pass\n",
     "README": "Read me.\n",
 }
-CALLS = {"tests/test_one.py::test_one": [["lib/a.py", 6, "one"]], "tests/test_one.py::test_one_again": [["lib/a.py", 6, "one"]],
-         "tests/test_two.py::test_two": [["lib/a.py", 6, "one"], ["lib/a.py", 10, "two"], ["lib/a.py", 12, "<listcomp>"]],
-         "tests/test_six.py::test_six": [["lib/a.py", 16, "wrapper"], ["lib/a.py", 22, "three"], ["lib/b.py", 4, "six"]],
-         "tests/test_six.py::test_fails": [["lib/a.py", 16, "wrapper"], ["lib/a.py", 22, "three"], ["lib/b.py", 4, "six"]]}
-TESTS = [*CALLS, "tests/test_more.py::test_more", "tests/test_more.py::test_even_more", "tests/test_more.py::test_most"]
-RUNS = Runs(first=dict.fromkeys(TESTS, "passed"), second=dict.fromkeys(TESTS, "passed"), times=dict.fromkeys(TESTS, 0.01),
-            calls=CALLS, modules=["functools"])
+CALLS = {
+    "tests/test_one.py::test_one": [["lib/a.py", 6, "one"]],
+    "tests/test_one.py::test_one_again": [["lib/a.py", 6, "one"]],
+    "tests/test_two.py::test_two": [
+        ["lib/a.py", 6, "one"],
+        ["lib/a.py", 10, "two"],
+        ["lib/a.py", 12, "<listcomp>"],
+    ],
+    "tests/test_six.py::test_six": [
+        ["lib/a.py", 16, "wrapper"],
+        ["lib/a.py", 22, "three"],
+        ["lib/b.py", 4, "six"],
+    ],
+    "tests/test_six.py::test_fails": [
+        ["lib/a.py", 16, "wrapper"],
+        ["lib/a.py", 22, "three"],
+        ["lib/b.py", 4, "six"],
+    ],
+}
+TESTS = [
+    *CALLS,
+    "tests/test_more.py::test_more",
+    "tests/test_more.py::test_even_more",
+    "tests/test_more.py::test_most",
+]
+RUNS = Runs(
+    first=dict.fromkeys(TESTS, "passed"),
+    second=dict.fromkeys(TESTS, "passed"),
+    times=dict.fromkeys(TESTS, 0.01),
+    calls=CALLS,
+    modules=["functools"],
+)
 
 
 def write(folder: Path, files: dict[str, str]) -> Path:
@@ -67,19 +97,50 @@ def write(folder: Path, files: dict[str, str]) -> Path:
     return folder
 
 
-# ------------------------------------------------------------------------------------------- what two runs show
+# ------------------------------------------------------------------------------- what two runs show
+
 
 def test_tests_are_sorted_by_what_both_runs_say():
-    first = {"ok": "passed", "flaky": "passed", "flaky back": "failed", "fails": "failed", "error": "error", "skip": "skipped", "slow": "passed", "slow fail": "failed"}
-    runs = Runs(first, {**first, "flaky": "failed", "flaky back": "passed"}, {**dict.fromkeys(first, 0.5), "slow": 6.0, "slow fail": 6.0},
-                {"ok": [["a.py", 1, "f"]], "fails": [["a.py", 5, "g"], ["a.py", 1, "f"]], "flaky": [["a.py", 9, "h"]]}, ["os"])
+    first = {
+        "ok": "passed",
+        "flaky": "passed",
+        "flaky back": "failed",
+        "fails": "failed",
+        "error": "error",
+        "skip": "skipped",
+        "slow": "passed",
+        "slow fail": "failed",
+    }
+    runs = Runs(
+        first,
+        {**first, "flaky": "failed", "flaky back": "passed"},
+        {**dict.fromkeys(first, 0.5), "slow": 6.0, "slow fail": 6.0},
+        {
+            "ok": [["a.py", 1, "f"]],
+            "fails": [["a.py", 5, "g"], ["a.py", 1, "f"]],
+            "flaky": [["a.py", 9, "h"]],
+        },
+        ["os"],
+    )
     found = runs.survey()
     assert found.passing == ("ok",) and found.failing == ("fails", "error")
-    assert found.excluded == {"flaky test": 2, "test failed": 2, "test error": 1, "test skipped": 1, "slow test": 1}
-    assert found.functions == (("a.py", 1, "f"), ("a.py", 5, "g")) and found.calls == {"ok": (0,), "fails": (1, 0), "error": ()}
+    assert found.excluded == {
+        "flaky test": 2,
+        "test failed": 2,
+        "test error": 1,
+        "test skipped": 1,
+        "slow test": 1,
+    }
+    assert found.functions == (("a.py", 1, "f"), ("a.py", 5, "g")) and found.calls == {
+        "ok": (0,),
+        "fails": (1, 0),
+        "error": (),
+    }
     assert found.callers == {("a.py", 1): ["ok"]}
     assert Survey.from_dict(found.to_dict()) == found
-    assert Survey.from_dict({k: v for k, v in found.to_dict().items() if k != "failing"}) == replace(found, failing=())
+    assert Survey.from_dict(
+        {k: v for k, v in found.to_dict().items() if k != "failing"}
+    ) == replace(found, failing=())
 
 
 def test_tests_of_files_that_git_ignores_are_left_out_and_named():
@@ -89,14 +150,20 @@ def test_tests_of_files_that_git_ignores_are_left_out_and_named():
     runs = Runs(first, first, dict.fromkeys(first, 0.1), {}, [])
     found = runs.survey(lambda file: places.get(file, ""))
     assert (found.passing, found.failing) == (("c.py::test",), ())
-    assert found.excluded == {"test of made/, which git ignores": 2,
-                              "test of test_b.py, which git ignores": 1}
+    assert found.excluded == {
+        "test of made/, which git ignores": 2,
+        "test of test_b.py, which git ignores": 1,
+    }
 
 
-# ------------------------------------------------------------------------------------------- what a change can reach
+# -------------------------------------------------------------------------- what a change can reach
+
 
 def reached(tmp_path: Path, changes: dict[str, str | None], runs: Runs = RUNS):
-    before, after = write(tmp_path / "before", FILES), write(tmp_path / "after", {**FILES, **{k: v for k, v in changes.items() if v is not None}})
+    before, after = (
+        write(tmp_path / "before", FILES),
+        write(tmp_path / "after", {**FILES, **{k: v for k, v in changes.items() if v is not None}}),
+    )
     for name in [name for name, text in changes.items() if text is None]:
         (after / name).unlink()
     return _reached(before, after, runs)
@@ -107,58 +174,123 @@ def changed(name: str, old: str, new: str) -> dict[str, str]:
     return {name: FILES[name].replace(old, new)}
 
 
-@pytest.mark.parametrize("changes, test_files, shifts", [
-    (changed("lib/a.py", "    return x + 1\n", "    y = x\n    return y + 1\n"), {"tests/test_one.py", "tests/test_two.py"}, {"lib/a.py": [(7, 1)]}),
-    (changed("lib/a.py", "    y = one(x)\n    return [z for z in (y, y)]\n", "    return [one(x)] * 2\n"), {"tests/test_two.py"}, {"lib/a.py": [(12, -1)]}),
-    (changed("lib/a.py", "x * 3", "x + x + x"), {"tests/test_six.py"}, {"lib/a.py": [(24, 0)]}),
-    (changed("lib/b.py", "three(x) * 2", "2 * three(x)"), {"tests/test_six.py"}, {"lib/b.py": [(5, 0)]}),
-    (changed("lib/b.py", "three(x) * 2", "2 * three(x)") | changed("tests/test_two.py", "two(1)", "two(x=1)"), {"tests/test_six.py", "tests/test_two.py"},
-     {"lib/b.py": [(5, 0)]}),
-    ({"tests/test_two.py": FILES["tests/test_two.py"] + "\n\ndef test_new():\n    pass\n"}, {"tests/test_two.py"}, {}),
-])
+@pytest.mark.parametrize(
+    "changes, test_files, shifts",
+    [
+        (
+            changed("lib/a.py", "    return x + 1\n", "    y = x\n    return y + 1\n"),
+            {"tests/test_one.py", "tests/test_two.py"},
+            {"lib/a.py": [(7, 1)]},
+        ),
+        (
+            changed(
+                "lib/a.py",
+                "    y = one(x)\n    return [z for z in (y, y)]\n",
+                "    return [one(x)] * 2\n",
+            ),
+            {"tests/test_two.py"},
+            {"lib/a.py": [(12, -1)]},
+        ),
+        (changed("lib/a.py", "x * 3", "x + x + x"), {"tests/test_six.py"}, {"lib/a.py": [(24, 0)]}),
+        (
+            changed("lib/b.py", "three(x) * 2", "2 * three(x)"),
+            {"tests/test_six.py"},
+            {"lib/b.py": [(5, 0)]},
+        ),
+        (
+            changed("lib/b.py", "three(x) * 2", "2 * three(x)")
+            | changed("tests/test_two.py", "two(1)", "two(x=1)"),
+            {"tests/test_six.py", "tests/test_two.py"},
+            {"lib/b.py": [(5, 0)]},
+        ),
+        (
+            {"tests/test_two.py": FILES["tests/test_two.py"] + "\n\ndef test_new():\n    pass\n"},
+            {"tests/test_two.py"},
+            {},
+        ),
+    ],
+)
 def test_changes_that_reach_some_tests(tmp_path, changes, test_files, shifts):
     found = reached(tmp_path, changes)
     assert (found.changed, found.test_files, found.shifts) == (set(changes), test_files, shifts)
 
 
-@pytest.mark.parametrize("changes", [
-    changed("lib/a.py", "LIMIT = 3", "LIMIT = 4"), changed("lib/a.py", "def one(x):", "def one(x, y=1):"), changed("lib/a.py", "@traced\n", ""),
-    changed("lib/a.py", "import functools", "import functools, os"), {"lib/a.py": FILES["lib/a.py"] + "\n\ndef new():\n    pass\n"},
-    changed("lib/a.py", "def uncalled(x):\n    return x\n", "def uncalled(x):\n    return -x\n"),                # it may have run while tests were imported
-    changed("lib/a.py", "return function(*arguments)", "return -function(*arguments)"),                            # so did what holds this one
-    changed("lib/a.py", "x + 1", "(x"), {"lib/new.py": ""}, {"lib/b.py": None}, {"tests/test_new.py": "def test():\n    pass\n"}, {"tests/test_two.py": None},
-    {"README": "Read this.\n"}, {"tests/conftest.py": ""}, {"setup.cfg": "[x]\n"},
-])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        changed("lib/a.py", "LIMIT = 3", "LIMIT = 4"),
+        changed("lib/a.py", "def one(x):", "def one(x, y=1):"),
+        changed("lib/a.py", "@traced\n", ""),
+        changed("lib/a.py", "import functools", "import functools, os"),
+        {"lib/a.py": FILES["lib/a.py"] + "\n\ndef new():\n    pass\n"},
+        changed(
+            "lib/a.py", "def uncalled(x):\n    return x\n", "def uncalled(x):\n    return -x\n"
+        ),  # it may have run while tests were imported
+        changed(
+            "lib/a.py", "return function(*arguments)", "return -function(*arguments)"
+        ),  # so did what holds this one
+        changed("lib/a.py", "x + 1", "(x"),
+        {"lib/new.py": ""},
+        {"lib/b.py": None},
+        {"tests/test_new.py": "def test():\n    pass\n"},
+        {"tests/test_two.py": None},
+        {"README": "Read this.\n"},
+        {"tests/conftest.py": ""},
+        {"setup.cfg": "[x]\n"},
+    ],
+)
 def test_changes_that_may_reach_everything(tmp_path, changes):
     assert reached(tmp_path, changes) is None
 
 
 def test_one_change_that_may_reach_everything_is_enough(tmp_path):
-    assert reached(tmp_path, changed("lib/b.py", "three(x) * 2", "2 * three(x)") | changed("lib/a.py", "LIMIT = 3", "LIMIT = 4")) is None
+    assert (
+        reached(
+            tmp_path,
+            changed("lib/b.py", "three(x) * 2", "2 * three(x)")
+            | changed("lib/a.py", "LIMIT = 3", "LIMIT = 4"),
+        )
+        is None
+    )
 
 
 def test_what_calls_a_part_of_a_changed_function_is_run_again(tmp_path):
     calls = {**CALLS, "tests/test_more.py::test_more": [["lib/a.py", 15, "traced"]]}
-    found = reached(tmp_path, changed("lib/a.py", "return function(*arguments)", "return -function(*arguments)"), replace(RUNS, calls=calls))
+    found = reached(
+        tmp_path,
+        changed("lib/a.py", "return function(*arguments)", "return -function(*arguments)"),
+        replace(RUNS, calls=calls),
+    )
     assert found.test_files == {"tests/test_more.py", "tests/test_six.py"}
 
 
 def test_a_changed_conftest_may_reach_everything(tmp_path):
-    before, after = (write(tmp_path / name, {**FILES, "tests/conftest.py": f"X = '{name}'\n"}) for name in ("before", "after"))
+    before, after = (
+        write(tmp_path / name, {**FILES, "tests/conftest.py": f"X = '{name}'\n"})
+        for name in ("before", "after")
+    )
     assert _reached(before, after, RUNS) is None
 
 
 def test_a_test_module_that_others_use_may_reach_everything(tmp_path):
     change = {"tests/test_two.py": FILES["tests/test_two.py"] + "# more\n"}
     calls = {**CALLS, "tests/test_more.py::test_more": [["tests/test_two.py", 4, "test_two"]]}
-    assert reached(tmp_path / "1", change) is not None and reached(tmp_path / "2", change, replace(RUNS, calls=calls)) is None
-    before, after = (write(tmp_path / name, {**FILES, **files, "lib/b.py": FILES["lib/b.py"] + "# see test_two\n"}) for name, files in (("before", {}), ("after", change)))
+    assert (
+        reached(tmp_path / "1", change) is not None
+        and reached(tmp_path / "2", change, replace(RUNS, calls=calls)) is None
+    )
+    before, after = (
+        write(
+            tmp_path / name, {**FILES, **files, "lib/b.py": FILES["lib/b.py"] + "# see test_two\n"}
+        )
+        for name, files in (("before", {}), ("after", change))
+    )
     assert _reached(before, after, RUNS) is None
 
 
 def test_modes_and_links_count(tmp_path):
     before, after = (write(tmp_path / name, FILES) for name in ("before", "after"))
-    assert _reached(before, after, RUNS) is None                       # nothing has changed, so there is nothing to run
+    assert _reached(before, after, RUNS) is None  # nothing has changed, so there is nothing to run
     (after / "lib/a.py").chmod(0o755)
     assert _reached(before, after, RUNS) is None
     (after / "lib/a.py").chmod(0o644)
@@ -167,7 +299,8 @@ def test_modes_and_links_count(tmp_path):
     assert _reached(before, after, RUNS) is None
 
 
-# ------------------------------------------------------------------------------------------- the real thing
+# ----------------------------------------------------------------------------------- the real thing
+
 
 class Bench:
     """A repository, and how many tests each survey of it ran."""
@@ -191,25 +324,57 @@ def bench(tmp_path_factory):
 
 
 def timeless(found: Survey) -> dict:
-    """What does not depend on the clock, on the order in which functions were noticed, or on how Python makes lists; tests call themselves, too."""
-    calls = {test: sorted(f for i in indices if (f := found.functions[i])[0].startswith("lib") and "<" not in f[2]) for test, indices in found.calls.items()}
-    return {"passing": found.passing, "failing": found.failing, "excluded": found.excluded, "calls": calls, "timed": set(found.seconds)}
+    """What does not depend on the clock, on the order in which functions were noticed, or on how
+    Python makes lists; tests call themselves, too."""
+    calls = {
+        test: sorted(
+            f for i in indices if (f := found.functions[i])[0].startswith("lib") and "<" not in f[2]
+        )
+        for test, indices in found.calls.items()
+    }
+    return {
+        "passing": found.passing,
+        "failing": found.failing,
+        "excluded": found.excluded,
+        "calls": calls,
+        "timed": set(found.seconds),
+    }
 
 
 @pytest.mark.slow
 def test_only_what_a_change_reaches_is_run_again_and_the_result_is_the_same(bench):
     first, ran = bench.survey()
-    assert ran == [8, 8] and first.failing == ("tests/test_six.py::test_fails",) and len(first.passing) == 7
-    expected = {test: sorted(tuple(f) for f in called if "<" not in f[2]) for test, called in CALLS.items()}
+    assert (
+        ran == [8, 8]
+        and first.failing == ("tests/test_six.py::test_fails",)
+        and len(first.passing) == 7
+    )
+    expected = {
+        test: sorted(tuple(f) for f in called if "<" not in f[2]) for test, called in CALLS.items()
+    }
     assert {test: called for test, called in timeless(first)["calls"].items() if called} == expected
     assert bench.survey() == (first, []), "the same tree was run again"
 
-    write(bench.root, changed("lib/a.py", "    y = one(x)\n    return [z for z in (y, y)]\n", "    w = x + 1\n    y = w\n    return [y, y]\n"))
+    write(
+        bench.root,
+        changed(
+            "lib/a.py",
+            "    y = one(x)\n    return [z for z in (y, y)]\n",
+            "    w = x + 1\n    y = w\n    return [y, y]\n",
+        ),
+    )
     second, ran = bench.survey()
     assert ran == [1, 1]
     bytecode = {path.name for path in open_repository(bench.root).bytecode.rglob("*.pyc")}
-    assert all(any(name.startswith(f"test_{which}.") for name in bytecode) for which in ("one", "two", "six", "more"))
-    assert timeless(second)["calls"]["tests/test_six.py::test_six"] == [("lib/a.py", 17, "wrapper"), ("lib/a.py", 23, "three"), ("lib/b.py", 4, "six")]
+    assert all(
+        any(name.startswith(f"test_{which}.") for name in bytecode)
+        for which in ("one", "two", "six", "more")
+    )
+    assert timeless(second)["calls"]["tests/test_six.py::test_six"] == [
+        ("lib/a.py", 17, "wrapper"),
+        ("lib/a.py", 23, "three"),
+        ("lib/b.py", 4, "six"),
+    ]
     fresh, ran = bench.survey(forget=True)
     assert ran == [8, 8] and timeless(fresh) == timeless(second)
 
@@ -218,7 +383,9 @@ def test_only_what_a_change_reaches_is_run_again_and_the_result_is_the_same(benc
 def test_where_a_test_does_not_pass_any_more_everything_is_run_again(bench):
     write(bench.root, FILES)
     bench.survey()
-    write(bench.root, changed("lib/a.py", "return [z for z in (y, y)]", "return [z for z in (y, 0)]"))
+    write(
+        bench.root, changed("lib/a.py", "return [z for z in (y, y)]", "return [z for z in (y, 0)]")
+    )
     found, ran = bench.survey()
     assert ran == [8, 8] and "tests/test_two.py::test_two" in found.failing
 
@@ -241,10 +408,18 @@ def test_few_trees_are_remembered_and_the_environment_counts(bench):
         memory.write(f"tree{number}", RUNS)
         os.utime(memory.folder / f"tree{number}.json", (number, number))
     memory.write("last", RUNS)
-    assert len(memory.trees()) == KEPT and memory.trees()[0] == "last" and "tree0" not in memory.trees()
+    assert (
+        len(memory.trees()) == KEPT
+        and memory.trees()[0] == "last"
+        and "tree0" not in memory.trees()
+    )
     assert memory.read("last") == RUNS
     others = {"python": "/elsewhere/python", "root": "/elsewhere", "path": (), "carried": ("a.py",)}
     for other in (replace(repository, **{name: value}) for name, value in others.items()):
         assert _Memory(other, LIMITS).folder != memory.folder
-    assert _Memory(repository, replace(LIMITS, memory_mb=99)).folder != memory.folder == _Memory(repository, replace(LIMITS, workers=9)).folder
+    assert (
+        _Memory(repository, replace(LIMITS, memory_mb=99)).folder
+        != memory.folder
+        == _Memory(repository, replace(LIMITS, workers=9)).folder
+    )
     assert memory.folder.is_relative_to(cache_folder() / "surveys")

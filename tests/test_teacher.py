@@ -1,5 +1,6 @@
-"""The teachers: what they are asked, what becomes of their answers, and what is distilled of them. The endpoint is a real server on
-loopback, the verdicts are those of the real jail."""
+"""The teachers: what they are asked, what becomes of their answers, and what is distilled of them.
+The endpoint is a real server on loopback, the verdicts are those of the real jail."""
+
 import json
 import os
 import signal
@@ -19,7 +20,14 @@ from recipes.endpoint import Asker, Client, Endpoint
 from recipes.hiring import MAX_USD, hire, plan
 from recipes.ledger import Ledger, Replies, as_pico, read_summary
 from recipes.outgoing import Guard
-from recipes.teacher import ApiTeacher, Bench, ReferenceTeacher, choose_cold, choose_replay, normal_form
+from recipes.teacher import (
+    ApiTeacher,
+    Bench,
+    ReferenceTeacher,
+    choose_cold,
+    choose_replay,
+    normal_form,
+)
 from sandbox import patches
 from sandbox.edits import InvalidEdit, from_reply
 from sandbox.errors import UsageError
@@ -32,11 +40,17 @@ from tests.conftest import CALC, make_repo
 from tests.teacher_server import TeacherServer
 
 TEST = "tests/test_core.py::"
-TESTS = {"add": (TEST + "test_add", TEST + "test_add_negative"), "mean": (TEST + "test_mean[xs0-2]", TEST + "test_mean[xs1-5]",
-                                                                          TEST + "test_mean_empty"),
-         "Counter.up": (TEST + "TestCounter::test_up",), "area": (TEST + "test_area",)}
-RIGHT = {"add": "def add(a, b):\n    return a + b\n",
-         "mean": "def mean(xs):\n    if not xs:\n        raise ValueError('no data')\n    return sum(xs) / len(xs)\n"}
+TESTS = {
+    "add": (TEST + "test_add", TEST + "test_add_negative"),
+    "mean": (TEST + "test_mean[xs0-2]", TEST + "test_mean[xs1-5]", TEST + "test_mean_empty"),
+    "Counter.up": (TEST + "TestCounter::test_up",),
+    "area": (TEST + "test_area",),
+}
+RIGHT = {
+    "add": "def add(a, b):\n    return a + b\n",
+    "mean": "def mean(xs):\n    if not xs:\n        raise ValueError('no data')\n    return "
+    "sum(xs) / len(xs)\n",
+}
 QUICK = TeacherSettings(pause=0.01, stall=2.0, concurrency=4, solutions=1, attempts=2)
 
 
@@ -51,18 +65,34 @@ def repository(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tasks(repository) -> dict[str, Task]:
-    """A task for each function of TESTS, as mining would make it; of `add` and `mean` one test is hidden."""
+    """A task for each function of TESTS, as mining would make it; of `add` and `mean` one test is
+    hidden."""
     intact = read_text(repository.snapshot / "calc/core.py")
-    return {name: Task(instance_id=f"blank-calc.core.{name}", kind="blank", split="train", repo="calc", base_commit=repository.commit,
-                       file="calc/core.py", function=name, patch=patches.make(blanked(intact, find(intact, name)), intact, "calc/core.py"),
-                       FAIL_TO_PASS=tests, PASS_TO_PASS=(), shown=tests[:-1] or tests,
-                       problem_statement=f"The body of `{name}` is missing.", test_seconds=0.05)
-            for name, tests in TESTS.items()}
+    return {
+        name: Task(
+            instance_id=f"blank-calc.core.{name}",
+            kind="blank",
+            split="train",
+            repo="calc",
+            base_commit=repository.commit,
+            file="calc/core.py",
+            function=name,
+            patch=patches.make(blanked(intact, find(intact, name)), intact, "calc/core.py"),
+            FAIL_TO_PASS=tests,
+            PASS_TO_PASS=(),
+            shown=tests[:-1] or tests,
+            problem_statement=f"The body of `{name}` is missing.",
+            test_seconds=0.05,
+        )
+        for name, tests in TESTS.items()
+    }
 
 
 @pytest.fixture(scope="module")
 def judge(repository):
-    with Judge(repository, Limits(workers=2, timeout=3.0), test_files=("tests/test_core.py",)) as judge:
+    with Judge(
+        repository, Limits(workers=2, timeout=3.0), test_files=("tests/test_core.py",)
+    ) as judge:
         yield judge
 
 
@@ -75,7 +105,14 @@ class School:
     """One run with an API teacher."""
 
     def __init__(self, folder, repository, judge, guard, tasks):
-        self.folder, self.repository, self.judge, self.guard, self.tasks, self.judged = folder, repository, judge, guard, tasks, []
+        self.folder, self.repository, self.judge, self.guard, self.tasks, self.judged = (
+            folder,
+            repository,
+            judge,
+            guard,
+            tasks,
+            [],
+        )
 
     def judge_replies(self, pairs: list, style: str) -> list:
         edits = []
@@ -87,19 +124,60 @@ class School:
         self.judged.append(len(pairs))
         return self.judge.judge_many(list(zip([task for task, _ in pairs], edits)))
 
-    def teach(self, server, names=("add",), settings: TeacherSettings = QUICK, style: str = "blocks", max_usd: float = 1.0,
-              **endpoint) -> dict:
+    def teach(
+        self,
+        server,
+        names=("add",),
+        settings: TeacherSettings = QUICK,
+        style: str = "blocks",
+        max_usd: float = 1.0,
+        **endpoint,
+    ) -> dict:
         """{name: lesson}"""
-        endpoint = Endpoint(**{"name": "here", "base_url": server.url, "model": "m", "price": ("1", "0.5", "2"), "max_output": 500,
-                               **endpoint})
-        bench = Bench(self.judge_replies, lambda task, files: self.judge.run({"files": files, "ids": list(task.shown), "text": True,
-                                                                              "timeout": 5.0}), self.judge.stop)
+        endpoint = Endpoint(
+            **{
+                "name": "here",
+                "base_url": server.url,
+                "model": "m",
+                "price": ("1", "0.5", "2"),
+                "max_output": 500,
+                **endpoint,
+            }
+        )
+        bench = Bench(
+            self.judge_replies,
+            lambda task, files: self.judge.run(
+                {"files": files, "ids": list(task.shown), "text": True, "timeout": 5.0}
+            ),
+            self.judge.stop,
+        )
         chosen = [self.tasks[name] for name in names]
-        prompts = {task.instance_id: messages(task, self.repository.snapshot, "blocks") for task in chosen}
-        with Replies(self.folder / "shared") as replies, Ledger.open(self.folder / "teacher.sqlite", replies) as ledger:
-            asker = Asker(Client(endpoint, "sk-any", settings.stall), ledger, replies, as_pico(max_usd), settings.tries, settings.pause, 0)
-            teacher = ApiTeacher(asker, settings, style, 0, self.repository.snapshot, bench, self.guard,
-                                 {t.instance_id: messages(t, self.repository.snapshot, style) for t in chosen})
+        prompts = {
+            task.instance_id: messages(task, self.repository.snapshot, "blocks") for task in chosen
+        }
+        with (
+            Replies(self.folder / "shared") as replies,
+            Ledger.open(self.folder / "teacher.sqlite", replies) as ledger,
+        ):
+            asker = Asker(
+                Client(endpoint, "sk-any", settings.stall),
+                ledger,
+                replies,
+                as_pico(max_usd),
+                settings.tries,
+                settings.pause,
+                0,
+            )
+            teacher = ApiTeacher(
+                asker,
+                settings,
+                style,
+                0,
+                self.repository.snapshot,
+                bench,
+                self.guard,
+                {t.instance_id: messages(t, self.repository.snapshot, style) for t in chosen},
+            )
             return {lesson.task.function: lesson for lesson in teacher.teach(chosen, prompts)}
 
     def verdicts(self) -> list[str]:
@@ -118,49 +196,96 @@ def serve(tmp_path):
         yield lambda **settings: stack.enter_context(TeacherServer(tmp_path / "server", **settings))
 
 
-# ------------------------------------------------------------------------------------------- whom to ask
+# -------------------------------------------------------------------------------------- whom to ask
+
 
 def some_tasks(tasks, *kinds) -> list[Task]:
-    return [replace(tasks["add"], instance_id=f"t{number}", split=split) for number, split in enumerate(kinds)]
+    return [
+        replace(tasks["add"], instance_id=f"t{number}", split=split)
+        for number, split in enumerate(kinds)
+    ]
 
 
-@given(st.lists(st.tuples(st.sampled_from(["train", "heldout"]), st.sampled_from(["cold", "warm", "mastered"]))),
-       st.floats(0, 1), st.integers(0, 9))
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["train", "heldout"]), st.sampled_from(["cold", "warm", "mastered"])
+        )
+    ),
+    st.floats(0, 1),
+    st.integers(0, 9),
+)
 def test_the_cold_ones_and_no_others(states, share, seed):
-    made = [Task(f"t{n}", "blank", split, "r", "c", "f", "g", "", (), (), (), "", 0.0) for n, (split, _) in enumerate(states)]
+    made = [
+        Task(f"t{n}", "blank", split, "r", "c", "f", "g", "", (), (), (), "", 0.0)
+        for n, (split, _) in enumerate(states)
+    ]
     chosen = choose_cold(made, {f"t{n}": state for n, (_, state) in enumerate(states)}, share, seed)
     cold = [t for t, (split, state) in zip(made, states) if split == "train" and state == "cold"]
-    assert len(chosen) == round(len(cold) * share) and set(t.instance_id for t in chosen) <= {t.instance_id for t in cold}
+    assert len(chosen) == round(len(cold) * share) and set(t.instance_id for t in chosen) <= {
+        t.instance_id for t in cold
+    }
     assert chosen == [t for t in made if t in chosen], "not in their order"
 
 
 def test_the_reference_teacher(repository, tasks, judge):
     teacher = ReferenceTeacher(repository.snapshot, "blocks")
     reply = teacher.reply(tasks["mean"], [])
-    assert judge.judge(tasks["mean"], from_reply(reply, tasks["mean"], tasks["mean"].broken(repository.snapshot))).status == "resolved"
+    assert (
+        judge.judge(
+            tasks["mean"],
+            from_reply(reply, tasks["mean"], tasks["mean"].broken(repository.snapshot)),
+        ).status
+        == "resolved"
+    )
 
 
 def test_the_students_own_rollouts_for_replay(tasks):
     made = some_tasks(tasks, "train", "train", "heldout", "train")
-    rollouts = [{"instance_id": f"t{n}", "text": text, "status": status} for n, text, status in [
-        (0, "a", "resolved"), (0, "a", "resolved"), (0, "b", "resolved"), (1, "c", "resolved"), (1, "d", "failed"), (2, "e", "resolved"),
-        (3, "f", "truncated")]]
-    assert choose_replay(made, rollouts, 100, 0.0, 0) == [] and choose_replay(made, rollouts, 0, 0.5, 0) == []
+    rollouts = [
+        {"instance_id": f"t{n}", "text": text, "status": status}
+        for n, text, status in [
+            (0, "a", "resolved"),
+            (0, "a", "resolved"),
+            (0, "b", "resolved"),
+            (1, "c", "resolved"),
+            (1, "d", "failed"),
+            (2, "e", "resolved"),
+            (3, "f", "truncated"),
+        ]
+    ]
+    assert (
+        choose_replay(made, rollouts, 100, 0.0, 0) == []
+        and choose_replay(made, rollouts, 0, 0.5, 0) == []
+    )
     every = choose_replay(made, rollouts, 100, 0.5, 0)
-    assert sorted((r["instance_id"], r["text"]) for r in every) == [("t0", "a"), ("t0", "b"), ("t1", "c")]
+    assert sorted((r["instance_id"], r["text"]) for r in every) == [
+        ("t0", "a"),
+        ("t0", "b"),
+        ("t1", "c"),
+    ]
     few = choose_replay(made, rollouts, 2, 0.5, 0)
-    assert {r["instance_id"] for r in few} == {"t0", "t1"}, "a second one of a task before the first one of another"
+    assert {r["instance_id"] for r in few} == {"t0", "t1"}, (
+        "a second one of a task before the first one of another"
+    )
     assert len(choose_replay(made, rollouts, 4, 0.2, 0)) == 1
-    assert choose_replay(made, list(reversed(rollouts)), 100, 0.5, 0) == every and any(choose_replay(made, rollouts, 100, 0.5,
-                                                                                                     seed) != every for seed in range(9))
+    assert choose_replay(made, list(reversed(rollouts)), 100, 0.5, 0) == every and any(
+        choose_replay(made, rollouts, 100, 0.5, seed) != every for seed in range(9)
+    )
 
 
 def test_settings_that_cannot_be():
-    settings = from_dict({"teacher": {"reasoning": True, "repairs": 0, "temperatures": [0, 1.5]}}).teacher
+    settings = from_dict(
+        {"teacher": {"reasoning": True, "repairs": 0, "temperatures": [0, 1.5]}}
+    ).teacher
     assert settings == TeacherSettings(reasoning=True, repairs=0, temperatures=(0.0, 1.5))
-    for section, key, value, says in [("teacher", "temperatures", [], "must not be empty"), ("teacher", "attempts", 0, "more than 0"),
-                                      ("distil", "replay", 0.95, "not be more than 0.9"),
-                                      ("teacher", "reasoning", 1, "true or false"), ("teacher", "share", 1.5, "not be more than 1,")]:
+    for section, key, value, says in [
+        ("teacher", "temperatures", [], "must not be empty"),
+        ("teacher", "attempts", 0, "more than 0"),
+        ("distil", "replay", 0.95, "not be more than 0.9"),
+        ("teacher", "reasoning", 1, "true or false"),
+        ("teacher", "share", 1.5, "not be more than 1,"),
+    ]:
         with pytest.raises(UsageError, match=f"{section}.{key}.*{says}"):
             from_dict({section: {key: value}})
     assert from_dict({}).distil.replay > 0 == load("nano").distil.replay
@@ -172,11 +297,31 @@ URL = "http://127.0.0.1:1/v1"
 
 
 def test_nobody_is_hired_without_a_name():
-    assert hire(None, {}, None, None, None, None, False, False) is None and hire(None, {}, "reference", None, None, None, False,
-                                                                                 False) is None
-    for more in ({"model": "m"}, {"price": "1,2"}, {"max_usd": 2.0}, {"terms_acknowledged": True}, {"dry_run": True}):
+    assert (
+        hire(None, {}, None, None, None, None, False, False) is None
+        and hire(None, {}, "reference", None, None, None, False, False) is None
+    )
+    for more in (
+        {"model": "m"},
+        {"price": "1,2"},
+        {"max_usd": 2.0},
+        {"terms_acknowledged": True},
+        {"dry_run": True},
+    ):
         with pytest.raises(UsageError, match="Name an API teacher with --teacher"):
-            hire(None, {}, None, **{"model": None, "price": None, "max_usd": None, "terms_acknowledged": False, "dry_run": False, **more})
+            hire(
+                None,
+                {},
+                None,
+                **{
+                    "model": None,
+                    "price": None,
+                    "max_usd": None,
+                    "terms_acknowledged": False,
+                    "dry_run": False,
+                    **more,
+                },
+            )
 
 
 def test_what_must_be_settled_before_anything_is_sent():
@@ -188,21 +333,34 @@ def test_what_must_be_settled_before_anything_is_sent():
     with pytest.raises(UsageError, match="needs a key"):
         hire(None, {}, "glm-5.2", None, None, None, True, False)
     hired = hire(None, keys, "glm-5.2", None, None, 2.5, True, False)
-    assert (hired.key, hired.max_usd, hired.endpoint.name) == ("sk-mine", 2.5,
-                                                               "glm-5.2") and "sk-mine" not in repr(hired) + json.dumps(hired.to_dict())
-    assert hire(None, {}, URL, "m", "0,0", None, False, False).max_usd == MAX_USD, "this machine's own endpoint has no terms"
-    assert hire(None, {}, "openrouter", None, None, None, False, True).endpoint.price is None, "a dry run needs nothing"
+    assert (hired.key, hired.max_usd, hired.endpoint.name) == (
+        "sk-mine",
+        2.5,
+        "glm-5.2",
+    ) and "sk-mine" not in repr(hired) + json.dumps(hired.to_dict())
+    assert hire(None, {}, URL, "m", "0,0", None, False, False).max_usd == MAX_USD, (
+        "this machine's own endpoint has no terms"
+    )
+    assert hire(None, {}, "openrouter", None, None, None, False, True).endpoint.price is None, (
+        "a dry run needs nothing"
+    )
 
 
 def test_it_is_said_once_and_remembered():
     keys = {"COLDSTART_TEACHER_KEY": "sk-mine"}
-    known = json.loads(json.dumps(hire(None, keys, "glm-5.2", None, "1,2", 3.0, True, False).to_dict()))
+    known = json.loads(
+        json.dumps(hire(None, keys, "glm-5.2", None, "1,2", 3.0, True, False).to_dict())
+    )
     again = hire(known, keys, None, None, None, None, False, False)
-    assert again.endpoint.price == ("1", "1", "2") and again.max_usd == 3.0 and again.key == "sk-mine"
+    assert (
+        again.endpoint.price == ("1", "1", "2") and again.max_usd == 3.0 and again.key == "sk-mine"
+    )
     assert hire(known, keys, None, None, None, 4.0, False, False).max_usd == 4.0
     assert hire(known, keys, "glm-5.2", None, None, None, False, False).terms_acknowledged
     with pytest.raises(UsageError, match="terms"):
-        hire(known, keys, "deepseek", None, None, None, False, False)          # another provider, other terms
+        hire(
+            known, keys, "deepseek", None, None, None, False, False
+        )  # another provider, other terms
     with pytest.raises(UsageError, match="price of glm-9"):
         hire(known, keys, None, "glm-9", None, None, False, False)
     assert hire(known, keys, "reference", None, None, None, False, False) is None
@@ -212,7 +370,11 @@ def test_the_plan(repository, tasks, guard, tmp_path):
     endpoint = Endpoint("e", URL, "m", ("1", "0.5", "2"), max_output=1000)
     made = plan([tasks["add"], tasks["mean"]], repository.snapshot, endpoint, QUICK, guard)
     size = sum(len(prompt[0]["content"]) for prompt in made.prompts.values())
-    assert set(made.prompts) == {"blank-calc.core.add", "blank-calc.core.mean"} and abs(made.tokens - size / 3) <= 2 and made.withheld == {}
+    assert (
+        set(made.prompts) == {"blank-calc.core.add", "blank-calc.core.mean"}
+        and abs(made.tokens - size / 3) <= 2
+        and made.withheld == {}
+    )
     least, most = made.usd
     assert 2 * 600 * 2 / 1e6 < least < 0.01 and most > 2 * 2 * 3 * 1000 * 2 / 1e6
     hired = hire(None, {}, URL, "m", "1,2", None, False, True)
@@ -224,46 +386,84 @@ def test_the_plan(repository, tasks, guard, tmp_path):
     assert json.loads(json.dumps(unknown.to_dict()))["usd"] is None
     secret = replace(tasks["mean"], problem_statement='It fails with password = "Xk-93jd-02ls".')
     withheld = plan([tasks["add"], secret], repository.snapshot, endpoint, QUICK, guard)
-    assert list(withheld.prompts) == ["blank-calc.core.add"] and "looks like a secret" in withheld.withheld["blank-calc.core.mean"]
-    assert any("blank-calc.core.mean is not sent: it holds" in line for line in withheld.lines(hired))
+    assert (
+        list(withheld.prompts) == ["blank-calc.core.add"]
+        and "looks like a secret" in withheld.withheld["blank-calc.core.mean"]
+    )
+    assert any(
+        "blank-calc.core.mean is not sent: it holds" in line for line in withheld.lines(hired)
+    )
 
 
-# ------------------------------------------------------------------------------------------- conversations
+# ------------------------------------------------------------------------------------ conversations
+
 
 def test_a_right_answer(school, serve, repository, tasks):
     server = serve(answers={"`add`": [block(RIGHT["add"])]})
     lesson = school.teach(server)["add"]
-    assert lesson.dialogues == ([*messages(tasks["add"], repository.snapshot, "blocks"),
-                                 {"role": "assistant", "content": block(RIGHT["add"])}],)
+    assert lesson.dialogues == (
+        [
+            *messages(tasks["add"], repository.snapshot, "blocks"),
+            {"role": "assistant", "content": block(RIGHT["add"])},
+        ],
+    )
     assert school.verdicts() == ["resolved"] and len(server.log()) == 1
 
 
 @pytest.mark.slow
 def test_a_wrong_answer_is_repaired_and_left_out(school, serve, repository, tasks):
-    server = serve(answers={"`add`": [block("def add(a, b):\n    return a - b\n")]}, repaired={"`add`": [block(RIGHT["add"])]})
+    server = serve(
+        answers={"`add`": [block("def add(a, b):\n    return a - b\n")]},
+        repaired={"`add`": [block(RIGHT["add"])]},
+    )
     lesson = school.teach(server)["add"]
     assert school.verdicts() == ["failed", "resolved"]
-    assert lesson.dialogues == ([*messages(tasks["add"], repository.snapshot, "blocks"),
-                                 {"role": "assistant", "content": block(RIGHT["add"])}],), "a wrong turn is learned"
+    assert lesson.dialogues == (
+        [
+            *messages(tasks["add"], repository.snapshot, "blocks"),
+            {"role": "assistant", "content": block(RIGHT["add"])},
+        ],
+    ), "a wrong turn is learned"
     first, second = (record["body"]["messages"] for record in server.log())
-    assert second[:2] == [*first, {"role": "assistant", "content": block("def add(a, b):\n    return a - b\n")}]
+    assert second[:2] == [
+        *first,
+        {"role": "assistant", "content": block("def add(a, b):\n    return a - b\n")},
+    ]
     said = second[2]["content"]
-    assert "test_add`" in said and "assert -1 == 3" in said and "as it was in the first message" in said
+    assert (
+        "test_add`" in said
+        and "assert -1 == 3" in said
+        and "as it was in the first message" in said
+    )
     assert "negative" not in said and "-2" not in said, "the hidden test is told"
 
 
 def test_only_visible_tests_are_told_of(school, serve):
     """The visible test passes and the hidden one does not: the teacher learns no more than that."""
     server = serve(answers={"`add`": [block("def add(a, b):\n    return 3\n")]})
-    assert school.teach(server, settings=replace(QUICK, attempts=1, repairs=1))["add"].dialogues == ()
+    assert (
+        school.teach(server, settings=replace(QUICK, attempts=1, repairs=1))["add"].dialogues == ()
+    )
     said = server.log()[1]["body"]["messages"][2]["content"]
-    assert "tests that you were shown pass, and others of the same code fail" in said and "negative" not in said
+    assert (
+        "tests that you were shown pass, and others of the same code fail" in said
+        and "negative" not in said
+    )
 
 
-@pytest.mark.parametrize("answer, verdict, says", [
-    ("I do not know.", "invalid", "cannot be used: the reply holds no complete python block"), (block("def add(a, b:\n"), "invalid",
-                                                                                                "does not parse"),
-    pytest.param(block("def add(a, b):\n    while True: pass\n"), "timeout", "do not end in time", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "answer, verdict, says",
+    [
+        ("I do not know.", "invalid", "cannot be used: the reply holds no complete python block"),
+        (block("def add(a, b:\n"), "invalid", "does not parse"),
+        pytest.param(
+            block("def add(a, b):\n    while True: pass\n"),
+            "timeout",
+            "do not end in time",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
 def test_what_is_said_of_other_failures(school, serve, answer, verdict, says):
     server = serve(answers={"`add`": [answer]})
     lesson = school.teach(server, settings=replace(QUICK, attempts=1, repairs=2))["add"]
@@ -277,45 +477,76 @@ def test_attempts_get_warmer_and_differ(school, serve):
     settings = replace(QUICK, attempts=4, repairs=0, temperatures=(0.1, 0.7))
     school.teach(server, ("add", "mean"), settings)
     bodies = [record["body"] for record in server.log()]
-    by_task = [[b["temperature"] for b in bodies if f"`{name}`" in b["messages"][0]["content"].partition("\n")[0]]
-               for name in ("add", "mean")]
+    by_task = [
+        [
+            b["temperature"]
+            for b in bodies
+            if f"`{name}`" in b["messages"][0]["content"].partition("\n")[0]
+        ]
+        for name in ("add", "mean")
+    ]
     assert by_task == [[0.1, 0.7, 0.7, 0.7]] * 2 and len({b["seed"] for b in bodies}) == 8
 
 
-TWO_WAYS = [block(RIGHT["add"]), block("def add(a, b):\n    # b first\n    return (a + b)\n"),
-            block("def add(a, b):\n    total = a\n    total += b\n    return total\n"),
-            block("def add(a, b):\n    return b + a\n")]
+TWO_WAYS = [
+    block(RIGHT["add"]),
+    block("def add(a, b):\n    # b first\n    return (a + b)\n"),
+    block("def add(a, b):\n    total = a\n    total += b\n    return total\n"),
+    block("def add(a, b):\n    return b + a\n"),
+]
 
 
 @pytest.mark.slow
 def test_several_different_solutions(school, serve):
     """Layout and comments make no difference, so of the four kinds of answer three count."""
     server = serve(answers={"`add`": TWO_WAYS})
-    lesson = school.teach(server, settings=replace(QUICK, solutions=9, attempts=24, repairs=0))["add"]
+    lesson = school.teach(server, settings=replace(QUICK, solutions=9, attempts=24, repairs=0))[
+        "add"
+    ]
     answers = [dialogue[-1]["content"] for dialogue in lesson.dialogues]
     assert len(answers) == 3 and set(answers) <= set(TWO_WAYS) and len(server.log()) == 24
-    assert len(school.teach(server, settings=replace(QUICK, solutions=2, attempts=24,
-                                                     repairs=0))["add"].dialogues) == 2 and len(server.log()) == 24
+    assert (
+        len(
+            school.teach(server, settings=replace(QUICK, solutions=2, attempts=24, repairs=0))[
+                "add"
+            ].dialogues
+        )
+        == 2
+        and len(server.log()) == 24
+    )
 
 
 def test_a_server_that_ignores_the_seed(school, serve):
     server = serve(answers={"`add`": [block(RIGHT["add"])]})
-    lesson = school.teach(server, settings=replace(QUICK, solutions=2, attempts=3, repairs=0))["add"]
+    lesson = school.teach(server, settings=replace(QUICK, solutions=2, attempts=3, repairs=0))[
+        "add"
+    ]
     assert len(lesson.dialogues) == 1 and len(server.log()) == 3
 
 
-@pytest.mark.parametrize("fault, verdict",
-                         [("length", "truncated"), ("content_filter", "filtered")])
+@pytest.mark.parametrize(
+    "fault, verdict", [("length", "truncated"), ("content_filter", "filtered")]
+)
 def test_replies_that_are_not_whole(school, serve, fault, verdict):
     server = serve(answers={"`add`": [block(RIGHT["add"])]}, script=[fault] * 9)
     lesson = school.teach(server, settings=replace(QUICK, repairs=1))["add"]
-    assert lesson.dialogues == () and lesson.why == f"the last reply was {verdict}" and set(school.verdicts()) == {verdict}
+    assert (
+        lesson.dialogues == ()
+        and lesson.why == f"the last reply was {verdict}"
+        and set(school.verdicts()) == {verdict}
+    )
     assert len(server.log()) == 2, "what was cut off is not repaired"
 
 
-@pytest.mark.parametrize("fault, why", [
-    ("error-200-text", "the model is being loaded"), ("no-choice", "no choice in the reply"),
-    ("error-200", "429: Rate limit exceeded for [key]"), ("error-finish", "ended with 'error'")])
+@pytest.mark.parametrize(
+    "fault, why",
+    [
+        ("error-200-text", "the model is being loaded"),
+        ("no-choice", "no choice in the reply"),
+        ("error-200", "429: Rate limit exceeded for [key]"),
+        ("error-finish", "ended with 'error'"),
+    ],
+)
 def test_a_task_that_the_endpoint_never_answers_ends_with_its_words(school, serve, fault, why):
     """Its error is no answer of the teacher's, so it is not judged; the other task is taught."""
     answers = {f"`{name}`": [block(code)] for name, code in RIGHT.items()}
@@ -328,10 +559,22 @@ def test_a_task_that_the_endpoint_never_answers_ends_with_its_words(school, serv
 
 @pytest.mark.slow
 def test_a_request_that_is_refused_ends_its_attempt_alone(school, serve):
-    server = serve(answers={f"`{name}`": [block(code)] for name, code in RIGHT.items()}, rate=0.3, faults=("400",), seed=2)
-    lessons = school.teach(server, ("add", "mean"), replace(QUICK, attempts=9, solutions=2, repairs=0, concurrency=1))
-    assert {name: len(lesson.dialogues) for name, lesson in lessons.items()} == {"add": 1, "mean": 1}
-    assert Counter(record["fault"] for record in server.log())["400"] >= 2 and len(server.log()) == 18
+    server = serve(
+        answers={f"`{name}`": [block(code)] for name, code in RIGHT.items()},
+        rate=0.3,
+        faults=("400",),
+        seed=2,
+    )
+    lessons = school.teach(
+        server, ("add", "mean"), replace(QUICK, attempts=9, solutions=2, repairs=0, concurrency=1)
+    )
+    assert {name: len(lesson.dialogues) for name, lesson in lessons.items()} == {
+        "add": 1,
+        "mean": 1,
+    }
+    assert (
+        Counter(record["fault"] for record in server.log())["400"] >= 2 and len(server.log()) == 18
+    )
 
 
 def test_a_wrong_key_ends_everything(school, serve):
@@ -343,14 +586,21 @@ def test_a_wrong_key_ends_everything(school, serve):
 
 @pytest.mark.slow
 def test_the_cap_ends_it_and_what_is_there_stays(school, serve):
-    server = serve(answers={f"`{name}`": [block(code)] for name, code in RIGHT.items()}, default="No.", delay=0.05)
+    server = serve(
+        answers={f"`{name}`": [block(code)] for name, code in RIGHT.items()},
+        default="No.",
+        delay=0.05,
+    )
     lessons = school.teach(server, TESTS, replace(QUICK, attempts=9, repairs=2), max_usd=0.012)
-    assert set(lessons) == set(TESTS) and any(lesson.why == "the cap is reached" for lesson in lessons.values())
+    assert set(lessons) == set(TESTS) and any(
+        lesson.why == "the cap is reached" for lesson in lessons.values()
+    )
     assert read_summary(school.folder)["usd"] <= 0.012
     before = len(server.log())
     again = school.teach(server, TESTS, replace(QUICK, attempts=9, repairs=2), max_usd=0.012)
     assert len(server.log()) == before and {n: taught.dialogues for n, taught in again.items()} == {
-        n: taught.dialogues for n, taught in lessons.items()}
+        n: taught.dialogues for n, taught in lessons.items()
+    }
 
 
 @pytest.mark.slow
@@ -362,11 +612,14 @@ def test_the_same_conversations_again_cost_nothing(school, serve):
     assert Counter(school.verdicts())["resolved"] == 2
 
 
-# ------------------------------------------------------------------------------------------- what is distilled
+# -------------------------------------------------------------------------------- what is distilled
+
 
 def test_what_a_teacher_says_of_itself_is_not_distilled(school, serve):
-    answer = block("# Written by ChatGPT\ndef add(a, b):\n    return a + b\n",
-                   "I'm GLM, a large language model by Zhipu. The sum is returned.")
+    answer = block(
+        "# Written by ChatGPT\ndef add(a, b):\n    return a + b\n",
+        "I'm GLM, a large language model by Zhipu. The sum is returned.",
+    )
     lesson = school.teach(serve(answers={"`add`": [answer]}))["add"]
     assert lesson.dialogues[0][-1]["content"] == block(RIGHT["add"], "The sum is returned.")
 
@@ -375,18 +628,33 @@ def test_reasoning_is_kept_and_distilled_only_if_wanted(school, serve, tmp_path)
     server = serve(answers={"`add`": [block(RIGHT["add"])]}, script=["reasoning"])
     assert "think" not in school.teach(server)["add"].dialogues[0][-1]["content"]
     with sqlite3.connect(school.folder / "teacher.sqlite") as base:
-        assert json.loads(base.execute("SELECT reply FROM requests").fetchone()[0])["reasoning"] == "First I think."
-    wanted = school.teach(server, settings=replace(QUICK, reasoning=True))["add"].dialogues[0][-1]["content"]
-    assert wanted == "<think>\nFirst I think.\n</think>\n\n" + block(RIGHT["add"]) and len(server.log()) == 1
+        assert (
+            json.loads(base.execute("SELECT reply FROM requests").fetchone()[0])["reasoning"]
+            == "First I think."
+        )
+    wanted = school.teach(server, settings=replace(QUICK, reasoning=True))["add"].dialogues[0][-1][
+        "content"
+    ]
+    assert (
+        wanted == "<think>\nFirst I think.\n</think>\n\n" + block(RIGHT["add"])
+        and len(server.log()) == 1
+    )
 
 
-THOUGHT = ("A draft:\n\n```python\ndef add(a, b):\n    return a - b\n```\n\n"
-           "I am Claude, and it is wrong. Better add.")
+THOUGHT = (
+    "A draft:\n\n```python\ndef add(a, b):\n    return a - b\n```\n\n"
+    "I am Claude, and it is wrong. Better add."
+)
 
 
-@pytest.mark.parametrize("before", [f"<think>\n{THOUGHT}\n</think>\n\n",
-                                    f"<thinking>{THOUGHT}</thinking>\n",
-                                    f"{THOUGHT}\n</think>\n\n"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        f"<think>\n{THOUGHT}\n</think>\n\n",
+        f"<thinking>{THOUGHT}</thinking>\n",
+        f"{THOUGHT}\n</think>\n\n",
+    ],
+)
 def test_thinking_in_the_answer_itself_is_learned_only_if_wanted(school, serve, before):
     server = serve(answers={"`add`": [before + block(RIGHT["add"])]})
     (dialogue,) = school.teach(server)["add"].dialogues
@@ -399,15 +667,20 @@ def test_thinking_in_the_answer_itself_is_learned_only_if_wanted(school, serve, 
 
 def test_an_answer_that_is_never_given_is_none(school, serve):
     """And what was thought is not sent back."""
-    server = serve(answers={"`add`": ["<think>\n" + block(RIGHT["add"])]},
-                   repaired={"`add`": ["<think>\nHm.\n</think>\n"
-                                       + block("def add(a, b):\n    return 3\n")]})
-    assert school.teach(server, settings=replace(QUICK, attempts=1,
-                                                 repairs=2))["add"].dialogues == ()
-    assert school.verdicts() == ["invalid", "failed",
-                                 "failed"][:len(school.verdicts())] and len(server.log()) >= 2
-    said = [message["content"] for record in server.log() for message
-            in record["body"]["messages"][1:]]
+    server = serve(
+        answers={"`add`": ["<think>\n" + block(RIGHT["add"])]},
+        repaired={"`add`": ["<think>\nHm.\n</think>\n" + block("def add(a, b):\n    return 3\n")]},
+    )
+    assert (
+        school.teach(server, settings=replace(QUICK, attempts=1, repairs=2))["add"].dialogues == ()
+    )
+    assert (
+        school.verdicts() == ["invalid", "failed", "failed"][: len(school.verdicts())]
+        and len(server.log()) >= 2
+    )
+    said = [
+        message["content"] for record in server.log() for message in record["body"]["messages"][1:]
+    ]
     assert "stands in its thinking alone" in said[1] and not any("Hm." in text for text in said)
 
 
@@ -420,14 +693,24 @@ def test_halves_of_letters_in_an_answer(school, serve):
 
 @pytest.mark.slow
 def test_a_student_that_writes_bare_bodies(school, serve, repository, tasks):
-    """The teacher is asked for whole functions all the same; what needs more than a body cannot be learned."""
+    """The teacher is asked for whole functions all the same; what needs more than a body cannot be
+    learned."""
     with_helper = block("import operator\n\n\ndef add(a, b):\n    return operator.add(a, b)\n")
     server = serve(answers={"`add`": [with_helper], "`mean`": [block(RIGHT["mean"])]})
     lessons = school.teach(server, ("add", "mean"), replace(QUICK, attempts=1), style="body")
-    assert lessons["mean"].dialogues == ([*messages(tasks["mean"], repository.snapshot, "body"),
-                                          {"role": "assistant", "content": RIGHT["mean"].partition("\n")[2]}],)
-    assert lessons["add"].dialogues == () and "not in the form that the student writes" in lessons["add"].why
-    assert all("fenced python block" in record["body"]["messages"][0]["content"] for record in server.log())
+    assert lessons["mean"].dialogues == (
+        [
+            *messages(tasks["mean"], repository.snapshot, "body"),
+            {"role": "assistant", "content": RIGHT["mean"].partition("\n")[2]},
+        ],
+    )
+    assert (
+        lessons["add"].dialogues == ()
+        and "not in the form that the student writes" in lessons["add"].why
+    )
+    assert all(
+        "fenced python block" in record["body"]["messages"][0]["content"] for record in server.log()
+    )
 
 
 def test_verdicts_are_given_in_batches(school, serve):
@@ -438,7 +721,9 @@ def test_verdicts_are_given_in_batches(school, serve):
 
 def test_who_is_interrupted_waits_for_no_verdict(tmp_path, repository, guard, tasks, serve):
     server = serve(answers={"`add`": [block("def add(a, b):\n    while True: pass\n")]})
-    with Judge(repository, Limits(workers=1, timeout=60.0), test_files=("tests/test_core.py",)) as judge:
+    with Judge(
+        repository, Limits(workers=1, timeout=60.0), test_files=("tests/test_core.py",)
+    ) as judge:
         school = School(tmp_path, repository, judge, guard, tasks)
 
         def interrupt():
@@ -460,4 +745,6 @@ def test_the_normal_form():
     assert normal_form(first) == normal_form({"a.py": "def f( x ):\n    return (x + 1)\n"})
     assert normal_form(first) != normal_form({"a.py": "def f(x):\n    return 1 + x\n"})
     assert normal_form(first) != normal_form({"b.py": first["a.py"]})
-    assert normal_form({"a.py": "class A:\n    'words'\n"}) == normal_form({"a.py": "class A:\n    'others'\n"})
+    assert normal_form({"a.py": "class A:\n    'words'\n"}) == normal_form(
+        {"a.py": "class A:\n    'others'\n"}
+    )

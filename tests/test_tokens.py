@@ -11,13 +11,16 @@ from recipes.tokens import NoTokenizer, budget_of, open_tokenizer
 from tests.tiny import make_tiny, make_tokenizer
 
 CHATML = (
-    "{% for message in messages %}{% if loop.first and message['role'] != 'system' %}{{ '<s>system' }}\n{% endif %}"
+    "{% for message in messages %}{% if loop.first and message['role'] != 'system' %}{{ "
+    "'<s>system' }}\n{% endif %}"
     "{{ '<s>' + message['role'] + '\\n' + message['content'] + '<e>' }}\n{% endfor %}"
     "{% if add_generation_prompt %}{{ '<s>assistant\\n' }}{% endif %}"
 )
 FANCY = (
-    "{{ bos_token }}{%- for message in messages %}\n    {%- if message.role == 'tool' %}{{ raise_exception('no tools') }}"
-    "{%- elif tools is not none %}{{ tools | tojson }}{%- endif %}\n    {% if loop.index0 > 5 %}{% break %}{% endif %}\n"
+    "{{ bos_token }}{%- for message in messages %}\n    {%- if message.role == 'tool' %}{{ "
+    "raise_exception('no tools') }}"
+    "{%- elif tools is not none %}{{ tools | tojson }}{%- endif %}\n    {% if loop.index0 > 5 %}{% "
+    "break %}{% endif %}\n"
     "  [{{ message.role }}] {{ message.content | trim }}\n{% endfor %}{{ strftime_now('%Y')[:2] }}"
 )
 MESSAGES = [

@@ -1,4 +1,5 @@
 """Writing to a user's repository: the files that are meant, and nothing else."""
+
 import hashlib
 import os
 import subprocess
@@ -16,9 +17,15 @@ MENDED = CALC[CORE].replace("return a + b", "return b + a")
 
 
 def digests(root: Path, without: tuple[str, ...] = ()) -> dict[str, str]:
-    """{path: hash of content and mode} of every file below `root`, the folders of these names left out."""
-    return {str(p.relative_to(root)): hashlib.sha256(p.read_bytes() + str(p.stat().st_mode).encode()).hexdigest()
-            for p in root.rglob("*") if p.is_file() and not {*p.relative_to(root).parts} & {*without}}
+    """{path: hash of content and mode} of every file below `root`, the folders of these names left
+    out."""
+    return {
+        str(p.relative_to(root)): hashlib.sha256(
+            p.read_bytes() + str(p.stat().st_mode).encode()
+        ).hexdigest()
+        for p in root.rglob("*")
+        if p.is_file() and not {*p.relative_to(root).parts} & {*without}
+    }
 
 
 @pytest.fixture
@@ -34,20 +41,38 @@ def test_a_commit_touches_neither_work_tree_nor_index_nor_head(repo):
     (repo / "notes.txt").write_text("staged\n")
     git(repo, "add", "notes.txt")
     (repo / "notes.txt").write_text("and changed\n")
-    before, head = digests(repo, without=("objects", "refs", "logs")), git(repo, "rev-parse", "HEAD")
+    before, head = (
+        digests(repo, without=("objects", "refs", "logs")),
+        git(repo, "rev-parse", "HEAD"),
+    )
     commit = WorkTree(repo).commit({CORE: CALC[CORE]}, {CORE: MENDED}, "fix/add", "Mend add")
     assert digests(repo, without=("objects", "refs", "logs")) == before
-    assert git(repo, "rev-parse", "HEAD") == head and git(repo, "rev-parse", "fix/add").strip() == commit
+    assert (
+        git(repo, "rev-parse", "HEAD") == head
+        and git(repo, "rev-parse", "fix/add").strip() == commit
+    )
     assert git(repo, "rev-parse", "fix/add~1") == head
-    assert git(repo, "show", f"fix/add:{CORE}") == MENDED and git(repo, "show", "fix/add:notes.txt") == "mine\n"
-    assert git(repo, "diff", "--stat", "--summary", "HEAD", "fix/add").split("\n")[0].split()[0] == CORE
-    assert "mode change" not in git(repo, "diff", "--summary", "HEAD", "fix/add") and git(repo, "fsck", "--strict") == ""
+    assert (
+        git(repo, "show", f"fix/add:{CORE}") == MENDED
+        and git(repo, "show", "fix/add:notes.txt") == "mine\n"
+    )
+    assert (
+        git(repo, "diff", "--stat", "--summary", "HEAD", "fix/add").split("\n")[0].split()[0]
+        == CORE
+    )
+    assert (
+        "mode change" not in git(repo, "diff", "--summary", "HEAD", "fix/add")
+        and git(repo, "fsck", "--strict") == ""
+    )
     git(repo, "checkout", "-q", "--force", "fix/add")
     assert read_text(repo / CORE) == MENDED and os.access(repo / CORE, os.X_OK)
 
 
 def test_a_commit_from_a_folder_below_the_top(tmp_path):
-    top = make_repo(tmp_path / "top", {**{f"part/{name}": text for name, text in CALC.items()}, "other/calc/core.py": "other\n"})
+    top = make_repo(
+        tmp_path / "top",
+        {**{f"part/{name}": text for name, text in CALC.items()}, "other/calc/core.py": "other\n"},
+    )
     WorkTree(top / "part").commit({CORE: CALC[CORE]}, {CORE: MENDED}, "fix", "Mend")
     assert git(top, "diff", "--name-only", "HEAD", "fix").split() == ["part/calc/core.py"]
 
@@ -55,7 +80,15 @@ def test_a_commit_from_a_folder_below_the_top(tmp_path):
 def test_a_commit_wants_clean_files_and_a_new_name(repo):
     tree = WorkTree(repo)
     git(repo, "branch", "taken")
-    for name in (git(repo, "branch", "--show-current").strip(), "taken", "taken/more", "no name", "-x", "a..b", "@{-1}"):
+    for name in (
+        git(repo, "branch", "--show-current").strip(),
+        "taken",
+        "taken/more",
+        "no name",
+        "-x",
+        "a..b",
+        "@{-1}",
+    ):
         with pytest.raises(UsageError, match="branch"):
             tree.commit({CORE: CALC[CORE]}, {CORE: MENDED}, name, "Mend")
     (repo / CORE).write_text(CALC[CORE] + "\n# more\n")
@@ -85,9 +118,13 @@ def test_files_are_replaced_with_their_permissions_and_line_ends(repo):
     (repo / CORE).write_bytes(b"# \xff\r\nx = 1\r\n")
     before = digests(repo)
     WorkTree(repo).write({CORE: read_text(repo / CORE).replace("1", "2")})
-    assert (repo / CORE).read_bytes() == b"# \xff\r\nx = 2\r\n" and (repo / CORE).stat().st_mode & 0o777 == 0o750
+    assert (repo / CORE).read_bytes() == b"# \xff\r\nx = 2\r\n" and (
+        repo / CORE
+    ).stat().st_mode & 0o777 == 0o750
     after = digests(repo)
-    assert {path for path in after if after[path] != before.get(path)} == {CORE} and set(after) == set(before)
+    assert {path for path in after if after[path] != before.get(path)} == {CORE} and set(
+        after
+    ) == set(before)
 
 
 def kept_in(repo: Path, branch: str) -> bytes:
@@ -112,7 +149,7 @@ def test_line_ends_that_git_keeps_otherwise(repo):
     assert tree.dirty(changed) == [CORE]
     git(repo, "checkout", "-q", "--", ".")
     git(repo, "config", "core.autocrlf", "false")
-    os.utime(repo / CORE, (1, 1))                     # so that git looks at the file again
+    os.utime(repo / CORE, (1, 1))  # so that git looks at the file again
     assert tree.dirty(before) == [CORE], "here other line ends are a change like any other"
 
 

@@ -1,7 +1,9 @@
-"""coldstart's verdict for a process that is not coldstart's: one judge with its warm jails for each run, kept until the process ends.
+"""coldstart's verdict for a process that is not coldstart's: one judge with its warm jails for each
+run, kept until the process ends.
 
-    status, reward = verdict(coldstart_folder, run_folder, instance_id, reply)
+status, reward = verdict(coldstart_folder, run_folder, instance_id, reply)
 """
+
 import atexit
 import sys
 import threading
@@ -13,8 +15,8 @@ _opening = threading.Lock()
 
 
 def verdict(coldstart: str, run: str, instance_id: str, reply: str) -> tuple[str, float]:
-    """The verdict's status and reward. May be called by several threads at once. Raises RuntimeError where the harness failed: that is no
-    failure of the model."""
+    """The verdict's status and reward. May be called by several threads at once. Raises
+    RuntimeError where the harness failed: that is no failure of the model."""
     with _opening:
         tasks, bench = _open(coldstart, run)
     found = bench.judge_replies([(tasks[instance_id], reply)])[0]
@@ -26,9 +28,12 @@ def verdict(coldstart: str, run: str, instance_id: str, reply: str) -> tuple[str
 @lru_cache
 def _open(coldstart: str, run: str) -> tuple[dict, object]:
     if not (Path(coldstart) / "coldstart.py").is_file() or not (Path(run) / "run.json").is_file():
-        raise RuntimeError(f"coldstart is not in {coldstart}, or the run is not in {run}. Name them with --env.taskset.task.coldstart and "
-                           "--env.taskset.task.run.")
-    sys.path.append(coldstart)                     # last, so that it hides no module of anybody else's
+        raise RuntimeError(
+            f"coldstart is not in {coldstart}, or the run is not in {run}. Name them with "
+            "--env.taskset.task.coldstart and "
+            "--env.taskset.task.run."
+        )
+    sys.path.append(coldstart)  # last, so that it hides no module of anybody else's
     from coldstart import Screen, find_run
     from recipes.court import open_judge
     from recipes.workbench import Workbench

@@ -1,4 +1,5 @@
 """One question, one answer: how coldstart's student is asked, too."""
+
 import verifiers.v1 as vf
 from openai import AsyncOpenAI
 
@@ -10,9 +11,15 @@ class OneQuestion(vf.Harness[vf.HarnessConfig]):
     EXECUTES_CODE = False
     NEEDS_CONTAINER = False
 
-    async def launch(self, ctx, trace, runtime, endpoint, secret, mcp_urls, data) -> vf.ProgramResult:
+    async def launch(
+        self, ctx, trace, runtime, endpoint, secret, mcp_urls, data
+    ) -> vf.ProgramResult:
         system, prompt = self.resolve_prompt(data)
-        messages = [{"role": role, "content": content} for role, content in (("system", system), ("user", prompt)) if content]
+        messages = [
+            {"role": role, "content": content}
+            for role, content in (("system", system), ("user", prompt))
+            if content
+        ]
         async with AsyncOpenAI(base_url=endpoint, api_key=secret) as client:
             await client.chat.completions.create(model=ctx.model, messages=messages)
         return vf.ProgramResult(exit_code=0, stdout="", stderr="")

@@ -1,4 +1,6 @@
-"""The tasks of a coldstart run, and the reward for an answer: 1 where the tests say that it resolves the task, else 0."""
+"""The tasks of a coldstart run, and the reward for an answer: 1 where the tests say that it
+resolves the task, else 0."""
+
 import asyncio
 import json
 from pathlib import Path
@@ -34,8 +36,14 @@ class RepositoryTask(vf.Task[RepositoryData, vf.State, RepositoryTaskConfig]):
         """What was cut off by a token limit is no answer, whatever the tests would say of it."""
         if trace.is_truncated or not trace.assistant_messages:
             return 0.0
-        reply = trace.assistant_messages[-1].content or ""      # not trace.last_reply, which has lost the indentation of its first line
-        return (await asyncio.to_thread(verdict, self.config.coldstart, self.config.run, self.data.id, reply))[1]
+        reply = (
+            trace.assistant_messages[-1].content or ""
+        )  # not trace.last_reply, which has lost the indentation of its first line
+        return (
+            await asyncio.to_thread(
+                verdict, self.config.coldstart, self.config.run, self.data.id, reply
+            )
+        )[1]
 
 
 class RepositoryConfig(vf.TasksetConfig):

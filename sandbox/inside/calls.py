@@ -1,8 +1,11 @@
-"""Calls to one function as plain data: made, recorded, and passed on to somebody else. Standard library only, Python >= 3.9.
+"""Calls to one function as plain data: made, recorded, and passed on to somebody else. Standard
+library only, Python >= 3.9.
 
-A call is {"args", "kwargs"}, an answer {"value", "after"} or {"raised", "after"}: the result, or the names of the exception's classes
-from the innermost out; and the arguments as the call left them. All in the typed JSON of `plain.py`.
+A call is {"args", "kwargs"}, an answer {"value", "after"} or {"raised", "after"}: the result, or
+the names of the exception's classes from the innermost out; and the arguments as the call left
+them. All in the typed JSON of `plain.py`.
 """
+
 import builtins
 import collections
 import collections.abc
@@ -17,18 +20,26 @@ MARK = "coldstart: the hook"
 
 
 def _trampoline_code(hook):
-    """The code of a function of any arguments that calls `hook(args, kwargs)`; the hook is a constant of the code, so nothing in
-    the function's own module has to be changed."""
-    source = "def trampoline(*args, **kwargs):\n    hook = %r\n    return hook(args, kwargs)\n" % MARK
+    """The code of a function of any arguments that calls `hook(args, kwargs)`; the hook is a
+    constant of the code, so nothing in the function's own module has to be changed."""
+    source = (
+        "def trampoline(*args, **kwargs):\n    hook = %r\n    return hook(args, kwargs)\n" % MARK
+    )
     module = compile(source, "<coldstart>", "exec")
     code = next(c for c in module.co_consts if isinstance(c, types.CodeType))
     return code.replace(co_consts=tuple(hook if c == MARK else c for c in code.co_consts))
 
 
 def replace(function, hook):
-    """Let every call of `function`, from wherever, go to `hook(args, kwargs)` (None: change nothing). Returns a function that does
-    what it did before."""
-    original = types.FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+    """Let every call of `function`, from wherever, go to `hook(args, kwargs)` (None: change
+    nothing). Returns a function that does what it did before."""
+    original = types.FunctionType(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
     original.__kwdefaults__ = function.__kwdefaults__
     if hook is not None:
         function.__code__ = _trampoline_code(hook)
@@ -38,12 +49,15 @@ def replace(function, hook):
 
 def encoded(args, kwargs, subclasses=False):
     """Raises plain.NotPlain."""
-    return {"args": plain.encode(list(args), subclasses), "kwargs": plain.encode(dict(kwargs), subclasses)}
+    return {
+        "args": plain.encode(list(args), subclasses),
+        "kwargs": plain.encode(dict(kwargs), subclasses),
+    }
 
 
 def called(function, call, subclasses=False):
-    """The answer of `function` to a call; {"not plain": what} where the answer is no plain data. `subclasses` as `plain.encode`; with
-    them, what can only be gone through is a list."""
+    """The answer of `function` to a call; {"not plain": what} where the answer is no plain data.
+    `subclasses` as `plain.encode`; with them, what can only be gone through is a list."""
     args, kwargs = plain.decode(call["args"]), plain.decode(call["kwargs"])
     try:
         value = function(*args, **kwargs)
@@ -61,7 +75,8 @@ def called(function, call, subclasses=False):
 
 
 class Recorder:
-    """A hook that notes the outermost calls and their answers, and says in `trouble` why it could not."""
+    """A hook that notes the outermost calls and their answers, and says in `trouble` why it could
+    not."""
 
     def __init__(self, original):
         self.original, self.calls, self.trouble, self.depth = original, [], "", 0
@@ -80,7 +95,9 @@ class Recorder:
             answer = {"value": result}
             return result
         except Exception as error:
-            answer = {"raised": [c.__name__ for c in type(error).__mro__ if c.__module__ == "builtins"]}
+            answer = {
+                "raised": [c.__name__ for c in type(error).__mro__ if c.__module__ == "builtins"]
+            }
             raise
         finally:
             self.depth -= 1
@@ -99,7 +116,8 @@ class Recorder:
 
 
 class Stub:
-    """A hook that puts every call as a question and behaves as the answer says. It never runs the function."""
+    """A hook that puts every call as a question and behaves as the answer says. It never runs the
+    function."""
 
     def __init__(self, ask):
         self.ask = ask

@@ -1,10 +1,13 @@
-"""Real escapes, tried from inside the jail before it is trusted. Standard library only, Python >= 3.9.
+"""Real escapes, tried from inside the jail before it is trusted. Standard library only, Python >=
+3.9.
 
     succeeded({"port", "secret", "pid", "command"}) -> names of the attempts that got out
 
-`port` is a listening socket of the host's loopback, `secret` a file of the host that its owner can read, `pid` and `command` the
-process that started the jail. Nothing is changed where an attempt succeeds: opening is proof enough.
+`port` is a listening socket of the host's loopback, `secret` a file of the host that its owner can
+read, `pid` and `command` the process that started the jail. Nothing is changed where an attempt
+succeeds: opening is proof enough.
 """
+
 import ctypes
 import os
 import socket
@@ -54,7 +57,16 @@ def capabilities(facts):
         raise OSError("none")
 
 
-ATTEMPTS = (network, read_a_file, write_beside_it, see_the_parent, change_the_kernel, write_to_the_system, capabilities, new_namespace)
+ATTEMPTS = (
+    network,
+    read_a_file,
+    write_beside_it,
+    see_the_parent,
+    change_the_kernel,
+    write_to_the_system,
+    capabilities,
+    new_namespace,
+)
 
 
 def succeeded(facts):

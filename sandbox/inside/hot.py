@@ -1,13 +1,17 @@
-"""The hot tier: a process that has collected the tests already, and swaps functions' code in a fork of itself.
+"""The hot tier: a process that has collected the tests already, and swaps functions' code in a fork
+of itself.
 
-Standard library and pytest, Python >= 3.9. It runs on the intact tree, with only the user's own code in it. A request names
-the functions (the edited one; for twins, tests too) and both sources of each; the fork swaps `__code__` in every function object that
-has the intact code, and runs the tests.
+Standard library and pytest, Python >= 3.9. It runs on the intact tree, with only the user's own
+code in it. A request names the functions (the edited one; for twins, tests too) and both sources of
+each; the fork swaps `__code__` in every function object that has the intact code, and runs the
+tests.
 
-That equals a cold run only under these conditions, each of which is checked (the ones about the text outside, by `verdict.py`):
-a change stays inside the body of one function (signature, decorators, docstring unchanged); the function did not run while
-the tests were imported and collected; nothing but pytest rewrote its code; the new code has the same free variables.
+That equals a cold run only under these conditions, each of which is checked (the ones about the
+text outside, by `verdict.py`): a change stays inside the body of one function (signature,
+decorators, docstring unchanged); the function did not run while the tests were imported and
+collected; nothing but pytest rewrote its code; the new code has the same free variables.
 """
+
 import __future__
 import ast
 import gc
@@ -53,15 +57,20 @@ class Server:
     def _note(self, frame, event, arg):
         if event == "call" and self.in_tree(frame.f_code.co_filename):
             code = frame.f_code
-            self.early.add((code.co_filename[len(self.prefix):], code.co_firstlineno, code.co_name))
+            self.early.add(
+                (code.co_filename[len(self.prefix) :], code.co_firstlineno, code.co_name)
+            )
 
     def pytest_runtestloop(self, session):
         sys.setprofile(None)
-        # The fault handler would keep this process's diagnostics open in the forks. (It is not left out from the start, because a project
-        # may have settings for it, and pytest may be told to refuse settings that it does not know.)
+        # The fault handler would keep this process's diagnostics open in the forks. (It is not left
+        # out from the start, because a project may have settings for it, and pytest may be told to
+        # refuse settings that it does not know.)
         plugins = session.config.pluginmanager
-        for name in ("faulthandler", "faulthandler-hooks"):        # the second in pytest 6
-            if (handler := plugins.get_plugin(name)) is not None and hasattr(handler, "pytest_unconfigure"):
+        for name in ("faulthandler", "faulthandler-hooks"):  # the second in pytest 6
+            if (handler := plugins.get_plugin(name)) is not None and hasattr(
+                handler, "pytest_unconfigure"
+            ):
                 handler.pytest_unconfigure(session.config)
                 plugins.unregister(handler)
         if len(session.items) > MAX_TESTS:
@@ -73,8 +82,16 @@ class Server:
         self.functions = self._index()
         gc.collect()
         gc.freeze()
-        self.loop({"ready": True, "tests": len(session.items), "functions": len(self.functions),
-                   "threads": threading.active_count(), "path": sys.path}, self.answer)
+        self.loop(
+            {
+                "ready": True,
+                "tests": len(session.items),
+                "functions": len(self.functions),
+                "threads": threading.active_count(),
+                "path": sys.path,
+            },
+            self.answer,
+        )
         return True
 
     pytest_runtestloop.tryfirst = True
@@ -85,13 +102,16 @@ class Server:
         for thing in gc.get_objects():
             if type(thing) is types.FunctionType and self.in_tree(thing.__code__.co_filename):
                 code = thing.__code__
-                found.setdefault((code.co_filename[len(self.prefix):], code.co_firstlineno, code.co_name), []).append(thing)
+                found.setdefault(
+                    (code.co_filename[len(self.prefix) :], code.co_firstlineno, code.co_name), []
+                ).append(thing)
         return found
 
     # ---- one request, in a fork
 
     def answer(self, request, ask):
-        """The runner's reply, or {"unfit": reason} where only a fresh process can do this. The request holds one of
+        """The runner's reply, or {"unfit": reason} where only a fresh process can do this. The
+        request holds one of
 
         - "swaps": changed functions, as `_swap` takes each;
         - "record": a function; the reply's "calls" are the calls that the tests make to it, if they are plain data;
@@ -103,7 +123,7 @@ class Server:
         With "given" ({test: {name: value}}) these tests run with other parameters than their own;
         "swaps" beside "stub" change the tests.
         """
-        os.chdir(self.root)                        # the fork's own view of the tree lies over the one it was in
+        os.chdir(self.root)  # the fork's own view of the tree lies over the one it was in
         if "parameters" in request:
             return {"outcomes": {}, "parameters": self._parameters(request["ids"])}
         for test, values in request.pop("given", {}).items():
@@ -118,14 +138,19 @@ class Server:
         if len(functions) != 1 or functions[0].__code__.co_freevars:
             return {"unfit": "the function is not one plain function"}
         if name == "gold":
-            return {"outcomes": {}, "answers": [in_time(functions[0], call) for call in request["calls"]]}
+            return {
+                "outcomes": {},
+                "answers": [in_time(functions[0], call) for call in request["calls"]],
+            }
         if name == "stub":
             calls.replace(functions[0], calls.Stub(ask))
             return self._run(request)
         recorder = calls.Recorder(calls.replace(functions[0], None))
         calls.replace(functions[0], recorder)
         reply = self._run(request)
-        return {"unfit": recorder.trouble} if recorder.trouble else dict(reply, calls=recorder.calls)
+        return (
+            {"unfit": recorder.trouble} if recorder.trouble else dict(reply, calls=recorder.calls)
+        )
 
     def _parameters(self, tests):
         found = {}
@@ -139,7 +164,9 @@ class Server:
         return {test: values for test, values in found.items() if values}
 
     def _run(self, request):
-        found = [self.items[node][0] for node in request["ids"] if len(self.items.get(node, ())) == 1]
+        found = [
+            self.items[node][0] for node in request["ids"] if len(self.items.get(node, ())) == 1
+        ]
         if len(found) != len(request["ids"]):
             return {"unfit": "a named test was not collected exactly once"}
         items = [item for _, item in sorted(found, key=lambda pair: pair[0])]
@@ -161,10 +188,15 @@ class Server:
         original = functions[0].__code__
         path, flags = original.co_filename, original.co_flags & FUTURE_FLAGS
         try:
-            # pytest rewrites the assertions of test modules: a function that was rewritten is compiled in the same way.
+            # pytest rewrites the assertions of test modules: a function that was rewritten is
+            # compiled in the same way.
             asserts = self.session.config if "@pytest_ar" in functions[0].__globals__ else None
-            intact = compiled(path, swap["chain"], swap["old"], swap["line"], flags, swap["imports"], asserts)
-            new = compiled(path, swap["chain"], swap["new"], swap["line"], flags, swap["imports"], asserts)
+            intact = compiled(
+                path, swap["chain"], swap["old"], swap["line"], flags, swap["imports"], asserts
+            )
+            new = compiled(
+                path, swap["chain"], swap["new"], swap["line"], flags, swap["imports"], asserts
+            )
         except (SyntaxError, ValueError, LookupError, RecursionError, MemoryError) as error:
             return "its code cannot be compiled alone: %s" % type(error).__name__
         if any(not same_code(f.__code__, intact) for f in functions):
@@ -181,7 +213,9 @@ class TooSlow(BaseException):
 
 
 def in_time(function, call):
-    """The right code's answer to a call, as `calls.called` gives it, if it comes within GOLD_SECONDS."""
+    """The right code's answer to a call, as `calls.called` gives it, if it comes within
+    GOLD_SECONDS."""
+
     def too_slow(signum, frame):
         raise TooSlow
 
@@ -196,9 +230,10 @@ def in_time(function, call):
 
 
 def compiled(path, chain, source, line, flags, imports="", asserts=None):
-    """The code object of one function, compiled alone inside empty classes of the right names (private names depend on them), after
-    its module's `imports` (Python compiles a call through an imported name differently); where a pytest configuration is given, its
-    assertions rewritten as pytest does it.
+    """The code object of one function, compiled alone inside empty classes of the right names
+    (private names depend on them), after its module's `imports` (Python compiles a call through an
+    imported name differently); where a pytest configuration is given, its assertions rewritten as
+    pytest does it.
 
     Raises SyntaxError, ValueError or LookupError.
     """
@@ -210,25 +245,47 @@ def compiled(path, chain, source, line, flags, imports="", asserts=None):
     function.decorator_list = []
     node = function
     for name in reversed(chain[:-1]):
-        node = ast.copy_location(ast.ClassDef(name=name, bases=[], keywords=[], body=[node], decorator_list=[], type_params=[]), function)
+        node = ast.copy_location(
+            ast.ClassDef(
+                name=name, bases=[], keywords=[], body=[node], decorator_list=[], type_params=[]
+            ),
+            function,
+        )
     module = ast.Module(body=[*ast.parse(imports).body, node], type_ignores=[])
     if asserts is not None:
         # pytest wants the text as well, for its messages: the function's own, on its own lines.
-        rewrite_asserts(module, b"\n" * (line - 1) + source.encode("utf-8", "surrogateescape"), path, asserts)
+        rewrite_asserts(
+            module, b"\n" * (line - 1) + source.encode("utf-8", "surrogateescape"), path, asserts
+        )
     code = compile(module, path, "exec", flags=flags, dont_inherit=True)
     for name in chain:
-        code = next(c for c in code.co_consts if isinstance(c, types.CodeType) and c.co_name == name)
+        code = next(
+            c for c in code.co_consts if isinstance(c, types.CodeType) and c.co_name == name
+        )
     return code
 
 
 def same_code(a, b):
     """Equal in all that decides what the code does; lines may differ."""
-    names = ("co_code", "co_freevars", "co_cellvars", "co_names", "co_varnames", "co_flags", "co_argcount", "co_kwonlyargcount",
-             "co_posonlyargcount")
+    names = (
+        "co_code",
+        "co_freevars",
+        "co_cellvars",
+        "co_names",
+        "co_varnames",
+        "co_flags",
+        "co_argcount",
+        "co_kwonlyargcount",
+        "co_posonlyargcount",
+    )
     if any(getattr(a, n) != getattr(b, n) for n in names) or len(a.co_consts) != len(b.co_consts):
         return False
-    return all(same_code(x, y) if isinstance(x, types.CodeType) and isinstance(y, types.CodeType)
-               else type(x) is type(y) and repr(x) == repr(y) for x, y in zip(a.co_consts, b.co_consts))
+    return all(
+        same_code(x, y)
+        if isinstance(x, types.CodeType) and isinstance(y, types.CodeType)
+        else type(x) is type(y) and repr(x) == repr(y)
+        for x, y in zip(a.co_consts, b.co_consts)
+    )
 
 
 def serve(config, loop):
@@ -241,6 +298,7 @@ def serve(config, loop):
     runner.enter_tree(config["root"], config["path"])
     server.watch()
     # Without capturing: the forks would share the offset of one temporary file.
-    pytest.main(runner.neutral_arguments() + ["-q", "--tb=no", "-s", "--continue-on-collection-errors"],
-                plugins=[recorder, server, runner.NoText(),
-                         runner.Settings(config["files"], environments)])
+    pytest.main(
+        runner.neutral_arguments() + ["-q", "--tb=no", "-s", "--continue-on-collection-errors"],
+        plugins=[recorder, server, runner.NoText(), runner.Settings(config["files"], environments)],
+    )

@@ -5,6 +5,7 @@ and never put it back. Standard library only, Python >= 3.9.
     os = kept.module(os)                # goes on holding what it holds now
     kept.seconds()                      # a clock that no Python code can stop
 """
+
 import ctypes
 import os
 import sys
@@ -21,6 +22,7 @@ def module(original):
 def _clock():
     """A function that gives the kernel's monotonic seconds. It asks the C library: what freezes
     time replaces functions of `time` in every module that has them, or rewrites these functions."""
+
     class Time(ctypes.Structure):
         _fields_ = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]
 

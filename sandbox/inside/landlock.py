@@ -1,19 +1,24 @@
-"""The second jail from the inside: Landlock and a system call filter, no namespaces. Standard library only, Python >= 3.9.
+"""The second jail from the inside: Landlock and a system call filter, no namespaces. Standard
+library only, Python >= 3.9.
 
 As a script it is the jail's first process:
 
     landlock.py OWNER USER STAGE FOLDER... -- COMMAND...
 
-It becomes USER (an id; empty: stays who it is), in a mount namespace of its own where root's FOLDERs are closed to USER, and starts the
-COMMAND, the zygote, confined by STAGE/walls.json. OWNER is the process that started it, and everything ends with that one. The zygote
-imports it as a module:
+It becomes USER (an id; empty: stays who it is), in a mount namespace of its own where root's
+FOLDERs are closed to USER, and starts the COMMAND, the zygote, confined by STAGE/walls.json. OWNER
+is the process that started it, and everything ends with that one. The zygote imports it as a
+module:
 
-    first process ── zygote ── keeper of one request ── the process that runs the tests, and all that these start
+    first process ── zygote ── keeper of one request ── the process that runs the tests, and all
+    that these start
 
-Each of the four is in a Landlock domain inside the domain of the one before it. A process can signal, and look into, those of its own
-domain and the domains inside it, and no others; so keepers are out of reach of what they keep, and `kill(-1)` of a keeper hits exactly
-what it keeps, all at once, whatever sessions and parents it has given itself.
+Each of the four is in a Landlock domain inside the domain of the one before it. A process can
+signal, and look into, those of its own domain and the domains inside it, and no others; so keepers
+are out of reach of what they keep, and `kill(-1)` of a keeper hits exactly what it keeps, all at
+once, whatever sessions and parents it has given itself.
 """
+
 import base64
 import ctypes
 import json
@@ -28,29 +33,76 @@ import types
 
 # As `kept.module` does it, which a script cannot import: keepers are forks of a process that has
 # collected the project's tests, and those may have stopped the clock.
-os, shutil, signal, time = (types.SimpleNamespace(**vars(module))
-                            for module in (os, shutil, signal, time))
+os, shutil, signal, time = (
+    types.SimpleNamespace(**vars(module)) for module in (os, shutil, signal, time)
+)
 libc = ctypes.CDLL(None, use_errno=True)
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 """System calls, by the same numbers on every processor."""
 MINIMUM = 6
 """The first version of Landlock (Linux 6.12) that keeps signals inside."""
-EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, REMOVE_DIR, REMOVE_FILE, MAKE_DIR, MAKE_REG, MAKE_FIFO, MAKE_SYM, REFER, TRUNCATE, IOCTL_DEV = (
-    1 << bit for bit in (0, 1, 2, 3, 4, 5, 7, 8, 10, 12, 13, 14, 15))
+(
+    EXECUTE,
+    WRITE_FILE,
+    READ_FILE,
+    READ_DIR,
+    REMOVE_DIR,
+    REMOVE_FILE,
+    MAKE_DIR,
+    MAKE_REG,
+    MAKE_FIFO,
+    MAKE_SYM,
+    REFER,
+    TRUNCATE,
+    IOCTL_DEV,
+) = (1 << bit for bit in (0, 1, 2, 3, 4, 5, 7, 8, 10, 12, 13, 14, 15))
 ALL_FILES = (1 << 16) - 1
 FOR_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
 """Rights that a rule for a single file may name."""
 LIST = READ_DIR
 READ = EXECUTE | READ_FILE | READ_DIR
 DEVICE = READ_FILE | WRITE_FILE
-OF_ITSELF = ("cmdline", "comm", "exe", "fd", "fdinfo", "io", "limits", "maps", "smaps", "smaps_rollup", "stat", "statm", "status")
+OF_ITSELF = (
+    "cmdline",
+    "comm",
+    "exe",
+    "fd",
+    "fdinfo",
+    "io",
+    "limits",
+    "maps",
+    "smaps",
+    "smaps_rollup",
+    "stat",
+    "statm",
+    "status",
+)
 """What a process may see of itself in /proc. Not `net`: it is the host's."""
-WRITE = READ | WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | MAKE_FIFO | MAKE_SYM | REFER | TRUNCATE
+WRITE = (
+    READ
+    | WRITE_FILE
+    | REMOVE_DIR
+    | REMOVE_FILE
+    | MAKE_DIR
+    | MAKE_REG
+    | MAKE_FIFO
+    | MAKE_SYM
+    | REFER
+    | TRUNCATE
+)
 TCP = 0b11
 SCOPES = 0b11
 """Abstract Unix sockets and signals."""
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
-CLONE_NEWNS, MS_BIND, MS_MOVE, MS_REC, MS_PRIVATE, MS_NOSUID, MS_NODEV = 0x00020000, 4096, 8192, 16384, 1 << 18, 2, 4
+CLONE_NEWNS, MS_BIND, MS_MOVE, MS_REC, MS_PRIVATE, MS_NOSUID, MS_NODEV = (
+    0x00020000,
+    4096,
+    8192,
+    16384,
+    1 << 18,
+    2,
+    4,
+)
 WAKING = (signal.SIGTERM, signal.SIGCHLD)
 WATCH_EVERY = 0.1
 """Seconds between two looks at what a request uses."""
@@ -59,7 +111,11 @@ PER_FILE = 1024
 
 
 class Ruleset(ctypes.Structure):
-    _fields_ = [("files", ctypes.c_uint64), ("network", ctypes.c_uint64), ("scopes", ctypes.c_uint64)]
+    _fields_ = [
+        ("files", ctypes.c_uint64),
+        ("network", ctypes.c_uint64),
+        ("scopes", ctypes.c_uint64),
+    ]
 
 
 class PathBeneath(ctypes.Structure):
@@ -70,7 +126,7 @@ class PathBeneath(ctypes.Structure):
 def main():
     split = sys.argv.index("--")
     owner, user, stage, *folders = sys.argv[1:split]
-    command = sys.argv[split + 1:]
+    command = sys.argv[split + 1 :]
     if user:
         open_the_way(folders, stage)
         os.setgroups([])
@@ -84,7 +140,8 @@ def main():
     os.execv(command[0], command)
 
 
-# ---------------------------------------------------------------------------------------------------- confinement
+# -------------------------------------------------------------------------------------- confinement
+
 
 def version():
     """The version of Landlock in this kernel; 0 where there is none, or where it is switched off."""
@@ -92,8 +149,9 @@ def version():
 
 
 def restrict(rules):
-    """Confine this process, and what it starts from now on, for good: of all files it may use those that `rules` ([path, rights]) name,
-    no TCP; signals and abstract Unix sockets reach no process outside.
+    """Confine this process, and what it starts from now on, for good: of all files it may use those
+    that `rules` ([path, rights]) name, no TCP; signals and abstract Unix sockets reach no process
+    outside.
 
     Raises OSError. A rule for what cannot be opened is left out: it would allow nothing.
     """
@@ -101,14 +159,22 @@ def restrict(rules):
 
 
 def keep_signals_inside():
-    """Confine this process, and what it starts, in nothing but this. (Every ruleset forbids moving files between folders unless told.)"""
+    """Confine this process, and what it starts, in nothing but this. (Every ruleset forbids moving
+    files between folders unless told.)"""
     confine(Ruleset(REFER, 0, SCOPES), [["/", REFER]])
 
 
 def confine(handled, rules):
     checked("no_new_privs", libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-    ruleset = checked("landlock", libc.syscall(CREATE_RULESET, ctypes.byref(handled), ctypes.c_size_t(ctypes.sizeof(handled)),
-                                               ctypes.c_uint32(0)))
+    ruleset = checked(
+        "landlock",
+        libc.syscall(
+            CREATE_RULESET,
+            ctypes.byref(handled),
+            ctypes.c_size_t(ctypes.sizeof(handled)),
+            ctypes.c_uint32(0),
+        ),
+    )
     try:
         for path, rights in rules:
             try:
@@ -118,7 +184,12 @@ def confine(handled, rules):
             if not stat.S_ISDIR(os.fstat(fd).st_mode):
                 rights &= FOR_FILES
             rule = PathBeneath(rights, fd)
-            checked("landlock", libc.syscall(ADD_RULE, ruleset, ctypes.c_int(1), ctypes.byref(rule), ctypes.c_uint32(0)))
+            checked(
+                "landlock",
+                libc.syscall(
+                    ADD_RULE, ruleset, ctypes.c_int(1), ctypes.byref(rule), ctypes.c_uint32(0)
+                ),
+            )
             os.close(fd)
         checked("landlock", libc.syscall(RESTRICT_SELF, ruleset, ctypes.c_uint32(0)))
     finally:
@@ -132,35 +203,51 @@ def checked(name, result):
 
 
 def confine_zygote(walls):
-    """Confine the zygote: it may read what its children may, and the trees that they get a copy of and /proc as well, and write to the
-    folders that are the jail's own."""
-    restrict(walls["rules"] + [[tree, READ] for tree in walls["trees"]] + [["/proc", READ]]
-             + [[walls[folder], WRITE] for folder in ("scratch", "collected")])
+    """Confine the zygote: it may read what its children may, and the trees that they get a copy of
+    and /proc as well, and write to the folders that are the jail's own."""
+    restrict(
+        walls["rules"]
+        + [[tree, READ] for tree in walls["trees"]]
+        + [["/proc", READ]]
+        + [[walls[folder], WRITE] for folder in ("scratch", "collected")]
+    )
 
 
 def confine_tests(walls):
-    """Confine the process that runs the tests. In /proc it sees itself, but none of those that it starts sees itself there."""
-    restrict(walls["rules"] + [[walls["scratch"], WRITE]] + [["/proc/self/" + name, READ] for name in OF_ITSELF])
+    """Confine the process that runs the tests. In /proc it sees itself, but none of those that it
+    starts sees itself there."""
+    restrict(
+        walls["rules"]
+        + [[walls["scratch"], WRITE]]
+        + [["/proc/self/" + name, READ] for name in OF_ITSELF]
+    )
 
 
 def prepare(walls, root):
     """Put into `walls` what is the same for every request."""
-    walls["compiled"] = {} if len(walls["trees"]) == 1 else compiled_tests(walls["trees"][0], walls["known_as"], root)
+    walls["compiled"] = (
+        {}
+        if len(walls["trees"]) == 1
+        else compiled_tests(walls["trees"][0], walls["known_as"], root)
+    )
     walls["tree_bytes"], walls["hot"] = sum(map(used, walls["trees"])), False
 
 
 def processes():
-    """How many processes and threads the machine runs: the limit of processes counts all of a user's, and this is more."""
+    """How many processes and threads the machine runs: the limit of processes counts all of a
+    user's, and this is more."""
     with open("/proc/loadavg") as file:
         return int(file.read().split()[3].partition("/")[2])
 
 
-# ---------------------------------------------------------------------------------------------------- keeping
+# ------------------------------------------------------------------------------------------ keeping
+
 
 def keep(parent, pipes, folders, walls=None):
-    """Go on in a child. The calling process stays behind as its keeper and does not return: when the child ends, when SIGTERM comes or
-    the parent has died, or (with `walls`) when the child uses too much, it kills everything that the child has started, empties these
-    folders and exits. `pipes` are descriptors that it closes.
+    """Go on in a child. The calling process stays behind as its keeper and does not return: when
+    the child ends, when SIGTERM comes or the parent has died, or (with `walls`) when the child uses
+    too much, it kills everything that the child has started, empties these folders and exits.
+    `pipes` are descriptors that it closes.
 
     Raises OSError where the machine cannot keep it so.
     """
@@ -173,9 +260,10 @@ def keep(parent, pipes, folders, walls=None):
     try:
         os.kill(parent, 0)
         raise OSError("Landlock keeps no signal inside")
-    except PermissionError:                        # only now is kill(-1) no danger to anybody else
+    except PermissionError:  # only now is kill(-1) no danger to anybody else
         pass
-    # The child can be looked into, so that its memory can be added up, and nobody but its keepers can reach it.
+    # The child can be looked into, so that its memory can be added up, and nobody but its keepers
+    # can reach it.
     checked("dumpable", libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0))
     pid = os.fork()
     if pid == 0:
@@ -197,8 +285,9 @@ def keep(parent, pipes, folders, walls=None):
 
 
 def wait(pid, walls):
-    """Until process `pid` ends, SIGTERM comes, or there is too much of something. It is another process that looks for that, from a while
-    after the start: this one must be there in time however slow that is."""
+    """Until process `pid` ends, SIGTERM comes, or there is too much of something. It is another
+    process that looks for that, from a while after the start: this one must be there in time
+    however slow that is."""
     awaited, look = {pid}, time.monotonic() + (WATCH_EVERY if walls is not None else float("inf"))
     while True:
         woken = signal.sigtimedwait(WAKING, max(0.0, min(look - time.monotonic(), 60.0)))
@@ -212,7 +301,8 @@ def wait(pid, walls):
 
 
 def ended(awaited):
-    """Whether one of these children has ended. The others that have are taken off the system's list as well."""
+    """Whether one of these children has ended. The others that have are taken off the system's list
+    as well."""
     try:
         while (one := os.waitpid(-1, os.WNOHANG)[0]) not in awaited:
             if one == 0:
@@ -236,10 +326,13 @@ def watch(keeper, walls):
 
 
 def too_much(keeper, walls):
-    """Whether the disk is nearly full, the scratch folder has grown by more than it may, or a process has made itself unreadable, so
-    that its memory cannot be added up."""
-    return (nearly_full(walls) or used(walls["scratch"]) > walls["tree_bytes"] + (walls["scratch_mb"] << 20)
-            or any(pid != os.getpid() and unreadable(pid) for pid in descendants(keeper)))
+    """Whether the disk is nearly full, the scratch folder has grown by more than it may, or a
+    process has made itself unreadable, so that its memory cannot be added up."""
+    return (
+        nearly_full(walls)
+        or used(walls["scratch"]) > walls["tree_bytes"] + (walls["scratch_mb"] << 20)
+        or any(pid != os.getpid() and unreadable(pid) for pid in descendants(keeper))
+    )
 
 
 def nearly_full(walls):
@@ -249,7 +342,8 @@ def nearly_full(walls):
 
 
 def used(folder):
-    """Bytes on the disk below `folder`; infinite where a folder in it is too deep or too closed to be looked into."""
+    """Bytes on the disk below `folder`; infinite where a folder in it is too deep or too closed to
+    be looked into."""
     total, folders = 0, [folder]
     while folders:
         try:
@@ -269,7 +363,8 @@ def used(folder):
 
 
 def descendants(pid):
-    """The processes that `pid` has started, and those that these have started. The keeper takes in those whose parents have died."""
+    """The processes that `pid` has started, and those that these have started. The keeper takes in
+    those whose parents have died."""
     found, parents = [], [pid]
     while parents:
         parent = parents.pop()
@@ -279,7 +374,7 @@ def descendants(pid):
                     children = [int(child) for child in file.read().split()]
                 found += children
                 parents += children
-        except OSError:                            # it has ended meanwhile
+        except OSError:  # it has ended meanwhile
             continue
     return found
 
@@ -289,7 +384,7 @@ def unreadable(pid):
         open("/proc/%d/smaps_rollup" % pid).close()
     except PermissionError:
         return True
-    except OSError:                                # it has ended meanwhile
+    except OSError:  # it has ended meanwhile
         pass
     return False
 
@@ -299,7 +394,7 @@ def end_all():
     while True:
         try:
             os.kill(-1, signal.SIGKILL)
-        except OSError:                            # there is nobody
+        except OSError:  # there is nobody
             pass
         try:
             os.wait()
@@ -307,17 +402,20 @@ def end_all():
             return
 
 
-# ---------------------------------------------------------------------------------------------------- files
+# -------------------------------------------------------------------------------------------- files
+
 
 def put_by(walls):
-    """Let every child from now on find what is in the scratch folder: what a hot zygote wrote while it collected the tests, too."""
+    """Let every child from now on find what is in the scratch folder: what a hot zygote wrote while
+    it collected the tests, too."""
     for name in os.listdir(walls["scratch"]):
         os.rename(os.path.join(walls["scratch"], name), os.path.join(walls["collected"], name))
     walls["tree_bytes"], walls["hot"] = used(walls["collected"]), True
 
 
 def build_tree(walls, trees, root):
-    """Fill the scratch folder anew. `trees`: the project's own, and before it, if there is one, that of pytest's cache files."""
+    """Fill the scratch folder anew. `trees`: the project's own, and before it, if there is one,
+    that of pytest's cache files."""
     clear(walls["scratch"])
     if nearly_full(walls):
         raise OSError("there is too little room left in " + walls["scratch"])
@@ -335,8 +433,9 @@ def build_tree(walls, trees, root):
 def clear(folder):
     """Remove everything in `folder`, however it is called, whatever its mode, however deep it lies.
 
-    Folders inside folders are moved up first, so no path grows long; descriptors instead of paths, so that no link leads elsewhere.
-    Only what the caller does not own can remain; then OSError is raised.
+    Folders inside folders are moved up first, so no path grows long; descriptors instead of paths,
+    so that no link leads elsewhere. Only what the caller does not own can remain; then OSError is
+    raised.
     """
     top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
@@ -378,7 +477,8 @@ def open_up(name, folder):
 
 
 def compiled_tests(folder, old, new):
-    """pytest's cache files below `folder`, for a tree that was at `old` and is at `new`: {path: content}."""
+    """pytest's cache files below `folder`, for a tree that was at `old` and is at `new`: {path:
+    content}."""
     found = {}
     for above, _, names in os.walk(folder):
         for name in names:
@@ -389,27 +489,35 @@ def compiled_tests(folder, old, new):
 
 
 def as_known(files, old, new):
-    """Give cache files ({path: base64}) made in the tree at `old` the tree's name outside, in place."""
+    """Give cache files ({path: base64}) made in the tree at `old` the tree's name outside, in
+    place."""
     for path, data in files.items():
         files[path] = base64.b64encode(moved(base64.b64decode(data), old, new)).decode()
 
 
 def moved(data, old, new):
-    """A cache file of Python whose source lies below `new` instead of `old`. Its first 16 bytes say what it was made from."""
+    """A cache file of Python whose source lies below `new` instead of `old`. Its first 16 bytes say
+    what it was made from."""
     return data[:16] + marshal.dumps(moved_code(marshal.loads(data[16:]), old + "/", new + "/"))
 
 
 def moved_code(code, old, new):
-    name = new + code.co_filename[len(old):] if code.co_filename.startswith(old) else code.co_filename
-    constants = tuple(moved_code(c, old, new) if isinstance(c, types.CodeType) else c for c in code.co_consts)
+    name = (
+        new + code.co_filename[len(old) :] if code.co_filename.startswith(old) else code.co_filename
+    )
+    constants = tuple(
+        moved_code(c, old, new) if isinstance(c, types.CodeType) else c for c in code.co_consts
+    )
     return code.replace(co_filename=name, co_consts=constants)
 
 
-# ---------------------------------------------------------------------------------------------------- root
+# --------------------------------------------------------------------------------------------- root
+
 
 def open_the_way(folders, stage):
-    """As root: where an ordinary user cannot reach one of `folders`, lay an empty folder over the one that is closed above it, in a
-    mount namespace of this process's own, and put back there what is wanted. No other process sees it.
+    """As root: where an ordinary user cannot reach one of `folders`, lay an empty folder over the
+    one that is closed above it, in a mount namespace of this process's own, and put back there what
+    is wanted. No other process sees it.
 
     Exits with a sentence where the machine lets root do no such thing.
     """
@@ -418,9 +526,12 @@ def open_the_way(folders, stage):
         return
     os.umask(0o022)
     if libc.unshare(CLONE_NEWNS):
-        sys.exit("The jail runs as an ordinary user, who cannot reach %s: %s is closed, and no mount namespace can be made here (%s). "
-                 "Start coldstart as an ordinary user, or keep the project's interpreter elsewhere."
-                 % (*next(iter(closed.items())), os.strerror(ctypes.get_errno())))
+        sys.exit(
+            "The jail runs as an ordinary user, who cannot reach %s: %s is closed, and no mount "
+            "namespace can be made here (%s). "
+            "Start coldstart as an ordinary user, or keep the project's interpreter elsewhere."
+            % (*next(iter(closed.items())), os.strerror(ctypes.get_errno()))
+        )
     mount(None, "/", None, MS_REC | MS_PRIVATE)
     held = {folder: os.path.join(stage, "way-%d" % number) for number, folder in enumerate(closed)}
     for folder, place in held.items():
@@ -434,7 +545,8 @@ def open_the_way(folders, stage):
 
 
 def closed_above(folder):
-    """The topmost folder on the way to `folder` that is closed to all but its owner's group; None where there is none."""
+    """The topmost folder on the way to `folder` that is closed to all but its owner's group; None
+    where there is none."""
     path = "/"
     for part in folder.strip("/").split("/"):
         if not os.stat(path).st_mode & 0o001:

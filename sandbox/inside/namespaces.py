@@ -1,6 +1,8 @@
-"""What `zygote.py` does in a jail of namespaces: each child has its own process ids, mounts, network and System V memory; the tree is an
-overlay whose changes go to a tmpfs of limited size that dies with the child. `no_namespaces.py` has the same functions for a jail without.
+"""What `zygote.py` does in a jail of namespaces: each child has its own process ids, mounts,
+network and System V memory; the tree is an overlay whose changes go to a tmpfs of limited size that
+dies with the child. `no_namespaces.py` has the same functions for a jail without.
 """
+
 import ctypes
 import fcntl
 import os
@@ -16,7 +18,16 @@ fcntl, os, shutil, socket, struct = map(kept.module, (fcntl, os, shutil, socket,
 libc = ctypes.PyDLL(None, use_errno=True)
 NEWNS, NEWPID, NEWIPC, NEWNET = 0x00020000, 0x20000000, 0x08000000, 0x40000000
 MS_MOVE = 8192
-MS_BIND, MS_REC, MS_PRIVATE, MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 4096, 16384, 1 << 18, 1, 2, 4, 8, 32
+MS_BIND, MS_REC, MS_PRIVATE, MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = (
+    4096,
+    16384,
+    1 << 18,
+    1,
+    2,
+    4,
+    8,
+    32,
+)
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 SCRATCH = "/scratch"
 END = signal.SIGKILL
@@ -24,8 +35,9 @@ END = signal.SIGKILL
 
 
 def begin(config):
-    """Give this process mounts of its own, and put a copy of this user's own in the place of a tree of another owner (root's, which starts
-    this as `nobody`): there nothing could be changed, and to copy it for each child would take most of a short test's time."""
+    """Give this process mounts of its own, and put a copy of this user's own in the place of a tree
+    of another owner (root's, which starts this as `nobody`): there nothing could be changed, and to
+    copy it for each child would take most of a short test's time."""
     libc.unshare(NEWNS)
     mount(None, "/", None, MS_REC | MS_PRIVATE)
     for tree in config["trees"]:
@@ -37,42 +49,55 @@ def begin(config):
 
 
 def put_by(config):
-    """Let every child from now on find what this process wrote: `build_tree` does, from the overlay below."""
+    """Let every child from now on find what this process wrote: `build_tree` does, from the overlay
+    below."""
 
 
 def flags():
-    """What of its own a child gets: also a network, for in the counters of a shared one a later run can read that somebody was there."""
+    """What of its own a child gets: also a network, for in the counters of a shared one a later run
+    can read that somebody was there."""
     return NEWNS | NEWPID | NEWIPC | NEWNET
 
 
 def started(child):
-    """The processes in this jail but its first one and this one: those that `child` has started, and itself."""
-    return [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and int(pid) not in (1, os.getpid())]
+    """The processes in this jail but its first one and this one: those that `child` has started,
+    and itself."""
+    return [
+        int(pid)
+        for pid in os.listdir("/proc")
+        if pid.isdigit() and int(pid) not in (1, os.getpid())
+    ]
 
 
 def enter(config, parent, pipes):
-    """The first thing in a child: a /proc of its own namespace, where the kernel allows it (it does not where ours is covered in part); its
-    settings read-only in any case: bubblewrap 0.8 started by root leaves them writable."""
+    """The first thing in a child: a /proc of its own namespace, where the kernel allows it (it does
+    not where ours is covered in part); its settings read-only in any case: bubblewrap 0.8 started
+    by root leaves them writable."""
     mount(None, "/", None, MS_REC | MS_PRIVATE)
     try:
         mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     except OSError:
         pass
     mount("/proc/sys", "/proc/sys", None, MS_BIND | MS_REC)
-    mount(None, "/proc/sys", None, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    mount(
+        None, "/proc/sys", None, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
+    )
     raise_loopback()
 
 
 def raise_loopback():
-    """Bring up the loopback of this process's own network, as bubblewrap does it for the jail's; the kernel gives it its addresses."""
+    """Bring up the loopback of this process's own network, as bubblewrap does it for the jail's;
+    the kernel gives it its addresses."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        flags = struct.unpack("16xh", fcntl.ioctl(any_socket, SIOCGIFFLAGS, struct.pack("16sh14x", b"lo", 0))[:18])[0]
+        flags = struct.unpack(
+            "16xh", fcntl.ioctl(any_socket, SIOCGIFFLAGS, struct.pack("16sh14x", b"lo", 0))[:18]
+        )[0]
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
 
 
 def fork_tests():
-    """The tests do not run as process 1 themselves: that one ignores signals it has no handler for, and code may rely on them. Zero in the
-    process that runs them, its id in the one that waits."""
+    """The tests do not run as process 1 themselves: that one ignores signals it has no handler for,
+    and code may rely on them. Zero in the process that runs them, its id in the one that waits."""
     return os.fork()
 
 
@@ -82,7 +107,11 @@ def build_tree(config):
     size = "size=%dm,mode=1777" % config["scratch_mb"]
     mount(None, "/", None, MS_REC | MS_PRIVATE)
     # What a hot process wrote while it collected the tests is there for its forks, too.
-    earlier = [os.open(folder, os.O_RDONLY) for folder in (SCRATCH + "/upper", "/tmp") if os.path.isdir(SCRATCH + "/upper")]
+    earlier = [
+        os.open(folder, os.O_RDONLY)
+        for folder in (SCRATCH + "/upper", "/tmp")
+        if os.path.isdir(SCRATCH + "/upper")
+    ]
     for folder in (SCRATCH, "/tmp", "/dev/shm"):
         mount("tmpfs", folder, "tmpfs", MS_NOSUID | MS_NODEV, size)
     os.makedirs(root, exist_ok=True)
@@ -92,9 +121,14 @@ def build_tree(config):
     if earlier:
         trees = ["/proc/self/fd/%d" % earlier[0]] + trees
     try:
-        mount("overlay", root, "overlay", MS_NOSUID | MS_NODEV,
-              "lowerdir=%s,upperdir=%s,workdir=%s,userxattr" % (":".join(trees), upper, work))
-    except OSError:                                # kernels before 5.11 have no overlay for ordinary users
+        mount(
+            "overlay",
+            root,
+            "overlay",
+            MS_NOSUID | MS_NODEV,
+            "lowerdir=%s,upperdir=%s,workdir=%s,userxattr" % (":".join(trees), upper, work),
+        )
+    except OSError:  # kernels before 5.11 have no overlay for ordinary users
         for tree in reversed(trees):
             shutil.copytree(tree, upper, symlinks=True, dirs_exist_ok=True)
         mount(upper, root, None, MS_BIND)
@@ -110,8 +144,15 @@ def build_tree(config):
 def copy_without_mounts(source, target):
     """Copy a folder, but not what is mounted below it."""
     device = os.stat(source).st_dev
-    shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True, ignore=lambda folder, names: [
-        name for name in names if os.lstat(os.path.join(folder, name)).st_dev != device])
+    shutil.copytree(
+        source,
+        target,
+        symlinks=True,
+        dirs_exist_ok=True,
+        ignore=lambda folder, names: [
+            name for name in names if os.lstat(os.path.join(folder, name)).st_dev != device
+        ],
+    )
 
 
 def drop_folder(path):
@@ -120,14 +161,15 @@ def drop_folder(path):
 
 
 def hide(config):
-    """Cover the folders that the view was made from, for the intact tree holds the answers, and the first process, through whose
-    /proc entry they could be reached."""
+    """Cover the folders that the view was made from, for the intact tree holds the answers, and the
+    first process, through whose /proc entry they could be reached."""
     for folder in config["trees"] + [SCRATCH, "/proc/1"]:
         mount("tmpfs", folder, "tmpfs", MS_RDONLY, "size=4k")
 
 
 def confine_tests(config):
-    """The last thing before the system call filter. Returns how many processes and threads of others count against this one's limit."""
+    """The last thing before the system call filter. Returns how many processes and threads of
+    others count against this one's limit."""
     return 0
 
 

@@ -1,6 +1,8 @@
-"""What `zygote.py` does in a jail without namespaces (`landlock.py`, and what is said of it there): each child has a keeper and a copy of
-the tree. `namespaces.py` has the same functions for a jail with.
+"""What `zygote.py` does in a jail without namespaces (`landlock.py`, and what is said of it there):
+each child has a keeper and a copy of the tree. `namespaces.py` has the same functions for a jail
+with.
 """
+
 import shutil
 import signal
 

@@ -1,11 +1,14 @@
-"""Plain data as typed JSON, both ways: what may cross the border of the jail. Standard library only, Python >= 3.9.
+"""Plain data as typed JSON, both ways: what may cross the border of the jail. Standard library
+only, Python >= 3.9.
 
     encode((1, [2.5])) == ["tuple", [["int", "1"], ["list", [["float", "0x1.4000000000000p+1"]]]]]
 
-Plain are None, bool, int, float, str, bytes, and list, tuple, dict, set and frozenset of these: exactly these types, no subclass.
-Never pickle: decoding can give nothing but these types. An edit's own answers may be of subclasses (a Counter where the tests want a dict):
-they cross as what they are underneath, and other numbers as the number that they are.
+Plain are None, bool, int, float, str, bytes, and list, tuple, dict, set and frozenset of these:
+exactly these types, no subclass. Never pickle: decoding can give nothing but these types. An edit's
+own answers may be of subclasses (a Counter where the tests want a dict): they cross as what they
+are underneath, and other numbers as the number that they are.
 """
+
 import numbers
 
 LIMIT = 200_000
@@ -20,13 +23,20 @@ class NotPlain(ValueError):
 
 
 def encode(value, subclasses=False):
-    """`value` as nested lists of strings; of a subclass as of its plain base, where `subclasses` are allowed. Raises NotPlain."""
+    """`value` as nested lists of strings; of a subclass as of its plain base, where `subclasses`
+    are allowed. Raises NotPlain."""
     budget = [LIMIT]
 
     def visit(thing, depth):
         kind = type(thing)
         if subclasses and kind not in PLAIN:
-            number = int if isinstance(thing, numbers.Integral) else float if isinstance(thing, numbers.Real) else kind
+            number = (
+                int
+                if isinstance(thing, numbers.Integral)
+                else float
+                if isinstance(thing, numbers.Real)
+                else kind
+            )
             kind = next((base for base in kind.__mro__ if base in PLAIN), number)
             thing = kind(thing) if kind in PLAIN else thing
         budget[0] -= 1 + (len(thing) if kind in (str, bytes) else 0)
@@ -49,7 +59,10 @@ def encode(value, subclasses=False):
         if kind in (set, frozenset):
             return [kind.__name__, sorted((visit(item, depth + 1) for item in thing), key=repr)]
         if kind is dict:
-            return ["dict", [[visit(key, depth + 1), visit(item, depth + 1)] for key, item in thing.items()]]
+            return [
+                "dict",
+                [[visit(key, depth + 1), visit(item, depth + 1)] for key, item in thing.items()],
+            ]
         raise NotPlain("%s.%s" % (kind.__module__, kind.__qualname__))
 
     return visit(value, 0)

@@ -1,4 +1,5 @@
-"""One pytest run inside the jail: run the named tests, say what became of each. Standard library and pytest, Python >= 3.9.
+"""One pytest run inside the jail: run the named tests, say what became of each. Standard library
+and pytest, Python >= 3.9.
 
     run({"ids": [...], "args": [...], "root": "/home/u/project", "path": [...]}, progress) -> reply
 
@@ -10,6 +11,7 @@ A test is `passed` only if it was named, collected, ran and passed exactly once,
 included. The other outcomes are `failed`, `error` (set-up or clean-up), `skipped`, `xfailed`,
 `xpassed` and, for what was named and never reported, `missing`.
 """
+
 import base64
 import functools
 import importlib.util
@@ -54,7 +56,8 @@ class Recorder:
         outcome = self._outcome(report)
         before = self.outcomes.get(node)
         if outcome and (before in (None, "passed") or outcome in ("failed", "error")):
-            # The same test passing twice (two items of one id) is no clean pass: it cannot be told which one was meant.
+            # The same test passing twice (two items of one id) is no clean pass: it cannot be told
+            # which one was meant.
             self.outcomes[node] = "error" if before == outcome == "passed" else outcome
         if report.failed and self.want_text and node not in self.text:
             self.text[node] = str(report.longrepr)[-TEXT_LIMIT:]
@@ -64,12 +67,16 @@ class Recorder:
 
     def reply(self):
         """What was recorded, as part of the runner's reply."""
-        return {"outcomes": self.outcomes, "times": {node: round(seconds, 4) for node, seconds in self.seconds.items()},
-                "text": self.text, "collect_errors": self.collect_errors[:5]}
+        return {
+            "outcomes": self.outcomes,
+            "times": {node: round(seconds, 4) for node, seconds in self.seconds.items()},
+            "text": self.text,
+            "collect_errors": self.collect_errors[:5],
+        }
 
     @staticmethod
     def _outcome(report):
-        if getattr(report, "context", None) is not None:      # a subtest: it only counts when it fails
+        if getattr(report, "context", None) is not None:  # a subtest: it only counts when it fails
             return "failed" if report.failed else None
         if hasattr(report, "wasxfail"):
             return "xfailed" if report.skipped else "xpassed"
@@ -81,8 +88,9 @@ class Recorder:
 
 
 class NoText:
-    """pytest plugin: nothing is put together of what pytest would say of a failure. It would take longer than many a test; and it runs the
-    edit's code once more (`__repr__`), so that tiers which differ in it could differ in the outcome."""
+    """pytest plugin: nothing is put together of what pytest would say of a failure. It would take
+    longer than many a test; and it runs the edit's code once more (`__repr__`), so that tiers which
+    differ in it could differ in the outcome."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item):
@@ -94,21 +102,32 @@ class NoText:
 
 
 class Settings:
-    """pytest plugin: keeps a project's own settings and puts back only what would move, stop, reorder or slow the run; and collects `names`
-    alone (node ids or files; none: the whole suite).
+    """pytest plugin: keeps a project's own settings and puts back only what would move, stop,
+    reorder or slow the run; and collects `names` alone (node ids or files; none: the whole suite).
 
-    The names are no arguments of pytest, which would look for its settings in their folders first: it could find others than for
-    the whole suite, and call the tests by other ids. Nor is pytest asked for node ids: it refuses
-    them all where it cannot find one, or cannot take one apart. It collects their files, of which
-    the tests that are named are kept.
+    The names are no arguments of pytest, which would look for its settings in their folders first:
+    it could find others than for the whole suite, and call the tests by other ids. Nor is pytest
+    asked for node ids: it refuses them all where it cannot find one, or cannot take one apart. It
+    collects their files, of which the tests that are named are kept.
     """
 
     PUT_BACK = {
-        "maxfail": 0, "stepwise": False, "stepwise_skip": False, "lf": False, "failedfirst": False, "newfirst": False,
-        "numprocesses": 0, "dist": "no", "tx": [],                                                       # xdist
-        "reruns": 0, "force_reruns": None,                                                               # rerunfailures
-        "randomly_reorganize": False, "randomly_seed": 0,                                                # randomly
-        "random_order_enabled": False, "random_order_bucket": "default:module", "random_order_seed": "default:0",
+        "maxfail": 0,
+        "stepwise": False,
+        "stepwise_skip": False,
+        "lf": False,
+        "failedfirst": False,
+        "newfirst": False,
+        "numprocesses": 0,
+        "dist": "no",
+        "tx": [],  # xdist
+        "reruns": 0,
+        "force_reruns": None,  # rerunfailures
+        "randomly_reorganize": False,
+        "randomly_seed": 0,  # randomly
+        "random_order_enabled": False,
+        "random_order_bucket": "default:module",
+        "random_order_seed": "default:0",
         "forked": False,
     }
 
@@ -134,13 +153,16 @@ class Settings:
     def _keep_named(self, items):
         named = set(self.names)
         if named:
-            items[:] = [item for item in items
-                        if item.nodeid in named or item.nodeid.partition("::")[0] in named]
+            items[:] = [
+                item
+                for item in items
+                if item.nodeid in named or item.nodeid.partition("::")[0] in named
+            ]
 
     @staticmethod
     def _tame_property_tests(items):
-        """Property tests draw the same examples every time, fail without looking for the smallest one, and are not failed for being slow:
-        traced, or on a busy machine, they are."""
+        """Property tests draw the same examples every time, fail without looking for the smallest
+        one, and are not failed for being slow: traced, or on a busy machine, they are."""
         if "hypothesis" not in sys.modules:
             return
         slow = sys.modules["hypothesis"].HealthCheck.too_slow
@@ -149,8 +171,15 @@ class Settings:
             chosen = getattr(test, "__dict__", {}).get("_hypothesis_internal_use_settings")
             if chosen is not None:
                 test._hypothesis_internal_use_settings = type(chosen)(
-                    chosen, deadline=None, derandomize=True, database=None, suppress_health_check=[*chosen.suppress_health_check, slow],
-                    phases=[phase for phase in chosen.phases if phase.name not in ("shrink", "explain")])
+                    chosen,
+                    deadline=None,
+                    derandomize=True,
+                    database=None,
+                    suppress_health_check=[*chosen.suppress_health_check, slow],
+                    phases=[
+                        phase for phase in chosen.phases if phase.name not in ("shrink", "explain")
+                    ],
+                )
 
 
 def arguments_for(files):
@@ -167,8 +196,14 @@ def arguments_for(files):
 
 def neutral_arguments():
     """Arguments for what has to be decided before pytest is configured."""
-    # A warm process has loaded the plugins before pytest could rewrite their assertions, and a project may turn warnings to errors.
-    arguments = ["-p", "no:sugar", "-W", "ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning"]
+    # A warm process has loaded the plugins before pytest could rewrite their assertions, and a
+    # project may turn warnings to errors.
+    arguments = [
+        "-p",
+        "no:sugar",
+        "-W",
+        "ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning",
+    ]
     return arguments + (["--no-cov"] if importlib.util.find_spec("pytest_cov") else [])
 
 
@@ -187,7 +222,9 @@ def run(request, progress=lambda done, total: None):
     if not (request.get("text") or request.get("output")):
         style = "--tb=no"
         plugins.append(NoText())
-    code = pytest.main(neutral_arguments() + ["-q", style] + request.get("args", []), plugins=plugins)
+    code = pytest.main(
+        neutral_arguments() + ["-q", style] + request.get("args", []), plugins=plugins
+    )
     reply = {"exit": int(code), **recorder.reply()}
     if "trace" in request:
         reply.update(tracer.report(), files=files.report())
@@ -226,7 +263,8 @@ def tree_test(root, environments):
 
 
 def outside_modules(in_tree):
-    """Names of the loaded modules that do not come from the tree: what a warm process may load before it sees any edit."""
+    """Names of the loaded modules that do not come from the tree: what a warm process may load
+    before it sees any edit."""
     names = []
     for name, module in sorted(sys.modules.items()):
         spec = getattr(module, "__spec__", None)
@@ -237,11 +275,18 @@ def outside_modules(in_tree):
 
 
 def rewritten_bytecode(root, in_tree):
-    """{path: base64} of pytest's own cache files for the test modules that are loaded: rewriting their assertions is most of
-    the time that a small test run takes. {} where this version of pytest works differently: it is only about speed."""
+    """{path: base64} of pytest's own cache files for the test modules that are loaded: rewriting
+    their assertions is most of the time that a small test run takes. {} where this version of
+    pytest works differently: it is only about speed."""
     import pathlib
+
     try:
-        from _pytest.assertion.rewrite import PYC_TAIL, AssertionRewritingHook, _rewrite_test, _write_pyc_fp
+        from _pytest.assertion.rewrite import (
+            PYC_TAIL,
+            AssertionRewritingHook,
+            _rewrite_test,
+            _write_pyc_fp,
+        )
     except ImportError:
         return {}
     prefix, files = root.rstrip("/") + "/", {}
@@ -255,6 +300,8 @@ def rewritten_bytecode(root, in_tree):
                 _write_pyc_fp(data, status, code)
             except (OSError, SyntaxError, TypeError, ValueError):
                 continue
-            folder, name = os.path.split(origin[len(prefix):])
-            files[os.path.join(folder, "__pycache__", name[:-3] + PYC_TAIL)] = base64.b64encode(data.getvalue()).decode()
+            folder, name = os.path.split(origin[len(prefix) :])
+            files[os.path.join(folder, "__pycache__", name[:-3] + PYC_TAIL)] = base64.b64encode(
+                data.getvalue()
+            ).decode()
     return files

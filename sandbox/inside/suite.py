@@ -2,6 +2,7 @@
 files hold tests, what could not be collected, and which file imports which. Standard library and
 pytest, Python >= 3.9.
 """
+
 import _thread
 import ast
 import os
@@ -14,9 +15,15 @@ from _pytest.doctest import DoctestModule
 
 FRAMEWORKS = {"pytest", "_pytest", "unittest", "hypothesis", "mock", "nose", "testtools"}
 """What tests are written with, by the name that is imported."""
-UNSEEN = {"sys.setprofile": "profiler", "subprocess.Popen": "process", "os.fork": "process",
-          "os.forkpty": "process", "os.posix_spawn": "process", "os.spawn": "process",
-          "os.system": "process"}
+UNSEEN = {
+    "sys.setprofile": "profiler",
+    "subprocess.Popen": "process",
+    "os.fork": "process",
+    "os.forkpty": "process",
+    "os.posix_spawn": "process",
+    "os.spawn": "process",
+    "os.system": "process",
+}
 """{audit event: what a test does by which the tracing loses sight of calls}"""
 REASON_LENGTH = 200
 LOADERS = (b"import_module", b"__import__")
@@ -28,8 +35,11 @@ class Places(dict):
     def __init__(self, root, files):
         # The usual names are known from the start: what a test puts in the place of a function of
         # `os` is not asked about them.
-        super().__init__((os.path.join(base, file), file)
-                         for base in (root, os.path.realpath(root)) for file in files)
+        super().__init__(
+            (os.path.join(base, file), file)
+            for base in (root, os.path.realpath(root))
+            for file in files
+        )
         self.root, self.files = os.path.realpath(root), frozenset(files)
 
     def __missing__(self, name):
@@ -40,6 +50,7 @@ class Places(dict):
 
 
 # ------------------------------------------------------------------------------------ calls
+
 
 class Tracer:
     """pytest plugin: which functions of the project each test calls, by the interpreter's profiling
@@ -102,7 +113,8 @@ class Tracer:
         for fixture in (fixture for fixtures in used.values() for fixture in fixtures):
             called |= self.of_fixture.get(fixture, set())
         self.by_test[item.nodeid] = sorted(
-            self.functions.setdefault(f, len(self.functions)) for f in sorted(called))
+            self.functions.setdefault(f, len(self.functions)) for f in sorted(called)
+        )
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_fixture_setup(self, fixturedef):
@@ -115,8 +127,11 @@ class Tracer:
     def report(self):
         """{"functions": [[file, first line, name]], "calls": {node id: [index of a function]},
         "unseen": {"process" | "profiler" | "thread": [node id]}}"""
-        return {"functions": [list(f) for f in self.functions], "calls": self.by_test,
-                "unseen": self.unseen}
+        return {
+            "functions": [list(f) for f in self.functions],
+            "calls": self.by_test,
+            "unseen": self.unseen,
+        }
 
 
 def of_threading(frame):
@@ -129,6 +144,7 @@ def children_s_faults():
 
 
 # ------------------------------------------------------------------------------------ files
+
 
 class Files:
     """pytest plugin: which of the project's files hold tests, and why others could not be
@@ -179,17 +195,24 @@ class Files:
         that pytest was told to load], "products": [file that is installed as a plugin],
         "imports": {file: [file that it imports]}, "testing": [file that imports what tests are
         written with, or raises an AssertionError], "functions": [file that defines some]}"""
-        if self.config is None:                    # pytest gave up before it was configured
+        if self.config is None:  # pytest gave up before it was configured
             return {}
         found = Imports(self.places)
         told = [name for name in self.config.option.plugins or () if not name.startswith("no:")]
-        products = [self.places[getattr(plugin, "__file__", None) or ""]
-                    for plugin, _ in self.config.pluginmanager.list_plugin_distinfo()]
-        return {"tests": sorted(filter(None, self.tests)), "without": self.without,
-                "deselected": self.deselected,
-                "plugins": sorted(found.plugins.union(*map(found.module_of, told))),
-                "products": sorted(filter(None, products)), "imports": found.imports,
-                "testing": found.testing, "functions": found.functions}
+        products = [
+            self.places[getattr(plugin, "__file__", None) or ""]
+            for plugin, _ in self.config.pluginmanager.list_plugin_distinfo()
+        ]
+        return {
+            "tests": sorted(filter(None, self.tests)),
+            "without": self.without,
+            "deselected": self.deselected,
+            "plugins": sorted(found.plugins.union(*map(found.module_of, told))),
+            "products": sorted(filter(None, products)),
+            "imports": found.imports,
+            "testing": found.testing,
+            "functions": found.functions,
+        }
 
 
 def reason_in(report):
@@ -254,8 +277,11 @@ class Imports:
     def module_of(self, name, importer=""):
         """The file of the module of this name itself, in a set that may be empty."""
         last = name.rpartition(".")[2]
-        return {file for file in self.files_of(name, importer)
-                if ("/" + file).endswith(("/%s.py" % last, "/%s/__init__.py" % last))}
+        return {
+            file
+            for file in self.files_of(name, importer)
+            if ("/" + file).endswith(("/%s.py" % last, "/%s/__init__.py" % last))
+        }
 
     def files_of(self, name, importer="", level=0):
         """The files that an import of this dotted name loads: those of the packages on the way,

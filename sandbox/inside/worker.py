@@ -1,9 +1,12 @@
-"""Answers calls to one function, from inside a jail that holds no tests. Standard library only, Python >= 3.9.
+"""Answers calls to one function, from inside a jail that holds no tests. Standard library only,
+Python >= 3.9.
 
     run({"file", "function", "root", "path"}, ask)
 
-It imports the module of `file` and asks for calls, with the answer to the last one as its question, until there are no more.
+It imports the module of `file` and asks for calls, with the answer to the last one as its question,
+until there are no more.
 """
+
 import importlib
 import os
 import sys
@@ -24,7 +27,8 @@ def run(request, ask):
 
 
 def load(request):
-    """The function, found by its qualified name in the module that Python imports from this very file."""
+    """The function, found by its qualified name in the module that Python imports from this very
+    file."""
     path = os.path.join(request["root"], request["file"])
     name = module_name(path, request["path"])
     module = importlib.import_module(name)
@@ -37,11 +41,14 @@ def load(request):
 
 
 def module_name(path, search):
-    """The dotted name under which `path` is imported: below the longest folder of the search path that is no package."""
+    """The dotted name under which `path` is imported: below the longest folder of the search path
+    that is no package."""
     stem = path[:-3]
     if os.path.basename(stem) == "__init__":
         stem = os.path.dirname(stem)
-    for folder in sorted((f for f in search if stem.startswith(f.rstrip("/") + "/")), key=len, reverse=True):
+    for folder in sorted(
+        (f for f in search if stem.startswith(f.rstrip("/") + "/")), key=len, reverse=True
+    ):
         if not os.path.exists(os.path.join(folder, "__init__.py")):
             return os.path.relpath(stem, folder).replace(os.sep, ".")
     raise ImportError("%s is not below the search path %s" % (path, sys.path))

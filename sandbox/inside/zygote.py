@@ -1,24 +1,30 @@
-"""The first process inside the jail: waits for requests, forks a child for each. Standard library and pytest, Python >= 3.9.
+"""The first process inside the jail: waits for requests, forks a child for each. Standard library
+and pytest, Python >= 3.9.
 
-Frames on standard input and output: four bytes of length, then JSON. The first one in is the configuration:
+Frames on standard input and output: four bytes of length, then JSON. The first one in is the
+configuration:
 
     {"root", "trees", "scratch_mb", "late_binds": [[from, to]], "preload": [module], "tier": "hot" | "warm" | "cold",
      "seccomp": base64 of the filter, "landlock": {...} in a jail without namespaces, whose zygote has a filter of its own}
 
-A request is a frame for this process ({"timeout", "memory_mb", "asks", "progress", "report_mb", "size"}) and `size` bytes of JSON for the
-child, which are never decoded here and wiped after the fork: what one edit says is in no later child's memory. A reply holds what the
-child reported under the one key "report", beside what this process says itself; nothing else that a child writes is passed on
-but progress and questions, and those only where the request is of that kind.
+A request is a frame for this process ({"timeout", "memory_mb", "asks", "progress", "report_mb",
+"size"}) and `size` bytes of JSON for the child, which are never decoded here and wiped after the
+fork: what one edit says is in no later child's memory. A reply holds what the child reported under
+the one key "report", beside what this process says itself; nothing else that a child writes is
+passed on but progress and questions, and those only where the request is of that kind.
 
-`warm`: it loads pytest, its plugins and `preload` while the tree is not there yet (the root is an empty folder), so that no
-module of the project can be loaded before the edit is in place: that is what makes a forked run equal to a cold one.
-`hot`: it collects the tests of the intact tree, and the fork swaps one function's code (`hot.py`).
-`cold`: as warm, with nothing loaded beforehand but pytest itself; it is asked once.
+`warm`: it loads pytest, its plugins and `preload` while the tree is not there yet (the root is an
+empty folder), so that no module of the project can be loaded before the edit is in place: that is
+what makes a forked run equal to a cold one. `hot`: it collects the tests of the intact tree, and
+the fork swaps one function's code (`hot.py`). `cold`: as warm, with nothing loaded beforehand but
+pytest itself; it is asked once.
 
-Each child has a view of its own of the tree, in which it may change what it likes, and fresh temporary folders; how, is said in
-`namespaces.py` and `no_namespaces.py`, which have the same functions. Before any edited code runs it gives up every capability for good
-and gets the system call filter.
+Each child has a view of its own of the tree, in which it may change what it likes, and fresh
+temporary folders; how, is said in `namespaces.py` and `no_namespaces.py`, which have the same
+functions. Before any edited code runs it gives up every capability for good and gets the system
+call filter.
 """
+
 import base64
 import ctypes
 import glob
@@ -41,7 +47,8 @@ import kept  # noqa: E402
 
 # A hot process collects the project's tests; what watches over them must not be theirs to change.
 base64, glob, json, os, resource, select, signal, struct, threading, time = map(
-    kept.module, (base64, glob, json, os, resource, select, signal, struct, threading, time))
+    kept.module, (base64, glob, json, os, resource, select, signal, struct, threading, time)
+)
 libc = ctypes.PyDLL(None, use_errno=True)
 CLONE = {"x86_64": 56, "aarch64": 220}
 PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 4, 22, 38, 47
@@ -51,7 +58,8 @@ MAX_PROCESSES, MAX_THREADS = 128, 512
 SNAPSHOT_TIME = 1_600_000_000
 """The time stamp of the snapshot's files, as `repo.py` sets it."""
 MAX_NESTING = 200
-"""Brackets in brackets in what a child reports: plain data needs fewer, and to decode many more breaks whoever tries."""
+"""Brackets in brackets in what a child reports: plain data needs fewer, and to decode many more
+breaks whoever tries."""
 WATCH_EVERY = 0.1
 """Seconds between two looks at how much memory a child uses."""
 
@@ -60,9 +68,10 @@ def main():
     requests, replies = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
-    os.dup2(2, 1)                                  # whatever a module prints while it is loaded goes to the diagnostics
+    os.dup2(2, 1)  # whatever a module prints while it is loaded goes to the diagnostics
     config = read_frame(requests)
-    # An ordinary process of the same user could otherwise read this one's memory and descriptors through /proc.
+    # An ordinary process of the same user could otherwise read this one's memory and descriptors
+    # through /proc.
     libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     walls = importlib.import_module("no_namespaces" if "landlock" in config else "namespaces")
     walls.begin(config)
@@ -71,14 +80,19 @@ def main():
     preload(config)
     if config["tier"] == "hot":
         import hot
+
         build_view(walls, config, {})
-        hot.serve(config, lambda ready, answer: answer_requests(walls, config, requests, replies, ready, answer))
+        hot.serve(
+            config,
+            lambda ready, answer: answer_requests(walls, config, requests, replies, ready, answer),
+        )
     else:
         answer_requests(walls, config, requests, replies, {"ready": True}, None)
 
 
 def answer_requests(walls, config, requests, replies, ready, answer):
-    """A fork for each request, until there are no more. `answer` runs the tests in a hot fork; None: the fork starts pytest."""
+    """A fork for each request, until there are no more. `answer` runs the tests in a hot fork;
+    None: the fork starts pytest."""
     if answer is not None:
         walls.put_by(config)
     write_frame(replies, ready)
@@ -87,10 +101,13 @@ def answer_requests(walls, config, requests, replies, ready, answer):
         body = None if head is None else read_body(requests, head["size"])
         if body is None:
             return
-        write_frame(replies, forked(walls, config, head, body, replies, answer, (requests, replies)))
+        write_frame(
+            replies, forked(walls, config, head, body, replies, answer, (requests, replies))
+        )
 
 
-# ---------------------------------------------------------------------------------------------------- frames
+# ------------------------------------------------------------------------------------------- frames
+
 
 def read_exactly(fd, n):
     data = b""
@@ -127,49 +144,57 @@ def write_frame(fd, obj):
     body = json.dumps(obj).encode()
     data = struct.pack(">I", len(body)) + body
     while data:
-        data = data[os.write(fd, data):]
+        data = data[os.write(fd, data) :]
 
 
-# ---------------------------------------------------------------------------------------------------- warming up
+# --------------------------------------------------------------------------------------- warming up
+
 
 def preload(config):
-    """Load pytest, its plugins and the modules that the suite loads anyway. Failures do not matter: the child will tell."""
+    """Load pytest, its plugins and the modules that the suite loads anyway. Failures do not matter:
+    the child will tell."""
     import pytest  # noqa: F401
 
     import runner  # noqa: F401  (so that no fork has to)
 
     if config["tier"] == "cold":
         return
-    names = ["_pytest." + n for n in _pytest_plugins()] + _plugin_modules() + list(config["preload"])
+    names = (
+        ["_pytest." + n for n in _pytest_plugins()] + _plugin_modules() + list(config["preload"])
+    )
     for name in names:
         if name not in sys.modules and name != "__main__":
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     importlib.import_module(name)
-            except BaseException:                  # a foreign module may raise anything at all, SystemExit included
+            except BaseException:  # a foreign module may raise anything at all, SystemExit included
                 sys.modules.pop(name, None)
 
 
 def _pytest_plugins():
     import _pytest.config
+
     return list(_pytest.config.default_plugins)
 
 
 def _plugin_modules():
     """The modules of the installed pytest plugins: pytest loads each of them at every start."""
     from importlib.metadata import entry_points
+
     try:
         points = entry_points(group="pytest11")
-    except TypeError:                              # Python 3.9 takes no selection
+    except TypeError:  # Python 3.9 takes no selection
         points = entry_points().get("pytest11", [])
     return [p.value.partition(":")[0] for p in points]
 
 
-# ---------------------------------------------------------------------------------------------------- a child
+# ------------------------------------------------------------------------------------------ a child
+
 
 def forked(walls, config, head, body, replies, answer, private):
-    """Serve a request in a child of its own; a reply with "died", "timeout" or "harness" where there is none from the tests."""
+    """Serve a request in a child of its own; a reply with "died", "timeout" or "harness" where
+    there is none from the tests."""
     # A cold process is started for its one request: what that took is part of it.
     began = 0.0 if config["tier"] == "cold" else time.process_time()
     inner_read, inner_write = os.pipe()
@@ -194,8 +219,8 @@ def forked(walls, config, head, body, replies, answer, private):
 
 
 def end(pid, by):
-    """End the first process of a child by a signal, and with it all that the child started. It gets a moment to end by itself, for only
-    then does the system add up what its own children took."""
+    """End the first process of a child by a signal, and with it all that the child started. It gets
+    a moment to end by itself, for only then does the system add up what its own children took."""
     try:
         handle = os.pidfd_open(pid)
         select.select([handle], [], [], 0.05)
@@ -206,15 +231,16 @@ def end(pid, by):
 
 
 def held():
-    """What this process holds: resident memory in KiB, descriptors. A fork for each request should leave both as they were."""
+    """What this process holds: resident memory in KiB, descriptors. A fork for each request should
+    leave both as they were."""
     with open("/proc/self/statm") as file:
         pages = int(file.read().split()[1])
     return [pages * resource.getpagesize() >> 10, len(os.listdir("/proc/self/fd"))]
 
 
 class Watchdog:
-    """Counts what a child started, and adds up its memory. Proportional set sizes: what the child shares with this process, or with
-    its own forks, counts once."""
+    """Counts what a child started, and adds up its memory. Proportional set sizes: what the child
+    shares with this process, or with its own forks, counts once."""
 
     def __init__(self, limit_mb, started):
         """`started()` -> ids of the processes."""
@@ -223,7 +249,8 @@ class Watchdog:
         self.weigh_next = self.next
 
     def fault(self, deadline):
-        """What it takes too much of, in words, as far as that can be told until the deadline; else None. To be asked from `next` on."""
+        """What it takes too much of, in words, as far as that can be told until the deadline; else
+        None. To be asked from `next` on."""
         started, total = kept.seconds(), 0
         self.next = started + WATCH_EVERY
         others = self.started()
@@ -237,32 +264,41 @@ class Watchdog:
         now = kept.seconds()
         # To weigh many processes takes a while: a tenth of the time at most.
         self.weigh_next = now + 10 * (now - started)
-        return "it used more than %d MiB of memory" % (self.limit_kb >> 10) if total > self.limit_kb else None
+        return (
+            "it used more than %d MiB of memory" % (self.limit_kb >> 10)
+            if total > self.limit_kb
+            else None
+        )
 
 
 def proportional_kb(pid):
     try:
         with open("/proc/%d/smaps_rollup" % pid) as file:
             return next((int(line.split()[1]) for line in file if line.startswith("Pss:")), 0)
-    except OSError:                                # it has ended meanwhile
+    except OSError:  # it has ended meanwhile
         return 0
 
 
 def first_process(walls, config, body, parent, pipes, answer, private):
-    """The first process of a child: prepares its place, forks the process that runs the tests, and waits for that one. `pipes` are its
-    descriptors for what it is told and what it reports."""
+    """The first process of a child: prepares its place, forks the process that runs the tests, and
+    waits for that one. `pipes` are its descriptors for what it is told and what it reports."""
     out = pipes[1]
     try:
         walls.enter(config, parent, pipes)
         request = json.loads(body)
-        # What the request says of the files may not be found in the frames and names of this process later on.
+        # What the request says of the files may not be found in the frames and names of this
+        # process later on.
         body[:] = bytes(len(body))
         # A worker has no tests, and so none of their bytecode.
-        build_view(walls, dict(config, trees=config["trees"][-1:]) if "worker" in request else config, request.pop("files"))
+        build_view(
+            walls,
+            dict(config, trees=config["trees"][-1:]) if "worker" in request else config,
+            request.pop("files"),
+        )
         remove(walls, config, request.get("remove", ()))
         walls.hide(config)
         others = seal(walls, config)
-        write_frame(out, {"entered": True})        # from here on a failure is the tests' own
+        write_frame(out, {"entered": True})  # from here on a failure is the tests' own
         pid = walls.fork_tests()
         if pid == 0:
             serve(walls, config, request, pipes, answer, private, others)
@@ -270,7 +306,7 @@ def first_process(walls, config, body, parent, pipes, answer, private):
         os.close(out)
         while os.wait()[0] != pid:
             pass
-    except BaseException as error:                 # nothing may unwind into the zygote's loop
+    except BaseException as error:  # nothing may unwind into the zygote's loop
         try:
             write_frame(out, {"harness": "%s: %s" % (type(error).__name__, error)})
         except OSError:
@@ -280,8 +316,9 @@ def first_process(walls, config, body, parent, pipes, answer, private):
 
 
 def collect(fd, answers, head, started, private):
-    """Read the child's frames until its report, the deadline, too much memory, or the end of the stream. Progress and questions are
-    passed on to whoever made the request; what is answered to a question is written to `answers`. `started` lists the child's processes."""
+    """Read the child's frames until its report, the deadline, too much memory, or the end of the
+    stream. Progress and questions are passed on to whoever made the request; what is answered to a
+    question is written to `answers`. `started` lists the child's processes."""
     requests, replies = private
     deadline, watchdog = kept.seconds() + head["timeout"], Watchdog(head["memory_mb"], started)
     buffer, entered, over = b"", False, False
@@ -301,15 +338,23 @@ def collect(fd, answers, head, started, private):
         while len(buffer) >= 4 and len(buffer) >= 4 + struct.unpack(">I", buffer[:4])[0]:
             size = struct.unpack(">I", buffer[:4])[0]
             try:
-                frame = None if nesting(buffer[4:4 + size]) > MAX_NESTING else json.loads(buffer[4:4 + size])
+                frame = (
+                    None
+                    if nesting(buffer[4 : 4 + size]) > MAX_NESTING
+                    else json.loads(buffer[4 : 4 + size])
+                )
             except (ValueError, RecursionError):
                 return died
-            buffer = buffer[4 + size:]
+            buffer = buffer[4 + size :]
             if not isinstance(frame, dict):
                 return died
             if not entered:
                 if "entered" not in frame:
-                    return {"harness": str(frame.get("harness", "no report from the jail's first process"))}
+                    return {
+                        "harness": str(
+                            frame.get("harness", "no report from the jail's first process")
+                        )
+                    }
                 entered = True
             elif head["progress"] and "progress" in frame:
                 write_frame(replies, {"progress": frame["progress"]})
@@ -320,7 +365,9 @@ def collect(fd, answers, head, started, private):
                     os._exit(0)
                 if over or not written(answers, told, deadline):
                     return died
-                over = told["answer"] is None      # it was told that there are no more calls: another question is none
+                over = (
+                    told["answer"] is None
+                )  # it was told that there are no more calls: another question is none
             else:
                 return {"report": frame}
         if len(buffer) > head["report_mb"] << 20:
@@ -330,8 +377,11 @@ def collect(fd, answers, head, started, private):
 def nesting(data):
     """How deep the brackets of this JSON are nested."""
     depth = deepest = 0
-    # A text without an end matches to the end of the data: else it would be tried again from every quote in it.
-    for bracket in re.findall(rb'[\[{\]}]', re.sub(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', b"", data, flags=re.DOTALL)):
+    # A text without an end matches to the end of the data: else it would be tried again from every
+    # quote in it.
+    for bracket in re.findall(
+        rb'[\[{\]}]', re.sub(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', b"", data, flags=re.DOTALL)
+    ):
         depth += 1 if bracket in b"[{" else -1
         deepest = max(deepest, depth)
     return deepest
@@ -347,7 +397,7 @@ def written(fd, obj, deadline):
         if left <= 0 or not select.select([], [fd], [], left)[1]:
             return False
         try:
-            data = data[os.write(fd, data):]
+            data = data[os.write(fd, data) :]
         except BrokenPipeError:
             return False
     return True
@@ -359,7 +409,9 @@ def clone(flags):
     if machine not in CLONE:
         raise OSError("no warm runner for the processor " + machine)
     ctypes.pythonapi.PyOS_BeforeFork()
-    pid = libc.syscall(CLONE[machine], ctypes.c_ulong(flags | signal.SIGCHLD), None, None, None, None)
+    pid = libc.syscall(
+        CLONE[machine], ctypes.c_ulong(flags | signal.SIGCHLD), None, None, None, None
+    )
     if pid == 0:
         ctypes.pythonapi.PyOS_AfterFork_Child()
     else:
@@ -379,9 +431,16 @@ def build_view(walls, config, files):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as file:
             file.write(text.encode("utf-8", "surrogateescape"))
-        # A changed test is not to be told from an intact one by its time; so what was cached of that one would pass for this one's.
+        # A changed test is not to be told from an intact one by its time; so what was cached of
+        # that one would pass for this one's.
         os.utime(path, (SNAPSHOT_TIME, SNAPSHOT_TIME))
-        for cached in glob.glob(os.path.join(glob.escape(os.path.dirname(path)), "__pycache__", os.path.basename(path)[:-3] + ".*.pyc")):
+        for cached in glob.glob(
+            os.path.join(
+                glob.escape(os.path.dirname(path)),
+                "__pycache__",
+                os.path.basename(path)[:-3] + ".*.pyc",
+            )
+        ):
             os.remove(cached)
     for folder in (os.environ["HOME"], os.environ["TMPDIR"]):
         os.makedirs(folder, exist_ok=True)
@@ -398,7 +457,9 @@ def remove(walls, config, paths):
 
 
 def seal(walls, config):
-    """Give up every capability for good, then put the system call filter in place. Returns what `walls.confine_tests` does."""
+    """Give up every capability for good, then put the system call filter in place. Returns what
+    `walls.confine_tests` does."""
+
     class Header(ctypes.Structure):
         _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
 
@@ -413,11 +474,17 @@ def seal(walls, config):
 
 def refuse_calls(program):
     """Put a system call filter in place, in base64."""
+
     class Program(ctypes.Structure):
         _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
 
     code = base64.b64decode(program)
-    checked("seccomp", libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(Program(len(code) // 8, code)), 0, 0))
+    checked(
+        "seccomp",
+        libc.prctl(
+            PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(Program(len(code) // 8, code)), 0, 0
+        ),
+    )
 
 
 def checked(name, result):
@@ -427,18 +494,27 @@ def checked(name, result):
 
 def limit(request, others):
     """`others`: processes and threads that count for the same user, and are none of the child's."""
-    # Libraries reserve far more address space than they ever use, so that limit is wide; the one that counts is on data.
-    for name, value in (("RLIMIT_CORE", 0), ("RLIMIT_AS", request["memory_mb"] << 24), ("RLIMIT_DATA", request["memory_mb"] << 20),
-                        ("RLIMIT_FSIZE", 256 << 20),
-                        ("RLIMIT_NOFILE", 1024), ("RLIMIT_NPROC", MAX_THREADS + others), ("RLIMIT_CPU", int(request["timeout"]) + 5)):
+    # Libraries reserve far more address space than they ever use, so that limit is wide; the one
+    # that counts is on data.
+    for name, value in (
+        ("RLIMIT_CORE", 0),
+        ("RLIMIT_AS", request["memory_mb"] << 24),
+        ("RLIMIT_DATA", request["memory_mb"] << 20),
+        ("RLIMIT_FSIZE", 256 << 20),
+        ("RLIMIT_NOFILE", 1024),
+        ("RLIMIT_NPROC", MAX_THREADS + others),
+        ("RLIMIT_CPU", int(request["timeout"]) + 5),
+    ):
         resource.setrlimit(getattr(resource, name), (value, value))
 
 
 def serve(walls, config, request, pipes, answer, private, others):
-    """Do what is asked and write the reply, with the `private` descriptors closed. With `answer` that does it; else a new pytest
-    runs the tests, or a worker answers calls, and every other descriptor is closed as well. `others`: as for `limit`."""
+    """Do what is asked and write the reply, with the `private` descriptors closed. With `answer`
+    that does it; else a new pytest runs the tests, or a worker answers calls, and every other
+    descriptor is closed as well. `others`: as for `limit`."""
     told, out = pipes
-    # A session of its own: where the kernel shares the processor among sessions, a thousand processes take no more of it than one.
+    # A session of its own: where the kernel shares the processor among sessions, a thousand
+    # processes take no more of it than one.
     os.setsid()
     limit(request, others)
     output = open_output(request)
@@ -449,8 +525,9 @@ def serve(walls, config, request, pipes, answer, private, others):
     asker, turn = os.getpid(), threading.Lock()
 
     def ask(question):
-        """Put a question to whoever made the request, and wait for the answer; None at the end of the stream. Threads take turns;
-        a process that a test forked off would take the answers of this one."""
+        """Put a question to whoever made the request, and wait for the answer; None at the end of
+        the stream. Threads take turns; a process that a test forked off would take the answers of
+        this one."""
         if os.getpid() != asker:
             raise RuntimeError("a call in another process cannot be answered from outside")
         with turn:
@@ -466,19 +543,27 @@ def serve(walls, config, request, pipes, answer, private, others):
         if int(name) not in keep:
             try:
                 os.close(int(name))
-            except OSError:                        # the descriptor that listed the folder is closed already
+            except OSError:  # the descriptor that listed the folder is closed already
                 pass
     if "escapes" in request:
         import escapes
+
         write_frame(out, {"outcomes": {}, "escapes": escapes.succeeded(request["escapes"])})
         return
     if "worker" in request:
         import worker
-        write_frame(out, worker.run(dict(request["worker"], root=config["root"], path=request["path"]), ask))
+
+        write_frame(
+            out, worker.run(dict(request["worker"], root=config["root"], path=request["path"]), ask)
+        )
         return
     import runner
-    progress = (lambda done, total: write_frame(out, {"progress": [done, total]})) if request.get("progress") else (
-        lambda done, total: None)
+
+    progress = (
+        (lambda done, total: write_frame(out, {"progress": [done, total]}))
+        if request.get("progress")
+        else (lambda done, total: None)
+    )
     own = {"root": config["root"], "environments": runner.environments_in(config)}
     reply = runner.run(dict(request, **own), progress)
     if "bytecode" in reply:
@@ -491,7 +576,9 @@ def serve(walls, config, request, pipes, answer, private, others):
 
 def open_output(request):
     if request.get("output"):
-        return os.open(os.path.dirname(os.environ["HOME"]) + "/.output", os.O_RDWR | os.O_CREAT, 0o600)
+        return os.open(
+            os.path.dirname(os.environ["HOME"]) + "/.output", os.O_RDWR | os.O_CREAT, 0o600
+        )
     return os.open(os.devnull, os.O_RDWR)
 
 
