@@ -152,7 +152,7 @@ def thaw(
         interpolation="none",
         extent=(0, ends[-1], len(states), 0),
     )
-    for row, words in borders:
+    for row, _ in borders:
         axes.axhline(row, color=INK, linewidth=0.8)
     edges = [row for row, _ in borders] + [len(states)]
     axes.set_yticks(

@@ -64,7 +64,7 @@ import tomllib
 from collections.abc import Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -579,7 +579,7 @@ def _number(text: str | None, parts: int) -> float | None:
 
 def _until(text: str | None) -> float | None:
     try:
-        return (parsedate_to_datetime(text) - datetime.now(timezone.utc)).total_seconds()
+        return (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
     except (ValueError, TypeError):
         return None
 

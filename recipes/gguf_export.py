@@ -345,7 +345,8 @@ def _names(student) -> Callable[[str], str]:
 def _layout(student, matrices: str, merged: bool) -> list[tuple]:
     """(name, shape, function that makes it, llama.cpp's type, bytes) of every tensor of a model's
     file, in its order."""
-    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType as Kind
+    from gguf import GGML_QUANT_SIZES
+    from gguf import GGMLQuantizationType as Kind
 
     layout = []
     for name, shape, make in _base_tensors(student, merged):

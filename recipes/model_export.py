@@ -22,8 +22,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from recipes import Recipe, checkpoint
-from recipes.memory import missing_package
 from recipes.gguf_export import export_base, objection, vocabulary_note, write_adapter, write_merged
+from recipes.memory import missing_package
 from recipes.model_engine import ModelEngine
 from recipes.rollout import Engine
 from sandbox.errors import UsageError

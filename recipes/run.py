@@ -23,7 +23,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from recipes import Recipe, checkpoint, from_dict
@@ -102,7 +102,7 @@ class Run:
             )
         run = cls(folder, content)
         try:
-            run.recipe, run.repository
+            _ = run.recipe, run.repository  # what is damaged is found here
             if any(
                 type(content[key]) is not kind
                 for key, kind in (("done", list), ("seconds", dict), ("checkpoints", dict))
@@ -128,7 +128,7 @@ class Run:
     @staticmethod
     def new_folder(base: Path, repository: Repository) -> Path:
         """`base`/<repo>-<UTC time>, a name not in use."""
-        stem = f"{Path(repository.root).name}-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}"
+        stem = f"{Path(repository.root).name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
         names = [stem, *(f"{stem}-{n}" for n in range(2, 1000))]
         return next(base / name for name in names if not (base / name).exists())
 

@@ -29,7 +29,7 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from sandbox.patches import line_end
@@ -188,7 +188,7 @@ def _commits(root: Path, last: str) -> list[_Commit]:
     found = []
     for line in listed.splitlines():
         when, name, *parents = line.split(" ")
-        day = datetime.fromtimestamp(int(when), timezone.utc).date()
+        day = datetime.fromtimestamp(int(when), UTC).date()
         found.append(_Commit(name, parents, day))
     return found
 

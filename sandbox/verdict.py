@@ -58,7 +58,6 @@ from sandbox.source import bodies_changed, find, imports, read_text
 from sandbox.tasks import Task
 from sandbox.twins import readable_tests, test_functions, with_other_literals
 
-
 TRIES, GIVEN_UP = 3, "the jail failed three times"
 """How often a verdict is tried where jails fail, and what is said in the end."""
 CLOSING = "The judge is being closed."

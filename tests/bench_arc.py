@@ -50,10 +50,10 @@ def run_seed(seed: int, repo: Path | None, scratch: Path) -> list[dict]:
     """All arms of one seed: [{"seed", "arm", "temperature", "taught", "untaught", "heldout",
     "seconds"}]."""
     from coldstart import Screen, versions
-    from recipes.court import mine_tasks, open_judge
-    from recipes.workbench import Workbench
     from recipes import load
+    from recipes.court import mine_tasks, open_judge
     from recipes.run import Run
+    from recipes.workbench import Workbench
     from sandbox.practice import write_practice_repository
     from sandbox.repo import open_repository
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from recipes.nano import make_student
 from recipes.run import Run
-from sandbox.errors import UsageError
 from sandbox.cache import cache_folder
+from sandbox.errors import UsageError
 
 KEPT = ("survey.json", "tasks.jsonl", "trajectories.jsonl")
 

@@ -477,9 +477,10 @@ def test_the_merged_model_computes_what_the_trainer_computes(tmp_path, name):
 @pytest.mark.parametrize("template", [CHATML, NO_SYSTEM, None], ids=["chatml", "no system", "none"])
 @pytest.mark.parametrize("begins", [True, False], ids=["first token", "no first token"])
 def test_a_server_of_the_file_makes_the_same_tokens_of_a_question(tmp_path, template, begins):
+    from tokenizers.processors import TemplateProcessing
+
     from recipes.file_engine import FileEngine, Files, FileStudent
     from recipes.gguf_export import write_base
-    from tokenizers.processors import TemplateProcessing
 
     make_tiny(tmp_path / "model")
     tokenizer = make_tokenizer()

@@ -42,8 +42,8 @@ from recipes.model_engine import ModelEngine
 from recipes.workbench import Workbench
 from sandbox.errors import UsageError
 from tests.conftest import ROOT
-from tests.test_logprobs import RAGGED, draw_samples, take_gradient
 from tests.shapes import SHAPES
+from tests.test_logprobs import RAGGED, draw_samples, take_gradient
 from tests.tiny import load_tiny, make_tiny, tiny_recipe
 from tests.written_run import write_run
 

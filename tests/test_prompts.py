@@ -143,7 +143,7 @@ def test_the_parts_of_a_prompt(shop):
         assert said.startswith(task.problem_statement) and ("SEARCH/REPLACE" in said) == bool(
             task.files
         )
-        for file, names in task.named.items():
+        for file, _names in task.named.items():
             assert f"`{file}`:\n```python\n" in said and task.broken(tree)[file].strip() in said
         assert all(source.strip() in said for source in source_of_tests(task.shown, tree))
         assert ("You may change" in said) == bool(task.files)

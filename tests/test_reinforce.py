@@ -175,9 +175,10 @@ def test_groups_of_equal_rewards_change_nothing_and_are_counted(student, status,
     student.end_ids = frozenset(range(384))
     before = adapter_bytes(student)
     state = ClimbState()
-    same = lambda pairs: (
-        [SimpleNamespace(status=status, reward=float(status == "resolved"))] * len(pairs)
-    )
+
+    def same(pairs):
+        return [SimpleNamespace(status=status, reward=float(status == "resolved"))] * len(pairs)
+
     result = cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), same)
     assert adapter_bytes(student) == before and not student._optimiser.state
     assert result.metrics[f"groups/{name}"] == 4 and result.metrics["groups/used"] == 0
@@ -324,10 +325,13 @@ def test_a_step_that_ruins_the_policy_is_undone(student):
 
 def test_a_gradient_that_is_not_finite_is_undone(student):
     state, before = ClimbState(), adapter_bytes(student)
-    infinite = lambda pairs: [
-        SimpleNamespace(status="resolved", reward=float("inf") if i == 0 else 0.0)
-        for i in range(len(pairs))
-    ]
+
+    def infinite(pairs):
+        return [
+            SimpleNamespace(status="resolved", reward=float("inf") if i == 0 else 0.0)
+            for i in range(len(pairs))
+        ]
+
     result = cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), infinite)
     assert result.undone == "the gradient is not finite" and adapter_bytes(student) == before
     assert result.metrics["grad_norm"] is None and state.lr_scale == 0.5

@@ -228,7 +228,7 @@ def test_rollback_restores_bit_for_bit_and_more_than_once(student):
 
 def test_save_and_restore_continue_bit_for_bit(folders, tmp_path):
     def go_on(student, steps):
-        for step in range(steps):
+        for _step in range(steps):
             student.accumulate(SAMPLES, [1.0, -1.0, 0.5], norm=9, temperature=0.7)
             student.step(1e-2, 1.0)
         return adapter_bytes(student)

@@ -86,6 +86,7 @@ def load_tiny(
     """A Student on `folder`; `wake` gives the adapter's zero half random values, so that the
     adapter does something."""
     import torch
+
     from recipes.student import Student
 
     student = Student.load(recipe or tiny_recipe(), folder, seed, checkpoint)

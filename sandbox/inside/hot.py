@@ -13,6 +13,7 @@ collected; nothing but pytest rewrote its code; the new code has the same free v
 """
 
 import __future__
+
 import ast
 import gc
 import os

@@ -154,7 +154,6 @@ def preload(config):
     """Load pytest, its plugins and the modules that the suite loads anyway. Failures do not matter:
     the child will tell."""
     import pytest  # noqa: F401
-
     import runner  # noqa: F401  (so that no fork has to)
 
     if config["tier"] == "cold":
