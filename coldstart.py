@@ -525,7 +525,8 @@ def tasks(
 @json_option
 def judge(task, run_folder, overlay, patch, reply, as_json) -> None:
     """Judge an edit to TASK in the jail: exit code 0 if it is resolved, 1 if not."""
-    from sandbox.edits import InvalidEdit, from_overlay, from_patch, from_reply
+    from sandbox.edits import InvalidEdit, from_overlay, from_patch
+    from sandbox.episode import edit_of
     from sandbox.repo import restore_snapshot
 
     screen = Screen(as_json)
@@ -544,7 +545,8 @@ def judge(task, run_folder, overlay, patch, reply, as_json) -> None:
         elif patch is not None:
             edit = from_patch(read_input(patch), broken, run.repository.snapshot)
         else:
-            edit = from_reply(read_input(reply), chosen, broken, run.recipe.prompt.style)
+            tree, style = run.repository.snapshot, run.recipe.prompt.style
+            edit = edit_of(read_input(reply), chosen, tree, style)
     except InvalidEdit as error:
         edit = error
     with open_judge(run, screen) as court:

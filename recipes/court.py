@@ -7,6 +7,11 @@
 total)`.
 """
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from sandbox.errors import UsageError
 from sandbox.reasons import counted, name_lines, told
 
@@ -94,6 +99,30 @@ def open_judge(run, screen):
         on_note=screen.say,
         roles=run.survey.roles,
     )
+
+
+@contextmanager
+def open_replies(folder: Path) -> Iterator[Callable[[str, str], tuple[str, float]]]:
+    """`judge(instance_id, reply text) -> (status, reward)` for a run's tasks, for a program that is
+    none of ours; its threads may call it at once. What is to be said goes to standard error. Raises
+    UsageError where there is no such run."""
+    from recipes.run import Run
+    from sandbox.episode import judge_reply
+
+    class Said:
+        @staticmethod
+        def say(text: str) -> None:
+            sys.stderr.write(f"{text}\n")
+
+    run = Run.open(folder)
+    tasks, style = {t.instance_id: t for t in run.tasks}, run.recipe.prompt.style
+    with open_judge(run, Said) as judge:
+
+        def judged(instance_id: str, text: str) -> tuple[str, float]:
+            verdict = judge_reply(judge, tasks[instance_id], text, style)
+            return verdict.status, verdict.reward
+
+        yield judged
 
 
 def limits_of(recipe):

@@ -27,7 +27,8 @@ from recipes.prompts import Budget, build
 from recipes.rollout import Engine
 from sandbox import patches
 from sandbox.cache import make_room
-from sandbox.edits import InvalidEdit, from_reply, gate
+from sandbox.edits import InvalidEdit
+from sandbox.episode import files_with
 from sandbox.errors import HarnessError
 from sandbox.mending import Proof, choose_failing, failing_tasks, one_function, verify, with_files
 from sandbox.node_ids import function_of
@@ -328,18 +329,8 @@ class Search:
         tree, edits = judge.repository.snapshot, []
         for variant, text in replies:
             try:
-                edits.append(
-                    (
-                        variant,
-                        gate(
-                            from_reply(
-                                text, variant, variant.broken(tree), self.recipe.prompt.style
-                            ),
-                            variant,
-                            tree,
-                        ),
-                    )
-                )
+                files = files_with(text, variant, tree, self.recipe.prompt.style)
+                edits.append((variant, files))
             except InvalidEdit as error:
                 edits.append((variant, error))
         for (_, edit), verdict in zip(edits, judge.judge_many(edits)):

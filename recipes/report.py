@@ -20,7 +20,8 @@ from recipes.measure import STATES, TaskProbe, derived_seed
 from recipes.status import duration, run_facts
 from sandbox import patches
 from sandbox.cache import hold
-from sandbox.edits import InvalidEdit, from_reply
+from sandbox.edits import InvalidEdit
+from sandbox.episode import edit_of
 from sandbox.errors import UsageError
 from sandbox.reasons import counted
 
@@ -519,13 +520,13 @@ def _diff(run, task, text: str) -> str:
     hold(run.repository.snapshot)
     if run.repository.snapshot.is_dir():
         broken = task.broken(run.repository.snapshot)
-        try:
-            edit = from_reply(text, task, broken, run.recipe.prompt.style)
+        edit = edit_of(text, task, run.repository.snapshot, run.recipe.prompt.style)
+        if isinstance(edit, InvalidEdit):
+            note = f'<p class="soft">No usable edit: {_text(str(edit))}</p>'
+        else:
             shown = _cut(
                 "".join(patches.make(broken[path], after, path) for path, after in edit.items())
             )
-        except InvalidEdit as error:
-            note = f'<p class="soft">No usable edit: {_text(str(error))}</p>'
     marked = []
     for line in shown.splitlines():
         tag = "ins" if line.startswith("+") else "del" if line.startswith("-") else ""

@@ -38,7 +38,8 @@ from recipes.measure import derived_seed
 from recipes.outgoing import Guard
 from recipes.prompts import gold_reply
 from recipes.voice import cut
-from sandbox.edits import InvalidEdit, from_reply, gate
+from sandbox.edits import InvalidEdit
+from sandbox.episode import files_with
 from sandbox.errors import HarnessError
 from sandbox.jsonl import valid
 from sandbox.replies import untagged, without_thinking
@@ -302,7 +303,7 @@ class ApiTeacher:
 
     def _files(self, task: Task, content: str) -> dict[str, str]:
         """The files with the answer's edit in them. Raises InvalidEdit."""
-        return gate(from_reply(content, task, task.broken(self._tree)), task, self._tree)
+        return files_with(content, task, self._tree, "blocks")
 
     async def _judged(self, task: Task, content: str, style: str):
         """The verdict; what waits while the sandbox is at work is judged together next. Raises

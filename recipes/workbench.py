@@ -170,23 +170,9 @@ class Workbench:
     def judge_replies(self, pairs: list, style: str | None = None) -> list:
         """Verdicts for (task, reply text) pairs, written in the student's style if no other is
         named; a HarnessError in the place of each that the jail failed on again and again."""
-        from sandbox.edits import InvalidEdit, from_reply
+        from sandbox.episode import judge_replies
 
-        edits = {}  # a student often writes the same thing again
-
-        def edit(task, reply):
-            if (key := (task.instance_id, reply)) not in edits:
-                try:
-                    edits[key] = from_reply(
-                        reply, task, task.broken(self.tree), style or self.recipe.prompt.style
-                    )
-                except InvalidEdit as error:
-                    edits[key] = error
-            return edits[key]
-
-        # One after the other, so that the gate finds the syntax tree of what was just made still at
-        # hand.
-        return self.court.judge_many((task, edit(task, reply)) for task, reply in pairs)
+        return judge_replies(self.court, pairs, style or self.recipe.prompt.style)
 
     # -------------------------------------------------------------------------------- measuring
 

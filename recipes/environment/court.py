@@ -7,39 +7,35 @@ status, reward = verdict(coldstart_folder, run_folder, instance_id, reply)
 import atexit
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
 
 _opening = threading.Lock()
+_until_the_end = ExitStack()
+atexit.register(_until_the_end.close)
 
 
 def verdict(coldstart: str, run: str, instance_id: str, reply: str) -> tuple[str, float]:
     """The verdict's status and reward. May be called by several threads at once. Raises
     RuntimeError where the harness failed: that is no failure of the model."""
     with _opening:
-        tasks, bench = _open(coldstart, run)
-    found = bench.judge_replies([(tasks[instance_id], reply)])[0]
-    if isinstance(found, Exception):
-        raise RuntimeError(f"coldstart could not judge {instance_id}: {found}")
-    return found.status, found.reward
+        judge = _open(coldstart, run)
+    try:
+        return judge(instance_id, reply)
+    except Exception as error:
+        raise RuntimeError(f"coldstart could not judge {instance_id}: {error}") from None
 
 
 @lru_cache
-def _open(coldstart: str, run: str) -> tuple[dict, object]:
+def _open(coldstart: str, run: str) -> Callable[[str, str], tuple[str, float]]:
     if not (Path(coldstart) / "coldstart.py").is_file() or not (Path(run) / "run.json").is_file():
         raise RuntimeError(
             f"coldstart is not in {coldstart}, or the run is not in {run}. Name them with "
-            "--env.taskset.task.coldstart and "
-            "--env.taskset.task.run."
+            "--env.taskset.task.coldstart and --env.taskset.task.run."
         )
     sys.path.append(coldstart)  # last, so that it hides no module of anybody else's
-    from coldstart import Screen, find_run
-    from recipes.court import open_judge
-    from recipes.workbench import Workbench
+    from recipes.court import open_replies
 
-    found, screen = find_run(Path(run)), Screen(as_json=True)
-    court = ExitStack()
-    atexit.register(court.close)
-    bench = Workbench(found, court.enter_context(open_judge(found, screen)), screen)
-    return {t.instance_id: t for t in bench.tasks}, bench
+    return _until_the_end.enter_context(open_replies(Path(run)))
