@@ -1,6 +1,7 @@
 """How it learns: one TOML per kind of machine, and the typed settings that they fill in.
 
-    recipe = load("nano", ["climb.cycles=20", "seed=3"])     # a name in recipes/, or the path of a TOML file
+    # a name in recipes/, or the path of a TOML file
+    recipe = load("nano", ["climb.cycles=20", "seed=3"])
     recipe = load("auto", [])                                # by what the machine has
 
 A recipe file gives the values it wants changed; everything else keeps the default written here.

@@ -1,7 +1,8 @@
 """The files of a checkpoint: written aside, flushed to the disk, renamed; read back only if every
 digest is right.
 
-    checkpoint.write(folder, fill, counters)     # fill(aside) writes ADAPTER, CONFIG and OPTIMISER into the folder `aside`
+    # fill(aside) writes ADAPTER, CONFIG and OPTIMISER into the folder `aside`
+    checkpoint.write(folder, fill, counters)
     content = checkpoint.read(folder)            # {"format", "counters", "sha256"}
 
 What the files hold is the student's business (`recipes/student.py`); this module needs no torch.

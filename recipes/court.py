@@ -1,6 +1,6 @@
 """What a run asks of the sandbox: its tasks, and somebody who judges.
 
-    mine_tasks(run, screen)                                       # tasks.jsonl, where mining is not done yet
+    mine_tasks(run, screen)  # tasks.jsonl, where mining is not done yet
     with open_judge(run, screen) as court: ...
 
 `screen` is whoever shows a person what happens; it has `say(sentence)` and `progress(what, done,

@@ -1,17 +1,20 @@
 """The next tokens of a small student on the CPU, faster than its own forward pass gives them.
 
     decoder = DenseDecoder(student)                                  # the policy as it is now
-    logits_BV = decoder.read(tokens_BS, mask_BS, rows=64, max_new=64)    # B prompts, padded on the left
-    logits_RV = decoder.step(tokens_R, sources_R)                    # row r: this token after prompt sources_R[r]
-    logits_RV = decoder.step(tokens_R, sources_R)                    # ... after row sources_R[r] of the step before
+    # B prompts, padded on the left
+    logits_BV = decoder.read(tokens_BS, mask_BS, rows=64, max_new=64)
+    logits_RV = decoder.step(tokens_R, sources_R)  # row r: this token after prompt sources_R[r]
+    logits_RV = decoder.step(tokens_R, sources_R)  # ... after row sources_R[r] of the step before
 
 The same model, float32 like its own forward pass and equal to it but for rounding. What makes it
 faster (a third of the time for the nano student, `tests/bench_rollout.py`):
 
-- Each matrix is dequantised once, with the adapter added in (`weights`), and not in every step; the norms' weights are multiplied into the
-  matrices behind them; matrices that read the same vector are one.
-- A prompt's keys are read once for all rows that continue it (as Juravsky et al. 2024, "Hydragen", arXiv:2402.05099), and its values through
-  `embedding_bag`, which sums rows of a table where they lie.
+- Each matrix is dequantised once, with the adapter added in (`weights`), and not in every step; the
+  norms' weights are multiplied into the matrices behind them; matrices that read the same vector
+  are one.
+- A prompt's keys are read once for all rows that continue it (as Juravsky et al. 2024, "Hydragen",
+  arXiv:2402.05099), and its values through `embedding_bag`, which sums rows of a table where they
+  lie.
 - A row that several rows continue is computed and kept once, until they part.
 
 Decoders built like Llama's whose tokens see all before them: Llama, Mistral, Qwen2, Qwen3, Gemma.
@@ -258,8 +261,7 @@ class DenseDecoder:
         )
         return scores_GKQS[self._group_P].view(used * kv_heads, shared, -1)
 
-    # ---- places
-    # ------------------------------------------------------------------------------------------------------
+    # ---- places ----------------------------------------------------------------------------------
 
     def _follow(self, sources_R: np.ndarray) -> None:
         """Find a place for each row: the first that continues a row takes its place, the others get

@@ -2,7 +2,7 @@
 verified.
 
     for step in distil(student, examples, recipe.distil, seed=0):
-        ...                                                          # step.loss, step.grad_norm; save every save_every steps
+        ...  # step.loss, step.grad_norm; save every save_every steps
 
 The loss is the one that REINFORCE uses, with weight 1: `-(sum of log-probabilities) / norm`. Here
 norm is the number of completion tokens in the batch. Every token then counts alike, long

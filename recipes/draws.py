@@ -3,10 +3,11 @@
     draws = Draws(vocabulary=151_936, rows=8) tokens_N, logprobs_N = draws.draw(logits_RV,
     temperature=0.7, uniforms_N=[0.31, ...], rows_N=[0, 0, 1, ...])
 
-A token is the one in whose part of the cumulated probabilities a uniform number lies (inversion: Devroye 1986, "Non-Uniform Random Variate
-Generation", chapter III). The probabilities are summed in blocks first, so that running sums are made of the blocks and within one of them:
-0.2 milliseconds for 152,000 tokens, where llama.cpp's own chain of samplers takes 1.4; 7 microseconds for 2,000, where it takes 20. Several
-draws from one row cost little more than one.
+A token is the one in whose part of the cumulated probabilities a uniform number lies (inversion:
+Devroye 1986, "Non-Uniform Random Variate Generation", chapter III). The probabilities are summed in
+blocks first, so that running sums are made of the blocks and within one of them: 0.2 milliseconds
+for 152,000 tokens, where llama.cpp's own chain of samplers takes 1.4; 7 microseconds for 2,000,
+where it takes 20. Several draws from one row cost little more than one.
 """
 
 from collections.abc import Sequence

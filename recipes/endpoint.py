@@ -1,15 +1,17 @@
 """An API teacher's endpoint: what it is called, what it costs, and one request sent to it; and the
 rule by which requests are sent again.
 
-    endpoint = find_endpoint("glm-5.2")                           # recipes/teachers.toml, or a URL with model and price
+    endpoint = find_endpoint("glm-5.2")  # recipes/teachers.toml, or a URL with model and price
     asker = Asker(Client(endpoint, key, stall=120.0), ledger, replies, cap, tries=6, pause=1.0, seed=0)
-    asked = await asker.ask(task, body, sample)                   # asked.request, asked.reply; paid for at most once
+    asked = await asker.ask(task, body, sample)  # asked.request, asked.reply; paid for at most once
 
-**Cost.** The worst case of a request is counted before it is sent: one input token for every byte of its messages and TEMPLATE_TOKENS for
-what the endpoint puts around them (a byte-level tokenizer cannot make more), at the dearer of the two prices, and as many output tokens as
-it may write. Afterwards it costs what the endpoint says that it counted; where it does not say, its worst case.
+**Cost.** The worst case of a request is counted before it is sent: one input token for every byte
+of its messages and TEMPLATE_TOKENS for what the endpoint puts around them (a byte-level tokenizer
+cannot make more), at the dearer of the two prices, and as many output tokens as it may write.
+Afterwards it costs what the endpoint says that it counted; where it does not say, its worst case.
 
-**Faults**, and what each leads to (billed: whether the try is counted at its worst case, because the endpoint may have done the work):
+**Faults**, and what each leads to (billed: whether the try is counted at its worst case, because
+the endpoint may have done the work):
 
 | fault | billed | then |
 |---|---|---|
@@ -34,8 +36,9 @@ Requests ask for one choice and read one, so an endpoint that ignores `n` is non
 that ignores `seed` gives the same answer twice, which counts once. Replies are read as streams, so
 that a stall is seen.
 
-*Again* is after a pause that doubles from try to try, with jitter, until `tries` have failed. While an endpoint has not answered yet, or
-has failed BREAKER times in a row, one request at a time is sent to it: a wrong key costs one request, and an endpoint that is down little.
+*Again* is after a pause that doubles from try to try, with jitter, until `tries` have failed. While
+an endpoint has not answered yet, or has failed BREAKER times in a row, one request at a time is
+sent to it: a wrong key costs one request, and an endpoint that is down little.
 
 Where the tries are used up, the request is given up, and the task may end with that reason. All
 stops where the endpoint seems to be down: it has never answered this run, or requests of BREAKER
@@ -46,7 +49,8 @@ tasks were given up with no answer between. What may be this request's alone (an
 word, and then counts fewer tokens than the prompt has. Less than CUT of our estimate is said, once
 in a run; such a reply is used, but other runs do not get it, because the context can be mended.
 
-**The key** is taken out of the environment once, so no child process inherits it, and is in no text that leaves this module.
+**The key** is taken out of the environment once, so no child process inherits it, and is in no text
+that leaves this module.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """Which engine samples, and whether it samples the policy that is trained.
 
-    name, why = choose(student, recipe)                          # "llama.cpp" or "model", and a sentence for a person
+    name, why = choose(student, recipe)  # "llama.cpp" or "model", and a sentence for a person
     engine = open_engine(name, student, recipe, folder)
-    check_policy(engine, prompts, recipe)                        # raises HarnessError where the two differ
+    check_policy(engine, prompts, recipe)  # raises HarnessError where the two differ
 
 llama.cpp samples faster, with a second copy of the base; so `auto` takes it where copy and cache
 fit beside the student at work (`memory.plan`, before the student was loaded), and where the model

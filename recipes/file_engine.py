@@ -2,9 +2,10 @@
 export is replayed, how it is quantised.
 
     files = Files(folder / "base.gguf", folder / "adapter.gguf", end_ids=frozenset({1}))
-    engine = FileEngine(FileStudent(files), files, longest=2048 + 512, threads=1)     # torch is not needed, nor imported
-    engine.student.prompt_ids(messages)                                               # by the file's own chat template
-    engine.student.tokens("def f(x):", begin=True)                                    # as a server of the file would make them
+    # torch is not needed, nor imported
+    engine = FileEngine(FileStudent(files), files, longest=2048 + 512, threads=1)
+    engine.student.prompt_ids(messages)  # by the file's own chat template
+    engine.student.tokens("def f(x):", begin=True)  # as a server of the file would make them
     quantise(merged, file, "q4_k_m", threads)
 
 Text becomes tokens by llama.cpp's own tokenizer, and messages become text by the chat template in

@@ -1,8 +1,9 @@
 """`fix`: tests that fail now, and edits by the student that mend them.
 
     search = Search(repository, limits, recipe, names, samples=16, seconds=None, open_engine=open_engine)
-    for outcome in search.outcomes(): ...            # of failing tests that are about one function, fixed or not
-    search.changed                                   # {path: (text before, text now)} of all fixes together
+    # of failing tests that are about one function, fixed or not
+    for outcome in search.outcomes(): ...
+    search.changed  # {path: (text before, text now)} of all fixes together
 
 Failing tests that are about the same function are one task. For each the student writes ROUND edits
 at a time, and these are judged; what is *verified* (`sandbox/mending.py` says what that takes) ends

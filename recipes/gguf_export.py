@@ -1,10 +1,12 @@
 """The student as GGUF files, which is what llama.cpp reads: its base once, its adapter after every
 update.
 
-    if why := objection(student, longest): ...                   # a sentence, where llama.cpp would compute something else
-    base = export_base(student, cache_folder() / "gguf")         # <name>-<digest>.gguf, made if it is not there yet
+    # a sentence, where llama.cpp would compute something else
+    if why := objection(student, longest): ...
+    # <name>-<digest>.gguf, made if it is not there yet
+    base = export_base(student, cache_folder() / "gguf")
     write_adapter(student, path)                                 # a LoRA for that base, in float32
-    write_merged(student, path)                                  # base and adapter in one, in float16, for llama.cpp's quantiser
+    write_merged(student, path)  # base and adapter in one, in float16, for llama.cpp's quantiser
 
 The base holds the very weights that the trainer computes with: each NF4 matrix is dequantised and
 written as Q8_0 (blocks of 32 weights and one scale), whose rounding, at most 1/254 of a block's
@@ -300,8 +302,7 @@ def vocabulary_note(student) -> str:
     )
 
 
-# ---- tensors
-# ---------------------------------------------------------------------------------------------------------
+# ---- tensors -------------------------------------------------------------------------------------
 
 
 def _config(student):
@@ -374,8 +375,7 @@ def _permuted(student, layer: str, array: np.ndarray) -> np.ndarray:
     return array.reshape(heads, 2, -1, *array.shape[1:]).swapaxes(1, 2).reshape(array.shape)
 
 
-# ---- metadata
-# --------------------------------------------------------------------------------------------------------
+# ---- metadata ------------------------------------------------------------------------------------
 
 
 def _ropes(config) -> list[dict]:

@@ -2,10 +2,11 @@
 for is never lost and never paid twice.
 
     ledger = Ledger.open(run / "teacher.sqlite", replies)
-    number = ledger.reserve(request, task, body, worst, cap)     # before a request is sent; raises CapReached
+    # before a request is sent; raises CapReached
+    number = ledger.reserve(request, task, body, worst, cap)
     replies.keep(request, reply, cost, ledger.id, number)        # as soon as its reply is there ...
     ledger.settle(number, reply, cost)                           # ... and before the reply is used
-    ledger.fail(number, "503", cost=0)                           # or: it failed, and this is what it may have cost
+    ledger.fail(number, "503", cost=0)  # or: it failed, and this is what it may have cost
 
 Every request is sent in *tries*. A try is written down, with the most that it can cost, before it
 is sent; the sum of what was spent and of the worst cases of all tries under way never passes the

@@ -1,7 +1,8 @@
 """Rollouts by llama.cpp: a copy of the student as GGUF (`gguf_export`).
 
     engine = LlamaEngine(student, base_file, longest=2048 + 512, threads=2)
-    completions = engine.sample(prompts, n=8, temperature=0.7, max_new=512, seeds=[...])     # [prompt][index]
+    # [prompt][index]
+    completions = engine.sample(prompts, n=8, temperature=0.7, max_new=512, seeds=[...])
 
 A prompt is read once into a sequence of its own, and its part of the key/value cache is shared by
 the completions of its group, which are sequences of one unified cache. Completions of a group that

@@ -1,17 +1,19 @@
 """Log-probabilities of completions, and their gradient, without computing anything twice.
 
     for indices, logp_N, reference_N in passes(student, samples, temperature, kl=False):
-        (-(weight_N * logp_N).sum()).backward()                     # of every part, before the next one is asked for
+        (-(weight_N * logp_N).sum()).backward()  # of every part, before the next one is asked for
 
 Two paths give the same numbers up to rounding:
 
-*plain*: samples of like length side by side, padded on the right, prompt and completion in one forward pass;
+*plain*: samples of like length side by side, padded on the right, prompt and completion in one
+forward pass;
 
-*shared*: completions of one prompt share it. The prompt is read once, with gradient, and its keys and values are cut off from
-the graph: the completions are read on them, some at a time, each part's backward pass adds to the gradient at the cut, and
-the prompt's own backward pass goes from there, once. So memory holds one prompt and one part of its completions, however
-many there are. Several completions of a prompt lie one behind the other in a row, under a mask by which each sees the prompt
-and itself, so that the cache is repeated for a row and not for a completion.
+*shared*: completions of one prompt share it. The prompt is read once, with gradient, and its keys
+and values are cut off from the graph: the completions are read on them, some at a time, each part's
+backward pass adds to the gradient at the cut, and the prompt's own backward pass goes from there,
+once. So memory holds one prompt and one part of its completions, however many there are. Several
+completions of a prompt lie one behind the other in a row, under a mask by which each sees the
+prompt and itself, so that the cache is repeated for a row and not for a completion.
 
 `plan` chooses between them by the samples' lengths alone, so the same samples take the same path on
 every machine.
@@ -82,8 +84,7 @@ class Shared:
     """Rows that are read together, the widest first."""
 
 
-# ---- what is read together
-# ---------------------------------------------------------------------------------------------
+# ---- what is read together -----------------------------------------------------------------------
 
 
 def micro_batches(
@@ -194,8 +195,7 @@ def _padded(work: Shared) -> int:
     )
 
 
-# ---- both paths
-# --------------------------------------------------------------------------------------------------------
+# ---- both paths ----------------------------------------------------------------------------------
 
 
 def passes(student, samples: Sequence[Sample], temperature: float, kl: bool) -> Iterator[tuple]:
@@ -365,8 +365,7 @@ def _over_vocabulary(student, hidden_NH, targets_N, temperature: float, with_slo
     return F.logsigmoid(ahead_N), slope_NH.to(hidden_NH.dtype)
 
 
-# ---- the shared path
-# ---------------------------------------------------------------------------------------------------
+# ---- the shared path -----------------------------------------------------------------------------
 
 
 class PromptCache:

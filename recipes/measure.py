@@ -2,8 +2,8 @@
 trusted.
 
     for task_probe, rollouts in probe(engine, pairs, k=8, temperature=0.7, max_new=64, seed=0,
-                                      judge=judge, chunk=24): ...    # the caller writes each to disk
-    summarise(task_probes, temperature=0.7)                          # {"n", "k", "pass_at_1", "ci95", "cold", ...}
+                                      judge=judge, chunk=24): ...  # the caller writes each to disk
+    summarise(task_probes, temperature=0.7)  # {"n", "k", "pass_at_1", "ci95", "cold", ...}
 
 Only `probe` needs torch, and imports it when called.
 """

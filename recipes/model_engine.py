@@ -1,7 +1,8 @@
 """The training model samples itself: the engine that always works.
 
     engine = ModelEngine(student)
-    completions = engine.sample(prompts, n=8, temperature=0.7, max_new=64, seeds=[...])      # [prompt][index]
+    # [prompt][index]
+    completions = engine.sample(prompts, n=8, temperature=0.7, max_new=64, seeds=[...])
 
 The prompts of a batch are padded on the left and read once, with logits at the last position only.
 Then all rows take one token at a time: a small student's on the CPU through `dense_decoder`, where
@@ -290,7 +291,6 @@ def _completions(tokens_RT, logprobs_RT, length_R, end_ids) -> list[Completion]:
 
 
 # ---- the key/value cache: transformers' own object, or the pairs of tensors that unsloth hands out
-# --------------------
 
 
 def _spread(cache, row_R, room: int):

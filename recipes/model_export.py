@@ -1,7 +1,8 @@
 """The files of an exported model, and what samples from them.
 
     write("ollama", student, folder, cache, recipe, "q8_0", on_progress)
-    with opened("ollama", student, folder, recipe) as engine:           # samples by the files in `folder` alone
+    # samples by the files in `folder` alone
+    with opened("ollama", student, folder, recipe) as engine:
         pairs = [(task, engine_prompt(engine, student, messages)), ...]
 
     ollama    adapter.gguf, base.gguf (the base that the adapter was trained on, a hard link where the disk allows), Modelfile
@@ -122,8 +123,7 @@ def engine_prompt(engine: Engine, student, messages: list[dict]) -> list[int]:
     return engine.student.tokens(before + messages[-1]["content"] + after, begin=True)
 
 
-# ---- Ollama
-# ----------------------------------------------------------------------------------------------------------
+# ---- Ollama --------------------------------------------------------------------------------------
 
 
 def modelfile(student, recipe: Recipe) -> str:
@@ -209,8 +209,7 @@ def _link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-# ---- merged
-# ----------------------------------------------------------------------------------------------------------
+# ---- merged --------------------------------------------------------------------------------------
 
 
 def _write_quantised(student, folder: Path, quantisation: str, threads: int, on_progress) -> None:

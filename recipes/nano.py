@@ -1,7 +1,8 @@
 """The nano student: a language model made on the spot, for machines with no GPU and no download.
 
-    folder = make_student(Path("~/.cache/coldstart").expanduser())     # about 3 minutes of one core, once
-    AutoModelForCausalLM.from_pretrained(folder)                       # an ordinary Hugging Face folder
+    # about 3 minutes of one core, once
+    folder = make_student(Path("~/.cache/coldstart").expanduser())
+    AutoModelForCausalLM.from_pretrained(folder)  # an ordinary Hugging Face folder
 
 It is a Llama of one million parameters that has read nothing but the Python standard library of the
 running interpreter (`nano_data` says what it is shown). It writes valid Python and picks up the
@@ -15,16 +16,18 @@ makes it a cold start small enough to watch from end to end.
 The chat template renders the content of a message as it is, and an assistant's with the end token
 behind it.
 
-The recipe. Making it takes 140 CPU seconds (17 to read the library, 7 for the tokenizer, 118 of training) and ends at
-1.34 nats a completion token on samples drawn anew; NF4 costs 0.013 nats more.
+The recipe. Making it takes 140 CPU seconds (17 to read the library, 7 for the tokenizer, 118 of
+training) and ends at 1.34 nats a completion token on samples drawn anew; NF4 costs 0.013 nats more.
 
-- d128, 4 layers, 4 heads, ff384, tied embeddings, 1,024 tokens: 0.98 M parameters. Twice the size did worse
-  in short budgets, because it sees half as much.
-- byte-level BPE; digits and punctuation are tokens of their own, so that constants are copied digit by
-  digit. No token reaches across the end of the prompt: the closing quotes own their newline and the body's
-  first indent stands alone, so that a chat tokenised whole is the prompt's tokens, then the completion's.
-- Muon on the matrices, AdamW on embeddings and norms, batches of about 1,024 tokens of similar length, at
-  most 72 tokens a sample; the prompt counts a tenth in the loss; constant rate to 40 %, then linear to zero.
+- d128, 4 layers, 4 heads, ff384, tied embeddings, 1,024 tokens: 0.98 M parameters. Twice the size
+  did worse in short budgets, because it sees half as much.
+- byte-level BPE; digits and punctuation are tokens of their own, so that constants are copied digit
+  by digit. No token reaches across the end of the prompt: the closing quotes own their newline and
+  the body's first indent stands alone, so that a chat tokenised whole is the prompt's tokens, then
+  the completion's.
+- Muon on the matrices, AdamW on embeddings and norms, batches of about 1,024 tokens of similar
+  length, at most 72 tokens a sample; the prompt counts a tenth in the loss; constant rate to 40 %,
+  then linear to zero.
 - the budget is steps and never seconds: the same seed on the same machine gives the same bytes.
 
 What it does on the practice repository (`sandbox.practice`; means over three seeds of student,

@@ -1,16 +1,20 @@
 """What may leave this machine, and what may be learned: nothing that is or holds a secret.
 
     guard = Guard(repository)
-    guard.objection_to(task)       # "" or why no prompt of this task may be sent: it shows a file that git ignores, for instance
-    guard.objection(text)          # "" or what the text holds that looks like a secret; never the secret itself
+    # "" or why no prompt of this task may be sent: it shows a file that git ignores, for instance
+    guard.objection_to(task)
+    # "" or what the text holds that looks like a secret; never the secret itself
+    guard.objection(text)
 
-- Files that `.gitignore` matches (git itself is asked; tracked or not), and files named like `.env`, are never shown. The snapshot holds
-  them, because tests may need them.
-- What stands in a `.env` is not said in any other way either: its values are looked for in the text.
-- Keys and tokens are found by two scanners, because what was sent cannot be taken back and a task that is left out costs one task:
-  Kingfisher knows the formats of several hundred services, detect-secrets (the fork that is maintained) adds key ids and what is assigned
-  to names such as `password`. A secret that is found in any file of the tree is also looked for line by line, so that half a private key is
-  found, too.
+- Files that `.gitignore` matches (git itself is asked; tracked or not), and files named like
+  `.env`, are never shown. The snapshot holds them, because tests may need them.
+- What stands in a `.env` is not said in any other way either: its values are looked for in the
+  text.
+- Keys and tokens are found by two scanners, because what was sent cannot be taken back and a task
+  that is left out costs one task: Kingfisher knows the formats of several hundred services,
+  detect-secrets (the fork that is maintained) adds key ids and what is assigned to names such as
+  `password`. A secret that is found in any file of the tree is also looked for line by line, so
+  that half a private key is found, too.
 
 A line that only looks like a secret is let through if it ends with the comment `pragma: allowlist
 secret`, as both scanners have it.

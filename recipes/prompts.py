@@ -1,6 +1,7 @@
 """Task -> chat messages: what the student and the teacher are shown, and told to write.
 
-    budget = Budget.of(student, recipe.student.max_prompt)     # or Budget.estimated(8192), where no tokenizer is at hand
+    # or Budget.estimated(8192), where no tokenizer is at hand
+    budget = Budget.of(student, recipe.student.max_prompt)
     prompt = build(task, tree, style, budget)                  # None where not even the least fits
     prompt.messages, prompt.tokens, prompt.extent
 

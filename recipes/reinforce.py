@@ -3,19 +3,21 @@
     state = ClimbState()
     while state.cycle < recipe.climb.cycles:
         result = cycle(engine, tasks, prompts, state, recipe, judge)
-        print(in_words(result))                                      # the caller logs, saves and measures
+        print(in_words(result))  # the caller logs, saves and measures
 
 A cycle, read from top to bottom in `cycle`:
 
 1. choose tasks by how much they can teach, p(1-p) plus a floor;
 2. sample a group of rollouts of each, and judge them: reward 1 for `resolved`, else 0;
-3. advantage = reward minus the mean reward of the *other* rollouts of the group (leave-one-out: Kool et al. 2019,
-   "Buy 4 REINFORCE samples, get a baseline for free!"; Ahmadian et al. 2024, arXiv:2402.14740); not divided by the group's
-   deviation, which would weigh nearly cold and nearly mastered tasks up;
+3. advantage = reward minus the mean reward of the *other* rollouts of the group (leave-one-out:
+   Kool et al. 2019, "Buy 4 REINFORCE samples, get a baseline for free!"; Ahmadian et al. 2024,
+   arXiv:2402.14740); not divided by the group's deviation, which would weigh nearly cold and nearly
+   mastered tasks up;
 4. drop the groups whose rewards are all equal: they have no gradient;
-5. loss = -(advantage * log-probability).sum() / rollouts, the log-probabilities recomputed by the trainer and weighted by
-   the truncated ratio to the sampler's (Yao et al. 2025, "Your efficient RL framework secretly brings you off-policy RL
-   training"); the norm is a constant, so a completion's length changes nothing (Liu et al. 2025, arXiv:2503.20783);
+5. loss = -(advantage * log-probability).sum() / rollouts, the log-probabilities recomputed by the
+   trainer and weighted by the truncated ratio to the sampler's (Yao et al. 2025, "Your efficient RL
+   framework secretly brings you off-policy RL training"); the norm is a constant, so a completion's
+   length changes nothing (Liu et al. 2025, arXiv:2503.20783);
 6. clip, step, and undo the cycle if a seat belt holds.
 
 All randomness comes from (recipe.seed, cycle), and the result holds no clock time, so an
@@ -335,8 +337,7 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values) if values else 0.0
 
 
-# ---- in words
-# --------------------------------------------------------------------------------------------------------
+# ---- in words ------------------------------------------------------------------------------------
 
 
 def in_words(result: CycleResult) -> str:

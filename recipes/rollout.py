@@ -1,8 +1,9 @@
 """Rollouts: what the student writes when nobody helps it, with the verdicts.
 
-    engine = ModelEngine(student)                                                # or LlamaEngine(...): see `Engine`
+    engine = ModelEngine(student)  # or LlamaEngine(...): see `Engine`
     rollouts = attempts(engine, pairs, n=8, ..., judge=judge)                    # [pair][index]
-    for place, rollouts in judged_groups(engine, parts, n=8, ..., judge=judge): ...    # task by task, as they are judged
+    # task by task, as they are judged
+    for place, rollouts in judged_groups(engine, parts, n=8, ..., judge=judge): ...
 
 Two engines sample: `model_engine`, the training model itself, and `llama_engine`, a copy of it in
 llama.cpp. Both give log-probabilities of the chosen tokens. `engines` chooses one, and checks that

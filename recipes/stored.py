@@ -1,7 +1,9 @@
 """A checkpoint as GGUF files, by which `fix` does without torch.
 
-    files = find(run_folder, checkpoint_folder, base_folder)     # None where they have not been exported yet
-    files = export(student, run_folder, checkpoint_folder, base_folder, chats, longest)    # this once with torch, and the student at hand
+    # None where they have not been exported yet
+    files = find(run_folder, checkpoint_folder, base_folder)
+    # this once with torch, and the student at hand
+    files = export(student, run_folder, checkpoint_folder, base_folder, chats, longest)
 
 The base lies in the cache folder, where rollouts by llama.cpp have it, too; the adapter in RUN/gguf
 under the checkpoint's name and the digest of its tensors, with the base's name in its metadata.

@@ -2,7 +2,7 @@
 learned.
 
     student = Student.load(recipe, model_path, seed=0)
-    student.accumulate(samples, weights, norm, temperature)     # backward of -(w * logp).sum() / norm
+    student.accumulate(samples, weights, norm, temperature)  # backward of -(w * logp).sum() / norm
     norm = student.step(lr=1e-4, clip=1.0)
     student.save(folder, {"step": 1}); counters = student.restore(folder)
 
@@ -144,8 +144,7 @@ class Student:
                 "update takes several times as long as it might."
             )
 
-    # ---- loading
-    # -----------------------------------------------------------------------------------------------------
+    # ---- loading ---------------------------------------------------------------------------------
 
     @classmethod
     def load(
@@ -193,8 +192,7 @@ class Student:
             student.restore(checkpoint)
         return student
 
-    # ---- text and tokens
-    # ---------------------------------------------------------------------------------------------
+    # ---- text and tokens -------------------------------------------------------------------------
 
     def prompt_ids(self, messages: list[dict]) -> list[int]:
         """Token ids of a chat (`[{"role", "content"}, ...]`), ready for the student's reply."""
@@ -228,8 +226,7 @@ class Student:
             ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
 
-    # ---- forward
-    # -----------------------------------------------------------------------------------------------------
+    # ---- forward ---------------------------------------------------------------------------------
 
     def mode(self, training: bool) -> None:
         """Training mode (gradient checkpointing on CUDA) or inference mode. Cheap when nothing
@@ -331,8 +328,7 @@ class Student:
 
         return self._fitting(work)
 
-    # ---- learning
-    # ----------------------------------------------------------------------------------------------------
+    # ---- learning --------------------------------------------------------------------------------
 
     def accumulate(
         self,
@@ -445,8 +441,7 @@ class Student:
         finally:
             self._activate("default")
 
-    # ---- memory
-    # ------------------------------------------------------------------------------------------------------
+    # ---- memory ----------------------------------------------------------------------------------
 
     def sampling(self, work: Callable, rows: int, tokens: int):
         """What `work()` returns: a batch of `rows` completions, `tokens` padded ones with their
@@ -479,8 +474,7 @@ class Student:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    # ---- checkpoints
-    # -------------------------------------------------------------------------------------------------
+    # ---- checkpoints -----------------------------------------------------------------------------
 
     def save(self, folder: Path, counters: dict) -> None:
         """Write checkpoint `folder` whole or not at all: aside, flushed to the disk, then renamed.
@@ -542,8 +536,7 @@ class Student:
         """The trained adapter's tensors under PEFT's file names; they share memory with the model."""
         return self._adapter()
 
-    # ---- inside
-    # ------------------------------------------------------------------------------------------------------
+    # ---- inside ----------------------------------------------------------------------------------
 
     def _fitting(self, work: Callable):
         """What `work()` returns. Where memory runs out it is called again, with micro-batches of

@@ -9,10 +9,12 @@ written down (`ledger.py`), and shown nothing that may not leave (`outgoing.py`)
 about one task:
 
 1. the prompt of `prompts.py` in the style `blocks`; the reply is judged;
-2. a reply that is not resolved is answered with what the *visible* tests say of it, up to `repairs` times, each time for a whole new
+2. a reply that is not resolved is answered with what the *visible* tests say of it, up to `repairs`
+   times, each time for a whole new
 answer;
-3. after `repairs`, or once resolved, the conversation is begun again, warmer and with another seed: `attempts` times at most, and no more
-   than it takes for `solutions` resolved answers that differ as syntax trees, docstrings aside.
+3. after `repairs`, or once resolved, the conversation is begun again, warmer and with another seed:
+   `attempts` times at most, and no more than it takes for `solutions` resolved answers that differ
+   as syntax trees, docstrings aside.
 
 What is distilled is the first message and the resolved answer, without the wrong turns, in the
 words and format that the student is asked in (for a student that writes bare bodies the body

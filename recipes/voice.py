@@ -1,6 +1,7 @@
 """Whose voice the student has: a student should not come to call itself by its teacher's name.
 
-    cut(reply)                     # without the sentences and comments in which a teacher speaks of itself, its maker or its rules
+    # without the sentences and comments in which a teacher speaks of itself, its maker or its rules
+    cut(reply)
     QUESTIONS                      # asked of a student, always the same
     named(answer)                  # the teachers and vendors that an answer names
     count(answers)                 # {"questions", "named", "names": {name: answers}}

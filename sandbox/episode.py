@@ -3,8 +3,8 @@
     verdict = judge_reply(judge, task, text, "blocks")
     verdicts = judge_replies(judge, [(task, text), ...], "blocks")
 
-One way for all: the student's rollouts, a teacher's answers, `fix`, `judge --reply` and the exported
-environment.
+One way for all: the student's rollouts, a teacher's answers, `fix`, `judge --reply` and the
+exported environment.
 """
 
 from collections.abc import Iterable

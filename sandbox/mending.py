@@ -1,18 +1,23 @@
 """Tests that fail now, as tasks; and what it takes to say that an edit mends them.
 
-    failing = failing_tasks(judge, found, chosen, seed)          # `found`: the survey, `chosen`: names of failing tests
-    proof = verify(judge, found, task, files)                    # after judge.judge(task, edit) said `resolved`
+    # `found`: the survey, `chosen`: names of failing tests
+    failing = failing_tasks(judge, found, chosen, seed)
+    proof = verify(judge, found, task, files)  # after judge.judge(task, edit) said `resolved`
 
 There is no gold edit for such a task, so nothing can be judged by comparison: no twins, no fresh
 inputs from outside. *Verified* means:
 
 1. the gate let the edit through (never a test, nor what configures tests);
-2. the tests that failed pass in the screen, and so do those others that call the functions in question;
-3. all of these pass again in a process that has loaded nothing of the project (the judge's layer *originals*);
-4. every other test of the suite that passed before and calls a function that the edit changes still passes, in such a process, too. Where
-   an edit changes more than bodies of functions (an import, a constant, a signature, a new helper), that is every test that passed before;
-5. with the edit in the tree the suite is run twice, as far as the change can reach (`survey.py`), and of the tests named so far none fails
-   both times. (The caller does this: `survey` on `with_files`.)
+2. the tests that failed pass in the screen, and so do those others that call the functions in
+   question;
+3. all of these pass again in a process that has loaded nothing of the project (the judge's layer
+   *originals*);
+4. every other test of the suite that passed before and calls a function that the edit changes still
+   passes, in such a process, too. Where an edit changes more than bodies of functions (an import, a
+   constant, a signature, a new helper), that is every test that passed before;
+5. with the edit in the tree the suite is run twice, as far as the change can reach (`survey.py`),
+   and of the tests named so far none fails both times. (The caller does this: `survey` on
+   `with_files`.)
 
 A test of the fourth step that does not pass without the rest of the suite, edit or no edit, says
 nothing and is counted apart.

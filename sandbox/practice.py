@@ -9,12 +9,14 @@ family is one kind of sentence and one kind of body, in which a few words decide
 constant, a character, a unit. So a student that was shown some members of a family can find the
 others by trying.
 
-- Every function has a name that says what it does, one line of docstring that fully determines it, and a body of one line,
-  formatted as `ast.unparse` would. Arguments and results are plain data (dates are ISO strings), so that a
-  task can be judged from outside.
-- Every function has three tests with literal expectations, chosen so that a wrong operator, character or unit and a
-  constant that is off by one fail. The expectations are what the library itself returns when it is written.
-- The one commit has a fixed author and date and ignores the user's git configuration, so its hash is the same everywhere.
+- Every function has a name that says what it does, one line of docstring that fully determines it,
+  and a body of one line, formatted as `ast.unparse` would. Arguments and results are plain data
+  (dates are ISO strings), so that a task can be judged from outside.
+- Every function has three tests with literal expectations, chosen so that a wrong operator,
+  character or unit and a constant that is off by one fail. The expectations are what the library
+  itself returns when it is written.
+- The one commit has a fixed author and date and ignores the user's git configuration, so its hash
+  is the same everywhere.
 
 A family is a generator of `Function`s below; `MODULES` says which families make which file.
 """

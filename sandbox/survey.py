@@ -6,16 +6,19 @@ Remembered from run to run.
 The first run is traced. A test counts as passing or failing only if both runs say so; other tests
 are left out (flaky, skipped, slow).
 
-**Memory.** What was seen is kept in the cache folder under the content of the tree, the interpreter, the names and versions of its
-packages and the limit on memory: the same tree is not run again. For a changed tree only the test files that a change can reach are run
-again:
+**Memory.** What was seen is kept in the cache folder under the content of the tree, the
+interpreter, the names and versions of its packages and the limit on memory: the same tree is not
+run again. For a changed tree only the test files that a change can reach are run again:
 
-- Of a changed module every line outside the bodies of its functions must be the same. Then the changed functions are known, and each
-  of them must have been called by some test: one that no test called may still have run while the tests were imported. The files of the
-  tests that called one of them are run again, whole.
-- A changed test module is run again, if no test of another file called a function in it and no other file mentions its name.
-- Anything else is a reason to run everything: a file that was added or removed, a changed conftest.py or file of another kind, a test that
-  passed before and does not now, or more than half of the tests to be run again.
+- Of a changed module every line outside the bodies of its functions must be the same. Then the
+  changed functions are known, and each of them must have been called by some test: one that no test
+  called may still have run while the tests were imported. The files of the tests that called one of
+  them are run again, whole.
+- A changed test module is run again, if no test of another file called a function in it and no
+  other file mentions its name.
+- Anything else is a reason to run everything: a file that was added or removed, a changed
+  conftest.py or file of another kind, a test that passed before and does not now, or more than half
+  of the tests to be run again.
 
 This rule is not airtight: a function may leave something behind (in a cache, in a module's
 variable) that a test uses without calling the function. What it can lead to is bounded: the survey

@@ -59,8 +59,9 @@ class Task:
     """
 
     recorded: tuple[list, ...] = ()
-    """[call, answer] pairs that the gold edit gave while the tests ran, as plain data (`inside/calls.py`). A task that has some is
-    *hard*: it is also judged from outside. Without any it is *soft*."""
+    """[call, answer] pairs that the gold edit gave while the tests ran, as plain data
+    (`inside/calls.py`). A task that has some is *hard*: it is also judged from outside. Without any
+    it is *soft*."""
     files: tuple[str, ...] = ()
     """Files that an edit may change as a whole. Empty: of `file` an edit may change `function` and
     no other."""

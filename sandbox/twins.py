@@ -1,6 +1,7 @@
 """Twins: a test with one expectation changed, so that the right code must fail it.
 
-    text = twin_file(text, ["TestMedian.test_even"], seed)      # the same file, names and order; None where nothing can be changed
+    # the same file, names and order; None where nothing can be changed
+    text = twin_file(text, ["TestMedian.test_even"], seed)
 
 A candidate that passes a twin has made the assertion meaningless, or has read the answer from the
 test: `tampered`. Where an expectation holds a literal, that literal becomes another of its kind (3

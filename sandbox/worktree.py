@@ -4,7 +4,7 @@ a repository.
     where = WorkTree(root)
     where.check_unchanged(before)                     # {path: text} as the snapshot had it
     where.dirty(before)                               # the paths that differ from the last commit
-    where.write(after)                                # or: where.commit(before, after, "branch", "message")
+    where.write(after)  # or: where.commit(before, after, "branch", "message")
 
 Only files that are there are replaced, each at once and with its permissions. `commit` writes
 objects and one new branch; it touches neither the work tree nor the index nor HEAD, runs no hook,

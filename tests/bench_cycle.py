@@ -213,8 +213,7 @@ def tree_seconds(root: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-# ---- coldstart
-# -------------------------------------------------------------------------------------------------------
+# ---- coldstart -----------------------------------------------------------------------------------
 
 
 def measure_ours(run, arguments) -> dict:
@@ -255,8 +254,7 @@ def measure_ours(run, arguments) -> dict:
     return clock.result()
 
 
-# ---- TRL
-# -------------------------------------------------------------------------------------------------------------
+# ---- TRL -----------------------------------------------------------------------------------------
 
 
 def measure_trl(run, arguments, trainer_name: str, base: str, rows: str) -> dict:

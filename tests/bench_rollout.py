@@ -1,10 +1,12 @@
 """How fast rollouts are sampled, against transformers, and how far sampler and trainer drift apart:
 a table.
 
-    python tests/bench_rollout.py                              # 12 layers, 896 wide, 152k tokens; about a quarter of an hour
+    python tests/bench_rollout.py  # 12 layers, 896 wide, 152k tokens; about a quarter of an hour
     python tests/bench_rollout.py --layers 2 --vocabulary 8192 --prompts 256 --updates 3
-    python tests/bench_rollout.py --nano ~/.cache/coldstart/students/nano-HASH --model no     # the nano student alone
-    python tests/bench_rollout.py --run runs/latest --checkpoint cycle-0050 --model no        # a run's student on its own tasks
+    # the nano student alone
+    python tests/bench_rollout.py --nano ~/.cache/coldstart/students/nano-HASH --model no
+    # a run's student on its own tasks
+    python tests/bench_rollout.py --run runs/latest --checkpoint cycle-0050 --model no
 
 Sampling: G = 8, at most 64 new tokens each. The other side is `generate(num_return_sequences=8)` in
 whichever of float32 and bfloat16 is faster here, of the same model: with the same adapter through

@@ -2,7 +2,8 @@
 is for: one table.
 
     pip install -r requirements.txt -r requirements-bench.txt
-    CMAKE_ARGS=-DGGML_CUDA=on pip install --force-reinstall --no-deps llama-cpp-python     # where nvcc is
+    # where nvcc is
+    CMAKE_ARGS=-DGGML_CUDA=on pip install --force-reinstall --no-deps llama-cpp-python
     python tests/gpu_table.py [--recipes rtx-8gb,rtx-12gb,rtx-16gb,rtx-24gb] [--new 64] [--folder DIR]
 
 For a short time on a rented card. NOT RUN YET: no card was to be had when it was written; the part

@@ -3,13 +3,14 @@ misbehaves on purpose.
 
     with TeacherServer(tmp_path, answers={"needle in the prompt": ["a reply", "another"]}, script=["500", ""]) as server:
         ... server.url ...
-        server.log()                                     # one record a request, in the order they came
+        server.log()  # one record a request, in the order they came
 
 `script` names what happens to the first, second, ... try of each request (the same body is the same
 request); what comes after it is answered. `rate` and `seed` instead draw a fault for each try. As a
 process of its own, for clients that are killed:
 
-    python tests/teacher_server.py FOLDER                # reads FOLDER/server.json, writes FOLDER/port and FOLDER/log.jsonl
+    # reads FOLDER/server.json, writes FOLDER/port and FOLDER/log.jsonl
+    python tests/teacher_server.py FOLDER
 """
 
 import hashlib

@@ -4,7 +4,8 @@ which must not suffer for it.
     python -m pytest tests/test_attacks.py -m "not slow"       # the first of every class
     python -m pytest tests/test_attacks.py                     # the first two of every class
     python -m pytest tests/test_attacks.py -m long             # all of them
-    python -m tests.test_attacks [CLASS...]                    # the table, and a line for each that is not as it should be
+    # the table, and a line for each that is not as it should be
+    python -m tests.test_attacks [CLASS...]
 
 One folder an attack, `tests/attacks/<class>/<name>/`: the edit in the form in which `coldstart.py
 judge` takes it (`overlay/`, `reply.txt` or `patch.diff`), and an `attack.toml`:
@@ -12,7 +13,8 @@ judge` takes it (`overlay/`, `reply.txt` or `patch.diff`), and an `attack.toml`:
     what = "a sentence"
     tasks = ["clamp", "Basket.total"]       # functions of the target; the edit is judged for each
     harm = ["passed"]                       # PROBES that are asked beside those that always are
-    soft_may_be_rewarded = true             # it can be forged in principle where judge and judged share a process
+    # it can be forged in principle where judge and judged share a process
+    soft_may_be_rewarded = true
 
 A folder `first/` beside the edit holds an overlay that is judged before it, for the same task or
 for the one that `first_task` names, by the same jails: what it leaves is what the second is after.

@@ -67,8 +67,7 @@ def every_other(pairs):
     return [verdict(i % 2) for i in range(len(pairs))]
 
 
-# ---- advantages
-# ------------------------------------------------------------------------------------------------------
+# ---- advantages ----------------------------------------------------------------------------------
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=16))
@@ -90,8 +89,7 @@ def test_one_rollout_has_no_others():
         advantages([1.0])
 
 
-# ---- choice of tasks
-# -------------------------------------------------------------------------------------------------
+# ---- choice of tasks -----------------------------------------------------------------------------
 
 
 def test_tasks_are_chosen_by_what_they_can_teach():
@@ -121,8 +119,7 @@ def test_choice_is_without_replacement_and_takes_all_when_there_are_few():
     ]
 
 
-# ---- the cycle
-# -------------------------------------------------------------------------------------------------------
+# ---- the cycle -----------------------------------------------------------------------------------
 
 
 def test_it_learns_a_toy_reward(student):
@@ -417,8 +414,7 @@ def test_the_running_solve_rate_is_a_half_and_half_average(student):
     assert state.p == {"t0": 0.75, "t1": 1.0, "t2": 1.0, "t3": 1.0}
 
 
-# ---- state and words
-# -------------------------------------------------------------------------------------------------
+# ---- state and words -----------------------------------------------------------------------------
 
 
 def test_state_survives_json_and_keeps_the_best():
