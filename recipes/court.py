@@ -7,6 +7,7 @@
 total)`.
 """
 
+from recipes.stages import MINE
 from sandbox.errors import UsageError
 from sandbox.reasons import counted, name_lines, told
 
@@ -19,10 +20,10 @@ def mine_tasks(run, screen) -> None:
     from sandbox.cache import make_room
     from sandbox.mine import mine
 
-    if run.is_done("mine"):
+    if run.is_done(MINE.name):
         return
     recipe = run.recipe
-    with run.step("mine"):
+    with run.step(MINE.name):
         mined = mine(
             run.repository,
             limits_of(recipe),
