@@ -30,7 +30,7 @@ from pathlib import Path
 import click
 
 from recipes import export as exporting
-from recipes import facts, prompts
+from recipes import facts, prompts, stages
 from recipes.court import limits_of, mine_tasks, open_judge
 from recipes.workbench import Workbench
 from sandbox.errors import HarnessError, UsageError
@@ -595,24 +595,24 @@ def bootstrap(
         mine_tasks(run, screen)  # 1. tasks from the repository's own tests
         with open_judge(run, screen) as court:
             bench = Workbench(run, court, screen, hired)
-            bench.probe("before")  # 2. which does the student never solve?
-            if dry_run:
-                screen.result(
-                    {
-                        "run": str(run.folder),
-                        "recipe": run.recipe.name,
-                        "student": run.recipe.student.model,
-                        "teacher": bench.dry_run(),
-                        "probe": {"before": bench.summary("before")},
-                        "prompts": run.content["prompts"],
-                        "seconds": run.content["seconds"],
-                    }
-                )
-                return
-            bench.teach()  # 3. a teacher for the cold ones only
-            bench.distil()  # 4. until the student solves some itself
-            bench.probe("after")
-        before, after = bench.summary("before"), bench.summary("after")
+            # 2. which does the student never solve? 3. a teacher for the cold ones only, 4. until
+            # the student solves some itself
+            for stage in stages.left(run.content["done"]):
+                if dry_run and stage is stages.TEACH:
+                    screen.result(
+                        {
+                            "run": str(run.folder),
+                            "recipe": run.recipe.name,
+                            "student": run.recipe.student.model,
+                            "teacher": bench.dry_run(),
+                            "probe": {"before": bench.summary(stages.BEFORE.name)},
+                            "prompts": run.content["prompts"],
+                            "seconds": run.content["seconds"],
+                        }
+                    )
+                    return
+                bench.take(stage)
+        before, after = bench.summary(stages.BEFORE.name), bench.summary(stages.bootstrapped())
         screen.say("\n".join(facts.bootstrap_lines(run, before, after)))
         screen.result(
             {
@@ -626,7 +626,7 @@ def bootstrap(
                 "seconds": run.content["seconds"],
             }
         )
-        if not bench.anything_solved("after"):
+        if not bench.anything_solved(stages.bootstrapped()):
             raise SystemExit(1)
 
 
@@ -648,7 +648,7 @@ def climb(run_folder, cycles, minutes, as_json) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     screen = Screen(as_json)
     with find_run(run_folder) as run:
-        if not run.is_done("after"):
+        if stages.left(run.content["done"]):
             raise UsageError(
                 f"{run.folder} has not been bootstrapped. First: python coldstart.py bootstrap "
                 f"--run {run.folder}"
@@ -656,7 +656,7 @@ def climb(run_folder, cycles, minutes, as_json) -> None:
         announce_jail(screen)
         with open_judge(run, screen) as court:
             bench = Workbench(run, court, screen)
-            if not bench.anything_solved("after"):
+            if not bench.anything_solved(stages.bootstrapped()):
                 from recipes.reinforce import cold_start_in_words
 
                 screen.say(cold_start_in_words(len(bench.by_split("train")), run.recipe.probe.k))
@@ -664,9 +664,9 @@ def climb(run_folder, cycles, minutes, as_json) -> None:
             done = bench.climb(
                 cycles or run.recipe.climb.cycles, minutes
             )  # 5. REINFORCE, 6. nobody else is asked
-            phase = f"climb-{done:04d}"
+            phase = stages.probe_after(done)
             bench.probe(phase)
-        before, after = bench.summary("after"), bench.summary(phase)
+        before, after = bench.summary(stages.bootstrapped()), bench.summary(phase)
         screen.say("\n".join(facts.climb_lines(run, before, after)))
         metrics = run.read("metrics.jsonl")
         screen.result(
@@ -1085,7 +1085,7 @@ def _latest_of(repository, recipe):
     same = run.repository == repository and run.content["recipe"] == json.loads(
         json.dumps(recipe.to_dict())
     )
-    return run if same and not run.is_done("after") else None
+    return run if same and stages.left(run.content["done"]) else None
 
 
 def find_run(folder: Path | None):

@@ -17,6 +17,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from recipes import stages
 from recipes.facts import GROUP_WORDS
 from recipes.rollout import UNJUDGED
 
@@ -71,15 +72,20 @@ def arc(
     name: str,
 ) -> str:
     """pass@1 by cycle; `name` tells this chart from others of its kind. `probes` is {group:
-    [(cycle, pass@1, low, high)]}, cycle -1 for the probe before bootstrap; `cycles` are the
+    [(cycle, pass@1, low, high)]}, the cycle as `stages.place` has it; `cycles` are the
     measurements of the held-out tasks in between, (cycle, pass@1, low, high), low and high None
     where nobody wrote them down."""
     figure, axes = _figure(2.9)
-    place = -max(1.0, 0.2 * last)
-    shift = 0.008 * (last - place)
+    apart = max(1.0, 0.2 * last)
+
+    def across(place: int) -> float:
+        return place * apart if place < 0 else place
+
+    starts = {across(stages.place(s.name)): s.tick for s in stages.bootstrap_probes()}
+    shift = 0.008 * (last - min(starts))
     for number, (group, points) in enumerate(probes.items()):
         colour, marker, line = GROUP_STYLES[group]
-        xs = [(place if x < 0 else x) + shift * (number - 1) for x, *_ in points]
+        xs = [across(x) + shift * (number - 1) for x, *_ in points]
         ys = [y for _, y, _, _ in points]
         errors = [[y - low for _, y, low, _ in points], [high - y for _, y, _, high in points]]
         axes.errorbar(
@@ -113,7 +119,7 @@ def arc(
             label="held out, other seeds",
         )
     ticks = [tick for tick in _ticks(last) if tick > 0.12 * last]
-    axes.set_xticks([place, 0, *ticks], ["before", "taught", *map(str, ticks)])
+    axes.set_xticks([*starts, *ticks], [*starts.values(), *map(str, ticks)])
     axes.set(xlabel="cycle of climb", ylabel="pass@1", ylim=(-0.02, 1.02))
     _legend(axes, 2)
     told = "; ".join(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from recipes.stages import MINE
 from sandbox.errors import UsageError
 from sandbox.reasons import counted, name_lines, told
 
@@ -24,10 +25,10 @@ def mine_tasks(run, screen) -> None:
     from sandbox.cache import make_room
     from sandbox.mine import mine
 
-    if run.is_done("mine"):
+    if run.is_done(MINE.name):
         return
     recipe = run.recipe
-    with run.step("mine"):
+    with run.step(MINE.name):
         mined = mine(
             run.repository,
             limits_of(recipe),

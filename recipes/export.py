@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from recipes.facts import read_probes
+from recipes.stages import BEFORE
 from sandbox.errors import UsageError
 
 MODEL_TARGETS = ("ollama", "gguf", "peft")
@@ -61,7 +62,7 @@ def choose_tasks(run, tasks: list, count: int) -> list:
 
     phases = [record["phase"] for record in run.read("probe.jsonl")]
     last = {p.instance_id: p for p in read_probes(run, phases[-1])} if phases else {}
-    before = {p.instance_id: p.resolved for p in read_probes(run, "before")}
+    before = {p.instance_id: p.resolved for p in read_probes(run, BEFORE.name)}
     solved = [t for t in tasks if t.instance_id in last and last[t.instance_id].resolved]
     return sorted(
         solved,

@@ -3,6 +3,7 @@ people. Nothing is printed here."""
 
 from recipes.alarm import alarm
 from recipes.measure import TaskProbe, summarise
+from recipes.stages import BEFORE, CLIMB, MINE
 
 MAIN_GROUPS = ("taught", "untaught", "heldout", "all", "were_warm")
 HARDNESS = ("hard", "soft")
@@ -69,7 +70,7 @@ def grouped(run, probes: list[TaskProbe]) -> dict[str, list[TaskProbe]]:
     taught = {r["instance_id"] for r in run.read("trajectories.jsonl") if r["source"] != "student"}
     heldout = {t.instance_id for t in run.tasks if t.split == "heldout"}
     hard = {t.instance_id for t in run.tasks if t.hard}
-    warm = {p.instance_id for p in read_probes(run, "before") if p.state == "warm"} - heldout
+    warm = {p.instance_id for p in read_probes(run, BEFORE.name) if p.state == "warm"} - heldout
     main = {
         "all": probes,
         "taught": [p for p in probes if p.instance_id in taught],
@@ -115,7 +116,7 @@ def mined_facts(run, prompts: dict | None = None) -> dict:
         "excluded": run.content["excluded"],
         "left_out": run.content.get("left_out", {}),
         "notes": list(repository.notes),
-        "seconds": run.content["seconds"].get("mine", 0.0),
+        "seconds": run.content["seconds"].get(MINE.name, 0.0),
         "tasks": [
             {
                 "instance_id": t.instance_id,
@@ -192,7 +193,7 @@ def bootstrap_lines(run, before: dict, after: dict) -> list[str]:
             "More from a teacher can."
         )
     else:
-        lines.append(f"Next: python coldstart.py climb --run {run.folder}")
+        lines.append(f"Next: python coldstart.py {CLIMB.command} --run {run.folder}")
     return lines
 
 

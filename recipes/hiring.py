@@ -12,6 +12,7 @@ from recipes.endpoint import Endpoint, changed, find_endpoint, fit_key
 from recipes.ledger import usd
 from recipes.outgoing import Guard
 from recipes.prompts import BYTES_PER_TOKEN, Budget, build
+from recipes.stages import TEACH
 from sandbox.errors import UsageError
 from sandbox.tasks import Task
 
@@ -98,13 +99,13 @@ def hire_teacher(run, keys, teacher, model, price, max_usd, terms_acknowledged, 
     """The API teacher that is named now or was named before, remembered in run.json; None for the
     reference teacher."""
     known = run.content.get("teacher")
-    if run.is_done("teach") and (teacher or dry_run):
+    if run.is_done(TEACH.name) and (teacher or dry_run):
         raise UsageError(
             f"{run.folder} has been taught already. Start a new run to ask another teacher: --new, "
             "or another folder with "
             "--run."
         )
-    if run.is_done("teach"):
+    if run.is_done(TEACH.name):
         return None
     hired = hire(known, keys, teacher, model, price, max_usd, terms_acknowledged, dry_run)
     if not dry_run and (hired and hired.to_dict()) != known:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from recipes.export import lines
 from recipes.facts import GROUP_WORDS, GROUPS, probe_summary
+from recipes.stages import BEFORE
 from sandbox.jsonl import valid
 
 CARD = "README.md"
@@ -69,7 +70,7 @@ def _numbers(run) -> list[str]:
         "## Numbers of the run",
         "",
         "pass@1 with its 95 % interval, each of the checkpoint that was the best one at that time "
-        "(`before`: of the base). The "
+        f"(`{BEFORE.name}`: of the base). The "
         "held-out tasks were never trained on and never shown to a teacher.",
         "",
         "| probe | tasks | number | samples each | temperature | pass@1 | 95 % interval | mastered "

@@ -13,7 +13,7 @@ import re
 from html import escape
 from pathlib import Path
 
-from recipes import charts, evaluation
+from recipes import charts, evaluation, stages
 from recipes.facts import APART, GROUP_WORDS, HARDNESS, SHOWN_GROUPS, grouped, read_probes
 from recipes.ledger import read_summary
 from recipes.measure import STATES, TaskProbe, derived_seed
@@ -156,7 +156,7 @@ def _head(run, found: dict, name: str) -> str:
 
 
 def _arc(found: dict, metrics: list[dict]) -> str:
-    places = {phase: _cycle(phase) for phase in found["probes"]}
+    places = {phase: stages.place(phase) for phase in found["probes"]}
     last = max([1, *places.values(), *(m["cycle"] for m in metrics)])
     k = next(iter(found["probes"].values()))["all"]["k"]
     parts = [
@@ -457,15 +457,6 @@ def _ends(found: dict) -> tuple[str, str]:
     return phases[0], phases[-1]
 
 
-def _cycle(phase: str) -> int:
-    """Where a probe stands on the axis of cycles."""
-    return (
-        {"before": -1, "after": 0}[phase]
-        if phase in ("before", "after")
-        else int(phase.removeprefix("climb-"))
-    )
-
-
 def _model(run) -> str:
     """The student's name; of a folder its last part alone."""
     model = run.recipe.student.model
@@ -480,7 +471,7 @@ def _states(run, found: dict) -> tuple[list[str], list[list[str | None]], list[t
     }
     groups: dict[tuple[int, str], list[dict]] = {}
     for r in run.read("rollouts.jsonl"):
-        if r["phase"] == "climb":
+        if r["phase"] == stages.CLIMB.name:
             groups.setdefault((r["cycle"], r["instance_id"]), []).append(r)
     for (cycle, name), rollouts in groups.items():
         probe = TaskProbe(
@@ -492,7 +483,8 @@ def _states(run, found: dict) -> tuple[list[str], list[list[str | None]], list[t
         by_column.setdefault(f"{cycle}", {})[name] = probe.state
     # A probe after cycle n stands behind that cycle; the one before bootstrap comes first.
     order = sorted(
-        by_column, key=lambda column: (int(column), 0) if column.isdigit() else (_cycle(column), 1)
+        by_column,
+        key=lambda column: (int(column), 0) if column.isdigit() else (stages.place(column), 1),
     )
     members = grouped(run, read_probes(run, phases[0]))
     rows, borders = [], []
@@ -508,8 +500,7 @@ def _states(run, found: dict) -> tuple[list[str], list[list[str | None]], list[t
             borders.append((len(rows), GROUP_WORDS[group]))
             rank = list(charts.STATE_COLOURS)
             rows += sorted(lines, key=lambda line: [-sum(rank.index(s) for s in line if s)])
-    words = {"before": "before", "after": "taught"}
-    return [c if c.isdigit() else words.get(c, "now") for c in order], rows, borders
+    return [c if c.isdigit() else stages.tick(c) for c in order], rows, borders
 
 
 def _diff(run, task, text: str) -> str:

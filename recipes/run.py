@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from recipes import Recipe, checkpoint, from_dict
+from recipes import Recipe, checkpoint, from_dict, stages
 from recipes.checkpoint import COUNTERS
 from sandbox import jsonl
 from sandbox.errors import UsageError
@@ -152,7 +152,7 @@ class Run:
     @property
     def tasks(self) -> list[Task]:
         """Raises UsageError where mining has not ended."""
-        if not self.is_done("mine"):
+        if not self.is_done(stages.MINE.name):
             raise UsageError(
                 f"{self.folder} has no tasks yet. Mine them with: python coldstart.py tasks --repo "
                 f"DIR --run {self.folder}"

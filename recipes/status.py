@@ -8,19 +8,12 @@ lines(found, width)               # one screen for people, of 60 columns or more
 import textwrap
 import time
 
+from recipes import stages
 from recipes.alarm import alarm
 from recipes.facts import APART, HARDNESS, probe_summary, read_probes
 from recipes.ledger import read_summary
 from recipes.measure import STATES
 
-STEPS = {
-    "mine": "tasks are being mined",
-    "before": "the student is being probed",
-    "teach": "the teacher is being asked",
-    "distil": "the student is being fine-tuned",
-    "after": "the student is being probed again",
-}
-"""The steps of bootstrap in their order, and what is going on while one is not done."""
 BARS = "▁▂▃▄▅▆▇█"
 SPARKLINE_NEEDS = 16
 """Columns that the words around a sparkline take."""
@@ -38,31 +31,23 @@ def run_facts(run) -> dict:
     changed; `at_work`: whether another command takes the run further at this moment.
     """
     content, metrics = run.content, run.read("metrics.jsonl")
-    waiting = next((name for name in STEPS if not run.is_done(name)), None)
-    probes = {
-        name: probe_summary(run, name)
-        for name in content["done"]
-        if name in ("before", "after") or name.startswith("climb-")
-    }
+    reached = content["done"], len(metrics), run.recipe.climb.cycles
+    following = stages.following(*reached)
+    probes = {name: probe_summary(run, name) for name in content["done"] if stages.is_probe(name)}
     curve = _curve(metrics, probes, "pass_at_1", "heldout")
     curves = {
         name: _curve(metrics, probes, name, group)
         for name, group in zip(HARDNESS, APART["heldout"])
     }
-    phase = (
-        f"bootstrap: {STEPS[waiting]}"
-        if waiting
-        else f"bootstrapped, {_cycles(len(metrics), run.recipe.climb.cycles)} climbed"
-    )
     return {
         "run": str(run.folder),
-        "phase": phase,
+        "phase": stages.in_words(*reached),
         "cycles": len(metrics),
         "probes": probes,
         "seconds": content["seconds"],
         "checkpoints": content["checkpoints"],
-        "next": _next(run, waiting, probes, len(metrics)),
-        "step": _step(run, waiting),
+        "next": _next(run, following, probes, len(metrics)),
+        "step": _step(run, following),
         "tasks": _tasks(run, list(probes)),
         "heldout_curve": curve,
         "heldout_curves": curves,
@@ -85,14 +70,16 @@ def _curve(metrics: list[dict], probes: dict, key: str, group: str) -> list[list
     curve = [
         [m["cycle"], m[f"heldout/{key}"]] for m in metrics if m.get(f"heldout/{key}") is not None
     ]
-    if "after" in probes and probes["after"][group]["n"]:
-        curve.insert(0, [0, probes["after"][group]["pass_at_1"]])
+    first = probes.get(stages.bootstrapped())
+    if first and first[group]["n"]:
+        curve.insert(0, [0, first[group]["pass_at_1"]])
     return curve
 
 
-def _next(run, waiting: str | None, probes: dict, cycles: int) -> str:
+def _next(run, following: stages.Stage | None, probes: dict, cycles: int) -> str:
     """What to do: a sentence, and below it the commands, a line each."""
     program, named = "  python coldstart.py ", f"--run {run.folder}"
+    waiting = stages.left(run.content["done"])
     if run.is_at_work:
         return "Another command is at work on it." + (
             ""
@@ -101,8 +88,8 @@ def _next(run, waiting: str | None, probes: dict, cycles: int) -> str:
             f"{named}\n{program}eval {named}"
         )
     if waiting:
-        return f"Go on with\n{program}bootstrap {named}"
-    after = probes["after"]
+        return f"Go on with\n{program}{following.command} {named}"
+    after = probes[stages.bootstrapped()]
     if not any(
         after[group][state] for group in ("taught", "untaught") for state in ("warm", "mastered")
     ):
@@ -111,8 +98,8 @@ def _next(run, waiting: str | None, probes: dict, cycles: int) -> str:
             "teacher can help:\n"
             f"{program}bootstrap --new --repo {run.repository.root} --teacher NAME"
         )
-    if cycles < run.recipe.climb.cycles or not any(name.startswith("climb-") for name in probes):
-        return f"Go on with\n{program}climb {named}"
+    if following:
+        return f"Go on with\n{program}{following.command} {named}"
     return (
         "Look at it, compare it with its base, let it mend tests that fail, or climb further:\n"
         f"{program}report {named}\n{program}eval {named}\n{program}fix {named}\n{program}climb "
@@ -120,16 +107,11 @@ def _next(run, waiting: str | None, probes: dict, cycles: int) -> str:
     )
 
 
-def _cycles(done: int, planned: int) -> str:
-    """More than the recipe plans may have been asked for; how many, only the command that climbs
-    knows."""
-    return f"{done} of {planned} cycles" if done <= planned else f"{done} cycles"
-
-
-def _step(run, waiting: str | None) -> dict | None:
-    if waiting not in ("before", "after"):
+def _step(run, following: stages.Stage | None) -> dict | None:
+    if following is None or not following.is_probe:
         return None
-    return {"name": "tasks probed", "done": len(read_probes(run, waiting)), "total": len(run.tasks)}
+    probed = len(read_probes(run, following.name))
+    return {"name": "tasks probed", "done": probed, "total": len(run.tasks)}
 
 
 def _tasks(run, phases: list[str]) -> dict:
@@ -157,12 +139,7 @@ def _best(checkpoints: dict, curve: list, curves: dict[str, list]) -> dict | Non
 
     def measured(curve: list) -> float | None:
         return next(
-            (
-                value
-                for cycle, value in curve
-                if folder == ("distilled" if cycle == 0 else f"cycle-{cycle:04d}")
-            ),
-            None,
+            (value for cycle, value in curve if folder == stages.checkpoint_after(cycle)), None
         )
 
     return {

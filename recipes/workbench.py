@@ -3,9 +3,10 @@ teacher that is hired, at work together.
 
     with open_judge(run, screen) as court:                        # court.py
         bench = Workbench(run, court, screen, hired)
-        bench.probe("before"); bench.teach(); bench.distil(); bench.climb(cycles=50, minutes=None)
+        for stage in stages.left(run.content["done"]): bench.take(stage)     # stages.py
+        bench.climb(cycles=50, minutes=None)
 
-Each step leaves off where it was cut off, and does nothing where it is done. `screen` is whoever
+Each stage goes on where it was cut off, and does nothing where it is done. `screen` is whoever
 shows a person what happens: it has `say(sentence)`, `progress(what, done, total)`, and
 `patience()`, a context manager whose `check()` raises KeyboardInterrupt between two parts of a step
 where the person wants it to end.
@@ -18,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 
 from recipes import export as exporting
-from recipes import facts
+from recipes import facts, stages
 from recipes.alarm import alarm
 from recipes.rollout import TOLERATED
 from sandbox.errors import HarnessError, UsageError
@@ -86,7 +87,7 @@ class Workbench:
         from recipes.tokens import nano_folder
         from sandbox.cache import make_room
 
-        with self.run.timed("student"):
+        with self.run.timed(stages.STUDENT):
             made = make_student(
                 nano_folder(self.recipe.seed).parent,
                 self.recipe.seed,
@@ -174,6 +175,14 @@ class Workbench:
 
         return judge_replies(self.court, pairs, style or self.recipe.prompt.style)
 
+    def take(self, stage: stages.Stage) -> None:
+        """One stage of bootstrap, but for mining, which comes before a student is at work: a probe,
+        or else the method of its name."""
+        if stage.is_probe:
+            self.probe(stage.name)
+        else:
+            getattr(self, stage.name)()
+
     # -------------------------------------------------------------------------------- measuring
 
     def probe(self, phase: str) -> None:
@@ -183,7 +192,7 @@ class Workbench:
 
         if self.run.is_done(phase):
             return
-        if phase != "before":
+        if phase != stages.BEFORE.name:
             self.student.restore(self.run.checkpoint("best"))
         settings = self.recipe.probe
         wanted = [t for t in self.tasks if t.instance_id in self.prompts]
@@ -232,7 +241,7 @@ class Workbench:
                 patience.check()
             bar.end()
             self._set_aside(unmeasured)
-        if phase == "before":
+        if phase == stages.BEFORE.name:
             train = {t.instance_id for t in self.by_split("train")}
             words = facts.cut_off_sentence(
                 [p for p in facts.read_probes(self.run, phase) if p.instance_id in train],
@@ -445,7 +454,7 @@ class Workbench:
         """The reference teacher is the gold edit: where there is none, it has nothing to say."""
         from recipes.teacher import choose_cold
 
-        states = {p.instance_id: p.state for p in facts.read_probes(self.run, "before")}
+        states = {p.instance_id: p.state for p in facts.read_probes(self.run, stages.BEFORE.name)}
         is_model = self.hired or self.run.content.get("teacher")
         return choose_cold(
             [t for t in self.tasks if t.patch or is_model],
@@ -498,7 +507,7 @@ class Workbench:
     def teach(self) -> None:
         """Ask the teacher for the cold tasks; what the tests verify becomes trajectories.jsonl,
         beside rollouts of the student's own."""
-        if self.run.is_done("teach"):
+        if self.run.is_done(stages.TEACH.name):
             return
         chosen = self.cold_for_teacher()
         if self.hired is None:
@@ -507,7 +516,7 @@ class Workbench:
                 "own code, verified like any "
                 "other."
             )
-        with self.screen.patience() as patience, self.run.step("teach"):
+        with self.screen.patience() as patience, self.run.step(stages.TEACH.name):
             asked = (
                 self._ask_reference(chosen, patience)
                 if self.hired is None
@@ -658,7 +667,7 @@ class Workbench:
         from recipes.teacher import choose_replay
 
         taught = self._taught()
-        rollouts = [r for r in self.run.read("rollouts.jsonl") if r["phase"] == "before"]
+        rollouts = [r for r in self.run.read("rollouts.jsonl") if r["phase"] == stages.BEFORE.name]
         own = choose_replay(
             self.tasks, rollouts, len(taught), self.recipe.distil.replay, self.recipe.seed
         )
@@ -709,7 +718,7 @@ class Workbench:
         from recipes.distil import distil
         from recipes.student import Sample
 
-        if self.run.is_done("distil"):
+        if self.run.is_done(stages.DISTIL.name):
             return
         trajectories = self.run.read("trajectories.jsonl")
         pairs = [
@@ -732,7 +741,7 @@ class Workbench:
             if "last" in self.run.content["checkpoints"]
             else 0
         )
-        with self.screen.patience() as patience, self.run.step("distil"):
+        with self.screen.patience() as patience, self.run.step(stages.DISTIL.name):
             if not examples:
                 self.screen.say(
                     "No verified answer is left, so there is nothing to distil: the student stays "
@@ -751,8 +760,9 @@ class Workbench:
                     self.student.save(folder / name, {"step": now.step})
                     self.run.name_checkpoints(last=name)
                     patience.check()
-            self.student.save(folder / "distilled", {"step": self.recipe.distil.steps})
-            self.run.name_checkpoints(distilled="distilled", last="distilled", best="distilled")
+            name = stages.checkpoint_after(0)
+            self.student.save(folder / name, {"step": self.recipe.distil.steps})
+            self.run.name_checkpoints(distilled=name, last=name, best=name)
 
     # -------------------------------------------------------------------------------- climb
 
@@ -770,7 +780,7 @@ class Workbench:
         self._check_policy()
         if state.best_pass_at_1 is None and (found := self._heldout()):
             state.is_best(found["heldout"]["pass_at_1"])
-        with self.screen.patience() as patience, run.timed("climb"):
+        with self.screen.patience() as patience, run.timed(stages.CLIMB.name):
             while state.cycle < cycles and (
                 minutes is None or time.monotonic() - started < 60 * minutes
             ):
@@ -785,7 +795,8 @@ class Workbench:
                     self.engine, train, self.prompts, state, recipe, self.judge_replies, bar.add
                 )
                 self._set_aside([result.rollouts])
-                line, name, best = dict(result.metrics), f"cycle-{result.cycle:04d}", False
+                line, best = dict(result.metrics), False
+                name = stages.checkpoint_after(result.cycle)
                 if result.cycle % recipe.climb.eval_every == 0 or result.cycle == cycles:
                     found = self._heldout()
                     line |= facts.heldout_metrics(found)
@@ -793,7 +804,7 @@ class Workbench:
                 run.append(
                     "rollouts.jsonl",
                     [
-                        {"phase": "climb", "cycle": result.cycle, **r.record()}
+                        {"phase": stages.CLIMB.name, "cycle": result.cycle, **r.record()}
                         for r in result.rollouts
                     ],
                 )
@@ -812,7 +823,9 @@ class Workbench:
     def _forget_after(self, cycle: int, line: dict | None) -> None:
         """Bring metrics.jsonl and rollouts.jsonl in step with the checkpoint that climbing goes on
         from."""
-        self._drop("rollouts.jsonl", lambda r: r["phase"] == "climb" and r["cycle"] > cycle)
+        self._drop(
+            "rollouts.jsonl", lambda r: r["phase"] == stages.CLIMB.name and r["cycle"] > cycle
+        )
         metrics = [m for m in self.run.read("metrics.jsonl") if m["cycle"] < cycle]
         if line is not None:
             self.run.keep_only("metrics.jsonl", [*metrics, line])

@@ -82,7 +82,7 @@ def climbed(folder: Path, into: Path, engine: str, seed: int, cycles: int) -> di
     """{"engine", "seed", "before", "after" (group -> summary), "solved" (group -> {instance_id:
     share of k}), "drift", "seconds"}"""
     from coldstart import Screen
-    from recipes import facts
+    from recipes import facts, stages
     from recipes.court import open_judge
     from recipes.workbench import Workbench
     from tests.bootstrapped import copy_of
@@ -91,7 +91,7 @@ def climbed(folder: Path, into: Path, engine: str, seed: int, cycles: int) -> di
     with run, open_judge(run, screen) as court:
         bench = Workbench(run, court, screen)
         done = bench.climb(cycles, None)
-        phase = f"climb-{done:04d}"
+        phase = stages.probe_after(done)
         bench.probe(phase)
         bench.engine.close()
     groups = facts.grouped(run, facts.read_probes(run, phase))
@@ -101,13 +101,13 @@ def climbed(folder: Path, into: Path, engine: str, seed: int, cycles: int) -> di
     return {
         "engine": engine,
         "seed": seed,
-        "before": bench.summary("after"),
+        "before": bench.summary(stages.bootstrapped()),
         "after": bench.summary(phase),
         "solved": {
             name: {p.instance_id: p.resolved / p.k for p in groups[name]} for name in GROUPS
         },
         "drift": sum(drifts) / max(1, len(drifts)),
-        "seconds": run.content["seconds"]["climb"],
+        "seconds": run.content["seconds"][stages.CLIMB.name],
     }
 
 

@@ -1,0 +1,128 @@
+"""The stages of a run, in their order, and what each is called: in files and to a person. Who needs
+a stage's name, or what comes next, asks here.
+
+    for stage in stages.left(done): bench.take(stage)      # what a continued run does not skip
+    stages.following(done, cycles, planned)                # the stage to go on with
+    stages.probe_after(4), stages.cycle_of("climb-0004")   # "climb-0004", 4
+
+Each stage of bootstrap is taken once; run.json then lists it in `done`, which most functions here
+are given. Climb is never done: it goes on from its last cycle, and each command that climbs ends
+with a probe of its own.
+
+A new stage of bootstrap is an entry of STAGES and a method of that name of the Workbench; a probe
+needs no method.
+"""
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One of them. Runs that exist have its name written down: it is never changed."""
+
+    name: str
+    """In run.json (`done`, `seconds`); of what samples also `phase` in probe.jsonl and
+    rollouts.jsonl."""
+    command: str
+    """The command that takes it."""
+    doing: str = ""
+    """What is going on while it is not done, for a person; of bootstrap's stages."""
+    tick: str = ""
+    """Of a probe alone: what a chart calls the student that it measures."""
+
+    @property
+    def is_probe(self) -> bool:
+        return bool(self.tick)
+
+
+STAGES = (
+    MINE := Stage("mine", "bootstrap", "tasks are being mined"),
+    BEFORE := Stage("before", "bootstrap", "the student is being probed", tick="before"),
+    TEACH := Stage("teach", "bootstrap", "the teacher is being asked"),
+    DISTIL := Stage("distil", "bootstrap", "the student is being fine-tuned"),
+    AFTER := Stage("after", "bootstrap", "the student is being probed again", tick="taught"),
+    CLIMB := Stage("climb", "climb"),
+)
+STUDENT = "student"
+"""In `seconds` beside the stages: making the student on the spot, whenever that was needed."""
+NOW = "now"
+"""What a chart calls the student that a probe of climb measures."""
+
+
+# ----------------------------------------------------------------------------- what comes next
+
+
+def left(done: list[str]) -> list[Stage]:
+    """The stages of bootstrap that are not done, in order: a continued run skips the others, and
+    one with none left is bootstrapped."""
+    return [s for s in STAGES if s.command != CLIMB.command and s.name not in done]
+
+
+def following(done: list[str], cycles: int, planned: int) -> Stage | None:
+    """The stage that a run with so many cycles goes on with; None where it has climbed as far as
+    its recipe plans, and was probed there."""
+    if waiting := left(done):
+        return waiting[0]
+    ended = cycles >= planned and any(cycle_of(name) is not None for name in done)
+    return None if ended else CLIMB
+
+
+def in_words(done: list[str], cycles: int, planned: int) -> str:
+    """Where a run stands, for a person. More cycles than the recipe plans may have been asked for;
+    how many, only the command that climbs knows."""
+    if waiting := left(done):
+        return f"{waiting[0].command}: {waiting[0].doing}"
+    of_planned = f" of {planned}" if cycles <= planned else ""
+    return f"bootstrapped, {cycles}{of_planned} cycles climbed"
+
+
+# ------------------------------------------------------------------------------------- probes
+
+
+def bootstrap_probes() -> list[Stage]:
+    """In order. The first measures the base, the last what climb begins with."""
+    return [s for s in STAGES if s.is_probe]
+
+
+def bootstrapped() -> str:
+    """The name of the probe that measures what climb begins with."""
+    return bootstrap_probes()[-1].name
+
+
+def probe_after(cycle: int) -> str:
+    """The name of the probe that is taken when climb has ended with this cycle, 0 or more."""
+    return f"{CLIMB.name}-{cycle:04d}"
+
+
+def cycle_of(probe: str) -> int | None:
+    """The cycle of such a name; None of any other."""
+    found = re.fullmatch(rf"{CLIMB.name}-([0-9]+)", probe)
+    return int(found[1]) if found else None
+
+
+def is_probe(name: str) -> bool:
+    return cycle_of(name) is not None or any(s.name == name for s in bootstrap_probes())
+
+
+def place(probe: str) -> int:
+    """Where a probe stands on the axis of cycles: that of climb at its cycle, the last one of
+    bootstrap at 0, those before it below. Raises ValueError for what is no probe."""
+    if (cycle := cycle_of(probe)) is not None:
+        return cycle
+    names = [s.name for s in bootstrap_probes()]
+    return names.index(probe) - (len(names) - 1)
+
+
+def tick(probe: str) -> str:
+    """What a chart calls the student that this probe measures."""
+    return next((s.tick for s in bootstrap_probes() if s.name == probe), NOW)
+
+
+# -------------------------------------------------------------------------------- checkpoints
+
+
+def checkpoint_after(cycle: int) -> str:
+    """The folder of the checkpoint that a cycle leaves; cycle 0 stands for the end of
+    fine-tuning."""
+    return f"cycle-{cycle:04d}" if cycle else "distilled"
