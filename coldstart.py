@@ -29,10 +29,14 @@ from pathlib import Path
 
 import click
 
+from recipes import climb as climbing
+from recipes import evaluate as evaluating
 from recipes import export as exporting
 from recipes import facts, prompts, stages
-from recipes.court import limits_of, mine_tasks, open_judge
-from recipes.workbench import Workbench
+from recipes import teach as teaching
+from recipes.bootstrap import anything_solved, mine_tasks, probe, take
+from recipes.replay import export_model
+from recipes.session import Session, limits_of, open_judge
 from sandbox.errors import HarnessError, UsageError
 from sandbox.jsonl import valid, write_aside
 
@@ -549,8 +553,8 @@ def judge(task, run_folder, overlay, patch, reply, as_json) -> None:
             edit = edit_of(read_input(reply), chosen, tree, style)
     except InvalidEdit as error:
         edit = error
-    with open_judge(run, screen) as court:
-        verdict = court.judge(chosen, edit)
+    with open_judge(run, screen) as judge:
+        verdict = judge.judge(chosen, edit)
     screen.say(f"{verdict.status}: {verdict.reason}")
     screen.result(verdict.to_dict())
     raise SystemExit(0 if verdict.status == "resolved" else 1)
@@ -593,8 +597,8 @@ def bootstrap(
             run, keys, teacher, teacher_model, price, max_usd, terms_acknowledged, dry_run
         )
         mine_tasks(run, screen)  # 1. tasks from the repository's own tests
-        with open_judge(run, screen) as court:
-            bench = Workbench(run, court, screen, hired)
+        with open_judge(run, screen) as judge:
+            session = Session(run, judge, screen, hired)
             # 2. which does the student never solve? 3. a teacher for the cold ones only, 4. until
             # the student solves some itself
             for stage in stages.left(run.content["done"]):
@@ -604,29 +608,32 @@ def bootstrap(
                             "run": str(run.folder),
                             "recipe": run.recipe.name,
                             "student": run.recipe.student.model,
-                            "teacher": bench.dry_run(),
-                            "probe": {"before": bench.summary(stages.BEFORE.name)},
+                            "teacher": teaching.dry_run(session),
+                            "probe": {"before": facts.probe_summary(run, stages.BEFORE.name)},
                             "prompts": run.content["prompts"],
                             "seconds": run.content["seconds"],
                         }
                     )
                     return
-                bench.take(stage)
-        before, after = bench.summary(stages.BEFORE.name), bench.summary(stages.bootstrapped())
+                take(session, stage)
+        before, after = (
+            facts.probe_summary(run, stages.BEFORE.name),
+            facts.probe_summary(run, stages.bootstrapped()),
+        )
         screen.say("\n".join(facts.bootstrap_lines(run, before, after)))
         screen.result(
             {
                 "run": str(run.folder),
                 "recipe": run.recipe.name,
                 "student": run.recipe.student.model,
-                "teacher": bench.teacher_facts(),
+                "teacher": teaching.teacher_facts(session),
                 "probe": {"before": before, "after": after},
                 "prompts": run.content.get("prompts"),
                 "set_aside": run.set_aside,
                 "seconds": run.content["seconds"],
             }
         )
-        if not bench.anything_solved(stages.bootstrapped()):
+        if not anything_solved(session, stages.bootstrapped()):
             raise SystemExit(1)
 
 
@@ -654,19 +661,22 @@ def climb(run_folder, cycles, minutes, as_json) -> None:
                 f"--run {run.folder}"
             )
         announce_jail(screen)
-        with open_judge(run, screen) as court:
-            bench = Workbench(run, court, screen)
-            if not bench.anything_solved(stages.bootstrapped()):
+        with open_judge(run, screen) as judge:
+            session = Session(run, judge, screen)
+            if not anything_solved(session, stages.bootstrapped()):
                 from recipes.reinforce import cold_start_in_words
 
-                screen.say(cold_start_in_words(len(bench.by_split("train")), run.recipe.probe.k))
+                screen.say(cold_start_in_words(len(session.by_split("train")), run.recipe.probe.k))
                 raise SystemExit(1)
-            done = bench.climb(
-                cycles or run.recipe.climb.cycles, minutes
+            done = climbing.climb(
+                session, cycles or run.recipe.climb.cycles, minutes
             )  # 5. REINFORCE, 6. nobody else is asked
             phase = stages.probe_after(done)
-            bench.probe(phase)
-        before, after = bench.summary(stages.bootstrapped()), bench.summary(phase)
+            probe(session, phase)
+        before, after = (
+            facts.probe_summary(run, stages.bootstrapped()),
+            facts.probe_summary(run, phase),
+        )
         screen.say("\n".join(facts.climb_lines(run, before, after)))
         metrics = run.read("metrics.jsonl")
         screen.result(
@@ -741,8 +751,10 @@ def evaluate(run_folder, checkpoint, split, k, temperature, voice, as_json) -> N
     with run.keep(checkpoint) as folder:
         name = folder.name
         announce_jail(screen)
-        with open_judge(run, screen) as court:
-            found = Workbench(run, court, screen).evaluate(name, split, k, temperature, voice)
+        with open_judge(run, screen) as judge:
+            found = evaluating.evaluate(
+                Session(run, judge, screen), name, split, k, temperature, voice
+            )
     screen.say_facts(evaluation.lines(found, name, screen.width))
     screen.result({"run": str(run.folder), "checkpoint": name, **found})
 
@@ -916,9 +928,9 @@ def export(target, run_folder, checkpoint, out, quantisation, count, as_json) ->
         exporting.refuse_taken(folder)
         if name:
             announce_jail(screen)
-            with open_judge(run, screen) as court, exporting.new_folder(folder) as aside:
-                found = Workbench(run, court, screen).export(
-                    target, name, aside, quantisation, count
+            with open_judge(run, screen) as judge, exporting.new_folder(folder) as aside:
+                found = export_model(
+                    Session(run, judge, screen), target, name, aside, quantisation, count
                 )
         else:
             found = None

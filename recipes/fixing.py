@@ -449,9 +449,9 @@ def open_writer(run, checkpoint: Path, chats: list[list[dict]], screen):
         "The student is loaded with torch"
         + (": only this once, to write its files for llama.cpp." if able else ".")
     )
-    from recipes.workbench import Workbench
+    from recipes.session import Session
 
-    student = Workbench(run, None, screen).student
+    student = Session(run, None, screen).student
     student.restore(checkpoint)
     if able:
         try:

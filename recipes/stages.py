@@ -1,7 +1,7 @@
 """The stages of a run, in their order, and what each is called: in files and to a person. Who needs
 a stage's name, or what comes next, asks here.
 
-    for stage in stages.left(done): bench.take(stage)      # what a continued run does not skip
+    for stage in stages.left(done): take(session, stage)  # what a continued run does not skip
     stages.following(done, cycles, planned)                # the stage to go on with
     stages.probe_after(4), stages.cycle_of("climb-0004")   # "climb-0004", 4
 
@@ -9,8 +9,7 @@ Each stage of bootstrap is taken once; run.json then lists it in `done`, which m
 are given. Climb is never done: it goes on from its last cycle, and each command that climbs ends
 with a probe of its own.
 
-A new stage of bootstrap is an entry of STAGES and a method of that name of the Workbench; a probe
-needs no method.
+A new stage of bootstrap is an entry of STAGES and of `bootstrap.STEPS`; a probe needs the first alone.
 """
 
 import re

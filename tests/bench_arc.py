@@ -51,9 +51,10 @@ def run_seed(seed: int, repo: Path | None, scratch: Path) -> list[dict]:
     "seconds"}]."""
     from coldstart import Screen, versions
     from recipes import load
-    from recipes.court import mine_tasks, open_judge
+    from recipes.bootstrap import distil, mine_tasks, probe
     from recipes.run import Run
-    from recipes.workbench import Workbench
+    from recipes.session import Session, open_judge
+    from recipes.teach import teach
     from sandbox.practice import write_practice_repository
     from sandbox.repo import open_repository
 
@@ -65,50 +66,50 @@ def run_seed(seed: int, repo: Path | None, scratch: Path) -> list[dict]:
         scratch / "run", open_repository(repo), load("nano", [f"seed={seed}"]), versions()
     ) as run:
         mine_tasks(run, screen)
-        with open_judge(run, screen) as court:
-            bench = Workbench(run, court, screen)
-            arms = Arms(seed, bench)
+        with open_judge(run, screen) as judge:
+            session = Session(run, judge, screen)
+            arms = Arms(seed, session)
             arms.measure("cold", 0.0)
-            cold = bench.student.snapshot()
-            bench.probe("before")
-            bench.teach()
+            cold = session.student.snapshot()
+            probe(session, "before")
+            teach(session)
             arms.split()
             arms.measure("REINFORCE only", arms.reinforce(ONLY_CYCLES))
-            bench.student.rollback(cold)
+            session.student.rollback(cold)
             started = time.monotonic()
-            bench.distil()
+            distil(session)
             arms.measure("distilled", time.monotonic() - started)
-            distilled = bench.student.snapshot()
+            distilled = session.student.snapshot()
             seconds = arms.reinforce(run.recipe.climb.cycles)
             arms.measure("distilled + REINFORCE", seconds)
-            bench.student.rollback(distilled)
+            session.student.rollback(distilled)
             arms.measure("distilled + more SFT", arms.more_sft(seconds))
             return arms.finish()
 
 
 class Arms:
-    """The arms of one seed, on one workbench."""
+    """The arms of one seed, in one session."""
 
-    def __init__(self, seed: int, bench) -> None:
-        self.seed, self.bench, self.recipe, self.rows = seed, bench, bench.recipe, []
+    def __init__(self, seed: int, session) -> None:
+        self.seed, self.session, self.recipe, self.rows = seed, session, session.recipe, []
 
     def split(self) -> None:
-        self.taught = {r["instance_id"] for r in self.bench.run.read("trajectories.jsonl")}
+        self.taught = {r["instance_id"] for r in self.session.run.read("trajectories.jsonl")}
 
     def measure(self, arm: str, seconds: float) -> None:
         from recipes.measure import probe
 
         for temperature in (self.recipe.probe.temperature, 1.0):
-            pairs = [(t, self.bench.prompts[t.instance_id]) for t in self.bench.tasks]
+            pairs = [(t, self.session.prompts[t.instance_id]) for t in self.session.tasks]
             found = []
             for chunk in probe(
-                self.bench.engine,
+                self.session.engine,
                 pairs,
                 self.recipe.probe.k,
                 temperature,
                 self.recipe.student.max_new,
                 self.recipe.seed + 2,
-                self.bench.judge_replies,
+                self.session.judge_replies,
                 24,
             ):
                 found += [p for p, _ in chunk]
@@ -118,15 +119,15 @@ class Arms:
         """Climb from where the student is; the seconds that it took."""
         from recipes.reinforce import ClimbState, cycle
 
-        started, state, train = time.monotonic(), ClimbState(), self.bench.by_split("train")
+        started, state, train = time.monotonic(), ClimbState(), self.session.by_split("train")
         for _ in range(cycles):
             cycle(
-                self.bench.engine,
+                self.session.engine,
                 train,
-                self.bench.prompts,
+                self.session.prompts,
                 state,
                 self.recipe,
-                self.bench.judge_replies,
+                self.session.judge_replies,
             )
         return time.monotonic() - started
 
@@ -136,13 +137,13 @@ class Arms:
         from recipes.distil import distil
         from recipes.student import Sample
 
-        student = self.bench.student
+        student = self.session.student
         examples = [
             Sample(
                 tuple(student.prompt_ids(t["messages"][:-1])),
                 tuple(student.completion_ids(t["messages"][-1]["content"])),
             )
-            for t in self.bench.run.read("trajectories.jsonl")
+            for t in self.session.run.read("trajectories.jsonl")
         ]
         settings = replace(
             self.recipe.distil, lr=self.recipe.distil.lr / 4, steps=100_000, final_lr=1.0
@@ -156,7 +157,7 @@ class Arms:
     def finish(self) -> list[dict]:
         from recipes.measure import summarise
 
-        heldout = {t.instance_id for t in self.bench.tasks if t.split == "heldout"}
+        heldout = {t.instance_id for t in self.session.tasks if t.split == "heldout"}
         groups = {
             "taught": lambda n: n in self.taught,
             "heldout": lambda n: n in heldout,

@@ -219,15 +219,14 @@ def tree_seconds(root: int) -> float:
 def measure_ours(run, arguments) -> dict:
     """Cycles as `climb` does them. Writes the tasks that they chose to --tasks, for the others."""
     from coldstart import Screen
-    from recipes.court import open_judge
     from recipes.reinforce import ClimbState, cycle
-    from recipes.workbench import Workbench
+    from recipes.session import Session, open_judge
 
     screen, clock, chosen, state = Screen(as_json=True), Clock(), [], ClimbState()
-    with open_judge(run, screen) as court:
-        bench = Workbench(run, court, screen)
-        bench.student.restore(run.checkpoint("last"))
-        train, engine, student = bench.by_split("train"), bench.engine, bench.student
+    with open_judge(run, screen) as judge:
+        session = Session(run, judge, screen)
+        session.student.restore(run.checkpoint("last"))
+        train, engine, student = session.by_split("train"), session.engine, session.student
         stream, snapshot, sampled = engine.stream, student.snapshot, [0.0]
 
         def timed_stream(*args):
@@ -245,7 +244,7 @@ def measure_ours(run, arguments) -> dict:
         engine.stream, student.snapshot = timed_stream, timed_snapshot
         for _ in range(1 + arguments.cycles):
             clock.tick()
-            result = cycle(engine, train, bench.prompts, state, run.recipe, bench.judge_replies)
+            result = cycle(engine, train, session.prompts, state, run.recipe, session.judge_replies)
             clock.rewards.append(result.metrics["reward/mean"])
             chosen += dict.fromkeys(r.instance_id for r in result.rollouts)
         clock.tick()

@@ -83,17 +83,18 @@ def climbed(folder: Path, into: Path, engine: str, seed: int, cycles: int) -> di
     share of k}), "drift", "seconds"}"""
     from coldstart import Screen
     from recipes import facts, stages
-    from recipes.court import open_judge
-    from recipes.workbench import Workbench
+    from recipes.bootstrap import probe
+    from recipes.climb import climb
+    from recipes.session import Session, open_judge
     from tests.bootstrapped import copy_of
 
     run, screen = copy_of(folder, into, engine, seed), Screen(as_json=True)
-    with run, open_judge(run, screen) as court:
-        bench = Workbench(run, court, screen)
-        done = bench.climb(cycles, None)
+    with run, open_judge(run, screen) as judge:
+        session = Session(run, judge, screen)
+        done = climb(session, cycles, None)
         phase = stages.probe_after(done)
-        bench.probe(phase)
-        bench.engine.close()
+        probe(session, phase)
+        session.engine.close()
     groups = facts.grouped(run, facts.read_probes(run, phase))
     drifts = [
         m["drift"] for m in run.read("metrics.jsonl") if m["groups/used"] and m["drift"] is not None
@@ -101,8 +102,8 @@ def climbed(folder: Path, into: Path, engine: str, seed: int, cycles: int) -> di
     return {
         "engine": engine,
         "seed": seed,
-        "before": bench.summary(stages.bootstrapped()),
-        "after": bench.summary(phase),
+        "before": facts.probe_summary(run, stages.bootstrapped()),
+        "after": facts.probe_summary(run, phase),
         "solved": {
             name: {p.instance_id: p.resolved / p.k for p in groups[name]} for name in GROUPS
         },

@@ -40,8 +40,8 @@ from recipes.engines import open_engine  # noqa: E402
 from recipes.llama_engine import fastest_matrices  # noqa: E402
 from recipes.rollout import Engine  # noqa: E402
 from recipes.run import Run  # noqa: E402
+from recipes.session import Session  # noqa: E402
 from recipes.student import Sample, Student  # noqa: E402
-from recipes.workbench import Workbench  # noqa: E402
 from tests.tiny import make_tiny  # noqa: E402
 
 GROUP, NEW = 8, 64
@@ -131,15 +131,15 @@ def nano(folder: Path, options) -> None:
 
 def nano_at_work(folder: Path, options) -> None:
     run = Run.open(options.run)
-    bench = Workbench(run, None, Screen(as_json=True))
-    student, recipe = bench.student, run.recipe
+    session = Session(run, None, Screen(as_json=True))
+    student, recipe = session.student, run.recipe
     torch.set_num_threads(options.threads)
     student.restore(run.checkpoint(options.checkpoint))
-    prompts = [bench.prompts[task.instance_id] for task in bench.by_split("train")][
+    prompts = [session.prompts[task.instance_id] for task in session.by_split("train")][
         : recipe.climb.groups
     ]
     others = {
-        **other_side(bench._model_path(), student, "float32"),
+        **other_side(session.model_path(), student, "float32"),
         "the student itself": student.model,
     }
     with engines(student, recipe, folder, "model", "llama.cpp") as ours:

@@ -39,7 +39,7 @@ from recipes.memory import (
     plan,
 )
 from recipes.model_engine import ModelEngine
-from recipes.workbench import Workbench
+from recipes.session import Session
 from sandbox.errors import UsageError
 from tests.conftest import ROOT
 from tests.shapes import SHAPES
@@ -175,9 +175,9 @@ def test_a_run_that_goes_on_plans_with_the_engine_that_it_began_with(tmp_path, c
     run.content["recipe"]["student"]["model"] = str(make_tiny(tmp_path / "m"))
     run.content["recipe"]["rollout"]["engine"] = "auto"
     screen = Screen(as_json=True)
-    fresh = Workbench(run, None, screen).student.need.copy
+    fresh = Session(run, None, screen).student.need.copy
     run.content["engine"] = "model"
-    assert fresh > 0 == Workbench(run, None, screen).student.need.copy
+    assert fresh > 0 == Session(run, None, screen).student.need.copy
 
 
 def test_without_its_package_there_is_no_copy(monkeypatch):

@@ -8,7 +8,7 @@ from typing import Literal
 
 import verifiers.v1 as vf
 
-from .court import verdict
+from .verdict import verdict
 
 HERE = Path(__file__).parent
 ORIGIN = json.loads((HERE / "origin.json").read_text(encoding="utf-8"))

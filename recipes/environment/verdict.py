@@ -36,6 +36,6 @@ def _open(coldstart: str, run: str) -> Callable[[str, str], tuple[str, float]]:
             "--env.taskset.task.coldstart and --env.taskset.task.run."
         )
     sys.path.append(coldstart)  # last, so that it hides no module of anybody else's
-    from recipes.court import open_replies
+    from recipes.session import open_replies
 
     return _until_the_end.enter_context(open_replies(Path(run)))

@@ -1,0 +1,247 @@
+"""One run at work: its student, what samples, who judges, and the prompts, each opened when it is
+first needed. It knows nothing of the loops, which are `bootstrap.py`, `climb.py`, `evaluate.py`.
+
+    with open_judge(run, screen) as judge:
+        session = Session(run, judge, screen, hired)
+        session.student, session.engine, session.prompts, session.judge_replies(pairs)
+
+`screen` is whoever shows a person what happens: it has `say(sentence)`, `progress(what, done, total)`,
+and `patience()`, a context manager whose `check()` raises KeyboardInterrupt between two parts of a
+step where the person wants it to end.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+from recipes import stages
+from sandbox.errors import UsageError
+
+CHUNK = 24
+"""Tasks whose rollouts are sampled together, at most."""
+CHUNK_TOKENS = 12_288
+"""The same in tokens, on the CPU. A probe that is cut off begins its last chunk again, so that its
+draws are those of a probe that was not: a chunk is to take no more than about a minute."""
+
+
+def open_judge(run, screen):
+    from sandbox.cache import make_room
+    from sandbox.repo import restore_snapshot
+    from sandbox.verdict import Judge
+
+    restore_snapshot(run.repository)
+    make_room(screen.say)
+    return Judge(
+        run.repository,
+        limits_of(run.recipe),
+        memory=run.folder / "verdicts.jsonl",
+        preload=run.survey.modules,
+        test_files=run.survey.test_files,
+        on_note=screen.say,
+        roles=run.survey.roles,
+    )
+
+
+@contextmanager
+def open_replies(folder: Path) -> Iterator[Callable[[str, str], tuple[str, float]]]:
+    """`judge(instance_id, reply text) -> (status, reward)` for a run's tasks, for a program that is
+    none of ours; its threads may call it at once. What is to be said goes to standard error. Raises
+    UsageError where there is no such run."""
+    from recipes.run import Run
+    from sandbox.episode import judge_reply
+
+    class Said:
+        @staticmethod
+        def say(text: str) -> None:
+            sys.stderr.write(f"{text}\n")
+
+    run = Run.open(folder)
+    tasks, style = {t.instance_id: t for t in run.tasks}, run.recipe.prompt.style
+    with open_judge(run, Said) as judge:
+
+        def judged(instance_id: str, text: str) -> tuple[str, float]:
+            verdict = judge_reply(judge, tasks[instance_id], text, style)
+            return verdict.status, verdict.reward
+
+        yield judged
+
+
+def limits_of(recipe):
+    from sandbox.verdict import Limits
+
+    return Limits(
+        workers=recipe.judge.workers,
+        timeout=recipe.judge.timeout,
+        memory_mb=recipe.judge.memory_mb,
+        recheck=recipe.judge.recheck,
+    )
+
+
+class RolloutBar:
+    """A bar that counts rollouts as they are written, from the first one on."""
+
+    def __init__(self, screen, what: str, total: int, done: int = 0) -> None:
+        self._screen, self._what, self._total, self._done = screen, f"{what}, rollouts", total, done
+        self.add(0)
+
+    def add(self, ended: int) -> None:
+        """The last one counts when all are judged (`end`)."""
+        self._done += ended
+        self._screen.progress(self._what, max(0, min(self._done, self._total - 1)), self._total)
+
+    def end(self) -> None:
+        self._screen.progress(self._what, self._total, self._total)
+
+
+class Session:
+    """The student at work on one run, and those that it works with."""
+
+    def __init__(self, run, judge, screen, hired=None) -> None:
+        """`judge` may be None where nothing is judged; `hired`: the API teacher, if there is one."""
+        self.run, self.recipe, self.judge = run, run.recipe, judge
+        self.screen, self.hired = screen, hired
+        self.tree, self._all_tasks = run.repository.snapshot, run.tasks
+        self._student = self._engine = None
+        self.prompt_facts: dict = {}
+        """How much the prompts show (`prompts.summary`), once they have been built."""
+
+    @property
+    def student(self):
+        if self._student is None:
+            from recipes.student import Student
+
+            # The memory is planned with the engine that the run began with.
+            engine = self.run.content.get("engine", self.recipe.rollout.engine)
+            recipe = replace(self.recipe, rollout=replace(self.recipe.rollout, engine=engine))
+            self._student = Student.load(recipe, self.model_path(), self.recipe.seed)
+        while self._student.notes:  # some come later, when memory has run out
+            self.screen.say(self._student.notes.pop(0))
+        return self._student
+
+    def model_path(self) -> Path | str:
+        if self.recipe.student.model != "nano":
+            return self.recipe.student.model
+        from recipes.nano import make_student
+        from recipes.tokens import nano_folder
+        from sandbox.cache import make_room
+
+        with self.run.timed(stages.STUDENT):
+            made = make_student(
+                nano_folder(self.recipe.seed).parent,
+                self.recipe.seed,
+                on_progress=self.screen.progress,
+            )
+        make_room(self.screen.say)
+        return made
+
+    @property
+    def tasks(self) -> list:
+        """The tasks of the run, but for those that have been set aside."""
+        return [t for t in self._all_tasks if t.instance_id not in self.run.set_aside]
+
+    @cached_property
+    def chats(self) -> dict[str, list[dict]]:
+        """{instance_id: messages} of the tasks that can be put within the recipe's longest prompt."""
+        from recipes.prompts import Budget, build, extents_in_words, summary
+
+        settings, budget, built = (
+            self.recipe.prompt,
+            Budget.of(self.student, self.recipe.student.max_prompt),
+            {},
+        )
+        for task in self._all_tasks:
+            built[task.instance_id] = build(task, self.tree, settings.style, budget)
+            self.screen.progress("building prompts", len(built), len(self._all_tasks))
+        self.prompt_facts = summary(list(built.values()), budget.tokens)
+        if self.prompt_facts != self.run.content.get("prompts"):
+            self.screen.say(extents_in_words(list(built.values()), budget.tokens))
+        chats = {name: prompt.messages for name, prompt in built.items() if prompt}
+        if lost := [name for name in built if name not in chats]:
+            self.screen.say(
+                f"Left out, because not even the function itself fits into {budget.tokens} tokens: "
+                f"{', '.join(lost)}. "
+                "--set student.max_prompt=N gives a new run more room."
+            )
+        if not chats:
+            raise UsageError(
+                f"No task's function fits into a prompt of {budget.tokens} tokens. Give a new run "
+                "more with "
+                "--set student.max_prompt=N, or choose another recipe."
+            )
+        return chats
+
+    @cached_property
+    def prompts(self) -> dict[str, list[int]]:
+        """{instance_id: prompt ids} of the same."""
+        return {name: self.student.prompt_ids(messages) for name, messages in self.chats.items()}
+
+    @property
+    def engine(self):
+        """What samples; the run keeps the one that it began with, so that a continued run writes
+        the same."""
+        if self._engine is None:
+            from recipes import engines
+            from sandbox.cache import cache_folder, make_room
+
+            name = self.run.content.get("engine")
+            if name is None:
+                name, why = engines.choose(self.student, self.recipe)
+                self.screen.say(why)
+                self.run.content["engine"] = name
+                self.run.write()
+            for note in engines.notes(name, self.student):
+                self.screen.say(note)
+            self._engine = engines.open_engine(
+                name, self.student, self.recipe, cache_folder() / "gguf", self.screen.progress
+            )
+            make_room(self.screen.say)
+        return self._engine
+
+    def check_policy(self) -> None:
+        """Refuse to go on where what samples is not what is trained; with the adapter as it is now."""
+        from recipes.engines import check_policy
+
+        check_policy(self.engine, list(self.prompts.values()), self.recipe)
+
+    def by_split(self, split: str) -> list:
+        return [t for t in self.tasks if t.split == split and t.instance_id in self.prompts]
+
+    @cached_property
+    def guard(self):
+        from recipes.outgoing import Guard
+
+        return Guard(self.run.repository)
+
+    def judge_replies(self, pairs: list, style: str | None = None) -> list:
+        """Verdicts for (task, reply text) pairs, written in the student's style if no other is
+        named; a HarnessError in the place of each that the jail failed on again and again."""
+        from sandbox.episode import judge_replies
+
+        return judge_replies(self.judge, pairs, style or self.recipe.prompt.style)
+
+    def chunk(self, k: int) -> int:
+        """Tasks that are sampled together."""
+        if self.student.device.type == "cuda":
+            return CHUNK
+        return max(1, min(CHUNK, CHUNK_TOKENS // (k * self.recipe.student.max_new)))
+
+    def set_aside(self, groups: list) -> None:
+        """The run goes on without the tasks whose rollouts the jail could not judge. Only at the
+        end of a step: if that ends early because the machine is at fault, the tasks are not."""
+        from recipes.rollout import failures_of
+
+        if failures := failures_of(groups):
+            self.run.content["set_aside"] = {**self.run.set_aside, **failures}
+            self.run.write()
+        for name, why in failures.items():
+            self.screen.say(f"{name} is set aside for the rest of this run: {why}")
+
+    def drop(self, file: str, cut_off) -> None:
+        """Drop the lines of a step that was cut off before they counted."""
+        records = self.run.read(file)
+        kept = [r for r in records if not cut_off(r)]
+        if len(kept) < len(records):
+            self.run.keep_only(file, kept)
