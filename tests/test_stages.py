@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipes import stages
+from recipes import bootstrap, stages
 from recipes.report import page
+from recipes.session import Session
 from recipes.stages import Stage
 from recipes.status import lines, run_facts
-from recipes.workbench import Workbench
 from tests.written_run import write_run
 
 BOOTSTRAP = ["mine", "before", "teach", "distil", "after"]
@@ -177,24 +177,26 @@ def two_more(monkeypatch):
     monkeypatch.setattr(stages, "STAGES", (*known[:last], *more, *known[last:]))
 
 
-def test_a_new_stage_is_an_entry_and_the_code_that_does_it(at, two_more):
-    class Bench(Workbench):
-        taken = []
+def test_a_new_stage_is_an_entry_and_the_code_that_does_it(at, two_more, monkeypatch):
+    taken = []
 
-        def rehearse(self) -> None:
-            with self.run.step("rehearse"):
-                self.taken.append("rehearse")
+    def rehearse(session: Session) -> None:
+        with session.run.step("rehearse"):
+            taken.append("rehearse")
 
-        def probe(self, phase: str) -> None:
-            with self.run.step(phase):
-                self.taken.append(f"probe {phase}")
+    def probe(session: Session, phase: str) -> None:
+        with session.run.step(phase):
+            taken.append(f"probe {phase}")
 
+    rehearsal = next(stage for stage in stages.STAGES if stage.name == "rehearse")
+    monkeypatch.setitem(bootstrap.STEPS, rehearsal, rehearse)
+    monkeypatch.setattr(bootstrap, "probe", probe)
     run = at(["mine", "before", "teach", "distil"])
     assert run_facts(run)["phase"] == "bootstrap: the student is rehearsing"
-    bench = Bench(run, None, None)
+    session = Session(run, None, None)
     for stage in stages.left(run.content["done"]):
-        bench.take(stage)
-    assert bench.taken == ["rehearse", "probe rehearsed", "probe after"]
+        bootstrap.take(session, stage)
+    assert taken == ["rehearse", "probe rehearsed", "probe after"]
     assert stages.left(run.content["done"]) == []
 
 
