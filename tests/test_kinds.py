@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import UsageError
-from sandbox.mine import MAX_ABOUT, MUTANTS, Survey, mine
+from sandbox.kinds import KINDS
+from sandbox.kinds.failing import MAX_ABOUT
+from sandbox.kinds.mutate import MUTANTS
+from sandbox.mine import Survey, mine
 from sandbox.repo import open_repository
 from sandbox.source import find, read_text, source_of
-from sandbox.tasks import KINDS
 from sandbox.verdict import Judge, Limits
 from tests.conftest import git, make_repo, run_cli
 from tests.shop import make_shop, mined_shop
