@@ -39,6 +39,7 @@ from recipes.replay import export_model
 from recipes.session import Session, limits_of, open_judge
 from sandbox.errors import HarnessError, UsageError
 from sandbox.jsonl import valid, write_aside
+from sandbox.kinds import KINDS
 
 BAR = "{desc} {n_fmt}/{total_fmt}, {rate_fmt}, {remaining} left |{bar}|"
 """Of progress, for tqdm: what does not fit a narrow terminal is the end."""
@@ -309,7 +310,9 @@ def task_options(function):
         ),
         click.option(
             "--kinds",
-            help="What kinds of task, as in blank,mutate,revert,failing. [default: the recipe's]",
+            help=f"What kinds of task, as in {','.join(KINDS)}: "
+            + "; ".join(f"{kind}: {wrong}" for kind, wrong in KINDS.items())
+            + ". [default: the recipe's]",
         ),
     ):
         function = option(function)

@@ -16,7 +16,7 @@ from datetime import date
 from pathlib import Path
 
 from sandbox.errors import UsageError
-from sandbox.tasks import KINDS
+from sandbox.kinds import KINDS
 
 FOLDER = Path(__file__).parent
 
@@ -63,8 +63,7 @@ class TaskSettings:
     """Which tasks are mined."""
 
     kinds: tuple[str, ...] = ("blank",)
-    """Kinds of task: `blank` (a function's body is missing), `mutate` (one small mistake in it),
-    `revert` (a past commit is undone), `failing` (tests that fail today)."""
+    """Kinds of task, as in `sandbox/kinds`; `tasks --help` says what is wrong in each."""
     since: str = ""
     """For `revert`: only commits since this day (YYYY-MM-DD, UTC) are undone; empty: all."""
     heldout: float = 0.2
@@ -304,7 +303,7 @@ def from_dict(data: dict, where: str = "recipe") -> Recipe:
 ALLOWED = {
     "prompt.style": ("blocks", "compact", "body"),
     "rollout.engine": ("auto", "llama.cpp", "model"),
-    "tasks.kinds": KINDS,
+    "tasks.kinds": tuple(KINDS),
 }
 MAY_BE_ZERO = {
     "seed",

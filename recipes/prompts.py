@@ -28,6 +28,7 @@ from pathlib import Path
 from recipes.excerpts import Piece, View, split_lines, with_short_docstring
 from sandbox.edits import occurrences
 from sandbox.jsonl import valid
+from sandbox.kinds import kind_of
 from sandbox.node_ids import function_of
 from sandbox.replies import mark_sizes
 from sandbox.source import body_of, find, head_of, read_text, reindent, source_of
@@ -379,26 +380,21 @@ def fenced(text: str) -> str:
 def gold_reply(task: Task, tree: Path, style: str) -> str:
     """The repository's own code as a model would have answered: what the reference teacher says. ""
     where nobody knows the answer."""
+    said = kind_of(task.kind).mended(task)
     if task.files:
-        return _search_replace(task.broken(tree), task.gold(tree))
+        blocks = _search_replace(task.broken(tree), task.gold(tree))
+        return f"{said}\n\n{blocks}" if blocks else ""
     intact = read_text(tree / task.file)
     function = find(intact, task.function)
     if style == "body":
         return body_of(intact, function)
-    words = (
-        f"The body of `{task.function}` is filled in."
-        if task.kind == "blank"
-        else f"`{task.function}` is mended."
-    )
-    return f"{words}\n\n{fenced(reindent(source_of(intact, function), ''))}\n"
+    return f"{said}\n\n{fenced(reindent(source_of(intact, function), ''))}\n"
 
 
 def _search_replace(broken: dict[str, str], gold: dict[str, str]) -> str:
     """The change from `broken` to `gold` as SEARCH/REPLACE blocks; "" where these cannot say it."""
     blocks = [block for path in sorted(gold) for block in _blocks(path, broken[path], gold[path])]
-    return (
-        "" if None in blocks or not blocks else "The change is made again.\n\n" + "\n".join(blocks)
-    )
+    return "" if None in blocks else "\n".join(blocks)
 
 
 def _blocks(path: str, before: str, after: str) -> list[str | None]:

@@ -32,17 +32,18 @@ import shutil
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
+from sandbox.candidates import MAX_TESTS
 from sandbox.errors import UsageError
-from sandbox.mine import MAX_TESTS, failing_drafts, failing_task
+from sandbox.ground import Ground
+from sandbox.kinds import Unfit, failing
 from sandbox.node_ids import function_of
 from sandbox.repo import Repository, files_of, take_snapshot
 from sandbox.source import Function, bodies_changed, functions, read_text, to_bytes
 from sandbox.survey import Progress, Survey
 from sandbox.tasks import Task
-from sandbox.validity import Draft, Unfit, validate
+from sandbox.validity import validate
 from sandbox.verdict import Judge, read_reply
 
 
@@ -109,8 +110,9 @@ def failing_tasks(
     """Tasks from these failing tests, each measured (`validity.py`). Tests that are about the same
     function first of all are one task: what mends one of them and not the others has hardly found
     the mistake."""
-    repository, left_out, groups = judge.repository, {}, {}
-    drafts = failing_drafts(repository, replace(found, failing=chosen))
+    left_out, groups = {}, {}
+    ground = Ground(judge.repository, replace(found, failing=chosen), seed)
+    drafts = failing.drafts(ground)
     for draft, test in zip(drafts, dict.fromkeys(map(function_of, chosen))):
         try:
             task = draft.make()
@@ -121,10 +123,7 @@ def failing_tasks(
         tasks[0].instance_id: tuple(t for task in tasks for t in task.FAIL_TO_PASS)[:MAX_TESTS]
         for tasks in groups.values()
     }
-    drafts = [
-        Draft(name, partial(failing_task, repository, found, name, tests))
-        for name, tests in named.items()
-    ]
+    drafts = [failing.draft(ground, name, tests) for name, tests in named.items()]
     records = [record for chunk in validate(judge, drafts, seed, on_progress) for record in chunk]
     left_out |= {
         test: record["reason"]

@@ -1,15 +1,11 @@
 """The problem statement of a task, written without a model: what a person would be told who is to
 mend it.
 
-It is made of what fails (names and assertion messages of the tests that may be shown, as pytest
-gives them in the broken state), the first line of the docstring, and for `revert` the commit's
-message. It never holds a line of the gold edit, of a hidden test or of a twin: a line of a message
-that contains one is left out, and a commit message that contains one is left out as a whole. (Lines
-of fewer than MIN_SECRET characters, `else:` and the like, and lines that the broken file holds
-anyway, give nothing away.)
-
-Of a commit message stay subject and text: fenced and indented code, diffs and trailers
-(`Signed-off-by:` and the like) are cut.
+Each kind of task writes its own (`kinds/`), from what is here: what fails (names and assertion
+messages of the tests that may be shown, as pytest gives them in the broken state), and `secrets`.
+It never holds a line of the gold edit, of a hidden test or of a twin: a line of a message that
+contains one is left out. (Lines of fewer than MIN_SECRET characters, `else:` and the like, and
+lines that the broken file holds anyway, give nothing away.)
 """
 
 import ast
@@ -27,75 +23,33 @@ MAX_TESTS = 5
 """Failing tests that are named."""
 MAX_LINES, MAX_COLUMNS = 6, 200
 """Of the message of each."""
-MAX_MESSAGE = 1500
-"""Characters of a commit message."""
 WORD = re.compile(r"[A-Za-z_]\w*")
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
-FENCE = re.compile(r"^[ \t]*(```|~~~).*?(^[ \t]*\1[^\n]*$|\Z)", re.DOTALL | re.MULTILINE)
-CODE_LINE = re.compile(
-    r"( {4}|\t|diff --git |index [0-9a-f]+\.\.|--- |\+\+\+ |@@ |[+-](?! \S)|>>> |\.\.\. )"
-)
-TRAILER = re.compile(
-    r"(?i)([a-z]+(-[a-z]+)*-(by|to|id)|cc|fixes|closes|refs|see|link|bug|issue|conflicts)\s*:\s*\S|\(cherry picked from "
-)
 
 
-def statement(task: Task, tree: Path, failures: dict[str, str], message: str = "") -> str:
-    """The statement for a task whose tests are known. `failures` is pytest's text for the failing
-    tests of the broken state, `message` the commit's for `revert`."""
-    if task.kind == "blank":
-        return (
-            f"The body of `{task.function}` in `{task.file}` is missing. Write it so that its "
-            "tests pass."
-        )
-    secret = secrets(task, tree)
-    parts = [_opening(task)]
-    if task.kind == "mutate" and (first := _docstring(task, tree)):
-        parts.append(f"What it should do: {first}")
-    if task.kind == "revert" and (said := described(message, secret)):
-        parts.append(
-            "It was described so:\n\n"
-            + "\n".join(f"> {line}".rstrip() for line in said.split("\n"))
-        )
+def in_parts(parts: list[str], task: Task, failures: dict[str, str], secret: Iterable[str]) -> str:
+    """The statement of a kind that says what fails: its parts, and that. `failures` is pytest's
+    text for the failing tests of the broken state."""
     if fails := what_fails(task, failures, secret):
-        parts.append(f"What fails:\n\n{fails}")
+        parts = [*parts, f"What fails:\n\n{fails}"]
     return "\n\n".join(parts)
 
 
-def _opening(task: Task) -> str:
-    functions = _listed(
-        f"`{name}` in `{file}`" for file, names in task.named.items() for name in names
-    )
-    if task.kind == "mutate":
-        return (
-            f"{functions} does not do what it should, and tests of it fail. Find the mistake "
-            "and mend it."
-        )
-    if task.kind == "revert":
-        place = _listed(f"`{file}`" for file in task.files) if task.files else functions
-        return f"A change is missing from {place}. Make it, so that the tests pass."
-    return (
-        "Tests fail in this repository. Mend the code, not the tests. What they call is, among "
-        f"other things, {functions}."
-    )
+def functions_in_words(task: Task) -> str:
+    return listed(f"`{name}` in `{file}`" for file, names in task.named.items() for name in names)
 
 
-def _listed(words: Iterable[str]) -> str:
+def listed(words: Iterable[str]) -> str:
+    """`a, b and c`, of one at least."""
     *most, last = words
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def _docstring(task: Task, tree: Path) -> str:
-    """The first line of the function's docstring; "" where it has none."""
-    text = ast.get_docstring(find(read_text(tree / task.file), task.function).node) or ""
-    return text.strip().partition("\n")[0].strip()
-
-
-def what_fails(task: Task, failures: dict[str, str], secret: list[str]) -> str:
+def what_fails(task: Task, failures: dict[str, str], secret: Iterable[str]) -> str:
     """A list of the tests that may be shown and what pytest says of them."""
     entries = []
     for test in task.shown[:MAX_TESTS]:
-        said = [line for line in _assertion(failures.get(test, "")) if not _holds(line, secret)]
+        said = [line for line in _assertion(failures.get(test, "")) if not holds(line, secret)]
         entries.append("\n  ".join([f"- `{test}`" + (":" if said else ""), *said]))
     return "\n".join(entries)
 
@@ -104,17 +58,6 @@ def _assertion(text: str) -> list[str]:
     """The lines that pytest marks with an E, without what differs from run to run."""
     lines = [line[1:].strip() for line in text.split("\n") if line.startswith("E ")]
     return [ADDRESS.sub("0x...", line)[:MAX_COLUMNS] for line in lines if line][:MAX_LINES]
-
-
-def described(message: str, secret: Iterable[str] = ()) -> str:
-    """Subject and text of a commit message, without code, diffs and trailers; "" where it says a
-    secret or nothing."""
-    kept: list[str] = []
-    for line in FENCE.sub("", message.replace("\r\n", "\n")).split("\n"):
-        if not CODE_LINE.match(line) and not TRAILER.match(line.strip()):
-            kept.append(line.rstrip())
-    text = re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip()[:MAX_MESSAGE].rstrip()
-    return "" if _holds(text, secret) else text
 
 
 # ------------------------------------------------------------------------------- what is never said
@@ -187,6 +130,7 @@ def _lines(texts: Iterable[str]) -> set[str]:
     return {line for line in lines if len(line) >= MIN_SECRET}
 
 
-def _holds(text: str, secret: Iterable[str]) -> bool:
+def holds(text: str, secret: Iterable[str]) -> bool:
+    """Whether the text says one of these lines."""
     text = " ".join(text.split())
     return any(line in text for line in secret)

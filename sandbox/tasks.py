@@ -10,7 +10,6 @@ from sandbox import jsonl, patches
 from sandbox.errors import UsageError
 from sandbox.source import read_text
 
-KINDS = ("blank", "mutate", "revert", "failing")
 OPTIONAL = ("files", "functions", "sources")
 """Fields that a record need not have."""
 
@@ -19,14 +18,14 @@ OPTIONAL = ("files", "functions", "sources")
 class Task:
     """One line of tasks.jsonl.
 
-    Most tasks are about one function, and an edit may change that one alone. `revert` and `failing`
-    tasks may be about several: then `files` names those that an edit may change as a whole, and
+    Most tasks are about one function, and an edit may change that one alone. Those of some kinds
+    may be about several: then `files` names those that an edit may change as a whole, and
     `functions` what it is about.
     """
 
     instance_id: str
     kind: str
-    """One of KINDS."""
+    """One of `kinds.KINDS`."""
     split: str
     """`train` or `heldout`."""
     repo: str
@@ -37,11 +36,11 @@ class Task:
     """The file that is broken, relative to the repository; the first of them where there are
     several."""
     function: str
-    """Qualified name of the function that is broken; where there are several, and for `failing`, of
-    the likeliest."""
+    """Qualified name of the function that is broken; where there are several, and where nobody
+    knows the answer, of the likeliest."""
     patch: str
-    """The gold edit: unified diff from the broken state to the intact one. Empty for `failing`,
-    where the intact tree is the broken state and nobody knows the answer."""
+    """The gold edit: unified diff from the broken state to the intact one. Empty where the
+    intact tree is the broken state and nobody knows the answer."""
     FAIL_TO_PASS: tuple[str, ...]
     """Node ids of the tests that fail in the broken state and pass with the gold edit."""
     PASS_TO_PASS: tuple[str, ...]

@@ -1,8 +1,8 @@
 """Which candidates are valid tasks: each is measured in the jail.
 
 A candidate is a valid task only if, measured in the jail: the named tests pass on the intact tree,
-at least one of them fails when broken, and all pass with the gold edit, twice over. A `failing`
-task has no gold edit: its tests fail twice, others that call the same functions pass twice.
+at least one of them fails when broken, and all pass with the gold edit, twice over. Of a task
+without a gold edit the tests fail twice, others that call the same functions pass twice.
 (Whether it can be solved at all nobody knows: a test may fail because of something that the jail
 does not have.) A test that did not run is neither pass nor fail. Flaky tests (not the same in two
 runs of the suite), slow ones (more than `survey.SLOW_SECONDS`) and those that fail when run without
@@ -16,7 +16,7 @@ reason, and the others go on. Where many fail so, the machine is at fault, and m
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,9 +24,9 @@ from pathlib import Path
 from sandbox import patches
 from sandbox.edits import InvalidEdit, gate
 from sandbox.errors import HarnessError, UsageError
+from sandbox.kinds import Draft, Kind, Unfit, kind_of
 from sandbox.node_ids import function_of
 from sandbox.source import find, read_text, with_body
-from sandbox.statements import statement
 from sandbox.survey import Progress
 from sandbox.tasks import Task, draw
 from sandbox.twins import readable_tests, twin_file
@@ -41,22 +41,6 @@ BROKEN_SECONDS = 3.0
 often loop for ever."""
 
 
-class Unfit(Exception):
-    """What was to become a task is none; `str(error)` is the reason that is counted."""
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A task to be."""
-
-    instance_id: str
-    make: Callable[[], Task | None]
-    """The task with its tests not sorted into FAIL_TO_PASS and PASS_TO_PASS yet; None where there
-    is nothing of this name. Raises Unfit."""
-    message: str = ""
-    """The commit's, for `revert`."""
-
-
 @dataclass(frozen=True)
 class _Prepared:
     """A draft's task and the files of its two states; `gold` is None where there is none."""
@@ -65,6 +49,10 @@ class _Prepared:
     message: str
     broken: dict[str, str]
     gold: dict[str, str] | None
+
+    @property
+    def kind(self) -> Kind:
+        return kind_of(self.task.kind)
 
     @property
     def gold_key(self) -> str:
@@ -119,7 +107,7 @@ def _weighed(bench: "_Bench", fit: list[_Prepared], seed: int) -> tuple[list[dic
             failed.append(_no_task(name, str(errors[0])))
             continue
         try:
-            weigh = _weigh if prepared.gold else _weigh_failing
+            weigh = _weigh if prepared.gold else _weigh_without_gold
             valid.append(weigh(prepared.task, *replies, seed))
         except Unfit as error:
             records.append(_no_task(name, str(error)))
@@ -133,7 +121,8 @@ def _weighed(bench: "_Bench", fit: list[_Prepared], seed: int) -> tuple[list[dic
                 kind.append(_no_task(task.instance_id, str(result)))
         valid = [result for result in results if isinstance(result, Task)]
     for task in valid:
-        text = statement(task, bench.judge.repository.snapshot, *said[task.instance_id])
+        tree, kind = bench.judge.repository.snapshot, kind_of(task.kind)
+        text = kind.statement(task, tree, *said[task.instance_id])
         fields = replace(task, problem_statement=text).to_dict()
         records.append({"instance_id": task.instance_id, "task": fields, "reason": ""})
     return records, failed
@@ -171,21 +160,20 @@ class _Bench:
         self._heard: dict[tuple, tuple[Task, tuple[list, ...]]] = {}
 
     def runs(self, fit: list[_Prepared]) -> list[tuple[dict | HarnessError, ...]]:
-        """The runner's replies (broken, with the gold edit, the same again); for `failing` (as it
-        is, the same again, {})."""
-        blank = [p for p in fit if p.task.kind == "blank"]
-        failing = [p for p in fit if p.gold is None]
+        """The runner's replies (broken, with the gold edit, the same again); without a gold edit
+        (as it is, the same again, {})."""
+        with_text = [p for p in fit if p.kind.tells_failures or p.gold is None]
+        plain = [p for p in fit if not p.kind.tells_failures or p.gold is None]
         fresh = {p.gold_key: p for p in fit if p.gold is not None and p.gold_key not in self._gold}
-        broken = [(p.task, p.broken) for p in blank + failing]
+        broken = [(p.task, p.broken) for p in plain]
         golden = [(p.task, p.gold) for p in fresh.values()]
         replies = iter(self.judge.screen_many(broken + golden))
-        screened = {p.task.instance_id: next(replies) for p in blank + failing}
+        screened = {p.task.instance_id: next(replies) for p in plain}
         # The second time in the other kind of process: what passes in one of them alone would never
         # be resolved.
         gold = self._gold | dict(zip(fresh, zip(replies, self.judge.fresh_many(golden))))
         self._gold = {key: both for key, both in gold.items() if not any(map(_failed, both))}
-        told = self._with_text([p for p in fit if p.task.kind != "blank"])
-        first = {**screened, **told}
+        first = {**screened, **self._with_text(with_text)}
         return [
             (first[p.task.instance_id], *gold[p.gold_key])
             if p.gold is not None
@@ -290,7 +278,7 @@ def _weigh(task: Task, broken: dict, gold_1: dict, gold_2: dict, seed: int) -> T
     )
 
 
-def _weigh_failing(task: Task, first: dict, second: dict, _: dict, seed: int) -> Task:
+def _weigh_without_gold(task: Task, first: dict, second: dict, _: dict, seed: int) -> Task:
     """The task with what fails twice and what passes twice. Raises Unfit."""
     if "outcomes" not in first or "outcomes" not in second:
         raise Unfit("failing test that hangs or ends the test process")

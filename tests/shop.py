@@ -347,9 +347,9 @@ def make_shop(folder: Path) -> dict[str, str]:
 @functools.cache
 def mined_shop():
     """(repository, what was mined of all kinds), once for all tests of a session."""
+    from sandbox.kinds import KINDS
     from sandbox.mine import mine
     from sandbox.repo import open_repository
-    from sandbox.tasks import KINDS
     from sandbox.verdict import Limits
 
     folder = Path(tempfile.mkdtemp(prefix="shop-"))

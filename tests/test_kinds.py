@@ -2,18 +2,24 @@
 and what the judge says of it."""
 
 import json
+import re
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sandbox.errors import UsageError
-from sandbox.mine import MAX_ABOUT, MUTANTS, Survey, mine
+from sandbox.kinds import KINDS, Kind, kind_of
+from sandbox.kinds.failing import MAX_ABOUT
+from sandbox.kinds.mutate import MUTANTS
+from sandbox.mine import Survey, mine
 from sandbox.repo import open_repository
 from sandbox.source import find, read_text, source_of
-from sandbox.tasks import KINDS
 from sandbox.verdict import Judge, Limits
-from tests.conftest import git, make_repo, run_cli
+from tests.conftest import ROOT, git, make_repo, run_cli
 from tests.shop import make_shop, mined_shop
 
 LIMITS = Limits(workers=1)
@@ -345,7 +351,102 @@ def test_where_there_is_nothing_of_a_kind(calc, tmp_path):
         modules=(),
     )
     (tmp_path / "survey.json").write_text(json.dumps(found.to_dict()))
-    with pytest.raises(
-        UsageError, match="No commit or failing test of .* can be made a task: there is none"
+    for kinds, what in (
+        (("revert", "failing"), "commit or failing test"),
+        (("failing",), "failing test"),
+        (("revert",), "commit"),
     ):
-        mine_quietly(open_repository(calc), tmp_path, kinds=("revert", "failing"))
+        with pytest.raises(UsageError, match=f"No {what} of .* can be made a task: there is none"):
+            mine_quietly(open_repository(calc), tmp_path, kinds=kinds)
+
+
+# ------------------------------------------------------------------------------- one file, one line
+
+HALVED = '''"""`halve`: the second half of a function's statements is taken out."""
+
+from functools import partial
+
+from sandbox import patches
+from sandbox.ground import instance_id
+from sandbox.kinds import Draft, Kind, Unfit
+from sandbox.source import body_nodes, read_text
+
+
+def drafts(ground):
+    return [
+        Draft(
+            instance_id("halve", c.file, c.function.qualname), partial(_task, ground, c)
+        )
+        for c in ground.candidates
+    ]
+
+
+def _task(ground, candidate):
+    body, file = body_nodes(candidate.function), candidate.file
+    if len(body) < 2:
+        raise Unfit("function with one statement")
+    intact = read_text(ground.repository.snapshot / file)
+    lines = intact.split("\\n")
+    del lines[body[len(body) // 2].lineno - 1 : body[-1].end_lineno]
+    name = instance_id("halve", file, candidate.function.qualname)
+    patch = patches.make("\\n".join(lines), intact, file)
+    return ground.task(
+        "halve", name, file, candidate.function.qualname, patch, candidate.tests
+    )
+
+
+def statement(task, tree, failures, message):
+    return f"The second half of `{task.function}` is missing, and {len(failures)} tests say so."
+
+
+KIND = Kind("function", drafts, statement)
+'''
+
+
+@pytest.mark.slow
+def test_a_fifth_kind_is_one_file_and_one_line(calc, tmp_path):
+    """A copy of the program, one file more, one line more in the registry, and all that is made of
+    a kind is there."""
+    for part in ("coldstart.py", "recipes", "sandbox"):
+        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+        copy(ROOT / part, tmp_path / part)
+    (tmp_path / "sandbox/kinds/halve.py").write_text(HALVED)
+    registry = tmp_path / "sandbox/kinds/__init__.py"
+    text = registry.read_text()
+    last = next(line for line in text.split("\n") if line.startswith('    "failing": '))
+    registry.write_text(text.replace(last, f'{last}\n    "halve": "half of a body is missing",'))
+
+    def run(*words):
+        return subprocess.run(
+            [sys.executable, "coldstart.py", "tasks", *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+
+    assert "halve: half of a body is missing" in " ".join(run("--help").stdout.split())
+    done = run(
+        *("--repo", str(calc), "--recipe", "nano", "--kinds", "blank,halve"),
+        *("--set", "prompt.style=blocks", "--prompts", "prompts", "--json"),
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert {"blank", "halve"} == found["counts"].keys()
+    assert found["excluded"]["function with one statement"] > 0
+    tasks = [task for task in found["tasks"] if task["kind"] == "halve"]
+    assert "halve-calc.core.mean" in {task["instance_id"] for task in tasks}
+    prompt = (tmp_path / "prompts" / "halve-calc.core.mean.txt").read_text()
+    assert re.search(r"The second half of `mean` is missing, and [1-9]\d* tests say so.", prompt)
+    assert "no data" in prompt and "sum(xs) / len(xs)" not in prompt
+
+
+def test_every_file_is_a_kind_and_every_kind_a_file():
+    files = {path.stem for path in (ROOT / "sandbox/kinds").glob("*.py")} - {"__init__"}
+    assert files == set(KINDS) and all(isinstance(kind_of(name), Kind) for name in KINDS)
+
+
+def test_a_kind_that_there_is_not():
+    """Such as another version of coldstart had; and nothing is imported by its name."""
+    for name in ("halve", "__init__", "blank.patches", ""):
+        with pytest.raises(UsageError, match="There is no kind of task called .*only blank, "):
+            kind_of(name)

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from sandbox.mine import Mined, candidates, mine
+from sandbox.candidates import candidates
+from sandbox.mine import Mined, mine
 from sandbox.repo import open_repository
 from sandbox.statements import helpers_of_tests, secrets, sources_of_tests
 from sandbox.survey import Survey, survey

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox import jsonl
+from sandbox.candidates import candidates
 from sandbox.edits import gate
-from sandbox.mine import Survey, candidates, mine
+from sandbox.mine import Survey, mine
 from sandbox.repo import open_repository
 from sandbox.source import read_text
 from sandbox.tasks import split_by_function, units

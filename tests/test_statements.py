@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox import patches
-from sandbox.statements import MAX_MESSAGE, described, secrets, sources_of_tests, statement
+from sandbox.kinds import kind_of
+from sandbox.kinds.revert import MAX_MESSAGE, described
+from sandbox.statements import secrets, sources_of_tests
 from sandbox.tasks import Task
 from tests.shop import mined_shop
 
@@ -77,6 +79,10 @@ def make_task(
 
 
 # ------------------------------------------------------------------------------------- what is said
+
+
+def statement(task, tree, failures, message=""):
+    return kind_of(task.kind).statement(task, tree, failures, message)
 
 
 def test_blank():

@@ -16,7 +16,7 @@ ORIGIN = json.loads((HERE / "origin.json").read_text(encoding="utf-8"))
 
 class RepositoryData(vf.TaskData):
     kind: str
-    """How the task was made: blank, mutate, revert, failing."""
+    """How the task was made, as in coldstart's `--kinds`."""
 
 
 class RepositoryTaskConfig(vf.TaskConfig):
