@@ -63,7 +63,7 @@ def accepted(
     """In words, in what the tests let the edit's answers differ from the gold edit's; "" where they
     do not. `heard`: the tests' own calls with the edit's answers; `inputs`: fresh ones with the
     gold edit's, to which the edit gave `answers`; `ask` asks the edit once more, and
-    `vary(tests, seed)` gives the swaps (`inside/hot.py`) that change literals in tests. Raises
+    `vary(tests, seed)` gives the swaps (`inside/in_process.py`) that change literals in tests. Raises
     HarnessError."""
     gold = [right for _, right in inputs]
     calls = {key_of(call): call for call, _ in heard}

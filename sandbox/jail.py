@@ -89,7 +89,7 @@ class Layout:
     bytecode: Path | None = None
     """pytest's cache files for the intact tests, laid over the tree."""
     preload: tuple[str, ...] = ()
-    """Modules that the warm process loads before it sees the tree."""
+    """Modules that a `forked` jail loads before it sees the tree."""
     scratch_mb: int = 256
     """Size of each writable file system in the jail, MiB."""
 
@@ -97,9 +97,11 @@ class Layout:
 class Jail:
     """One jail with the process in it that answers requests. `tier` is one of
 
-    - `warm`: pytest is loaded, nothing of the project; each request runs in a fork, with any edit;
-    - `hot`: the tests of `files` are collected; each request swaps one function's code in a fork, or is answered `unfit`;
-    - `cold`: as warm, with nothing loaded but pytest itself; for a single request.
+    - `forked`: pytest is loaded, nothing of the project; each request runs in a fork, with any
+      edit;
+    - `in-process`: the tests of `files` are collected; each request swaps functions' code in a
+      fork, or is answered `unfit`;
+    - `fresh`: as forked, with nothing loaded but pytest itself; for a single request.
 
     `on_start` is given the jail as soon as it can be killed, before it is ready. Raises
     HarnessError if it cannot be started.
@@ -108,7 +110,7 @@ class Jail:
     def __init__(
         self,
         layout: Layout,
-        tier: str = "warm",
+        tier: str = "forked",
         files: list[str] = (),
         path: tuple[str, ...] = (),
         on_start: Callable[["Jail"], None] = lambda jail: None,
@@ -156,8 +158,8 @@ class Jail:
         inside/runner.py).
 
         Returns the runner's reply, or {"timeout": True}, or {"died": text}: those are the fault of
-        the code that was run. A hot jail may return {"unfit": reason} instead. Raises HarnessError
-        where the jail itself failed.
+        the code that was run. An `in-process` jail may return {"unfit": reason} instead. Raises
+        HarnessError where the jail itself failed.
         """
         self.start(request)
         while "progress" in (reply := self.hear()):
@@ -312,7 +314,7 @@ class Jail:
         )
 
     def _command(self, layout: Layout) -> tuple[list[str], list[list[str]]]:
-        """The command that starts the jail, and the binds that each child of the warm process
+        """The command that starts the jail, and the binds that each child of the first process
         repeats."""
         bwrap = find_bwrap()
         inside, etc = self._copy_inside(), self._write_etc()

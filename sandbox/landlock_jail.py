@@ -279,7 +279,7 @@ def _filter(ignore: bool) -> str:
 
 def open_jail(
     layout: Layout,
-    tier: str = "warm",
+    tier: str = "forked",
     files: list[str] = (),
     path: tuple[str, ...] = (),
     on_start: Callable[[Jail], None] = lambda jail: None,

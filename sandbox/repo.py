@@ -581,7 +581,7 @@ def check_jail(repository: Repository) -> str:
             "memory_mb": 2048,
         }
         try:
-            with open_jail(repository.layout(), tier="cold") as jail:
+            with open_jail(repository.layout(), tier="fresh") as jail:
                 reply = jail.ask(request)
         except HarnessError as error:
             raise UsageError(f"No working jail: {error} {INSTALL_HINT}") from None

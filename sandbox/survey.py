@@ -75,7 +75,7 @@ class Survey:
     calls: dict[str, tuple[int, ...]]
     """For each passing or failing test, indices into `functions`."""
     modules: tuple[str, ...]
-    """Modules from outside the tree that the suite loads: a warm process may load them beforehand.
+    """Modules from outside the tree that the suite loads: a `forked` jail may load them beforehand.
     """
     failing: tuple[str, ...] = ()
     """Tests that failed both times: in themselves, or in set-up or clean-up."""

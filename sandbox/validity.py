@@ -11,7 +11,7 @@ the others are left out.
 Where the tests pass with an empty body, too (`pass`), there is no task about that one function: an
 edit that does nothing would be rewarded. So it is with a check that tests share, wherever it lies.
 
-A candidate whose jail fails every time that it is tried (`verdict.TRIES`) is left out with that
+A candidate whose jail fails every time that it is tried (`processes.TRIES`) is left out with that
 reason, and the others go on. Where many fail so, the machine is at fault, and measuring ends.
 """
 
@@ -167,11 +167,11 @@ class _Bench:
         fresh = {p.gold_key: p for p in fit if p.gold is not None and p.gold_key not in self._gold}
         broken = [(p.task, p.broken) for p in plain]
         golden = [(p.task, p.gold) for p in fresh.values()]
-        replies = iter(self.judge.screen_many(broken + golden))
+        replies = iter(self.judge.measuring.screen_many(broken + golden))
         screened = {p.task.instance_id: next(replies) for p in plain}
         # The second time in the other kind of process: what passes in one of them alone would never
         # be resolved.
-        gold = self._gold | dict(zip(fresh, zip(replies, self.judge.fresh_many(golden))))
+        gold = self._gold | dict(zip(fresh, zip(replies, self.judge.measuring.forked_many(golden))))
         self._gold = {key: both for key, both in gold.items() if not any(map(_failed, both))}
         first = {**screened, **self._with_text(with_text)}
         return [
@@ -184,7 +184,7 @@ class _Bench:
     def _with_text(self, fit: list[_Prepared]) -> dict[str, dict | HarnessError]:
         """{instance_id: the runner's reply for the broken state, with pytest's text}"""
         seconds = min(self.judge.limits.timeout, BROKEN_SECONDS)
-        replies = self.judge.told_many([(p.task, p.broken) for p in fit], seconds)
+        replies = self.judge.measuring.told_many([(p.task, p.broken) for p in fit], seconds)
         return {p.task.instance_id: reply for p, reply in zip(fit, replies)}
 
     def not_empty(self, tasks: list[Task]) -> list[Task | Unfit | HarnessError]:
@@ -194,7 +194,7 @@ class _Bench:
             if task.patch and not task.files and self._calls_key(task) not in self._empty:
                 fresh.setdefault(self._calls_key(task), task)
         pairs = [(task, {task.file: _emptied(task, tree)}) for task in fresh.values()]
-        replies = dict(zip(fresh, self.judge.screen_many(pairs)))
+        replies = dict(zip(fresh, self.judge.measuring.screen_many(pairs)))
         self._empty |= {key: reply for key, reply in replies.items() if not _failed(reply)}
         return [self._failure(task, replies) or self._or_unfit(task) for task in tasks]
 
@@ -211,7 +211,7 @@ class _Bench:
         for task in tasks:
             if task.patch and not task.files and (key := self._calls_key(task)) not in self._calls:
                 fresh.setdefault(key, task)
-        heard = dict(zip(fresh, self.judge.recorded_calls(list(fresh.values()))))
+        heard = dict(zip(fresh, self.judge.measuring.recorded_calls(list(fresh.values()))))
         self._heard = {
             key: (fresh[key], calls) for key, calls in heard.items() if not _failed(calls)
         }
@@ -221,7 +221,7 @@ class _Bench:
         """The tasks with the gold edit's calls in them, where `record` heard some and they repeat
         exactly."""
         about, calls = zip(*self._heard.values()) if self._heard else ((), ())
-        again = self.judge.repeated_calls(list(about), list(calls))
+        again = self.judge.measuring.repeated_calls(list(about), list(calls))
         repeated = dict(zip(self._heard, again))
         self._calls |= {key: calls for key, calls in repeated.items() if not _failed(calls)}
         self._heard = {}
@@ -303,7 +303,7 @@ def with_twins(judge: Judge, tasks: list[Task], seed: int) -> list[Task | Harnes
     golden = [task for task in tasks if task.patch]
     changed = [_twin_files(task, task.FAIL_TO_PASS, tree, seed) for task in golden]
     done = {}
-    for task, files, reply in zip(golden, changed, judge.twins_many(golden, changed)):
+    for task, files, reply in zip(golden, changed, judge.measuring.twins_many(golden, changed)):
         if _failed(reply):
             done[task.instance_id] = reply
             continue

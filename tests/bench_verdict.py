@@ -13,9 +13,9 @@ all processes), medians. Baselines:
 Parts:
 
     mining     per library: tests, tasks, seconds a task, and how many tasks are hard, have twins
-    speed      screen in the hot and the warm tier, confirm (all tasks, and the hard ones), and a cycle's mix (90 % fail, 10 % pass,
+    speed      screen in the in-process and the forked tier, confirm (all tasks, and the hard ones), and a cycle's mix (90 % fail, 10 % pass,
                a third of these remembered)
-    agreement  every fast verdict repeated cold (`Limits(recheck=1)`): blanks, mutants, gold, gold rewritten, guesses
+    agreement  every fast verdict repeated by a fresh process (`Limits(recheck=1)`): blanks, mutants, gold, gold rewritten, guesses
     workers    wall clock of the same verdicts with one jail and with two
     soak       memory, descriptors, processes and temporary files over many verdicts
 """
@@ -122,10 +122,14 @@ class Library:
         self.seconds = time.perf_counter() - started
         self.tasks = self.mined.tasks
 
-    def judge(self, **limits) -> Judge:
+    def judge(self, on_note=lambda note: None, **limits) -> Judge:
         found = self.mined.survey
         return Judge(
-            self.repository, Limits(**limits), preload=found.modules, test_files=found.test_files
+            self.repository,
+            Limits(**limits),
+            preload=found.modules,
+            test_files=found.test_files,
+            on_note=on_note,
         )
 
     def mining_row(self) -> dict:
@@ -179,7 +183,7 @@ def rewritten_gold(library: Library, task, number: int) -> dict[str, str]:
 
 
 def with_helper(library: Library, task, number: int) -> dict[str, str]:
-    """A wrong body that calls a new helper of the module: an edit for the warm tier."""
+    """A wrong body that calls a new helper of the module: an edit for the forked tier."""
     text = library.text(task)
     edited = with_body(text, find(text, task.function), f"return helper_{number}()")
     return {task.file: f"{edited}\n\n\ndef helper_{number}():\n    return {number}\n"}
@@ -191,7 +195,7 @@ def with_helper(library: Library, task, number: int) -> dict[str, str]:
 def speed_row(library: Library) -> dict:
     few = [t for t in library.tasks if len(t.tests) <= FEW_TESTS]
     chosen = random.Random(0).sample(few, min(12, len(few)))
-    hot, warm, passed, hard, files, tiers = [], [], [], [], [], Counter()
+    in_process, forked, passed, hard, files, tiers = [], [], [], [], [], Counter()
     whole = library.pytest_cpu()
     with library.judge(workers=1, recheck=0.0) as judge:
         judge.judge(chosen[0], guess(library, chosen[0], 99))  # the jails have started
@@ -201,21 +205,23 @@ def speed_row(library: Library) -> dict:
                 library.pytest_cpu(*sorted({test.partition("::")[0] for test in task.tests}))
             )
             fast = [judge.judge(task, guess(library, task, 100 * number + i)) for i in range(6)]
-            hot += [v.cpu_seconds for v in fast if v.stage == "screen" and v.tier == "hot"]
+            in_process += [
+                v.cpu_seconds for v in fast if v.stage == "screen" and v.tier == "in-process"
+            ]
             tiers.update(v.tier for v in fast)
             helped = [
                 judge.judge(task, with_helper(library, task, 10 * number + i)) for i in range(2)
             ]
-            warm += [v.cpu_seconds for v in helped if v.stage == "screen"]
+            forked += [v.cpu_seconds for v in helped if v.stage == "screen"]
             right = judge.judge(task, rewritten_gold(library, task, number))
             tiers[right.tier] += 1
             if right.status == "resolved":
                 passed.append(right.cpu_seconds)
                 hard += [right.cpu_seconds] * task.hard
     screen, per_file, slow = (
-        statistics.median(hot),
+        statistics.median(in_process),
         statistics.median(files),
-        statistics.median(warm),
+        statistics.median(forked),
     )
     mix = 0.9 * screen + 0.1 * (2 / 3) * statistics.median(passed)
     return {
@@ -224,12 +230,12 @@ def speed_row(library: Library) -> dict:
         "screen ms": round(1000 * screen, 1),
         "x (a)": round(whole / screen),
         "x (b)": round(per_file / screen),
-        "warm ms": round(1000 * slow, 1),
-        "warm x (b)": round(per_file / slow, 1),
+        "forked ms": round(1000 * slow, 1),
+        "forked x (b)": round(per_file / slow, 1),
         "confirm s": round(statistics.median(passed), 2),
         "hard confirm s": round(statistics.median(hard), 2) if hard else "none",
         "mix x (b)": round(per_file / mix, 1),
-        "hot share": round(tiers["hot"] / tiers.total(), 2),
+        "in-process share": round(tiers["in-process"] / tiers.total(), 2),
     }
 
 
@@ -237,7 +243,7 @@ def agreement_row(library: Library, verdicts: int) -> dict:
     notes: list[str] = []
     statuses: Counter = Counter()
     per_task = -(-verdicts // len(library.tasks))
-    with library.judge(recheck=1.0) as judge:
+    with library.judge(notes.append, recheck=1.0) as judge:
         pairs = []
         for task in library.tasks:
             edits = [
@@ -249,7 +255,6 @@ def agreement_row(library: Library, verdicts: int) -> dict:
                 for i in range(max(0, per_task - len(edits)))
             ]
             pairs += [(task, edit) for edit in edits[:per_task]]
-        judge._note = notes.append
         statuses.update(v.status for v in judge.judge_many(pairs))
     return {"verdicts": len(pairs), "different": len(notes), **statuses}
 

@@ -20,7 +20,7 @@ A folder `first/` beside the edit holds an overlay that is judged before it, for
 for the one that `first_task` names, by the same jails: what it leaves is what the second is after.
 `@HOME@` and the like in an edit stand for what the ground really has (`Ground.facts`). In the
 target what a function does stands above it: an edit without a docstring still changes nothing but a
-body, and so meets the hot tier.
+body, and so meets the in-process tier.
 
 The ground is a person's machine in small: the target as a git repository with all that such a
 folder collects (a build, backups, bytecode, archives, a coverage report, another work tree), an
@@ -115,9 +115,13 @@ class Attack:
 
     @property
     def tiers(self) -> tuple[str, ...]:
-        """What it is tried on: an edit that stays within a body is screened hot, and what gets out
+        """What it is tried on: an edit that stays within a body is screened in-process, and what gets out
         there may not get out elsewhere."""
-        return ("hot", "warm") if self.kind == "escapes" and "passed" in self.harm else ("hot",)
+        return (
+            ("in-process", "forked")
+            if self.kind == "escapes" and "passed" in self.harm
+            else ("in-process",)
+        )
 
     @property
     def in_two_steps(self) -> bool:
@@ -247,8 +251,10 @@ class Ground:
             finally:
                 deadline.cancel()
 
-    def edit(self, attack: Attack, task: Task, tier: str = "hot") -> dict[str, str] | InvalidEdit:
-        """The edit of an attack as the command line would read it; for the warm tier with a helper
+    def edit(
+        self, attack: Attack, task: Task, tier: str = "in-process"
+    ) -> dict[str, str] | InvalidEdit:
+        """The edit of an attack as the command line would read it; for the forked tier with a helper
         that nobody needs."""
         broken, folder = task.broken(self.repository.snapshot), attack.folder
         try:
@@ -267,7 +273,7 @@ class Ground:
             }
             return (
                 edit
-                if tier == "hot"
+                if tier == "in-process"
                 else {**edit, task.file: edit[task.file] + "\n\ndef helper():\n    pass\n"}
             )
         except InvalidEdit as error:
@@ -507,7 +513,7 @@ def told(ground: Ground, verdict: Verdict) -> str | None:
 
 def in_time(ground: Ground, verdict: Verdict) -> str | None:
     """Always asked. A verdict is made of five runs at most, and a run that hangs is the last one
-    but where a cold process repeats it."""
+    but where a fresh process repeats it."""
     limit = 2 * LIMITS.timeout + 10
     return (
         f"it took {verdict.seconds:.1f} seconds, and {limit:.0f} are allowed"

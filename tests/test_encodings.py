@@ -166,7 +166,7 @@ def test_the_gold_edit_of_each_is_verified(mined, judge):
         edit = from_reply(reply, task, task.broken(repository.snapshot))
         assert to_bytes(edit[task.file]) == FILES[task.file]
         verdict = judge.judge(task, edit)
-        assert (verdict.status, verdict.tier) == ("resolved", "hot"), verdict
+        assert (verdict.status, verdict.tier) == ("resolved", "in-process"), verdict
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_letters_of_a_reply_become_the_file_s_own_bytes(mined, judge, code):
     edit = from_reply(fenced(code), task, task.broken(repository.snapshot))
     verdict = judge.judge(task, edit)
     assert verdict.status == "resolved" and verdict.tier == (
-        "warm" if "import" in code else "hot"
+        "forked" if "import" in code else "in-process"
     ), verdict
     data = to_bytes(gate(edit, task, repository.snapshot)[FILE])
     assert data.startswith(b"# -*- coding: latin-1 -*-\n")

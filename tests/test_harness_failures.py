@@ -39,7 +39,7 @@ class Frail:
         self.started: list[str] = []
         """The tiers of the jails that were started."""
         self.asked: list[tuple[str, dict]] = []
-        monkeypatch.setattr("sandbox.verdict.open_jail", self._open)
+        monkeypatch.setattr("sandbox.processes.open_jail", self._open)
 
     def _open(self, layout, tier, files, path, on_start):
         self.started.append(tier)
@@ -177,7 +177,7 @@ def test_one_task_whose_jails_always_die(mined_calc, calc_tasks, frail, tmp_path
             judge.judge(bad, right(mined_calc, bad, "alone"))
         frail.dies = lambda tier, request: False
         assert judge.judge(bad, right(mined_calc, bad)).status == "resolved"
-        assert len(judge._jails) <= 2, "a jail is kept that has ended"
+        assert len(judge.processes.jails) <= 2, "a jail is kept that has ended"
     assert not jail_folders() and own_children() <= before
 
 
@@ -191,7 +191,7 @@ def test_each_try_is_made_in_fresh_jails(mined_calc, calc_tasks, frail):
         with pytest.raises(HarnessError, match=FAILED):
             judge.judge(task, right(mined_calc, task))
     assert sum("worker" in request for _, request in frail.asked) == 3
-    assert sorted(frail.started) == ["hot"] * 3 + ["warm"] * 3
+    assert sorted(frail.started) == ["forked"] * 3 + ["in-process"] * 3
 
 
 @pytest.mark.parametrize("failures, works", [(1, True), (4, True), (1000, False)])
@@ -223,10 +223,10 @@ def test_jails_that_cannot_be_started(
             assert said.status == "resolved"
         else:
             assert f"{task.instance_id}: {FAILED}The jail ended early: no room for it" in str(said)
-            assert judge._jails == [] and not jail_folders() and own_children() <= before
-            assert frail.started == ["hot", "hot", "warm", "cold"] * 3
+            assert judge.processes.jails == [] and not jail_folders() and own_children() <= before
+            assert frail.started == ["in-process", "in-process", "forked", "fresh"] * 3
             broken.unlink()
-        assert judge.judge(task, right(mined_calc, task, "now")).tier == "hot" and not notes
+        assert judge.judge(task, right(mined_calc, task, "now")).tier == "in-process" and not notes
     assert not jail_folders() and own_children() <= before
 
 
@@ -244,15 +244,15 @@ def test_a_machine_that_has_no_room_for_a_jail(mined_calc, calc_tasks, monkeypat
 @pytest.mark.slow
 @pytest.mark.parametrize("at_start", [True, False])
 def test_tests_that_cannot_be_kept_collected(mined_calc, calc_tasks, frail, at_start):
-    """A hot jail that fails for good leads to the slower tier, and that is said once."""
+    """An `in-process` jail that fails for good leads to the slower tier, and that is said once."""
     notes, task = [], calc_tasks["Counter.up"]
-    frail.dies_at_start = lambda tier: at_start and tier == "hot"
-    frail.dies = lambda tier, request: tier == "hot"
+    frail.dies_at_start = lambda tier: at_start and tier == "in-process"
+    frail.dies = lambda tier, request: tier == "in-process"
     with court(mined_calc, on_note=notes.append) as judge:
         for remark in "ab":
             verdict = judge.judge(task, right(mined_calc, task, remark))
-            assert (verdict.status, verdict.tier) == ("resolved", "warm")
-    assert frail.started.count("hot") == 2
+            assert (verdict.status, verdict.tier) == ("resolved", "forked")
+    assert frail.started.count("in-process") == 2
     assert len(notes) == 1 and "keeps the tests collected has failed twice in a row" in notes[0]
 
 
@@ -262,14 +262,14 @@ def test_named_tests_are_run_three_times_and_a_whole_suite_once(mined_calc, frai
     frail.dies = lambda tier, request: len(frail.asked) <= 5
     with court(mined_calc) as judge:
         assert judge.run(asked)["outcomes"] == {AREA: "passed"}
-        assert frail.started == ["warm", "cold", "warm", "cold", "warm", "cold"]
+        assert frail.started == ["forked", "fresh"] * 3
         frail.dies = lambda tier, request: True
         with pytest.raises(HarnessError, match=f"could not be run: {FAILED}The jail ended early"):
             judge.run(asked)
         frail.started.clear()
         with pytest.raises(HarnessError, match="The jail ended early"):
             judge.run({**asked, "ids": []})
-    assert frail.started == ["warm", "cold"]
+    assert frail.started == ["forked", "fresh"]
 
 
 # --------------------------------------------------------------------- closed meanwhile
@@ -297,8 +297,9 @@ def test_nothing_is_tried_again_once_the_judge_is_closed(
         with pytest.raises(HarnessError, match="being closed"):
             judge.judge_many(pairs)
         assert len(workers) == tried
-        assert sorted(frail.started) == ["hot"] * tried + ["warm"] * tried
-        for measure in (judge.screen_many, judge.fresh_many, lambda _: judge.run({"ids": [AREA]})):
+        assert sorted(frail.started) == ["forked"] * tried + ["in-process"] * tried
+        many = judge.measuring
+        for measure in (many.screen_many, many.forked_many, lambda _: judge.run({"ids": [AREA]})):
             with pytest.raises(HarnessError, match="being closed"):
                 measure([(task, {})])
         assert len(frail.started) == 2 * tried
@@ -314,7 +315,7 @@ def test_who_waits_while_another_thread_closes_the_judge(mined_calc, calc_tasks,
         for n in range(4)
     ]
     judge = court(mined_calc)
-    judge.limits = replace(LIMITS, timeout=60.0)
+    judge.processes.limits = replace(LIMITS, timeout=60.0)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(judge.judge_many, pairs)
         time.sleep(1.5)

@@ -309,8 +309,8 @@ def assault(place: Path) -> dict:
     )
     path = (*repository.path, str(library))
     with (
-        LandlockJail(layout, "warm", path=path) as bystander,
-        LandlockJail(layout, "warm", path=path) as jail,
+        LandlockJail(layout, "forked", path=path) as bystander,
+        LandlockJail(layout, "forked", path=path) as jail,
     ):
         outside = [os.getpid(), jail._process.pid, bystander._process.pid]
         outside += [int(child) for pid in outside[1:] for child in children(pid)]
@@ -539,7 +539,7 @@ def repository(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def preload(repository):
-    """What a warm process may load beforehand, and pytest's cache files for the tests, as mining finds both out."""
+    """What a `forked` jail may load beforehand, and pytest's cache files for the tests, as mining finds both out."""
     with LandlockJail(repository.layout()) as jail:
         reply = ask(jail, repository.path, **PLAIN, modules=True, report_mb=16)
     keep_bytecode(
@@ -550,7 +550,7 @@ def preload(repository):
 
 @pytest.fixture(scope="module")
 def jail(repository, preload):
-    with LandlockJail(repository.layout(preload), "warm", path=repository.path) as jail:
+    with LandlockJail(repository.layout(preload), "forked", path=repository.path) as jail:
         yield jail
 
 
@@ -941,23 +941,21 @@ def test_verdicts(repository, preload, monkeypatch, tmp_path):
         gold, wrong = (
             judge.judge(task, e) for e in ({"pkg/core.py": intact}, edit("    return 2"))
         )
-        judge.limits = replace(judge.limits, timeout=1.0)
+        judge.processes.limits = replace(judge.limits, timeout=1.0)
         endless = judge.judge(task, edit("    while True:\n        pass"))
-        assert [type(jail) for jail in judge._jails] == [LandlockJail] * len(
-            judge._jails
-        ) and judge._jails
+        jails = judge.processes.jails
+        assert jails and all(type(jail) is LandlockJail for jail in jails)
         assert (gold.status, gold.stage, gold.reward) == ("resolved", "confirm", 1.0)
         assert (wrong.status, wrong.stage, wrong.reward) == ("failed", "screen", 0.0)
         assert (endless.status, endless.reward) == ("timeout", 0.0)
-        swaps = judge._swaps(
-            gate(edit("    return 2"), task, repository.snapshot), {"pkg/core.py": ["one"]}
-        )
-        hot = judge._ask_hot({**judge._request(task, edit("    return 2")), "swaps": swaps})
-        assert hot["outcomes"] == {PLAIN["ids"][0]: "failed"}, "the hot tier does not work"
+        files = gate(edit("    return 3"), task, repository.snapshot)
+        [reply] = judge.measuring.screen_many([(task, files)])
+        assert reply["outcomes"] == {PLAIN["ids"][0]: "failed"}
+        assert reply["tier"] == wrong.tier == "in-process", "the in-process tier does not work"
 
 
 @pytest.mark.slow
-def test_hot_and_warm_jails_know_functions_by_the_tree(repository, preload):
+def test_jails_know_functions_by_the_tree(repository, preload):
     """Cache files of pytest made in one jail fit another, where the tree has another path: the traced run knows the test's own helper."""
     request = {**PLAIN, "trace": repository.project_files, "report_mb": 16}
     with (
@@ -1037,7 +1035,7 @@ def test_what_was_written_while_the_tests_were_collected_is_there_for_each(tmp_p
         make_repo(tmp_path / "p", {"conftest.py": conftest, "tests/test_attack.py": test})
     )
     with LandlockJail(
-        repository.layout(), "hot", ["tests/test_attack.py"], repository.path
+        repository.layout(), "in-process", ["tests/test_attack.py"], repository.path
     ) as jail:
         for _ in range(2):
             assert (
@@ -1144,7 +1142,7 @@ def test_the_escapes_that_are_tried_at_the_start_fail(repository, tmp_path):
     (tmp_path / "secret").write_text("x")
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
-        LandlockJail(repository.layout(), "cold") as jail,
+        LandlockJail(repository.layout(), "fresh") as jail,
     ):
         facts = {
             "port": listener.getsockname()[1],
@@ -1158,7 +1156,7 @@ def test_the_escapes_that_are_tried_at_the_start_fail(repository, tmp_path):
 @pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
 def test_bubblewrap_is_the_first_choice(repository):
     assert jail_notice() == ""
-    with open_jail(repository.layout(), "cold") as jail:
+    with open_jail(repository.layout(), "fresh") as jail:
         assert type(jail) is Jail
 
 
@@ -1168,7 +1166,7 @@ def test_the_second_choice_is_announced(repository, monkeypatch, tmp_path):
         "because bubblewrap is not installed" in jail_notice()
         and "apt install bubblewrap" in jail_notice()
     )
-    with open_jail(repository.layout(), "cold") as jail:
+    with open_jail(repository.layout(), "fresh") as jail:
         assert type(jail) is LandlockJail
     (tmp_path / "bwrap").write_text(
         "#!/bin/sh\necho 'setting up uid map: Permission denied' >&2\nexit 1\n"

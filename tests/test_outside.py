@@ -294,9 +294,9 @@ def test_others_are_soft(mined_whole):
 
 @pytest.mark.slow
 def test_a_function_that_reads_the_clock_does_not_repeat(mined_whole):
-    judge, task = mined_whole[2], mined_whole[1]["stamped"]
-    recorded = judge.recorded_calls([task])
-    assert len(recorded[0]) == 1 and judge.repeated_calls([task], recorded) == [()]
+    measuring, task = mined_whole[2].measuring, mined_whole[1]["stamped"]
+    recorded = measuring.recorded_calls([task])
+    assert len(recorded[0]) == 1 and measuring.repeated_calls([task], recorded) == [()]
 
 
 @pytest.mark.slow
@@ -348,7 +348,7 @@ def judged_soon(mined, body):
     """The verdict on `clamp` with a timeout of five seconds and a little more."""
     repository, tasks, judge = mined
     with Judge(
-        repository, replace(LIMITS, timeout=5.0, recheck=0.0), test_files=judge._test_files
+        repository, replace(LIMITS, timeout=5.0, recheck=0.0), test_files=judge.processes.test_files
     ) as soon:
         return judged((repository, tasks, soon), "clamp", body)
 

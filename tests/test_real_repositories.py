@@ -65,7 +65,7 @@ def mined(
 
 
 def verdicts(real: Real, functions: list[str]) -> dict[tuple[str, str], Verdict]:
-    """{(function, "gold" | "wrong"): verdict}. Raises AssertionError where a warm process was given
+    """{(function, "gold" | "wrong"): verdict}. Raises AssertionError where a forked process was given
     up."""
     pairs, names, notes = [], [], []
     for function in functions:
@@ -593,7 +593,7 @@ def test_plugins_that_a_project_asks_for(tmp_path, with_plugins, settings):
 
 def test_modules_of_a_project_that_are_called_as_ours_inside(tmp_path):
     """The processes in the jail have modules of these names, and the project's are meant."""
-    names = ("calls", "hot", "kept", "plain", "runner", "worker")
+    names = ("calls", "in_process", "kept", "plain", "runner", "worker")
     files = {f"{name}.py": f"def {name}_of(x):\n    y = x + 1\n    return y\n" for name in names}
     files["test_all.py"] = "".join(f"from {name} import {name}_of\n" for name in names) + "".join(
         f"\n\ndef test_{name}():\n    assert {name}_of(1) == 2\n" for name in names

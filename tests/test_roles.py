@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from sandbox.confirm import Hidden
 from sandbox.edits import InvalidEdit, from_patch, gate
 from sandbox.mine import mine
 from sandbox.patches import make
@@ -491,16 +492,13 @@ def test_the_gate_keeps_tests_and_their_helpers_out(shop):
 def test_what_answers_from_outside_sees_no_test_and_all_source(shop):
     repository, mined = shop
     task = next(t for t in mined.tasks if t.file == "shop/price.py" and t.kind == "blank")
-    with Judge(
-        repository, LIMITS, test_files=mined.survey.test_files, roles=mined.survey.roles
-    ) as judge:
-        assert set(judge._tests_and_data(task)) == {"specs", "tests"}
-    with Judge(repository, LIMITS, test_files=mined.survey.test_files) as judge:
-        assert "shop/testing" in judge._tests_and_data(task)
-        own = next(t for t in mined.tasks if t.file == "shop/testing/stub.py")
-        assert not {"shop/testing", "shop/testing/stub.py", "shop/testing/__init__.py"} & set(
-            judge._tests_and_data(own)
-        )
+    files, roles = mined.survey.test_files, mined.survey.roles
+    assert set(Hidden(repository, files, roles).from_worker(task)) == {"specs", "tests"}
+    unknown = Hidden(repository, files, Roles())
+    assert "shop/testing" in unknown.from_worker(task)
+    own = next(t for t in mined.tasks if t.file == "shop/testing/stub.py")
+    needed = {"shop/testing", "shop/testing/stub.py", "shop/testing/__init__.py"}
+    assert not needed & set(unknown.from_worker(own))
 
 
 @pytest.mark.slow

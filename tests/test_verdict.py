@@ -306,6 +306,7 @@ def test_the_same_edit_is_judged_once_and_remembered(repository, tasks, tmp_path
         wrong = judge.judge(task, edit_of(task, repository, "    return 0"))
     assert wrong.status == "failed" and len(jsonl.read(memory)) == 2
     line = jsonl.read(memory)[0]
+    assert (first.tier, line["tier"]) == ("in-process", "hot"), "files have the tiers' first names"
     assert (
         line["status"] == "resolved"
         and line["reward"] == 1.0
@@ -388,7 +389,7 @@ def test_judging_leaves_nothing_behind(repository, tasks, temporary):
     assert content_hash(repository.snapshot) == tree
     # Closed in the middle of its work, and with no work at all.
     judge = Judge(repository, LIMITS)
-    future = judge._pool.submit(judge.run, {"ids": list(tasks["add"].tests)})
+    future = judge.processes.submit(judge.run, {"ids": list(tasks["add"].tests)})
     judge.close()
     assert future.done()
     Judge(repository, LIMITS).close()
@@ -468,14 +469,14 @@ FORGED = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tier", ["cold", "hot"])
+@pytest.mark.parametrize("tier", ["fresh", "in-process"])
 def test_who_stops_waits_for_no_verdict(repository, tasks, temporary, tier):
     """Neither for the test that is run nor for a jail that is being started."""
     task = tasks["add"]
     endless = edit_of(task, repository, "    while True:\n        pass")
     with Judge(repository, replace(LIMITS, timeout=60.0), test_files=TEST_FILES) as judge:
-        if tier == "cold":
-            judge._cold_tasks.add(task.instance_id)
+        if tier == "fresh":
+            judge._screen.fresh_alone.add(task.instance_id)
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(judge.judge, task, endless)
             time.sleep(1.0)
@@ -534,7 +535,7 @@ def test_the_tier_is_the_fastest_that_may_judge_the_edit(judge, tasks, repositor
         },
     )
     nothing = judge.judge_many([(task, InvalidEdit("no"))])[0]
-    assert [v.tier for v in (inside, helper, nothing)] == ["hot", "warm", ""]
+    assert [v.tier for v in (inside, helper, nothing)] == ["in-process", "forked", ""]
     assert 0 < inside.cpu_seconds and inside.stage == helper.stage == "screen"
 
 
@@ -548,17 +549,18 @@ def test_no_tier_puts_the_text_of_a_failure_together(judge, tasks, repository):
         " os._exit(3)\n"
         "    raise Loud",
     )
-    [hot], [warm] = judge.screen_many([(task, files)]), judge.fresh_many([(task, files)])
-    assert (hot["tier"], warm["tier"]) == ("hot", "warm")
+    many = judge.measuring
+    [fast], [forked] = many.screen_many([(task, files)]), many.forked_many([(task, files)])
+    assert (fast["tier"], forked["tier"]) == ("in-process", "forked")
     assert (
-        read_reply(hot, task.tests)
-        == read_reply(warm, task.tests)
+        read_reply(fast, task.tests)
+        == read_reply(forked, task.tests)
         == ("failed", ANY, dict.fromkeys(task.tests, "failed"))
     )
 
 
 @pytest.mark.slow
-def test_a_fast_verdict_that_a_cold_one_contradicts(tmp_path):
+def test_a_fast_verdict_that_a_fresh_one_contradicts(tmp_path):
     """The tests pass only soon after their module was loaded, so a process that keeps them
     collected sees them fail."""
     root = make_repo(
@@ -597,10 +599,13 @@ def test_a_fast_verdict_that_a_cold_one_contradicts(tmp_path):
         assert judge.judge(task, task.broken(repository.snapshot)).status == "failed" and not notes
         time.sleep(1.2)
         verdict = judge.judge(task, {"young.py": intact})
-        assert (verdict.status, verdict.tier) == ("resolved", "cold")
-        assert len(notes) == 1 and "t: a hot process and a cold one do not agree" in notes[0]
+        assert (verdict.status, verdict.tier) == ("resolved", "fresh")
         assert (
-            judge.judge(task, {"young.py": intact.replace("< x", "<= x")}).tier == "cold"
+            len(notes) == 1
+            and "t: the in-process tier and a fresh process do not agree" in notes[0]
+        )
+        assert (
+            judge.judge(task, {"young.py": intact.replace("< x", "<= x")}).tier == "fresh"
             and len(notes) == 1
         )
 
@@ -608,14 +613,14 @@ def test_a_fast_verdict_that_a_cold_one_contradicts(tmp_path):
 def test_what_the_originals_say_counts(judge, tasks, repository):
     """An edit that passes once and not again."""
     body = (
-        "import os\nif len(os.listdir('/proc/self/fd')) < 200 and 'hot' in sys.modules:\n    "
+        "import os\nif len(os.listdir('/proc/self/fd')) < 200 and 'in_process' in sys.modules:\n    "
         "return a + b\nreturn 0"
     )
     verdict = judge.judge(tasks["add"], edit_of(tasks["add"], repository, "import sys\n" + body))
     assert (verdict.status, verdict.stage, verdict.tier) == (
         "failed",
         "confirm",
-        "hot",
+        "in-process",
     ) and "not again in a fresh process" in verdict.reason
 
 
@@ -628,19 +633,19 @@ def started(monkeypatch) -> list[str]:
         tiers.append(tier)
         return open_jail(layout, tier, *rest)
 
-    monkeypatch.setattr("sandbox.verdict.open_jail", opened)
+    monkeypatch.setattr("sandbox.processes.open_jail", opened)
     return tiers
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("split, cold", [("train", []), ("heldout", ["cold"])])
+@pytest.mark.parametrize("split, fresh", [("train", []), ("heldout", ["fresh"])])
 def test_held_out_soft_tasks_are_confirmed_in_a_jail_of_their_own(
-    repository, tasks, started, split, cold
+    repository, tasks, started, split, fresh
 ):
     """What passed the screen, and nothing else. Both splits have the same verdicts."""
     task = replace(tasks["area"], split=split)
     right, wrong = "    return math.pi * r ** 2 + 0", "    return 3 * math.pi"
-    once = "    return math.pi * r ** 2 if 'hot' in __import__('sys').modules else 0"
+    once = "    return math.pi * r ** 2 if 'in_process' in __import__('sys').modules else 0"
     said = {}
     with Judge(repository, replace(LIMITS, recheck=0.0), test_files=TEST_FILES) as judge:
         # A verdict on a task of the other split is another one.
@@ -649,12 +654,12 @@ def test_held_out_soft_tasks_are_confirmed_in_a_jail_of_their_own(
         for name, body in (("right", right), ("wrong", wrong), ("once", once)):
             started.clear()
             said[name] = judge.judge(task, edit_of(task, repository, body))
-            wanted = [] if name == "wrong" else ["cold"] if jail_notice() else cold
-            assert [tier for tier in started if tier == "cold"] == wanted
+            wanted = [] if name == "wrong" else ["fresh"] if jail_notice() else fresh
+            assert [tier for tier in started if tier == "fresh"] == wanted
     assert {(name, v.status, v.stage, v.tier) for name, v in said.items()} == {
-        ("right", "resolved", "confirm", "hot"),
-        ("wrong", "failed", "screen", "hot"),
-        ("once", "failed", "confirm", "hot"),
+        ("right", "resolved", "confirm", "in-process"),
+        ("wrong", "failed", "screen", "in-process"),
+        ("once", "failed", "confirm", "in-process"),
     }
 
 
@@ -665,4 +670,6 @@ def test_held_out_hard_tasks_are_confirmed_as_others_are(mined_calc, started):
     task = next(replace(task, split="heldout") for task in mined.tasks if task.function == "add")
     with Judge(repository, replace(LIMITS, recheck=0.0), test_files=TEST_FILES) as judge:
         verdict = judge.judge(task, edit_of(task, repository, "    return a + b + 0"))
-    assert task.hard and verdict.status == "resolved" and sorted(started) == ["hot", "warm"]
+    assert (
+        task.hard and verdict.status == "resolved" and sorted(started) == ["forked", "in-process"]
+    )

@@ -230,7 +230,7 @@ def prepare(walls, root):
         if len(walls["trees"]) == 1
         else compiled_tests(walls["trees"][0], walls["known_as"], root)
     )
-    walls["tree_bytes"], walls["hot"] = sum(map(used, walls["trees"])), False
+    walls["tree_bytes"], walls["put_by"] = sum(map(used, walls["trees"])), False
 
 
 def processes():
@@ -406,11 +406,11 @@ def end_all():
 
 
 def put_by(walls):
-    """Let every child from now on find what is in the scratch folder: what a hot zygote wrote while
+    """Let every child from now on find what is in the scratch folder: what a zygote wrote while
     it collected the tests, too."""
     for name in os.listdir(walls["scratch"]):
         os.rename(os.path.join(walls["scratch"], name), os.path.join(walls["collected"], name))
-    walls["tree_bytes"], walls["hot"] = used(walls["collected"]), True
+    walls["tree_bytes"], walls["put_by"] = used(walls["collected"]), True
 
 
 def build_tree(walls, trees, root):
@@ -419,7 +419,7 @@ def build_tree(walls, trees, root):
     clear(walls["scratch"])
     if nearly_full(walls):
         raise OSError("there is too little room left in " + walls["scratch"])
-    if walls["hot"]:
+    if walls["put_by"]:
         shutil.copytree(walls["collected"], walls["scratch"], symlinks=True, dirs_exist_ok=True)
         return
     shutil.copytree(trees[-1], root, symlinks=True)

@@ -13,7 +13,7 @@ import struct
 
 import kept
 
-# Asked in the forks of a hot process, too, which has collected the project's tests.
+# Asked in forks of a process, too, that has collected the project's tests.
 fcntl, os, shutil, socket, struct = map(kept.module, (fcntl, os, shutil, socket, struct))
 libc = ctypes.PyDLL(None, use_errno=True)
 NEWNS, NEWPID, NEWIPC, NEWNET = 0x00020000, 0x20000000, 0x08000000, 0x40000000
@@ -106,7 +106,7 @@ def build_tree(config):
     root, trees = config["root"], config["trees"]
     size = "size=%dm,mode=1777" % config["scratch_mb"]
     mount(None, "/", None, MS_REC | MS_PRIVATE)
-    # What a hot process wrote while it collected the tests is there for its forks, too.
+    # What the process wrote while it collected the tests is there for its forks, too.
     earlier = [
         os.open(folder, os.O_RDONLY)
         for folder in (SCRATCH + "/upper", "/tmp")

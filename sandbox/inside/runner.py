@@ -196,7 +196,7 @@ def arguments_for(files):
 
 def neutral_arguments():
     """Arguments for what has to be decided before pytest is configured."""
-    # A warm process has loaded the plugins before pytest could rewrite their assertions, and a
+    # A forked process has loaded the plugins before pytest could rewrite their assertions, and a
     # project may turn warnings to errors.
     arguments = [
         "-p",
@@ -263,7 +263,7 @@ def tree_test(root, environments):
 
 
 def outside_modules(in_tree):
-    """Names of the loaded modules that do not come from the tree: what a warm process may load
+    """Names of the loaded modules that do not come from the tree: what a `forked` jail may load
     before it sees any edit."""
     names = []
     for name, module in sorted(sys.modules.items()):

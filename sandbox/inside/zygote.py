@@ -4,8 +4,9 @@ and pytest, Python >= 3.9.
 Frames on standard input and output: four bytes of length, then JSON. The first one in is the
 configuration:
 
-    {"root", "trees", "scratch_mb", "late_binds": [[from, to]], "preload": [module], "tier": "hot" | "warm" | "cold",
-     "seccomp": base64 of the filter, "landlock": {...} in a jail without namespaces, whose zygote has a filter of its own}
+    {"root", "trees", "scratch_mb", "late_binds": [[from, to]], "preload": [module],
+     "tier": "in-process" | "forked" | "fresh", "seccomp": base64 of the filter,
+     "landlock": {...} in a jail without namespaces, whose zygote has a filter of its own}
 
 A request is a frame for this process ({"timeout", "memory_mb", "asks", "progress", "report_mb",
 "size"}) and `size` bytes of JSON for the child, which are never decoded here and wiped after the
@@ -13,11 +14,11 @@ fork: what one edit says is in no later child's memory. A reply holds what the c
 the one key "report", beside what this process says itself; nothing else that a child writes is
 passed on but progress and questions, and those only where the request is of that kind.
 
-`warm`: it loads pytest, its plugins and `preload` while the tree is not there yet (the root is an
+`forked`: it loads pytest, its plugins and `preload` while the tree is not there yet (the root is an
 empty folder), so that no module of the project can be loaded before the edit is in place: that is
-what makes a forked run equal to a cold one. `hot`: it collects the tests of the intact tree, and
-the fork swaps one function's code (`hot.py`). `cold`: as warm, with nothing loaded beforehand but
-pytest itself; it is asked once.
+what makes a forked run equal to a fresh one. `in-process`: it collects the tests of the intact
+tree, and the fork swaps functions' code (`in_process.py`). `fresh`: as forked, with nothing loaded
+beforehand but pytest itself; it is asked once.
 
 Each child has a view of its own of the tree, in which it may change what it likes, and fresh
 temporary folders; how, is said in `namespaces.py` and `no_namespaces.py`, which have the same
@@ -45,7 +46,8 @@ import warnings
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import kept  # noqa: E402
 
-# A hot process collects the project's tests; what watches over them must not be theirs to change.
+# An `in-process` one collects the project's tests; what watches over them must not be theirs to
+# change.
 base64, glob, json, os, resource, select, signal, struct, threading, time = map(
     kept.module, (base64, glob, json, os, resource, select, signal, struct, threading, time)
 )
@@ -78,11 +80,11 @@ def main():
     if "landlock" in config:
         refuse_calls(config["landlock"]["zygote_seccomp"])
     preload(config)
-    if config["tier"] == "hot":
-        import hot
+    if config["tier"] == "in-process":
+        import in_process
 
         build_view(walls, config, {})
-        hot.serve(
+        in_process.serve(
             config,
             lambda ready, answer: answer_requests(walls, config, requests, replies, ready, answer),
         )
@@ -91,8 +93,8 @@ def main():
 
 
 def answer_requests(walls, config, requests, replies, ready, answer):
-    """A fork for each request, until there are no more. `answer` runs the tests in a hot fork;
-    None: the fork starts pytest."""
+    """A fork for each request, until there are no more. `answer` runs the tests in a
+    fork that has them collected; None: the fork starts pytest."""
     if answer is not None:
         walls.put_by(config)
     write_frame(replies, ready)
@@ -156,7 +158,7 @@ def preload(config):
     import pytest  # noqa: F401
     import runner  # noqa: F401  (so that no fork has to)
 
-    if config["tier"] == "cold":
+    if config["tier"] == "fresh":
         return
     names = (
         ["_pytest." + n for n in _pytest_plugins()] + _plugin_modules() + list(config["preload"])
@@ -194,8 +196,8 @@ def _plugin_modules():
 def forked(walls, config, head, body, replies, answer, private):
     """Serve a request in a child of its own; a reply with "died", "timeout" or "harness" where
     there is none from the tests."""
-    # A cold process is started for its one request: what that took is part of it.
-    began = 0.0 if config["tier"] == "cold" else time.process_time()
+    # A fresh process is started for its one request: what that took is part of it.
+    began = 0.0 if config["tier"] == "fresh" else time.process_time()
     inner_read, inner_write = os.pipe()
     answers_read, answers_write = os.pipe()
     mine = os.getpid()
@@ -406,7 +408,7 @@ def clone(flags):
     """fork() into new namespaces; Python's own bookkeeping for forks is done around it."""
     machine = os.uname().machine
     if machine not in CLONE:
-        raise OSError("no warm runner for the processor " + machine)
+        raise OSError("no forked runner for the processor " + machine)
     ctypes.pythonapi.PyOS_BeforeFork()
     pid = libc.syscall(
         CLONE[machine], ctypes.c_ulong(flags | signal.SIGCHLD), None, None, None, None

@@ -1,13 +1,13 @@
-"""The hot tier: a process that has collected the tests already, and swaps functions' code in a fork
-of itself.
+"""The in-process tier: a process that has collected the tests already, and swaps functions' code in
+a fork of itself.
 
 Standard library and pytest, Python >= 3.9. It runs on the intact tree, with only the user's own
 code in it. A request names the functions (the edited one; for twins, tests too) and both sources of
 each; the fork swaps `__code__` in every function object that has the intact code, and runs the
 tests.
 
-That equals a cold run only under these conditions, each of which is checked (the ones about the
-text outside, by `verdict.py`): a change stays inside the body of one function (signature,
+That equals a fresh run only under these conditions, each of which is checked (the ones about the
+text outside, by `screen.py`): a change stays inside the body of one function (signature,
 decorators, docstring unchanged); the function did not run while the tests were imported and
 collected; nothing but pytest rewrote its code; the new code has the same free variables.
 """
@@ -179,7 +179,7 @@ class Server:
         return next(filter(None, map(self._swap, swaps)), None)
 
     def _swap(self, swap):
-        """Put the new code in place; a reason in words where that would not equal a cold run."""
+        """Put the new code in place; a reason in words where that would not equal a fresh run."""
         key = (swap["file"], swap["line"], swap["chain"][-1])
         functions = self.functions.get(key)
         if not functions:
