@@ -16,10 +16,9 @@ from pathlib import Path, PurePosixPath
 
 from sandbox.alternatives import accepted
 from sandbox.copies import copies
-from sandbox.outcomes import read_reply
+from sandbox.outcomes import key_of, read_reply
 from sandbox.outside import Tests, Worker, deciding, drawn_calls, on_fresh_inputs
 from sandbox.processes import Processes, wants_fresh
-from sandbox.remembered import key_of
 from sandbox.repo import Repository, files_of
 from sandbox.roles import Roles
 from sandbox.screen import Screen

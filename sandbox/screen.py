@@ -10,9 +10,8 @@ the task from then on. A tier whose jail fails, where a slower one's does not, i
 from collections.abc import Callable
 
 from sandbox.errors import HarnessError
-from sandbox.outcomes import read_reply
+from sandbox.outcomes import key_of, read_reply
 from sandbox.processes import Processes
-from sandbox.remembered import key_of
 from sandbox.source import bodies_changed, imports, read_text
 from sandbox.tasks import Task
 

@@ -17,7 +17,7 @@ Layers, in this order; the first that says no decides:
 
 Tests and what configures them always come from the snapshot; of the edit only what the gate let
 through. The same edit to the same task has the same verdict: it is remembered by hash and never run
-twice (`remembered.py`).
+twice (`outcomes.py`).
 
 A jail may fail. Then all of the verdict is tried again in fresh jails (`processes.py`). Where these
 fail, too, a HarnessError stands where the verdict would: it is no reward of any kind, and never
@@ -37,9 +37,8 @@ from sandbox.confirm import Hidden, Outside, originals, passed_twins
 from sandbox.edits import InvalidEdit, gate
 from sandbox.errors import HarnessError
 from sandbox.measuring import Measuring
-from sandbox.outcomes import Verdict, read_reply
+from sandbox.outcomes import Memory, Verdict, key_of, read_reply
 from sandbox.processes import SUITE_REPORT_MB, Limits, Processes, nobody_listens
-from sandbox.remembered import Memory, key_of
 from sandbox.repo import Repository
 from sandbox.roles import Roles
 from sandbox.screen import Screen

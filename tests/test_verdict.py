@@ -306,7 +306,7 @@ def test_the_same_edit_is_judged_once_and_remembered(repository, tasks, tmp_path
         wrong = judge.judge(task, edit_of(task, repository, "    return 0"))
     assert wrong.status == "failed" and len(jsonl.read(memory)) == 2
     line = jsonl.read(memory)[0]
-    assert (first.tier, line["tier"]) == ("in-process", "hot"), "files have the tiers' first names"
+    assert (first.tier, line["tier"]) == ("forked", "warm"), "files have the tiers' first names"
     assert (
         line["status"] == "resolved"
         and line["reward"] == 1.0
