@@ -31,15 +31,17 @@ import click
 
 from recipes import climb as climbing
 from recipes import evaluate as evaluating
-from recipes import export as exporting
-from recipes import facts, prompts, stages
-from recipes import teach as teaching
+from recipes import stages
 from recipes.bootstrap import anything_solved, mine_tasks, probe, take
-from recipes.replay import export_model
+from recipes.exports import folder as exporting
+from recipes.exports.replay import export_model
+from recipes.reporting import tables
 from recipes.session import Session, limits_of, open_judge
+from recipes.teachers import teach as teaching
 from sandbox.errors import HarnessError, UsageError
 from sandbox.jsonl import valid, write_aside
-from sandbox.kinds import KINDS
+from sandbox.tasks import prompts
+from sandbox.tasks.kinds import KINDS
 
 BAR = "{desc} {n_fmt}/{total_fmt}, {rate_fmt}, {remaining} left |{bar}|"
 """Of progress, for tqdm: what does not fit a narrow terminal is the end."""
@@ -236,7 +238,7 @@ class Commands(click.Group):
 @click.pass_context
 def cli(context) -> None:
     """Turn your own repository into a gym for a small local coding model."""
-    from recipes.endpoint import take_keys
+    from recipes.teachers.endpoint import take_keys
 
     context.obj = (
         take_keys()
@@ -406,14 +408,14 @@ def demo(folder: Path) -> None:
 def doctor(keys, teacher, teacher_model, as_json) -> None:
     """What this machine can do, and the command that mends what it cannot: exit code 1 if the main
     job could not run."""
-    from recipes import doctor
+    from recipes.reporting import doctor
 
     screen, checks, system = Screen(as_json), [], doctor.this_system()
     for check in doctor.examine(system, Path("runs")):
         checks.append(check)
         screen.say_facts(doctor.lines([check], screen.width))
     if teacher:
-        from recipes.endpoint import find_endpoint
+        from recipes.teachers.endpoint import find_endpoint
 
         checks.append(doctor.check_teacher(lambda: find_endpoint(teacher, teacher_model), keys))
         screen.say_facts(doctor.lines(checks[-1:], screen.width))
@@ -504,7 +506,7 @@ def tasks(
     with continue_or_start(repo, python, recipe, overrides, seed, new, run_folder, screen) as run:
         mine_tasks(run, screen)
         if not as_json:
-            screen.say("\n".join(facts.task_lines(run)))
+            screen.say("\n".join(tables.task_lines(run)))
         built, counted = None, {}
         if prompts_folder is not None:
             built = write_prompts(run, prompts_folder, screen)
@@ -514,7 +516,7 @@ def tasks(
                     **prompts.summary(list(built.values()), run.recipe.student.max_prompt),
                 }
             }
-        screen.result({**facts.mined_facts(run, built), **counted, "run": str(run.folder)})
+        screen.result({**tables.mined_facts(run, built), **counted, "run": str(run.folder)})
 
 
 @cli.command()
@@ -532,8 +534,8 @@ def tasks(
 @json_option
 def judge(task, run_folder, overlay, patch, reply, as_json) -> None:
     """Judge an edit to TASK in the jail: exit code 0 if it is resolved, 1 if not."""
-    from sandbox.edits import InvalidEdit, from_overlay, from_patch
     from sandbox.episode import edit_of
+    from sandbox.judge.gate import InvalidEdit, from_overlay, from_patch
     from sandbox.repo import restore_snapshot
 
     screen = Screen(as_json)
@@ -592,7 +594,7 @@ def bootstrap(
 ) -> None:
     """Get the student past the cold start: mine, probe, teach the cold tasks, fine-tune, probe
     again."""
-    from recipes.hiring import hire_teacher
+    from recipes.teachers.options import hire_teacher
 
     screen, overrides = Screen(as_json), with_task_options(overrides, kinds, since, limit)
     with continue_or_start(repo, python, recipe, overrides, seed, new, run_folder, screen) as run:
@@ -612,7 +614,7 @@ def bootstrap(
                             "recipe": run.recipe.name,
                             "student": run.recipe.student.model,
                             "teacher": teaching.dry_run(session),
-                            "probe": {"before": facts.probe_summary(run, stages.BEFORE.name)},
+                            "probe": {"before": tables.probe_summary(run, stages.BEFORE.name)},
                             "prompts": run.content["prompts"],
                             "seconds": run.content["seconds"],
                         }
@@ -620,10 +622,10 @@ def bootstrap(
                     return
                 take(session, stage)
         before, after = (
-            facts.probe_summary(run, stages.BEFORE.name),
-            facts.probe_summary(run, stages.bootstrapped()),
+            tables.probe_summary(run, stages.BEFORE.name),
+            tables.probe_summary(run, stages.bootstrapped()),
         )
-        screen.say("\n".join(facts.bootstrap_lines(run, before, after)))
+        screen.say("\n".join(tables.bootstrap_lines(run, before, after)))
         screen.result(
             {
                 "run": str(run.folder),
@@ -667,7 +669,7 @@ def climb(run_folder, cycles, minutes, as_json) -> None:
         with open_judge(run, screen) as judge:
             session = Session(run, judge, screen)
             if not anything_solved(session, stages.bootstrapped()):
-                from recipes.reinforce import cold_start_in_words
+                from recipes.learning.reinforce import cold_start_in_words
 
                 screen.say(cold_start_in_words(len(session.by_split("train")), run.recipe.probe.k))
                 raise SystemExit(1)
@@ -677,10 +679,10 @@ def climb(run_folder, cycles, minutes, as_json) -> None:
             phase = stages.probe_after(done)
             probe(session, phase)
         before, after = (
-            facts.probe_summary(run, stages.bootstrapped()),
-            facts.probe_summary(run, phase),
+            tables.probe_summary(run, stages.bootstrapped()),
+            tables.probe_summary(run, phase),
         )
-        screen.say("\n".join(facts.climb_lines(run, before, after)))
+        screen.say("\n".join(tables.climb_lines(run, before, after)))
         metrics = run.read("metrics.jsonl")
         screen.result(
             {
@@ -692,7 +694,7 @@ def climb(run_folder, cycles, minutes, as_json) -> None:
                     for c in ("cold", "mastered", "truncated")
                 },
                 "rollouts": sum(m["rollouts"] for m in metrics),
-                "alarm": facts.alarm(metrics),
+                "alarm": tables.alarm(metrics),
                 "set_aside": run.set_aside,
                 "best_checkpoint": run.checkpoint("best").name,
                 "seconds": run.content["seconds"],
@@ -705,7 +707,7 @@ def climb(run_folder, cycles, minutes, as_json) -> None:
 @json_option
 def status(run_folder, as_json) -> None:
     """Where the run stands, and what to do next. Works while another command is at work on it, too."""
-    from recipes import status
+    from recipes.reporting import status
 
     screen = Screen(as_json)
     found = status.run_facts(find_run(run_folder))
@@ -745,7 +747,7 @@ def status(run_folder, as_json) -> None:
 def evaluate(run_folder, checkpoint, split, k, temperature, voice, as_json) -> None:
     """Measure a checkpoint beside its base, on the same tasks and seeds, and say whether the
     difference is more than chance."""
-    from recipes import evaluation
+    from recipes.reporting import evaluation
 
     os.environ["HF_HUB_OFFLINE"] = "1"
     run, screen = find_run(run_folder), Screen(as_json)
@@ -807,7 +809,7 @@ def fix(
     student: exit code 1 if one is left.
 
     Without --apply and --branch the repository is only read."""
-    from recipes import fixing
+    from recipes import fix
     from sandbox.cache import make_room
     from sandbox.repo import check_jail, open_repository
     from sandbox.worktree import WorkTree
@@ -834,14 +836,14 @@ def fix(
             "plus these changes is what is mended.",
             screen,
         )
-        search = fixing.Search(
+        search = fix.Search(
             repository,
             limits_of(run.recipe),
             run.recipe,
             names,
             samples,
             minutes and 60 * minutes,
-            lambda chats: fixing.open_writer(run, folder, chats, screen),
+            lambda chats: fix.open_writer(run, folder, chats, screen),
             screen.progress,
             screen.say,
         )
@@ -849,10 +851,10 @@ def fix(
         for outcome in search.outcomes():
             outcomes.append(outcome)
             screen.end_bar()  # the search for this one is over, however few edits it took
-            screen.say("\n".join(fixing.lines(outcome, screen.width)))
+            screen.say("\n".join(fix.lines(outcome, screen.width)))
             if outcome.best is not None:
                 screen.say(coloured(outcome.best.patch))
-    screen.say("\n".join(fixing.summary_lines(search)))
+    screen.say("\n".join(fix.summary_lines(search)))
     written = write_fixes(search.changed, tree, apply_it, yes, branch, screen)
     screen.result(
         {
@@ -876,7 +878,7 @@ def report(run_folder, as_json) -> None:
     """Write RUN/report.html: the whole run on one page that needs nothing but itself."""
     run, screen = find_run(run_folder), Screen(as_json)
     try:
-        from recipes.report import page
+        from recipes.reporting.report import page
     except ModuleNotFoundError as error:
         raise UsageError(
             f"The report needs {error.name}: pip install -r requirements-cpu.txt"
@@ -963,7 +965,7 @@ def export(target, run_folder, checkpoint, out, quantisation, count, as_json) ->
 def teacher(run_folder, as_json) -> None:
     """What API teachers were asked in a run and what it cost, by model and task; and in the runs
     beside it."""
-    from recipes.ledger import read_summary, spend_lines
+    from recipes.teachers.ledger import read_summary, spend_lines
 
     run = find_run(run_folder)
     screen = Screen(as_json)
@@ -988,7 +990,7 @@ def teacher(run_folder, as_json) -> None:
 def write_prompts(run, folder: Path, screen: Screen) -> dict:
     """What the student would be shown of each task, as files in `folder`: {instance_id: Prompt, or
     None where it does not fit}."""
-    from recipes.tokens import budget_of
+    from recipes.learning.tokens import budget_of
     from sandbox.repo import restore_snapshot
 
     restore_snapshot(run.repository)
@@ -1031,8 +1033,8 @@ def export_tasks(run, target: str, folder: Path, screen: Screen) -> None:
 def continue_or_start(repo, python, recipe_name, overrides, seed, new, run_folder, screen: Screen):
     """The run that a command works on, locked: the one that was named, the latest one of the same
     repository and recipe, or a new one."""
-    from recipes import load
-    from recipes.run import Run
+    from recipes.runfolder.run import Run
+    from recipes.settings import load
     from sandbox.cache import make_room
     from sandbox.repo import check_jail, open_repository, restore_snapshot
 
@@ -1092,7 +1094,7 @@ def continue_or_start(repo, python, recipe_name, overrides, seed, new, run_folde
 
 def _latest_of(repository, recipe):
     """The latest run, where it is of the same tree and recipe and not yet bootstrapped."""
-    from recipes.run import Run
+    from recipes.runfolder.run import Run
 
     if not Path("runs/latest/run.json").exists():
         return None
@@ -1104,7 +1106,7 @@ def _latest_of(repository, recipe):
 
 
 def find_run(folder: Path | None):
-    from recipes.run import Run
+    from recipes.runfolder.run import Run
 
     return Run.latest(Path("runs")) if folder is None else Run.open(folder)
 
@@ -1203,7 +1205,7 @@ def announce_tree(repository, if_dirty: str, screen: Screen) -> None:
 
 def announce_jail(screen: Screen) -> None:
     """Say it where the jail is not the one that a person expects."""
-    from sandbox.landlock_jail import jail_notice
+    from sandbox.jail.landlock import jail_notice
 
     if notice := jail_notice():
         screen.say(notice)

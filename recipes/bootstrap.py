@@ -9,9 +9,10 @@ tests verified; the same probe again.
 Each goes on where it was cut off, and does nothing where it is done.
 """
 
-from recipes import facts, stages
+from recipes import stages
+from recipes.reporting import tables
 from recipes.session import RolloutBar, Session, limits_of
-from recipes.teach import teach
+from recipes.teachers.teach import teach
 from sandbox.errors import UsageError
 from sandbox.reasons import counted, name_lines, told
 
@@ -22,7 +23,7 @@ SECRET = "task that holds what looks like a secret"
 def mine_tasks(run, screen) -> None:
     """Step 1: tasks.jsonl, from the repository's own tests."""
     from sandbox.cache import make_room
-    from sandbox.mine import mine
+    from sandbox.tasks.mine import mine
 
     if run.is_done(stages.MINE.name):
         return
@@ -63,7 +64,7 @@ def without_secrets(
 ) -> tuple[list, dict[str, int]]:
     """The tasks that hold nothing that looks like a secret, and the reasons why others are left
     out: a secret is not to be learned, sent, or copied to the run folder."""
-    from recipes.outgoing import Guard, texts_of
+    from recipes.teachers.secrets import Guard, texts_of
 
     guard = Guard(run.repository)
     held = {t.instance_id: why for t in tasks if (why := guard.objection(texts_of(t.to_dict())))}
@@ -95,7 +96,7 @@ def take(session: Session, stage: stages.Stage) -> None:
 def probe(session: Session, phase: str) -> None:
     """k rollouts of every task: probe.jsonl and rollouts.jsonl, task by task as they are
     judged."""
-    from recipes import measure
+    from recipes.learning import measure
 
     if session.run.is_done(phase):
         return
@@ -150,8 +151,8 @@ def probe(session: Session, phase: str) -> None:
         session.set_aside(unmeasured)
     if phase == stages.BEFORE.name:
         train = {t.instance_id for t in session.by_split("train")}
-        words = facts.cut_off_sentence(
-            [p for p in facts.read_probes(session.run, phase) if p.instance_id in train],
+        words = tables.cut_off_sentence(
+            [p for p in tables.read_probes(session.run, phase) if p.instance_id in train],
             session.recipe.student.max_new,
         )
         if words:
@@ -177,13 +178,13 @@ def _keep_whole_chunks(session: Session, phase: str, wanted: list) -> set[str]:
 def anything_solved(session: Session, phase: str) -> bool:
     """Whether a task for training was solved at least once: what REINFORCE needs."""
     train = {t.instance_id for t in session.tasks if t.split == "train"}
-    return any(p.resolved for p in facts.read_probes(session.run, phase) if p.instance_id in train)
+    return any(p.resolved for p in tables.read_probes(session.run, phase) if p.instance_id in train)
 
 
 def distil(session: Session) -> None:
     """Fine-tune on the verified trajectories."""
-    from recipes import distil as distillation
-    from recipes.student import Sample
+    from recipes.learning import distil as distillation
+    from recipes.learning.student import Sample
 
     if session.run.is_done(stages.DISTIL.name):
         return

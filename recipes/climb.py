@@ -5,15 +5,16 @@ done = climb(session, cycles=50, minutes=None)
 
 import time
 
-from recipes import facts, stages
-from recipes.alarm import alarm
+from recipes import stages
+from recipes.reporting import tables
+from recipes.reporting.alarm import alarm
 from recipes.session import RolloutBar, Session
 from sandbox.errors import HarnessError
 
 
 def climb(session: Session, cycles: int, minutes: float | None) -> int:
     """REINFORCE until the run has `cycles` cycles; returns how many it has."""
-    from recipes.reinforce import ClimbState, cycle, in_words
+    from recipes.learning.reinforce import ClimbState, cycle, in_words
 
     run, recipe = session.run, session.recipe
     counters = session.student.restore(run.checkpoint("last"))
@@ -50,7 +51,7 @@ def climb(session: Session, cycles: int, minutes: float | None) -> int:
             name = stages.checkpoint_after(result.cycle)
             if result.cycle % recipe.climb.eval_every == 0 or result.cycle == cycles:
                 found = _heldout(session)
-                line |= facts.heldout_metrics(found)
+                line |= tables.heldout_metrics(found)
                 best = not found or state.is_best(found["heldout"]["pass_at_1"])
             run.append(
                 "rollouts.jsonl",
@@ -65,7 +66,7 @@ def climb(session: Session, cycles: int, minutes: float | None) -> int:
             run.name_checkpoints(last=name, **({"best": name} if best else {}))
             before = alarm(run.read("metrics.jsonl"))
             run.append("metrics.jsonl", [line])
-            session.screen.say(in_words(result) + facts.heldout_words(line, best))
+            session.screen.say(in_words(result) + tables.heldout_words(line, best))
             if (warning := alarm(run.read("metrics.jsonl"))) and not before:
                 session.screen.say(warning)
             patience.check()
@@ -85,7 +86,7 @@ def _heldout(session: Session) -> dict:
     """How good it is on the held-out tasks, always on the same seeds, which are not those of
     the probes: {group: summary} for `heldout` and its hard and soft ones; {} without such
     tasks."""
-    from recipes.measure import probe, summarise
+    from recipes.learning.measure import probe, summarise
 
     pairs = [(t, session.prompts[t.instance_id]) for t in session.by_split("heldout")]
     if not pairs:
@@ -109,8 +110,8 @@ def _heldout(session: Session) -> dict:
             unmeasured.append(group)
     bar.end()
     session.set_aside(unmeasured)
-    groups = facts.grouped(session.run, sorted(found, key=lambda p: p.instance_id))
+    groups = tables.grouped(session.run, sorted(found, key=lambda p: p.instance_id))
     return {
         name: summarise(groups[name], settings.temperature, session.recipe.seed)
-        for name in ("heldout", *facts.APART["heldout"])
+        for name in ("heldout", *tables.APART["heldout"])
     }

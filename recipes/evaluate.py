@@ -12,8 +12,8 @@ def evaluate(
     """Base and checkpoint on the same tasks and seeds: eval.jsonl, task by task, and
     voice.jsonl. What is known is not measured again; a task that could not be measured for both
     is left out."""
-    from recipes import evaluation
-    from recipes.voice import count
+    from recipes.reporting import evaluation
+    from recipes.teachers.identity import count
 
     folder, spoken = session.run.checkpoint(checkpoint), {}
     chosen = evaluation.choose(
@@ -49,8 +49,8 @@ def _measure(
     session: Session, adapter: str, name: str, tasks: list, k: int, temperature: float
 ) -> None:
     """Lines of eval.jsonl for the student as it is."""
-    from recipes import evaluation
-    from recipes.measure import probe
+    from recipes.learning.measure import probe
+    from recipes.reporting import evaluation
 
     pending = [(t, session.prompts[t.instance_id]) for t in tasks]
     bar = RolloutBar(session.screen, f"measuring {name}", k * len(pending))
@@ -81,8 +81,8 @@ def _measure(
 
 def _ask_who_it_is(session: Session, adapter: str, k: int, temperature: float) -> list[str]:
     """k answers to each of the questions about itself, added to voice.jsonl."""
-    from recipes.measure import derived_seed
-    from recipes.voice import QUESTIONS, named
+    from recipes.learning.measure import derived_seed
+    from recipes.teachers.identity import QUESTIONS, named
 
     prompts = [
         session.student.prompt_ids([{"role": "user", "content": question}])

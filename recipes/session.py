@@ -29,8 +29,8 @@ draws are those of a probe that was not: a chunk is to take no more than about a
 
 def open_judge(run, screen):
     from sandbox.cache import make_room
+    from sandbox.judge.verdict import Judge
     from sandbox.repo import restore_snapshot
-    from sandbox.verdict import Judge
 
     restore_snapshot(run.repository)
     make_room(screen.say)
@@ -50,7 +50,7 @@ def open_replies(folder: Path) -> Iterator[Callable[[str, str], tuple[str, float
     """`judge(instance_id, reply text) -> (status, reward)` for a run's tasks, for a program that is
     none of ours; its threads may call it at once. What is to be said goes to standard error. Raises
     UsageError where there is no such run."""
-    from recipes.run import Run
+    from recipes.runfolder.run import Run
     from sandbox.episode import judge_reply
 
     class Said:
@@ -70,7 +70,7 @@ def open_replies(folder: Path) -> Iterator[Callable[[str, str], tuple[str, float
 
 
 def limits_of(recipe):
-    from sandbox.verdict import Limits
+    from sandbox.judge.verdict import Limits
 
     return Limits(
         workers=recipe.judge.workers,
@@ -111,7 +111,7 @@ class Session:
     @property
     def student(self):
         if self._student is None:
-            from recipes.student import Student
+            from recipes.learning.student import Student
 
             # The memory is planned with the engine that the run began with.
             engine = self.run.content.get("engine", self.recipe.rollout.engine)
@@ -124,8 +124,8 @@ class Session:
     def model_path(self) -> Path | str:
         if self.recipe.student.model != "nano":
             return self.recipe.student.model
-        from recipes.nano import make_student
-        from recipes.tokens import nano_folder
+        from recipes.learning.tokens import nano_folder
+        from recipes.nano.nano_student import make_student
         from sandbox.cache import make_room
 
         with self.run.timed(stages.STUDENT):
@@ -145,7 +145,7 @@ class Session:
     @cached_property
     def chats(self) -> dict[str, list[dict]]:
         """{instance_id: messages} of the tasks that can be put within the recipe's longest prompt."""
-        from recipes.prompts import Budget, build, extents_in_words, summary
+        from sandbox.tasks.prompts import Budget, build, extents_in_words, summary
 
         settings, budget, built = (
             self.recipe.prompt,
@@ -183,7 +183,7 @@ class Session:
         """What samples; the run keeps the one that it began with, so that a continued run writes
         the same."""
         if self._engine is None:
-            from recipes import engines
+            from recipes.rollouts import engines
             from sandbox.cache import cache_folder, make_room
 
             name = self.run.content.get("engine")
@@ -202,7 +202,7 @@ class Session:
 
     def check_policy(self) -> None:
         """Refuse to go on where what samples is not what is trained; with the adapter as it is now."""
-        from recipes.engines import check_policy
+        from recipes.rollouts.engines import check_policy
 
         check_policy(self.engine, list(self.prompts.values()), self.recipe)
 
@@ -211,7 +211,7 @@ class Session:
 
     @cached_property
     def guard(self):
-        from recipes.outgoing import Guard
+        from recipes.teachers.secrets import Guard
 
         return Guard(self.run.repository)
 
@@ -231,7 +231,7 @@ class Session:
     def set_aside(self, groups: list) -> None:
         """The run goes on without the tasks whose rollouts the jail could not judge. Only at the
         end of a step: if that ends early because the machine is at fault, the tasks are not."""
-        from recipes.rollout import failures_of
+        from recipes.rollouts.rollout import failures_of
 
         if failures := failures_of(groups):
             self.run.content["set_aside"] = {**self.run.set_aside, **failures}

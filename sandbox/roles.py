@@ -18,14 +18,14 @@ nobody does) is of the tests where
 
 and it is source otherwise. Where a survey has no such facts, names decide (`edits.is_test_path`).
 What this cannot tell (a module of checks beside the source that it checks) is found by measuring:
-a function whose tests pass with an empty body is no task (`validity.py`).
+a function whose tests pass with an empty body is no task (`validate.py`).
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from sandbox.edits import NEVER_EDITED, TEST_FOLDERS, is_test_path, looks_like_tests
+from sandbox.judge.gate import NEVER_EDITED, TEST_FOLDERS, is_test_path, looks_like_tests
 
 HOLDS, CONFIGURES = "it holds tests", "it configures how tests or the project run"
 AMONG, ALONE = "it lies among the tests and no source uses it", "the tests alone use it"

@@ -41,13 +41,13 @@ from pathlib import Path
 from sandbox import jsonl
 from sandbox.cache import cache_folder, hold
 from sandbox.errors import UsageError
+from sandbox.judge.verdict import Judge, Limits
 from sandbox.node_ids import file_of
 from sandbox.project import shown
 from sandbox.reasons import told
 from sandbox.repo import Repository, files_of, keep_bytecode
 from sandbox.roles import Roles, decide
 from sandbox.source import bodies_changed, functions, read_text
-from sandbox.verdict import Judge, Limits
 
 SUITE_SECONDS = 1800.0
 SLOW_SECONDS = 5.0
@@ -336,7 +336,8 @@ class _Memory:
             }
         )
         runner = [
-            file.read_text() for file in sorted((Path(__file__).parent / "inside").glob("*.py"))
+            file.read_text()
+            for file in sorted((Path(__file__).parent / "jail" / "inside").glob("*.py"))
         ]
         key = json.dumps(
             [

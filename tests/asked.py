@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from recipes.prompts import Budget, build
-from sandbox.tasks import Task
+from sandbox.tasks.prompts import Budget, build
+from sandbox.tasks.task import Task
 
 ROOM = Budget.estimated(10**6)
 

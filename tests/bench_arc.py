@@ -50,11 +50,11 @@ def run_seed(seed: int, repo: Path | None, scratch: Path) -> list[dict]:
     """All arms of one seed: [{"seed", "arm", "temperature", "taught", "untaught", "heldout",
     "seconds"}]."""
     from coldstart import Screen, versions
-    from recipes import load
     from recipes.bootstrap import distil, mine_tasks, probe
-    from recipes.run import Run
+    from recipes.runfolder.run import Run
     from recipes.session import Session, open_judge
-    from recipes.teach import teach
+    from recipes.settings import load
+    from recipes.teachers.teach import teach
     from sandbox.practice import write_practice_repository
     from sandbox.repo import open_repository
 
@@ -97,7 +97,7 @@ class Arms:
         self.taught = {r["instance_id"] for r in self.session.run.read("trajectories.jsonl")}
 
     def measure(self, arm: str, seconds: float) -> None:
-        from recipes.measure import probe
+        from recipes.learning.measure import probe
 
         for temperature in (self.recipe.probe.temperature, 1.0):
             pairs = [(t, self.session.prompts[t.instance_id]) for t in self.session.tasks]
@@ -117,7 +117,7 @@ class Arms:
 
     def reinforce(self, cycles: int) -> float:
         """Climb from where the student is; the seconds that it took."""
-        from recipes.reinforce import ClimbState, cycle
+        from recipes.learning.reinforce import ClimbState, cycle
 
         started, state, train = time.monotonic(), ClimbState(), self.session.by_split("train")
         for _ in range(cycles):
@@ -134,8 +134,8 @@ class Arms:
     def more_sft(self, seconds: float) -> float:
         """More steps on the same trajectories at a quarter of the learning rate, as many as fit
         into `seconds`."""
-        from recipes.distil import distil
-        from recipes.student import Sample
+        from recipes.learning.distil import distil
+        from recipes.learning.student import Sample
 
         student = self.session.student
         examples = [
@@ -155,7 +155,7 @@ class Arms:
         return time.monotonic() - started
 
     def finish(self) -> list[dict]:
-        from recipes.measure import summarise
+        from recipes.learning.measure import summarise
 
         heldout = {t.instance_id for t in self.session.tasks if t.split == "heldout"}
         groups = {

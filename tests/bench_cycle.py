@@ -10,7 +10,7 @@ Both begin where the run's bootstrap ended and do the recipe's number of rollout
 group size, temperature, learning rate and longest completion, on the same tasks in the same order
 with the same prompts. One cycle is not counted: in it the jails start and the caches fill.
 
-coldstart's cycle is `recipes.reinforce.cycle` as `climb` calls it, with no verdict remembered from
+coldstart's cycle is `recipes.learning.reinforce.cycle` as `climb` calls it, with no verdict remembered from
 before. TRL's is a step of `trainer.train()`: its own generation, rewards, loss and optimiser,
 without gradient checkpointing and without a KL term (both cost it time), with --rows rows at a time
 in the update, on the student's base in float32 or, with `nf4`, on coldstart's own student, which is
@@ -140,7 +140,7 @@ def show(name: str, now: dict) -> None:
 def measure(arguments) -> dict:
     """{"all", "sample", "judge", "update", "cpu" (seconds a cycle), "reward" (its mean)} of one
     side."""
-    from recipes.run import Run
+    from recipes.runfolder.run import Run
 
     side, *details = arguments.only.split()
     with Run.open(arguments.run) as run:
@@ -219,7 +219,7 @@ def tree_seconds(root: int) -> float:
 def measure_ours(run, arguments) -> dict:
     """Cycles as `climb` does them. Writes the tasks that they chose to --tasks, for the others."""
     from coldstart import Screen
-    from recipes.reinforce import ClimbState, cycle
+    from recipes.learning.reinforce import ClimbState, cycle
     from recipes.session import Session, open_judge
 
     screen, clock, chosen, state = Screen(as_json=True), Clock(), [], ClimbState()
@@ -263,8 +263,8 @@ def measure_trl(run, arguments, trainer_name: str, base: str, rows: str) -> dict
     from datasets import Dataset
     from transformers import TrainerCallback
 
-    from recipes.prompts import build
-    from recipes.tokens import budget_of
+    from recipes.learning.tokens import budget_of
+    from sandbox.tasks.prompts import build
 
     climb, clock, budget = run.recipe.climb, Clock(), budget_of(run.recipe)[0]
     tasks = {t.instance_id: t for t in run.tasks}
@@ -330,7 +330,7 @@ def measure_trl(run, arguments, trainer_name: str, base: str, rows: str) -> dict
 
 def trl_student(run, base: str) -> tuple:
     """(PEFT model with the bootstrapped adapter, tokenizer)"""
-    from recipes.student import Student
+    from recipes.learning.student import Student
 
     path = run.recipe.student.model
     student = Student.load(run.recipe, path, run.recipe.seed, run.checkpoint("last"))
@@ -370,7 +370,7 @@ class PytestReward:
         return rewards
 
     def one(self, completion: list[dict], instance_id: str) -> float:
-        from sandbox.edits import InvalidEdit, from_reply
+        from sandbox.judge.gate import InvalidEdit, from_reply
 
         task = self.tasks[instance_id]
         try:

@@ -82,9 +82,10 @@ def climbed(folder: Path, into: Path, engine: str, seed: int, cycles: int) -> di
     """{"engine", "seed", "before", "after" (group -> summary), "solved" (group -> {instance_id:
     share of k}), "drift", "seconds"}"""
     from coldstart import Screen
-    from recipes import facts, stages
+    from recipes import stages
     from recipes.bootstrap import probe
     from recipes.climb import climb
+    from recipes.reporting import tables
     from recipes.session import Session, open_judge
     from tests.bootstrapped import copy_of
 
@@ -95,15 +96,15 @@ def climbed(folder: Path, into: Path, engine: str, seed: int, cycles: int) -> di
         phase = stages.probe_after(done)
         probe(session, phase)
         session.engine.close()
-    groups = facts.grouped(run, facts.read_probes(run, phase))
+    groups = tables.grouped(run, tables.read_probes(run, phase))
     drifts = [
         m["drift"] for m in run.read("metrics.jsonl") if m["groups/used"] and m["drift"] is not None
     ]
     return {
         "engine": engine,
         "seed": seed,
-        "before": facts.probe_summary(run, stages.bootstrapped()),
-        "after": facts.probe_summary(run, phase),
+        "before": tables.probe_summary(run, stages.bootstrapped()),
+        "after": tables.probe_summary(run, phase),
         "solved": {
             name: {p.instance_id: p.resolved / p.k for p in groups[name]} for name in GROUPS
         },
@@ -122,7 +123,7 @@ def show(name: str, summary: dict, more: str = "") -> None:
 
 def compare(one: str, other: str, results: list[dict]) -> None:
     """Print how two engines differ."""
-    from recipes.measure import interval, paired_interval
+    from recipes.learning.measure import interval, paired_interval
 
     for group in GROUPS:
         means = []  # of each engine: for each task the mean over the seeds

@@ -35,13 +35,13 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from coldstart import Screen  # noqa: E402
-from recipes import Recipe, StudentSettings, load  # noqa: E402
-from recipes.engines import open_engine  # noqa: E402
-from recipes.llama_engine import fastest_matrices  # noqa: E402
-from recipes.rollout import Engine  # noqa: E402
-from recipes.run import Run  # noqa: E402
+from recipes.learning.student import Sample, Student  # noqa: E402
+from recipes.rollouts.engines import open_engine  # noqa: E402
+from recipes.rollouts.llama_engine import fastest_matrices  # noqa: E402
+from recipes.rollouts.rollout import Engine  # noqa: E402
+from recipes.runfolder.run import Run  # noqa: E402
 from recipes.session import Session  # noqa: E402
-from recipes.student import Sample, Student  # noqa: E402
+from recipes.settings import Recipe, StudentSettings, load  # noqa: E402
 from tests.tiny import make_tiny  # noqa: E402
 
 GROUP, NEW = 8, 64

@@ -158,7 +158,7 @@ def measure(arguments) -> dict:
 
 
 def our_step(student):
-    from recipes.logprobs import Sample
+    from recipes.learning.logprobs import Sample
 
     def prepared(prompt, completions, advantages):
         samples = [Sample(tuple(prompt), tuple(c)) for c in completions]
@@ -173,7 +173,7 @@ def trl_step(student, rows: str, checkpointing: str = ""):
     from datasets import Dataset
     from trl import RLOOConfig, RLOOTrainer
 
-    from recipes.logprobs import Sample
+    from recipes.learning.logprobs import Sample
 
     student.model.config._name_or_path = ""
     cuda = student.device.type == "cuda"

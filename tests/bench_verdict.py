@@ -38,10 +38,10 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent)]
 from libraries import PINNED, fetch  # noqa: E402
 
-from sandbox.mine import mine  # noqa: E402
+from sandbox.judge.verdict import Judge, Limits  # noqa: E402
 from sandbox.repo import open_repository  # noqa: E402
 from sandbox.source import body_nodes, find, read_text, with_body  # noqa: E402
-from sandbox.verdict import Judge, Limits  # noqa: E402
+from sandbox.tasks.mine import mine  # noqa: E402
 
 FEW_TESTS = 20
 """The claims about single verdicts are for tasks with at most so many tests."""

@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 from recipes import stages
-from recipes.nano import make_student
-from recipes.run import Run
+from recipes.nano.nano_student import make_student
+from recipes.runfolder.run import Run
 from sandbox.cache import cache_folder
 from sandbox.errors import UsageError
 

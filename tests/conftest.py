@@ -179,9 +179,9 @@ def run_cli(
 @pytest.fixture(scope="session")
 def mined_calc(calc, tmp_path_factory):
     """(repository, folder of what was measured, what was mined) of calc"""
-    from sandbox.mine import mine
+    from sandbox.judge.verdict import Limits
     from sandbox.repo import open_repository
-    from sandbox.verdict import Limits
+    from sandbox.tasks.mine import mine
 
     repository, folder = open_repository(calc), tmp_path_factory.mktemp("mined")
     return (

@@ -107,7 +107,7 @@ def line(name: str, folder: Path, new: int) -> dict:
     """One recipe's row, in a process that uses the card for nothing else."""
     import torch
 
-    from recipes import CARD_MEMORY_MIB, load
+    from recipes.settings import CARD_MEMORY_MIB, load
 
     recipe = load(name)
     model = make_model(recipe.student.model, folder)
@@ -144,7 +144,7 @@ def make_model(student: str, folder: Path) -> Path:
 
 def opened(recipe, model: Path):
     """(the student, seconds that it took to load)"""
-    from recipes.student import Student
+    from recipes.learning.student import Student
 
     recipe = replace(
         recipe, rollout=replace(recipe.rollout, engine="model")
@@ -173,9 +173,9 @@ class Work:
 
 def exercise(student, recipe, new: int) -> dict:
     """What bootstrap and climb do with a student: the columns of its own that need no card."""
-    from recipes.logprobs import Sample
-    from recipes.memory import GIB
-    from recipes.model_engine import ModelEngine
+    from recipes.learning.logprobs import Sample
+    from recipes.learning.memory import GIB
+    from recipes.rollouts.model_engine import ModelEngine
 
     work, micro, size = Work(recipe), student.micro_tokens, recipe.climb.group_size
     sampled, [group] = timed(
@@ -259,7 +259,7 @@ def generate_seconds(student, prompt, size: int, new: int) -> float:
 def llama_seconds(student, recipe, prompt, size: int, new: int, folder: Path) -> float:
     """Without what the first start of a run takes: exporting the base, and handing over the
     adapter."""
-    from recipes.engines import open_engine
+    from recipes.rollouts.engines import open_engine
 
     engine = open_engine("llama.cpp", student, recipe, folder)
     try:

@@ -347,10 +347,10 @@ def make_shop(folder: Path) -> dict[str, str]:
 @functools.cache
 def mined_shop():
     """(repository, what was mined of all kinds), once for all tests of a session."""
-    from sandbox.kinds import KINDS
-    from sandbox.mine import mine
+    from sandbox.judge.verdict import Limits
     from sandbox.repo import open_repository
-    from sandbox.verdict import Limits
+    from sandbox.tasks.kinds import KINDS
+    from sandbox.tasks.mine import mine
 
     folder = Path(tempfile.mkdtemp(prefix="shop-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recipes.alarm import MIN_CYCLES, alarm
+from recipes.reporting.alarm import MIN_CYCLES, alarm
 
 
 def climb(soft, hard=None, heldout=None, undone=()) -> list[dict]:

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox import alternatives
-from sandbox.edits import from_reply
-from sandbox.fresh import same
-from sandbox.mine import mine
-from sandbox.outside import agree, plain
+from sandbox.judge import alternatives
+from sandbox.judge.black_box import agree, plain
+from sandbox.judge.fuzz import same
+from sandbox.judge.gate import from_reply
+from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
-from sandbox.verdict import Judge, Limits
+from sandbox.tasks.mine import mine
 from tests.conftest import make_repo
 
 SOURCE = '''import math

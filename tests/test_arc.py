@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes.facts import GROUPS
+from recipes.reporting.tables import GROUPS
 from tests.conftest import ROOT, run_cli
 from tests.tiny import make_tiny
 

@@ -56,13 +56,13 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.edits import InvalidEdit, from_overlay, from_patch, from_reply
 from sandbox.errors import HarnessError
-from sandbox.mine import mine
+from sandbox.judge.gate import InvalidEdit, from_overlay, from_patch, from_reply
+from sandbox.judge.verdict import Judge, Limits, Verdict
 from sandbox.repo import content_hash, open_repository
 from sandbox.source import body_of, find, read_text, with_body
-from sandbox.tasks import Task
-from sandbox.verdict import Judge, Limits, Verdict
+from sandbox.tasks.mine import mine
+from sandbox.tasks.task import Task
 from tests.conftest import git, make_repo
 
 FOLDER = Path(__file__).parent / "attacks"

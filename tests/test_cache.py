@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import coldstart
-from recipes.doctor import check_cache
-from recipes.ledger import Replies, Reply
+from recipes.reporting.doctor import check_cache
+from recipes.teachers.ledger import Replies, Reply
 from sandbox import cache
 from sandbox.repo import open_repository
 from tests.conftest import CALC, ROOT, make_repo, run_cli
@@ -438,7 +438,7 @@ def test_a_run_goes_on_when_everything_was_pruned(tmp_path, own):
 
 @pytest.mark.slow
 def test_a_student_for_llama_cpp_is_written_again(tmp_path, own):
-    from recipes.gguf_export import export_base
+    from recipes.rollouts.gguf import export_base
     from tests.tiny import load_tiny, make_tiny, make_tokenizer
 
     make_tiny(tmp_path / "model")

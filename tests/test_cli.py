@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 import coldstart
-from sandbox.inside import landlock
+from sandbox.jail.inside import landlock
 from tests.conftest import CALC, ROOT, git, make_repo, run_cli
 
 GOLD = "    if not xs:\n        raise ValueError('no data')\n    return sum(xs) / len(xs)\n"

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.figures import is_progress, processor_seconds, seconds_of
-from sandbox.mine import mine
+from sandbox.judge.figures import is_progress, processor_seconds, seconds_of
+from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.source import find, read_text, with_body
-from sandbox.verdict import Judge, Limits
+from sandbox.tasks.mine import mine
 from tests.conftest import make_repo
 
 LIMITS = Limits(workers=1, timeout=3.0, recheck=0.0)

@@ -7,10 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recipes import dense_decoder
-from recipes.dense_decoder import DenseDecoder, fits
-from recipes.engines import policy_gap
-from recipes.model_engine import ModelEngine, padded
+from recipes.nano import dense_decoder
+from recipes.nano.dense_decoder import DenseDecoder, fits
+from recipes.rollouts.engines import policy_gap
+from recipes.rollouts.model_engine import ModelEngine, padded
 from tests.test_gguf_export import MODELS
 from tests.tiny import load_tiny, make_tiny
 
@@ -59,7 +59,7 @@ def test_others_are_left_to_their_forward_pass(tmp_path, monkeypatch):
     assert not fits(loaded(tmp_path, kind, **more), 100)
     student = loaded(tmp_path, "mistral", sliding_window=50, head_dim=16)
     assert fits(student, 50) and not fits(student, 51)
-    monkeypatch.setattr("recipes.weights.SMALL", 1000)
+    monkeypatch.setattr("recipes.learning.weights.SMALL", 1000)
     assert not fits(student, 50)
 
 

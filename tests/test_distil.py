@@ -2,9 +2,9 @@
 
 import pytest
 
-from recipes import DistilSettings
-from recipes.distil import batch_indices, distil, learning_rate
-from recipes.student import Sample
+from recipes.learning.distil import batch_indices, distil, learning_rate
+from recipes.learning.student import Sample
+from recipes.settings import DistilSettings
 from tests.tiny import adapter_bytes, load_tiny, make_tiny
 
 SETTINGS = DistilSettings(steps=12, batch=4, lr=1e-2, warmup=3, final_lr=0.1, clip=1.0)

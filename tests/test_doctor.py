@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from recipes import doctor
-from recipes.doctor import (
+from recipes.reporting import doctor
+from recipes.reporting.doctor import (
     Check,
     System,
     can_run,
@@ -23,7 +23,7 @@ from recipes.doctor import (
     check_torch,
     find_card,
 )
-from recipes.endpoint import find_endpoint
+from recipes.teachers.endpoint import find_endpoint
 from tests.conftest import ROOT, run_cli
 from tests.teacher_server import TeacherServer
 from tests.test_cli import without_jails
@@ -84,7 +84,7 @@ def test_this_machine_for_people_and_machines(tmp_path):
 @pytest.mark.slow
 def test_it_imports_no_torch_itself():
     code = (
-        "import sys\nfrom recipes.doctor import *\nlist(examine(this_system(), "
+        "import sys\nfrom recipes.reporting.doctor import *\nlist(examine(this_system(), "
         "Path('.')))\nassert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

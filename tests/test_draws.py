@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from recipes.draws import BLOCK, Draws
+from recipes.rollouts.sampling import BLOCK, Draws
 
 TEMPERATURES = st.sampled_from([0.3, 0.7, 1.0, 1.5])
 UNIFORM = st.one_of(

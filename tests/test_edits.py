@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sandbox import patches, source
-from sandbox.edits import (
+from sandbox.errors import UsageError
+from sandbox.judge.gate import (
     InvalidEdit,
     from_overlay,
     from_patch,
@@ -23,8 +24,7 @@ from sandbox.edits import (
     is_test_path,
     splice,
 )
-from sandbox.errors import UsageError
-from sandbox.tasks import Task
+from sandbox.tasks.task import Task
 from tests.conftest import ROOT
 
 CORE = '''"""Shapes and words."""

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from recipes.dataset_export import write as write_dataset
-from recipes.ledger import Ledger, Replies, Reply
-from recipes.prompts import Budget, build, gold_reply
-from recipes.tokens import open_tokenizer
+from recipes.exports.dataset import write as write_dataset
+from recipes.learning.tokens import open_tokenizer
+from recipes.teachers.ledger import Ledger, Replies, Reply
 from sandbox import jsonl, patches
-from sandbox.edits import InvalidEdit, from_overlay, from_patch, from_reply, gate
-from sandbox.mine import mine
+from sandbox.judge.gate import InvalidEdit, from_overlay, from_patch, from_reply, gate
+from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.source import blanked, decode, find, read_text, to_bytes
-from sandbox.verdict import Judge, Limits
+from sandbox.tasks.mine import mine
+from sandbox.tasks.prompts import Budget, build, gold_reply
 from sandbox.worktree import WorkTree
 from tests.asked import messages
 from tests.conftest import git, make_repo, run_cli

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes.endpoint import (
+from recipes.teachers.endpoint import (
     KEY_ENV,
     Asker,
     Client,
@@ -30,10 +30,10 @@ from recipes.endpoint import (
     fit_key,
     take_keys,
 )
-from recipes.heard import Heard
-from recipes.ledger import CapReached, Ledger, Replies, Reply, as_pico, read_summary
+from recipes.teachers.ledger import CapReached, Ledger, Replies, Reply, as_pico, read_summary
+from recipes.teachers.stream import Heard
 from sandbox.errors import HarnessError, UsageError
-from sandbox.replies import without_thinking
+from sandbox.tasks.replies import without_thinking
 from tests.conftest import ROOT
 from tests.teacher_server import AGAIN, BILLED, ODD_REPLIES, ServerProcess, TeacherServer, tokens
 
@@ -857,8 +857,8 @@ ASKING = """
 import sys; sys.path.insert(0, sys.argv[1])
 import asyncio
 from pathlib import Path
-from recipes.endpoint import *
-from recipes.ledger import *
+from recipes.teachers.endpoint import *
+from recipes.teachers.ledger import *
 MESSAGES = [{"role": "user", "content": "What is the answer to this question?"}]
 run, shared, url, cap, count = Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4], float(sys.argv[5]), int(sys.argv[6])
 endpoint = Endpoint("here", url, "m", ("1.40", "0.26", "4.40"), max_output=200)

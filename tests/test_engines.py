@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from recipes import memory
-from recipes.engines import check_policy, choose, open_engine
-from recipes.llama_engine import LlamaEngine
-from recipes.model_engine import ModelEngine
+from recipes.learning import memory
+from recipes.rollouts.engines import check_policy, choose, open_engine
+from recipes.rollouts.llama_engine import LlamaEngine
+from recipes.rollouts.model_engine import ModelEngine
 from sandbox.errors import HarnessError, UsageError
 from tests.conftest import run_cli
 from tests.test_arc import lines, make_student, settings

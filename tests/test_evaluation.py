@@ -5,10 +5,10 @@ import random
 
 import pytest
 
-from recipes import evaluation
-from recipes.evaluation import compare, lines
-from recipes.facts import MAIN_GROUPS
-from recipes.measure import TaskProbe
+from recipes.learning.measure import TaskProbe
+from recipes.reporting import evaluation
+from recipes.reporting.evaluation import compare, lines
+from recipes.reporting.tables import MAIN_GROUPS
 from sandbox.errors import UsageError
 from tests.written_run import write_run
 

@@ -19,8 +19,8 @@ import pytest
 from click.testing import CliRunner
 
 import coldstart
-from recipes import export, model_export
-from recipes.run import Run
+from recipes.exports import folder, model
+from recipes.runfolder.run import Run
 from sandbox.errors import UsageError
 from sandbox.jsonl import valid
 from tests.asked import messages
@@ -77,8 +77,8 @@ def place(tmp_path_factory) -> Path:
 def learn(run: Run, model: Path, functions: tuple[str, ...] = LEARNED) -> None:
     """Fine-tune on the gold answers until they are the likeliest ones, and leave what a bootstrap
     leaves."""
-    from recipes.prompts import gold_reply
-    from recipes.student import Sample, Student
+    from recipes.learning.student import Sample, Student
+    from sandbox.tasks.prompts import gold_reply
 
     tree, tasks = run.repository.snapshot, [t for t in run.tasks if t.function in functions]
     student = Student.load(run.recipe, model, 0)
@@ -173,7 +173,7 @@ def test_an_export_solves_what_its_checkpoint_solves(place, monkeypatch, argumen
 def test_an_export_that_lost_its_adapter_is_noticed(place, monkeypatch, target, spoil):
     import torch
 
-    real = getattr(model_export, spoil)
+    real = getattr(model, spoil)
 
     def without_adapter(student, path, *more):
         snapshot = student.snapshot()
@@ -183,12 +183,12 @@ def test_an_export_that_lost_its_adapter_is_noticed(place, monkeypatch, target, 
         real(student, path, *more)
         student.rollback(snapshot)
 
-    monkeypatch.setattr(model_export, spoil, without_adapter)
+    monkeypatch.setattr(model, spoil, without_adapter)
     replay = exported(place, monkeypatch, "--to", target, "--out", f"lost-{target}", code=1)[
         "replay"
     ]
     assert replay["checkpoint"] == len(LEARNED) and replay["export"] == 0 and replay["lost"]
-    assert "do not use it" in "\n".join(export.lines(replay))
+    assert "do not use it" in "\n".join(folder.lines(replay))
 
 
 @pytest.mark.slow
@@ -426,7 +426,7 @@ def test_the_template_puts_around_a_question_what_the_tokenizer_puts(
     student, monkeypatch, template, system
 ):
     monkeypatch.setattr(student.tokenizer, "chat_template", template)
-    text = dict(modelfile(model_export.modelfile(student, tiny_recipe())))["TEMPLATE"]
+    text = dict(modelfile(model.modelfile(student, tiny_recipe())))["TEMPLATE"]
     assert ("{{ if .System }}" in text) == system
 
     def as_ollama_fills_it(prompt: str, system: str = "") -> str:
@@ -458,9 +458,9 @@ def test_the_template_puts_around_a_question_what_the_tokenizer_puts(
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_merged_model_computes_what_the_trainer_computes(tmp_path, name):
-    from recipes.engines import policy_gap
-    from recipes.file_engine import FileEngine, Files
-    from recipes.gguf_export import write_merged
+    from recipes.rollouts.engines import policy_gap
+    from recipes.rollouts.file_engine import FileEngine, Files
+    from recipes.rollouts.gguf import write_merged
 
     kind, more = MODELS[name]
     student = load_tiny(make_tiny(tmp_path / "model", kind, **more))
@@ -479,8 +479,8 @@ def test_the_merged_model_computes_what_the_trainer_computes(tmp_path, name):
 def test_a_server_of_the_file_makes_the_same_tokens_of_a_question(tmp_path, template, begins):
     from tokenizers.processors import TemplateProcessing
 
-    from recipes.file_engine import FileEngine, Files, FileStudent
-    from recipes.gguf_export import write_base
+    from recipes.rollouts.file_engine import FileEngine, Files, FileStudent
+    from recipes.rollouts.gguf import write_base
 
     make_tiny(tmp_path / "model")
     tokenizer = make_tokenizer()
@@ -499,7 +499,7 @@ def test_a_server_of_the_file_makes_the_same_tokens_of_a_question(tmp_path, temp
     try:
         question = [{"role": "user", "content": "def f(x, y):\n    return x"}]
         ids = student.prompt_ids(question)
-        assert model_export.engine_prompt(engine, student, question) == ids and (ids[0] == 0) == (
+        assert model.engine_prompt(engine, student, question) == ids and (ids[0] == 0) == (
             begins and template != CHATML
         )
     finally:
@@ -513,14 +513,14 @@ def test_a_student_without_a_vocabulary_is_not_for_ollama(student, monkeypatch, 
         student.tokenizer.backend_tokenizer, "pre_tokenizer", pre_tokenizers.Metaspace()
     )
     with pytest.raises(UsageError, match="--to peft"):
-        model_export.write("ollama", student, tmp_path, tmp_path, tmp_path, tiny_recipe(), "q8_0")
+        model.write("ollama", student, tmp_path, tmp_path, tmp_path, tiny_recipe(), "q8_0")
 
 
 def test_files_that_do_not_load_cannot_be_replayed(student, tmp_path):
     (tmp_path / "broken.gguf").write_bytes(b"GGUF and nothing more")
     with (
         pytest.raises(UsageError, match="--replay 0"),
-        model_export.opened("gguf", student, tmp_path, tiny_recipe()),
+        model.opened("gguf", student, tmp_path, tiny_recipe()),
     ):
         pass
 
@@ -528,7 +528,7 @@ def test_files_that_do_not_load_cannot_be_replayed(student, tmp_path):
 def test_a_template_that_hides_the_question_is_refused(student, monkeypatch):
     monkeypatch.setattr(student.tokenizer, "chat_template", "{{ messages[0].content | upper }}")
     with pytest.raises(UsageError, match="--to gguf"):
-        model_export.around(student)
+        model.around(student)
 
 
 def test_what_is_replayed(tmp_path, calc):
@@ -554,11 +554,11 @@ def test_what_is_replayed(tmp_path, calc):
         )
 
     probed("climb-0009", dict(zip(names, (0, 4, 2, 4))))
-    assert {t.instance_id for t in export.choose_tasks(run, run.tasks, 2)} == {names[1], names[3]}
-    assert [t.instance_id for t in export.choose_tasks(run, run.tasks, 8)][2:] == [names[2]]
+    assert {t.instance_id for t in folder.choose_tasks(run, run.tasks, 2)} == {names[1], names[3]}
+    assert [t.instance_id for t in folder.choose_tasks(run, run.tasks, 8)][2:] == [names[2]]
     probed("before", {names[1]: 1})
     probed("climb-0009", {names[0]: 4})
-    assert names[1] not in {t.instance_id for t in export.choose_tasks(run, run.tasks, 1)}, (
+    assert names[1] not in {t.instance_id for t in folder.choose_tasks(run, run.tasks, 1)}, (
         "it was not cold before"
     )
 
@@ -566,9 +566,9 @@ def test_what_is_replayed(tmp_path, calc):
 def test_a_folder_that_is_taken_and_one_that_fails(tmp_path):
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "x").write_text("x")
-    with pytest.raises(UsageError, match="--out"), export.new_folder(tmp_path / "taken"):
+    with pytest.raises(UsageError, match="--out"), folder.new_folder(tmp_path / "taken"):
         pass
-    with pytest.raises(OSError), export.new_folder(tmp_path / "new") as aside:
+    with pytest.raises(OSError), folder.new_folder(tmp_path / "new") as aside:
         (aside / "half").write_text("x")
         raise OSError(28, "No space left on device")
     assert [p.name for p in tmp_path.iterdir()] == ["taken"]
@@ -581,4 +581,4 @@ def test_what_cannot_be_asked(tmp_path):
     )
     assert "--to" in run_cli("export", cwd=tmp_path, check=2).stderr
     told = run_cli("export", "--help", cwd=tmp_path).stdout
-    assert all(target in told for target in export.TARGETS)
+    assert all(target in told for target in folder.TARGETS)

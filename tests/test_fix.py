@@ -369,9 +369,9 @@ def test_where_llama_cpp_cannot_read_the_student_the_training_model_writes(place
     from tokenizers import pre_tokenizers
 
     from coldstart import Screen
-    from recipes.fixing import open_writer
-    from recipes.model_engine import ModelEngine
-    from recipes.run import Run
+    from recipes.fix import open_writer
+    from recipes.rollouts.model_engine import ModelEngine
+    from recipes.runfolder.run import Run
 
     shutil.copytree(place / "run", place / "odd")
     shutil.rmtree(place / "odd" / "gguf", ignore_errors=True)

@@ -8,10 +8,12 @@ import llama_cpp
 import pytest
 import torch
 
-from recipes import gguf_export, nano, weights
-from recipes.engines import policy_gap
-from recipes.gguf_export import base_digest, export_base, objection, vocabulary_note, write_base
-from recipes.llama_engine import LlamaEngine
+from recipes.learning import weights
+from recipes.nano import nano_student
+from recipes.rollouts import gguf
+from recipes.rollouts.engines import policy_gap
+from recipes.rollouts.gguf import base_digest, export_base, objection, vocabulary_note, write_base
+from recipes.rollouts.llama_engine import LlamaEngine
 from tests.tiny import load_tiny, make_tiny, make_tokenizer
 
 STRETCHED = {
@@ -104,7 +106,7 @@ def test_eight_bits_are_enough(tmp_path, monkeypatch):
         export_base(student, tmp_path, matrices=matrices) for matrices in ("Q8_0", "BF16")
     )
     assert gap(student, base) < 0.02 and gap(student, wide) < 0.02
-    shapes = {name: shape for name, shape, _ in gguf_export._base_tensors(student)}
+    shapes = {name: shape for name, shape, _ in gguf._base_tensors(student)}
     assert base.stat().st_size < 34 / 32 * sum(map(math.prod, shapes.values())) + 100_000
     inside = sum(
         math.prod(shape)
@@ -120,7 +122,7 @@ def test_eight_bits_are_enough(tmp_path, monkeypatch):
 def test_a_wrong_export_is_far_off(tmp_path, monkeypatch, spoil):
     student = loaded(tmp_path)
     if spoil == "no permutation":
-        monkeypatch.setattr(gguf_export, "_permuted", lambda student, layer, array: array)
+        monkeypatch.setattr(gguf, "_permuted", lambda student, layer, array: array)
     else:
         monkeypatch.setattr(LlamaEngine, "_swap_adapter", lambda self: None)
     assert gap(student, export_base(student, tmp_path)) > 0.3
@@ -152,9 +154,7 @@ def test_same_base_same_bytes_and_the_adapter_is_no_part_of_it(tmp_path):
 def test_a_finished_file_is_used_again_and_an_unfinished_one_removed(tmp_path, monkeypatch):
     student = loaded(tmp_path)
     monkeypatch.setattr(
-        gguf_export,
-        "write_base",
-        lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")),
+        gguf, "write_base", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
     )
     with pytest.raises(OSError):
         export_base(student, tmp_path / "a")
@@ -185,9 +185,9 @@ def test_llama_cpp_reads_and_writes_the_same_text(tmp_path, splits):
     from tokenizers import Regex, pre_tokenizers
 
     qwen, llama = (
-        steps[0][0] for steps, name in gguf_export.SPLITS.items() if name in ("qwen2", "llama-bpe")
+        steps[0][0] for steps, name in gguf.SPLITS.items() if name in ("qwen2", "llama-bpe")
     )
-    pattern = {"qwen2": qwen, "llama 3": llama, "nano": nano.SPLIT}.get(splits)
+    pattern = {"qwen2": qwen, "llama 3": llama, "nano": nano_student.SPLIT}.get(splits)
     steps = [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=pattern is None)]
     if splits == "digits":
         steps.insert(0, pre_tokenizers.Digits(individual_digits=True))

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from recipes import CARD_MEMORY_MIB, load
+from recipes.settings import CARD_MEMORY_MIB, load
 from tests import gpu_table
 from tests.conftest import ROOT
 from tests.tiny import make_tiny

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import jsonl, validity
-from sandbox.edits import InvalidEdit
+from sandbox import jsonl
 from sandbox.errors import HarnessError
-from sandbox.landlock_jail import jail_notice, open_jail
-from sandbox.mine import mine
+from sandbox.jail.landlock import jail_notice, open_jail
+from sandbox.judge.gate import InvalidEdit
+from sandbox.judge.verdict import Judge, Limits
 from sandbox.source import find, read_text, with_body
-from sandbox.verdict import Judge, Limits
+from sandbox.tasks import validate
+from sandbox.tasks.mine import mine
 from tests.test_mine import timeless
 from tests.test_verdict import jail_folders, own_children, temporary  # noqa: F401
 
@@ -39,7 +40,7 @@ class Frail:
         self.started: list[str] = []
         """The tiers of the jails that were started."""
         self.asked: list[tuple[str, dict]] = []
-        monkeypatch.setattr("sandbox.processes.open_jail", self._open)
+        monkeypatch.setattr("sandbox.judge.processes.open_jail", self._open)
 
     def _open(self, layout, tier, files, path, on_start):
         self.started.append(tier)
@@ -407,7 +408,7 @@ def test_mining_ends_where_the_machine_is_at_fault(
 ):  # noqa: F811
     """What was measured before is kept, and what failed is measured again afterwards."""
     folder, before = tmp_path / "run", own_children()
-    monkeypatch.setattr(validity, "CHUNK", 3)
+    monkeypatch.setattr(validate, "CHUNK", 3)
 
     def break_after_the_first_chunk(what, done, total):
         frail.dies, frail.dies_at_start = lambda tier, request: True, lambda tier: True

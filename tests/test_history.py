@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.edits import is_test_path
 from sandbox.errors import UsageError
-from sandbox.history import MAX_FILES, MAX_LINES, undo, undoings
+from sandbox.judge.gate import is_test_path
 from sandbox.repo import open_repository
 from sandbox.source import to_bytes
+from sandbox.tasks.history import MAX_FILES, MAX_LINES, undo, undoings
 from tests.conftest import git, make_repo
 from tests.shop import make_shop
 from tests.test_mine import state_of

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import HarnessError
-from sandbox.jail import Jail
+from sandbox.jail.bubblewrap import Jail
+from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import content_hash, open_repository
-from sandbox.verdict import Judge, Limits
 from tests.conftest import make_repo
 
 FILES = {
@@ -696,7 +696,7 @@ def test_the_jail_dies_with_its_owner(repository):
     owner = f"""
 import sys, time
 sys.path[:0] = {sys.path!r}
-from sandbox.jail import Jail
+from sandbox.jail.bubblewrap import Jail
 from sandbox.repo import Repository
 jail = Jail(Repository.from_dict({repository.to_dict()!r}).layout())
 print(jail._process.pid, flush=True)

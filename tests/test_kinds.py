@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import UsageError
-from sandbox.kinds import KINDS, Kind, kind_of
-from sandbox.kinds.failing import MAX_ABOUT
-from sandbox.kinds.mutate import MUTANTS
-from sandbox.mine import Survey, mine
+from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.source import find, read_text, source_of
-from sandbox.verdict import Judge, Limits
+from sandbox.tasks.kinds import KINDS, Kind, kind_of
+from sandbox.tasks.kinds.failing import MAX_ABOUT
+from sandbox.tasks.kinds.mutate import MUTANTS
+from sandbox.tasks.mine import Survey, mine
 from tests.conftest import ROOT, git, make_repo, run_cli
 from tests.shop import make_shop, mined_shop
 
@@ -367,8 +367,8 @@ HALVED = '''"""`halve`: the second half of a function's statements is taken out.
 from functools import partial
 
 from sandbox import patches
-from sandbox.ground import instance_id
-from sandbox.kinds import Draft, Kind, Unfit
+from sandbox.tasks.ground import instance_id
+from sandbox.tasks.kinds import Draft, Kind, Unfit
 from sandbox.source import body_nodes, read_text
 
 
@@ -410,8 +410,8 @@ def test_a_fifth_kind_is_one_file_and_one_line(calc, tmp_path):
     for part in ("coldstart.py", "recipes", "sandbox"):
         copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
         copy(ROOT / part, tmp_path / part)
-    (tmp_path / "sandbox/kinds/halve.py").write_text(HALVED)
-    registry = tmp_path / "sandbox/kinds/__init__.py"
+    (tmp_path / "sandbox/tasks/kinds/halve.py").write_text(HALVED)
+    registry = tmp_path / "sandbox/tasks/kinds/__init__.py"
     text = registry.read_text()
     last = next(line for line in text.split("\n") if line.startswith('    "failing": '))
     registry.write_text(text.replace(last, f'{last}\n    "halve": "half of a body is missing",'))
@@ -441,7 +441,7 @@ def test_a_fifth_kind_is_one_file_and_one_line(calc, tmp_path):
 
 
 def test_every_file_is_a_kind_and_every_kind_a_file():
-    files = {path.stem for path in (ROOT / "sandbox/kinds").glob("*.py")} - {"__init__"}
+    files = {path.stem for path in (ROOT / "sandbox/tasks/kinds").glob("*.py")} - {"__init__"}
     assert files == set(KINDS) and all(isinstance(kind_of(name), Kind) for name in KINDS)
 
 

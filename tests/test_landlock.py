@@ -24,16 +24,17 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import patches, seccomp
-from sandbox.edits import gate
+from sandbox import patches
 from sandbox.errors import HarnessError
-from sandbox.inside import landlock
-from sandbox.jail import ENVIRONMENT, INSIDE, Jail
-from sandbox.landlock_jail import LandlockJail, _readable, jail_notice, open_jail
+from sandbox.jail import seccomp
+from sandbox.jail.bubblewrap import ENVIRONMENT, INSIDE, Jail
+from sandbox.jail.inside import landlock
+from sandbox.jail.landlock import LandlockJail, _readable, jail_notice, open_jail
+from sandbox.judge.gate import gate
+from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import keep_bytecode, open_repository
 from sandbox.source import blanked, find, read_text, with_body
-from sandbox.tasks import Task
-from sandbox.verdict import Judge, Limits
+from sandbox.tasks.task import Task
 from tests.conftest import ROOT, make_repo
 
 pytestmark = pytest.mark.skipif(
@@ -671,7 +672,7 @@ def test_everything_ends_with_the_process_that_started_the_jail(repository, prel
     owner = f"""
 import sys
 sys.path[:0] = {sys.path!r}
-from sandbox.landlock_jail import LandlockJail
+from sandbox.jail.landlock import LandlockJail
 from sandbox.repo import Repository
 from tests.test_landlock import ask
 repository = Repository.from_dict({repository.to_dict()!r})
@@ -831,7 +832,7 @@ def test_whatever_is_left_is_removed(jail, attack):
 def test_clearing_goes_through_closed_folders_and_through_no_link(tmp_path, open_place):
     code = """
         import os
-        from sandbox.inside import landlock
+        from sandbox.jail.inside import landlock
         (place / "kept").mkdir()
         (place / "kept" / "file").write_text("x")
         mess = place / "mess"
@@ -1201,8 +1202,8 @@ class Program(ctypes.Structure):
 libc = ctypes.CDLL(None)
 assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, ctypes.byref(Program(4, code)), 0, 0) == 0
 from sandbox.errors import UsageError
-from sandbox.inside import landlock
-from sandbox.landlock_jail import jail_notice, _notice
+from sandbox.jail.inside import landlock
+from sandbox.jail.landlock import jail_notice, _notice
 assert landlock.version() == 0
 for bwrap in (None, "/bin/false"):
     try:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recipes.ledger import (
+from recipes.teachers.ledger import (
     NOTHING,
     PICO,
     CapReached,
@@ -54,7 +54,7 @@ def python(code: str, folder: Path) -> list[str]:
     """A command that runs this code with the ledger's names at hand, and `folder`."""
     start = (
         "import sys, time, hashlib; sys.path.insert(0, sys.argv[1])\nfrom pathlib import Path\n"
-        "from recipes.ledger import CapReached, Ledger, Replies, Reply\n"
+        "from recipes.teachers.ledger import CapReached, Ledger, Replies, Reply\n"
         f"folder = Path(sys.argv[2]); BODY = {BODY!r}; HASHES = "
         "[hashlib.sha256(str(n).encode()).hexdigest() for n in range(150)]\n"
         "REPLY = Reply('the answer', 'a thought', 'stop', 100, 30, 20)\n"
@@ -122,7 +122,7 @@ def test_two_processes_do_not_pass_it_together(tmp_path, replies):
     """The sum and the new try are one transaction: no other one comes between them."""
     Ledger.open(tmp_path / "l", replies).__exit__()
     code = (
-        "from recipes.ledger import _Database\n"
+        "from recipes.teachers.ledger import _Database\n"
         "ledger, taken = Ledger(_Database(folder / 'l', '')), 0\n"
         "for number in range(60):\n"
         "    try:\n        ledger.reserve(f'{sys.argv[3]}{number}', 't', 'x', BODY, 7, 350); taken "

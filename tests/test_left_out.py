@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from sandbox.candidates import candidates
-from sandbox.mine import Mined, mine
+from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
-from sandbox.statements import helpers_of_tests, secrets, sources_of_tests
 from sandbox.survey import Survey, survey
-from sandbox.verdict import Judge, Limits
+from sandbox.tasks.candidates import candidates
+from sandbox.tasks.mine import Mined, mine
+from sandbox.tasks.statements import helpers_of_tests, secrets, sources_of_tests
 from tests.conftest import git, make_repo, run_cli
 
 LIMITS = Limits(workers=2, timeout=5.0)

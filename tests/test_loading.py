@@ -14,7 +14,7 @@ import sys
 
 import pytest
 
-from recipes import loading, student
+from recipes.learning import loading, student
 
 SIGNATURES = """
 import inspect, json, sys

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipes import logprobs
-from recipes.logprobs import Plain, Sample, Shared, micro_batches, plan
-from recipes.student import Student
+from recipes.learning import logprobs
+from recipes.learning.logprobs import Plain, Sample, Shared, micro_batches, plan
+from recipes.learning.student import Student
 from tests.tiny import adapter_bytes, load_tiny, make_tiny
 
 KINDS = ("llama", "qwen2", "qwen3", "gemma", "mistral")
@@ -105,7 +105,7 @@ def take_gradient(student) -> torch.Tensor:
 def test_loss_and_gradient_equal_the_plain_forward(students, kind, limit, tmp_path, monkeypatch):
     """With the importance weights and the KL term, in one part or in many."""
     monkeypatch.setattr(
-        "recipes.logprobs.HEAD_LOGITS", 384 * 5
+        "recipes.learning.logprobs.HEAD_LOGITS", 384 * 5
     )  # chunks of 5 positions, across the samples' borders
     student = students(kind)
     monkeypatch.setattr(student, "micro_tokens", limit)
@@ -211,8 +211,8 @@ def test_the_same_bytes_each_time(students):
 
 def test_activations_that_are_recomputed_keep_the_shared_path(tmp_path):
     """As on a card: every layer runs twice, and the second time must not add to the cache."""
-    from recipes.loading import _recompute_activations
-    from recipes.logprobs import longest_shared
+    from recipes.learning.loading import _recompute_activations
+    from recipes.learning.logprobs import longest_shared
 
     student, samples = load_tiny(make_tiny(tmp_path / "m", "qwen2")), draw_samples(4, RAGGED)
     student.accumulate(samples, [1.0] * len(samples), 5, 1.0)
@@ -286,7 +286,7 @@ def test_a_model_whose_cache_takes_no_gradient_learns_by_the_plain_path_and_says
 
 
 def test_the_check_changes_nothing(tmp_path):
-    from recipes.logprobs import longest_shared
+    from recipes.learning.logprobs import longest_shared
 
     student = load_tiny(make_tiny(tmp_path / "m"))
     state, before = torch.get_rng_state(), adapter_bytes(student)

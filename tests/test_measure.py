@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recipes.measure import (
+from recipes.learning.measure import (
     TaskProbe,
     derived_seed,
     interval,
@@ -17,8 +17,8 @@ from recipes.measure import (
     probe,
     summarise,
 )
-from recipes.model_engine import ModelEngine
-from recipes.rollout import UNJUDGED, failures_of
+from recipes.rollouts.model_engine import ModelEngine
+from recipes.rollouts.rollout import UNJUDGED, failures_of
 from sandbox.errors import HarnessError
 from tests.tiny import load_tiny, make_tiny
 

@@ -13,20 +13,8 @@ import pytest
 import torch
 
 from coldstart import Screen
-from recipes import (
-    CARD_MEMORY_MIB,
-    FOLDER,
-    Recipe,
-    StudentSettings,
-    dense_decoder,
-    llama_engine,
-    load,
-    memory,
-    weights,
-)
-from recipes.gguf_export import export_base
-from recipes.llama_engine import LlamaEngine
-from recipes.memory import (
+from recipes.learning import memory, weights
+from recipes.learning.memory import (
     GIB,
     LEAST_MICRO_TOKENS,
     MICRO_TOKENS,
@@ -38,8 +26,13 @@ from recipes.memory import (
     is_out_of_memory,
     plan,
 )
-from recipes.model_engine import ModelEngine
+from recipes.nano import dense_decoder
+from recipes.rollouts import llama_engine
+from recipes.rollouts.gguf import export_base
+from recipes.rollouts.llama_engine import LlamaEngine
+from recipes.rollouts.model_engine import ModelEngine
 from recipes.session import Session
+from recipes.settings import CARD_MEMORY_MIB, FOLDER, Recipe, StudentSettings, load
 from sandbox.errors import UsageError
 from tests.conftest import ROOT
 from tests.shapes import SHAPES
@@ -443,7 +436,7 @@ print(student.micro_tokens)
 
 LIMITED_SAMPLING = """
 import gc, resource, sys
-from recipes.model_engine import ModelEngine
+from recipes.rollouts.model_engine import ModelEngine
 from tests.tiny import load_tiny, make_tiny
 
 student = load_tiny(make_tiny(sys.argv[1], "qwen2", hidden=256, intermediate_size=512, num_hidden_layers=4))

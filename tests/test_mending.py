@@ -8,14 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from recipes.fixing import Search, lines, summary_lines
-from recipes.rollout import Completion, Engine
+from recipes.fix import Search, lines, summary_lines
+from recipes.rollouts.rollout import Completion, Engine
 from sandbox.errors import UsageError
-from sandbox.mending import choose_failing, failing_tasks, one_function, verify, with_files
+from sandbox.judge.mending import choose_failing, failing_tasks, one_function, verify, with_files
+from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.source import read_text
 from sandbox.survey import survey
-from sandbox.verdict import Judge, Limits
 from tests.conftest import make_repo
 from tests.test_worktree import digests
 from tests.tiny import tiny_recipe

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox import jsonl
-from sandbox.candidates import candidates
-from sandbox.edits import gate
-from sandbox.mine import Survey, mine
+from sandbox.judge.gate import gate
+from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.source import read_text
-from sandbox.tasks import split_by_function, units
-from sandbox.verdict import Judge, Limits
+from sandbox.tasks.candidates import candidates
+from sandbox.tasks.mine import Survey, mine
+from sandbox.tasks.task import split_by_function, units
 from tests.conftest import make_repo
 
 LIMITS = Limits(workers=2)

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.mutate import MAX_LINES, OPERATORS, mutants, sites
 from sandbox.source import find, functions, source_of, to_bytes
+from sandbox.tasks.mutate import MAX_LINES, OPERATORS, mutants, sites
 from tests.conftest import ROOT
 
 ALL = 10_000
@@ -310,7 +310,7 @@ def test_mutants_of_a_method_are_of_that_method():
 
 
 def test_libcst_is_not_loaded_before_a_mutant_is_wanted():
-    code = "import sys, sandbox.mine; print('libcst' in sys.modules)"
+    code = "import sys, sandbox.tasks.mine; print('libcst' in sys.modules)"
     assert (
         subprocess.run(
             [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True

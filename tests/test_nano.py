@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from recipes import nano, nano_data
+from recipes.nano import nano_data, nano_student
 from sandbox.practice import MODULES
 
-ROOT = Path(nano.__file__).parents[1]
+ROOT = Path(nano_student.__file__).parents[2]
 FEW = [
     f"{name}.py"
     for name in (
@@ -37,16 +37,17 @@ FEW = [
 MADE_SMALL = f"""
 import sys
 from pathlib import Path
-from recipes import nano, nano_data
+from recipes.nano import nano_student
+from recipes.nano import nano_data
 
 nano_data.library_files = lambda library: [library / name for name in {FEW}]
-nano.TOKENIZER_SAMPLES = 1000
+nano_student.TOKENIZER_SAMPLES = 1000
 """
-MAKE = MADE_SMALL + "print(nano.make_student(Path(sys.argv[1]), steps=int(sys.argv[2])))"
+MAKE = MADE_SMALL + "print(nano_student.make_student(Path(sys.argv[1]), steps=int(sys.argv[2])))"
 MAKE_FOREVER = (
     MADE_SMALL
     + """
-nano.make_student(Path(sys.argv[1]), steps=100_000, on_progress=lambda what, done, total:
+nano_student.make_student(Path(sys.argv[1]), steps=100_000, on_progress=lambda what, done, total:
                   print("training", flush=True) if (what, done) == ("training", 2) else None)
 """
 )
@@ -74,7 +75,7 @@ def make_small(monkeypatch):
     monkeypatch.setattr(
         nano_data, "library_files", lambda library: [library / name for name in FEW]
     )
-    monkeypatch.setattr(nano, "TOKENIZER_SAMPLES", 1000)
+    monkeypatch.setattr(nano_student, "TOKENIZER_SAMPLES", 1000)
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def small(monkeypatch):
 def folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as monkeypatch:
         make_small(monkeypatch)
-        return nano.make_student(tmp_path_factory.mktemp("cache"), steps=3)
+        return nano_student.make_student(tmp_path_factory.mktemp("cache"), steps=3)
 
 
 # --------------------------------------------------------------------------------------------- data
@@ -188,7 +189,7 @@ def test_same_bytes_in_another_process(folder, tmp_path):
 
 @pytest.mark.slow
 def test_another_seed_is_another_student(small, folder, tmp_path):
-    other = nano.make_student(tmp_path, seed=1, steps=3)
+    other = nano_student.make_student(tmp_path, seed=1, steps=3)
     assert other.name != folder.name
     assert contents(other)["model.safetensors"] != contents(folder)["model.safetensors"]
 
@@ -199,14 +200,14 @@ def test_second_call_does_no_work(folder, monkeypatch):
 
     monkeypatch.setattr(nano_data, "read_standard_library", refuse)
     before = folder.stat().st_mtime_ns
-    assert nano.make_student(folder.parent, steps=3) == folder
+    assert nano_student.make_student(folder.parent, steps=3) == folder
     assert folder.stat().st_mtime_ns == before
 
 
 @pytest.mark.slow
 def test_progress_and_silence(small, tmp_path, capfd):
     seen = []
-    nano.make_student(tmp_path, steps=2, on_progress=lambda *event: seen.append(event))
+    nano_student.make_student(tmp_path, steps=2, on_progress=lambda *event: seen.append(event))
     assert list(dict.fromkeys(what for what, _, _ in seen)) == [
         "reading the standard library",
         "tokenizer",
@@ -223,7 +224,7 @@ def test_leaves_torch_as_it_was(small, tmp_path):
 
     threads, state = torch.get_num_threads(), torch.get_rng_state()
     deterministic = torch.are_deterministic_algorithms_enabled()
-    nano.make_student(tmp_path, steps=1)
+    nano_student.make_student(tmp_path, steps=1)
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.are_deterministic_algorithms_enabled() == deterministic
@@ -243,29 +244,31 @@ def test_nothing_is_left_when_saving_fails(small, tmp_path, monkeypatch):
     def no_space(path):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(nano, "sync", no_space)
+    monkeypatch.setattr(nano_student, "sync", no_space)
     with pytest.raises(OSError, match="No space"):
-        nano.make_student(tmp_path, steps=1)
+        nano_student.make_student(tmp_path, steps=1)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
 def test_the_first_of_two_wins(small, tmp_path):
-    folder = tmp_path / f"nano-{nano.recipe_hash(0, 1)}"
+    folder = tmp_path / f"nano-{nano_student.recipe_hash(0, 1)}"
 
     def other_process_finishes(what, done, total):
         if (what, done) == ("training", 1):
             folder.mkdir()
             (folder / "config.json").write_text("{}")
 
-    assert nano.make_student(tmp_path, steps=1, on_progress=other_process_finishes) == folder
+    assert (
+        nano_student.make_student(tmp_path, steps=1, on_progress=other_process_finishes) == folder
+    )
     assert [path.name for path in folder.iterdir()] == ["config.json"]
     assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_importing_is_light():
     loaded = run_python(
-        "import sys, recipes.nano; print([name for name in ('torch', 'transformers', 'tokenizers', "
+        "import sys, recipes.nano.nano_student; print([name for name in ('torch', 'transformers', 'tokenizers', "
         "'click') "
         "if name in sys.modules])"
     ).stdout
@@ -332,12 +335,12 @@ def test_prompt_tokens_begin_the_chat(tokenizer):
 
 def test_special_tokens(folder, tokenizer):
     assert (tokenizer.pad_token_id, tokenizer.eos_token_id, len(tokenizer)) == (
-        nano.PAD,
-        nano.EOS,
-        nano.VOCABULARY,
+        nano_student.PAD,
+        nano_student.EOS,
+        nano_student.VOCABULARY,
     )
     config = json.loads((folder / "config.json").read_text())
-    assert (config["pad_token_id"], config["eos_token_id"]) == (nano.PAD, nano.EOS)
+    assert (config["pad_token_id"], config["eos_token_id"]) == (nano_student.PAD, nano_student.EOS)
 
 
 def test_tokenizer_keeps_every_text(tokenizer):

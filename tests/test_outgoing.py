@@ -7,10 +7,10 @@ import string
 
 import pytest
 
-from recipes.outgoing import Guard, ignored_files, texts_of
+from recipes.teachers.secrets import Guard, ignored_files, texts_of
 from sandbox.errors import UsageError
 from sandbox.repo import open_repository
-from sandbox.tasks import Task
+from sandbox.tasks.task import Task
 from tests.conftest import CALC, ROOT, git, make_repo
 
 DRAW = random.Random(7)

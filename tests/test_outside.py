@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.fresh import perturbed, same
-from sandbox.landlock_jail import open_jail
-from sandbox.mine import mine
-from sandbox.outside import Worker, agree, agreement, plain
+from sandbox.jail.landlock import open_jail
+from sandbox.judge.black_box import Worker, agree, agreement, plain
+from sandbox.judge.fuzz import perturbed, same
+from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.source import find, read_text, with_body
-from sandbox.verdict import Judge, Limits
+from sandbox.tasks.mine import mine
 from tests.conftest import make_repo
 
 LIMITS = Limits(workers=1, timeout=10)

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recipes.prompts import Budget, build, extents_in_words, gold_reply, summary
-from sandbox import patches, twins
-from sandbox.edits import from_reply, gate
-from sandbox.replies import without_thinking
+from sandbox import patches
+from sandbox.judge import twins
+from sandbox.judge.gate import from_reply, gate
 from sandbox.source import (
     blanked,
     find,
@@ -22,7 +21,9 @@ from sandbox.source import (
     source_of,
     to_bytes,
 )
-from sandbox.tasks import Task
+from sandbox.tasks.prompts import Budget, build, extents_in_words, gold_reply, summary
+from sandbox.tasks.replies import without_thinking
+from sandbox.tasks.task import Task
 from tests.asked import ROOM
 from tests.shop import mined_shop
 from tests.tiny import load_tiny, make_tiny

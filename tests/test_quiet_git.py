@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from recipes.outgoing import ignored_files
+from recipes.teachers.secrets import ignored_files
 from sandbox.errors import UsageError
-from sandbox.history import undoings
 from sandbox.quiet_git import ask, differs
 from sandbox.repo import open_repository
+from sandbox.tasks.history import undoings
 from sandbox.worktree import WorkTree
 from tests.conftest import CALC, git, make_repo, run_cli
 

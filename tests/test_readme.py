@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 import coldstart
-from recipes import FOLDER, load
-from recipes.run import Run
+from recipes.runfolder.run import Run
+from recipes.settings import FOLDER, load
 from tests.conftest import CALC, ROOT, git, make_repo, run_cli
 from tests.test_export import LEARNED, learn
 from tests.tiny import make_tiny, make_tokenizer

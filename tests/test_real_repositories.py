@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import UsageError
-from sandbox.mine import mine
+from sandbox.judge.verdict import Judge, Limits, Verdict
 from sandbox.repo import Repository, open_repository
 from sandbox.source import find, read_text, with_body
 from sandbox.survey import SLOW_SECONDS, Survey
-from sandbox.tasks import Task
-from sandbox.verdict import Judge, Limits, Verdict
+from sandbox.tasks.mine import mine
+from sandbox.tasks.task import Task
 from tests import repositories
 from tests.conftest import git, make_repo
 from tests.test_repo import make_venv, site_packages

@@ -9,8 +9,8 @@ from dataclasses import fields, is_dataclass
 
 import pytest
 
-import recipes
-from recipes import CARD_MEMORY_MIB, FOLDER, Recipe, fitting_recipe, from_dict, load, names
+from recipes import settings
+from recipes.settings import CARD_MEMORY_MIB, FOLDER, Recipe, fitting_recipe, from_dict, load, names
 from sandbox.errors import UsageError
 
 FILES = sorted(p for p in FOLDER.glob("*.toml") if p.stem != "teachers")
@@ -51,8 +51,8 @@ def test_nano_is_there():
 def settings_classes():
     return [
         value
-        for value in vars(recipes).values()
-        if inspect.isclass(value) and is_dataclass(value) and value.__module__ == "recipes"
+        for value in vars(settings).values()
+        if inspect.isclass(value) and is_dataclass(value) and value.__module__ == "recipes.settings"
     ]
 
 

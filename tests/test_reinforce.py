@@ -11,12 +11,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipes import ClimbSettings
-from recipes.engines import open_engine
-from recipes.measure import TaskProbe
-from recipes.model_engine import ModelEngine
-from recipes.reinforce import ClimbState, advantages, choose, cold_start_in_words, cycle, in_words
-from recipes.student import Sample
+from recipes.learning.measure import TaskProbe
+from recipes.learning.reinforce import (
+    ClimbState,
+    advantages,
+    choose,
+    cold_start_in_words,
+    cycle,
+    in_words,
+)
+from recipes.learning.student import Sample
+from recipes.rollouts.engines import open_engine
+from recipes.rollouts.model_engine import ModelEngine
+from recipes.settings import ClimbSettings
 from sandbox.errors import HarnessError
 from tests.tiny import adapter_bytes, load_tiny, make_tiny, tiny_recipe
 

@@ -15,7 +15,7 @@ import pytest
 
 from sandbox import repo as repo_module
 from sandbox.errors import UsageError
-from sandbox.inside import landlock
+from sandbox.jail.inside import landlock
 from sandbox.repo import (
     Repository,
     check_jail,
@@ -456,7 +456,7 @@ def test_the_escapes_that_are_tried_in_the_jail_work_outside_of_it(tmp_path):
         "sys.argv[2], 'pid': os.getpid(),"
         " 'command': command})))"
     )
-    inside = Path(repo_module.__file__).parent / "inside"
+    inside = Path(repo_module.__file__).parent / "jail" / "inside"
     done = subprocess.run(
         [sys.executable, "-c", script, str(inside), str(secret)],
         capture_output=True,

@@ -13,9 +13,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from recipes import charts
-from recipes.report import page
-from recipes.run import Run
+from recipes.reporting import charts
+from recipes.reporting.report import page
+from recipes.runfolder.run import Run
 from sandbox.errors import UsageError
 from tests.conftest import run_cli
 from tests.written_run import ATTACK, write_run

@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from sandbox.confirm import Hidden
-from sandbox.edits import InvalidEdit, from_patch, gate
-from sandbox.mine import mine
+from sandbox.judge.confirm import Hidden
+from sandbox.judge.gate import InvalidEdit, from_patch, gate
+from sandbox.judge.verdict import Judge, Limits
 from sandbox.patches import make
 from sandbox.repo import open_repository
 from sandbox.roles import Roles, decide
 from sandbox.source import find, read_text, with_body
 from sandbox.survey import Survey, survey
-from sandbox.tasks import Task
-from sandbox.verdict import Judge, Limits
+from sandbox.tasks.mine import mine
+from sandbox.tasks.task import Task
 from tests.conftest import git, make_repo
 
 LIMITS = Limits(workers=2, timeout=5.0)
@@ -192,9 +192,9 @@ SOURCES = {
         ),
     ),
     "called so, at the top": (
-        ("ab_test.py", "tasks.py", "fabfile.py", "testing/stub.py"),
+        ("ab_test.py", "task.py", "fabfile.py", "testing/stub.py"),
         {
-            **lifts("price.py", "ab_test.py", "tasks.py", "fabfile.py", "testing/stub.py"),
+            **lifts("price.py", "ab_test.py", "task.py", "fabfile.py", "testing/stub.py"),
             "testing/__init__.py": "",
         },
     ),

@@ -7,12 +7,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from recipes import dense_decoder, llama_engine, model_engine
-from recipes.gguf_export import export_base
-from recipes.llama_engine import LlamaEngine
-from recipes.model_engine import ModelEngine
-from recipes.rollout import attempts
-from recipes.student import Sample
+from recipes.learning.student import Sample
+from recipes.nano import dense_decoder
+from recipes.rollouts import llama_engine, model_engine
+from recipes.rollouts.gguf import export_base
+from recipes.rollouts.llama_engine import LlamaEngine
+from recipes.rollouts.model_engine import ModelEngine
+from recipes.rollouts.rollout import attempts
 from tests.tiny import load_tiny, make_tiny
 
 PROMPTS = [[5, 9, 20], [30], list(range(40, 60)), [7, 7, 7, 7], [100, 101]]

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from recipes import checkpoint, load
-from recipes.run import FORMAT, Run
+from recipes.runfolder import checkpoint
+from recipes.runfolder.run import FORMAT, Run
+from recipes.settings import load
 from sandbox import jsonl
 from sandbox.errors import UsageError
 from sandbox.repo import Repository
@@ -177,7 +178,7 @@ def test_tasks_before_they_are_mined_and_after_they_are_damaged(run):
 # ------------------------------------------------------------------------------------ one at a time
 
 HOLD = (
-    "import sys; from pathlib import Path; from recipes.run import Run\nwith "
+    "import sys; from pathlib import Path; from recipes.runfolder.run import Run\nwith "
     "Run.open(Path(sys.argv[1])):\n    print('held', flush=True); sys.stdin.read()"
 )
 
@@ -205,7 +206,7 @@ def test_one_process_at_a_time(run):
         other.communicate()
 
 
-KEEP = """import sys; from pathlib import Path; from recipes.run import Run
+KEEP = """import sys; from pathlib import Path; from recipes.runfolder.run import Run
 with Run.open(Path(sys.argv[1])).keep("best") as folder:
     print(folder.name, flush=True); sys.stdin.read()"""
 
@@ -361,7 +362,7 @@ def test_no_checkpoint_at_all(run):
 FULL = """
 import resource, signal, sys
 from pathlib import Path
-from recipes.run import Run
+from recipes.runfolder.run import Run
 from sandbox.errors import UsageError
 
 run, act = Run.open(Path(sys.argv[1])), sys.argv[2]

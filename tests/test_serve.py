@@ -6,8 +6,8 @@ import urllib.request
 
 import pytest
 
-from recipes import nano
-from recipes.gguf_export import export_base
+from recipes.nano import nano_student
+from recipes.rollouts.gguf import export_base
 from tests.serving import served
 from tests.tiny import load_tiny, make_tiny, make_tokenizer
 
@@ -22,12 +22,12 @@ def student(tmp_path_factory):
     tokenizer = make_tokenizer(
         pre_tokenizers.Sequence(
             [
-                pre_tokenizers.Split(Regex(nano.SPLIT), "isolated"),
+                pre_tokenizers.Split(Regex(nano_student.SPLIT), "isolated"),
                 pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
             ]
         )
     )
-    tokenizer.chat_template = nano.CHAT_TEMPLATE
+    tokenizer.chat_template = nano_student.CHAT_TEMPLATE
     folder = make_tiny(tmp_path_factory.mktemp("models") / "nano")
     tokenizer.save_pretrained(folder)
     return load_tiny(folder, wake=0.0)
@@ -53,7 +53,7 @@ def ask(url: str, body: dict) -> dict:
 
 @pytest.mark.slow
 def test_the_server_answers_with_what_the_student_would_say(server, student):
-    from recipes.model_engine import ModelEngine
+    from recipes.rollouts.model_engine import ModelEngine
 
     messages = [{"role": "user", "content": PROMPT}]
     ids = student.prompt_ids(messages)

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recipes import bootstrap, stages
-from recipes.report import page
+from recipes.reporting.report import page
+from recipes.reporting.status import lines, run_facts
 from recipes.session import Session
 from recipes.stages import Stage
-from recipes.status import lines, run_facts
 from tests.written_run import write_run
 
 BOOTSTRAP = ["mine", "before", "teach", "distil", "after"]

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox import patches
-from sandbox.kinds import kind_of
-from sandbox.kinds.revert import MAX_MESSAGE, described
-from sandbox.statements import secrets, sources_of_tests
-from sandbox.tasks import Task
+from sandbox.tasks.kinds import kind_of
+from sandbox.tasks.kinds.revert import MAX_MESSAGE, described
+from sandbox.tasks.statements import secrets, sources_of_tests
+from sandbox.tasks.task import Task
 from tests.shop import mined_shop
 
 GOLD = '''def area(width, height):

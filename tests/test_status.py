@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from recipes.run import Run
-from recipes.status import duration, lines, run_facts, sparkline
+from recipes.reporting.status import duration, lines, run_facts, sparkline
+from recipes.runfolder.run import Run
 from tests.conftest import run_cli
 from tests.written_run import write_run
 

@@ -5,10 +5,12 @@ import sys
 
 import pytest
 
-from recipes import gguf_export, nano, weights
-from recipes.file_engine import FileEngine, FileStudent
-from recipes.llama_engine import LlamaEngine
-from recipes.stored import NotExportable, export, find
+from recipes.learning import weights
+from recipes.nano import nano_student
+from recipes.rollouts import gguf
+from recipes.rollouts.file_engine import FileEngine, FileStudent
+from recipes.rollouts.gguf_cache import NotExportable, export, find
+from recipes.rollouts.llama_engine import LlamaEngine
 from sandbox.errors import UsageError
 from tests.conftest import ROOT
 from tests.tiny import load_tiny, make_tiny, make_tokenizer
@@ -18,9 +20,7 @@ CHATML = (
     "| trim + '<|im_end|>\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-QWEN, LLAMA = (
-    steps[0][0] for steps, name in gguf_export.SPLITS.items() if name in ("qwen2", "llama-bpe")
-)
+QWEN, LLAMA = (steps[0][0] for steps, name in gguf.SPLITS.items() if name in ("qwen2", "llama-bpe"))
 CHATS = [
     [{"role": "user", "content": text}]
     for text in (
@@ -62,7 +62,7 @@ def exported(student, place):
         (None, CHATML, None),
         (QWEN, CHATML, None),
         (LLAMA, "{{ bos_token }}" + CHATML, "<|im_start|>"),
-        (nano.SPLIT, nano.CHAT_TEMPLATE, None),
+        (nano_student.SPLIT, nano_student.CHAT_TEMPLATE, None),
         (None, None, None),
         (None, None, "<|im_start|>"),
     ],
@@ -114,8 +114,8 @@ def test_it_samples_what_the_student_samples_and_is_found_again(tmp_path, monkey
 def test_torch_is_not_imported(tmp_path):
     files = exported(saved(tmp_path / "model"), tmp_path)
     code = (
-        "import sys; from pathlib import Path; from recipes.stored import *; from "
-        "recipes.file_engine import FileEngine\n"
+        "import sys; from pathlib import Path; from recipes.rollouts.gguf_cache import *; from "
+        "recipes.rollouts.file_engine import FileEngine\n"
         f"files = find(Path({str(tmp_path / 'run')!r}), "
         f"Path({str(tmp_path / 'run/checkpoints/best')!r}), Path({str(files.base.parent)!r}))\n"
         "engine = FileEngine(FileStudent(files), files, 200, 1)\n"

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from recipes.checkpoint import COUNTERS
-from recipes.checkpoint import recover as recover_checkpoint
-from recipes.logprobs import Sample, micro_batches, plan
-from recipes.memory import MICRO_TOKENS
-from recipes.student import Student
+from recipes.learning.logprobs import Sample, micro_batches, plan
+from recipes.learning.memory import MICRO_TOKENS
+from recipes.learning.student import Student
+from recipes.runfolder.checkpoint import COUNTERS
+from recipes.runfolder.checkpoint import recover as recover_checkpoint
 from sandbox.errors import UsageError
 from tests.tiny import adapter_bytes, load_tiny, make_tiny, tiny_recipe
 
@@ -64,7 +64,7 @@ def gradients(student):
 @pytest.mark.parametrize("kind", ["llama", "qwen2"])
 def test_chunked_logprobs_and_gradients_equal_the_plain_forward(folders, kind, monkeypatch):
     monkeypatch.setattr(
-        "recipes.logprobs.HEAD_LOGITS", 384 * 5
+        "recipes.learning.logprobs.HEAD_LOGITS", 384 * 5
     )  # chunks of 5 positions, across sample borders
     student = load_tiny(folders[kind])
     weights = [1.0, -0.5, 2.0]
@@ -457,7 +457,7 @@ def test_torchvision_that_does_not_match_torch_is_a_sentence(tmp_path, monkeypat
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA card")
 def test_on_a_card_it_samples_learns_and_continues(tmp_path):
-    from recipes.model_engine import ModelEngine
+    from recipes.rollouts.model_engine import ModelEngine
 
     student = load_tiny(make_tiny(tmp_path / "model", hidden=256))
     prompts = [[5, 9, 20], [30], list(range(40, 60))]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from sandbox.cache import cache_folder
+from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.survey import KEPT, Runs, Survey, _Memory, _reached, survey
-from sandbox.verdict import Judge, Limits
 from tests.conftest import make_repo
 
 LIMITS = Limits(workers=1)

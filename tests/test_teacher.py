@@ -15,12 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipes import TeacherSettings, from_dict, load
-from recipes.endpoint import Asker, Client, Endpoint
-from recipes.hiring import MAX_USD, hire, plan
-from recipes.ledger import Ledger, Replies, as_pico, read_summary
-from recipes.outgoing import Guard
-from recipes.teacher import (
+from recipes.settings import TeacherSettings, from_dict, load
+from recipes.teachers.conversation import (
     ApiTeacher,
     Bench,
     ReferenceTeacher,
@@ -28,13 +24,17 @@ from recipes.teacher import (
     choose_replay,
     normal_form,
 )
+from recipes.teachers.endpoint import Asker, Client, Endpoint
+from recipes.teachers.ledger import Ledger, Replies, as_pico, read_summary
+from recipes.teachers.options import MAX_USD, hire, plan
+from recipes.teachers.secrets import Guard
 from sandbox import patches
-from sandbox.edits import InvalidEdit, from_reply
 from sandbox.errors import UsageError
+from sandbox.judge.gate import InvalidEdit, from_reply
+from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.source import blanked, find, read_text
-from sandbox.tasks import Task
-from sandbox.verdict import Judge, Limits
+from sandbox.tasks.task import Task
 from tests.asked import messages
 from tests.conftest import CALC, make_repo
 from tests.teacher_server import TeacherServer

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from recipes.prompts import gold_reply
-from sandbox.tasks import read_tasks
+from sandbox.tasks.prompts import gold_reply
+from sandbox.tasks.task import read_tasks
 from tests.conftest import CALC, ROOT, git, make_repo, run_cli
 from tests.teacher_server import AGAIN, ServerProcess, TeacherServer
 from tests.test_arc import last_line, lines, make_student, settings

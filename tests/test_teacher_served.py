@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from tokenizers import Regex, pre_tokenizers
 
-from recipes import nano
-from recipes.prompts import gold_reply
-from recipes.run import Run
+from recipes.nano import nano_student
+from recipes.runfolder.run import Run
+from sandbox.tasks.prompts import gold_reply
 from tests.asked import messages
 from tests.conftest import make_repo, run_cli
 from tests.serving import served
@@ -54,12 +54,12 @@ def make_teacher(folder: Path, repo: Path) -> Path:
     tokenizer = make_tokenizer(
         pre_tokenizers.Sequence(
             [
-                pre_tokenizers.Split(Regex(nano.SPLIT), "isolated"),
+                pre_tokenizers.Split(Regex(nano_student.SPLIT), "isolated"),
                 pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
             ]
         )
     )
-    tokenizer.chat_template = nano.CHAT_TEMPLATE
+    tokenizer.chat_template = nano_student.CHAT_TEMPLATE
     model = make_tiny(
         folder / "model", hidden=64, initializer_range=0.1, max_position_embeddings=1024
     )
@@ -91,7 +91,7 @@ def learn(run: Run, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from recipes.student import Sample, Student
+    from recipes.learning.student import Sample, Student
 
     tree = run.repository.snapshot
     pairs = [

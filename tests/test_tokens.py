@@ -6,8 +6,8 @@ import json
 import pytest
 from transformers import AutoTokenizer
 
-from recipes import load
-from recipes.tokens import NoTokenizer, budget_of, open_tokenizer
+from recipes.learning.tokens import NoTokenizer, budget_of, open_tokenizer
+from recipes.settings import load
 from tests.tiny import make_tiny, make_tokenizer
 
 CHATML = (

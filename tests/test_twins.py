@@ -5,9 +5,9 @@ import ast
 
 import pytest
 
+from sandbox.judge.twins import twin_file
+from sandbox.judge.verdict import Judge, Limits
 from sandbox.source import find, read_text, with_body
-from sandbox.twins import twin_file
-from sandbox.verdict import Judge, Limits
 
 LIMITS = Limits(workers=1, timeout=10)
 

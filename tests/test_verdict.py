@@ -12,13 +12,13 @@ from unittest.mock import ANY
 import pytest
 
 from sandbox import jsonl, patches
-from sandbox.edits import InvalidEdit
 from sandbox.errors import HarnessError, UsageError
-from sandbox.landlock_jail import jail_notice, open_jail
+from sandbox.jail.landlock import jail_notice, open_jail
+from sandbox.judge.gate import InvalidEdit
+from sandbox.judge.verdict import Judge, Limits, Verdict, read_reply
 from sandbox.repo import content_hash, open_repository
 from sandbox.source import blanked, find, read_text
-from sandbox.tasks import Task
-from sandbox.verdict import Judge, Limits, Verdict, read_reply
+from sandbox.tasks.task import Task
 from tests.conftest import make_repo
 
 LIMITS = Limits(workers=2, timeout=6.0)
@@ -633,7 +633,7 @@ def started(monkeypatch) -> list[str]:
         tiers.append(tier)
         return open_jail(layout, tier, *rest)
 
-    monkeypatch.setattr("sandbox.processes.open_jail", opened)
+    monkeypatch.setattr("sandbox.judge.processes.open_jail", opened)
     return tiers
 
 

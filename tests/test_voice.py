@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipes.voice import NAMES, QUESTIONS, count, cut, named, speaks_of_itself
+from recipes.teachers.identity import NAMES, QUESTIONS, count, cut, named, speaks_of_itself
 
 CODE = "```python\ndef f(x):\n    return x  # as it was\n```\n"
 

@@ -4,7 +4,7 @@ ordinary folders."""
 from dataclasses import replace
 from pathlib import Path
 
-from recipes import Recipe, StudentSettings
+from recipes.settings import Recipe, StudentSettings
 
 WORDS = "def f(x, y):\n    return x + y\n    if x > y:\n        return [a for a in x]\n" * 4
 
@@ -87,7 +87,7 @@ def load_tiny(
     adapter does something."""
     import torch
 
-    from recipes.student import Student
+    from recipes.learning.student import Student
 
     student = Student.load(recipe or tiny_recipe(), folder, seed, checkpoint)
     if wake and checkpoint is None:

@@ -4,12 +4,12 @@ snapshot are real, the numbers drawn."""
 import random
 from pathlib import Path
 
-from recipes import load
-from recipes.run import Run
+from recipes.runfolder.run import Run
+from recipes.settings import load
 from sandbox import patches
 from sandbox.repo import open_repository
 from sandbox.source import blanked, find, read_text
-from sandbox.tasks import Task
+from sandbox.tasks.task import Task
 
 FUNCTIONS = ("add", "mean", "area", "Counter.up")
 ATTACK = "<script>document.title='broken out'</script>\"'&amp;</pre>"

@@ -1,0 +1,231 @@
+"""The files of an exported model, and what samples from them.
+
+    write("ollama", student, folder, cache, recipe, "q8_0", on_progress)
+    # samples by the files in `folder` alone
+    with opened("ollama", student, folder, recipe) as engine:
+        pairs = [(task, engine_prompt(engine, student, messages)), ...]
+
+    ollama    adapter.gguf, base.gguf (the base that the adapter was trained on, a hard link where the disk allows), Modelfile
+    gguf      <name>.<type>.gguf: base and adapter merged, then quantised by llama.cpp's own quantiser; Q8_0 or Q4_K_M
+    peft      the adapter as PEFT writes it; the model card is `model_card`'s
+
+Ollama's own copy of a base would be quantised in another way than the one that the adapter was
+trained on, so the Modelfile names a file. Its TEMPLATE is taken from the tokenizer's chat template
+by filling that in (`around`): exact for a conversation of one question, with or without a system
+prompt, which is what the student was trained on.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from recipes.learning.memory import missing_package
+from recipes.rollouts.gguf import (
+    export_base,
+    objection,
+    vocabulary_note,
+    write_adapter,
+    write_merged,
+)
+from recipes.rollouts.model_engine import ModelEngine
+from recipes.rollouts.rollout import Engine
+from recipes.runfolder import checkpoint
+from recipes.settings import Recipe
+from sandbox.errors import UsageError
+
+BASE, ADAPTER, MODELFILE = "base.gguf", "adapter.gguf", "Modelfile"
+QUANTISATIONS = ("q8_0", "q4_k_m")
+EXPORTED = "exported"
+"""What PEFT calls the adapter that was read back."""
+QUESTION, ANSWER, SYSTEM = (
+    "the-question-of-the-user",
+    "the-answer-of-the-model",
+    "the-words-of-the-system",
+)
+"""What a chat template is filled with to see what it puts around them."""
+
+
+def write(
+    target: str,
+    student,
+    source: Path,
+    folder: Path,
+    cache: Path,
+    recipe: Recipe,
+    quantisation: str,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> None:
+    """Write the files of `target` for the student, which holds checkpoint `source`, to `folder`;
+    `cache` is where bases are kept.
+
+    Raises UsageError for a model that the target cannot hold, OSError when the disk is full.
+    """
+    if target == "peft":
+        for name in (checkpoint.ADAPTER, checkpoint.CONFIG):
+            shutil.copyfile(source / name, folder / name)
+        return
+    if name := missing_package():
+        raise UsageError(f"An export to {target} needs the package {name}: pip install {name}")
+    if why := objection(student, recipe.student.longest):
+        raise UsageError(
+            f"This student cannot be exported to {target}: {why}. Export it with --to peft."
+        )
+    if target == "gguf":
+        _write_quantised(student, folder, quantisation, recipe.student.threads, on_progress)
+        return
+    if note := vocabulary_note(student):
+        raise UsageError(
+            f"This student cannot be exported to ollama. {note} Export it with --to peft."
+        )
+    _link_or_copy(export_base(student, cache, on_progress), folder / BASE)
+    write_adapter(student, folder / ADAPTER)
+    (folder / MODELFILE).write_text(modelfile(student, recipe), encoding="utf-8")
+
+
+@contextmanager
+def opened(target: str, student, folder: Path, recipe: Recipe) -> Iterator[Engine]:
+    """What samples from the files in `folder`. Raises UsageError or HarnessError where they cannot
+    be loaded."""
+    if target == "peft":
+        student.model.load_adapter(str(folder), adapter_name=EXPORTED)
+        student.model.set_adapter(EXPORTED)
+        try:
+            yield ModelEngine(student)
+        finally:
+            student.model.set_adapter("default")  # first, for PEFT does not delete the one in use
+            student.model.delete_adapter(EXPORTED)
+        return
+    from recipes.rollouts.file_engine import FileEngine, Files, FileStudent
+
+    base, adapter = (
+        (folder / BASE, folder / ADAPTER)
+        if target == "ollama"
+        else (next(folder.glob("*.gguf")), None)
+    )
+    files = Files(base, adapter, student.end_ids)
+    try:
+        reader = student if vocabulary_note(student) else FileStudent(files)
+        engine = FileEngine(reader, files, recipe.student.longest, recipe.student.threads)
+    except UsageError:
+        raise UsageError(
+            "llama.cpp cannot load the exported files beside the student, so they cannot be "
+            "replayed. Close other programs "
+            "that use the memory, or export without a replay: --replay 0"
+        ) from None
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def engine_prompt(engine: Engine, student, messages: list[dict]) -> list[int]:
+    """Token ids of a question, as another program that serves these files would come by them: a
+    GGUF file's own vocabulary makes them of the text, where it has one."""
+    if engine.student is student:
+        return student.prompt_ids(messages)
+    before, after = around(student)[:2]
+    return engine.student.tokens(before + messages[-1]["content"] + after, begin=True)
+
+
+# ---- Ollama --------------------------------------------------------------------------------------
+
+
+def modelfile(student, recipe: Recipe) -> str:
+    """Ollama's Modelfile. Its context holds the longest prompt and answer of the recipe: Ollama
+    would cut longer ones silently."""
+    before, after, ending, system = around(student)
+    head = _escaped(before)
+    if system is not None:
+        opening, closing = map(_escaped, system)
+        head = (
+            "{{ if .System }}"
+            + opening
+            + "{{ .System }}"
+            + closing
+            + "{{ else }}"
+            + head
+            + "{{ end }}"
+        )
+    stops = "".join(
+        f'PARAMETER stop "{student.tokenizer.decode([i])}"\n' for i in sorted(student.end_ids)
+    )
+    return (
+        f"# {student.name} with the adapter that coldstart trained. In this folder: ollama create "
+        f"NAME -f {MODELFILE}\n"
+        f"FROM ./{BASE}\nADAPTER ./{ADAPTER}\n"
+        f'TEMPLATE """{head}{{{{ .Prompt }}}}{_escaped(after)}{{{{ .Response '
+        f'}}}}{_escaped(ending)}"""\n{stops}'
+        f"PARAMETER num_ctx {recipe.student.longest}\nPARAMETER num_predict "
+        f"{recipe.student.max_new}\n"
+        f"PARAMETER temperature {recipe.probe.temperature:g}\n"
+    )
+
+
+def around(student) -> tuple[str, str, str, tuple[str, str] | None]:
+    """What the chat template puts before a question, between it and the answer, and after the
+    answer; and what before and after a system prompt up to the question, None where it takes none.
+    Without the first token of all, where there is one.
+
+    Raises UsageError for a template that does not show the question as it is.
+    """
+    tokenizer = student.tokenizer
+    if tokenizer.chat_template is None:
+        return "", "", tokenizer.decode([student.end_id]), None
+    question = {"role": "user", "content": QUESTION}
+
+    def fill(*messages: dict, **more) -> str:
+        text = tokenizer.apply_chat_template(list(messages), tokenize=False, **more)
+        return text.removeprefix(
+            tokenizer.bos_token or ""
+        )  # llama.cpp puts it there itself, as the file tells it to
+
+    before, found, after = fill(question, add_generation_prompt=True).partition(QUESTION)
+    if not found:
+        raise UsageError(
+            "This model's chat template does not show the question as it is, so it cannot be "
+            "written for Ollama. "
+            "Export it with --to gguf."
+        )
+    ending = fill(question, {"role": "assistant", "content": ANSWER}).partition(ANSWER)[2]
+    return before, after, ending, _around_system(fill, question)
+
+
+def _around_system(fill: Callable[..., str], question: dict) -> tuple[str, str] | None:
+    from jinja2 import TemplateError
+
+    try:
+        text = fill({"role": "system", "content": SYSTEM}, question, add_generation_prompt=True)
+    except TemplateError:  # as templates say that they take none
+        return None
+    opening, found, rest = text.partition(SYSTEM)
+    return (opening, rest.partition(QUESTION)[0]) if found else None
+
+
+def _escaped(text: str) -> str:
+    """Text for a template of Go."""
+    return text.replace("{{", '{{ "{{" }}')
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, target)
+
+
+# ---- merged --------------------------------------------------------------------------------------
+
+
+def _write_quantised(student, folder: Path, quantisation: str, threads: int, on_progress) -> None:
+    """Merge to float16 beside the final file, quantise, delete. Raises HarnessError where
+    llama.cpp's quantiser fails."""
+    from recipes.rollouts.file_engine import quantise
+
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", student.name)
+    halves = folder / ".merged-f16"
+    write_merged(student, halves, on_progress)
+    quantise(halves, folder / f"{name}.{quantisation.upper()}.gguf", quantisation, threads)
+    halves.unlink()

@@ -1,0 +1,84 @@
+"""Distillation: fine-tune the student on trajectories that somebody else wrote and the tests
+verified.
+
+    for step in distil(student, examples, recipe.distil, seed=0):
+        ...  # step.loss, step.grad_norm; save every save_every steps
+
+The loss is the one that REINFORCE uses, with weight 1: `-(sum of log-probabilities) / norm`. Here
+norm is the number of completion tokens in the batch. Every token then counts alike, long
+completions included (no per-completion mean, which would favour short ones), and the logged loss is
+nats a token, comparable between batches and with the pretraining's.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from recipes.learning.measure import derived_seed
+from recipes.learning.student import Sample, Student
+from recipes.settings import DistilSettings
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimiser step, taken."""
+
+    step: int
+    """Steps taken so far, this one included; what `start_step` takes to go on from here."""
+    steps: int
+    """Steps in all."""
+    loss: float
+    """Nats a completion token, before the step."""
+    grad_norm: float
+    """Before clipping; not finite if the step was skipped for it."""
+    lr: float
+    """Learning rate of this step."""
+
+
+def distil(
+    student: Student,
+    examples: Sequence[Sample],
+    settings: DistilSettings,
+    seed: int,
+    start_step: int = 0,
+) -> Iterator[Step]:
+    """Take the steps from `start_step` to `settings.steps`, one at each `next`.
+
+    The examples of a step depend on (examples, batch, seed, step) alone, so a run that was killed
+    and goes on from a checkpoint of step s with `start_step=s` ends in the same adapter. Raises
+    ValueError without examples.
+    """
+    if not examples:
+        raise ValueError("distil() needs at least one example")
+    for step in range(start_step, settings.steps):
+        batch = [examples[i] for i in batch_indices(len(examples), settings.batch, seed, step)]
+        tokens = sum(len(sample.completion) for sample in batch)
+        stats = student.accumulate(batch, weights=[1.0] * len(batch), norm=tokens, temperature=1.0)
+        lr = learning_rate(settings, step)
+        grad_norm = student.step(lr, settings.clip)
+        yield Step(step=step + 1, steps=settings.steps, loss=stats.loss, grad_norm=grad_norm, lr=lr)
+
+
+def batch_indices(count: int, batch: int, seed: int, step: int) -> list[int]:
+    """Which of `count` examples step `step` (from 0) sees: a window of the epochs laid end to end,
+    each shuffled by its own seed. A batch may reach over the end of an epoch, and over several when
+    it is larger than one."""
+    return [
+        _epoch(count, seed, position // count)[position % count]
+        for position in range(step * batch, (step + 1) * batch)
+    ]
+
+
+def _epoch(count: int, seed: int, epoch: int) -> list[int]:
+    order = list(range(count))
+    random.Random(derived_seed("distil", seed, epoch)).shuffle(order)
+    return order
+
+
+def learning_rate(settings: DistilSettings, step: int) -> float:
+    """Linear up to `lr` over `warmup` steps, then linear down to `final_lr * lr` at the last step.
+    `step` counts from 0."""
+    if step < settings.warmup:
+        return settings.lr * (step + 1) / settings.warmup
+    fallen = (step - settings.warmup + 1) / max(1, settings.steps - settings.warmup)
+    return settings.lr * (1 - (1 - settings.final_lr) * min(1.0, fallen))

@@ -1,0 +1,260 @@
+"""Loading a student: the one thing that differs between machines.
+
+    config = read_config(path)                                       # before anything large is read
+    model, tokenizer, unsloth = load_model(recipe, path, seed)
+
+On CUDA unsloth loads base and adapter where it is installed; elsewhere transformers, bitsandbytes
+and PEFT do, on a card as on the CPU. What comes back is a PEFT model with one trainable adapter,
+`default`, in either case.
+"""
+
+import contextlib
+import importlib.util
+import io
+import json
+import os
+import warnings
+
+import torch
+from safetensors import SafetensorError
+
+from recipes.settings import Recipe
+from sandbox.errors import UsageError
+
+
+def read_config(path: str):
+    """The configuration of the model at `path`. Raises UsageError as `load_model`."""
+    with quiet(), loading_errors(path):
+        if _uses_unsloth():
+            import unsloth  # noqa: F401  # before transformers, which it patches
+        from transformers import AutoConfig
+
+        return AutoConfig.from_pretrained(path)
+
+
+def load_model(recipe: Recipe, path: str, seed: int) -> tuple:
+    """(PEFT model, tokenizer, whether unsloth loaded them): the base from `path`, the adapter drawn
+    from `seed`.
+
+    Prints nothing. Sets torch's threads and deterministic algorithms for the whole process on the
+    CPU. Raises UsageError for a model that cannot be found, fetched or used, and for torchvision
+    that does not match torch.
+    """
+    if not torch.cuda.is_available():
+        _make_cpu_deterministic(recipe.student.threads)
+    unsloth = _uses_unsloth()
+    with quiet(), loading_errors(path):
+        model, tokenizer = (_load_with_unsloth if unsloth else _load_with_transformers)(
+            recipe, path, seed
+        )
+        _refuse_altered_logits(model.get_base_model().config, path)
+    return model, tokenizer, unsloth
+
+
+def _uses_unsloth() -> bool:
+    return torch.cuda.is_available() and importlib.util.find_spec("unsloth") is not None
+
+
+def _load_with_transformers(recipe: Recipe, path: str, seed: int):
+    """NF4 base through bitsandbytes, adapter through PEFT, on the CPU or on a CUDA card without
+    unsloth."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+
+    cuda = torch.cuda.is_available()
+    dtype = torch.bfloat16 if cuda else torch.float32
+    # Double quantisation saves 0.4 bit a weight of card memory; the CPU's students are small and
+    # better without it.
+    quantization = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=dtype,
+        bnb_4bit_use_double_quant=cuda,
+    )
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    model = AutoModelForCausalLM.from_pretrained(
+        path,
+        quantization_config=quantization,
+        dtype=dtype,
+        attn_implementation="sdpa",
+        device_map={"": 0 if cuda else "cpu"},
+    )
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    if cuda:
+        _recompute_activations(model)
+    else:
+        _forbid_repacking(model)
+    torch.manual_seed(seed)
+    config = LoraConfig(
+        r=recipe.student.lora_rank,
+        lora_alpha=recipe.student.lora_alpha,
+        lora_dropout=0.0,
+        bias="none",
+        target_modules=_linear_names(model),
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, config), tokenizer
+
+
+def _load_with_unsloth(recipe: Recipe, path: str, seed: int):
+    """The same through unsloth, whose fused kernels halve time and memory on a CUDA card."""
+    os.environ["UNSLOTH_RETURN_HIDDEN_STATES"] = "1"  # see Student.forward
+    from unsloth import FastLanguageModel  # before transformers, which it patches
+
+    model, tokenizer = FastLanguageModel.from_pretrained(
+        path, max_seq_length=recipe.student.longest, dtype=torch.bfloat16, load_in_4bit=True
+    )
+    model = FastLanguageModel.get_peft_model(
+        model,
+        r=recipe.student.lora_rank,
+        lora_alpha=recipe.student.lora_alpha,
+        lora_dropout=0.0,
+        bias="none",
+        target_modules=_linear_names(model),
+        use_gradient_checkpointing="unsloth",
+        random_state=seed,
+    )
+    return model, getattr(tokenizer, "tokenizer", tokenizer)
+
+
+def _recompute_activations(model) -> None:
+    """Gradient checkpointing, one layer at a time. transformers would take the cache away from
+    every layer that is recomputed, for a usual cache would be filled twice; the only one that is
+    used in training (`logprobs.PrefixLayer`) is not."""
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+    for module in model.modules():
+        if hasattr(module, "_can_checkpoint_with_cache"):
+            module._can_checkpoint_with_cache = True
+
+
+def _linear_names(model) -> list[str]:
+    """Last names of the linear layers, without the head, sorted."""
+    head = model.get_output_embeddings()
+    return sorted(
+        {
+            name.rpartition(".")[2]
+            for name, module in model.named_modules()
+            if isinstance(module, torch.nn.Linear) and module is not head
+        }
+    )
+
+
+def _forbid_repacking(model) -> None:
+    """Keep bitsandbytes from rewriting the weights for a bfloat16 kernel at the first forward pass
+    in inference mode, which it does for good on CPUs with AVX512-BF16: the student would sample
+    from other weights than it trains, and other ones than on the next machine."""
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
+def make_optimiser(parameters: list, device: torch.device):
+    """AdamW without weight decay; on CUDA bitsandbytes' paged 8-bit one (arXiv:2110.02861), the
+    same rule in less memory."""
+    if device.type == "cuda":
+        from bitsandbytes.optim import PagedAdamW8bit
+
+        return PagedAdamW8bit(parameters, lr=0.0, betas=(0.9, 0.95), weight_decay=0.0)
+    return torch.optim.AdamW(parameters, lr=0.0, betas=(0.9, 0.95), weight_decay=0.0)
+
+
+def _make_cpu_deterministic(threads: int) -> None:
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    # Otherwise every fresh tensor is filled with NaN first, which costs time and protects from
+    # nothing here.
+    torch.utils.deterministic.fill_uninitialized_memory = False
+
+
+def end_tokens(tokenizer, causal) -> tuple[int, frozenset[int]]:
+    """The token that ends a completion, and all that the model may end with. Raises UsageError if
+    there is none."""
+    if tokenizer.eos_token_id is None:
+        raise UsageError(
+            "This model's tokenizer has no end token (eos_token), so no completion could ever be "
+            "finished."
+        )
+    generation = getattr(causal, "generation_config", None)
+    more = getattr(generation, "eos_token_id", None) or []
+    return tokenizer.eos_token_id, frozenset(
+        [tokenizer.eos_token_id, *([more] if isinstance(more, int) else more)]
+    )
+
+
+def _refuse_altered_logits(config, path) -> None:
+    """Raise UsageError for architectures that scale or cap their logits after the head, which
+    `Student.logits` does not."""
+    plain = {"final_logit_softcapping": None, "logit_scale": 1.0, "logits_scaling": 1.0}
+    for name, neutral in plain.items():
+        if getattr(config, name, None) not in (None, neutral):
+            raise UsageError(
+                f"The model {path} changes its logits after the head ({name} in its "
+                "configuration), which this "
+                "program does not support. Use a Llama- or Qwen-like model."
+            )
+
+
+@contextlib.contextmanager
+def quiet():
+    """Libraries greet, warn and draw progress bars while they load; a person who asked for JSON
+    wants none of it."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        with contextlib.suppress(
+            Exception
+        ):  # whatever is wrong with the library shows better where it is used
+            from transformers.utils import logging
+
+            logging.set_verbosity_error()
+            logging.disable_progress_bar()
+        yield
+
+
+@contextlib.contextmanager
+def loading_errors(path):
+    """Turn what goes wrong in other people's loading code into one sentence."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:
+        text = " ".join(str(e) for e in _chain(error))
+        if "torchvision::" in text or (
+            "Could not import module" in text and importlib.util.find_spec("torchvision")
+        ):
+            raise UsageError(
+                "torchvision is installed but does not match torch (its compiled operators do not "
+                "load), so transformers "
+                "cannot import any model. Type `pip uninstall torchvision`, or install the "
+                "requirements for machines without "
+                f"a GPU. ({first_line(_chain(error)[-1])})"
+            ) from None
+        if isinstance(
+            error, (OSError, ValueError, KeyError, SafetensorError, json.JSONDecodeError)
+        ):
+            raise UsageError(
+                f"The model {str(path)!r} cannot be loaded: it must be a folder written by "
+                "save_pretrained with a "
+                "tokenizer in it, or a Hugging Face id that is cached or can be downloaded. "
+                f"({first_line(error)})"
+            ) from None
+        raise
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    chain = [error]
+    while chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(chain[-1].__cause__ or chain[-1].__context__)
+    return chain
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, for the end of a sentence."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,379 @@
+"""REINFORCE on the student's own rollouts, one cycle after the other, with no teacher.
+
+    state = ClimbState()
+    while state.cycle < recipe.climb.cycles:
+        result = cycle(engine, tasks, prompts, state, recipe, judge)
+        print(in_words(result))  # the caller logs, saves and measures
+
+A cycle, read from top to bottom in `cycle`:
+
+1. choose tasks by how much they can teach, p(1-p) plus a floor;
+2. sample a group of rollouts of each, and judge them: reward 1 for `resolved`, else 0;
+3. advantage = reward minus the mean reward of the *other* rollouts of the group (leave-one-out:
+   Kool et al. 2019, "Buy 4 REINFORCE samples, get a baseline for free!"; Ahmadian et al. 2024,
+   arXiv:2402.14740); not divided by the group's deviation, which would weigh nearly cold and nearly
+   mastered tasks up;
+4. drop the groups whose rewards are all equal: they have no gradient;
+5. loss = -(advantage * log-probability).sum() / rollouts, the log-probabilities recomputed by the
+   trainer and weighted by the truncated ratio to the sampler's (Yao et al. 2025, "Your efficient RL
+   framework secretly brings you off-policy RL training"); the norm is a constant, so a completion's
+   length changes nothing (Liu et al. 2025, arXiv:2503.20783);
+6. clip, step, and undo the cycle if a seat belt holds.
+
+All randomness comes from (recipe.seed, cycle), and the result holds no clock time, so an
+interrupted run that goes on from its last checkpoint writes the same lines as one that was never
+interrupted.
+"""
+
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+
+from recipes.learning.measure import derived_seed
+from recipes.learning.student import Sample
+from recipes.rollouts.rollout import (
+    UNJUDGED,
+    Engine,
+    Rollout,
+    attempts,
+    count_nothing,
+    failures_of,
+    refuse_failing_jails,
+)
+from recipes.settings import ClimbSettings, Recipe
+
+UNSEEN = 0.5
+"""Solve rate assumed of a task that was never sampled: the one that teaches most, so it is soon
+seen."""
+
+
+@dataclass
+class ClimbState:
+    """What climbing remembers between cycles, beside adapter and optimiser. Plain data: it lives in
+    the checkpoint's counters."""
+
+    cycle: int = 0
+    """Cycles done."""
+    lr_scale: float = 1.0
+    """Halved each time a cycle is undone."""
+    undone: int = 0
+    """Cycles undone."""
+    p: dict = field(default_factory=dict)
+    """instance_id -> running solve rate: half the old value, half the newest group's mean."""
+    best_pass_at_1: float | None = None
+    """Best held-out pass@1 so far; see `is_best`."""
+    best_cycle: int | None = None
+    """The cycle after which it was measured."""
+
+    def is_best(self, pass_at_1: float) -> bool:
+        """Note a held-out measurement; True if it beats all earlier ones, so that this adapter is
+        the one to keep."""
+        if self.best_pass_at_1 is not None and pass_at_1 <= self.best_pass_at_1:
+            return False
+        self.best_pass_at_1, self.best_cycle = pass_at_1, self.cycle
+        return True
+
+    def to_dict(self) -> dict:
+        """JSON data, as `from_dict` takes it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict) -> "ClimbState":
+        """Unknown keys are left out: a caller may keep others beside these."""
+        return cls(**{f.name: data[f.name] for f in fields(cls) if f.name in data})
+
+
+@dataclass(frozen=True)
+class CycleResult:
+    """What one cycle did. `metrics` is a line of metrics.jsonl, `rollouts` are lines of
+    rollouts.jsonl."""
+
+    cycle: int
+    """Its number, from 1."""
+    metrics: dict
+    """Flat: name -> number; `undone` is 0 or 1."""
+    rollouts: list[Rollout]
+    undone: str
+    """Why the cycle was undone, in words; empty if it was not."""
+    failures: dict[str, str]
+    """{instance_id: why} of tasks with rollouts that could not be judged: they are to be set aside.
+    """
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """The rollouts that teach, identical ones merged."""
+
+    samples: list[Sample]
+    weights: list[float]
+    """The sum of the merged rollouts' advantages."""
+    counts: list[int]
+    """How many rollouts were merged."""
+    sampler_logprobs: list[tuple[float, ...]]
+
+
+def cycle(
+    engine: Engine,
+    tasks: Sequence,
+    prompts: dict,
+    state: ClimbState,
+    recipe: Recipe,
+    judge: Callable,
+    on_ended: Callable[[int], None] = count_nothing,
+) -> CycleResult:
+    """One turn of climb. Changes the engine's student and, at the very end, `state`; an exception
+    on the way leaves `state` as it was.
+
+    `prompts` maps instance_id to prompt ids; tasks need `.instance_id` and `.hard`; `judge` is as
+    for `rollout.judged`, `on_ended` as for `Engine.stream`. A rollout without a verdict is left out
+    of its group. Raises ValueError without tasks, HarnessError where more than a tenth has no
+    verdict.
+    """
+    if not tasks:
+        raise ValueError("a cycle needs at least one task")
+    student, settings, temperature = engine.student, recipe.climb, recipe.climb.temperature
+    number = state.cycle + 1
+
+    # 1. Choose. Cold and mastered tasks teach nothing now, but the floor keeps asking whether that
+    # is still so.
+    chosen = choose(
+        tasks, state.p, settings, random.Random(derived_seed("choose", recipe.seed, number))
+    )
+
+    # 2. Sample, and judge what is done while the rest is sampled.
+    groups = attempts(
+        engine,
+        [(task, prompts[task.instance_id]) for task in chosen],
+        settings.group_size,
+        temperature,
+        recipe.student.max_new,
+        [derived_seed("climb", recipe.seed, number, t.instance_id) for t in chosen],
+        judge,
+        on_ended,
+    )
+    rollouts = [rollout for group in groups for rollout in group]
+    kept = [[r for r in group if r.status != UNJUDGED] for group in groups]  # no reward of any kind
+    unjudged = len(rollouts) - sum(map(len, kept))
+    refuse_failing_jails(unjudged, len(rollouts), rollouts)
+
+    # 3. and 4. Advantages; what has none is dropped whole, its KL term included, and counted by its
+    # cause.
+    causes = Counter(_cause(group) for group in kept)
+    batch = _merge([group for group in kept if _cause(group) == "used"], prompts)
+
+    # 5. and 6. The update, unless a seat belt holds.
+    before = student.snapshot()
+    norm = len(chosen) * settings.group_size
+    lr = settings.lr * min(1.0, number / max(1, settings.warmup)) * state.lr_scale
+    drift, grad_norm, undone = 0.0, 0.0, ""
+    entropy = entropy_after = _sampling_entropy(groups)
+    if not _within(entropy, settings.entropy_band):
+        undone = (
+            f"sampling entropy {entropy:.3g} nats a token is outside {list(settings.entropy_band)}"
+        )
+    elif batch.samples:
+        stats = student.accumulate(
+            batch.samples,
+            batch.weights,
+            norm,
+            temperature,
+            batch.sampler_logprobs,
+            settings.max_ratio,
+            settings.kl,
+            batch.counts,
+        )
+        drift = stats.drift
+        if not drift <= settings.max_drift:
+            undone = (
+                f"trainer and sampler differ by {drift:.3g} nats a token, more than "
+                f"{settings.max_drift}"
+            )
+        else:
+            grad_norm = student.step(lr, settings.clip)
+            entropy_after = student.entropy(batch.samples, temperature)
+            if not math.isfinite(grad_norm):
+                undone = "the gradient is not finite"
+            elif not _within(entropy_after, settings.entropy_band):
+                undone = (
+                    f"it would leave an entropy of {entropy_after:.3g} nats a token, outside "
+                    f"{list(settings.entropy_band)}"
+                )
+    if undone:
+        student.rollback(before)
+        state.lr_scale /= 2
+        state.undone += 1
+
+    for group in kept:
+        if group:
+            mean, name = _mean([r.reward for r in group]), group[0].instance_id
+            state.p[name] = 0.5 * state.p[name] + 0.5 * mean if name in state.p else mean
+    state.cycle = number
+    rewards = {
+        name: [r.reward for task, group in zip(chosen, kept) for r in group if task.hard == hard]
+        for name, hard in (("hard", True), ("soft", False))
+    }
+    metrics = {
+        "cycle": number,
+        "reward/mean": _mean([r.reward for group in kept for r in group]),
+        **{f"reward/{name}": _mean(values) if values else None for name, values in rewards.items()},
+        "groups": len(groups),
+        **{f"groups/{cause}": causes[cause] for cause in CAUSES},
+        "groups/truncated": sum(
+            _cause(group) == "cold" and any(r.status == "truncated" for r in group)
+            for group in kept
+        ),
+        "rollouts": len(rollouts),
+        "rollouts/truncated": sum(r.status == "truncated" for r in rollouts),
+        "rollouts/unjudged": unjudged,
+        **{f"rollouts/{name}": len(values) for name, values in rewards.items()},
+        "rollouts/distinct": len(batch.samples),
+        "tokens/mean": _mean([r.tokens for r in rollouts]),
+        "grad_norm": _finite(grad_norm),
+        "lr": lr,
+        "drift": _finite(drift),
+        "entropy": _finite(entropy),
+        "entropy/after": _finite(entropy_after),
+        "undone": int(bool(undone)),
+    }
+    return CycleResult(
+        cycle=number,
+        metrics=metrics,
+        rollouts=rollouts,
+        undone=undone,
+        failures=failures_of(groups),
+    )
+
+
+def advantages(rewards_G: Sequence[float]) -> list[float]:
+    """A_i = r_i - mean of the others' rewards = (r_i - mean) * G / (G - 1). They sum to zero, and
+    are all exactly zero when the rewards are equal. Raises ValueError for fewer than two rewards,
+    which have no others."""
+    if len(rewards_G) < 2:
+        raise ValueError("a leave-one-out baseline needs at least two rollouts")
+    if min(rewards_G) == max(rewards_G):
+        return [0.0] * len(rewards_G)
+    total = math.fsum(rewards_G)
+    return [reward - (total - reward) / (len(rewards_G) - 1) for reward in rewards_G]
+
+
+def choose(tasks: Sequence, p_estimates: dict, settings: ClimbSettings, rng: random.Random) -> list:
+    """`settings.groups` different tasks (all, if there are fewer), each draw by weight p(1-p) +
+    floor.
+
+    Weighted sampling without replacement by keys u^(1/w) (Efraimidis & Spirakis 2006), taken as
+    log(u) / w.
+    """
+
+    def key(task):
+        p = p_estimates.get(task.instance_id, UNSEEN)
+        weight = p * (1 - p) + settings.floor
+        return math.log(1.0 - rng.random()) / weight if weight > 0 else -math.inf
+
+    keyed = [(key(task), position, task) for position, task in enumerate(tasks)]
+    keyed.sort(key=lambda item: (-item[0], item[1]))
+    return [task for _, _, task in keyed[: settings.groups]]
+
+
+CAUSES = ("used", "cold", "mastered", UNJUDGED)
+"""What became of a group: it taught something, or why it could not. (Of the cold ones, those with
+rollouts that were cut off are counted beside, as `groups/truncated`.)"""
+
+
+def _cause(group: list[Rollout]) -> str:
+    if len(group) < 2:
+        return UNJUDGED
+    rewards = [rollout.reward for rollout in group]
+    if min(rewards) < max(rewards):
+        return "used"
+    return "mastered" if max(rewards) > 0 else "cold"
+
+
+def _merge(groups: list[list[Rollout]], prompts: dict) -> _Batch:
+    """Advantages of the groups' rollouts, those of identical completions added up: the same
+    gradient from fewer rows."""
+    weights: dict = {}
+    counts: Counter = Counter()
+    logprobs: dict = {}
+    for group in groups:
+        for rollout, advantage in zip(group, advantages([r.reward for r in group])):
+            key = (rollout.instance_id, rollout.completion.ids)
+            weights[key] = weights.get(key, 0.0) + advantage
+            counts[key] += 1
+            logprobs.setdefault(key, rollout.completion.logprobs)
+    return _Batch(
+        samples=[Sample(tuple(prompts[name]), ids) for name, ids in weights],
+        weights=list(weights.values()),
+        counts=[counts[key] for key in weights],
+        sampler_logprobs=[logprobs[key] for key in weights],
+    )
+
+
+def _sampling_entropy(groups: list[list[Rollout]]) -> float:
+    """Mean negative log-probability of the sampled tokens: an unbiased estimate of the mean entropy
+    they were drawn with."""
+    return -_mean(
+        [
+            logprob
+            for group in groups
+            for rollout in group
+            for logprob in rollout.completion.logprobs
+        ]
+    )
+
+
+def _within(value: float, band: tuple[float, float]) -> bool:
+    # The estimate of an entropy of zero may lie a rounding error below it.
+    return math.isfinite(value) and band[0] - 1e-6 <= value <= band[1]
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no name for what is not finite."""
+    return value if math.isfinite(value) else None
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values) if values else 0.0
+
+
+# ---- in words ------------------------------------------------------------------------------------
+
+
+def in_words(result: CycleResult) -> str:
+    """One line for a person."""
+    m = result.metrics
+    idle = [
+        f"{m[f'groups/{cause}']} {words}"
+        for cause, words in (("cold", "cold"), ("mastered", "mastered"), (UNJUDGED, "not judged"))
+        if m[f"groups/{cause}"]
+    ]
+    if m["groups/truncated"]:
+        idle[0] += f", {m['groups/truncated']} of these cut off"
+    resolved = " and ".join(
+        f"{100 * m[f'reward/{name}']:.0f} % of {m[f'rollouts/{name}']} {name}"
+        for name in ("hard", "soft")
+        if m[f"rollouts/{name}"]
+    )
+    line = (
+        f"cycle {result.cycle}: {resolved} rollouts resolved; "
+        f"{m['groups/used']} of {m['groups']} groups taught something"
+    )
+    line += f" ({', '.join(idle)})" if idle else ""
+    line += f"; {m['rollouts/unjudged']} rollouts not judged" if m["rollouts/unjudged"] else ""
+    line += f"; drift {m['drift']:.3f}" if m["groups/used"] and m["drift"] is not None else ""
+    line += "" if m["groups/used"] else "; no update"
+    return line + (
+        f"; UNDONE, because {result.undone}; learning rate halved" if result.undone else ""
+    )
+
+
+def cold_start_in_words(tasks: int, k: int) -> str:
+    """Why a run whose every probed task is at 0 stops: the sentence for a person."""
+    return (
+        f"None of the {tasks} tasks was solved even once in {k} rollouts each: this is a cold "
+        "start, and RL cannot help. "
+        "REINFORCE learns from the difference between rollouts that succeed and rollouts that "
+        "fail, and here all fail. "
+        "Run bootstrap with a teacher first, so that the student solves some of them."
+    )

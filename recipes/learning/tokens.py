@@ -1,0 +1,176 @@
+"""A student's tokenizer by its files alone, without torch: how many tokens a prompt has, before any
+model is loaded.
+
+    tokens = open_tokenizer("Qwen/Qwen2.5-Coder-1.5B-Instruct")    # or a folder; raises NoTokenizer
+    tokens.prompt_ids([{"role": "user", "content": "..."}]); tokens.token_counts(["def f():"])
+    budget, note = budget_of(recipe)      # for prompts, as the student of a recipe would count
+
+The ids are those of `Student.prompt_ids`: tokenizer.json is what transformers reads, too, and the
+chat template is filled in as transformers does it (its `utils/chat_template_utils.py`: jinja2,
+sandboxed, blocks trimmed).
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+from recipes.settings import Recipe
+from sandbox.jsonl import valid
+from sandbox.tasks.prompts import BYTES_PER_TOKEN, Budget
+
+TOKENIZER, CONFIG, TEMPLATE = "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"
+
+
+class NoTokenizer(Exception):
+    """There are no such files here; `str(error)` says why, for the middle of a sentence."""
+
+
+class ChatTokenizer:
+    """What a model's tokenizer.json and chat template make of a conversation."""
+
+    def __init__(self, tokenizer: Path, config: dict, template: str | None) -> None:
+        from tokenizers import Tokenizer
+
+        try:
+            self._tokenizer = Tokenizer.from_file(str(tokenizer))
+        except Exception as error:  # the library has no class of its own for what it cannot read
+            raise NoTokenizer(f"{tokenizer} cannot be read ({error})") from None
+        self._tokenizer.no_truncation()
+        self._config, self._source = config, template
+
+    def prompt_ids(self, messages: list[dict]) -> list[int]:
+        """As `Student.prompt_ids`."""
+        if self._template is not None:
+            text = self._template.render(
+                messages=messages,
+                add_generation_prompt=True,
+                tools=None,
+                documents=None,
+                **self._special,
+            )
+            return self._ids(text)
+        begin = self._special.get("bos_token")
+        return ([self._tokenizer.token_to_id(begin)] if begin else []) + self._ids(
+            "\n\n".join(m["content"] for m in messages)
+        )
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text by itself."""
+        found = self._tokenizer.encode_batch(valid(list(texts)), add_special_tokens=False)
+        return [len(tokens.ids) for tokens in found]
+
+    def _ids(self, text: str) -> list[int]:
+        return self._tokenizer.encode(valid(text), add_special_tokens=False).ids
+
+    @cached_property
+    def _special(self) -> dict[str, str]:
+        """{"bos_token": ..., "eos_token": ...}: what templates name."""
+        tokens = {
+            name: self._config.get(name)
+            for name in ("bos_token", "eos_token", "pad_token", "unk_token")
+        }
+        return {
+            name: token["content"] if isinstance(token, dict) else token
+            for name, token in tokens.items()
+            if token
+        }
+
+    @cached_property
+    def _template(self):
+        if self._source is None:
+            return None
+        from jinja2.ext import loopcontrols
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
+        )
+        environment.filters["tojson"] = lambda value, **options: json.dumps(
+            value, ensure_ascii=False, **options
+        )
+        environment.globals |= {
+            "raise_exception": _refuse,
+            "strftime_now": lambda form: datetime.now().strftime(form),
+        }
+        return environment.from_string(self._source)
+
+
+def open_tokenizer(model: str) -> ChatTokenizer:
+    """The tokenizer of a folder or hub id; from the hub it is fetched where it is not here yet and
+    there is a network. Raises NoTokenizer."""
+    find = _in_folder if Path(model).is_dir() else _in_hub
+    tokenizer, config, template = (find(model, name) for name in (TOKENIZER, CONFIG, TEMPLATE))
+    if tokenizer is None:
+        raise NoTokenizer(f"{model} has no file {TOKENIZER} here, and it cannot be fetched")
+    try:
+        settings = json.loads(config.read_text(encoding="utf-8")) if config else {}
+    except ValueError as error:
+        raise NoTokenizer(f"{config} cannot be read ({error})") from None
+    source = template.read_text(encoding="utf-8") if template else settings.get("chat_template")
+    found = ChatTokenizer(tokenizer, settings, source if isinstance(source, str) else None)
+    from jinja2.exceptions import TemplateError
+
+    try:
+        found.prompt_ids([{"role": "user", "content": "A question."}])
+    except TemplateError as error:
+        raise NoTokenizer(
+            f"its chat template cannot be filled in without transformers ({error})"
+        ) from None
+    return found
+
+
+def budget_of(recipe: Recipe) -> tuple[Budget, str]:
+    """(what a prompt of the recipe's student may hold, what a person should know of how that is
+    counted or "")."""
+    model = recipe.student.model
+    try:
+        if model == "nano":
+            model = _made_nano_folder(recipe.seed)
+        return Budget.of(open_tokenizer(model), recipe.student.max_prompt), ""
+    except NoTokenizer as error:
+        return Budget.estimated(recipe.student.max_prompt), (
+            f"Tokens are estimated at {BYTES_PER_TOKEN} bytes each, because {error}: "
+            "the student may be shown a little more or less."
+        )
+
+
+def nano_folder(seed: int) -> Path:
+    """Where the student that is made on the spot lies, or is to lie; held in the cache."""
+    from recipes.nano.nano_student import STEPS, recipe_hash
+    from sandbox.cache import cache_folder, hold
+
+    folder = cache_folder() / "students" / f"nano-{recipe_hash(seed, STEPS)}"
+    hold(folder)
+    return folder
+
+
+def _made_nano_folder(seed: int) -> str:
+    """The same. Raises NoTokenizer where it has not been made yet."""
+    folder = nano_folder(seed)
+    if not folder.is_dir():
+        raise NoTokenizer("the nano student has not been made yet")
+    return str(folder)
+
+
+def _in_folder(folder: str, name: str) -> Path | None:
+    path = Path(folder) / name
+    return path if path.is_file() else None
+
+
+def _in_hub(model: str, name: str) -> Path | None:
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        found = try_to_load_from_cache(model, name)
+        return Path(found if isinstance(found, str) else hf_hub_download(model, name))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError):
+        return None
+
+
+def _refuse(message: str):
+    from jinja2.exceptions import TemplateError
+
+    raise TemplateError(message)

@@ -1,0 +1,1 @@
+"""The toy student, made on the spot."""

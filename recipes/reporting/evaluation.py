@@ -1,0 +1,191 @@
+"""How good a checkpoint is beside the base that it grew from, and whether the difference is more
+than chance.
+
+    chosen = choose(run.tasks, "heldout")                              # "heldout", "train" or "all"
+    known = read(run, adapter, k, temperature)                         # {instance_id: TaskProbe} of what was measured before
+    run.append(FILE, [record(adapter, k, temperature, p), ...])
+    found = compare(run, base_probes, tuned_probes, temperature)       # {"probe": P, "base": P, "difference": {group: ...}}
+    lines(found, "cycle-0050", width)
+
+Base and adapter answer the same tasks with the same random numbers, which are neither those of the
+probes nor those by which the best checkpoint is chosen. A line of eval.jsonl is one task of one of
+the two, named by the digest of its weights, so that what was measured once is never measured again.
+"""
+
+import math
+import textwrap
+from pathlib import Path
+
+from recipes.learning.measure import (
+    TaskProbe,
+    interval,
+    mcnemar,
+    paired_interval,
+    pass_at_k,
+    summarise,
+)
+from recipes.reporting.tables import GROUP_WORDS, GROUPS, HARDNESS, SHOWN_GROUPS, grouped
+from recipes.runfolder import checkpoint
+from sandbox.errors import UsageError
+
+FILE = "eval.jsonl"
+BASE = "base"
+SEED_STEP = 2
+"""Added to the recipe's seed: 0 is for the probes, 1 for choosing the best checkpoint."""
+SIGNIFICANT = 0.05
+SPLITS = ("heldout", "all", "train")
+WORDS = {
+    "better": "better, by more than chance explains",
+    "worse": "WORSE, by more than chance explains",
+    "noise": "inside the noise, so no improvement is shown",
+}
+
+
+def name_of(folder: Path) -> str:
+    """What eval.jsonl calls the adapter of a checkpoint. Raises UsageError where it is missing or
+    damaged."""
+    return checkpoint.read(folder)["sha256"][checkpoint.ADAPTER][:16]
+
+
+def samples(k: int | None, temperature: float, default: int) -> int:
+    """How many samples a task gets. Raises UsageError for several at temperature 0."""
+    if temperature == 0 and (k or 1) > 1:
+        raise UsageError(
+            "At temperature 0 all samples of a task are the same one: leave --k out, or raise "
+            "--temperature."
+        )
+    return 1 if temperature == 0 else k or default
+
+
+def choose(tasks: list, split: str) -> list:
+    """The tasks of a split. Raises UsageError where there are none."""
+    chosen = [t for t in tasks if split in ("all", t.split)]
+    if not chosen:
+        raise UsageError("The run has no task in this split. Name another with --split.")
+    return chosen
+
+
+def read(run, adapter: str, k: int, temperature: float) -> dict[str, TaskProbe]:
+    """What is known of an adapter: {instance_id: TaskProbe}."""
+    wanted = {"adapter": adapter, "k": k, "temperature": temperature}
+    return {
+        r["instance_id"]: TaskProbe(r["instance_id"], k, r["resolved"], r["truncated"])
+        for r in run.read(FILE)
+        if all(r[key] == value for key, value in wanted.items())
+    }
+
+
+def record(adapter: str, k: int, temperature: float, probe: TaskProbe) -> dict:
+    """A line of eval.jsonl."""
+    return {
+        "adapter": adapter,
+        "k": k,
+        "temperature": temperature,
+        "instance_id": probe.instance_id,
+        "resolved": probe.resolved,
+        "truncated": probe.truncated,
+    }
+
+
+def compare(run, base: list[TaskProbe], tuned: list[TaskProbe], temperature: float) -> dict:
+    """{"probe": P, "base": P, "difference": {group: {"pass_at_1", "ci95", "mcnemar", "verdict"}}}
+    of two lists about the same tasks.
+
+    The P are those of DESIGN.md, section 10, with `ci95_at_k` (of pass@k) beside. `difference` has
+    the groups that hold tasks; `mcnemar` is a p-value where k is 1, else None; `verdict` is
+    `better` or `worse` where the interval leaves 0 out (and p is below 0.05), else `noise`.
+    """
+    old, new, seed = grouped(run, base), grouped(run, tuned), run.recipe.seed
+    return {
+        "probe": {g: _summary(new[g], temperature, seed) for g in GROUPS},
+        "base": {g: _summary(old[g], temperature, seed) for g in GROUPS},
+        "difference": {g: _difference(old[g], new[g], seed) for g in GROUPS if new[g]},
+    }
+
+
+def _summary(probes: list[TaskProbe], temperature: float, seed: int) -> dict:
+    return {
+        **summarise(probes, temperature, seed),
+        "ci95_at_k": list(interval([pass_at_k(p.k, p.resolved, p.k) for p in probes], seed)),
+    }
+
+
+def _difference(base: list[TaskProbe], tuned: list[TaskProbe], seed: int) -> dict:
+    old, new = (
+        [p.resolved / p.k for p in sorted(probes, key=lambda p: p.instance_id)]
+        for probes in (base, tuned)
+    )
+    low, high = paired_interval(old, new, seed)
+    p = mcnemar([v == 1 for v in old], [v == 1 for v in new]) if tuned[0].k == 1 else None
+    verdict = (
+        "noise"
+        if low <= 0 <= high or p is not None and p >= SIGNIFICANT
+        else "better"
+        if low > 0
+        else "worse"
+    )
+    return {
+        "pass_at_1": (math.fsum(new) - math.fsum(old)) / len(new),
+        "ci95": [low, high],
+        "mcnemar": p,
+        "verdict": verdict,
+    }
+
+
+def _shown(found: dict) -> list[str]:
+    """The groups that a person is told of: all hard and all soft tasks only where no other group
+    has the same ones."""
+    groups = [group for group in SHOWN_GROUPS if group in found["difference"]]
+    sizes = {group: found["probe"][group]["n"] for group in groups}
+    return [
+        group
+        for group in groups
+        if group not in HARDNESS
+        or all(sizes[other] < sizes[group] for other in groups if other.endswith(f"_{group}"))
+    ]
+
+
+def lines(found: dict, name: str, width: int) -> list[str]:
+    """The comparison for a person, a paragraph a group."""
+    out = []
+    for group in _shown(found):
+        difference = found["difference"][group]
+        p = found["probe"][group]
+        samples = "1 sample" if p["k"] == 1 else f"{p['k']} samples"
+        out += [
+            "",
+            f"{GROUP_WORDS[group]}: {p['n']} tasks, {samples} each, temperature "
+            f"{p['temperature']:g} (in brackets: 95 % intervals)",
+        ]
+        rows = [(BASE, found["base"][group]), (name, p)]
+        for arm, q in rows:
+            words = (
+                f"  {arm:11} pass@1 {q['pass_at_1']:.3f} [{q['ci95'][0]:.3f}, {q['ci95'][1]:.3f}]"
+            )
+            if q["k"] > 1:
+                words += (
+                    f"  pass@{q['k']} {q['pass_at_k']:.3f} [{q['ci95_at_k'][0]:.3f}, "
+                    f"{q['ci95_at_k'][1]:.3f}]"
+                )
+            out.append(words)
+        low, high = difference["ci95"]
+        test = "" if difference["mcnemar"] is None else f", McNemar p = {difference['mcnemar']:.3g}"
+        out.append(
+            f"  {'difference':11} pass@1 {difference['pass_at_1']:+.3f} [{low:+.3f}, "
+            f"{high:+.3f}]{test}: "
+            f"{WORDS[difference['verdict']]}."
+        )
+    if "voice" in found:
+        out.append("")
+    for arm, told in found.get("voice", {}).items():
+        names = ", ".join(f"{name} {count}" for name, count in told["names"].items())
+        out.append(
+            f"  {arm:11} {told['named']} of {told['questions']} answers about itself name a "
+            "teacher or vendor"
+            f"{names and f' ({names})'}."
+        )
+    return [
+        part
+        for line in out
+        for part in textwrap.wrap(line, width, subsequent_indent=" " * 14) or [""]
+    ]

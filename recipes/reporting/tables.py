@@ -1,0 +1,285 @@
+"""What a run has come to: as data for machines (DESIGN.md, section 10), and as lines of text for
+people. Nothing is printed here."""
+
+from recipes.learning.measure import TaskProbe, summarise
+from recipes.reporting.alarm import alarm
+from recipes.stages import BEFORE, CLIMB, MINE
+
+MAIN_GROUPS = ("taught", "untaught", "heldout", "all", "were_warm")
+HARDNESS = ("hard", "soft")
+"""A soft verdict can be forged by code that attacks the harness, so a person is shown the two
+apart."""
+APART = {
+    group: tuple(name if group == "all" else f"{group}_{name}" for name in HARDNESS)
+    for group in MAIN_GROUPS
+}
+"""{group: the group of its hard tasks, that of its soft ones}"""
+GROUPS = (*MAIN_GROUPS, *(name for names in APART.values() for name in names))
+SHOWN_GROUPS = GROUPS[len(MAIN_GROUPS) :]
+"""What tables for people show: never hard and soft added up."""
+_WORDS = {
+    "taught": "training, taught",
+    "untaught": "training, tests only",
+    "heldout": "held out",
+    "all": "all",
+    "were_warm": "training, warm before",
+}
+GROUP_WORDS = {
+    **_WORDS,
+    **{
+        name: f"{_WORDS[group]}, {hardness}"
+        for group, names in APART.items()
+        for name, hardness in zip(names, HARDNESS)
+    },
+}
+"""What a person is told that they are."""
+SHORT_WORDS = {
+    name: f"{group.replace('_', ' ').replace('heldout', 'held out')}, {hardness}"
+    for group, names in APART.items()
+    for name, hardness in zip(names, HARDNESS)
+}
+"""The same of SHOWN_GROUPS for a narrow table."""
+
+
+def read_probes(run, phase: str) -> list[TaskProbe]:
+    """What was measured in a phase, in the order of names, but for tasks that were set aside since:
+    tables that are compared are about the same tasks."""
+    aside = run.set_aside
+    found = [
+        TaskProbe(r["instance_id"], r["k"], r["resolved"], r["truncated"])
+        for r in run.read("probe.jsonl")
+        if r["phase"] == phase and r["instance_id"] not in aside
+    ]
+    return sorted(found, key=lambda p: p.instance_id)
+
+
+def probe_summary(run, phase: str) -> dict:
+    """{group: summary} for the groups of `grouped`."""
+    groups = grouped(run, read_probes(run, phase))
+    return {
+        name: summarise(groups[name], run.recipe.probe.temperature, run.recipe.seed)
+        for name in GROUPS
+    }
+
+
+def grouped(run, probes: list[TaskProbe]) -> dict[str, list[TaskProbe]]:
+    """{group: probes} for GROUPS. `taught` are the tasks that a teacher's verified answer was
+    learned for; what the student learned again of its own rollouts was not taught. `were_warm`: the
+    training tasks that it solved now and then before anybody taught it, and should not come to
+    lose. `hard` and `soft` are all tasks of that sort, `taught_hard` and so on those of a group."""
+    taught = {r["instance_id"] for r in run.read("trajectories.jsonl") if r["source"] != "student"}
+    heldout = {t.instance_id for t in run.tasks if t.split == "heldout"}
+    hard = {t.instance_id for t in run.tasks if t.hard}
+    warm = {p.instance_id for p in read_probes(run, BEFORE.name) if p.state == "warm"} - heldout
+    main = {
+        "all": probes,
+        "taught": [p for p in probes if p.instance_id in taught],
+        "heldout": [p for p in probes if p.instance_id in heldout],
+        "untaught": [
+            p for p in probes if p.instance_id not in taught and p.instance_id not in heldout
+        ],
+        "were_warm": [p for p in probes if p.instance_id in warm],
+    }
+    apart = {
+        name: [p for p in main[group] if (p.instance_id in hard) == (hardness == "hard")]
+        for group, names in APART.items()
+        for name, hardness in zip(names, HARDNESS)
+    }
+    return {**main, **apart}
+
+
+def mined_facts(run, prompts: dict | None = None) -> dict:
+    """What `tasks` tells; `prompts` is {instance_id: Prompt or None} where they were built."""
+    tasks = run.tasks
+    counts = {
+        kind: {
+            split: sum(t.kind == kind and t.split == split for t in tasks)
+            for split in ("train", "heldout")
+        }
+        for kind in sorted({t.kind for t in tasks})
+    }
+    found = {
+        kind: {
+            "hard": sum(t.hard for t in tasks if t.kind == kind),
+            "soft": sum(not t.hard for t in tasks if t.kind == kind),
+            "with_twins": sum(bool(t.twin_tests) for t in tasks if t.kind == kind),
+        }
+        for kind in counts
+    }
+    repository = run.repository
+    return {
+        "repo": repository.root,
+        "commit": repository.commit,
+        "python": repository.python,
+        "counts": counts,
+        "kinds": found,
+        "excluded": run.content["excluded"],
+        "left_out": run.content.get("left_out", {}),
+        "notes": list(repository.notes),
+        "seconds": run.content["seconds"].get(MINE.name, 0.0),
+        "tasks": [
+            {
+                "instance_id": t.instance_id,
+                "kind": t.kind,
+                "split": t.split,
+                "file": t.file,
+                "function": t.function,
+                "fail_to_pass": len(t.FAIL_TO_PASS),
+                "pass_to_pass": len(t.PASS_TO_PASS),
+                "twins": len(t.twin_tests),
+                "hard": t.hard,
+                **_prompt_facts(t.instance_id, prompts),
+            }
+            for t in tasks
+        ],
+    }
+
+
+def _prompt_facts(name: str, prompts: dict | None) -> dict:
+    """{"prompt_tokens", "prompt_extent"} of a task, both None where its prompt does not fit; {}
+    where no prompts were built."""
+    if prompts is None:
+        return {}
+    prompt = prompts[name]
+    return {"prompt_tokens": prompt and prompt.tokens, "prompt_extent": prompt and prompt.extent}
+
+
+def task_lines(run) -> list[str]:
+    """The tasks one by one, then a table of their kinds."""
+    lines = [
+        f"{task.split:8} {task.instance_id}  ({len(task.FAIL_TO_PASS)} tests to mend, "
+        f"{len(task.PASS_TO_PASS)} to keep)"
+        for task in run.tasks
+    ]
+    facts = mined_facts(run)
+    lines += [
+        "",
+        f"{'kind':8} {'train':>7} {'held out':>9} {'hard':>6} {'soft':>6} {'with twins':>11}",
+    ]
+    for kind, count in facts["counts"].items():
+        found = facts["kinds"][kind]
+        lines.append(
+            f"{kind:8} {count['train']:7} {count['heldout']:9} {found['hard']:6} {found['soft']:6} "
+            f"{found['with_twins']:11}"
+        )
+    return lines
+
+
+def bootstrap_lines(run, before: dict, after: dict) -> list[str]:
+    """What bootstrap came to, from two summaries."""
+    train = [before["taught"], before["untaught"]]
+    still = after["taught"]["cold"] + after["untaught"]["cold"]
+    cut_off = sum(p["truncated"] for p in train)
+    lines = [
+        "",
+        *table(before, after),
+        f"Before, {sum(p['cold'] for p in train)} of {sum(p['n'] for p in train)} training tasks "
+        "were cold (never solved"
+        + (
+            f"; {cut_off} of these cut off at {run.recipe.student.max_new} tokens"
+            if cut_off
+            else ""
+        )
+        + "). "
+        f"{before['taught']['n']} were taught. Now {still} are cold, "
+        f"{after['taught']['warm'] + after['untaught']['warm']} warm, "
+        f"{after['taught']['mastered'] + after['untaught']['mastered']} mastered.",
+    ]
+    if not any(
+        after[group][state] for group in ("taught", "untaught") for state in ("warm", "mastered")
+    ):
+        lines.append(
+            "No training task is solved even once: this is still a cold start, and RL cannot help. "
+            "More from a teacher can."
+        )
+    else:
+        lines.append(f"Next: python coldstart.py {CLIMB.command} --run {run.folder}")
+    return lines
+
+
+def climb_lines(run, before: dict, after: dict) -> list[str]:
+    """What climbing came to, from two summaries."""
+    lines = ["", *table(before, after)]
+    for group, hardness in zip(APART["heldout"], HARDNESS):
+        old, new = before[group], after[group]
+        if new["n"]:
+            low, high = new["ci95"]
+            lines.append(
+                f"Held-out {hardness} tasks, which it never trained on: pass@1 "
+                f"{old['pass_at_1']:.3f} before, "
+                f"{new['pass_at_1']:.3f} after ({new['pass_at_1'] - old['pass_at_1']:+.3f}; 95 % "
+                f"interval {low:.3f} to "
+                f"{high:.3f}). The best checkpoint was chosen by held-out tasks on other seeds."
+            )
+    if warning := alarm(run.read("metrics.jsonl")):
+        lines.append(warning)
+    return [*lines, f"The best checkpoint is {run.checkpoint('best')}."]
+
+
+def table(before: dict, after: dict) -> list[str]:
+    """Two summaries side by side, a line a group; hard and soft tasks are never in one figure."""
+    k = after["all"]["k"]
+    lines = [
+        f"{'':15}{'tasks':>6}  {'pass@1 before':>13}  {'pass@1 after':>12}  {'95 % interval':>15}  "
+        f"{f'pass@{k} after':>13}"
+        f"  {'cold':>5} {'warm':>5} {'mastered':>8}"
+    ]
+    for group in SHOWN_GROUPS:
+        old, new = before[group], after[group]
+        if new["n"]:
+            low, high = new["ci95"]
+            lines.append(
+                f"{SHORT_WORDS[group]:15}{new['n']:6}  {old['pass_at_1']:13.3f}  "
+                f"{new['pass_at_1']:12.3f}"
+                f"  {f'{low:.3f} to {high:.3f}':>15}"
+                f"  {new['pass_at_k']:13.3f}  {new['cold']:5} {new['warm']:5} {new['mastered']:8}"
+            )
+    return lines
+
+
+def heldout_metrics(found: dict) -> dict:
+    """What a line of metrics.jsonl says of the held-out tasks, from {group: summary};
+    "heldout/pass_at_1" is what the best checkpoint is chosen by."""
+    if not found:
+        return {"heldout/pass_at_1": None, "heldout/low": None, "heldout/high": None}
+    low, high = found["heldout"]["ci95"]
+    line = {
+        "heldout/pass_at_1": found["heldout"]["pass_at_1"],
+        "heldout/low": low,
+        "heldout/high": high,
+    }
+    for group, name in zip(APART["heldout"], HARDNESS):
+        if found[group]["n"]:
+            low, high = found[group]["ci95"]
+            line |= {
+                f"heldout/{name}": found[group]["pass_at_1"],
+                f"heldout/{name}/low": low,
+                f"heldout/{name}/high": high,
+            }
+    return line
+
+
+def heldout_words(line: dict, best: bool) -> str:
+    """The same for a person, behind the words of a cycle."""
+    values = [
+        f"{line[f'heldout/{name}']:.3f} {name}"
+        for name in HARDNESS
+        if line.get(f"heldout/{name}") is not None
+    ]
+    return (
+        f"; held-out pass@1 {', '.join(values)}{', the best so far' if best else ''}"
+        if values
+        else ""
+    )
+
+
+def cut_off_sentence(probes: list[TaskProbe], max_new: int) -> str:
+    """What a person is told of cold tasks whose rollouts were cut off; "" where there are none."""
+    cut_off = sum(p.cut_off for p in probes)
+    if not cut_off:
+        return ""
+    return (
+        f"{cut_off} of {len(probes)} tasks for training were never solved and cut off at {max_new} "
+        "tokens: they are taught like "
+        "the other cold ones. --set student.max_new=N gives a new run more room."
+    )

@@ -1,0 +1,1 @@
+"""Sampling: engines, and the pipeline that samples while it judges."""

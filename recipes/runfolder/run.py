@@ -1,0 +1,351 @@
+"""The run folder: plain files that a person can read, each step finished on the disk before the
+next relies on it.
+
+    run = Run.create(base, name, content)     # runs/<repo>-<UTC time>/, and runs/latest points at it
+    run = Run.open(folder)                    # or Run.latest(base)
+
+run.json holds the resolved recipe, the repository, the versions, what samples, and the steps that
+are done; it is replaced as a whole. What grows is appended a line at a time (`sandbox/jsonl.py`).
+One process at a time takes a run further (`bootstrap`, `climb`): it holds run.lock.
+
+    with run: ...                             # takes it further, alone
+    with run.keep("best") as folder: ...      # uses a checkpoint, also while another process takes the run further
+
+Who uses a checkpoint only appends lines of its own (eval.jsonl, voice.jsonl, verdicts.jsonl) and
+adds files that nobody else writes.
+"""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from recipes import stages
+from recipes.runfolder import checkpoint
+from recipes.runfolder.checkpoint import COUNTERS
+from recipes.settings import Recipe, from_dict
+from sandbox import jsonl
+from sandbox.errors import UsageError
+from sandbox.repo import Repository
+from sandbox.tasks.mine import Survey
+from sandbox.tasks.task import Task, read_tasks
+
+FORMAT = 1
+"""Version of the folder's layout; a run of another version is refused."""
+
+
+class Run:
+    """One run folder. The attributes are those of run.json."""
+
+    def __init__(self, folder: Path, content: dict) -> None:
+        self.folder, self.content = folder, content
+        self._lock = None
+
+    # ---------------------------------------------------------------------------------- finding one
+
+    @classmethod
+    def create(
+        cls, folder: Path, repository: Repository, recipe: Recipe, versions: dict[str, str]
+    ) -> "Run":
+        """A new run in `folder`, which must be empty or absent. Raises UsageError."""
+        # A kill while run.json was written for the first time leaves the file that was to be
+        # renamed, and that alone.
+        if folder.exists() and (
+            not folder.is_dir() or any(p.name != ".run.json.new" for p in folder.iterdir())
+        ):
+            raise UsageError(
+                f"{folder} is not empty and is not a run. Name another folder with --run."
+            )
+        with _disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            run = cls(
+                folder,
+                {
+                    "format": FORMAT,
+                    "repository": repository.to_dict(),
+                    "recipe": recipe.to_dict(),
+                    "versions": versions,
+                    "done": [],
+                    "seconds": {},
+                    "checkpoints": {},
+                },
+            )
+            run.write()
+        return run
+
+    @classmethod
+    def open(cls, folder: Path) -> "Run":
+        """An existing run. Raises UsageError where there is none, or one that is damaged or of
+        another version."""
+        file = folder / "run.json"
+        if not file.is_file():
+            raise UsageError(
+                f"There is no run in {folder} (no run.json). Start one with: python coldstart.py "
+                "bootstrap --repo DIR"
+            )
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            version = content["format"]
+        except (ValueError, KeyError, TypeError):
+            raise UsageError(
+                f"{file} is damaged. Restore it from a backup, or start a new run."
+            ) from None
+        if version != FORMAT:
+            raise UsageError(
+                f"{folder} was written by another version of coldstart (format {version}, this one "
+                f"reads {FORMAT}). "
+                "Use that version, or start a new run."
+            )
+        run = cls(folder, content)
+        try:
+            _ = run.recipe, run.repository  # what is damaged is found here
+            if any(
+                type(content[key]) is not kind
+                for key, kind in (("done", list), ("seconds", dict), ("checkpoints", dict))
+            ):
+                raise TypeError
+        except (KeyError, TypeError, AttributeError):
+            raise UsageError(
+                f"{file} is damaged. Restore it from a backup, or start a new run."
+            ) from None
+        return run
+
+    @classmethod
+    def latest(cls, base: Path) -> "Run":
+        """The run that `base`/latest points at. Raises UsageError where there is none."""
+        if not (base / "latest").exists():
+            raise UsageError(
+                "There is no run yet (no runs/latest here). Start one with: python coldstart.py "
+                "bootstrap --repo DIR, "
+                "or name one with --run DIR."
+            )
+        return cls.open((base / "latest").resolve())
+
+    @staticmethod
+    def new_folder(base: Path, repository: Repository) -> Path:
+        """`base`/<repo>-<UTC time>, a name not in use."""
+        stem = f"{Path(repository.root).name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+        names = [stem, *(f"{stem}-{n}" for n in range(2, 1000))]
+        return next(base / name for name in names if not (base / name).exists())
+
+    def point_latest_here(self) -> None:
+        """Make `latest` beside this folder point at it."""
+        link, aside = self.folder.parent / "latest", self.folder.parent / ".latest.new"
+        aside.unlink(missing_ok=True)
+        aside.symlink_to(self.folder.name)
+        os.replace(aside, link)
+
+    # -------------------------------------------------------------------------------- what it holds
+
+    @property
+    def recipe(self) -> Recipe:
+        return from_dict(self.content["recipe"], where=str(self.folder / "run.json"))
+
+    @property
+    def repository(self) -> Repository:
+        return Repository.from_dict(self.content["repository"])
+
+    @property
+    def tasks(self) -> list[Task]:
+        """Raises UsageError where mining has not ended."""
+        if not self.is_done(stages.MINE.name):
+            raise UsageError(
+                f"{self.folder} has no tasks yet. Mine them with: python coldstart.py tasks --repo "
+                f"DIR --run {self.folder}"
+            )
+        return read_tasks(self.folder / "tasks.jsonl")
+
+    @property
+    def survey(self) -> Survey:
+        """What mining learned of the test suite. Raises UsageError where the file is damaged or
+        absent."""
+        file = self.folder / "survey.json"
+        try:
+            return Survey.from_dict(json.loads(file.read_text()))
+        except (OSError, ValueError, KeyError, TypeError):
+            raise UsageError(f"{file} is missing or damaged. Mine again with a new run.") from None
+
+    def read(self, name: str) -> list[dict]:
+        """The lines of one of its JSONL files. Raises UsageError where it is damaged."""
+        try:
+            return jsonl.read(self.folder / name)
+        except ValueError as error:
+            raise UsageError(
+                f"The run is damaged: {error}. Restore the file from a backup, or start a new run."
+            ) from None
+
+    @property
+    def set_aside(self) -> dict[str, str]:
+        """{instance_id: why} of tasks that the jail failed on again and again: the run goes on
+        without them."""
+        return self.content.get("set_aside", {})
+
+    # ------------------------------------------------------------------------------ what is written
+
+    def write(self) -> None:
+        with _disk_errors(self.folder):
+            jsonl.write_aside(
+                self.folder / "run.json", (json.dumps(self.content, indent=2) + "\n").encode()
+            )
+
+    def append(self, name: str, records: list[dict]) -> None:
+        with _disk_errors(self.folder):
+            jsonl.append(self.folder / name, records)
+
+    def keep_only(self, name: str, records: list[dict]) -> None:
+        """Replace one of its JSONL files: how lines are dropped that belong to a step that was cut
+        off."""
+        with _disk_errors(self.folder):
+            jsonl.rewrite(self.folder / name, records)
+
+    def is_done(self, step: str) -> bool:
+        return step in self.content["done"]
+
+    def mark_done(self, step: str, seconds: float) -> None:
+        self.content["done"].append(step)
+        self.add_seconds(step, seconds)
+
+    def add_seconds(self, step: str, seconds: float) -> None:
+        self.content["seconds"][step] = round(self.content["seconds"].get(step, 0.0) + seconds, 1)
+        self.write()
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time one step and mark it done at its end; the time of a step that was cut off is added
+        too."""
+        started = time.monotonic()
+        try:
+            yield
+        except BaseException:
+            self.add_seconds(name, time.monotonic() - started)
+            raise
+        self.mark_done(name, time.monotonic() - started)
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Add the time of the block to the account of seconds of a run that this process takes
+        further."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            if self._lock is not None:
+                self.add_seconds(name, time.monotonic() - started)
+
+    # ---------------------------------------------------------------------------------- checkpoints
+
+    def checkpoint(self, name: str) -> Path:
+        """The folder of a checkpoint; `best` and `last` are names for others. Raises UsageError
+        where there is none."""
+        folder = self.folder / "checkpoints" / self.content["checkpoints"].get(name, name)
+        if not re.fullmatch(r"[\w-]+", name) or not folder.is_dir():
+            known = sorted(
+                {
+                    *self.content["checkpoints"],
+                    *(p.name for p in (self.folder / "checkpoints").glob("*") if "." not in p.name),
+                }
+            )
+            raise UsageError(
+                f"{self.folder} has no checkpoint {name!r}. Known: "
+                f"{', '.join(known) or 'none yet'}."
+            )
+        return folder
+
+    @contextmanager
+    def keep(self, name: str) -> Iterator[Path]:
+        """The folder of a checkpoint as it is named now; it is not deleted before the block ends.
+        Raises UsageError where there is none."""
+        with self._naming():
+            self.content = Run.open(self.folder).content
+            folder = self.checkpoint(name)
+            if not (folder / COUNTERS).is_file():
+                checkpoint.read(folder)  # says what is wrong
+            kept = open(folder / COUNTERS)
+            fcntl.flock(kept, fcntl.LOCK_SH)
+        with kept:
+            yield folder
+
+    def name_checkpoints(self, **names: str) -> None:
+        """Let `last`, `best`, `distilled` mean these folders, and delete the folders that no name
+        means any more and nobody keeps."""
+        with self._naming():
+            self.content["checkpoints"].update(names)
+            self.write()
+            for folder in (self.folder / "checkpoints").iterdir():
+                if folder.name not in self.content["checkpoints"].values() and not _is_kept(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """One process at a time finds out what the names mean, or changes that."""
+        with _disk_errors(self.folder):
+            lock = open(self.folder / "checkpoints.lock", "w")
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    # -------------------------------------------------------------------------------- one at a time
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a process takes it further at this moment."""
+        try:
+            with open(self.folder / "run.lock") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    def __enter__(self) -> "Run":
+        self._lock = open(self.folder / "run.lock", "w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock = self._lock.close()
+            raise UsageError(
+                f"Another coldstart process is at work on {self.folder}. Wait for it, or stop it. "
+                "(status, report, eval, fix "
+                "and export work beside it.)"
+            ) from None
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._lock = self._lock.close()
+
+
+def _is_kept(folder: Path) -> bool:
+    """Whether a process uses this checkpoint."""
+    try:
+        with open(folder / COUNTERS, "r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # what was cut off while it was written, for one
+        return False
+    return False
+
+
+class _disk_errors:
+    """Turns an OSError while the run folder is written into a sentence."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind, error, trace) -> None:
+        if isinstance(error, OSError):
+            raise UsageError(
+                f"{self.folder} cannot be written: {error.strerror}. Nothing is lost; make room or "
+                "mend the "
+                "permissions, and give the same command again."
+            ) from None

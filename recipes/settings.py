@@ -1,0 +1,433 @@
+"""How it learns: one TOML per kind of machine, and the typed settings that they fill in.
+
+    # a name in recipes/, or the path of a TOML file
+    recipe = load("nano", ["climb.cycles=20", "seed=3"])
+    recipe = load("auto", [])                                # by what the machine has
+
+A recipe file gives the values it wants changed; everything else keeps the default written here.
+Unknown keys and wrong types are refused with the key's full path (`climb.cycels`) and the nearest
+right name.
+"""
+
+import difflib
+import tomllib
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from datetime import date
+from pathlib import Path
+
+from sandbox.errors import UsageError
+from sandbox.tasks.kinds import KINDS
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class StudentSettings:
+    """Which model learns, and the adapter that it learns in."""
+
+    model: str = "nano"
+    """`nano` (made on the spot), a Hugging Face hub id, or a local `save_pretrained` folder."""
+    lora_rank: int = 16
+    """Rank r of the LoRA matrices (Hu et al. 2021, arXiv:2106.09685)."""
+    lora_alpha: int = 16
+    """LoRA scale: the update is multiplied by alpha / rank."""
+    max_prompt: int = 2048
+    """Tokens. A prompt is built to fit: it shows as much of the file as there is room for
+    (`sandbox/tasks/prompts.py`)."""
+    max_new: int = 512
+    """Tokens. A completion that has not ended by then is `truncated`."""
+    threads: int = 1
+    """CPU threads for torch when there is no CUDA card. Part of the recipe because sums depend on
+    it: same seed, same threads, same bytes."""
+
+    @property
+    def longest(self) -> int:
+        """Tokens that a prompt and its completion may have together."""
+        return self.max_prompt + self.max_new
+
+
+@dataclass(frozen=True)
+class PromptSettings:
+    """What the student is shown and told to write."""
+
+    style: str = "blocks"
+    """`blocks`: function, visible tests and as much of the file as fits, answered with whole
+    functions (or, where a task is about whole files, SEARCH/REPLACE); `compact`, for a small
+    student: function and visible tests, and one sentence of what to write; `body`: signature and
+    docstring alone, answered with the bare function body (for a student too small for anything
+    else)."""
+
+
+@dataclass(frozen=True)
+class TaskSettings:
+    """Which tasks are mined."""
+
+    kinds: tuple[str, ...] = ("blank",)
+    """Kinds of task, as in `sandbox/tasks/kinds`; `tasks --help` says what is wrong in each."""
+    since: str = ""
+    """For `revert`: only commits since this day (YYYY-MM-DD, UTC) are undone; empty: all."""
+    heldout: float = 0.2
+    """Share of the functions whose tasks are never trained on and never sent to a teacher."""
+    limit: int = 0
+    """At most this many tasks, chosen by the seed; 0: all."""
+
+
+@dataclass(frozen=True)
+class JudgeSettings:
+    """Limits of the sandbox."""
+
+    workers: int = 0
+    """Jails that judge at the same time; 0: one per CPU core."""
+    timeout: float = 10.0
+    """Seconds that a verdict may take beside ten times what the intact tests took."""
+    memory_mb: int = 2048
+    """Memory that a verdict may use, all its processes together, MiB."""
+    recheck: float = 0.02
+    """Share of the fast verdicts that a cold process repeats; a difference makes the task cold for
+    good (DESIGN.md, section 6)."""
+
+
+@dataclass(frozen=True)
+class ProbeSettings:
+    """How a student is measured."""
+
+    k: int = 8
+    """Samples a task; pass@1 and pass@k are estimated from these (Chen et al. 2021,
+    arXiv:2107.03374)."""
+    temperature: float = 0.7
+    """Sampling temperature of probes."""
+
+
+@dataclass(frozen=True)
+class RolloutSettings:
+    """What samples."""
+
+    engine: str = "auto"
+    """`llama.cpp`: a copy of the student in llama.cpp, fast; `model`: the training model itself;
+    `auto`: llama.cpp where the copy fits the memory and the model can be exported. A run keeps the
+    engine that it began with."""
+
+
+@dataclass(frozen=True)
+class TeacherSettings:
+    """How much the teacher is asked, and how. All but `share` is about API teachers; the command
+    line says which one, and its cap."""
+
+    share: float = 1.0
+    """Share of the cold train tasks that the teacher may answer; the rest have only their tests."""
+    solutions: int = 2
+    """Verified answers that are wanted of a task; they must differ by more than layout, comments
+    and docstrings."""
+    max_prompt: int = 8192
+    """Tokens, at three bytes a token: how much a prompt shows it, as for the student."""
+    attempts: int = 4
+    """Conversations that are begun about a task, at most."""
+    repairs: int = 2
+    """Times that a failed answer is answered with what the visible tests say of it."""
+    temperatures: tuple[float, ...] = (0.2, 0.6, 0.9, 1.0)
+    """Sampling temperature of the first, second, ... conversation; the last one goes for all that
+    follow."""
+    reasoning: bool = False
+    """Whether what the teacher thought aloud is learned, too, between <think> and </think>. It is
+    kept in the ledger in any case."""
+    concurrency: int = 8
+    """Conversations at the same time."""
+    stall: float = 120.0
+    """Seconds without a byte after which a reply is given up."""
+    tries: int = 6
+    """Times that a request is sent, at most, before it is given up."""
+    pause: float = 1.0
+    """Seconds before the second try; doubles from try to try."""
+
+
+@dataclass(frozen=True)
+class DistilSettings:
+    """The supervised phase on verified trajectories."""
+
+    steps: int = 100
+    """Optimiser steps."""
+    batch: int = 16
+    """Trajectories a step."""
+    lr: float = 2e-4
+    """Peak learning rate of AdamW, warmed up linearly, then falling linearly."""
+    warmup: int = 5
+    """Steps until the peak."""
+    final_lr: float = 0.1
+    """Share of the peak that is left at the last step."""
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    save_every: int = 25
+    """Steps between checkpoints."""
+    replay: float = 0.2
+    """Share of the examples that are the student's own: its resolved rollouts on tasks that it
+    solved before, so that it does not unlearn them. As many as there are, where there are fewer; at
+    most 0.9."""
+
+
+@dataclass(frozen=True)
+class ClimbSettings:
+    """REINFORCE on the student's own rollouts."""
+
+    cycles: int = 50
+    """Cycles when `--cycles` is not given."""
+    groups: int = 16
+    """Tasks a cycle."""
+    group_size: int = 8
+    """Rollouts a task (G)."""
+    temperature: float = 1.0
+    """Sampling temperature of the rollouts, and of the policy that is updated. Higher than the
+    probe's: groups then differ more."""
+    lr: float = 3e-5
+    """Peak learning rate of AdamW, constant after the warm-up."""
+    warmup: int = 5
+    """Cycles until the peak."""
+    clip: float = 0.5
+    """Largest norm of the gradient."""
+    floor: float = 0.05
+    """Added to p(1-p) when tasks are drawn, so that cold and mastered ones are seen again."""
+    kl: float = 0.0
+    """Weight of the KL term to the adapter that bootstrap left; 0: off."""
+    max_ratio: float = 2.0
+    """Truncation of the importance weight between trainer and sampler (truncated importance
+    sampling)."""
+    max_drift: float = 0.2
+    """Nats a token: a cycle whose trainer and sampler differ by more in the mean is undone and the
+    learning rate halved."""
+    entropy_band: tuple[float, float] = (0.0, 10.0)
+    """Nats a token: a cycle that leaves this band of mean sampling entropy is undone and the
+    learning rate halved."""
+    eval_every: int = 10
+    """Cycles between two measurements of the held-out tasks; the best checkpoint is chosen by
+    these."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides how a run learns; `run.json` keeps the resolved one."""
+
+    name: str = "custom"
+    """The file it came from."""
+    seed: int = 0
+    """All randomness flows from this."""
+    student: StudentSettings = field(default_factory=StudentSettings)
+    """See `StudentSettings`."""
+    prompt: PromptSettings = field(default_factory=PromptSettings)
+    """See `PromptSettings`."""
+    tasks: TaskSettings = field(default_factory=TaskSettings)
+    """See `TaskSettings`."""
+    judge: JudgeSettings = field(default_factory=JudgeSettings)
+    """See `JudgeSettings`."""
+    probe: ProbeSettings = field(default_factory=ProbeSettings)
+    """See `ProbeSettings`."""
+    rollout: RolloutSettings = field(default_factory=RolloutSettings)
+    """See `RolloutSettings`."""
+    teacher: TeacherSettings = field(default_factory=TeacherSettings)
+    """See `TeacherSettings`."""
+    distil: DistilSettings = field(default_factory=DistilSettings)
+    """See `DistilSettings`."""
+    climb: ClimbSettings = field(default_factory=ClimbSettings)
+    """See `ClimbSettings`."""
+
+    def to_dict(self) -> dict:
+        """Plain nested data, as `from_dict` takes it back."""
+        return asdict(self)
+
+
+def names() -> list[str]:
+    """The recipes that come with the program."""
+    return sorted(p.stem for p in FOLDER.glob("*.toml") if p.stem != "teachers")
+
+
+def load(name: str = "auto", overrides: tuple[str, ...] | list[str] = ()) -> Recipe:
+    """The recipe `name` (`auto`, a name in recipes/, or a TOML file's path) with `key.path=value`
+    overrides.
+
+    Raises UsageError for an unknown recipe, a file that is not TOML, an unknown key or a value of
+    the wrong type.
+    """
+    if name == "auto":
+        name = fitting_recipe()
+    path = FOLDER / f"{name}.toml"
+    if name not in names():
+        path = Path(name)
+        if path.suffix != ".toml" or not path.is_file():
+            raise UsageError(
+                f"There is no recipe {name!r}. Known: auto, {', '.join(names())}, or the path of a "
+                "TOML file."
+            )
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}.") from None
+    data["name"] = path.stem
+    for item in overrides:
+        _override(data, item)
+    return from_dict(data, where=str(path))
+
+
+def from_dict(data: dict, where: str = "recipe") -> Recipe:
+    """A Recipe from nested plain data; raises UsageError naming the key's full path."""
+    recipe = _fill(Recipe, data, "", where)
+    for key, value in _values(recipe):
+        allowed = ALLOWED.get(key)
+        if isinstance(allowed, tuple) and not set(
+            value if isinstance(value, tuple) else (value,)
+        ) <= set(allowed):
+            raise UsageError(f"{where}: {key!r} must be {' or '.join(allowed)}, not {value!r}.")
+        if value == ():
+            raise UsageError(f"{where}: {key!r} must not be empty.")
+        if type(value) in (int, float) and not (value > 0 or value == 0 and key in MAY_BE_ZERO):
+            raise UsageError(
+                f"{where}: {key!r} must be {'0 or more' if key in MAY_BE_ZERO else 'more than 0'}, "
+                f"not {value!r}."
+            )
+        if key in SHARES and value > SHARES[key]:
+            raise UsageError(
+                f"{where}: {key!r} is a share and must not be more than {SHARES[key]}, not "
+                f"{value!r}."
+            )
+    try:
+        date.fromisoformat(recipe.tasks.since or "2000-01-01")
+    except ValueError:
+        raise UsageError(
+            f"{where}: 'tasks.since' must be a day such as 2025-01-31, not {recipe.tasks.since!r}."
+        ) from None
+    if recipe.climb.group_size < 2:
+        raise UsageError(
+            f"{where}: 'climb.group_size' must be 2 or more: the baseline is the mean of the other "
+            "rollouts."
+        )
+    return recipe
+
+
+ALLOWED = {
+    "prompt.style": ("blocks", "compact", "body"),
+    "rollout.engine": ("auto", "llama.cpp", "model"),
+    "tasks.kinds": tuple(KINDS),
+}
+MAY_BE_ZERO = {
+    "seed",
+    "tasks.heldout",
+    "tasks.limit",
+    "judge.workers",
+    "teacher.share",
+    "teacher.repairs",
+    "distil.warmup",
+    "distil.final_lr",
+    "distil.replay",
+    "climb.warmup",
+    "climb.floor",
+    "climb.kl",
+}
+SHARES = {"tasks.heldout": 1, "teacher.share": 1, "distil.final_lr": 1, "distil.replay": 0.9}
+
+
+def _values(section, path: str = "") -> list[tuple[str, object]]:
+    """[(full key, value)] of every setting."""
+    found = []
+    for f in fields(section):
+        value = getattr(section, f.name)
+        found += (
+            _values(value, f"{path}{f.name}.") if is_dataclass(value) else [(path + f.name, value)]
+        )
+    return found
+
+
+def fitting_recipe() -> str:
+    """The name of the recipe that fits this machine: by the memory of its CUDA card, `nano` without
+    one.
+
+    Asks the driver's own `nvidia-smi` and so imports no torch.
+    """
+    memory = _cuda_memory_mib()
+    fitting = [
+        (need, name) for name, need in CARD_MEMORY_MIB.items() if name in names() and need <= memory
+    ]
+    return max(fitting)[1] if fitting else "nano"
+
+
+CARD_MEMORY_MIB = {"rtx-8gb": 7_500, "rtx-12gb": 11_500, "rtx-16gb": 15_500, "rtx-24gb": 23_000}
+"""Total memory that a card must report for each recipe; a card sold as 8 GB reports a little less
+than 8,192 MiB."""
+
+
+def _cuda_memory_mib() -> int:
+    import subprocess
+
+    try:
+        out = subprocess.run(
+            ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    sizes = (
+        [int(line) for line in out.stdout.split() if line.isdigit()] if out.returncode == 0 else []
+    )
+    return sizes[0] if sizes else 0
+
+
+def _override(data: dict, item: str) -> None:
+    key, equals, text = item.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(
+            f"--set {item!r} is not of the form key.path=value, for example --set climb.cycles=20."
+        )
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *parents, leaf = key.strip().split(".")
+    for parent in parents:
+        data = data.setdefault(parent, {})
+        if not isinstance(data, dict):
+            raise UsageError(f"--set {item}: {parent!r} is a value, not a section.")
+    data[leaf] = value
+
+
+def _fill(cls: type, data: dict, path: str, where: str):
+    known = {f.name: f for f in fields(cls)}
+    values = {}
+    for key, value in data.items():
+        full = f"{path}{key}"
+        if key not in known:
+            near = difflib.get_close_matches(
+                full, [known for known, _ in _values(Recipe())], n=1, cutoff=0.5
+            )
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise UsageError(f"{where}: unknown key {full!r}.{hint}")
+        default = (
+            known[key].default
+            if known[key].default is not MISSING
+            else known[key].default_factory()
+        )
+        values[key] = _typed(default, value, full, where)
+    return cls(**values)
+
+
+def _typed(default, value, full: str, where: str):
+    if is_dataclass(default):
+        if not isinstance(value, dict):
+            raise UsageError(f"{where}: {full!r} is a section, not a value.")
+        return _fill(type(default), value, f"{full}.", where)
+    wanted = type(default)
+    if wanted is float and type(value) is int:
+        return float(value)
+    if wanted is tuple and isinstance(value, (list, tuple)):
+        inner = type(default[0])
+        items = [float(v) if inner is float and type(v) is int else v for v in value]
+        if all(type(v) is inner for v in items):
+            return tuple(items)
+    if type(value) is not wanted:
+        raise UsageError(f"{where}: {full!r} must be {_in_words(default)}, not {value!r}.")
+    return value
+
+
+def _in_words(default) -> str:
+    if type(default) is tuple:
+        return f"a list such as {list(default)}"
+    return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[
+        type(default)
+    ]

@@ -1,0 +1,1 @@
+"""Who answers tasks that the student cannot do yet."""

@@ -1,0 +1,119 @@
+"""What mining measures with the judge's processes: test runs without a verdict, many at a time.
+
+    replies = judge.measuring.screen_many([(task, files), ...])
+
+A HarnessError stands in place of what failed in every jail (`processes.TRIES` times), and one is
+raised where the judge is being closed.
+"""
+
+import time
+from dataclasses import replace
+
+from sandbox.errors import HarnessError
+from sandbox.judge.black_box import agree
+from sandbox.judge.confirm import Outside, function_key, run_twins
+from sandbox.judge.gate import gate
+from sandbox.judge.outcomes import read_reply
+from sandbox.judge.processes import SUITE_REPORT_MB
+from sandbox.judge.screen import Screen
+from sandbox.tasks.task import Task
+
+ANOTHER_SECOND = 1.1
+"""Seconds after which a clock that counts whole ones shows another."""
+MAX_RECORDED = 60
+"""Calls that are kept of a hard task: what fresh inputs are drawn from."""
+
+
+class Measuring:
+    """Measures tasks; everything in the order of what it is given."""
+
+    def __init__(self, screen: Screen, outside: Outside) -> None:
+        self._screen, self._outside, self._processes = screen, outside, screen.processes
+        self._snapshot, self._recorded_at = screen.repository.snapshot, 0.0
+
+    def screen_many(self, pairs: list[tuple[Task, dict[str, str]]]) -> list[dict | HarnessError]:
+        """The runner's replies for (task, files of the tree) pairs, as the screen has them."""
+
+        def screen(task: Task, files: dict[str, str]) -> dict:
+            return self._screen.run(task, files, self._screen.swaps(files, task.named))
+
+        return self._processes.each(screen, pairs)
+
+    def forked_many(self, pairs: list[tuple[Task, dict[str, str]]]) -> list[dict | HarnessError]:
+        """As `screen_many`, always in a process that has loaded nothing of the project."""
+
+        def ask(task: Task, files: dict[str, str]) -> dict:
+            return self._processes.ask_forked(self._processes.request(task, files))
+
+        return self._processes.each(ask, pairs)
+
+    def told_many(
+        self, pairs: list[tuple[Task, dict[str, str]]], seconds: float
+    ) -> list[dict | HarnessError]:
+        """As `forked_many`, with pytest's text of what fails; `seconds` in place of
+        `Limits.timeout`."""
+
+        def ask(task: Task, files: dict[str, str]) -> dict:
+            request = self._processes.request(task, files)
+            changed = {
+                "text": True,
+                "report_mb": SUITE_REPORT_MB,
+                "timeout": seconds + 10 * task.test_seconds,
+            }
+            return self._processes.ask_forked({**request, **changed})
+
+        return self._processes.each(ask, pairs)
+
+    def twins_many(
+        self, tasks: list[Task], twins: list[dict[str, str]]
+    ) -> list[dict | HarnessError]:
+        """The runner's replies for each task's FAIL_TO_PASS on the intact tree but for these test
+        files."""
+
+        def run(task: Task, files: dict[str, str]) -> dict:
+            return run_twins(self._screen, task, files, task.FAIL_TO_PASS)
+
+        return self._processes.each(run, zip(tasks, twins))
+
+    def recorded_calls(self, tasks: list[Task]) -> list[tuple[list, ...] | HarnessError]:
+        """For each task the gold edit's calls and answers under its tests, where they are plain
+        data; () where they are not."""
+        recorded = self._processes.each(self._record, ((task,) for task in tasks))
+        self._recorded_at = time.monotonic()
+        return recorded
+
+    def repeated_calls(
+        self, tasks: list[Task], recorded: list[tuple[list, ...]]
+    ) -> list[tuple[list, ...] | HarnessError]:
+        """For each task as many of the calls that `recorded_calls` heard as a task keeps, where all
+        come out the same again: in a process of their own, and in another second, because a
+        function may read the clock. () where they do not, which makes the task soft."""
+        if any(recorded):
+            time.sleep(max(0.0, self._recorded_at + ANOTHER_SECOND - time.monotonic()))
+        return self._processes.each(self._repeated, zip(tasks, recorded))
+
+    # No slower tier can record calls or repeat them: a jail that fails makes no task soft.
+
+    def _record(self, task: Task) -> tuple[list, ...]:
+        if not self._screen.has_in_process:
+            return ()
+        reply = self._ask_intact(task, {"record": function_key(self._snapshot, task)})
+        resolved = read_reply(reply, task.tests)[0] == "resolved"
+        return tuple(reply.get("calls", ())) if resolved else ()
+
+    def _repeated(self, task: Task, recorded: tuple[list, ...]) -> tuple[list, ...]:
+        if not (recorded and self._screen.has_in_process):
+            return ()
+        calls, answers = zip(*recorded)
+        asked = {"gold": function_key(self._snapshot, task), "calls": list(calls)}
+        gold = self._ask_intact(task, asked)
+        if "answers" not in gold or not all(map(agree, gold["answers"], answers)):
+            return ()
+        kept = replace(task, recorded=recorded[:MAX_RECORDED])
+        # The gold edit as the gate lets it through.
+        files = gate(kept.gold(self._snapshot), kept, self._snapshot)
+        return kept.recorded if self._outside.judge(kept, files)[0] == "resolved" else ()
+
+    def _ask_intact(self, task: Task, asked: dict) -> dict:
+        """The reply of the processes that keep the intact tree's tests collected."""
+        return self._processes.ask("in-process", {**self._processes.request(task, {}), **asked})

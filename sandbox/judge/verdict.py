@@ -1,0 +1,196 @@
+"""judge(task, edit) -> Verdict: what is true of a candidate edit, decided outside the jail.
+
+    with Judge(repository, settings, memory=run/"verdicts.jsonl") as judge:
+        verdict = judge.judge(task, {"lib/text.py": "..."})
+
+Layers, in this order; the first that says no decides:
+
+1. *gate* (`gate.py`), before anything runs;
+2. *screen* (`screen.py`): the named tests in a jail that is running already, tens of milliseconds:
+   `in-process` where the edit stays inside the body of one function, else `forked` (`bubblewrap.py`,
+   `inside/in_process.py` say what these are);
+3. *confirm* (`confirm.py`), only for what passed the screen: *originals*, the named tests again, in
+   a process that has loaded nothing of the project; *twins* (`twins.py`): tests with one
+   expectation changed, each of which must fail (an edit that passes one is `tampered`); and for
+   hard tasks *outside* (`black_box.py`): the tests with none of the edit's code in their process, and
+   fresh inputs.
+
+Tests and what configures them always come from the snapshot; of the edit only what the gate let
+through. The same edit to the same task has the same verdict: it is remembered by hash and never run
+twice (`outcomes.py`).
+
+A jail may fail. Then all of the verdict is tried again in fresh jails (`processes.py`). Where these
+fail, too, a HarnessError stands where the verdict would: it is no reward of any kind, and never
+remembered.
+
+What remains: a hard reward means that the code gave the reference's results on inputs chosen after
+it was written, and it can still be wrong elsewhere. A soft reward comes from a process that the
+judged code shared: it can be forged by code written to attack this harness. The kernel is shared.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import as_completed
+from pathlib import Path
+
+from sandbox.errors import HarnessError
+from sandbox.judge.confirm import Hidden, Outside, originals, passed_twins
+from sandbox.judge.gate import InvalidEdit, gate
+from sandbox.judge.measuring import Measuring
+from sandbox.judge.outcomes import Memory, Verdict, key_of, read_reply
+from sandbox.judge.processes import SUITE_REPORT_MB, Limits, Processes, nobody_listens
+from sandbox.judge.screen import Screen
+from sandbox.repo import Repository
+from sandbox.roles import Roles
+from sandbox.tasks.task import Task
+
+
+class Judge:
+    """Verdicts for the tasks of one repository. Owns its jails; use it as a context manager.
+
+    `measuring` has what mining asks of the same processes."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        limits: Limits,
+        memory: Path | None = None,
+        preload: tuple[str, ...] = (),
+        test_files: tuple[str, ...] = (),
+        on_note: Callable[[str], None] = lambda note: None,
+        roles: Roles = Roles(),
+    ) -> None:
+        """`preload`: modules that a `forked` jail may load beforehand; `test_files`: files that an
+        `in-process` jail collects, () for none; `on_note` hears, in words, when a tier is given up;
+        `roles`: what belongs to the tests. Raises UsageError where the memory is damaged."""
+        self._memory = Memory(memory)
+        self.repository = repository
+        self.processes = Processes(repository, limits, preload, test_files)
+        self._screen = Screen(self.processes, on_note)
+        self._outside = Outside(self._screen, Hidden(repository, test_files, roles))
+        self.measuring = Measuring(self._screen, self._outside)
+
+    @property
+    def limits(self) -> Limits:
+        return self.processes.limits
+
+    def close(self) -> None:
+        """End the jails; what they were doing is given up."""
+        self.processes.close()
+
+    def stop(self) -> None:
+        """Give up what the jails are doing: whoever waits for a verdict gets a HarnessError.
+        `close` is still to be called."""
+        self.processes.stop()
+
+    def __enter__(self) -> "Judge":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def judge(self, task: Task, edit: dict[str, str]) -> Verdict:
+        """The verdict for one edit. Raises HarnessError where the harness failed, UsageError where
+        the task has moved on."""
+        verdict = self.judge_many([(task, edit)])[0]
+        if isinstance(verdict, HarnessError):
+            raise verdict
+        return verdict
+
+    def judge_many(
+        self,
+        pairs: Iterable[tuple[Task, dict[str, str] | InvalidEdit]],
+        on_progress: Callable[[int, int], None] = nobody_listens,
+    ) -> list[Verdict | HarnessError]:
+        """The verdicts in the order of the pairs, several jails at work. An InvalidEdit stands for
+        a reply with no edit in it; a HarnessError, where a verdict would be, for jails that failed
+        every time (`processes.TRIES`).
+
+        Equal pairs are judged once. Raises HarnessError where the judge is being closed, UsageError
+        where a task has moved on.
+        """
+        started = [self._start(task, edit) for task, edit in pairs]
+        keys = {key: run for key, run in started if key is not None}
+        futures = {
+            self.processes.submit(self.processes.tried, self._decide, *run): key
+            for key, run in keys.items()
+            if not isinstance(run, Verdict)
+        }
+        failed = {}
+        for done, future in enumerate(as_completed(futures), 1):
+            key, verdict = futures[future], future.result()
+            if isinstance(verdict, HarnessError):
+                name = keys[key][0].instance_id
+                failed[key] = HarnessError(f"There is no verdict on an edit for {name}: {verdict}.")
+            else:
+                self._memory.keep(key, verdict)
+            on_progress(done, len(futures))
+        return [
+            run if isinstance(run, Verdict) else failed.get(key) or self._memory.verdicts[key]
+            for key, run in started
+        ]
+
+    def run(self, request: dict, on_progress: Callable[[int, int], None] = nobody_listens) -> dict:
+        """One request to a `forked` jail (see inside/runner.py), the limits filled in: how the
+        miner runs a whole suite. Raises HarnessError where the jails failed: every time that they
+        were tried where tests are named, but a whole suite takes too long for that."""
+        ask, request = self.processes.ask_forked, {"report_mb": SUITE_REPORT_MB, **request}
+        if not request["ids"]:
+            return self.processes.submit(ask, request, on_progress).result()
+        tried = self.processes.tried
+        reply = self.processes.submit(tried, ask, request, on_progress).result()
+        if isinstance(reply, HarnessError):
+            raise HarnessError(f"These tests could not be run: {reply}.")
+        return reply
+
+    def _start(self, task: Task, edit: dict[str, str] | InvalidEdit):
+        """(key, verdict) where it is known already, else (key, arguments of _decide): what has to
+        be found in the syntax tree of the edit is found while that is at hand."""
+        began, own = time.perf_counter(), time.thread_time()
+        try:
+            if isinstance(edit, InvalidEdit):
+                raise edit
+            files = gate(edit, task, self.repository.snapshot)
+        except InvalidEdit as error:
+            return None, Verdict(
+                task.instance_id, "invalid", "gate", f"{error}.", {}, time.perf_counter() - began
+            )
+        key = key_of(self.repository.tree, task, files)
+        if key in self._memory.verdicts:
+            return key, self._memory.verdicts[key]
+        swaps = self._screen.swaps(files, task.named)
+        return key, (task, files, swaps, time.thread_time() - own)
+
+    def _decide(
+        self, task: Task, files: dict[str, str], swaps: list[dict] | None, spent: float
+    ) -> Verdict:
+        """Layer after layer; the first that says no decides. `spent`: processor time that the edit
+        has taken so far."""
+        began, own = time.perf_counter(), time.thread_time()
+        self.processes.count_from(spent)
+        reply = self._screen.run(task, files, swaps)
+        status, reason, tests = read_reply(reply, task.tests)
+        stage, agreed = "screen", None
+        if status == "resolved":
+            stage = "confirm"
+            status, reason, tests = originals(self.processes, task, files, reply)
+        if status == "resolved" and (passed := passed_twins(self._screen, task, files)):
+            status = "tampered"
+            reason = (
+                f"Twins: {passed[0]} does not fail although its expectation was changed. The edit "
+                "makes the test meaningless, or takes the answer from it."
+            )
+        if status == "resolved" and task.hard:
+            status, outside, agreed = self._outside.judge(task, files)
+            reason = outside or f"{reason} From outside, too."
+        return Verdict(
+            task.instance_id,
+            status,
+            stage,
+            reason,
+            tests,
+            round(time.perf_counter() - began, 4),
+            round(self.processes.counted + time.thread_time() - own, 4),
+            reply["tier"],
+            agreed,
+        )

@@ -1,0 +1,1 @@
+"""Tasks: found, broken, measured, put into words."""

@@ -1,0 +1,77 @@
+"""The kinds of task. One is a file here, called like the kind, and a line in KINDS; nothing else
+knows which there are.
+
+    KINDS["blank"]                     # words for `--help`; nothing is loaded
+    kind_of("blank").drafts(ground)    # what there is to be measured, from a `Ground`
+    kind_of(task.kind).statement(task, tree, failures, message)
+
+The file has a `KIND`. How it breaks the code and whether it knows a gold edit is in the tasks that
+its drafts make: `Task.patch`, empty where nobody knows the answer. So is what of a reply counts:
+`Task.function`, or `Task.files` where an edit may change files as a whole. How many drafts it makes
+of one thing is its own affair.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from sandbox.errors import UsageError
+from sandbox.tasks.task import Task
+
+KINDS = {
+    "blank": "a function's body is missing",
+    "mutate": "one small mistake in a function",
+    "revert": "a past commit is undone",
+    "failing": "tests that fail today",
+}
+"""{kind: what is wrong, in a few words}, in the order in which they are mined."""
+
+
+class Unfit(Exception):
+    """What was to become a task is none; `str(error)` is the reason that is counted."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A task to be."""
+
+    instance_id: str
+    make: Callable[[], Task | None]
+    """The task with its tests not sorted into FAIL_TO_PASS and PASS_TO_PASS yet; without a gold
+    edit as they should be found. None where there is nothing of this name. Raises Unfit."""
+    message: str = ""
+    """What a person said of it, for the statement: a commit's message."""
+
+
+def is_mended(task: Task) -> str:
+    return f"`{task.function}` is mended."
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What mining, validation, statements and prompts ask of a kind."""
+
+    made_of: str
+    """What one task is made of, in a word: "No function of ... can be made a task"."""
+    drafts: Callable[..., list[Draft]]
+    """(ground: `sandbox.tasks.ground.Ground`) -> everything that is worth measuring, in an order that is
+    always the same. Why other things are not is added to `ground.excluded`."""
+    statement: Callable[[Task, Path, dict[str, str], str], str]
+    """(task, tree, failures, message) -> the problem statement: `tree` is intact, `failures` is
+    pytest's text for failing tests of the broken state, by node id, `message` the draft's. It holds
+    none of `statements.secrets`."""
+    mended: Callable[[Task], str] = is_mended
+    """(task) -> what a reply with the gold edit says first."""
+    tells_failures: bool = True
+    """Whether the statement wants `failures`; they cost a run with tracebacks."""
+
+
+def kind_of(name: str) -> Kind:
+    """The kind of this name (`Task.kind`). Raises UsageError where there is none."""
+    if name not in KINDS:
+        raise UsageError(
+            f"There is no kind of task called {name!r}, only {', '.join(KINDS)}. Tasks that say so "
+            "come from another version of coldstart: mine again with a new run."
+        )
+    return import_module(f"{__name__}.{name}").KIND  # here, so that --help loads none of them

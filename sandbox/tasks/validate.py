@@ -1,0 +1,336 @@
+"""Which candidates are valid tasks: each is measured in the jail.
+
+A candidate is a valid task only if, measured in the jail: the named tests pass on the intact tree,
+at least one of them fails when broken, and all pass with the gold edit, twice over. Of a task
+without a gold edit the tests fail twice, others that call the same functions pass twice.
+(Whether it can be solved at all nobody knows: a test may fail because of something that the jail
+does not have.) A test that did not run is neither pass nor fail. Flaky tests (not the same in two
+runs of the suite), slow ones (more than `survey.SLOW_SECONDS`) and those that fail when run without
+the others are left out.
+
+Where the tests pass with an empty body, too (`pass`), there is no task about that one function: an
+edit that does nothing would be rewarded. So it is with a check that tests share, wherever it lies.
+
+A candidate whose jail fails every time that it is tried (`processes.TRIES`) is left out with that
+reason, and the others go on. Where many fail so, the machine is at fault, and measuring ends.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from sandbox import patches
+from sandbox.errors import HarnessError, UsageError
+from sandbox.judge.gate import InvalidEdit, gate
+from sandbox.judge.twins import readable_tests, twin_file
+from sandbox.judge.verdict import Judge, read_reply
+from sandbox.node_ids import function_of
+from sandbox.source import find, read_text, with_body
+from sandbox.survey import Progress
+from sandbox.tasks.kinds import Draft, Kind, Unfit, kind_of
+from sandbox.tasks.task import Task, draw
+
+CHUNK = 16
+"""Candidates that are measured between two records on the disk."""
+MIN_FAILED, FAILED_SHARE = 3, 0.1
+"""Measuring ends where the jails of so many candidates, and of more than this share, failed."""
+BROKEN_SECONDS = 3.0
+"""What a broken state may take beside ten times what its tests took on the intact tree: mutants
+often loop for ever."""
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A draft's task and the files of its two states; `gold` is None where there is none."""
+
+    task: Task
+    message: str
+    broken: dict[str, str]
+    gold: dict[str, str] | None
+
+    @property
+    def kind(self) -> Kind:
+        return kind_of(self.task.kind)
+
+    @property
+    def gold_key(self) -> str:
+        """Equal for tasks whose gold edits are measured alike: the same tests on the same files."""
+        parts = [*self.task.tests, *(part for item in sorted(self.gold.items()) for part in item)]
+        return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def validate(
+    judge: Judge, pending: list[Draft], seed: int, on_progress: Progress
+) -> Iterator[list[dict]]:
+    """Measure the drafts chunk by chunk; yields records {"instance_id", "task": fields or None,
+    "reason"}.
+
+    Each costs up to four runs of its tests: broken once, with the gold edit twice, with an empty
+    body once. What was measured of the gold edit and of the empty body serves all tasks that are
+    born of one function and name the same tests.
+
+    Raises HarnessError where the jails of more than FAILED_SHARE of the candidates measured so far,
+    and of MIN_FAILED at least, failed. All that was measured has been yielded then; those whose
+    jail failed in this chunk have not, so that they are measured again.
+    """
+    bench, measured, without_jail = _Bench(judge), 0, 0
+    for start in range(0, len(pending), CHUNK):
+        chunk, fit, records = pending[start : start + CHUNK], [], []
+        for draft in chunk:
+            try:
+                if (prepared := _prepared(draft, judge.repository.snapshot)) is not None:
+                    fit.append(prepared)
+            except Unfit as error:
+                records.append(_no_task(draft.instance_id, str(error)))
+        weighed, failed = _weighed(bench, fit, seed)
+        measured, without_jail = measured + len(fit), without_jail + len(failed)
+        if without_jail >= MIN_FAILED and without_jail > FAILED_SHARE * measured:
+            yield records + weighed
+            raise HarnessError(
+                f"For {without_jail} of {measured} candidates {failed[-1]['reason']}. That many "
+                "are the machine's fault and not the tasks'. Look whether its memory or disk is "
+                "full, and what `python coldstart.py doctor` says; the same command goes on from "
+                "here."
+            )
+        yield records + weighed + failed
+        on_progress("measuring tasks", start + len(chunk), len(pending))
+
+
+def _weighed(bench: "_Bench", fit: list[_Prepared], seed: int) -> tuple[list[dict], list[dict]]:
+    """The records of what could be measured, and of those whose jail failed."""
+    records, failed, valid, said = [], [], [], {}
+    for prepared, replies in zip(fit, bench.runs(fit)):
+        name = prepared.task.instance_id
+        if errors := [reply for reply in replies if _failed(reply)]:
+            failed.append(_no_task(name, str(errors[0])))
+            continue
+        try:
+            weigh = _weigh if prepared.gold else _weigh_without_gold
+            valid.append(weigh(prepared.task, *replies, seed))
+        except Unfit as error:
+            records.append(_no_task(name, str(error)))
+        said[name] = (replies[0].get("text", {}), prepared.message)
+    twins = partial(with_twins, bench.judge, seed=seed)
+    for step in (bench.not_empty, bench.record, twins, bench.with_calls):
+        results = step(valid)
+        for task, result in zip(valid, results):
+            if not isinstance(result, Task):
+                kind = failed if _failed(result) else records
+                kind.append(_no_task(task.instance_id, str(result)))
+        valid = [result for result in results if isinstance(result, Task)]
+    for task in valid:
+        tree, kind = bench.judge.repository.snapshot, kind_of(task.kind)
+        text = kind.statement(task, tree, *said[task.instance_id])
+        fields = replace(task, problem_statement=text).to_dict()
+        records.append({"instance_id": task.instance_id, "task": fields, "reason": ""})
+    return records, failed
+
+
+def _no_task(name: str, reason: str) -> dict:
+    return {"instance_id": name, "task": None, "reason": reason}
+
+
+def _prepared(draft: Draft, tree: Path) -> _Prepared | None:
+    """None where there is nothing of the draft's name. Raises Unfit."""
+    task = draft.make()
+    if task is None:
+        return None
+    try:
+        return _Prepared(
+            task,
+            draft.message,
+            task.broken(tree),
+            gate(task.gold(tree), task, tree) if task.patch else None,
+        )
+    except (UsageError, InvalidEdit) as error:
+        raise Unfit(f"cannot be taken apart: {error}") from None
+
+
+class _Bench:
+    """Runs what has to be measured, and nothing of it twice. Where a jail failed, a HarnessError
+    stands for what was to be measured or for the task, and nothing is remembered."""
+
+    def __init__(self, judge: Judge) -> None:
+        self.judge = judge
+        self._gold: dict[str, tuple[dict, dict]] = {}
+        self._empty: dict[tuple, dict] = {}
+        self._calls: dict[tuple, tuple[list, ...]] = {}
+        self._heard: dict[tuple, tuple[Task, tuple[list, ...]]] = {}
+
+    def runs(self, fit: list[_Prepared]) -> list[tuple[dict | HarnessError, ...]]:
+        """The runner's replies (broken, with the gold edit, the same again); without a gold edit
+        (as it is, the same again, {})."""
+        with_text = [p for p in fit if p.kind.tells_failures or p.gold is None]
+        plain = [p for p in fit if not p.kind.tells_failures or p.gold is None]
+        fresh = {p.gold_key: p for p in fit if p.gold is not None and p.gold_key not in self._gold}
+        broken = [(p.task, p.broken) for p in plain]
+        golden = [(p.task, p.gold) for p in fresh.values()]
+        replies = iter(self.judge.measuring.screen_many(broken + golden))
+        screened = {p.task.instance_id: next(replies) for p in plain}
+        # The second time in the other kind of process: what passes in one of them alone would never
+        # be resolved.
+        gold = self._gold | dict(zip(fresh, zip(replies, self.judge.measuring.forked_many(golden))))
+        self._gold = {key: both for key, both in gold.items() if not any(map(_failed, both))}
+        first = {**screened, **self._with_text(with_text)}
+        return [
+            (first[p.task.instance_id], *gold[p.gold_key])
+            if p.gold is not None
+            else (first[p.task.instance_id], screened[p.task.instance_id], {})
+            for p in fit
+        ]
+
+    def _with_text(self, fit: list[_Prepared]) -> dict[str, dict | HarnessError]:
+        """{instance_id: the runner's reply for the broken state, with pytest's text}"""
+        seconds = min(self.judge.limits.timeout, BROKEN_SECONDS)
+        replies = self.judge.measuring.told_many([(p.task, p.broken) for p in fit], seconds)
+        return {p.task.instance_id: reply for p, reply in zip(fit, replies)}
+
+    def not_empty(self, tasks: list[Task]) -> list[Task | Unfit | HarnessError]:
+        """The tasks; an Unfit in place of one about a function that its tests do not miss."""
+        tree, fresh = self.judge.repository.snapshot, {}
+        for task in tasks:
+            if task.patch and not task.files and self._calls_key(task) not in self._empty:
+                fresh.setdefault(self._calls_key(task), task)
+        pairs = [(task, {task.file: _emptied(task, tree)}) for task in fresh.values()]
+        replies = dict(zip(fresh, self.judge.measuring.screen_many(pairs)))
+        self._empty |= {key: reply for key, reply in replies.items() if not _failed(reply)}
+        return [self._failure(task, replies) or self._or_unfit(task) for task in tasks]
+
+    def _or_unfit(self, task: Task) -> Task | Unfit:
+        reply = None if task.files else self._empty.get(self._calls_key(task))
+        if reply is not None and read_reply(reply, task.tests)[0] == "resolved":
+            return Unfit("its tests pass with an empty body, too")
+        return task
+
+    def record(self, tasks: list[Task]) -> list[Task | HarnessError]:
+        """Hear the gold edit's calls, where tasks are about one function. `with_calls` has them
+        repeated: later, for they are to come out the same at another time. Returns the tasks."""
+        fresh: dict[tuple, Task] = {}
+        for task in tasks:
+            if task.patch and not task.files and (key := self._calls_key(task)) not in self._calls:
+                fresh.setdefault(key, task)
+        heard = dict(zip(fresh, self.judge.measuring.recorded_calls(list(fresh.values()))))
+        self._heard = {
+            key: (fresh[key], calls) for key, calls in heard.items() if not _failed(calls)
+        }
+        return [self._failure(task, heard) or task for task in tasks]
+
+    def with_calls(self, tasks: list[Task]) -> list[Task | HarnessError]:
+        """The tasks with the gold edit's calls in them, where `record` heard some and they repeat
+        exactly."""
+        about, calls = zip(*self._heard.values()) if self._heard else ((), ())
+        again = self.judge.measuring.repeated_calls(list(about), list(calls))
+        repeated = dict(zip(self._heard, again))
+        self._calls |= {key: calls for key, calls in repeated.items() if not _failed(calls)}
+        self._heard = {}
+        return [self._failure(task, repeated) or self._with(task) for task in tasks]
+
+    def _with(self, task: Task) -> Task:
+        if task.files:
+            return task
+        return replace(task, recorded=self._calls.get(self._calls_key(task), ()))
+
+    def _failure(self, task: Task, found: dict[tuple, object]) -> HarnessError | None:
+        """The error in place of what was found for this task."""
+        mine = None if task.files else found.get(self._calls_key(task))
+        return mine if _failed(mine) else None
+
+    @staticmethod
+    def _calls_key(task: Task) -> tuple:
+        return task.about, frozenset(task.tests)
+
+
+def _emptied(task: Task, tree: Path) -> str:
+    """The intact file with nothing in the body of the task's function."""
+    text = read_text(tree / task.file)
+    return with_body(text, find(text, task.function), "pass")
+
+
+def _failed(found: object) -> bool:
+    return isinstance(found, HarnessError)
+
+
+def _weigh(task: Task, broken: dict, gold_1: dict, gold_2: dict, seed: int) -> Task:
+    """The task with its tests sorted. Raises Unfit."""
+    if "outcomes" not in gold_1 or "outcomes" not in gold_2:
+        raise Unfit("gold edit ends its tests early or too late")
+    usable = [
+        t for t in task.tests if gold_1["outcomes"].get(t) == gold_2["outcomes"].get(t) == "passed"
+    ]
+    if not usable:
+        raise Unfit("tests fail without the rest of the suite")
+    if "outcomes" not in broken:
+        raise Unfit("broken state hangs or ends the test process")
+    broke = {t: broken["outcomes"].get(t, "missing") for t in usable}
+    fail = tuple(t for t in usable if broke[t] in ("failed", "error"))
+    if not fail:
+        did_not_run = all(outcome == "missing" for outcome in broke.values())
+        raise Unfit("needed while the tests are collected" if did_not_run else "no test notices")
+    still_pass = tuple(t for t in usable if broke[t] == "passed")
+    return replace(
+        task,
+        FAIL_TO_PASS=fail,
+        PASS_TO_PASS=still_pass,
+        shown=_shown(fail, task.instance_id, seed),
+        test_seconds=round(sum(gold_1["times"][t] for t in usable), 4),
+    )
+
+
+def _weigh_without_gold(task: Task, first: dict, second: dict, _: dict, seed: int) -> Task:
+    """The task with what fails twice and what passes twice. Raises Unfit."""
+    if "outcomes" not in first or "outcomes" not in second:
+        raise Unfit("failing test that hangs or ends the test process")
+    twice = {t: o for t, o in first["outcomes"].items() if o == second["outcomes"].get(t)}
+    fail = tuple(t for t in task.FAIL_TO_PASS if twice.get(t) in ("failed", "error"))
+    if not fail:
+        raise Unfit("failing test that does not fail without the rest of the suite")
+    kept = tuple(t for t in task.PASS_TO_PASS if twice.get(t) == "passed")
+    return replace(
+        task,
+        FAIL_TO_PASS=fail,
+        PASS_TO_PASS=kept,
+        shown=_shown(fail, task.instance_id, seed),
+        test_seconds=round(sum(second["times"][t] for t in fail + kept), 4),
+    )
+
+
+def with_twins(judge: Judge, tasks: list[Task], seed: int) -> list[Task | HarnessError]:
+    """The tasks with their twins, each measured: the gold edit fails it. Without a gold edit there
+    are none. A HarnessError stands for a task whose jail failed."""
+    tree = judge.repository.snapshot
+    golden = [task for task in tasks if task.patch]
+    changed = [_twin_files(task, task.FAIL_TO_PASS, tree, seed) for task in golden]
+    done = {}
+    for task, files, reply in zip(golden, changed, judge.measuring.twins_many(golden, changed)):
+        if _failed(reply):
+            done[task.instance_id] = reply
+            continue
+        failed = tuple(t for t in task.FAIL_TO_PASS if reply.get("outcomes", {}).get(t) == "failed")
+        if failed != task.FAIL_TO_PASS:
+            # Made again from the tests that failed alone: a change that the gold edit survives
+            # would be noise.
+            files = _twin_files(task, failed, tree, seed)
+        patch = "".join(
+            patches.make(read_text(tree / path), text, path) for path, text in sorted(files.items())
+        )
+        done[task.instance_id] = replace(task, twin_patch=patch, twin_tests=failed if patch else ())
+    return [done.get(task.instance_id, task) for task in tasks]
+
+
+def _twin_files(task: Task, tests: tuple[str, ...], tree: Path, seed: int) -> dict[str, str]:
+    """{path: text} of the test files with one expectation changed in each of these tests."""
+    files = {}
+    for file, (text, names) in readable_tests(tests, tree).items():
+        if (changed := twin_file(text, names, f"{seed}/{task.instance_id}")) is not None:
+            files[file] = changed
+    return files
+
+
+def _shown(fail: tuple[str, ...], name: str, seed: int) -> tuple[str, ...]:
+    """The tests that a prompt may show: at least one test function, at most half of them, drawn by
+    the seed."""
+    groups = sorted(set(map(function_of, fail)), key=lambda t: draw(seed, name, t))
+    chosen = set(groups[: max(1, len(groups) // 2)])
+    return tuple(t for t in fail if function_of(t) in chosen)
