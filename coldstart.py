@@ -3,8 +3,8 @@
 
     python coldstart.py demo practice                      # a practice repository to try it on
     python coldstart.py bootstrap --repo practice          # past the cold start, with a teacher
-    python coldstart.py climb                              # REINFORCE on the repository's own tests; no teacher any more
-    python coldstart.py fix                                # what the student is for: tests that fail now
+    python coldstart.py climb  # REINFORCE on the repository's own tests; no teacher any more
+    python coldstart.py fix  # what the student is for: tests that fail now
 
 Reinforcement learning needs rollouts that succeeded: a task the model never solves gives a zero
 gradient. So `bootstrap` 1. mines tasks from the repository's tests, 2. probes which the student
@@ -50,7 +50,7 @@ GRACE = 10.0
 """Seconds in which an interrupted command may end undisturbed."""
 
 
-# ====================================================================================================
+# ==================================================================================================
 # the command line
 
 
@@ -375,7 +375,7 @@ def teacher_options(function):
     return function
 
 
-# ====================================================================================================
+# ==================================================================================================
 # commands
 
 
@@ -983,7 +983,7 @@ def teacher(run_folder, as_json) -> None:
     screen.result({"run": str(run.folder), **found, "by_run": totals})
 
 
-# ====================================================================================================
+# ==================================================================================================
 # the steps
 
 
@@ -1025,7 +1025,7 @@ def export_tasks(run, target: str, folder: Path, screen: Screen) -> None:
     import_module(f"recipes.{target}_export").write(run, run.repository.snapshot, folder)
 
 
-# ====================================================================================================
+# ==================================================================================================
 # runs
 
 

@@ -1,6 +1,6 @@
-"""The stages of bootstrap, in the order of `stages.py`: tasks from the repository's own tests; which
-of them the student never solves; a teacher for these alone (`teach.py`); fine-tuning on what the
-tests verified; the same probe again.
+"""The stages of bootstrap, in the order of `stages.py`: tasks from the repository's own tests;
+which of them the student never solves; a teacher for these alone (`teach.py`); fine-tuning on what
+the tests verified; the same probe again.
 
     mine_tasks(run, screen)
     for stage in stages.left(run.content["done"]):

@@ -6,10 +6,10 @@
     search.changed  # {path: (text before, text now)} of all fixes together
 
 Failing tests that are about the same function are one task. For each the student writes ROUND edits
-at a time, and these are judged; what is *verified* (`sandbox/judge/mending.py` says what that takes) ends
-the search, and of several the smallest diff is taken. The next task is then looked at on the tree
-with that fix in it, so fixes build on each other, and what a fix mends beside its own tests is not
-mended twice.
+at a time, and these are judged; what is *verified* (`sandbox/judge/mending.py` says what that
+takes) ends the search, and of several the smallest diff is taken. The next task is then looked at
+on the tree with that fix in it, so fixes build on each other, and what a fix mends beside its own
+tests is not mended twice.
 
 A student that writes bare bodies (`prompt.style = "body"`) is given each of the functions that the
 test is about as a task of its own: it sees signature and docstring and writes the body anew.

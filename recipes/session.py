@@ -5,9 +5,9 @@ first needed. It knows nothing of the loops, which are `bootstrap.py`, `climb.py
         session = Session(run, judge, screen, hired)
         session.student, session.engine, session.prompts, session.judge_replies(pairs)
 
-`screen` is whoever shows a person what happens: it has `say(sentence)`, `progress(what, done, total)`,
-and `patience()`, a context manager whose `check()` raises KeyboardInterrupt between two parts of a
-step where the person wants it to end.
+`screen` is whoever shows a person what happens: it has `say(sentence)`, `progress(what, done,
+total)`, and `patience()`, a context manager whose `check()` raises KeyboardInterrupt between two
+parts of a step where the person wants it to end.
 """
 
 import sys

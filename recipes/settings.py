@@ -83,8 +83,8 @@ class JudgeSettings:
     memory_mb: int = 2048
     """Memory that a verdict may use, all its processes together, MiB."""
     recheck: float = 0.02
-    """Share of the fast verdicts that a cold process repeats; a difference makes the task cold for
-    good (DESIGN.md, section 6)."""
+    """Share of the fast verdicts that a fresh process repeats; a difference makes fresh processes
+    judge the task for the rest of the run."""
 
 
 @dataclass(frozen=True)

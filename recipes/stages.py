@@ -9,7 +9,8 @@ Each stage of bootstrap is taken once; run.json then lists it in `done`, which m
 are given. Climb is never done: it goes on from its last cycle, and each command that climbs ends
 with a probe of its own.
 
-A new stage of bootstrap is an entry of STAGES and of `bootstrap.STEPS`; a probe needs the first alone.
+A new stage of bootstrap is an entry of STAGES and of `bootstrap.STEPS`; a probe needs the first
+alone.
 """
 
 import re

@@ -10,15 +10,15 @@ Both begin where the run's bootstrap ended and do the recipe's number of rollout
 group size, temperature, learning rate and longest completion, on the same tasks in the same order
 with the same prompts. One cycle is not counted: in it the jails start and the caches fill.
 
-coldstart's cycle is `recipes.learning.reinforce.cycle` as `climb` calls it, with no verdict remembered from
-before. TRL's is a step of `trainer.train()`: its own generation, rewards, loss and optimiser,
-without gradient checkpointing and without a KL term (both cost it time), with --rows rows at a time
-in the update, on the student's base in float32 or, with `nf4`, on coldstart's own student, which is
-slower. The reward function is what anybody would write: the repository is copied to a temporary
-folder, the edit is written there, and `python -m pytest -q` runs the tests that the task names, in
-a process of its own with a limit of time; the reward is 1.0 where its exit code is 0. So many run
-at a time as there are cores. It has no jail, believes what the judged code says of itself, and asks
-for no twins, no fresh inputs and no second opinion.
+coldstart's cycle is `recipes.learning.reinforce.cycle` as `climb` calls it, with no verdict
+remembered from before. TRL's is a step of `trainer.train()`: its own generation, rewards, loss and
+optimiser, without gradient checkpointing and without a KL term (both cost it time), with --rows
+rows at a time in the update, on the student's base in float32 or, with `nf4`, on coldstart's own
+student, which is slower. The reward function is what anybody would write: the repository is copied
+to a temporary folder, the edit is written there, and `python -m pytest -q` runs the tests that the
+task names, in a process of its own with a limit of time; the reward is 1.0 where its exit code is
+0. So many run at a time as there are cores. It has no jail, believes what the judged code says of
+itself, and asks for no twins, no fresh inputs and no second opinion.
 
 Every line is measured in a process of its own. Seconds are the mean of the cycles; `CPU s` is the
 processor time of the process and all that it started, which other work on the machine changes less.

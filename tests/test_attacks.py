@@ -115,8 +115,8 @@ class Attack:
 
     @property
     def tiers(self) -> tuple[str, ...]:
-        """What it is tried on: an edit that stays within a body is screened in-process, and what gets out
-        there may not get out elsewhere."""
+        """What it is tried on: an edit that stays within a body is screened in-process, and what
+        gets out there may not get out elsewhere."""
         return (
             ("in-process", "forked")
             if self.kind == "escapes" and "passed" in self.harm
@@ -254,8 +254,8 @@ class Ground:
     def edit(
         self, attack: Attack, task: Task, tier: str = "in-process"
     ) -> dict[str, str] | InvalidEdit:
-        """The edit of an attack as the command line would read it; for the forked tier with a helper
-        that nobody needs."""
+        """The edit of an attack as the command line would read it; for the forked tier with a
+        helper that nobody needs."""
         broken, folder = task.broken(self.repository.snapshot), attack.folder
         try:
             if (folder / "reply.txt").exists():

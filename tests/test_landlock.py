@@ -1,7 +1,9 @@
-"""Attacks on the jail of Landlock, each from inside it, where the jailed test passes if the attack has failed; and verdicts from it.
+"""Attacks on the jail of Landlock, each from inside it, where the jailed test passes if the attack
+has failed; and verdicts from it.
 
-Where root runs these tests, the attacks run twice: in root's jail, which is that of `nobody`, and as an ordinary user, whose own files and
-processes the jailed code could reach if only the user counted.
+Where root runs these tests, the attacks run twice: in root's jail, which is that of `nobody`, and
+as an ordinary user, whose own files and processes the jailed code could reach if only the user
+counted.
 """
 
 import base64
@@ -257,11 +259,12 @@ HONEST = {
 }
 
 
-# ------------------------------------------------------------------------------------------- all the attacks at once
+# -------------------------------------------------------------------------- all the attacks at once
 
 
 def assault(place: Path) -> dict:
-    """The reply to one run of all of ATTACKS and HONEST in a jail of this process's own user, with things outside that they look for.
+    """The reply to one run of all of ATTACKS and HONEST in a jail of this process's own user, with
+    things outside that they look for.
 
     `place` is an empty folder of that user."""
     place.mkdir()
@@ -452,7 +455,8 @@ def children(pid: int) -> list[str]:
 
 
 def as_ordinary_user(code: str, place: Path) -> str:
-    """What a Python program prints that an ordinary user runs, with this interpreter and these packages; `place` is a folder of that user."""
+    """What a Python program prints that an ordinary user runs, with this interpreter and these
+    packages; `place` is a folder of that user."""
     os.chown(place, ORDINARY, ORDINARY)
     folders = sorted(
         {
@@ -530,7 +534,7 @@ def test_it_cannot(attacked, name):
     )
 
 
-# ------------------------------------------------------------------------------------------- one run after another
+# ---------------------------------------------------------------------------- one run after another
 
 
 @pytest.fixture(scope="module")
@@ -540,7 +544,8 @@ def repository(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def preload(repository):
-    """What a `forked` jail may load beforehand, and pytest's cache files for the tests, as mining finds both out."""
+    """What a `forked` jail may load beforehand, and pytest's cache files for the tests, as mining
+    finds both out."""
     with LandlockJail(repository.layout()) as jail:
         reply = ask(jail, repository.path, **PLAIN, modules=True, report_mb=16)
     keep_bytecode(
@@ -905,7 +910,7 @@ def test_a_process_that_hides_its_memory_is_ended(attack):
     assert "died" in reply, reply
 
 
-# ------------------------------------------------------------------------------------------- what it stands for
+# ------------------------------------------------------------------------------- what it stands for
 
 
 @pytest.mark.slow
@@ -957,7 +962,8 @@ def test_verdicts(repository, preload, monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_jails_know_functions_by_the_tree(repository, preload):
-    """Cache files of pytest made in one jail fit another, where the tree has another path: the traced run knows the test's own helper."""
+    """Cache files of pytest made in one jail fit another, where the tree has another path: the
+    traced run knows the test's own helper."""
     request = {**PLAIN, "trace": repository.project_files, "report_mb": 16}
     with (
         LandlockJail(repository.layout(preload)) as with_cache,
@@ -1088,7 +1094,8 @@ def test_paths_are_translated_both_ways(jail, repository, attack):
 
 @pytest.mark.slow
 def test_a_project_with_its_environment_inside_below_a_folder_of_the_interpreter(open_place):
-    """The project lies in a folder that must be readable, and what the interpreter needs lies in the project."""
+    """The project lies in a folder that must be readable, and what the interpreter needs lies in
+    the project."""
     project = make_repo(open_place / "lib" / "project", FILES)
     (open_place / "lib" / "beside.py").write_text("HERE = True\n")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", project / ".venv"], check=True)
@@ -1136,7 +1143,7 @@ def test_rules_leave_out_what_is_hidden(tmp_path):
     assert _readable(root + "/b", [root + "/a/hidden"]) == [[root + "/b", landlock.READ]]
 
 
-# ------------------------------------------------------------------------------------------- which jail
+# --------------------------------------------------------------------------------------- which jail
 
 
 def test_the_escapes_that_are_tried_at_the_start_fail(repository, tmp_path):

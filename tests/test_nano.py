@@ -268,7 +268,8 @@ def test_the_first_of_two_wins(small, tmp_path):
 
 def test_importing_is_light():
     loaded = run_python(
-        "import sys, recipes.nano.nano_student; print([name for name in ('torch', 'transformers', 'tokenizers', "
+        "import sys, recipes.nano.nano_student; print([name for name in ('torch', 'transformers', "
+        "'tokenizers', "
         "'click') "
         "if name in sys.modules])"
     ).stdout

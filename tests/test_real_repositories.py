@@ -65,8 +65,8 @@ def mined(
 
 
 def verdicts(real: Real, functions: list[str]) -> dict[tuple[str, str], Verdict]:
-    """{(function, "gold" | "wrong"): verdict}. Raises AssertionError where a forked process was given
-    up."""
+    """{(function, "gold" | "wrong"): verdict}. Raises AssertionError where a forked process was
+    given up."""
     pairs, names, notes = [], [], []
     for function in functions:
         task = real.tasks[function]

@@ -613,7 +613,8 @@ def test_a_fast_verdict_that_a_fresh_one_contradicts(tmp_path):
 def test_what_the_originals_say_counts(judge, tasks, repository):
     """An edit that passes once and not again."""
     body = (
-        "import os\nif len(os.listdir('/proc/self/fd')) < 200 and 'in_process' in sys.modules:\n    "
+        "import os\nif len(os.listdir('/proc/self/fd')) < 200 and 'in_process' in sys.modules:\n   "
+        " "
         "return a + b\nreturn 0"
     )
     verdict = judge.judge(tasks["add"], edit_of(tasks["add"], repository, "import sys\n" + body))

@@ -1,8 +1,8 @@
 """Taking a checkpoint out of a run, and the proof that nothing was lost on the way.
 
-    with new_folder(out) as aside: ...                       # files are written aside and renamed when they are complete
-    chosen = choose_tasks(run, tasks, 8)                     # those that the student solves most often
-    found = compare(own, exported)                           # {"n", "checkpoint", "export", "same", "lost"}
+    with new_folder(out) as aside: ...  # files are written aside and renamed when they are complete
+    chosen = choose_tasks(run, tasks, 8)  # those that the student solves most often
+    found = compare(own, exported)  # {"n", "checkpoint", "export", "same", "lost"}
     lines(found)
 
 Five targets. `ollama`, `gguf` and `peft` hold the model (`model_export`), `verifiers` and `dataset`

@@ -7,9 +7,9 @@ learned.
     student.save(folder, {"step": 1}); counters = student.restore(folder)
 
 The base is NF4 (Dettmers et al. 2023, arXiv:2305.14314) and the adapter LoRA (Hu et al. 2021,
-arXiv:2106.09685) on every linear layer but the head. `recipes/learning/loading.py` loads both, on CUDA
-through unsloth. Nothing else here differs between machines, except `Student.forward`, which says
-why.
+arXiv:2106.09685) on every linear layer but the head. `recipes/learning/loading.py` loads both, on
+CUDA through unsloth. Nothing else here differs between machines, except `Student.forward`, which
+says why.
 
 One loss serves distillation and REINFORCE, so there is one `accumulate`. How the log-probabilities
 come about, a prompt read once for all its completions, is in `recipes/learning/logprobs.py`.

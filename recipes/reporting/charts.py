@@ -1,7 +1,8 @@
 """The report's charts, as SVG to be put into a page: matplotlib draws them, the page's style
 colours ink and grid (light and dark).
 
-    charts.arc(series, cycles)      # pass@1 with intervals; every chart takes plain numbers and returns one <svg> as text
+    # pass@1 with intervals; every chart takes plain numbers and returns one <svg> as text
+    charts.arc(series, cycles)
 
 Each has a title and a description for those who do not see it. Colours are those of Okabe and Ito
 (2008), which the colour-blind tell apart too, and line styles or places tell the same. Text stays

@@ -2,9 +2,11 @@
 than chance.
 
     chosen = choose(run.tasks, "heldout")                              # "heldout", "train" or "all"
-    known = read(run, adapter, k, temperature)                         # {instance_id: TaskProbe} of what was measured before
+    # {instance_id: TaskProbe} of what was measured before
+    known = read(run, adapter, k, temperature)
     run.append(FILE, [record(adapter, k, temperature, p), ...])
-    found = compare(run, base_probes, tuned_probes, temperature)       # {"probe": P, "base": P, "difference": {group: ...}}
+    # {"probe": P, "base": P, "difference": {group: ...}}
+    found = compare(run, base_probes, tuned_probes, temperature)
     lines(found, "cycle-0050", width)
 
 Base and adapter answer the same tasks with the same random numbers, which are neither those of the

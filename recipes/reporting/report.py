@@ -1,7 +1,8 @@
 """One run on one page: RUN/report.html, which needs nothing but itself. No script, no request,
 nothing from elsewhere.
 
-    html = page(run, versions)          # versions: those of today, beside those that the run was started with
+    # versions: those of today, beside those that the run was started with
+    html = page(run, versions)
 
 Everything that a model or a repository wrote is escaped, and the page forbids the browser whatever
 it does not need itself. The numbers of each chart stand in a table below it. It holds no clock time

@@ -5,7 +5,8 @@ digest is right.
     checkpoint.write(folder, fill, counters)
     content = checkpoint.read(folder)            # {"format", "counters", "sha256"}
 
-What the files hold is the student's business (`recipes/learning/student.py`); this module needs no torch.
+What the files hold is the student's business (`recipes/learning/student.py`); this module needs no
+torch.
 """
 
 import hashlib

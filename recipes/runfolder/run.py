@@ -1,7 +1,7 @@
 """The run folder: plain files that a person can read, each step finished on the disk before the
 next relies on it.
 
-    run = Run.create(base, name, content)     # runs/<repo>-<UTC time>/, and runs/latest points at it
+    run = Run.create(base, name, content)  # runs/<repo>-<UTC time>/, and runs/latest points at it
     run = Run.open(folder)                    # or Run.latest(base)
 
 run.json holds the resolved recipe, the repository, the versions, what samples, and the steps that
@@ -9,7 +9,8 @@ are done; it is replaced as a whole. What grows is appended a line at a time (`s
 One process at a time takes a run further (`bootstrap`, `climb`): it holds run.lock.
 
     with run: ...                             # takes it further, alone
-    with run.keep("best") as folder: ...      # uses a checkpoint, also while another process takes the run further
+    # uses a checkpoint, also while another process takes the run further
+    with run.keep("best") as folder: ...
 
 Who uses a checkpoint only appends lines of its own (eval.jsonl, voice.jsonl, verdicts.jsonl) and
 adds files that nobody else writes.

@@ -1,6 +1,6 @@
 """Isolation and limits: one bubblewrap jail around the interpreter of the user's project.
 
-    jail = Jail(layout)                    # starts the process inside; `layout` says what it may see
+    jail = Jail(layout)  # starts the process inside; `layout` says what it may see
     reply = jail.ask({"ids": [...], "files": {...}, "timeout": 10.0})
     jail.close()
 

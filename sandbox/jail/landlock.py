@@ -1,13 +1,14 @@
 """The second jail, for machines on which bubblewrap is not installed or cannot work: Landlock and a
 stricter system call filter.
 
-    jail = open_jail(layout)               # the better one of the two that works here; the same methods, whichever it is
+    # the better one of the two that works here; the same methods, whichever it is
+    jail = open_jail(layout)
     jail_notice()                          # what there is to say of it: "" for bubblewrap
 
 It needs Linux 6.12 (Landlock, version 6) and no namespace of any kind. The processes in it and how
-they keep each other: `inside/landlock.py`. Layout and tiers are those of `bubblewrap.py`; but the tree is
-a copy in a folder of the jail's own and not at the project's own path: paths below the project's
-folder are translated on their way in and out.
+they keep each other: `inside/landlock.py`. Layout and tiers are those of `bubblewrap.py`; but the
+tree is a copy in a folder of the jail's own and not at the project's own path: paths below the
+project's folder are translated on their way in and out.
 
 What this jail covers (`tests/test_landlock.py` attacks each): no network at all; no file of the
 host but the read-only system folders, the interpreter and the copy of the tree; no writable host
@@ -18,15 +19,20 @@ processes and time; all that a request started ends with it.
 
 What it does not cover, beside what `bubblewrap.py` says of itself:
 
-- The code runs as the same user as coldstart (root's as `nobody`). What neither Landlock nor the filter knows of is open to it as that
-  user.
-- Names, sizes and times of the host's files can be asked for, and what links point to; not their contents, and no folder is listed. Where
-  an installed copy of the project is hidden, its names can be listed.
-- The limit of disk is kept by looking ten times a second at most: what is written meanwhile is over it. What is written to a file that has
-  no name any more is noticed only when the disk is nearly full.
-- If a keeper is killed by force (the machine runs out of memory, say), what it kept dies, but not what that had started.
-- Each request copies the tree: 0.1 ms a file in memory, but a millisecond and more on some disks. (In memory where there is room for it.)
-- How many processes a user may run is limited for all of them together: a run that starts very many hinders the others for its time.
+- The code runs as the same user as coldstart (root's as `nobody`). What neither Landlock nor the
+  filter knows of is open to it as that user.
+- Names, sizes and times of the host's files can be asked for, and what links point to; not their
+  contents, and no folder is listed. Where an installed copy of the project is hidden, its names can
+  be listed.
+- The limit of disk is kept by looking ten times a second at most: what is written meanwhile is over
+  it. What is written to a file that has no name any more is noticed only when the disk is nearly
+  full.
+- If a keeper is killed by force (the machine runs out of memory, say), what it kept dies, but not
+  what that had started.
+- Each request copies the tree: 0.1 ms a file in memory, but a millisecond and more on some disks.
+  (In memory where there is room for it.)
+- How many processes a user may run is limited for all of them together: a run that starts very many
+  hinders the others for its time.
 
 Tests that need these fail in it, so that they are never part of a task: sockets (pairs of them
 work), /tmp and /dev/shm by these names, semaphores with names (`multiprocessing.Lock` and `Pool`),

@@ -1,7 +1,8 @@
 """The system call filter of the jail: what namespaces leave open, refused by number (classic BPF,
 seccomp(2)).
 
-    program("x86_64") -> bytes      # an array of struct sock_filter, for prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER)
+    # an array of struct sock_filter, for prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER)
+    program("x86_64") -> bytes
     program(namespaces=False)       # a stricter one, for the jail of Landlock
 
 A deny list, because the code in the jail is any Python test suite: a list of what it may call would

@@ -13,8 +13,8 @@ edit's code in their process, and with answers that are chosen out here (`outsid
 2. *Properties*: the tests run on other values, with fresh parameters or other literals in them.
    Those that pass with the gold edit's answers, and fail with answers that mean nothing, state a
    property: the edit is to hold it, too, with answers that are not the gold edit's. What cannot be
-   run so leaves a choice where it has accepted such an answer of the edit, and pins the answer where
-   it looked at some and saw none.
+   run so leaves a choice where it has accepted such an answer of the edit, and pins the answer
+   where it looked at some and saw none.
 
 All this takes time only where an edit would be refused.
 """
@@ -70,8 +70,8 @@ def accepted(
 ) -> str:
     """In words, in what the tests let the edit's answers differ from the gold edit's; "" where they
     do not. `heard`: the tests' own calls with the edit's answers; `inputs`: fresh ones with the
-    gold edit's, to which the edit gave `answers`; `ask` asks the edit once more, and
-    `vary(tests, seed)` gives the swaps (`inside/in_process.py`) that change literals in tests. Raises
+    gold edit's, to which the edit gave `answers`; `ask` asks the edit once more, and `vary(tests,
+    seed)` gives the swaps (`inside/in_process.py`) that change literals in tests. Raises
     HarnessError."""
     gold = [right for _, right in inputs]
     calls = {key_of(call): call for call, _ in heard}

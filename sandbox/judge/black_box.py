@@ -92,8 +92,8 @@ class Tests:
     def __init__(
         self, jail: Jail, request: dict, key: list, on_reply: Callable[[dict], None]
     ) -> None:
-        """`jail`: an `in-process` one; `request`: complete, and with the tests' "ids"; `key`: how the jail
-        knows the function; `on_reply` hears of every reply."""
+        """`jail`: an `in-process` one; `request`: complete, and with the tests' "ids"; `key`: how
+        the jail knows the function; `on_reply` hears of every reply."""
         self._jail, self._request, self._key, self._on_reply = jail, request, key, on_reply
         self.ids = tuple(request["ids"])
 

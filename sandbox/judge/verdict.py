@@ -7,13 +7,13 @@ Layers, in this order; the first that says no decides:
 
 1. *gate* (`gate.py`), before anything runs;
 2. *screen* (`screen.py`): the named tests in a jail that is running already, tens of milliseconds:
-   `in-process` where the edit stays inside the body of one function, else `forked` (`bubblewrap.py`,
-   `inside/in_process.py` say what these are);
+   `in-process` where the edit stays inside the body of one function, else `forked`
+   (`bubblewrap.py`, `inside/in_process.py` say what these are);
 3. *confirm* (`confirm.py`), only for what passed the screen: *originals*, the named tests again, in
    a process that has loaded nothing of the project; *twins* (`twins.py`): tests with one
    expectation changed, each of which must fail (an edit that passes one is `tampered`); and for
-   hard tasks *outside* (`black_box.py`): the tests with none of the edit's code in their process, and
-   fresh inputs.
+   hard tasks *outside* (`black_box.py`): the tests with none of the edit's code in their process,
+   and fresh inputs.
 
 Tests and what configures them always come from the snapshot; of the edit only what the gate let
 through. The same edit to the same task has the same verdict: it is remembered by hash and never run

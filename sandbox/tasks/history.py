@@ -2,7 +2,7 @@
 tasks are made of.
 
     for undone in undoings(repository, is_source, is_test, since=None, on_progress=...):
-        undone.commit, undone.message, undone.broken          # {path: today's text without that commit}
+        undone.commit, undone.message, undone.broken  # {path: today's text without that commit}
 
 The commits that HEAD was made of are walked newest first, at most MAX_COMMITS of them. Merges are
 skipped (what they bring was committed elsewhere), and so is a first commit, which has nothing to go

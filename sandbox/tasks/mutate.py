@@ -10,9 +10,10 @@ where each token stands), and the change is put into them as text, so line ends,
 lines and bytes that are not UTF-8 stay as they are. Signature, decorators, docstring, annotations,
 f-strings and the messages of exceptions are never changed.
 
-**Which of them.** The seed draws. Duplicates are thinned before anything runs: of the mutants of one function no two change the same place,
-and no two take away the same text, so that no one answer ("put the `<` back") mends two of them; as long as there are operators
-that have not been used, none is used twice. Mutants that behave like the original need no rule: no test notices them.
+**Which of them.** The seed draws. Duplicates are thinned before anything runs: of the mutants of
+one function no two change the same place, and no two take away the same text, so that no one answer
+("put the `<` back") mends two of them; as long as there are operators that have not been used, none
+is used twice. Mutants that behave like the original need no rule: no test notices them.
 """
 
 import ast

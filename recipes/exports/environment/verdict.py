@@ -1,5 +1,5 @@
-"""coldstart's verdict for a process that is not coldstart's: one judge with its warm jails for each
-run, kept until the process ends.
+"""coldstart's verdict for a process that is not coldstart's: one judge with its jails for each run,
+kept until the process ends.
 
 status, reward = verdict(coldstart_folder, run_folder, instance_id, reply)
 """

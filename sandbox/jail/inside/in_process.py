@@ -115,9 +115,12 @@ class Server:
         request holds one of
 
         - "swaps": changed functions, as `_swap` takes each;
-        - "record": a function; the reply's "calls" are the calls that the tests make to it, if they are plain data;
-        - "stub": a function; every call to it is put as a question, and answered by somebody else's code;
-        - "gold": a function and "calls"; the reply's "answers" are what it says to them. No test runs.
+        - "record": a function; the reply's "calls" are the calls that the tests make to it, if they
+          are plain data;
+        - "stub": a function; every call to it is put as a question, and answered by somebody else's
+          code;
+        - "gold": a function and "calls"; the reply's "answers" are what it says to them. No test
+          runs.
         - "parameters": the reply's "parameters" are those of the named tests, where they are plain
           data. No test runs.
 

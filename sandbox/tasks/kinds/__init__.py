@@ -55,8 +55,8 @@ class Kind:
     made_of: str
     """What one task is made of, in a word: "No function of ... can be made a task"."""
     drafts: Callable[..., list[Draft]]
-    """(ground: `sandbox.tasks.ground.Ground`) -> everything that is worth measuring, in an order that is
-    always the same. Why other things are not is added to `ground.excluded`."""
+    """(ground: `sandbox.tasks.ground.Ground`) -> everything that is worth measuring, in an order
+    that is always the same. Why other things are not is added to `ground.excluded`."""
     statement: Callable[[Task, Path, dict[str, str], str], str]
     """(task, tree, failures, message) -> the problem statement: `tree` is intact, `failures` is
     pytest's text for failing tests of the broken state, by node id, `message` the draft's. It holds

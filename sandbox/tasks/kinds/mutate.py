@@ -1,6 +1,6 @@
 """`mutate`: one small change to a function's body that a person could have made
-(`sandbox/tasks/mutate.py`). The gold edit is the original. Of one function there are MUTANTS at most;
-those that one answer mends are one."""
+(`sandbox/tasks/mutate.py`). The gold edit is the original. Of one function there are MUTANTS at
+most; those that one answer mends are one."""
 
 import ast
 from pathlib import Path

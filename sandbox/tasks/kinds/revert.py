@@ -1,6 +1,6 @@
 """`revert`: the source half of a past commit that also touched tests is undone at today's commit
-(`sandbox/tasks/history.py`). The gold edit is the commit's change. Commits that lead to the same broken
-state are one, the newest.
+(`sandbox/tasks/history.py`). The gold edit is the commit's change. Commits that lead to the same
+broken state are one, the newest.
 
 The statement tells the commit's message. Of that stay subject and text: fenced and indented code,
 diffs and trailers (`Signed-off-by:` and the like) are cut; and a message that says a secret is left
