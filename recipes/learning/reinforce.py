@@ -114,6 +114,18 @@ class _Batch:
     sampler_logprobs: list[tuple[float, ...]]
 
 
+@dataclass(frozen=True)
+class _Update:
+    """What came of learning from a batch. Entropies and drift in nats a token."""
+
+    drift: float
+    grad_norm: float
+    entropy: float
+    entropy_after: float
+    undone: str
+    """Why it was undone, in words; empty if it was not."""
+
+
 def cycle(
     engine: Engine,
     tasks: Sequence,
@@ -160,31 +172,64 @@ def cycle(
 
     # 3. and 4. Advantages; what has none is dropped whole, its KL term included, and counted by its
     # cause.
-    causes = Counter(_cause(group) for group in kept)
     batch = _merge([group for group in kept if _cause(group) == "used"], prompts)
 
     # 5. and 6. The update, unless a seat belt holds.
-    before = student.snapshot()
-    norm = len(chosen) * settings.group_size
     lr = settings.lr * min(1.0, number / max(1, settings.warmup)) * state.lr_scale
-    drift, grad_norm, undone = 0.0, 0.0, ""
-    entropy = entropy_after = _sampling_entropy(groups)
+    norm = len(chosen) * settings.group_size
+    update = _update(student, batch, settings, lr, norm, _sampling_entropy(groups))
+    if update.undone:
+        state.lr_scale /= 2
+        state.undone += 1
+
+    for group in kept:
+        if group:
+            mean, name = _mean([r.reward for r in group]), group[0].instance_id
+            state.p[name] = 0.5 * state.p[name] + 0.5 * mean if name in state.p else mean
+    state.cycle = number
+    metrics = {
+        "cycle": number,
+        **_counts(list(zip(chosen, kept)), rollouts),
+        "rollouts/distinct": len(batch.samples),
+        "tokens/mean": _mean([r.tokens for r in rollouts]),
+        "grad_norm": _finite(update.grad_norm),
+        "lr": lr,
+        "drift": _finite(update.drift),
+        "entropy": _finite(update.entropy),
+        "entropy/after": _finite(update.entropy_after),
+        "undone": int(bool(update.undone)),
+    }
+    return CycleResult(
+        cycle=number,
+        metrics=metrics,
+        rollouts=rollouts,
+        undone=update.undone,
+        failures=failures_of(groups),
+    )
+
+
+def _update(
+    student, batch: _Batch, settings: ClimbSettings, lr: float, norm: int, entropy: float
+) -> _Update:
+    """Learn from the batch, each loss divided by `norm`; what would harm is undone. `entropy`: of
+    what was sampled, nats a token."""
+    before = student.snapshot()
+    drift, grad_norm, undone, entropy_after = 0.0, 0.0, "", entropy
     if not _within(entropy, settings.entropy_band):
         undone = (
             f"sampling entropy {entropy:.3g} nats a token is outside {list(settings.entropy_band)}"
         )
     elif batch.samples:
-        stats = student.accumulate(
+        drift = student.accumulate(
             batch.samples,
             batch.weights,
             norm,
-            temperature,
+            settings.temperature,
             batch.sampler_logprobs,
             settings.max_ratio,
             settings.kl,
             batch.counts,
-        )
-        drift = stats.drift
+        ).drift
         if not drift <= settings.max_drift:
             undone = (
                 f"trainer and sampler differ by {drift:.3g} nats a token, more than "
@@ -192,7 +237,7 @@ def cycle(
             )
         else:
             grad_norm = student.step(lr, settings.clip)
-            entropy_after = student.entropy(batch.samples, temperature)
+            entropy_after = student.entropy(batch.samples, settings.temperature)
             if not math.isfinite(grad_norm):
                 undone = "the gradient is not finite"
             elif not _within(entropy_after, settings.entropy_band):
@@ -202,23 +247,21 @@ def cycle(
                 )
     if undone:
         student.rollback(before)
-        state.lr_scale /= 2
-        state.undone += 1
+    return _Update(drift, grad_norm, entropy, entropy_after, undone)
 
-    for group in kept:
-        if group:
-            mean, name = _mean([r.reward for r in group]), group[0].instance_id
-            state.p[name] = 0.5 * state.p[name] + 0.5 * mean if name in state.p else mean
-    state.cycle = number
+
+def _counts(judged: list[tuple], rollouts: list[Rollout]) -> dict:
+    """What the cycle sampled, for metrics.jsonl. `judged`: (task, its rollouts with a verdict)."""
+    kept = [group for _, group in judged]
+    causes = Counter(map(_cause, kept))
     rewards = {
-        name: [r.reward for task, group in zip(chosen, kept) for r in group if task.hard == hard]
+        name: [r.reward for task, group in judged for r in group if task.hard == hard]
         for name, hard in (("hard", True), ("soft", False))
     }
-    metrics = {
-        "cycle": number,
+    return {
         "reward/mean": _mean([r.reward for group in kept for r in group]),
         **{f"reward/{name}": _mean(values) if values else None for name, values in rewards.items()},
-        "groups": len(groups),
+        "groups": len(kept),
         **{f"groups/{cause}": causes[cause] for cause in CAUSES},
         "groups/truncated": sum(
             _cause(group) == "cold" and any(r.status == "truncated" for r in group)
@@ -226,24 +269,9 @@ def cycle(
         ),
         "rollouts": len(rollouts),
         "rollouts/truncated": sum(r.status == "truncated" for r in rollouts),
-        "rollouts/unjudged": unjudged,
+        "rollouts/unjudged": len(rollouts) - sum(map(len, kept)),
         **{f"rollouts/{name}": len(values) for name, values in rewards.items()},
-        "rollouts/distinct": len(batch.samples),
-        "tokens/mean": _mean([r.tokens for r in rollouts]),
-        "grad_norm": _finite(grad_norm),
-        "lr": lr,
-        "drift": _finite(drift),
-        "entropy": _finite(entropy),
-        "entropy/after": _finite(entropy_after),
-        "undone": int(bool(undone)),
     }
-    return CycleResult(
-        cycle=number,
-        metrics=metrics,
-        rollouts=rollouts,
-        undone=undone,
-        failures=failures_of(groups),
-    )
 
 
 def advantages(rewards_G: Sequence[float]) -> list[float]:
