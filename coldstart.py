@@ -1022,7 +1022,7 @@ def export_tasks(run, target: str, folder: Path, screen: Screen) -> None:
 
     restore_snapshot(run.repository)
     make_room(screen.say)
-    import_module(f"recipes.{target}_export").write(run, run.repository.snapshot, folder)
+    import_module(f"recipes.exports.{target}").write(run, run.repository.snapshot, folder)
 
 
 # ==================================================================================================

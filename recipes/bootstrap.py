@@ -16,7 +16,7 @@ from recipes.teachers.teach import teach
 from sandbox.errors import UsageError
 from sandbox.reasons import counted, name_lines, told
 
-SECRET = "task that holds what looks like a secret"
+HELD_BACK = "task that holds what looks like a secret"
 """Why such a one is left out."""
 
 
@@ -46,8 +46,8 @@ def mine_tasks(run, screen) -> None:
                 f"{run.repository.root} gives no valid task: " + told(excluded, mined.left_out)
             )
         run.keep_only("tasks.jsonl", [t.to_dict() for t in tasks])
-        secret = {SECRET: [t.instance_id for t in mined.tasks if t not in tasks]}
-        left_out = mined.left_out | (secret if SECRET in excluded else {})
+        secret = {HELD_BACK: [t.instance_id for t in mined.tasks if t not in tasks]}
+        left_out = mined.left_out | (secret if HELD_BACK in excluded else {})
         run.content["excluded"], run.content["left_out"] = excluded, left_out
     make_room(screen.say)
     counts = {split: sum(t.split == split for t in tasks) for split in ("train", "heldout")}
@@ -75,13 +75,13 @@ def without_secrets(
     run.keep_only(
         "mining.jsonl",
         [
-            {"instance_id": r["instance_id"], "task": None, "reason": SECRET}
+            {"instance_id": r["instance_id"], "task": None, "reason": HELD_BACK}
             if r["instance_id"] in held
             else r
             for r in run.read("mining.jsonl")
         ],
     )
-    return [t for t in tasks if t.instance_id not in held], {**excluded, SECRET: len(held)}
+    return [t for t in tasks if t.instance_id not in held], {**excluded, HELD_BACK: len(held)}
 
 
 def take(session: Session, stage: stages.Stage) -> None:

@@ -192,9 +192,9 @@ SOURCES = {
         ),
     ),
     "called so, at the top": (
-        ("ab_test.py", "task.py", "fabfile.py", "testing/stub.py"),
+        ("ab_test.py", "tasks.py", "fabfile.py", "testing/stub.py"),
         {
-            **lifts("price.py", "ab_test.py", "task.py", "fabfile.py", "testing/stub.py"),
+            **lifts("price.py", "ab_test.py", "tasks.py", "fabfile.py", "testing/stub.py"),
             "testing/__init__.py": "",
         },
     ),

@@ -5,8 +5,8 @@
     found = compare(own, exported)  # {"n", "checkpoint", "export", "same", "lost"}
     lines(found)
 
-Five targets. `ollama`, `gguf` and `peft` hold the model (`model_export`), `verifiers` and `dataset`
-hold the tasks (`dataset_export`, `verifiers_export`). After each export of a model, tasks that the
+Five targets. `ollama`, `gguf` and `peft` hold the model (`model.py`), `verifiers` and `dataset`
+hold the tasks (`dataset.py`, `verifiers.py`). After each export of a model, tasks that the
 run has seen mastered are replayed through the exported files: the same prompts, at temperature 0,
 judged in the jail, beside the checkpoint itself. What the base solved without the adapter would
 prove little, so tasks that were cold before come first.

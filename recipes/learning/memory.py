@@ -155,7 +155,7 @@ def estimate(config, recipe: Recipe, cuda: bool, copy: bool = False) -> Need:
 
 
 def _llama_copy(inside: int, tables: int, cuda: bool) -> int:
-    """llama.cpp's weights, as `gguf_export` writes them."""
+    """llama.cpp's weights, as `gguf.py` writes them."""
     from recipes.rollouts.llama_engine import fastest_matrices
 
     eight_bits = 34 / 32  # Q8_0: 32 weights and a scale

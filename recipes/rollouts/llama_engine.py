@@ -1,4 +1,4 @@
-"""Rollouts by llama.cpp: a copy of the student as GGUF (`gguf_export`).
+"""Rollouts by llama.cpp: a copy of the student as GGUF (`gguf.py`).
 
     engine = LlamaEngine(student, base_file, longest=2048 + 512, threads=2)
     # [prompt][index]
@@ -477,7 +477,7 @@ def sequences(device: str) -> int:
 
 
 def fastest_matrices(device: str) -> str:
-    """The type of a large model's matrices (`gguf_export.export_base`) by which llama.cpp samples
+    """The type of a large model's matrices (`gguf.export_base`) by which llama.cpp samples
     fastest here. Measured with 12 layers of 896 on a Zen 4 core: prompts are read a quarter faster
     by BF16 than by Q8_0, a step of eight is 5 % faster."""
     return (

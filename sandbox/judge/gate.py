@@ -70,7 +70,7 @@ MAX_AGAIN = 4
 """Blocks of one reply that may take the place of others before them."""
 NEVER_EDITED = {"conftest.py", "sitecustomize.py", "usercustomize.py"}
 """What configures everything beside it. The others of FORBIDDEN_NAMES may be source, too."""
-FORBIDDEN_NAMES = NEVER_EDITED | {"setup.py", "noxfile.py", "task.py", "fabfile.py"}
+FORBIDDEN_NAMES = NEVER_EDITED | {"setup.py", "noxfile.py", "tasks.py", "fabfile.py"}
 TEST_FOLDERS = ("tests", "test", "testing")
 MAX_BYTES = 1 << 20
 MAX_ENTRIES = 1000
