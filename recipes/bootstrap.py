@@ -109,15 +109,8 @@ def probe(session: Session, phase: str) -> None:
     pending = [(t, session.prompts[t.instance_id]) for t in wanted if t.instance_id not in known]
     with session.screen.patience() as patience, session.run.step(phase):
         session.check_policy()
-        bar, unmeasured = (
-            RolloutBar(
-                session.screen,
-                f"probing ({phase})",
-                settings.k * len(wanted),
-                settings.k * len(known),
-            ),
-            [],
-        )
+        total, done = settings.k * len(wanted), settings.k * len(known)
+        bar, unmeasured = RolloutBar(session.screen, f"probing ({phase})", total, done), []
         for found, group in measure.probe(
             session.engine,
             pending,

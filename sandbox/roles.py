@@ -16,7 +16,7 @@ nobody does) is of the tests where
   what is of the tests, and the tests that import it are about other source;
 - it is called like a test and lies beside tests, or beside no source;
 
-and it is source otherwise. Where a survey has no such facts, names decide (`edits.is_test_path`).
+and it is source otherwise. Where a survey has no such facts, names decide (`gate.is_test_path`).
 What this cannot tell (a module of checks beside the source that it checks) is found by measuring:
 a function whose tests pass with an empty body is no task (`validate.py`).
 """

@@ -5,7 +5,7 @@ own tests may accept both.
 
 The gold edit's answer is one of several where the tests ask for "any divisor" or for "each once, in
 any order". What they accept is found by asking them: they run on the intact tree, with none of the
-edit's code in their process, and with answers that are chosen out here (`outside.Tests`).
+edit's code in their process, and with answers that are chosen out here (`black_box.Tests`).
 
 1. *Relations*: the edit's fresh answers are the gold edit's in another order, in another container,
    with other blanks, a little less exact, or another exception. The gold edit's answers to the

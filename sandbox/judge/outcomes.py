@@ -41,10 +41,11 @@ class Verdict:
     cpu_seconds: float = 0.0
     """Processor time that it took, in the jails and out here."""
     tier: str = ""
-    """What screened it: `in-process`, `forked` or `fresh` (`jail.Jail`); empty where none did."""
+    """What screened it: `in-process`, `forked` or `fresh` (`bubblewrap.Jail`); empty where none
+    did."""
     agreement: float | None = None
     """Share of the fresh inputs that the edit answered on which it answers as the gold edit does
-    (`outside.agreement`); None where none decided, or it answered none."""
+    (`black_box.agreement`); None where none decided, or it answered none."""
 
     @property
     def reward(self) -> float:

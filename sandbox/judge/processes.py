@@ -4,9 +4,9 @@
     replies = processes.each(processes.ask_forked, [(request,), ...])     # each in some thread
     processes.close()
 
-A thread keeps a jail of each tier that takes more than one request (`jail.Jail` says what the tiers
-are), opens it when it is first wanted, and gives it up where it fails or grows. A `fresh` process
-has a jail that ends with its one request.
+A thread keeps a jail of each tier that takes more than one request (`bubblewrap.Jail` says what the
+tiers are), opens it when it is first wanted, and gives it up where it fails or grows. A `fresh`
+process has a jail that ends with its one request.
 
 A jail may fail: it cannot be started, or it dies. Then all of the work is tried again in fresh
 jails, TRIES times in all. After that a HarnessError stands where its result would. Once the

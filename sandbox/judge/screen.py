@@ -1,6 +1,7 @@
 """The screen: named tests with an edit in the tree, in the fastest tier that may run them.
 
-`in-process` takes an edit that stays inside bodies of functions, `forked` any other (`jail.Jail`).
+`in-process` takes an edit that stays inside bodies of functions, `forked` any other
+(`bubblewrap.Jail`).
 
 A fast verdict must be what a fresh process would have said: a share of them (`Limits.recheck`,
 drawn by the hash of the edit) is run by one as well, and one difference makes a fresh process judge
