@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 
 from recipes import stages
+from recipes.events import Event, Progress
 from sandbox.errors import UsageError
 
 CHUNK = 24
@@ -107,6 +108,13 @@ class Session:
         self._student = self._engine = None
         self.prompt_facts: dict = {}
         """How much the prompts show (`prompts.summary`), once they have been built."""
+
+    def emit(self, event: Event) -> None:
+        """Show a person what happens."""
+        if isinstance(event, Progress):
+            self.screen.progress(event.what, event.done, event.total)
+        else:
+            self.screen.say(str(event))
 
     @property
     def student(self):
