@@ -23,7 +23,7 @@ HELD_BACK = "task that holds what looks like a secret"
 def mine_tasks(run, screen) -> None:
     """Step 1: tasks.jsonl, from the repository's own tests."""
     from sandbox.cache import make_room
-    from sandbox.tasks.mine import mine
+    from sandbox.tasks.mine import MiningOptions, mine
 
     if run.is_done(stages.MINE.name):
         return
@@ -33,12 +33,14 @@ def mine_tasks(run, screen) -> None:
             run.repository,
             limits_of(recipe),
             run.folder,
-            recipe.tasks.heldout,
-            recipe.tasks.limit,
-            recipe.seed,
+            MiningOptions(
+                heldout=recipe.tasks.heldout,
+                limit=recipe.tasks.limit,
+                seed=recipe.seed,
+                kinds=recipe.tasks.kinds,
+                since=recipe.tasks.since,
+            ),
             screen.progress,
-            recipe.tasks.kinds,
-            recipe.tasks.since,
         )
         tasks, excluded = without_secrets(run, mined.tasks, mined.excluded, screen)
         if not tasks:

@@ -41,7 +41,7 @@ from libraries import PINNED, fetch  # noqa: E402
 from sandbox.judge.verdict import Judge, Limits  # noqa: E402
 from sandbox.repo import open_repository  # noqa: E402
 from sandbox.source import body_nodes, find, read_text, with_body  # noqa: E402
-from sandbox.tasks.mine import mine  # noqa: E402
+from sandbox.tasks.mine import MiningOptions, mine  # noqa: E402
 
 FEW_TESTS = 20
 """The claims about single verdicts are for tasks with at most so many tests."""
@@ -117,7 +117,11 @@ class Library:
         run.mkdir()
         started = time.perf_counter()
         self.mined = mine(
-            self.repository, Limits(), run, 0.2, limit, 0, lambda what, done, total: None, kinds
+            self.repository,
+            Limits(),
+            run,
+            MiningOptions(limit=limit, kinds=kinds),
+            lambda what, done, total: None,
         )
         self.seconds = time.perf_counter() - started
         self.tasks = self.mined.tasks

@@ -181,13 +181,13 @@ def mined_calc(calc, tmp_path_factory):
     """(repository, folder of what was measured, what was mined) of calc"""
     from sandbox.judge.verdict import Limits
     from sandbox.repo import open_repository
-    from sandbox.tasks.mine import mine
+    from sandbox.tasks.mine import MiningOptions, mine
 
     repository, folder = open_repository(calc), tmp_path_factory.mktemp("mined")
     return (
         repository,
         folder,
-        mine(repository, Limits(workers=2), folder, 0.2, 0, 0, lambda *_: None),
+        mine(repository, Limits(workers=2), folder, MiningOptions(), lambda *_: None),
     )
 
 

@@ -350,7 +350,7 @@ def mined_shop():
     from sandbox.judge.verdict import Limits
     from sandbox.repo import open_repository
     from sandbox.tasks.kinds import KINDS
-    from sandbox.tasks.mine import mine
+    from sandbox.tasks.mine import MiningOptions, mine
 
     folder = Path(tempfile.mkdtemp(prefix="shop-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -358,5 +358,9 @@ def mined_shop():
     (folder / "run").mkdir()
     repository = open_repository(folder / "shop")
     return repository, mine(
-        repository, Limits(workers=2), folder / "run", 0.3, 0, 0, lambda *_: None, KINDS
+        repository,
+        Limits(workers=2),
+        folder / "run",
+        MiningOptions(heldout=0.3, kinds=KINDS),
+        lambda *_: None,
     )

@@ -10,7 +10,7 @@ from sandbox.judge.fuzz import same
 from sandbox.judge.gate import from_reply
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
-from sandbox.tasks.mine import mine
+from sandbox.tasks.mine import MiningOptions, mine
 from tests.conftest import make_repo
 
 SOURCE = '''import math
@@ -259,11 +259,8 @@ def lib(tmp_path_factory):
         repository,
         Limits(workers=2),
         tmp_path_factory.mktemp("run"),
-        0.2,
-        0,
-        0,
+        MiningOptions(),
         lambda *_: None,
-        ("blank",),
     )
     return repository, {task.function: task for task in found.tasks}
 

@@ -61,7 +61,7 @@ from sandbox.judge.gate import InvalidEdit, from_overlay, from_patch, from_reply
 from sandbox.judge.verdict import Judge, Limits, Verdict
 from sandbox.repo import content_hash, open_repository
 from sandbox.source import body_of, find, read_text, with_body
-from sandbox.tasks.mine import mine
+from sandbox.tasks.mine import MiningOptions, mine
 from sandbox.tasks.task import Task
 from tests.conftest import git, make_repo
 
@@ -205,9 +205,7 @@ class Ground:
             self.repository,
             replace(LIMITS, timeout=10.0),
             base / "mined",
-            0.2,
-            0,
-            0,
+            MiningOptions(),
             lambda what, done, total: None,
         )
         self.tasks = {task.function: task for task in found.tasks}

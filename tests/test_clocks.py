@@ -11,7 +11,7 @@ from sandbox.judge.figures import is_progress, processor_seconds, seconds_of
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.source import find, read_text, with_body
-from sandbox.tasks.mine import mine
+from sandbox.tasks.mine import MiningOptions, mine
 from tests.conftest import make_repo
 
 LIMITS = Limits(workers=1, timeout=3.0, recheck=0.0)
@@ -165,7 +165,7 @@ class Wrong:
 def mined(root, run):
     run.mkdir()
     began = time.monotonic()
-    found = mine(open_repository(root), LIMITS, run, 0.2, 0, 0, lambda *_: None, ("blank",))
+    found = mine(open_repository(root), LIMITS, run, MiningOptions(), lambda *_: None)
     return found, time.monotonic() - began
 
 

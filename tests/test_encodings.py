@@ -16,7 +16,7 @@ from sandbox.judge.gate import InvalidEdit, from_overlay, from_patch, from_reply
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.source import blanked, decode, find, read_text, to_bytes
-from sandbox.tasks.mine import mine
+from sandbox.tasks.mine import MiningOptions, mine
 from sandbox.tasks.prompts import Budget, build, gold_reply
 from sandbox.worktree import WorkTree
 from tests.asked import messages
@@ -104,11 +104,8 @@ def mined(words, tmp_path_factory):
         repository,
         Limits(workers=2),
         tmp_path_factory.mktemp("mined"),
-        0.2,
-        0,
-        0,
+        MiningOptions(kinds=("blank", "mutate")),
         lambda *_: None,
-        ("blank", "mutate"),
     )
     return repository, {task.instance_id: task for task in found.tasks}
 

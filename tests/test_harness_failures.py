@@ -21,7 +21,7 @@ from sandbox.judge.gate import InvalidEdit
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.source import find, read_text, with_body
 from sandbox.tasks import validate
-from sandbox.tasks.mine import mine
+from sandbox.tasks.mine import MiningOptions, mine
 from tests.test_mine import timeless
 from tests.test_verdict import jail_folders, own_children, temporary  # noqa: F401
 
@@ -339,7 +339,7 @@ def mined_again(mined_calc, folder: Path, on_progress=lambda *_: None, kinds=("b
     folder.mkdir(exist_ok=True)
     shutil.copy(known / "survey.json", folder)
     limits = replace(LIMITS, workers=2)
-    return mine(repository, limits, folder, 0.2, 0, 0, on_progress, kinds)
+    return mine(repository, limits, folder, MiningOptions(kinds=kinds), on_progress)
 
 
 def is_broken(request: dict) -> bool:

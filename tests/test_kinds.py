@@ -18,7 +18,7 @@ from sandbox.source import find, read_text, source_of
 from sandbox.tasks.kinds import KINDS, Kind, kind_of
 from sandbox.tasks.kinds.failing import MAX_ABOUT
 from sandbox.tasks.kinds.mutate import MUTANTS
-from sandbox.tasks.mine import Survey, mine
+from sandbox.tasks.mine import MiningOptions, Survey, mine
 from tests.conftest import ROOT, git, make_repo, run_cli
 from tests.shop import make_shop, mined_shop
 
@@ -27,7 +27,13 @@ LIMITS = Limits(workers=1)
 
 def mine_quietly(repository, folder, limit=0, seed=0, kinds=("blank",), since=""):
     folder.mkdir(exist_ok=True)
-    return mine(repository, LIMITS, folder, 0.2, limit, seed, lambda *_: None, kinds, since)
+    return mine(
+        repository,
+        LIMITS,
+        folder,
+        MiningOptions(limit=limit, seed=seed, kinds=kinds, since=since),
+        lambda *_: None,
+    )
 
 
 def timeless(tasks) -> list:

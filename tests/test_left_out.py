@@ -10,7 +10,7 @@ from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.survey import Survey, survey
 from sandbox.tasks.candidates import candidates
-from sandbox.tasks.mine import Mined, mine
+from sandbox.tasks.mine import Mined, MiningOptions, mine
 from sandbox.tasks.statements import helpers_of_tests, secrets, sources_of_tests
 from tests.conftest import git, make_repo, run_cli
 
@@ -30,7 +30,7 @@ BOTH = UP + "\n\ndef test_down():\n    assert down(1) == 0\n"
 
 def mined(root, run, kinds=("blank",)) -> Mined:
     run.mkdir()
-    return mine(open_repository(root), LIMITS, run, 0.2, 0, 0, lambda *_: None, kinds)
+    return mine(open_repository(root), LIMITS, run, MiningOptions(kinds=kinds), lambda *_: None)
 
 
 def functions(found: Mined) -> list[str]:

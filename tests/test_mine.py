@@ -17,7 +17,7 @@ from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.source import read_text
 from sandbox.tasks.candidates import candidates
-from sandbox.tasks.mine import Survey, mine
+from sandbox.tasks.mine import MiningOptions, Survey, mine
 from sandbox.tasks.task import split_by_function, units
 from tests.conftest import make_repo
 
@@ -219,7 +219,13 @@ def state_of(folder: Path) -> dict:
 
 def mine_quietly(repository, folder, share=0.2, limit=0, seed=0, kinds=("blank",)):
     folder.mkdir(exist_ok=True)
-    return mine(repository, LIMITS, folder, share, limit, seed, lambda *_: None, kinds)
+    return mine(
+        repository,
+        LIMITS,
+        folder,
+        MiningOptions(heldout=share, limit=limit, seed=seed, kinds=kinds),
+        lambda *_: None,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from sandbox.judge.fuzz import perturbed, same
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.source import find, read_text, with_body
-from sandbox.tasks.mine import mine
+from sandbox.tasks.mine import MiningOptions, mine
 from tests.conftest import make_repo
 
 LIMITS = Limits(workers=1, timeout=10)
@@ -244,9 +244,7 @@ def court(tmp_path_factory, tests: str):
         repository,
         LIMITS,
         tmp_path_factory.mktemp("mined"),
-        0.2,
-        0,
-        0,
+        MiningOptions(),
         lambda what, done, total: None,
     )
     with Judge(

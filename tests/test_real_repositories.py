@@ -21,7 +21,7 @@ from sandbox.judge.verdict import Judge, Limits, Verdict
 from sandbox.repo import Repository, open_repository
 from sandbox.source import find, read_text, with_body
 from sandbox.survey import SLOW_SECONDS, Survey
-from sandbox.tasks.mine import mine
+from sandbox.tasks.mine import MiningOptions, mine
 from sandbox.tasks.task import Task
 from tests import repositories
 from tests.conftest import git, make_repo
@@ -58,7 +58,9 @@ def mined(
 ) -> Real:
     folder.mkdir(exist_ok=True)
     repository = open_repository(root, python and str(python))
-    found = mine(repository, LIMITS, folder, 0.2, limit, 0, lambda *_: None, kinds)
+    found = mine(
+        repository, LIMITS, folder, MiningOptions(limit=limit, kinds=kinds), lambda *_: None
+    )
     tasks = {task.function: task for task in found.tasks}
     assert len(tasks) == len(found.tasks)
     return Real(repository, tasks, found.excluded, found.survey)

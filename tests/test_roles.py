@@ -13,7 +13,7 @@ from sandbox.repo import open_repository
 from sandbox.roles import Roles, decide
 from sandbox.source import find, read_text, with_body
 from sandbox.survey import Survey, survey
-from sandbox.tasks.mine import mine
+from sandbox.tasks.mine import MiningOptions, mine
 from sandbox.tasks.task import Task
 from tests.conftest import git, make_repo
 
@@ -404,11 +404,8 @@ def shop(tmp_path_factory):
         repository,
         LIMITS,
         tmp_path_factory.mktemp("run"),
-        0.2,
-        0,
-        0,
+        MiningOptions(kinds=("blank", "mutate", "revert", "failing")),
         lambda *_: None,
-        ("blank", "mutate", "revert", "failing"),
     )
 
 
@@ -507,7 +504,11 @@ def test_a_check_that_nobody_can_tell_from_source_is_no_task(tmp_path):
     be rewarded."""
     root = make_repo(tmp_path / "p", helped("bank/checks.py", "tests/test_account.py"))
     mined = mine(
-        open_repository(root), LIMITS, tmp_path, 0.2, 0, 0, lambda *_: None, ("blank", "mutate")
+        open_repository(root),
+        LIMITS,
+        tmp_path,
+        MiningOptions(kinds=("blank", "mutate")),
+        lambda *_: None,
     )
     assert {task.function for task in mined.tasks} == {"Account.__init__", "Account.book", "booked"}
     left_out = mined.left_out["its tests pass with an empty body, too"]

@@ -1,6 +1,6 @@
 """The functions of a repository that are worth breaking, and why others are not.
 
-    fit, excluded = candidates(repository, found)      # `found`: the survey
+    fit, excluded = candidates(repository, survey)      # `survey`: what two runs of the suite showed
 
 **Thinning.** A function whose body gives nothing to do is no candidate: nothing but a docstring,
 `pass`, `...`, the raising of NotImplementedError, or one `return` of a name, an attribute or a
@@ -47,13 +47,13 @@ class Candidate:
     tests: tuple[str, ...]
 
 
-def candidates(repository: Repository, found: Survey) -> tuple[list[Candidate], Reasons]:
+def candidates(repository: Repository, survey: Survey) -> tuple[list[Candidate], Reasons]:
     """The functions worth breaking, in the order of files and lines, and the reasons why others are
     not."""
     result, excluded = [], Reasons()
     called: dict[str, set[str]] = {}
-    for file, _, name in found.functions:
-        if not found.is_test(file):
+    for file, _, name in survey.functions:
+        if not survey.is_test(file):
             called.setdefault(file, set()).add(name)
     for file in sorted(called):
         try:
@@ -63,61 +63,61 @@ def candidates(repository: Repository, found: Survey) -> tuple[list[Candidate], 
             continue
         if not in_file and called[file] - {"<module>"}:
             excluded.add(f"{shown(file)} has no function whose body could be taken out")
-        live = Counter(f.qualname for f in in_file if (file, f.first) in found.callers)
+        live = Counter(f.qualname for f in in_file if (file, f.first) in survey.callers)
         names = Counter(f.qualname for f in in_file)
         last = {f.qualname: f for f in in_file}
         for function in in_file:
-            tests, name = found.callers.get((file, function.first), []), function.qualname
+            tests, name = survey.callers.get((file, function.first), []), function.qualname
             alone = names[name] == 1 or live[name] == 1 and function is last[name]
             if reason := _unfit(function, tests, names[name], alone):
                 place = f" (line {function.first})" if names[name] > 1 else ""
                 excluded.add(reason, f"{shown(file)}::{name}{place}")
             else:
-                result.append(Candidate(file, function, most_specific(tests, found, MAX_TESTS)))
-    _note_files(repository, found, called, excluded)
+                result.append(Candidate(file, function, most_specific(tests, survey, MAX_TESTS)))
+    _note_files(repository, survey, called, excluded)
     return result, excluded
 
 
 def _note_files(
-    repository: Repository, found: Survey, called: dict[str, set[str]], excluded: Reasons
+    repository: Repository, survey: Survey, called: dict[str, set[str]], excluded: Reasons
 ) -> None:
     """Why files are left out as a whole, and which tests do things that are not seen."""
-    for file in dict.fromkeys(file for file, _, _ in found.functions):
-        why = found.roles.of_tests.get(file, HOLDS)
+    for file in dict.fromkeys(file for file, _, _ in survey.functions):
+        why = survey.roles.of_tests.get(file, HOLDS)
         if why != HOLDS and Path(file).name != "conftest.py":
             excluded.add("file of the tests", f"{shown(file)} ({why})")
     useful = {
         file_of(test)
-        for test in found.passing
-        if any(found.functions[i][0] in called for i in found.calls[test])
+        for test in survey.passing
+        if any(survey.functions[i][0] in called for i in survey.calls[test])
     }
-    for file in filter(found.is_test_file, found.test_files):
+    for file in filter(survey.is_test_file, survey.test_files):
         if file not in useful:
-            reason = MIXED if _calls_its_own(file, found) else IDLE
+            reason = MIXED if _calls_its_own(file, survey) else IDLE
             excluded.add(reason, shown(file))
         if why := _unread(repository, file):
             excluded.add(f"{shown(file)} {why}: its tests have no twins, and no prompt shows them")
-    for file in found.defining:
-        unused = found.roles.of_tests.get(file) in (ALONE, AMONG)
-        told = any(reason.startswith(f"{shown(file)} ") for reason in found.excluded)
-        if unused and is_test_path(Path(file).name) and not told:
+    for file in survey.defining:
+        unused = survey.roles.of_tests.get(file) in (ALONE, AMONG)
+        is_named = any(reason.startswith(f"{shown(file)} ") for reason in survey.excluded)
+        if unused and is_test_path(Path(file).name) and not is_named:
             excluded.add("file called like a test in which pytest finds none", shown(file))
-    uncalled = [file for file in found.defining if file not in called and not found.is_test(file)]
+    uncalled = [file for file in survey.defining if file not in called and not survey.is_test(file)]
     for file in uncalled:
         excluded.add("source file of which no passing test calls a function", shown(file))
     if uncalled or excluded[UNCALLED]:
-        for kind, tests in found.unseen.items():
+        for kind, tests in survey.unseen.items():
             excluded.take({UNSEEN[kind]: len(tests)}, {UNSEEN[kind]: tests})
     for path, kind in files_of(repository.snapshot):
         if kind == "link" and (place := _ignored_target(repository, path)):
             excluded.add(f"{shown(path)} is a link to {shown(place)}, which git ignores")
 
 
-def _calls_its_own(file: str, found: Survey) -> bool:
+def _calls_its_own(file: str, survey: Survey) -> bool:
     """Whether a test in this file calls a function of the file that is no test."""
-    tests = [test for test in found.passing if file_of(test) == file]
+    tests = [test for test in survey.passing if file_of(test) == file]
     names = {function_of(test).rpartition("::")[2] for test in tests}
-    called = {found.functions[i] for test in tests for i in found.calls[test]}
+    called = {survey.functions[i] for test in tests for i in survey.calls[test]}
     return any(
         place == file and name not in names and name.isidentifier() for place, _, name in called
     )
@@ -157,9 +157,9 @@ def functions_of(repository: Repository, file: str) -> list[Function]:
         raise Unfit(f"{shown(file)} {why}") from None
 
 
-def most_specific(tests: list[str], found: Survey, count: int) -> tuple[str, ...]:
+def most_specific(tests: list[str], survey: Survey, count: int) -> tuple[str, ...]:
     """Those of the tests that call the fewest functions, in the order that `tests` has."""
-    chosen = set(sorted(tests, key=lambda t: (len(found.calls[t]), t))[:count])
+    chosen = set(sorted(tests, key=lambda t: (len(survey.calls[t]), t))[:count])
     return tuple(t for t in tests if t in chosen)
 
 

@@ -21,7 +21,7 @@ class Ground:
     """Where tasks are mined."""
 
     repository: Repository
-    found: Survey
+    survey: Survey
     seed: int = 0
     since: date | None = None
     """Of the history, only what is not older than this day (UTC)."""
@@ -32,7 +32,7 @@ class Ground:
     @cached_property
     def candidates(self) -> list[Candidate]:
         """The functions worth breaking; `excluded` then has the reasons why others are not."""
-        fit, excluded = candidates(self.repository, self.found)
+        fit, excluded = candidates(self.repository, self.survey)
         self.excluded.take(excluded, excluded.names)
         return fit
 
@@ -43,23 +43,23 @@ class Ground:
     def is_source(self, file: str) -> bool:
         """Whether an edit may change this file: it is none of the tests, nor what configures them,
         and git does not ignore it."""
-        named = looks_like_tests(file) and file not in self.found.roles.sources
+        named = looks_like_tests(file) and file not in self.survey.roles.sources
         return (
             file.endswith(".py")
             and not named
-            and not self.found.is_test(file)
+            and not self.survey.is_test(file)
             and not self.repository.carried_as(file)
         )
 
     def sources(self, files: Iterable[str]) -> tuple[str, ...]:
         """`Task.sources` of a task about these files."""
-        return tuple(file for file in files if file in self.found.roles.sources)
+        return tuple(file for file in files if file in self.survey.roles.sources)
 
     def specific_tests(self, tests: set[str], count: int = MAX_TESTS) -> tuple[str, ...]:
         """Of the passing ones among these tests the `count` that call the fewest functions, in the
         order of the suite."""
-        passing = [test for test in self.found.passing if test in tests]
-        return most_specific(passing, self.found, count)
+        passing = [test for test in self.survey.passing if test in tests]
+        return most_specific(passing, self.survey, count)
 
     def task(
         self, kind: str, name: str, file: str, function: str, patch: str, tests: tuple[str, ...]
@@ -79,7 +79,7 @@ class Ground:
             shown=(),
             problem_statement="",
             sources=self.sources([file]),
-            test_seconds=round(sum(self.found.seconds[t] for t in tests), 4),
+            test_seconds=round(sum(self.survey.seconds[t] for t in tests), 4),
         )
 
 

@@ -24,7 +24,7 @@ from sandbox.reasons import told
 from sandbox.repo import Repository
 from sandbox.survey import Progress, Survey, survey
 from sandbox.tasks.ground import Ground
-from sandbox.tasks.kinds import KINDS, kind_of
+from sandbox.tasks.kinds import KINDS, Draft, kind_of
 from sandbox.tasks.task import Task, draw, split_by_function, units
 from sandbox.tasks.validate import validate
 
@@ -42,64 +42,89 @@ class Mined:
     tests by their node ids, functions as `file::name`, files, candidates by the task's name."""
 
 
+@dataclass(frozen=True)
+class MiningOptions:
+    """Which tasks are wanted."""
+
+    heldout: float = 0.2
+    """Share of the functions that is held out."""
+    limit: int = 0
+    """Where it is above 0, mining stops at so many tasks, drawn by the seed."""
+    seed: int = 0
+    kinds: tuple[str, ...] = ("blank",)
+    since: str = ""
+    """YYYY-MM-DD: no commit before that day is looked at; "" bounds nothing."""
+
+
 def mine(
     repository: Repository,
     limits: Limits,
     folder: Path,
-    share: float,
-    limit: int,
-    seed: int,
+    options: MiningOptions,
     on_progress: Progress,
-    kinds: tuple[str, ...] = ("blank",),
-    since: str = "",
 ) -> Mined:
     """Mine the repository; what is measured is written to `folder` as it comes, and a second call
-    goes on from there.
-
-    `share` of the functions is held out; `limit` > 0 stops at so many tasks, drawn by the seed;
-    `since` (YYYY-MM-DD) bounds the history. Raises UsageError where there is nothing to work with.
-    """
-    found = _surveyed(repository, limits, folder / "survey.json", on_progress)
+    goes on from there. Raises UsageError where there is nothing to work with."""
+    suite = _surveyed(repository, limits, folder / "survey.json", on_progress)
     records_file = folder / "mining.jsonl"
-    try:
-        records = jsonl.read(records_file)
-    except ValueError as error:
-        raise UsageError(
-            f"{records_file} is damaged ({error}). Delete it; the tasks will be measured again."
-        ) from None
-    day = date.fromisoformat(since) if since else None
-    ground = Ground(repository, found, seed, day, on_progress)
-    asked = [kind_of(name) for name in KINDS if name in kinds]
-    drafts, excluded = [draft for kind in asked for draft in kind.drafts(ground)], ground.excluded
-    excluded.take(found.excluded, found.left_out)
-    if not drafts:
-        what = " or ".join(dict.fromkeys(kind.made_of for kind in asked))
-        raise UsageError(
-            f"No {what} of {repository.root} can be made a task: " + told(excluded, excluded.names)
-        )
-    if limit:
-        drafts.sort(key=lambda draft: draw(seed, draft.instance_id))
+    records = _records(records_file)
+    day = date.fromisoformat(options.since) if options.since else None
+    ground = Ground(repository, suite, options.seed, day, on_progress)
+    drafts = _drafts(ground, options)
     known = {r["instance_id"] for r in records}
     pending = [draft for draft in drafts if draft.instance_id not in known]
     with Judge(
-        repository, limits, preload=found.modules, test_files=found.test_files, roles=found.roles
+        repository, limits, preload=suite.modules, test_files=suite.test_files, roles=suite.roles
     ) as judge:
-        chunks = validate(judge, pending, seed, on_progress)
-        while (
-            not (limit and sum(r["task"] is not None for r in records) >= limit)
-            and (chunk := next(chunks, None)) is not None
-        ):
+        chunks = validate(judge, pending, options.seed, on_progress)
+        while not _enough(records, options.limit) and (chunk := next(chunks, None)) is not None:
             jsonl.append(records_file, chunk)
             records += chunk
-    valid = [Task.from_dict(r["task"]) for r in records if r["task"]][: limit or None]
-    valid.sort(key=lambda t: t.instance_id)
-    unit = units(t.about for t in valid)
-    split = split_by_function(list(unit.values()), share, seed)
+    excluded = ground.excluded
     for record in records:
         if not record["task"]:
             excluded.add(record["reason"], record["instance_id"])
-    tasks = [replace(t, split=split[unit[t.about[0]]]) for t in valid]
-    return Mined(tasks, dict(excluded), found, excluded.names)
+    return Mined(_split(records, options), dict(excluded), suite, excluded.names)
+
+
+def _records(file: Path) -> list[dict]:
+    """What was measured so far."""
+    try:
+        return jsonl.read(file)
+    except ValueError as error:
+        raise UsageError(
+            f"{file} is damaged ({error}). Delete it; the tasks will be measured again."
+        ) from None
+
+
+def _drafts(ground: Ground, options: MiningOptions) -> list[Draft]:
+    """The candidates of all kinds, in the order in which they are tried; `ground.excluded` then
+    says what is none."""
+    kinds = [kind_of(name) for name in KINDS if name in options.kinds]
+    drafts = [draft for kind in kinds for draft in kind.drafts(ground)]
+    ground.excluded.take(ground.survey.excluded, ground.survey.left_out)
+    if not drafts:
+        what = " or ".join(dict.fromkeys(kind.made_of for kind in kinds))
+        raise UsageError(
+            f"No {what} of {ground.repository.root} can be made a task: "
+            + told(ground.excluded, ground.excluded.names)
+        )
+    if options.limit:
+        drafts.sort(key=lambda draft: draw(options.seed, draft.instance_id))
+    return drafts
+
+
+def _enough(records: list[dict], limit: int) -> bool:
+    return bool(limit) and sum(r["task"] is not None for r in records) >= limit
+
+
+def _split(records: list[dict], options: MiningOptions) -> list[Task]:
+    """The valid tasks, each on its side."""
+    valid = [Task.from_dict(r["task"]) for r in records if r["task"]][: options.limit or None]
+    valid.sort(key=lambda t: t.instance_id)
+    unit = units(t.about for t in valid)
+    split = split_by_function(list(unit.values()), options.heldout, options.seed)
+    return [replace(t, split=split[unit[t.about[0]]]) for t in valid]
 
 
 def _surveyed(repository: Repository, limits: Limits, file: Path, on_progress: Progress) -> Survey:
@@ -111,6 +136,6 @@ def _surveyed(repository: Repository, limits: Limits, file: Path, on_progress: P
                 f"{file} is damaged. Delete it; the suite will be run again."
             ) from None
     with Judge(repository, limits) as judge:
-        found = survey(judge, on_progress)
-    jsonl.write_aside(file, json.dumps(found.to_dict()).encode())
-    return found
+        suite = survey(judge, on_progress)
+    jsonl.write_aside(file, json.dumps(suite.to_dict()).encode())
+    return suite

@@ -20,7 +20,7 @@ MAX_ABOUT = 3
 def drafts(ground: Ground) -> list[Draft]:
     """One of each test function that fails, with all its parameters."""
     tests: dict[str, list[str]] = {}
-    for test in ground.found.failing:
+    for test in ground.survey.failing:
         tests.setdefault(function_of(test), []).append(test)
     found = []
     for test, ids in tests.items():
@@ -38,7 +38,7 @@ def draft(ground: Ground, name: str, tests: tuple[str, ...]) -> Draft:
 def _task(ground: Ground, name: str, tests: tuple[str, ...]) -> Task:
     """What its tests call decides which files may be edited, and what it is about: the functions
     that the fewest passing tests call."""
-    found = ground.found
+    found = ground.survey
     called = {
         found.functions[i]
         for test in tests

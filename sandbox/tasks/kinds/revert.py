@@ -39,7 +39,7 @@ def drafts(ground: Ground) -> list[Draft]:
     newest."""
 
     def is_test(path: str) -> bool:
-        return path.endswith(".py") and ground.found.is_test(path)
+        return path.endswith(".py") and ground.survey.is_test(path)
 
     found: dict[tuple, Draft] = {}
     for undone in undoings(
@@ -57,7 +57,7 @@ def drafts(ground: Ground) -> list[Draft]:
 
 
 def _task(ground: Ground, undone: Undone, name: str) -> Task:
-    tree, found = ground.repository.snapshot, ground.found
+    tree, found = ground.repository.snapshot, ground.survey
     changed, tests, patch = [], set(), ""
     for file, broken in sorted(undone.broken.items()):
         intact, now = read_text(tree / file), ground.functions(file)
