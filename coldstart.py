@@ -413,12 +413,12 @@ def doctor(keys, teacher, teacher_model, as_json) -> None:
     screen, checks, system = Screen(as_json), [], doctor.this_system()
     for check in doctor.examine(system, Path("runs")):
         checks.append(check)
-        screen.say_facts(doctor.lines([check], screen.width))
+        screen.say_facts(doctor.check_lines([check], screen.width))
     if teacher:
         from recipes.teachers.endpoint import find_endpoint
 
         checks.append(doctor.check_teacher(lambda: find_endpoint(teacher, teacher_model), keys))
-        screen.say_facts(doctor.lines(checks[-1:], screen.width))
+        screen.say_facts(doctor.check_lines(checks[-1:], screen.width))
     able = doctor.can_run(checks)
     screen.say_facts(
         [

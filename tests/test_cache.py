@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import coldstart
-from recipes.reporting.doctor import check_cache
+from recipes.reporting.checks.basics import check_cache
+from recipes.reporting.checks.machine import Machine, System
 from recipes.teachers.ledger import Replies, Reply
 from sandbox import cache
 from sandbox.repo import open_repository
@@ -143,11 +144,13 @@ def test_people_are_told_the_same(own):
 def test_doctor_says_where_it_is_too_large(own, monkeypatch):
     put(own / "gguf/a.gguf", 200)
     monkeypatch.setenv(cache.BOUND_NAME, str(100 * KIB))
-    check = check_cache()
+    machine = Machine(System("debian"))
+    check = check_cache(machine)
     assert check.state == "note"
-    assert "cache --empty" in check.mend and cache.BOUND_NAME in check.mend
+    assert "cache --empty" in check.fix and cache.BOUND_NAME in check.fix
     monkeypatch.setenv(cache.BOUND_NAME, "plenty")
-    assert check_cache().state == "fault" and "'plenty'" in check_cache().words
+    check = check_cache(machine)
+    assert check.state == "fault" and "'plenty'" in check.words
 
 
 @pytest.mark.parametrize("said", ["0", "-1", "nan", "inf", "1e308", "ten", "10 GB"])

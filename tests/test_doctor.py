@@ -11,24 +11,18 @@ from pathlib import Path
 import pytest
 
 from recipes.reporting import doctor
-from recipes.reporting.doctor import (
-    Check,
-    System,
-    can_run,
-    check_card,
-    check_compiler,
-    check_disk,
-    check_jail,
-    check_llama,
-    check_torch,
-    find_card,
-)
+from recipes.reporting.checks import basics, libraries
+from recipes.reporting.checks.card import check_card, check_recipe, find_card
+from recipes.reporting.checks.machine import Card, Check, Machine, System
+from recipes.reporting.doctor import can_run
 from recipes.teachers.endpoint import find_endpoint
 from tests.conftest import ROOT, run_cli
 from tests.teacher_server import TeacherServer
 from tests.test_cli import without_jails
 
 DEBIAN = System("debian")
+HERE = Machine(DEBIAN)
+CARD = Card("NVIDIA GeForce RTX 4070", "580.95", 12282, 11800)
 
 
 def only(folder: Path, *programs: str) -> str:
@@ -84,8 +78,8 @@ def test_this_machine_for_people_and_machines(tmp_path):
 @pytest.mark.slow
 def test_it_imports_no_torch_itself():
     code = (
-        "import sys\nfrom recipes.reporting.doctor import *\nlist(examine(this_system(), "
-        "Path('.')))\nassert 'torch' not in sys.modules"
+        "import sys\nfrom pathlib import Path\nfrom recipes.reporting.doctor import *\n"
+        "list(examine(this_system(), Path('.')))\nassert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
@@ -126,11 +120,11 @@ def test_systems(tmp_path, family, text):
 
 def test_no_bubblewrap(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", only(tmp_path / "bin", "git"))
-    check = check_jail(DEBIAN)
+    check = basics.check_jail(HERE)
     assert (
         check.state in ("note", "fault")
         and "bubblewrap" in check.words
-        and check.mend == "sudo apt install bubblewrap"
+        and check.fix == "sudo apt install bubblewrap"
     )
 
 
@@ -161,30 +155,27 @@ def test_what_forbids_user_namespaces_is_named(monkeypatch, tmp_path, group, nam
     (tmp_path / group / name).write_text(value + "\n")
     script(tmp_path, "bwrap", "exit 1")
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert f"sudo sysctl -w {group}.{name}=" in doctor.mend_jail(DEBIAN, tmp_path)
+    assert f"sudo sysctl -w {group}.{name}=" in basics.fix_jail(DEBIAN, tmp_path)
     (tmp_path / group / name).write_text("7\n")
-    assert "sysctl" not in doctor.mend_jail(DEBIAN, tmp_path)
+    assert "sysctl" not in basics.fix_jail(DEBIAN, tmp_path)
 
 
 def test_no_git_and_no_compiler(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    check = doctor.check_git(System("fedora"))
-    assert check.state == "fault" and check.mend == "sudo dnf install git"
-    assert check_jail(DEBIAN).state == "fault"
-    assert (
-        check_compiler(False, System("arch")).state == "note"
-        and check_compiler(True, System("arch")).state == "fault"
-    )
-    assert (
-        "base-devel" in check_compiler(True, System("arch")).mend
-        and "build-essential" in check_compiler(True, System("debian")).mend
-    )
+    check = basics.check_git(Machine(System("fedora")))
+    assert check.state == "fault" and check.fix == "sudo dnf install git"
+    assert basics.check_jail(HERE).state == "fault"
+    arch, debian = Machine(System("arch")), Machine(DEBIAN, card=CARD)
+    assert basics.check_compiler(arch).state == "note"
+    assert basics.check_compiler(debian).state == "fault"
+    assert "base-devel" in basics.check_compiler(arch).fix
+    assert "build-essential" in basics.check_compiler(debian).fix
 
 
 def test_a_full_disk(monkeypatch, tmp_path):
-    assert check_disk(tmp_path / "not" / "there").state in ("ok", "note")
-    monkeypatch.setattr(doctor, "LEAST_DISK", 1 << 60)
-    assert check_disk(tmp_path).state == "fault"
+    assert basics.check_disk(Machine(DEBIAN, tmp_path / "not" / "there")).state in ("ok", "note")
+    monkeypatch.setattr(basics, "LEAST_DISK", 1 << 60)
+    assert basics.check_disk(Machine(DEBIAN, tmp_path)).state == "fault"
 
 
 # ---------------------------------------------------------------------------------------- libraries
@@ -197,54 +188,87 @@ def an_interpreter(tmp_path: Path, **modules: str) -> str:
     return str(script(tmp_path, "python", f'PYTHONPATH="{tmp_path}" exec "{sys.executable}" "$@"'))
 
 
+def library_checks(python: str, card: Card | None = None) -> list[Check]:
+    """What torch and what is built on it come to."""
+    machine = Machine(DEBIAN, card=card, python=python)
+    checks = (
+        libraries.check_torch,
+        libraries.check_four_bits,
+        libraries.check_model_libraries,
+        libraries.check_unsloth,
+    )
+    return [result for check in checks if (result := check(machine)) is not None]
+
+
 @pytest.mark.slow
 def test_libraries_that_do_not_work(tmp_path):
-    missing = list(
-        check_torch(
-            False,
-            an_interpreter(
-                tmp_path, torch="raise ImportError('libgomp.so.1: cannot open shared object file')"
-            ),
-        )
-    )
+    broken = "raise ImportError('libgomp.so.1: cannot open shared object file')"
+    missing = library_checks(an_interpreter(tmp_path, torch=broken))
     assert [(c.name, c.state) for c in missing] == [("torch", "fault")]
-    assert "libgomp" in missing[0].words and "requirements-cpu.txt" in missing[0].mend
+    assert "libgomp" in missing[0].words and "requirements-cpu.txt" in missing[0].fix
     (tmp_path / "torch.py").unlink()
-    crashed = list(
-        check_torch(
-            False, an_interpreter(tmp_path, bitsandbytes="import os\nos.kill(os.getpid(), 11)")
-        )
+    crashed = library_checks(
+        an_interpreter(tmp_path, bitsandbytes="import os\nos.kill(os.getpid(), 11)")
     )
-    assert [(c.name, c.state) for c in crashed] == [
-        ("torch", "ok"),
-        ("4-bit", "fault"),
-    ] and "signal 11" in crashed[1].words
+    assert [(c.name, c.state) for c in crashed] == [("torch", "ok"), ("4-bit", "fault")]
+    assert "signal 11" in crashed[1].words
     (tmp_path / "bitsandbytes.py").unlink()
     unfit = an_interpreter(
         tmp_path, torchvision="raise RuntimeError('operator torchvision::nms does not exist')"
     )
-    vision = list(check_torch(False, unfit))
+    vision = library_checks(unfit)
     assert [(c.name, c.state) for c in vision] == [
         ("torch", "ok"),
         ("4-bit", "ok"),
         ("model libraries", "fault"),
     ]
-    assert "uninstall -y torchvision" in vision[2].mend
+    assert "uninstall -y torchvision" in vision[2].fix
+
+
+FACTS = {"torch": "2.13.0", "built_for": None, "cuda": False, "bitsandbytes": "0.49", "error": 0.1}
+
+
+@pytest.mark.parametrize(
+    "facts, card, states",
+    [
+        ({}, None, {"torch": "fault"}),
+        (FACTS, None, {"torch": "ok", "4-bit": "ok", "model libraries": "fault"}),
+        (FACTS, CARD, {"torch": "fault", "4-bit": "ok", "model libraries": "fault"}),
+        (
+            {**FACTS, "error": float("nan"), "transformers": "5.17.0", "peft": "0.21"},
+            None,
+            {"torch": "ok", "4-bit": "fault", "model libraries": "ok"},
+        ),
+        (
+            {**FACTS, "built_for": "12.8", "cuda": True, "unsloth": "2026.10"},
+            CARD,
+            {"torch": "ok", "4-bit": "ok", "model libraries": "fault", "unsloth": "ok"},
+        ),
+        (
+            {**FACTS, "built_for": "12.8", "cuda": True, "transformers": "5.17.0", "peft": "0.21"},
+            CARD,
+            {"torch": "ok", "4-bit": "ok", "model libraries": "ok", "unsloth": "note"},
+        ),
+    ],
+)
+def test_what_is_said_of_what_the_trial_showed(tmp_path, facts, card, states):
+    """No library is loaded: the interpreter is a script."""
+    python = script(tmp_path, "python", f"echo '{json.dumps(facts)}'; exit 1")
+    found = library_checks(str(python), card)
+    assert {check.name: check.state for check in found} == states
+    assert all(bool(check.fix) == (check.state != "ok") for check in found)
 
 
 def test_llama_cpp_that_is_missing_or_built_without_a_card(tmp_path):
-    assert (
-        check_llama(False, an_interpreter(tmp_path, llama_cpp="raise ImportError('no')")).state
-        == "note"
-    )
+    missing = an_interpreter(tmp_path, llama_cpp="raise ImportError('no')")
+    assert libraries.check_llama(Machine(DEBIAN, python=missing)).state == "note"
     blind = an_interpreter(
         tmp_path,
         llama_cpp="__version__ = '0.3.36'\ndef llama_supports_gpu_offload():\n    return False",
     )
-    assert check_llama(False, blind).state == "ok"
-    assert (
-        check_llama(True, blind).state == "note" and "GGML_CUDA=on" in check_llama(True, blind).mend
-    )
+    assert libraries.check_llama(Machine(DEBIAN, python=blind)).state == "ok"
+    check = libraries.check_llama(Machine(DEBIAN, card=CARD, python=blind))
+    assert check.state == "note" and "GGML_CUDA=on" in check.fix
 
 
 # -------------------------------------------------------------- cards, by a driver that is a script
@@ -254,15 +278,11 @@ def test_a_card_and_what_is_wrong_beside_it(monkeypatch, tmp_path):
     script(tmp_path, "nvidia-smi", 'echo "NVIDIA GeForce RTX 4070, 580.95, 12282, 11800"')
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     card = find_card()
-    assert (card.name, card.driver, card.total, card.free) == (
-        "NVIDIA GeForce RTX 4070",
-        "580.95",
-        12282,
-        11800,
-    )
-    assert check_card(card, DEBIAN).state == "ok" and "12282" in doctor.check_recipe(card).words
+    assert card == CARD
+    machine = Machine(DEBIAN, card=card)
+    assert check_card(machine).state == "ok" and "12282" in check_recipe(machine).words
     script(tmp_path, "nvidia-smi", 'echo "NVIDIA GeForce RTX 4070, 580.95, 12282, 2000"')
-    assert check_card(find_card(), DEBIAN).state == "note"
+    assert check_card(Machine(DEBIAN, card=find_card())).state == "note"
     script(
         tmp_path,
         "nvidia-smi",
@@ -277,10 +297,10 @@ def test_a_card_without_a_driver(tmp_path):
     device.mkdir()
     (device / "vendor").write_text("0x10de\n")
     (device / "class").write_text("0x030000\n")
-    check = check_card(None, System("arch"), tmp_path)
-    assert check.state == "fault" and "pacman" in check.mend
+    check = check_card(Machine(System("arch")), tmp_path)
+    assert check.state == "fault" and "pacman" in check.fix
     (device / "vendor").write_text("0x8086\n")
-    assert check_card(None, System("arch"), tmp_path).state == "note"
+    assert check_card(Machine(System("arch")), tmp_path).state == "note"
 
 
 @pytest.mark.long
@@ -290,7 +310,7 @@ def test_a_card_that_this_build_of_torch_does_not_see():
 
     if torch.cuda.is_available():
         pytest.skip("this torch sees a card")
-    checks = list(check_torch(True))
+    checks = library_checks(sys.executable, CARD)
     assert (
         checks[0].state == "fault"
         and "does not see the card" in checks[0].words
@@ -335,7 +355,7 @@ def test_a_teacher_that_is_not_there_or_not_known(tmp_path):
 
 
 def test_words_are_wrapped_and_commands_are_not():
-    shown = doctor.lines(
+    shown = doctor.check_lines(
         [Check("jail", "fault", "no user namespaces " * 9, "sudo sysctl -w " + "x" * 90)], 60
     )
     assert (
