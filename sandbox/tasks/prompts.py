@@ -31,7 +31,7 @@ from sandbox.node_ids import function_of
 from sandbox.source import body_of, find, head_of, read_text, reindent, source_of
 from sandbox.tasks.excerpts import Piece, View, split_lines, with_short_docstring
 from sandbox.tasks.kinds import kind_of
-from sandbox.tasks.replies import mark_sizes
+from sandbox.tasks.reply_lines import mark_sizes
 from sandbox.tasks.statements import helpers_of_tests, sources_of_tests
 from sandbox.tasks.task import Task
 

@@ -23,22 +23,21 @@ budget, and where that is spent the rest is prose.
 """
 
 import re
-from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from sandbox.source import CODING, UTF_8, indentation, parse, reindent
-
-PROSE, THINKING, PYTHON, BROKEN, OTHER, OPEN, CHANGE = (
-    "prose",
-    "thinking",
-    "python",
-    "broken",
-    "other",
-    "open",
-    "change",
+from sandbox.tasks.reply_lines import (
+    MARKS,
+    Fence,
+    Lines,
+    Spent,
+    paths_in,
+    says_a_path_alone,
+    unindented,
 )
+
+PROSE, THINKING, PYTHON, BROKEN = "prose", "thinking", "python", "broken"
+OTHER, OPEN, CHANGE = "other", "open", "change"
 """`python` parses, `broken` does not; `other` is a fenced block of another language; `open` is the
 first line alone of what has no end, and what follows is read by itself."""
 
@@ -47,33 +46,8 @@ _OPENS = re.compile(rf"<{_NAMES}(?:\s[^<>\n]*)?>|\[THINK\]", re.IGNORECASE)
 _CLOSES = re.compile(rf"(?:</{_NAMES}\s*>|\[/THINK\])(?!['\"\\]|`(?!``))", re.IGNORECASE)
 """Not one that is quoted."""
 _TAGS = re.compile(rf"{_OPENS.pattern}|({_CLOSES.pattern})", re.IGNORECASE)
-_FENCE = re.compile(r"([ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?)(`{3,}|~{3,})([^\n]*)")
-_CLOSER = re.compile(r"([ \t]*)(`{3,}|~{3,})[ \t\r]*\n?")
-_MARKS = {
-    name: re.compile(rf"([ \t]*)({sign}{{5,9}}){word}[ \t\r]*\n?")
-    for name, sign, word in (
-        ("search", "<", " SEARCH>?"),
-        ("divider", "=", ""),
-        ("replace", ">", " REPLACE"),
-    )
-}
-_STRING = re.compile(r"#|'''|\"\"\"|'(?:\\.|[^'\\\n])*'?|\"(?:\\.|[^\"\\\n])*\"?")
-_STRING_ENDS = {
-    quote: re.compile(rf"(?:\\.|[^\\{quote[0]}]|{quote[0]}(?!{quote[1:]}))*{quote}", re.DOTALL)
-    for quote in ("'''", '"""')
-}
 _PYTHON = re.compile(r"i?py(?:thon)?[-_ ]?(?:[23](?:\.\d+)*)?")
 _DOCUMENT = re.compile(r"(?:markdown|md)\b", re.IGNORECASE)
-_PATH = re.compile(r"[\w./\\+-]*\w\.py\b(?![\w./\\-]*\w)")
-_WORDS_OF_A_PATH = re.compile(
-    r"\b(?:in|the|file|filename|filepath|path|title|python|edit|update)\b", re.IGNORECASE
-)
-_LOOK_UP, _LONG_LINE = 3, 400
-"""Lines above a block in which its file may be named; characters of a line that names none."""
-WORK = 16
-"""Characters that may be looked at for each character of a reply."""
-WAYS = 8
-"""In which one SEARCH/REPLACE block is cut, at most."""
 
 
 @dataclass(frozen=True)
@@ -131,62 +105,24 @@ def is_python(info: str) -> bool:
     )
 
 
-@dataclass(frozen=True)
-class _Fence:
-    indent: str
-    run: str
-    info: str
-
-    @property
-    def width(self) -> int:
-        return len(self.indent.expandtabs(4))
-
-    @classmethod
-    def of(cls, line: str) -> "_Fence | None":
-        found = _FENCE.match(line) if "```" in line or "~~~" in line else None
-        if found is None or (found[2][0] == "`" and "`" in found[3]):
-            return None
-        return cls(found[1], found[2], found[3].strip())
-
-    def is_closed_by(self, closer: "_Fence", strictly: bool) -> bool:
-        alike = closer.run[0] == self.run[0] and len(closer.run) >= len(self.run)
-        return alike and (not strictly or closer.width <= self.width + 3)
-
-
-class _Spent(Exception):
-    """The budget."""
-
-
 class _Reader:
     """Reads one reply from its first line to its last."""
 
     def __init__(self, reply: str) -> None:
-        self.lines = re.findall(r"[^\n]*\n|[^\n]+", reply)
-        self.left = WORK * (len(reply) + 1000)
+        self.lines = Lines(reply)
         self.parts: list[Part] = []
         self.thought = 0
         """Parts that turned out to be thinking, from the first one on."""
         self.prose: list[str] = []
-        self.inside: _Fence | None = None
+        self.inside: Fence | None = None
         """A fence around what is being read: a document, or SEARCH/REPLACE blocks."""
-        self.closers: list[tuple[int, _Fence]] = []
-        self.marks: dict[str, dict[tuple[str, int], list[int]]] = {
-            name: defaultdict(list) for name in _MARKS
-        }
-        for at, line in enumerate(self.lines):
-            if found := _CLOSER.fullmatch(line):
-                self.closers.append((at, _Fence(found[1], found[2], "")))
-            for name, mark in _MARKS.items():
-                if found := mark.fullmatch(line):
-                    self.marks[name][found[1], len(found[2])].append(at)
-        self.closers_at = [at for at, _ in self.closers]
 
     def read(self) -> list[Part]:
         at = 0
         while at < len(self.lines):
             try:
                 at = self._step(at)
-            except _Spent:
+            except Spent:
                 self.prose += self.lines[at:]
                 break
         self._end_prose()
@@ -202,23 +138,15 @@ class _Reader:
             return self._thinking(at, len(line) - len(line.lstrip(" \t")) + tag.end())
         if (end := _unopened(line)) is not None:
             return self._thought_so_far(at, end)
-        if (
-            self.inside
-            and (closer := _CLOSER.fullmatch(line))
-            and self.inside.is_closed_by(_Fence(closer[1], closer[2], ""), strictly=True)
-        ):
+        closer = Fence.closing(line) if self.inside else None
+        if self.inside and closer and self.inside.is_closed_by(closer, strictly=True):
             self.inside = None
-        elif (mark := _MARKS["search"].fullmatch(line)) is not None:
+        elif (mark := MARKS["search"].fullmatch(line)) is not None:
             return self._change(at, mark)
-        elif (fence := _Fence.of(line)) is not None:
+        elif (fence := Fence.of(line)) is not None:
             return self._fenced(at, fence)
         self.prose.append(line)
         return at + 1
-
-    def _spend(self, amount: int) -> None:
-        self.left -= amount
-        if self.left < 0:
-            raise _Spent
 
     def _end_prose(self) -> None:
         if self.prose:
@@ -236,9 +164,9 @@ class _Reader:
         for end in range(at, len(self.lines)):
             line = self.lines[end]
             if (stop := _closing(line, start if end == at else 0)) is not None:
-                self._add(Part(THINKING, "".join(self.lines[at:end]) + line[:stop]))
+                self._add(Part(THINKING, self.lines.text(at, end) + line[:stop]))
                 return self._go_on(end, stop)
-        self._add(Part(THINKING, "".join(self.lines[at:])))
+        self._add(Part(THINKING, self.lines.text(at, len(self.lines))))
         return len(self.lines)
 
     def _thought_so_far(self, at: int, stop: int) -> int:
@@ -249,173 +177,88 @@ class _Reader:
 
     def _go_on(self, at: int, stop: int) -> int:
         """The rest of a line is a line by itself."""
-        if not self.lines[at][stop:].strip():
-            self.parts[-1] = Part(THINKING, self.parts[-1].text + self.lines[at][stop:])
+        rest = self.lines[at][stop:]
+        if not rest.strip():
+            self.parts[-1] = Part(THINKING, self.parts[-1].text + rest)
             return at + 1
-        self.lines[at] = self.lines[at][stop:]
+        self.lines[at] = rest
         return at
 
-    # --------------------------------------------------------------------------------------- fences
+    # --------------------------------------------------------------------------------------- blocks
 
-    def _fenced(self, at: int, fence: _Fence) -> int:
+    def _fenced(self, at: int, fence: Fence) -> int:
         """Read a block that this fence opens, or its first line alone."""
-        last = self._closer(at, fence, strictly=True) or self._closer(at, fence, strictly=False)
-        python, part = is_python(fence.info), None
-        ends = (self._outside_strings(at, fence), last) if python else ()
+        lines, part = self.lines, None
+        last = lines.closer(at, fence, strictly=True) or lines.closer(at, fence, strictly=False)
+        ends = (lines.closer_outside_strings(at, fence), last) if is_python(fence.info) else ()
         for end in dict.fromkeys(filter(None, ends)):
-            part = self._python(at, end, fence)
+            part = _python(lines, at, end, fence)
             if part.kind == PYTHON:
                 self._add(part)
                 return end + 1
         if last is None:
-            self._add(Part(OPEN, self.lines[at]))
+            self._add(Part(OPEN, lines[at]))
             return at + 1
-        part = part or Part(
-            OTHER, "".join(self.lines[at : last + 1]), "".join(self.lines[at + 1 : last])
-        )
-        looked_into = self._must_look_into(at, last, fence)
-        self._add(replace(part, text=self.lines[at]) if looked_into else part)
-        return at + 1 if looked_into else last + 1
+        part = part or Part(OTHER, lines.text(at, last + 1), lines.text(at + 1, last))
+        if self._must_look_into(at, last, fence):
+            self._add(replace(part, text=lines[at]))
+            return at + 1
+        self._add(part)
+        return last + 1
 
-    def _closer(self, at: int, fence: _Fence, strictly: bool) -> int | None:
-        """The first line below that closes the fence."""
-        for index in range(bisect_left(self.closers_at, at + 1), len(self.closers)):
-            self._spend(8)
-            if fence.is_closed_by(self.closers[index][1], strictly):
-                return self.closers[index][0]
-        return None
-
-    def _outside_strings(self, at: int, fence: _Fence) -> int | None:
-        """The first line below that closes the fence and is in no string of the code."""
-        quote = ""
-        for number in range(at + 1, len(self.lines)):
-            line, position = self.lines[number], 0
-            self._spend(len(line))
-            if (
-                not quote
-                and (found := _CLOSER.fullmatch(line))
-                and fence.is_closed_by(_Fence(found[1], found[2], ""), strictly=False)
-            ):
-                return number
-            while True:
-                if quote:
-                    if (end := _STRING_ENDS[quote].match(line, position)) is None:
-                        break
-                    quote, position = "", end.end()
-                if (found := _STRING.search(line, position)) is None or found[0] == "#":
-                    break
-                position = found.end()
-                quote = found[0] if found[0] in _STRING_ENDS else ""
-        return None
-
-    def _python(self, at: int, end: int, fence: _Fence) -> Part:
-        """The block between two lines, as Python."""
-        self._spend(sum(map(len, self.lines[at:end])))
-        lines = [_unindented(line, fence.width) for line in self.lines[at + 1 : end]]
-        text, content = "".join(self.lines[at : end + 1]), "".join(lines)
-        paths, alone = _paths_in(fence.info), True
-        if not paths:
-            first = next((line.strip() for line in lines if line.strip()), "")
-            named = first[:1] == "#" and _says_a_path_alone(first)
-            paths, alone = (_paths_in(first), True) if named else self._paths_above(at)
-        try:
-            code = module_of(content)
-        except SyntaxError as error:
-            line = f" (line {error.lineno})" if error.lineno else ""
-            return Part(BROKEN, text, content, "", f"{error.msg}{line}", paths, alone)
-        return Part(PYTHON, text, content, code, "", paths, alone)
-
-    def _must_look_into(self, at: int, end: int, fence: _Fence) -> bool:
+    def _must_look_into(self, at: int, end: int, fence: Fence) -> bool:
         """Whether a block that is no Python holds something that is to be read by itself: it is a
         whole document, or SEARCH/REPLACE blocks stand in it, or it was meant to end earlier."""
-        self._spend(sum(map(len, self.lines[at:end])))
+        self.lines.spend_on(at, end)
         inner = self.lines[at + 1 : end]
         python = [
             other
-            for other in filter(None, map(_Fence.of, inner))
+            for other in filter(None, map(Fence.of, inner))
             if other.info and is_python(other.info)
         ]
         is_document = _DOCUMENT.match(fence.info) or not fence.info and python
         meant_to_end = any(fence.is_closed_by(other, strictly=False) for other in python)
-        if any(_MARKS["search"].fullmatch(line) for line in inner) or is_document:
+        if any(MARKS["search"].fullmatch(line) for line in inner) or is_document:
             self.inside = None if meant_to_end and not fence.info else fence
             return True
-        return meant_to_end or is_python(fence.info) and any(_unopened(line) for line in inner)
+        return meant_to_end or is_python(fence.info) and any(map(_unopened, inner))
 
-    # ------------------------------------------------------------------------------- SEARCH/REPLACE
-
-    def _change(self, at: int, found: re.Match) -> int:
+    def _change(self, at: int, mark: re.Match) -> int:
         """Read the SEARCH/REPLACE block that begins in this line, or that line alone where the
         block has no end."""
-        indent, size = found[1], len(found[2])
-        others = tuple(n for n in range(5, 10) if n != size)
-        stop = self._next("search", indent, (size,), at + 1, len(self.lines))
-        end = self._next("replace", indent, (size,), at + 1, stop)
-        if end == stop:
-            end = self._next("replace", indent, others, at + 1, stop)
-        dividers = self._between(indent, (size,), at, end) or self._between(indent, others, at, end)
-        if end == stop or not dividers:
-            self._add(Part(OPEN, self.lines[at]))
+        lines, indent = self.lines, mark[1]
+        if (places := lines.change(at, mark)) is None:
+            self._add(Part(OPEN, lines[at]))
             return at + 1
-        self._spend(len(dividers) * sum(map(len, self.lines[at:end])))
+        dividers, end = places
+        lines.spend_on(at, end, times=len(dividers))
         changes = tuple(
-            (self._dedented(indent, at + 1, divider), self._dedented(indent, divider + 1, end))
+            (lines.dedented(indent, at + 1, divider), lines.dedented(indent, divider + 1, end))
             for divider in reversed(dividers)
         )
-        paths, alone = self._paths_above(at)
-        above = self.prose.pop() if self.prose and not _Fence.of(self.prose[-1]) else ""
-        self._add(
-            Part(
-                CHANGE,
-                above + "".join(self.lines[at : end + 1]),
-                paths=paths,
-                path_alone=alone,
-                changes=changes,
-            )
-        )
+        paths, alone = lines.paths_above(at)
+        above = self.prose.pop() if self.prose and not Fence.of(self.prose[-1]) else ""
+        text = above + lines.text(at, end + 1)
+        self._add(Part(CHANGE, text, paths=paths, path_alone=alone, changes=changes))
         return end + 1
 
-    def _dedented(self, indent: str, first: int, end: int) -> str:
-        lines = (line.removeprefix(indent) for line in self.lines[first:end])
-        return "".join(lines).replace("\r\n", "\n")
 
-    def _next(self, mark: str, indent: str, sizes: tuple[int, ...], start: int, stop: int) -> int:
-        """The first line from `start` on that is such a mark; `stop` where none is before that."""
-        found = stop
-        for size in sizes:
-            places = self.marks[mark].get((indent, size), ())
-            index = bisect_left(places, start)
-            found = min(found, places[index]) if index < len(places) else found
-        return found
-
-    def _between(self, indent: str, sizes: tuple[int, ...], first: int, last: int) -> list[int]:
-        """The lines that divide a block, WAYS of them at most."""
-        found = []
-        while len(found) < WAYS:
-            first = self._next("divider", indent, sizes, first + 1, last)
-            if first == last:
-                break
-            found.append(first)
-        return found
-
-    def _paths_above(self, at: int) -> tuple[tuple[str, ...], bool]:
-        """The files named on the nearest line above that says anything, a fence left out unless it
-        names one; and whether that line says nothing else."""
-        while at > 0 and not self.lines[at - 1].strip():
-            at -= 1
-        for line in reversed(self.lines[max(0, at - _LOOK_UP) : at]):
-            fence = _Fence.of(line)
-            if paths := _paths_in(fence.info if fence else line):
-                return paths, bool(fence) or _says_a_path_alone(line)
-            if line.strip() and not fence:
-                break
-        return (), False
-
-
-def mark_sizes(lines: Iterable[str]) -> set[int]:
-    """How long the marks of SEARCH/REPLACE blocks are that stand in these lines."""
-    found = (mark.fullmatch(line) for line in lines for mark in _MARKS.values())
-    return {len(match[2]) for match in found if match and not match[1]}
+def _python(lines: Lines, at: int, end: int, fence: Fence) -> Part:
+    """The block between two lines, as Python."""
+    lines.spend_on(at, end)
+    inner = [unindented(line, fence.width) for line in lines[at + 1 : end]]
+    text, content = lines.text(at, end + 1), "".join(inner)
+    paths, alone = paths_in(fence.info), True
+    if not paths:
+        first = next((line.strip() for line in inner if line.strip()), "")
+        is_named = first[:1] == "#" and says_a_path_alone(first)
+        paths, alone = (paths_in(first), True) if is_named else lines.paths_above(at)
+    try:
+        code = module_of(content)
+    except SyntaxError as error:
+        line = f" (line {error.lineno})" if error.lineno else ""
+        return Part(BROKEN, text, content, "", f"{error.msg}{line}", paths, alone)
+    return Part(PYTHON, text, content, code, "", paths, alone)
 
 
 def module_of(content: str) -> str:
@@ -429,15 +272,6 @@ def module_of(content: str) -> str:
         code = reindent(code, "")
     parse(code)
     return code
-
-
-def _unindented(line: str, width: int) -> str:
-    """The line without so many columns of blanks at its beginning, as far as it has them."""
-    at = 0
-    while at < len(line) and width > 0 and line[at] in " \t":
-        width -= 4 if line[at] == "\t" else 1
-        at += 1
-    return line[at:]
 
 
 def _closing(line: str, start: int) -> int | None:
@@ -458,12 +292,3 @@ def _unopened(line: str) -> int | None:
     begins = re.fullmatch(rf"\s*{_CLOSES.pattern}", line[:stop], re.IGNORECASE)
     touches = line[stop : stop + 1].isalnum() or line[stop:].startswith(("```", "~~~"))
     return stop if begins or touches or not line[stop:].strip() else None
-
-
-def _paths_in(line: str) -> tuple[str, ...]:
-    return tuple(_PATH.findall(line)) if ".py" in line and len(line) < _LONG_LINE else ()
-
-
-def _says_a_path_alone(line: str) -> bool:
-    rest = _PATH.sub("", line, count=1) if _paths_in(line) else line
-    return rest != line and not re.search(r"\w", _WORDS_OF_A_PATH.sub("", rest))
