@@ -16,8 +16,9 @@ from sandbox.judge.gate import InvalidEdit, from_overlay, from_patch, from_reply
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.source import blanked, decode, find, read_text, to_bytes
+from sandbox.tasks.gold import gold_reply
 from sandbox.tasks.mine import MiningOptions, mine
-from sandbox.tasks.prompts import Budget, build, gold_reply
+from sandbox.tasks.prompts import Budget, build
 from sandbox.worktree import WorkTree
 from tests.asked import messages
 from tests.conftest import git, make_repo, run_cli

@@ -78,7 +78,7 @@ def learn(run: Run, model: Path, functions: tuple[str, ...] = LEARNED) -> None:
     """Fine-tune on the gold answers until they are the likeliest ones, and leave what a bootstrap
     leaves."""
     from recipes.learning.student import Sample, Student
-    from sandbox.tasks.prompts import gold_reply
+    from sandbox.tasks.gold import gold_reply
 
     tree, tasks = run.repository.snapshot, [t for t in run.tasks if t.function in functions]
     student = Student.load(run.recipe, model, 0)

@@ -21,7 +21,8 @@ from sandbox.source import (
     source_of,
     to_bytes,
 )
-from sandbox.tasks.prompts import Budget, build, extents_in_words, gold_reply, summary
+from sandbox.tasks.gold import gold_reply
+from sandbox.tasks.prompts import Budget, build, extents_in_words, summary
 from sandbox.tasks.replies import without_thinking
 from sandbox.tasks.task import Task
 from tests.asked import ROOM

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.tasks.prompts import gold_reply
+from sandbox.tasks.gold import gold_reply
 from sandbox.tasks.task import read_tasks
 from tests.conftest import CALC, ROOT, git, make_repo, run_cli
 from tests.teacher_server import AGAIN, ServerProcess, TeacherServer

@@ -10,7 +10,7 @@ from tokenizers import Regex, pre_tokenizers
 
 from recipes.nano import nano_student
 from recipes.runfolder.run import Run
-from sandbox.tasks.prompts import gold_reply
+from sandbox.tasks.gold import gold_reply
 from tests.asked import messages
 from tests.conftest import make_repo, run_cli
 from tests.serving import served

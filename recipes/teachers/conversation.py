@@ -44,7 +44,7 @@ from sandbox.errors import HarnessError
 from sandbox.jsonl import valid
 from sandbox.judge.gate import InvalidEdit
 from sandbox.source import FUNCTIONS, body_nodes, body_of, find, parse
-from sandbox.tasks.prompts import gold_reply
+from sandbox.tasks.gold import gold_reply
 from sandbox.tasks.replies import untagged, without_thinking
 from sandbox.tasks.statements import secrets, what_fails
 from sandbox.tasks.task import Task

@@ -1,8 +1,9 @@
 """What of a file is shown where the whole does not fit: the functions in question, and around them
 what helps most to write them, in the order of its worth.
 
-    view = View(text, ["Cart.total"], costs)         # tokens of each line
-    for piece in view.short_pieces() + ...:          # the caller chooses what fits
+    outline = Outline(text, ["Cart.total"])
+    view = View(outline, costs)                      # tokens of each line
+    for piece in outline.short_pieces() + ...:       # the caller chooses what fits
         view.add(piece)
     view.text()
 
@@ -65,29 +66,21 @@ class Piece:
     head: tuple[str, ...] = ()
 
 
-@dataclass
-class View:
-    """One file, and what of it is shown so far."""
+class Outline:
+    """What a file holds, by its worth for the functions in question."""
 
-    text_before: str
-    """The whole text."""
-    names: Sequence[str]
-    """Qualified names of the functions in question; some may not be there."""
-    costs: Sequence[int]
-    """Tokens of each line."""
-    heads: dict[int, Piece] = field(default_factory=dict)
-    """{first line: a definition that is shown by its head}"""
-    shown: set[int] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.lines = split_lines(self.text_before)
+    def __init__(self, text: str, names: Sequence[str]) -> None:
+        """`names` are qualified; some may not be there."""
+        self.lines = split_lines(text)
         try:
-            self.module = parse(self.text_before)
+            self.module = parse(text)
         except SyntaxError:
             self.module = ast.Module([], [])
         self.definitions = list(_definitions(self.module, ""))
         self.by_name = {d.name: d for d in self.definitions}
-        self.targets = [self.by_name[name] for name in self.names if name in self.by_name]
+        self.targets = [self.by_name[name] for name in names if name in self.by_name]
+        self.owners = [owner for target in self.targets for owner in self._owners(target)]
+        """The classes that they stand in; one of two functions is there twice."""
         self._places = [t.first for t in self.targets] or [0]
         self._words = {
             word
@@ -100,29 +93,24 @@ class View:
 
     def least(self) -> list[Piece]:
         """The functions themselves, with the heads of their classes."""
-        owners = [owner for t in self.targets for owner in self._owners(t)]
-        return [Piece(range(d.first, d.body_start)) for d in owners] + [
+        return [Piece(range(d.first, d.body_start)) for d in self.owners] + [
             Piece(range(t.first, t.last)) for t in self.targets
         ]
 
     def short_pieces(self) -> list[Piece]:
         """Of their classes the fields and how they are made, and of what they name the heads."""
-        owners = [owner for t in self.targets for owner in self._owners(t)]
         fields = [
             Piece(_lines_of(node))
-            for owner in owners
+            for owner in self.owners
             for node in owner.node.body
             if isinstance(node, (ast.Assign, ast.AnnAssign))
-        ]
-        made = [
-            d for owner in owners if (d := self.by_name.get(f"{owner.name}.__init__")) is not None
         ]
         constants = [
             Piece(lines) for lines in map(_lines_of, self._constants()) if len(lines) <= SHORT
         ]
         return (
             fields
-            + [self._head(d) for d in made]
+            + [self._head(d) for d in self._made()]
             + constants
             + [self._head(d) for d in self._named()]
         )
@@ -132,7 +120,7 @@ class View:
 
     def neighbours(self) -> list[Piece]:
         """Heads of the other definitions: of the same class first, and the nearest first."""
-        owners = {owner.name for t in self.targets for owner in self._owners(t)}
+        owners = {owner.name for owner in self.owners}
         return [
             self._head(d)
             for d in self._nearest(self.definitions)
@@ -141,10 +129,6 @@ class View:
 
     def more(self) -> list[Piece]:
         """The rest, as far as it fits: what is named as a whole, then whatever is nearest."""
-        owners = [owner for t in self.targets for owner in self._owners(t)]
-        made = [
-            d for owner in owners if (d := self.by_name.get(f"{owner.name}.__init__")) is not None
-        ]
         near = [d for d in self._nearest(self.definitions) if d.plainly and not d.is_class]
         others = sorted(
             (
@@ -154,61 +138,10 @@ class View:
             ),
             key=lambda lines: self._distance(lines.start),
         )
-        whole = [Piece(range(d.first, d.last)) for d in [*made, *self._named(), *near]]
+        whole = [Piece(range(d.first, d.last)) for d in [*self._made(), *self._named(), *near]]
         return whole + [Piece(lines) for lines in others] or [
             Piece(range(i, i + 1)) for i in range(len(self.lines))
         ]
-
-    def whole(self) -> list[Piece]:
-        return [Piece(range(len(self.lines)))]
-
-    # -------------------------------------------------------------------------------- what is shown
-
-    def cost(self, piece: Piece) -> int:
-        """Tokens that showing it would add, about; 0 where it would change nothing."""
-        if not self._is_news(piece):
-            return 0
-        if piece.head:
-            return sum(len(line) // 3 + 2 for line in piece.head) + GAP_COST
-        return sum(self.costs[i] for i in piece.lines if i not in self.shown) + GAP_COST
-
-    def add(self, piece: Piece) -> None:
-        if not self._is_news(piece):
-            return
-        if piece.head:
-            self.heads[piece.lines.start] = piece
-        else:
-            self.shown |= set(piece.lines)
-            self.heads = {
-                first: head
-                for first, head in self.heads.items()
-                if self.shown.isdisjoint(head.lines)
-            }
-
-    def _is_news(self, piece: Piece) -> bool:
-        if piece.head:
-            return piece.lines.start not in self.heads and self.shown.isdisjoint(piece.lines)
-        return not self.shown.issuperset(piece.lines)
-
-    @property
-    def is_whole(self) -> bool:
-        return len(self.shown) == len(self.lines)
-
-    def text(self) -> str:
-        """What is shown, with the marks."""
-        out, at, gap = [], 0, False
-        while at < len(self.lines):
-            head = self.heads.get(at)
-            if head is None and at not in self.shown:
-                gap, at = gap or bool(self.lines[at].strip()), at + 1
-                continue
-            fresh = list(head.head) if head else [self.lines[at]]
-            if gap:
-                out.append(_indent(fresh[0]) + GAP)
-            elif out and at - 1 not in self.shown and fresh[0].strip():
-                out.append("")  # nothing but empty lines was left out
-            out, at, gap = out + fresh, head.lines.stop if head else at + 1, False
-        return "\n".join(out + ([GAP] if gap else [])).strip("\n")
 
     # ---------------------------------------------------------------------------------------- parts
 
@@ -219,10 +152,15 @@ class View:
             yield from self._owners(owner)
             yield owner
 
+    def _made(self) -> list[Definition]:
+        """How the classes of the functions in question are made."""
+        makers = (self.by_name.get(f"{owner.name}.__init__") for owner in self.owners)
+        return [maker for maker in makers if maker is not None]
+
     def _named(self) -> list[Definition]:
         """What the functions name: definitions of the module, and of their own classes; the nearest
         first."""
-        owners = {owner.name for t in self.targets for owner in self._owners(t)}
+        owners = {owner.name for owner in self.owners}
         return self._nearest(
             [
                 d
@@ -267,6 +205,67 @@ class View:
         ):  # the whole is no longer
             return Piece(range(definition.first, definition.last))
         return Piece(range(definition.first, definition.last), (*signature, *quoted, f"{inner}..."))
+
+
+@dataclass
+class View:
+    """One file, and what of it is shown so far."""
+
+    outline: Outline
+    costs: Sequence[int]
+    """Tokens of each line."""
+    heads: dict[int, Piece] = field(default_factory=dict)
+    """{first line: a definition that is shown by its head}"""
+    shown: set[int] = field(default_factory=set)
+
+    def cost(self, piece: Piece) -> int:
+        """Tokens that showing it would add, about; 0 where it would change nothing."""
+        if not self._is_news(piece):
+            return 0
+        if piece.head:
+            return sum(len(line) // 3 + 2 for line in piece.head) + GAP_COST
+        return sum(self.costs[i] for i in piece.lines if i not in self.shown) + GAP_COST
+
+    def add(self, piece: Piece) -> None:
+        if not self._is_news(piece):
+            return
+        if piece.head:
+            self.heads[piece.lines.start] = piece
+        else:
+            self.shown |= set(piece.lines)
+            self.heads = {
+                first: head
+                for first, head in self.heads.items()
+                if self.shown.isdisjoint(head.lines)
+            }
+
+    def _is_news(self, piece: Piece) -> bool:
+        if piece.head:
+            return piece.lines.start not in self.heads and self.shown.isdisjoint(piece.lines)
+        return not self.shown.issuperset(piece.lines)
+
+    @property
+    def is_whole(self) -> bool:
+        return len(self.shown) == len(self.outline.lines)
+
+    def text(self) -> str:
+        """What is shown, with the marks."""
+        out, at, gap = [], 0, False
+        while at < len(self.outline.lines):
+            head = self.heads.get(at)
+            if head is None and at not in self.shown:
+                gap, at = gap or bool(self.outline.lines[at].strip()), at + 1
+                continue
+            fresh = list(head.head) if head else [self.outline.lines[at]]
+            if gap:
+                out.append(_indent(fresh[0]) + GAP)
+            elif out and at - 1 not in self.shown and fresh[0].strip():
+                out.append("")  # nothing but empty lines was left out
+            out, at, gap = out + fresh, head.lines.stop if head else at + 1, False
+        return "\n".join(out + ([GAP] if gap else [])).strip("\n")
+
+    def add_all(self) -> None:
+        self.add(Piece(range(len(self.outline.lines))))
 
 
 def split_lines(text: str) -> list[str]:

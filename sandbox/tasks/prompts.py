@@ -19,19 +19,15 @@ The reply formats are those of `sandbox/judge/gate.py`. No prompt holds the gold
 or a twin.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sandbox.jsonl import valid
-from sandbox.judge.gate import occurrences
 from sandbox.node_ids import function_of
-from sandbox.source import body_of, find, head_of, read_text, reindent, source_of
-from sandbox.tasks.excerpts import Piece, View, split_lines, with_short_docstring
-from sandbox.tasks.kinds import kind_of
-from sandbox.tasks.reply_lines import mark_sizes
+from sandbox.source import find, head_of, reindent
+from sandbox.tasks.excerpts import Outline, Piece, View, split_lines, with_short_docstring
 from sandbox.tasks.statements import helpers_of_tests, sources_of_tests
 from sandbox.tasks.task import Task
 
@@ -62,8 +58,6 @@ the lines as they should be
 A function that is to be replaced as a whole may instead stand in a fenced python block (with its signature). \
 You may change {files}, and no other file."""
 MAX_FILES_NAMED = 12
-MARK_SIZES = (7, 8, 9, 6, 5)
-"""Of the marks of a SEARCH/REPLACE block; another one where the lines in it hold such marks."""
 ROUNDS = 5
 """Times that a prompt is filled up and measured."""
 
@@ -125,8 +119,8 @@ def build(task: Task, tree: Path, style: str, budget: Budget) -> Prompt | None:
     style = "blocks" if style == "body" else style
     for short in (False, True):
         draft = _Draft(task, tree, style, budget, short)
-        if draft.measure() <= budget.tokens:
-            return draft.filled()
+        if draft.as_it_is().tokens <= budget.tokens:
+            return _Filler(draft).filled()
     return None
 
 
@@ -162,9 +156,9 @@ def summary(prompts: Sequence[Prompt | None], budget: int) -> dict:
 def _bare_head(task: Task, tree: Path, budget: Budget) -> Prompt | None:
     """Signature and docstring; of a docstring that is too long its first line."""
     text = task.broken(tree)[task.file]
-    view = View(text, [task.function], budget.lines(text))
+    targets = Outline(text, [task.function]).targets
     heads = [(head_of(text, find(text, task.function)), "whole")]
-    if view.targets and (short := with_short_docstring(text, view.targets[0])):
+    if targets and (short := with_short_docstring(text, targets[0])):
         heads.append(("\n".join(short[0]), "least"))
     for head, extent in heads:
         messages = [{"role": "user", "content": valid(reindent(head, "") + "\n")}]
@@ -174,60 +168,111 @@ def _bare_head(task: Task, tree: Path, budget: Budget) -> Prompt | None:
 
 
 class _Draft:
-    """A prompt in the making: at first the least, then as much more as fits."""
+    """A prompt in the making: at first the least is shown."""
 
     def __init__(self, task: Task, tree: Path, style: str, budget: Budget, short: bool) -> None:
         """`short`: of the functions' docstrings only the first lines."""
-        self.task, self.style, self.budget = task, style, budget
-        self._broken = task.broken(tree)
-        self._short = short
-        self._tests = list(
+        self.task, self.style, self.budget, self.short = task, style, budget, short
+        self.broken = task.broken(tree)
+        self.outlines = {
+            path: Outline(self.broken[path], names) for path, names in task.named.items()
+        }
+        self.tests = list(
             dict.fromkeys(reindent(source, "") for source in sources_of_tests(task.shown, tree))
         )
-        told = set(map(function_of, task.shown))
-        hidden = [test for test in task.tests if function_of(test) not in told]
-        self._helpers = helpers_of_tests(task.shown, hidden, tree)
-        self._statement, _, self._details = task.problem_statement.partition("\n\n")
-        self._begin()
+        shown = set(map(function_of, task.shown))
+        hidden = [test for test in task.tests if function_of(test) not in shown]
+        self.helpers = helpers_of_tests(task.shown, hidden, tree)
+        self.statement, _, self.details = task.problem_statement.partition("\n\n")
+        self.begin()
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """Only the least is shown."""
-        self._views = {
-            path: View(self._broken[path], names, self.budget.lines(self._broken[path]))
-            for path, names in self.task.named.items()
+        self.views = {
+            path: View(outline, self.budget.lines(self.broken[path]))
+            for path, outline in self.outlines.items()
         }
-        self._shown_tests: list[str] = []
-        self._shown_helpers: list[str] = []
-        self._says_all = False
-        for view in self._views.values():
-            for piece in view.least():
+        self.shown_tests: list[str] = []
+        self.shown_helpers: list[str] = []
+        self.says_all = False
+        for path, view in self.views.items():
+            for piece in view.outline.least():
                 view.add(piece)
-            if self._short:
-                self._shorten(view)
+            if self.short:
+                self._shorten(view, self.broken[path])
 
     @staticmethod
-    def _shorten(view: View) -> None:
-        for target in view.targets:
-            if parts := with_short_docstring(view.text_before, target):
+    def _shorten(view: View, text: str) -> None:
+        for target in view.outline.targets:
+            if parts := with_short_docstring(text, target):
                 view.shown -= set(range(target.first, target.last))
                 view.add(Piece(range(target.first, target.last), (*parts[0], *parts[1])))
 
-    def measure(self) -> int:
-        return self.budget.chat(self._messages())
+    def show_all(self) -> None:
+        for view in self.views.values():
+            view.add_all()
+        self.shown_tests, self.shown_helpers = list(self.tests), list(self.helpers)
+        self.says_all = True
+
+    def as_it_is(self) -> Prompt:
+        messages = self._messages()
+        return Prompt(messages, self.budget.chat(messages), self._extent())
+
+    def _extent(self) -> str:
+        says_all = self.says_all or not self.details
+        if self.shown_tests != self.tests or not says_all or self.short:
+            return "least"
+        is_whole = all(view.is_whole for view in self.views.values())
+        return "whole" if is_whole or self.style == "compact" else "part"
+
+    def _messages(self) -> list[dict[str, str]]:
+        problem = [self.statement, self.details if self.says_all else ""]
+        parts = ["\n\n".join(filter(None, problem))]
+        for path, view in self.views.items():
+            marks = (
+                "" if view.is_whole else " (in part: `# ...` and `...` stand for what is left out)"
+            )
+            if text := view.text():
+                parts.append(f"`{path}`{marks}:\n{fenced(text)}")
+        if self.shown_tests:
+            parts.append(
+                "Some of the tests that must pass:\n"
+                + fenced("\n\n".join(self.shown_helpers + self.shown_tests))
+            )
+        parts.append(self._format())
+        return [{"role": "user", "content": valid("\n\n".join(parts))}]
+
+    def _format(self) -> str:
+        """What is to be written."""
+        files, function = self.task.files, self.task.function
+        if not files:
+            words = COMPACT_FORMAT if self.style == "compact" else FUNCTION_FORMAT
+            return words.format(function=function)
+        more = " and other files that the tests run" if len(files) > MAX_FILES_NAMED else ""
+        named = ", ".join(files[:MAX_FILES_NAMED]) + more
+        return FILES_FORMAT.format(file=self.task.file, files=named)
+
+
+class _Filler:
+    """Adds to a draft as much as fits."""
+
+    def __init__(self, draft: _Draft) -> None:
+        self.draft, self.budget = draft, draft.budget
+        self.shows_files = draft.style == "blocks"
 
     def filled(self) -> Prompt:
-        """With as much as fits."""
-        if self.style == "blocks" and not self._short and (prompt := self._complete()):
+        draft = self.draft
+        if self.shows_files and not draft.short and (prompt := self._complete()):
             return prompt
-        self._begin()
-        best = self._as_it_is()
+        draft.begin()
+        best = draft.as_it_is()
         room = self.budget.tokens - best.tokens
         for _ in range(ROUNDS):
             self._fill(room)
-            prompt = self._as_it_is()
+            prompt = draft.as_it_is()
             if prompt.tokens > self.budget.tokens:  # the guesses were too low
                 room -= prompt.tokens - self.budget.tokens + 8
-                self._begin()
+                draft.begin()
                 continue
             grown, best = prompt.tokens > best.tokens, prompt
             room = self.budget.tokens - best.tokens  # they were too high: there is room for more
@@ -235,75 +280,58 @@ class _Draft:
                 break
         return best
 
-    def _as_it_is(self) -> Prompt:
-        messages = self._messages()
-        return Prompt(messages, self.budget.chat(messages), self._extent())
-
     def _complete(self) -> Prompt | None:
         """Everything, where it fits."""
-        if (
-            sum(map(sum, (self.budget.lines(self._broken[path]) for path in self._views)))
-            > 1.5 * self.budget.tokens
-        ):
+        lines = (self.budget.lines(self.draft.broken[path]) for path in self.draft.views)
+        if sum(map(sum, lines)) > 1.5 * self.budget.tokens:
             return None  # there is no need to look closer
-        for view in self._views.values():
-            for piece in view.whole():
-                view.add(piece)
-        self._shown_tests, self._shown_helpers, self._says_all = (
-            list(self._tests),
-            list(self._helpers),
-            True,
-        )
-        messages = self._messages()
-        tokens = self.budget.chat(messages)
-        return Prompt(messages, tokens, "whole") if tokens <= self.budget.tokens else None
+        self.draft.show_all()
+        prompt = self.draft.as_it_is()
+        return prompt if prompt.tokens <= self.budget.tokens else None
 
     def _fill(self, room: int) -> None:
         """Piece after piece in the order of its worth; what does not fit is passed over."""
-        views = list(self._views.values())
-
-        def show(pieces_of: Callable[[View], list[Piece]]) -> None:
-            nonlocal room
-            for view in views:
-                for piece in pieces_of(view):
-                    if (cost := view.cost(piece)) <= room:
-                        view.add(piece)
-                        room -= cost
-
-        if self.style == "blocks":
-            show(View.short_pieces)
-        cut = [test for test in self._shown_tests if test not in self._tests]
-        for test in cut:  # of an earlier round: there may be room for the whole
-            self._shown_tests.remove(test)
-            room += sum(self.budget.texts([test]))
-        kept = (
-            room // 2 if self.style == "blocks" else 0
-        )  # twenty tests are not worth as much as the file's imports
-        room = self._add_tests(self._tests[:1], room)
-        if self._tests and not self._shown_tests and (cut := self._cut(self._tests[0], room)):
-            self._shown_tests.append(cut)
+        draft, tests = self.draft, self.draft.tests
+        if self.shows_files:
+            room = self._add_pieces(Outline.short_pieces, room)
+        for cut in [test for test in draft.shown_tests if test not in tests]:
+            draft.shown_tests.remove(cut)  # of an earlier round: there may be room for the whole
+            room += sum(self.budget.texts([cut]))
+        # Twenty tests are not worth as much as the file's imports.
+        kept = room // 2 if self.shows_files else 0
+        room = self._add_tests(tests[:1], room)
+        if tests and not draft.shown_tests and (cut := self._cut(tests[0], room)):
+            draft.shown_tests.append(cut)
             room = 0
-        room += self._add_tests(self._tests, room - kept) - (room - kept)
-        says = [self._details] if self._says_all else []
-        room = self._add_texts([self._details], says, room)
-        self._says_all = bool(says)
-        if self.style == "blocks":
-            for stage in (View.imports, View.neighbours):
-                show(stage)
-            room = self._add_tests(self._tests, room)
-            show(View.more)
+        room += self._add_tests(tests, room - kept) - (room - kept)
+        details = [draft.details] if draft.says_all else []
+        room = self._add_texts([draft.details], details, room)
+        draft.says_all = bool(details)
+        if self.shows_files:
+            room = self._add_pieces(Outline.imports, room)
+            room = self._add_pieces(Outline.neighbours, room)
+            room = self._add_tests(tests, room)
+            self._add_pieces(Outline.more, room)
+
+    def _add_pieces(self, pieces_of: Callable[[Outline], list[Piece]], room: int) -> int:
+        """Those of the files' pieces that fit. Returns the room that is left, as the others do."""
+        for view in self.draft.views.values():
+            for piece in pieces_of(view.outline):
+                if (cost := view.cost(piece)) <= room:
+                    view.add(piece)
+                    room -= cost
+        return room
 
     def _add_tests(self, tests: list[str], room: int) -> int:
-        """Those of the tests that fit; and once all are there, what they name. Returns the room
-        that is left."""
-        room = self._add_texts(tests, self._shown_tests, room)
-        if self._shown_tests == self._tests:
-            room = self._add_texts(self._helpers, self._shown_helpers, room)
+        """Those of the tests that fit; and once all are there, what they name."""
+        draft = self.draft
+        room = self._add_texts(tests, draft.shown_tests, room)
+        if draft.shown_tests == draft.tests:
+            room = self._add_texts(draft.helpers, draft.shown_helpers, room)
         return room
 
     def _add_texts(self, texts: list[str], shown: list[str], room: int) -> int:
-        """Add those of the texts that fit to what is shown of them, in their order; returns the
-        room that is left."""
+        """Add those of the texts that fit to what is shown of them, in their order."""
         for text in texts:
             if text not in shown and (cost := sum(self.budget.texts([text])) + 2) <= room:
                 shown.append(text)
@@ -320,53 +348,6 @@ class _Draft:
             kept.append(line)
         return "\n".join([*kept, "    # ..."]) if len(kept) > 1 else ""
 
-    def _extent(self) -> str:
-        complete = (
-            self._shown_tests == self._tests
-            and (self._says_all or not self._details)
-            and not self._short
-        )
-        if not complete:
-            return "least"
-        return (
-            "whole"
-            if all(view.is_whole for view in self._views.values()) or self.style == "compact"
-            else "part"
-        )
-
-    # ------------------------------------------------------------------------------------- the text
-
-    def _messages(self) -> list[dict[str, str]]:
-        parts = [
-            "\n\n".join(filter(None, [self._statement, self._details if self._says_all else ""]))
-        ]
-        for path, view in self._views.items():
-            marks = (
-                "" if view.is_whole else " (in part: `# ...` and `...` stand for what is left out)"
-            )
-            if text := view.text():
-                parts.append(f"`{path}`{marks}:\n{fenced(text)}")
-        if self._shown_tests:
-            parts.append(
-                "Some of the tests that must pass:\n"
-                + fenced("\n\n".join(self._shown_helpers + self._shown_tests))
-            )
-        parts.append(self._format())
-        return [{"role": "user", "content": valid("\n\n".join(parts))}]
-
-    def _format(self) -> str:
-        task = self.task
-        if task.files:
-            more = (
-                " and other files that the tests run" if len(task.files) > MAX_FILES_NAMED else ""
-            )
-            return FILES_FORMAT.format(
-                file=task.file, files=", ".join(task.files[:MAX_FILES_NAMED]) + more
-            )
-        return (COMPACT_FORMAT if self.style == "compact" else FUNCTION_FORMAT).format(
-            function=task.function
-        )
-
 
 def fenced(text: str) -> str:
     """The text as a python block, in a fence that nothing in it closes."""
@@ -375,53 +356,3 @@ def fenced(text: str) -> str:
     )
     fence = "`" * (longest + 1)
     return f"{fence}python\n{text}\n{fence}"
-
-
-def gold_reply(task: Task, tree: Path, style: str) -> str:
-    """The repository's own code as a model would have answered: what the reference teacher says. ""
-    where nobody knows the answer."""
-    said = kind_of(task.kind).mended(task)
-    if task.files:
-        blocks = _search_replace(task.broken(tree), task.gold(tree))
-        return f"{said}\n\n{blocks}" if blocks else ""
-    intact = read_text(tree / task.file)
-    function = find(intact, task.function)
-    if style == "body":
-        return body_of(intact, function)
-    return f"{said}\n\n{fenced(reindent(source_of(intact, function), ''))}\n"
-
-
-def _search_replace(broken: dict[str, str], gold: dict[str, str]) -> str:
-    """The change from `broken` to `gold` as SEARCH/REPLACE blocks; "" where these cannot say it."""
-    blocks = [block for path in sorted(gold) for block in _blocks(path, broken[path], gold[path])]
-    return "" if None in blocks else "\n".join(blocks)
-
-
-def _blocks(path: str, before: str, after: str) -> list[str | None]:
-    """The file's blocks from the last to the first, each with as many lines around it as make it
-    unmistakable; None where none do."""
-    lines, new = before.replace("\r", "").split("\n"), after.replace("\r", "").split("\n")
-    if lines[-1] != new[-1]:
-        return [
-            None
-        ]  # a block is made of whole lines, and what is behind the last line end is none
-    rest, _ = lines.pop(), new.pop()
-    blocks: list[str | None] = []
-    for tag, i1, i2, j1, j2 in reversed(difflib.SequenceMatcher(None, lines, new).get_opcodes()):
-        if tag == "equal":
-            continue
-        text, first, last = "\n".join([*lines, rest]), i1, i2
-        while not _stands_once(text, lines[first:last]) and (first > 0 or last < len(lines)):
-            first, last = max(0, first - 1), min(len(lines), last + 1)
-        search, replace = lines[first:last], lines[first:i1] + new[j1:j2] + lines[i2:last]
-        size = next((n for n in MARK_SIZES if n not in mark_sizes(search + replace)), 0)
-        marks = f"{'<' * size} SEARCH", "=" * size, f"{'>' * size} REPLACE"
-        said = "\n".join([path, marks[0], *search, marks[1], *replace, marks[2], ""])
-        blocks.append(said if size and _stands_once(text, search) else None)
-        lines[i1:i2] = new[j1:j2]
-    return blocks
-
-
-def _stands_once(text: str, lines: list[str]) -> bool:
-    block = "".join(line + "\n" for line in lines)
-    return occurrences(text, block) == 1
