@@ -4,19 +4,15 @@ works on.
 The work tree itself is only ever read. What is seen is the last commit plus the uncommitted
 changes, that is, the files as they lie there; `Repository.dirty` says whether the two differ. Which
 of them are the project's, and what else comes along because tests may need it, is said in
-`project.py`. The snapshot lives in the cache folder under the hash of its content, so a run goes on
-with what it began with however the work tree moves.
+`project.py`. The snapshot (`snapshot.py`) lives in the cache folder under the hash of its content,
+so a run goes on with what it began with however the work tree moves. What is asked of the project's
+interpreter is in `interpreter.py`.
 """
 
-import hashlib
-import json
 import os
-import shutil
 import socket
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -24,17 +20,20 @@ from pathlib import Path, PurePosixPath
 
 from sandbox.cache import cache_folder, hold, remove
 from sandbox.errors import HarnessError, UsageError
-from sandbox.jail.bubblewrap import INSTALL_HINT, NOBODY, Layout, is_below
+from sandbox.interpreter import (
+    ask_interpreter,
+    find_interpreter,
+    import_names,
+    installed_copies,
+    needed_folders,
+    path_inside,
+)
+from sandbox.jail.bubblewrap import INSTALL_HINT, Layout, is_below
 from sandbox.jail.landlock import jail_notice, open_jail
-from sandbox.project import in_order, is_environment, look
+from sandbox.project import look
 from sandbox.quiet_git import Absent, ask, blobs
+from sandbox.snapshot import files_of, hash_files, open_to_the_jail, take_snapshot
 
-SNAPSHOT_TIME = 1_600_000_000
-"""Time stamp of every file in a snapshot: bytecode made for one snapshot fits the same one taken
-again."""
-NAMESPACE_DEPTH = 3
-"""Folders without an `__init__.py` in which the project's packages are looked for, one in the
-other."""
 PYTEST_NEEDS = {
     "pytest",
     "_pytest",
@@ -48,12 +47,6 @@ PYTEST_NEEDS = {
 """Import names that pytest itself loads: a project that is one of these would judge itself."""
 COMMIT_FILES = 256
 """Files of a commit that are read at a time."""
-QUERY = """
-import importlib.util, json, os, sys
-print(json.dumps({"version": list(sys.version_info[:3]), "prefixes": [sys.prefix, sys.base_prefix, sys.exec_prefix,
-    sys.base_exec_prefix, os.path.dirname(os.path.dirname(os.path.realpath(sys.executable)))],
-    "path": [p for p in sys.path if p], "pytest": importlib.util.find_spec("pytest") is not None}))
-"""
 
 
 @dataclass(frozen=True)
@@ -142,18 +135,18 @@ def open_repository(folder: str | Path, python: str | None = None) -> Repository
     if not root.is_dir():
         raise UsageError(f"{folder} is not a folder.")
     commit = _last_commit(root)
-    interpreter = _interpreter(root, python)
-    facts = _ask_interpreter(interpreter)
-    folders = _needed_folders(root, facts)
+    interpreter = find_interpreter(root, python)
+    facts = ask_interpreter(interpreter)
+    folders = needed_folders(root, facts)
     seen = look(root, folders)
-    names = _import_names(seen.project)
+    names = import_names(seen.project)
     if clash := sorted(names & PYTEST_NEEDS):
         raise UsageError(
             f"{root} is {clash[0]}, which pytest itself is built on: it would be judging itself. "
             "coldstart cannot work on this project."
         )
     inside_path = [str(root)] + ([str(root / "src")] if (root / "src").is_dir() else [])
-    path = [_inside(folder, root, facts) for folder in facts["path"]]
+    path = [path_inside(folder, root, facts) for folder in facts["path"]]
     return Repository(
         root=str(root),
         commit=commit,
@@ -163,7 +156,7 @@ def open_repository(folder: str | Path, python: str | None = None) -> Repository
         python_version=".".join(map(str, facts["version"])),
         folders=tuple(folders),
         path=tuple(dict.fromkeys(inside_path + path)),
-        masked=tuple(_installed_copies(names, facts["path"])),
+        masked=tuple(installed_copies(names, facts["path"])),
         carried=seen.carried,
         notes=seen.notes,
     )
@@ -210,7 +203,7 @@ def _taken_from_commit(repository: Repository) -> bool:
         try:
             _write_commit(repository, tree)
             files = files_of(tree)
-            if _hash_files(tree, files) == repository.tree:
+            if hash_files(tree, files) == repository.tree:
                 return take_snapshot(tree, files) == repository.tree
         except (OSError, Absent, UsageError):  # a commit that is gone; a link in a file's way
             return False
@@ -285,247 +278,7 @@ def _last_commit(root: Path) -> str:
     return commit
 
 
-# -------------------------------------------------------------------------------------- interpreter
-
-
-def _interpreter(root: Path, wanted: str | None) -> Path:
-    """--python, then .venv, venv, $VIRTUAL_ENV, else ours."""
-    if wanted:
-        found = shutil.which(os.path.expanduser(wanted))
-        if not found:
-            raise UsageError(f"--python {wanted}: there is no such interpreter.")
-        return Path(os.path.abspath(found))
-    folders = [root / ".venv", root / "venv"]
-    if os.environ.get("VIRTUAL_ENV"):
-        folders.append(Path(os.environ["VIRTUAL_ENV"]))
-    for folder in folders:
-        if os.access(folder / "bin" / "python", os.X_OK):
-            return folder / "bin" / "python"
-    return Path(sys.executable)
-
-
-def _ask_interpreter(python: Path) -> dict:
-    """Version, prefixes, sys.path and whether pytest is there. The user's own interpreter, run
-    where no project is."""
-    environment = {
-        k: os.environ[k]
-        for k in ("PATH", "HOME", "LANG", "PYENV_ROOT", "PYENV_VERSION")
-        if k in os.environ
-    }
-    try:
-        done = subprocess.run(
-            [str(python), "-B", "-c", QUERY],
-            cwd="/",
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        facts = json.loads(done.stdout)
-        facts["version"], facts["pytest"], facts["prefixes"], facts["path"]
-    except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError):
-        raise UsageError(
-            f"{python} does not work as a Python interpreter. Name another one with --python."
-        ) from None
-    version = ".".join(map(str, facts["version"]))
-    if tuple(facts["version"]) < (3, 9):
-        raise UsageError(
-            f"{python} is Python {version}; the project's interpreter must be 3.9 or newer. Name "
-            "another one with --python."
-        )
-    if not facts["pytest"]:
-        raise UsageError(
-            f"pytest is not installed in the project's interpreter. Install it: {python} -m pip "
-            "install pytest"
-        )
-    return facts
-
-
-def _needed_folders(root: Path, facts: dict) -> list[str]:
-    """What the interpreter needs to see of the host: its prefixes and packages, also those that
-    lie in the project's folder."""
-    if str(root) in _prefixes(facts):
-        raise UsageError(
-            f"The project's interpreter keeps its packages in {root} itself, among "
-            "the project's files. Make it an environment in a folder of its own: "
-            "python -m venv .venv"
-        )
-    wanted = []
-    for folder in facts["prefixes"] + facts["path"]:
-        for path in (folder, os.path.realpath(folder)):
-            if os.path.isdir(path) and not is_below(path, "/usr") and path not in wanted:
-                if path == "/" or is_below(os.path.expanduser("~"), path):
-                    raise UsageError(
-                        f"The project's interpreter keeps its packages in {path}, and showing that "
-                        "folder to untrusted "
-                        "code would show it everything. Use a virtual environment: python -m venv "
-                        ".venv"
-                    )
-                wanted.append(path)
-    # A folder of the project itself (an editable install) is in the jail as the snapshot.
-    wanted = [w for w in wanted if not _is_project_s(w, root, facts)]
-    wanted = [w for w in wanted if not any(is_below(w, other) for other in wanted if other != w)]
-    if closed := [w for w in wanted if os.geteuid() == 0 and os.stat(w).st_mode & 0o005 != 0o005]:
-        raise UsageError(
-            f"Started by root the jail runs as `nobody`, and {closed[0]}, which the project's "
-            "interpreter needs, is closed to "
-            f"others. Open it: chmod o+rx {closed[0]}"
-        )
-    return wanted
-
-
-def _prefixes(facts: dict) -> set[str]:
-    return {path for folder in facts["prefixes"] for path in (folder, os.path.realpath(folder))}
-
-
-def _is_project_s(folder: str, root: Path, facts: dict) -> bool:
-    """Whether this folder of the interpreter's path is, or lies in, the project's own (under
-    whichever name: a link may lead there), and in no environment."""
-    prefixes = _prefixes(facts)
-    for base in (str(root), os.path.realpath(root)):
-        if is_below(folder, base):
-            ways = [folder, *map(str, Path(folder).parents)]
-            return not any(
-                way in prefixes or is_environment(way)
-                for way in ways
-                if is_below(way, base) and way != base
-            )
-    return False
-
-
-def _inside(folder: str, root: Path, facts: dict) -> str:
-    """A folder of the interpreter's path as it is called in the jail."""
-    real = os.path.realpath(root)
-    if is_below(folder, real) and _is_project_s(folder, root, facts):
-        return str(root) + folder[len(real) :]
-    return folder
-
-
-def _import_names(paths: Iterable[str]) -> set[str]:
-    """Import names that files of these paths define, in a flat or a src layout: `shop`, and of a
-    namespace package its parts, `acme/billing`."""
-    modules = {PurePosixPath(path) for path in paths if path.endswith(".py")}
-    names = set()
-    for module in modules:
-        parts = module.parts
-        for base in (0, 1) if parts[0] == "src" else (0,):
-            names.add(_import_name(PurePosixPath(*parts[:base]), parts[base:], modules))
-    return names - {""}
-
-
-def _import_name(base: PurePosixPath, parts: tuple[str, ...], modules: set[PurePosixPath]) -> str:
-    """Of the module of these parts below `base`: the outermost package that it is in, else its own
-    name; "" where that is no name to import, or lies deeper than NAMESPACE_DEPTH."""
-    *folders, file = parts
-    for depth, folder in enumerate(folders):
-        if not folder.isidentifier() or depth > NAMESPACE_DEPTH:
-            return ""
-        if base.joinpath(*folders[: depth + 1], "__init__.py") in modules:
-            return "/".join(folders[: depth + 1])
-    stem = file.removesuffix(".py")
-    if stem in ("__init__", "setup", "conftest", "noxfile") or len(folders) > NAMESPACE_DEPTH:
-        return ""
-    return "/".join([*folders, stem]) if stem.isidentifier() else ""
-
-
-def _installed_copies(names: set[str], path: list[str]) -> list[str]:
-    """What is installed of the project: packages, modules, their bytecode, eggs."""
-    found = []
-    for folder in (
-        Path(f) for f in path if f.endswith(("site-packages", "dist-packages")) and os.path.isdir(f)
-    ):
-        for name in sorted(names):
-            found += [
-                folder / name,
-                folder / f"{name}.py",
-                *sorted(folder.glob(f"__pycache__/{name}.*.pyc")),
-                *sorted(folder.glob(f"{name}-*.egg")),
-                *sorted(folder.glob(f"{name.replace('_', '-')}-*.egg")),
-            ]
-    return list(dict.fromkeys(str(place) for place in found if os.path.lexists(place)))
-
-
-# ----------------------------------------------------------------------------------------- snapshot
-
-
-def files_of(tree: Path) -> list[tuple[str, str]]:
-    """[(path below the tree, "file" | "link")] of all that lies in a snapshot, in the order of
-    `project.in_order`."""
-    places, links = [], set()
-    for folder, subfolders, names in os.walk(tree):
-        below = os.path.relpath(folder, tree)
-        linked = [name for name in names + subfolders if os.path.islink(os.path.join(folder, name))]
-        links.update(os.path.normpath(os.path.join(below, name)) for name in linked)
-        places += [os.path.normpath(os.path.join(below, name)) for name in names]
-    return in_order((path, "link" if path in links else "file") for path in {*places, *links})
-
-
-def content_hash(tree: Path) -> str:
-    """Hash over names, modes and contents of all that lies in a snapshot. Raises UsageError for
-    unreadable files."""
-    return _hash_files(tree, files_of(tree))
-
-
-def _hash_files(root: Path, files: list[tuple[str, str]]) -> str:
-    total = hashlib.sha256()
-    for name, kind in files:
-        full = root / name
-        try:
-            data = os.fsencode(os.readlink(full)) if kind == "link" else full.read_bytes()
-            executable = kind == "file" and bool(full.stat().st_mode & 0o100)
-        except OSError as error:
-            raise UsageError(f"{full} cannot be read: {error.strerror}.") from None
-        total.update(
-            f"{name}\0{kind}\0{executable}\0{len(data)}\0".encode("utf-8", "surrogateescape")
-        )
-        total.update(data)
-    return total.hexdigest()[:24]
-
-
-def take_snapshot(root: Path, files: list[tuple[str, str]]) -> str:
-    """Copy these files of the tree into the cache under their content's hash, and return the hash.
-    They are in order, as `look` and `files_of` give them."""
-    name = _hash_files(root, files)
-    final = cache_folder() / "trees" / name
-    hold(final)
-    if final.is_dir():
-        return name
-    final.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    aside = Path(tempfile.mkdtemp(prefix=".making-", dir=final.parent))
-    try:
-        hold(aside)
-        for relative, kind in files:
-            target = aside / relative
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if kind == "link":
-                os.symlink(os.readlink(root / relative), target)
-            else:
-                shutil.copyfile(root / relative, target)
-                target.chmod(0o755 if (root / relative).stat().st_mode & 0o100 else 0o644)
-                os.utime(target, (SNAPSHOT_TIME, SNAPSHOT_TIME))
-        open_to_the_jail(aside)
-        if content_hash(aside) != name:
-            raise UsageError(f"{root} changed while it was being read. Try again.")
-        os.replace(aside, final)
-    except OSError as error:
-        if final.is_dir():  # another process has made the same snapshot at the same time
-            return name
-        raise HarnessError(
-            f"The snapshot of {root} cannot be written to {final.parent}: {error.strerror}."
-        ) from None
-    finally:
-        remove(aside)
-    return name
-
-
-def open_to_the_jail(tree: Path) -> None:
-    """Let whoever the jail runs as own the tree: in its view of it that one may change every file,
-    as in a work tree."""
-    for folder, subfolders, names in os.walk(tree):
-        os.chmod(folder, 0o755)
-        if os.geteuid() == 0:
-            for path in [folder, *(os.path.join(folder, name) for name in subfolders + names)]:
-                os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+# ----------------------------------------------------------------------------------------- the jail
 
 
 def keep_bytecode(repository: Repository, files: dict[str, bytes]) -> None:

@@ -25,6 +25,7 @@ warnings.filterwarnings("ignore", category=SyntaxWarning, module="<unknown>")
 # Python 3.11 counts how deep a syntax tree is for the whole process: two threads at once raise
 # SystemError now and then.
 _PARSING = threading.Lock()
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 STATEMENTS = (ast.stmt, ast.excepthandler, ast.match_case)
 """Statements, and what holds statements in one."""
@@ -46,7 +47,7 @@ class Function:
     """Where a function stands in a file. Lines count from 1, ends included."""
 
     qualname: str
-    node: ast.AST
+    node: FunctionNode
     first: int
     """Its first line, decorators included: what `co_firstlineno` says."""
     last: int
@@ -84,10 +85,12 @@ def to_bytes(text: str) -> bytes:
     """The bytes of a file of this text, as its own coding line says. Raises UnicodeEncodeError
     where that encoding cannot say it, or where it would be read as another text."""
     encoding = _encoding_of(text)
-    said = text if encoding == UTF_8 else KEPT_BYTES.sub("", text)
-    if encoding != UTF_8 and (read := said.encode(encoding).decode(encoding, "replace")) != said:
-        other = next((i for i, (a, b) in enumerate(zip(said, read)) if a != b), 0)
-        raise UnicodeEncodeError(encoding, said, other, other + 1, "it is read as another")
+    decoded = text if encoding == UTF_8 else KEPT_BYTES.sub("", text)
+    if encoding != UTF_8:
+        read = decoded.encode(encoding).decode(encoding, "replace")
+        if read != decoded:
+            other = next((i for i, (a, b) in enumerate(zip(decoded, read)) if a != b), 0)
+            raise UnicodeEncodeError(encoding, decoded, other, other + 1, "it is read as another")
     return text.encode(encoding, "surrogateescape")
 
 
@@ -104,8 +107,8 @@ def unwritable(text: str) -> str:
         to_bytes(text)
     except UnicodeEncodeError as error:
         if error.encoding != UTF_8:
-            named, character = CODING.match(text)[1], error.object[error.start]
-            return f"is {named}, and {character!r} (U+{ord(character):04X}) cannot be written in it"
+            character = error.object[error.start]
+            return f"is {named_encoding(text)}, and {character!r} (U+{ord(character):04X}) cannot be written in it"
     return ""
 
 
@@ -118,8 +121,14 @@ def sayable(code: str, text: str) -> str:
 def _encoding_of(text: str) -> str:
     """What the coding line of a file says, where that is an encoding in which it can be edited: one
     in which ASCII is ASCII. Else UTF-8, the bytes that are none kept as surrogates."""
-    named = CODING.match(text)  # not behind a byte order mark: that says UTF-8
-    return _codec(named[1]) if named else UTF_8
+    named = named_encoding(text)
+    return _codec(named) if named else UTF_8
+
+
+def named_encoding(text: str) -> str:
+    """What the coding line says; "" where there is none."""
+    match = CODING.match(text)  # not behind a byte order mark: that says UTF-8
+    return match[1] if match else ""
 
 
 @lru_cache(maxsize=64)
@@ -141,7 +150,8 @@ def _codec(name: str) -> str:
 def at_column(line: str, column: int) -> tuple[str, str]:
     """A line cut at a column of the syntax tree, which counts bytes of UTF-8 in any file."""
     data = line.encode(UTF_8, "surrogateescape")
-    return tuple(part.decode(UTF_8, "surrogateescape") for part in (data[:column], data[column:]))
+    before, after = data[:column], data[column:]
+    return before.decode(UTF_8, "surrogateescape"), after.decode(UTF_8, "surrogateescape")
 
 
 @lru_cache(maxsize=16)
@@ -153,9 +163,8 @@ def parse(text: str) -> ast.Module:
 
 def _parsed(text: str) -> ast.Module:
     if "\r" in text.replace("\r\n", ""):
-        raise SyntaxError(
-            "a bare carriage return"
-        )  # to Python it ends a line, to everything else here it does not
+        # To Python it ends a line, to everything else here it does not.
+        raise SyntaxError("a bare carriage return")
     try:
         with _PARSING:
             return ast.parse(to_bytes(text))
@@ -191,7 +200,8 @@ def unreadable(error: SyntaxError, theirs: str) -> str:
 def functions(text: str) -> list[Function]:
     """All functions in the file, nested ones and methods included, in the order of their lines.
     Raises SyntaxError."""
-    lines, found = text.split("\n"), []
+    lines = text.split("\n")
+    result: list[Function] = []
     # A stack of its own: what a model writes may be nested deeper than Python may call.
     pending: list[tuple[ast.AST, str]] = [(parse(text), "")]
     while pending:
@@ -201,22 +211,25 @@ def functions(text: str) -> list[Function]:
                 continue
             inner = path
             if isinstance(child, FUNCTIONS):
-                first = min([child.lineno, *(d.lineno for d in child.decorator_list)])
                 line = lines[child.lineno - 1]
-                found.append(
-                    Function(
-                        path + child.name,
-                        child,
-                        first,
-                        child.end_lineno,
-                        line[: len(line) - len(line.lstrip())],
-                    )
-                )
+                indent = line[: len(line) - len(line.lstrip())]
+                first, last = first_line(child), last_line(child)
+                result.append(Function(path + child.name, child, first, last, indent))
                 inner = f"{path}{child.name}.<locals>."
             elif isinstance(child, ast.ClassDef):
                 inner = f"{path}{child.name}."
             pending.append((child, inner))
-    return sorted(found, key=lambda f: (f.first, f.last))
+    return sorted(result, key=lambda f: (f.first, f.last))
+
+
+def first_line(node: ast.stmt) -> int:
+    """The first line of a statement, its decorators included."""
+    return min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+
+
+def last_line(node: ast.stmt | ast.expr) -> int:
+    assert node.end_lineno is not None  # the parser always gives it
+    return node.end_lineno
 
 
 @lru_cache(maxsize=64)
@@ -258,15 +271,14 @@ def alone(text: str, near: str, was: Function) -> Function | None:
         part = _parsed("\n".join(["if 1:" if was.indent else "", *lines[above:last], ""]))
     except SyntaxError:
         return None
-    statements = part.body[0].body if was.indent else part.body
+    outer = part.body[0] if was.indent else part
+    statements = outer.body if isinstance(outer, (ast.If, ast.Module)) else []
     if len(part.body) != 1 or len(statements) != 1 or not isinstance(statements[0], FUNCTIONS):
         return None
     node = statements[0]
-    first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-    if (first, node.end_lineno) != (2, last - above + 1) or (node.col_offset, node.name) != (
-        len(was.indent),
-        was.node.name,
-    ):
+    if (first_line(node), node.end_lineno) != (2, last - above + 1):
+        return None
+    if (node.col_offset, node.name) != (len(was.indent), was.node.name):
         return None
     ast.increment_lineno(node, above - 1)
     return Function(was.qualname, node, was.first, last, was.indent)
@@ -276,7 +288,8 @@ def alone(text: str, near: str, was: Function) -> Function | None:
 def imports(text: str) -> str:
     """The names that the module imports at its own level, as one import statement; "" where it
     imports none. Raises SyntaxError."""
-    names, pending = set(), list(parse(text).body)
+    names: set[str] = set()
+    pending: list[ast.AST] = list(parse(text).body)
     for node in pending:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             names.update(
@@ -309,8 +322,7 @@ def head_of(text: str, function: Function) -> str:
     if not body:
         return source_of(text, function)
     start = body[0]
-    first_body_line = min([start.lineno, *(d.lineno for d in getattr(start, "decorator_list", []))])
-    if first_body_line > _line_before(function):
+    if first_line(start) > _line_before(function):
         return "\n".join(lines[function.first - 1 : _line_before(function)])
     # The body stands on the line where the signature or docstring ends.
     line = at_column(lines[start.lineno - 1], start.col_offset)[0].rstrip(" \t;")
@@ -321,20 +333,13 @@ def _line_before(function: Function) -> int:
     """The last line of the signature or, where there is one, of the docstring."""
     node = function.node
     if ast.get_docstring(node, clean=False) is not None:
-        return node.body[0].end_lineno
-    ends = [node.lineno, *(n.end_lineno for n in ast.walk(node.args) if hasattr(n, "end_lineno"))]
+        return last_line(node.body[0])
+    ends = [node.lineno, *(getattr(n, "end_lineno", 0) for n in ast.walk(node.args))]
     if node.returns is not None:
-        ends.append(node.returns.end_lineno)
+        ends.append(last_line(node.returns))
     # A closing parenthesis may stand on a line of its own; the colon is on the last line before the
     # body.
-    return max(
-        max(ends),
-        min(
-            node.body[0].lineno,
-            *(d.lineno for d in getattr(node.body[0], "decorator_list", []) or [node.body[0]]),
-        )
-        - 1,
-    )
+    return max(*ends, first_line(node.body[0]) - 1)
 
 
 def body_of(text: str, function: Function) -> str:
@@ -385,11 +390,9 @@ def bodies_changed(
     """(function in `before`, its source there, its source in `after`) for those of the named
     functions that differ, where nothing but their bodies differs: signature, decorators, docstring
     and everything around them are the same. Else None. Raises SyntaxError."""
-    old, new = (
-        [find(before, name) for name in qualnames],
-        [find(after, name, before) for name in qualnames],
-    )
-    if None in old or None in new or _without(before, old) != _without(after, new):
+    old = list(filter(None, (find(before, name) for name in qualnames)))
+    new = list(filter(None, (find(after, name, before) for name in qualnames)))
+    if not len(old) == len(new) == len(qualnames) or _without(before, old) != _without(after, new):
         return None
     changed = []
     for was, now in zip(old, new):
@@ -408,10 +411,10 @@ def _without(text: str, cut: list[Function]) -> list[str]:
     return lines
 
 
-def _frame(node: ast.AST) -> list:
+def _frame(node: FunctionNode) -> list:
     """What of a function is not its body."""
     parts = [node.args, *node.decorator_list, *([node.returns] if node.returns else [])]
-    return [ast.dump(part) for part in parts] + [ast.get_docstring(node, clean=False)]
+    return [*map(ast.dump, parts), ast.get_docstring(node, clean=False)]
 
 
 def reindent(source: str, indent: str) -> str:
@@ -442,7 +445,7 @@ def indentation(source: str) -> str:
 
 def _string_continuations(source: str) -> set[int]:
     """Numbers of the lines that begin inside a string."""
-    inside = set()
+    inside: set[int] = set()
     try:
         for token in tokenize.generate_tokens(io.StringIO(textwrap.dedent(source) + "\n").readline):
             if token.type == tokenize.STRING or tokenize.tok_name[token.type] == "FSTRING_MIDDLE":

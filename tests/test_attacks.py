@@ -59,7 +59,8 @@ import pytest
 from sandbox.errors import HarnessError
 from sandbox.judge.gate import InvalidEdit, from_overlay, from_patch, from_reply
 from sandbox.judge.verdict import Judge, Limits, Verdict
-from sandbox.repo import content_hash, open_repository
+from sandbox.repo import open_repository
+from sandbox.snapshot import content_hash
 from sandbox.source import body_of, find, read_text, with_body
 from sandbox.tasks.mine import MiningOptions, mine
 from sandbox.tasks.task import Task

@@ -18,7 +18,8 @@ import pytest
 from sandbox.errors import HarnessError
 from sandbox.jail.bubblewrap import Jail
 from sandbox.judge.verdict import Judge, Limits
-from sandbox.repo import content_hash, open_repository
+from sandbox.repo import open_repository
+from sandbox.snapshot import content_hash
 from tests.conftest import make_repo
 
 FILES = {

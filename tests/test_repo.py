@@ -16,15 +16,8 @@ import pytest
 from sandbox import repo as repo_module
 from sandbox.errors import UsageError
 from sandbox.jail.inside import landlock
-from sandbox.repo import (
-    Repository,
-    check_jail,
-    content_hash,
-    files_of,
-    open_repository,
-    restore_snapshot,
-    take_snapshot,
-)
+from sandbox.repo import Repository, check_jail, open_repository, restore_snapshot
+from sandbox.snapshot import content_hash, files_of, take_snapshot
 from tests.conftest import git, make_repo
 
 FILES = {

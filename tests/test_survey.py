@@ -10,7 +10,9 @@ import pytest
 from sandbox.cache import cache_folder
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
-from sandbox.survey import KEPT, Runs, Survey, _Memory, _reached, survey
+from sandbox.suite_memory import KEPT, Memory, what_is_reached
+from sandbox.suite_runs import Runs
+from sandbox.survey import Survey, survey
 from tests.conftest import make_repo
 
 LIMITS = Limits(workers=1)
@@ -122,7 +124,7 @@ def test_tests_are_sorted_by_what_both_runs_say():
         },
         ["os"],
     )
-    found = runs.survey()
+    found = Survey.of(runs)
     assert found.passing == ("ok",) and found.failing == ("fails", "error")
     assert found.excluded == {
         "flaky test": 2,
@@ -148,7 +150,7 @@ def test_tests_of_files_that_git_ignores_are_left_out_and_named():
     names = ["made/test_a.py::test_1", "made/test_a.py::test_2", "test_b.py::test", "c.py::test"]
     first = dict.fromkeys(names, "passed") | {"made/test_a.py::test_2": "failed"}
     runs = Runs(first, first, dict.fromkeys(first, 0.1), {}, [])
-    found = runs.survey(lambda file: places.get(file, ""))
+    found = Survey.of(runs, lambda file: places.get(file, ""))
     assert (found.passing, found.failing) == (("c.py::test",), ())
     assert found.excluded == {
         "test of made/, which git ignores": 2,
@@ -166,7 +168,7 @@ def reached(tmp_path: Path, changes: dict[str, str | None], runs: Runs = RUNS):
     )
     for name in [name for name, text in changes.items() if text is None]:
         (after / name).unlink()
-    return _reached(before, after, runs)
+    return what_is_reached(before, after, runs)
 
 
 def changed(name: str, old: str, new: str) -> dict[str, str]:
@@ -269,7 +271,7 @@ def test_a_changed_conftest_may_reach_everything(tmp_path):
         write(tmp_path / name, {**FILES, "tests/conftest.py": f"X = '{name}'\n"})
         for name in ("before", "after")
     )
-    assert _reached(before, after, RUNS) is None
+    assert what_is_reached(before, after, RUNS) is None
 
 
 def test_a_test_module_that_others_use_may_reach_everything(tmp_path):
@@ -285,18 +287,20 @@ def test_a_test_module_that_others_use_may_reach_everything(tmp_path):
         )
         for name, files in (("before", {}), ("after", change))
     )
-    assert _reached(before, after, RUNS) is None
+    assert what_is_reached(before, after, RUNS) is None
 
 
 def test_modes_and_links_count(tmp_path):
     before, after = (write(tmp_path / name, FILES) for name in ("before", "after"))
-    assert _reached(before, after, RUNS) is None  # nothing has changed, so there is nothing to run
+    assert (
+        what_is_reached(before, after, RUNS) is None
+    )  # nothing has changed, so there is nothing to run
     (after / "lib/a.py").chmod(0o755)
-    assert _reached(before, after, RUNS) is None
+    assert what_is_reached(before, after, RUNS) is None
     (after / "lib/a.py").chmod(0o644)
     for folder, target in ((before, "a.py"), (after, "b.py")):
         os.symlink(target, folder / "lib/link.py")
-    assert _reached(before, after, RUNS) is None
+    assert what_is_reached(before, after, RUNS) is None
 
 
 # ----------------------------------------------------------------------------------- the real thing
@@ -311,7 +315,7 @@ class Bench:
     def survey(self, forget: bool = False) -> tuple[Survey, list[int]]:
         repository = open_repository(self.root)
         if forget:
-            shutil.rmtree(_Memory(repository, LIMITS).folder)
+            shutil.rmtree(Memory(repository, LIMITS).folder)
         ran = {}
         with Judge(repository, LIMITS) as judge:
             found = survey(judge, lambda what, done, total: ran.update({what: total}))
@@ -393,7 +397,7 @@ def test_where_a_test_does_not_pass_any_more_everything_is_run_again(bench):
 @pytest.mark.slow
 def test_a_memory_that_cannot_be_read_is_none(bench):
     repository = open_repository(bench.root)
-    memory = _Memory(repository, LIMITS)
+    memory = Memory(repository, LIMITS)
     bench.survey()
     for text in ("", "{}", "[1]", '{"first": {}', '{"first": 1, "unknown": 2}'):
         (memory.folder / f"{repository.tree}.json").write_text(text)
@@ -403,7 +407,7 @@ def test_a_memory_that_cannot_be_read_is_none(bench):
 
 def test_few_trees_are_remembered_and_the_environment_counts(bench):
     repository = open_repository(bench.root)
-    memory = _Memory(repository, LIMITS)
+    memory = Memory(repository, LIMITS)
     for number in range(KEPT + 3):
         memory.write(f"tree{number}", RUNS)
         os.utime(memory.folder / f"tree{number}.json", (number, number))
@@ -416,10 +420,10 @@ def test_few_trees_are_remembered_and_the_environment_counts(bench):
     assert memory.read("last") == RUNS
     others = {"python": "/elsewhere/python", "root": "/elsewhere", "path": (), "carried": ("a.py",)}
     for other in (replace(repository, **{name: value}) for name, value in others.items()):
-        assert _Memory(other, LIMITS).folder != memory.folder
+        assert Memory(other, LIMITS).folder != memory.folder
     assert (
-        _Memory(repository, replace(LIMITS, memory_mb=99)).folder
+        Memory(repository, replace(LIMITS, memory_mb=99)).folder
         != memory.folder
-        == _Memory(repository, replace(LIMITS, workers=9)).folder
+        == Memory(repository, replace(LIMITS, workers=9)).folder
     )
     assert memory.folder.is_relative_to(cache_folder() / "surveys")

@@ -16,7 +16,8 @@ from sandbox.errors import HarnessError, UsageError
 from sandbox.jail.landlock import jail_notice, open_jail
 from sandbox.judge.gate import InvalidEdit
 from sandbox.judge.verdict import Judge, Limits, Verdict, read_reply
-from sandbox.repo import content_hash, open_repository
+from sandbox.repo import open_repository
+from sandbox.snapshot import content_hash
 from sandbox.source import blanked, find, read_text
 from sandbox.tasks.task import Task
 from tests.conftest import make_repo

@@ -29,7 +29,8 @@ from sandbox.errors import UsageError
 from sandbox.jsonl import valid
 from sandbox.judge.twins import test_functions
 from sandbox.quiet_git import ask
-from sandbox.repo import Repository, files_of
+from sandbox.repo import Repository
+from sandbox.snapshot import files_of
 from sandbox.source import read_text
 from sandbox.tasks.task import Task
 

@@ -21,8 +21,9 @@ from sandbox.judge.outcomes import key_of, read_reply
 from sandbox.judge.processes import Processes, wants_fresh
 from sandbox.judge.screen import Screen
 from sandbox.judge.twins import readable_tests, test_functions, with_other_literals
-from sandbox.repo import Repository, files_of
+from sandbox.repo import Repository
 from sandbox.roles import Roles
+from sandbox.snapshot import files_of
 from sandbox.source import find, read_text
 from sandbox.tasks.task import Task
 

@@ -15,7 +15,7 @@ import zipfile
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from sandbox.repo import files_of
+from sandbox.snapshot import files_of
 from sandbox.source import read_text
 from sandbox.tasks.task import Task
 

@@ -37,7 +37,8 @@ from pathlib import Path
 from sandbox.errors import UsageError
 from sandbox.judge.verdict import Judge, read_reply
 from sandbox.node_ids import function_of
-from sandbox.repo import Repository, files_of, take_snapshot
+from sandbox.repo import Repository
+from sandbox.snapshot import files_of, take_snapshot
 from sandbox.source import Function, bodies_changed, functions, read_text, to_bytes
 from sandbox.survey import Progress, Survey
 from sandbox.tasks.candidates import MAX_TESTS

@@ -17,8 +17,9 @@ from sandbox.judge.gate import is_test_path
 from sandbox.node_ids import file_of, function_of
 from sandbox.project import shown
 from sandbox.reasons import Reasons
-from sandbox.repo import Repository, files_of
+from sandbox.repo import Repository
 from sandbox.roles import ALONE, AMONG, HOLDS
+from sandbox.snapshot import files_of
 from sandbox.source import Function, body_nodes, functions, parse, read_text, unreadable
 from sandbox.survey import Survey
 from sandbox.tasks.kinds import Unfit

@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from sandbox.source import FUNCTIONS, STATEMENTS, body_nodes, parse
+from sandbox.source import FUNCTIONS, STATEMENTS, FunctionNode, first_line, last_line, parse
 
 WORD = re.compile(r"[A-Za-z_]\w*")
 GAP = "# ..."
@@ -33,7 +33,7 @@ class Definition:
 
     name: str
     """Qualified."""
-    node: ast.AST
+    node: FunctionNode | ast.ClassDef
     first: int
     last: int
     owner: str
@@ -53,8 +53,7 @@ class Definition:
     @property
     def body_start(self) -> int:
         """The line on which the body begins, its docstring included."""
-        first = self.node.body[0]
-        return min([first.lineno, *(d.lineno for d in getattr(first, "decorator_list", []))]) - 1
+        return first_line(self.node.body[0]) - 1
 
 
 @dataclass(frozen=True)
@@ -108,12 +107,8 @@ class Outline:
         constants = [
             Piece(lines) for lines in map(_lines_of, self._constants()) if len(lines) <= SHORT
         ]
-        return (
-            fields
-            + [self._head(d) for d in self._made()]
-            + constants
-            + [self._head(d) for d in self._named()]
-        )
+        made, named = map(self._head, self._made()), map(self._head, self._named())
+        return [*fields, *made, *constants, *named]
 
     def imports(self) -> list[Piece]:
         return [Piece(_lines_of(node)) for node in self.module.body if _imports(node)]
@@ -200,11 +195,10 @@ class Outline:
         inner = _indent(self.lines[definition.node.body[0].lineno - 1])
         documentation = (ast.get_docstring(definition.node) or "").strip().partition("\n")[0]
         quoted = [f'{inner}"""{documentation}"""'] if documentation else []
-        if (
-            definition.last - definition.first <= len(signature) + len(quoted) + 1
-        ):  # the whole is no longer
-            return Piece(range(definition.first, definition.last))
-        return Piece(range(definition.first, definition.last), (*signature, *quoted, f"{inner}..."))
+        lines = range(definition.first, definition.last)
+        if len(lines) <= len(signature) + len(quoted) + 1:  # the whole is no longer
+            return Piece(lines)
+        return Piece(lines, (*signature, *quoted, f"{inner}..."))
 
 
 @dataclass
@@ -279,9 +273,9 @@ def with_short_docstring(text: str, definition: Definition) -> tuple[list[str], 
     first = documentation.strip().partition("\n")[0].strip()
     if first == documentation.strip() or not first:
         return None
-    quoted = definition.node.body[0]
+    quoted, *rest = definition.node.body
     inner = _indent(lines[quoted.lineno - 1])
-    body = lines[quoted.end_lineno : definition.last] if body_nodes(definition) else []
+    body = lines[quoted.end_lineno : definition.last] if rest else []
     return [*lines[definition.first : definition.body_start], f'{inner}"""{first}"""'], body
 
 
@@ -289,8 +283,7 @@ def _definitions(node: ast.AST, owner: str, plainly: bool = True) -> Iterator[De
     for child in ast.iter_child_nodes(node):
         if isinstance(child, (*FUNCTIONS, ast.ClassDef)):
             name = f"{owner}.{child.name}" if owner else child.name
-            first = min([child.lineno, *(d.lineno for d in child.decorator_list)]) - 1
-            yield Definition(name, child, first, child.end_lineno, owner, plainly)
+            yield Definition(name, child, first_line(child) - 1, last_line(child), owner, plainly)
             if isinstance(child, ast.ClassDef):
                 yield from _definitions(child, name, plainly)
         elif isinstance(child, STATEMENTS):
@@ -305,7 +298,7 @@ def _imports(node: ast.stmt) -> bool:
 
 
 def _lines_of(node: ast.stmt) -> range:
-    return range(node.lineno - 1, node.end_lineno)
+    return range(node.lineno - 1, last_line(node))
 
 
 def _indent(line: str) -> str:

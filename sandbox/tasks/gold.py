@@ -23,6 +23,7 @@ def gold_reply(task: Task, tree: Path, style: str) -> str:
         return f"{words}\n\n{blocks}" if blocks else ""
     intact = read_text(tree / task.file)
     function = find(intact, task.function)
+    assert function is not None  # the task was made of it
     if style == "body":
         return body_of(intact, function)
     return f"{words}\n\n{fenced(reindent(source_of(intact, function), ''))}\n"

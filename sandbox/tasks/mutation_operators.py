@@ -151,7 +151,7 @@ class Body:
         """Something else in the node's place."""
         return (*self.span(node), new)
 
-    def mapped(self, node: cst.CSTNode, table: Mapping[type, str]) -> Iterator[Change]:
+    def mapped(self, node: cst.CSTNode, table: Mapping[Any, str]) -> Iterator[Change]:
         if type(node) in table:
             yield self.change(node, table[type(node)])
 

@@ -58,7 +58,7 @@ PR_CAP_AMBIENT_CLEAR_ALL, SECCOMP_MODE_FILTER = 4, 2
 MAX_PROCESSES, MAX_THREADS = 128, 512
 """In one jail, threads with processes."""
 SNAPSHOT_TIME = 1_600_000_000
-"""The time stamp of the snapshot's files, as `repo.py` sets it."""
+"""The time stamp of the snapshot's files, as `snapshot.py` sets it."""
 MAX_NESTING = 200
 """Brackets in brackets in what a child reports: plain data needs fewer, and to decode many more
 breaks whoever tries."""

@@ -45,7 +45,8 @@ def _task(ground: Ground, name: str, tests: tuple[str, ...]) -> Task:
         for i in found.calls[test]
         if ground.is_source(found.functions[i][0])
     }
-    known, unread = {}, []
+    known: dict[tuple[str, int], str] = {}
+    unread = []
     for file in sorted({file for file, _, _ in called}):
         try:
             known |= {

@@ -1,0 +1,304 @@
+"""What is remembered of a suite's runs, and what of it a changed tree leaves true.
+
+What was seen is kept in the cache folder under the content of the tree, the interpreter, the names
+and versions of its packages and the limit on memory: the same tree is not run again. For a changed
+tree only the test files that a change can reach are run again:
+
+- Of a changed module every line outside the bodies of its functions must be the same. Then the
+  changed functions are known, and each of them must have been called by some test: one that no test
+  called may still have run while the tests were imported. The files of the tests that called one of
+  them are run again, whole.
+- A changed test module is run again, if no test of another file called a function in it and no
+  other file mentions its name.
+- Anything else is a reason to run everything: a file that was added or removed, a changed
+  conftest.py or file of another kind, a test that passed before and does not now, or more than half
+  of the tests to be run again.
+
+This rule is not airtight: a function may leave something behind (in a cache, in a module's
+variable) that a test uses without calling the function. What it can lead to is bounded: the survey
+only proposes which tests to try. Whether they fail in a task's broken state and pass with the gold
+edit is measured for every task. Delete `surveys` in the cache folder to have everything run again.
+"""
+
+import filecmp
+import hashlib
+import json
+import os
+import re
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from sandbox import jsonl
+from sandbox.cache import cache_folder, hold
+from sandbox.judge.verdict import Judge, Limits
+from sandbox.node_ids import file_of
+from sandbox.repo import Repository, keep_bytecode
+from sandbox.snapshot import files_of
+from sandbox.source import bodies_changed, functions, read_text
+from sandbox.suite_runs import Progress, Runs, bytecode_of, run_twice
+
+KEPT = 8
+"""Trees of one project whose runs are remembered."""
+FORMAT = 2
+"""Version of what is remembered; another one is not read. A change of the code that runs inside the
+jail counts as one, too."""
+
+
+class Memory:
+    """What was seen of a project's trees, one file for each of the last few."""
+
+    def __init__(self, repository: Repository, limits: Limits) -> None:
+        packages = sorted(
+            {
+                name
+                for folder in repository.path
+                if os.path.isdir(folder)
+                for name in os.listdir(folder)
+                if name.endswith((".dist-info", ".egg-info", ".pth"))
+            }
+        )
+        runner = [
+            file.read_text()
+            for file in sorted((Path(__file__).parent / "jail" / "inside").glob("*.py"))
+        ]
+        key = json.dumps(
+            [
+                FORMAT,
+                repository.root,
+                repository.python,
+                repository.python_version,
+                repository.carried,
+                packages,
+                limits.memory_mb,
+                runner,
+            ]
+        )
+        self.folder = cache_folder() / "surveys" / hashlib.sha256(key.encode()).hexdigest()[:24]
+        hold(self.folder)
+
+    def trees(self) -> list[str]:
+        """The trees that are remembered, the latest first."""
+        files = (
+            sorted(self.folder.glob("*.json"), key=lambda file: file.stat().st_mtime, reverse=True)
+            if self.folder.is_dir()
+            else []
+        )
+        return [file.stem for file in files]
+
+    def read(self, tree: str) -> Runs | None:
+        """None where nothing is remembered, or what is cannot be read: then it is measured."""
+        try:
+            return Runs(**json.loads((self.folder / f"{tree}.json").read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def write(self, tree: str, runs: Runs) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        jsonl.write_aside(self.folder / f"{tree}.json", json.dumps(asdict(runs)).encode())
+        for old in self.trees()[KEPT:]:
+            (self.folder / f"{old}.json").unlink(missing_ok=True)
+
+
+def remembered(repository: Repository, memory: Memory) -> Runs | None:
+    """What is remembered of this very tree. Where the compiled tests are gone from the cache the
+    suite must run anyway, to have them made again: without them every verdict takes longer."""
+    return memory.read(repository.tree) if repository.bytecode.is_dir() else None
+
+
+def _is_there(snapshot: Path) -> bool:
+    hold(snapshot)
+    return snapshot.is_dir()
+
+
+def refreshed(judge: Judge, memory: Memory, on_progress: Progress) -> Runs | None:
+    """What is remembered of the last tree, the test files that the changes since can reach run
+    again; None where everything must be."""
+    repository = judge.repository
+    last = next(
+        (
+            (tree, runs)
+            for tree in memory.trees()
+            if _is_there(replace(repository, tree=tree).snapshot)
+            and (runs := memory.read(tree)) is not None
+        ),
+        None,
+    )
+    if last is None:
+        return None
+    tree, old = last
+    before = replace(repository, tree=tree)
+    reached = what_is_reached(before.snapshot, repository.snapshot, old)
+    if reached is None:
+        return None
+    again = [test for test in old.first if file_of(test) in reached.test_files]
+    if 2 * len(again) > len(old.first):
+        return None
+    first, new = run_twice(judge, sorted(reached.test_files), on_progress)
+    gone = [
+        test for test in again if test not in new.first and file_of(test) not in reached.changed
+    ]
+    if gone or any(
+        _passed(old, test) and not _passed(new, test) for test in again if test in new.first
+    ):
+        return None
+    cached = {
+        file.relative_to(before.bytecode).as_posix(): file
+        for file in before.bytecode.rglob("*.pyc")
+    }
+    kept = {
+        path: file.read_bytes()
+        for path, file in cached.items()
+        if _source_of_cache(path) not in reached.changed
+    }
+    keep_bytecode(repository, kept | bytecode_of(first))
+    return _merged(old, new, reached)
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What a change of the tree can reach."""
+
+    changed: frozenset[str]
+    """The files that differ."""
+    test_files: frozenset[str]
+    """What must be run again."""
+    shifts: dict[str, list[tuple[int, int]]]
+    """{file: [(a line of the old file, by how much everything below it has moved)]}"""
+
+
+def what_is_reached(before: Path, after: Path, old: Runs) -> Reached | None:
+    """None where that cannot be told."""
+    files = files_of(before)
+    if files != files_of(after):
+        return None
+    changed = {path for path, kind in files if not _same(before / path, after / path, kind)}
+    callers: dict[str, list[tuple[int, str, str]]] = {}
+    for test, called in old.calls.items():
+        for file, line, name in called:
+            callers.setdefault(file, []).append((line, name, test))
+    tests = {file_of(test) for test in old.first}
+    again: set[str] = set()
+    shifts: dict[str, list[tuple[int, int]]] = {}
+    for path in changed:
+        if not path.endswith(".py") or path.endswith("conftest.py") or (before / path).is_symlink():
+            return None
+        if path in tests:
+            others = {file_of(test) for _, _, test in callers.get(path, ())} - {path}
+            if others or _is_mentioned(path, after, files):
+                return None
+            again.add(path)
+            continue
+        try:
+            was, now = read_text(before / path), read_text(after / path)
+            bodies = bodies_changed(
+                was,
+                now,
+                list(
+                    dict.fromkeys(
+                        f.qualname for f in functions(was) if "<locals>" not in f.qualname
+                    )
+                ),
+            )
+        except SyntaxError:
+            return None
+        if bodies is None:
+            return None
+        for function, source, fresh in bodies:
+            inside = [
+                (line, name, test)
+                for line, name, test in callers.get(path, ())
+                if function.first <= line <= function.last
+            ]
+            if not any(
+                (line, name) == (function.first, function.qualname.rpartition(".")[2])
+                for line, name, _ in inside
+            ):
+                return None
+            again |= {file_of(test) for _, _, test in inside}
+            shifts.setdefault(path, []).append(
+                (function.last, fresh.count("\n") - source.count("\n"))
+            )
+    return Reached(frozenset(changed), frozenset(again), shifts) if again else None
+
+
+def _same(a: Path, b: Path, kind: str) -> bool:
+    if kind == "link":
+        return os.readlink(a) == os.readlink(b)
+    return a.stat().st_mode == b.stat().st_mode and filecmp.cmp(a, b, shallow=False)
+
+
+def _is_mentioned(path: str, tree: Path, files: list[tuple[str, str]]) -> bool:
+    """Whether another Python file may import this one: its name stands there as a word."""
+    word = re.compile(rf"\b{re.escape(Path(path).stem)}\b")
+    return any(
+        word.search(read_text(tree / other))
+        for other, _ in files
+        if other.endswith(".py") and other != path
+    )
+
+
+def _merged(old: Runs, new: Runs, reached: Reached) -> Runs:
+    """What was seen, file by file in the old order."""
+
+    def moved(file: str, line: int, name: str) -> list:
+        return [
+            file,
+            line + sum(by for last, by in reached.shifts.get(file, ()) if last < line),
+            name,
+        ]
+
+    tests = []
+    for file in dict.fromkeys(map(file_of, (*old.first, *new.first))):
+        runs = new if file in reached.test_files else old
+        tests += [(test, runs) for test in runs.first if file_of(test) == file]
+    return Runs(
+        first={test: runs.first[test] for test, runs in tests},
+        second={test: runs.second[test] for test, runs in tests if test in runs.second},
+        times={test: runs.times[test] for test, runs in tests if test in runs.times},
+        calls={
+            test: runs.calls[test] if runs is new else [moved(*f) for f in runs.calls[test]]
+            for test, runs in tests
+            if test in runs.calls
+        },
+        modules=sorted({*old.modules, *new.modules}),
+        unseen={
+            kind: [test for test, runs in tests if test in runs.unseen.get(kind, ())]
+            for kind in {**old.unseen, **new.unseen}
+        },
+        files=_merged_files(old.files, new.files, reached),
+    )
+
+
+def _merged_files(old: dict, new: dict, reached: Reached) -> dict:
+    """What was seen of the files. The new run has read all of them, but loaded few: what it cannot
+    tell of the others is as it was, for nothing that can be imported has changed in them."""
+    again, imports = reached.test_files, {}
+    for file in new["all"]:
+        before = () if file in reached.changed else old["imports"].get(file, ())
+        if found := {*new["imports"].get(file, ()), *before}:
+            imports[file] = sorted(found)
+    return {
+        **new,
+        "imports": imports,
+        "products": sorted({*old["products"], *new["products"]}),
+        "tests": sorted({*(t for t in old["tests"] if t not in again), *new["tests"]}),
+        "without": {
+            **{node: why for node, why in old["without"].items() if file_of(node) not in again},
+            **new["without"],
+        },
+        "deselected": [
+            *(t for t in old["deselected"] if file_of(t) not in again),
+            *new["deselected"],
+        ],
+    }
+
+
+def _passed(runs: Runs, test: str) -> bool:
+    return runs.first.get(test) == runs.second.get(test) == "passed"
+
+
+def _source_of_cache(path: str) -> str:
+    """The module of one of pytest's cache files:
+    `tests/__pycache__/test_a.cpython-311-pytest-8.4.0.pyc` is of `tests/test_a.py`."""
+    cached = Path(path)
+    return (cached.parent.parent / f"{cached.name.partition('.')[0]}.py").as_posix()
