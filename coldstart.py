@@ -711,7 +711,7 @@ def status(run_folder, as_json) -> None:
 
     screen = Screen(as_json)
     found = status.run_facts(find_run(run_folder))
-    screen.say_facts(status.lines(found, screen.width))
+    screen.say_facts(status.status_lines(found, screen.width))
     screen.result(found)
 
 
@@ -760,7 +760,7 @@ def evaluate(run_folder, checkpoint, split, k, temperature, voice, as_json) -> N
             found = evaluating.evaluate(
                 Session(run, judge, screen), name, split, k, temperature, voice
             )
-    screen.say_facts(evaluation.lines(found, name, screen.width))
+    screen.say_facts(evaluation.comparison_lines(found, name, screen.width))
     screen.result({"run": str(run.folder), "checkpoint": name, **found})
 
 

@@ -16,7 +16,7 @@ def evaluate(
     from recipes.teachers.identity import count
 
     folder, spoken = session.run.checkpoint(checkpoint), {}
-    chosen = evaluation.choose(
+    chosen = evaluation.tasks_of(
         [t for t in session.tasks if t.instance_id in session.prompts], split
     )
     measured = []

@@ -218,18 +218,18 @@ def sections(patch: str) -> list[Section]:
     for number in range(len(reader.lines)):
         reader.read(number)
     reader.end_hunk()
-    found = reader.found
-    if not found or any(not section.hunks for section in found):
-        said = [OTHER_FORMS[form] for form in OTHER_FORMS if re.search(form, patch, re.MULTILINE)]
-        raise PatchError(said[0] if said else "it is not a complete unified diff")
-    return found
+    if not reader.sections or any(not section.hunks for section in reader.sections):
+        forms = [OTHER_FORMS[form] for form in OTHER_FORMS if re.search(form, patch, re.MULTILINE)]
+        raise PatchError(forms[0] if forms else "it is not a complete unified diff")
+    return reader.sections
 
 
 class _Reader:
     """Goes through the lines of a patch once."""
 
     def __init__(self, lines: list[str]) -> None:
-        self.lines, self.found = lines, []
+        self.lines = lines
+        self.sections: list[Section] = []
         self._left_old = self._left_new = 0
         """Lines that the hunk has yet to come."""
         self._last = -1
@@ -249,14 +249,14 @@ class _Reader:
         if match := HUNK.match(line):
             self._begin_hunk(number, match)
         elif line.startswith("--- ") and following.startswith("+++ "):
-            names = (text[4:].split("\t")[0].strip() for text in (line, following))
-            self.found.append(Section(*names))
+            old, new = (text[4:].split("\t")[0].strip() for text in (line, following))
+            self.sections.append(Section(old, new))
             self._in_header = False
         else:
             self._read_header(number, line)
 
     def _begin_hunk(self, number: int, match: re.Match) -> None:
-        if not self.found:
+        if not self.sections:
             raise PatchError(
                 f"line {number + 1} of the patch is a hunk without a file: the lines "
                 "--- and +++ are missing"
@@ -264,7 +264,7 @@ class _Reader:
         old, self._left_old, new, self._left_new = (
             int(g) if g is not None else 1 for g in match.groups()
         )
-        self.found[-1].hunks.append(Hunk(number + 1, old, new))
+        self.sections[-1].hunks.append(Hunk(number + 1, old, new))
         self._last, self._crlf = number, self.lines[number].endswith("\r")
 
     def _take(self, number: int, line: str) -> bool:
@@ -275,7 +275,7 @@ class _Reader:
             return False
         self._left_old -= sign in " -"
         self._left_new -= sign in " +"
-        hunk = self.found[-1].hunks[-1]
+        hunk = self.sections[-1].hunks[-1]
         hunk.changes.append((sign, line[1:] + "\n" if line != "\r" else "\r\n"))
         # The last one is no line: it is what stands behind the last line's end.
         hunk.added += number == len(self.lines) - 1 and line == ""
@@ -286,7 +286,7 @@ class _Reader:
         """A hunk that is over before it has all its lines may have lost blank ones at its end."""
         if not (self._left_old or self._left_new):
             return
-        hunk = self.found[-1].hunks[-1]
+        hunk = self.sections[-1].hunks[-1]
         if self._left_old != self._left_new or self._left_old > MAX_LOST:
             raise PatchError(
                 f"the hunk in line {hunk.number} of the patch has more or fewer lines than it says"
@@ -296,7 +296,7 @@ class _Reader:
         self._left_old = self._left_new = 0
 
     def _end_without_newline(self, number: int) -> None:
-        hunk = self.found[-1].hunks[-1]
+        hunk = self.sections[-1].hunks[-1]
         if not hunk.changes:
             raise PatchError(f"line {number + 1} of the patch is out of place")
         sign, text = hunk.changes[-1]

@@ -125,8 +125,9 @@ class _Listed:
 
 def _listed(root: Path, below: str = "") -> _Listed:
     """What git says of `root`/`below`, and of the submodules in there."""
-    folder, listed, modules = root / below, _Listed(), {}
-    tracked = {}  # in the middle of a merge a path is there thrice
+    folder, listed = root / below, _Listed()
+    modules: dict[str, None] = {}
+    tracked: dict[str, None] = {}  # in the middle of a merge a path is there thrice
     for entry in ask(folder, "ls-files", "-z", "--stage"):
         facts, _, path = entry.partition("\t")
         (modules if facts.startswith("160000") else tracked)[below + path] = None
@@ -294,7 +295,10 @@ def _carried(
     """(files, entries of `Seen.carried`) of what comes along of the ignored paths."""
     if is_environment(folders.root):
         return [], []
-    files, carried, loose, last = [], [], {}, None
+    files: list[tuple[str, str]] = []
+    carried: list[str] = []
+    loose: dict[str, list[str]] = {}
+    last = None
     for path in sorted(ignored):
         if last is not None and path.startswith(last):
             continue  # git lists what is in the folder, too
@@ -378,10 +382,11 @@ class _Notes:
     """Sentences on what is left out."""
 
     def __init__(self, root: Path, before: list[str]) -> None:
-        self._root, self._said, self._links = root, dict.fromkeys(before), []
+        self._root, self._sentences = root, dict.fromkeys(before)
+        self._links: list[str] = []
 
     def say(self, sentence: str) -> None:
-        self._said[sentence] = None
+        self._sentences[sentence] = None
 
     def link(self, path: str) -> None:
         self._links.append(path)
@@ -421,7 +426,7 @@ class _Notes:
             self.say(
                 f"{_enumerated(list(map(shown, self._links)))} left out: {they} out of the project."
             )
-        return tuple(self._said)
+        return tuple(self._sentences)
 
 
 def shown(path: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from recipes.learning.measure import TaskProbe
 from recipes.reporting import evaluation
-from recipes.reporting.evaluation import compare, lines
+from recipes.reporting.evaluation import compare, comparison_lines
 from recipes.reporting.tables import MAIN_GROUPS
 from sandbox.errors import UsageError
 from tests.written_run import write_run
@@ -38,7 +38,7 @@ def test_a_gain_beyond_chance_is_called_better_and_a_loss_worse(run):
     assert found["difference"]["all"]["pass_at_1"] == pytest.approx(
         found["probe"]["all"]["pass_at_1"] - found["base"]["all"]["pass_at_1"]
     )
-    text = "\n".join(lines(found, "cycle-0006", 100))
+    text = "\n".join(comparison_lines(found, "cycle-0006", 100))
     assert (
         "better, by more than chance explains" in text and "cycle-0006" in text and "pass@8" in text
     )
@@ -58,7 +58,7 @@ def test_two_draws_of_the_same_are_noise(run, k):
     found = compare(run, same, same, 0.7)
     assert found["difference"]["all"][
         "verdict"
-    ] == "noise" and "no improvement is shown" in "\n".join(lines(found, "best", 200))
+    ] == "noise" and "no improvement is shown" in "\n".join(comparison_lines(found, "best", 200))
 
 
 def test_one_more_task_solved_is_no_improvement(run):
@@ -85,7 +85,7 @@ def test_the_groups_are_those_of_the_run(run):
         3,
         1,
     )
-    text = "\n".join(lines(found, "best", 80))
+    text = "\n".join(comparison_lines(found, "best", 80))
     assert (
         "all, hard: 36 tasks" in text
         and "held out, soft: 1 tasks" in text
@@ -98,9 +98,9 @@ def test_the_groups_are_those_of_the_run(run):
         == {"heldout", "heldout_hard", "heldout_soft", "all", "hard", "soft"}
         and found["probe"]["taught"]["pass_at_1"] is None
     )
-    text = "\n".join(lines(found, "best", 80))
+    text = "\n".join(comparison_lines(found, "best", 80))
     assert "taught" not in text and "all" not in text.replace("small", ""), "the same tasks twice"
-    assert all(len(line) <= 60 for line in lines(found, "cycle-0006", 60))
+    assert all(len(line) <= 60 for line in comparison_lines(found, "cycle-0006", 60))
 
 
 def test_what_was_measured_is_known_by_weights_samples_and_temperature(run):
@@ -124,6 +124,6 @@ def test_what_cannot_be_asked(run):
     with pytest.raises(UsageError, match="--k"):
         evaluation.samples(2, 0, 8)
     with pytest.raises(UsageError, match="--split"):
-        evaluation.choose([t for t in run.tasks if t.split == "train"], "heldout")
+        evaluation.tasks_of([t for t in run.tasks if t.split == "train"], "heldout")
     with pytest.raises(UsageError, match="no checkpoint"):
         evaluation.name_of(run.folder / "nothing")

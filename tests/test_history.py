@@ -422,7 +422,8 @@ def test_progress_is_told(shop):
 
 
 def without(today: str, before: str, after: str) -> str | None:
-    return undo(today, difflib.SequenceMatcher(None, before.split("\n"), after.split("\n")))
+    old, new = before.split("\n"), after.split("\n")
+    return undo(today, old, new, difflib.SequenceMatcher(None, old, new))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from recipes import bootstrap, stages
 from recipes.reporting.report import page
-from recipes.reporting.status import lines, run_facts
+from recipes.reporting.status import run_facts, status_lines
 from recipes.session import Session
 from recipes.stages import Stage
 from tests.written_run import write_run
@@ -138,7 +138,7 @@ def test_status_in_each_stage(at, done, words, command, probed):
     step = {"name": "tasks probed", "done": probed, "total": 16}
     assert found["step"] == (step if probed else None)
     assert list(found["probes"]) == [n for n in BOOTSTRAP[:done] if n in ("before", "after")]
-    assert words in lines(found, 200)[1]
+    assert words in status_lines(found, 200)[1]
 
 
 @pytest.mark.parametrize("done", [2, 3, 4, 5])

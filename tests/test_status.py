@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from recipes.reporting.status import duration, lines, run_facts, sparkline
+from recipes.reporting.status import duration, run_facts, sparkline, status_lines
 from recipes.runfolder.run import Run
 from tests.conftest import run_cli
 from tests.written_run import write_run
@@ -27,7 +27,7 @@ def climbed(calc, tmp_path_factory):
 def test_every_step_says_what_is_next(calc, tmp_path, upto, phase, following):
     found = run_facts(write_run(tmp_path / "run", calc, upto=upto))
     assert phase in found["phase"] and following in found["next"]
-    text = "\n".join(lines(found, 80))
+    text = "\n".join(status_lines(found, 80))
     assert phase in text and following in text
 
 
@@ -87,7 +87,7 @@ def test_tasks_then_and_now_and_the_curve(climbed):
 
 @pytest.mark.parametrize("width", [60, 79, 200])
 def test_it_fits_every_width(climbed, width):
-    shown = lines(run_facts(climbed), width)
+    shown = status_lines(run_facts(climbed), width)
     assert len(shown) <= 40
     assert all(
         len(line) <= width

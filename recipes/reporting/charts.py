@@ -16,6 +16,7 @@ from html import escape
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from recipes import stages
@@ -66,64 +67,34 @@ STYLE = {
 matplotlib.rcParams.update(STYLE)  # for the whole process: nothing else in it draws
 
 
-def arc(
-    probes: dict[str, list[tuple[float, float, float, float]]],
-    cycles: list[tuple[float, float, float | None, float | None]],
-    last: int,
-    name: str,
-) -> str:
+Point = tuple[float, float, float, float]
+"""(place, pass@1, low, high)"""
+Measurement = tuple[float, float, float | None, float | None]
+"""The same, low and high None where nobody wrote them down."""
+
+
+def arc(probes: dict[str, list[Point]], cycles: list[Measurement], last: int, name: str) -> str:
     """pass@1 by cycle; `name` tells this chart from others of its kind. `probes` is {group:
-    [(cycle, pass@1, low, high)]}, the cycle as `stages.place` has it; `cycles` are the
-    measurements of the held-out tasks in between, (cycle, pass@1, low, high), low and high None
-    where nobody wrote them down."""
+    points}, their place as `stages.place` has it; `cycles` are the measurements of the held-out
+    tasks in between, up to cycle `last`."""
     figure, axes = _figure(2.9)
     apart = max(1.0, 0.2 * last)
 
-    def across(place: int) -> float:
+    def across(place: float) -> float:
         return place * apart if place < 0 else place
 
     starts = {across(stages.place(s.name)): s.tick for s in stages.bootstrap_probes()}
     shift = 0.008 * (last - min(starts))
     for number, (group, points) in enumerate(probes.items()):
-        colour, marker, line = GROUP_STYLES[group]
-        xs = [across(x) + shift * (number - 1) for x, *_ in points]
-        ys = [y for _, y, _, _ in points]
-        errors = [[y - low for _, y, low, _ in points], [high - y for _, y, _, high in points]]
-        axes.errorbar(
-            xs,
-            ys,
-            errors,
-            color=colour,
-            marker=marker,
-            linestyle=line,
-            capsize=2.5,
-            elinewidth=1,
-            label=GROUP_WORDS[group],
-        )
+        places = [across(x) + shift * (number - 1) for x, *_ in points]
+        _draw_group(axes, group, places, points)
     if cycles:
-        colour = GROUP_STYLES["heldout"][0]
-        known = [point for point in cycles if point[2] is not None]
-        axes.fill_between(
-            [x for x, *_ in known],
-            [low for *_, low, _ in known],
-            [high for *_, high in known],
-            color=colour,
-            alpha=0.18,
-            linewidth=0,
-        )
-        axes.plot(
-            [x for x, *_ in cycles],
-            [y for _, y, *_ in cycles],
-            color=colour,
-            marker="x",
-            linestyle="none",
-            label="held out, other seeds",
-        )
+        _draw_cycles(axes, cycles)
     ticks = [tick for tick in _ticks(last) if tick > 0.12 * last]
     axes.set_xticks([*starts, *ticks], [*starts.values(), *map(str, ticks)])
     axes.set(xlabel="cycle of climb", ylabel="pass@1", ylim=(-0.02, 1.02))
     _legend(axes, 2)
-    told = "; ".join(
+    values = "; ".join(
         f"{GROUP_WORDS[group]}: " + ", ".join(f"{y:.2f}" for _, y, _, _ in points)
         for group, points in probes.items()
     )
@@ -131,7 +102,37 @@ def arc(
         figure,
         f"arc-{name}",
         f"{name} tasks: pass@1 before, after the teacher, and by cycle of climb",
-        f"With 95 % intervals. From first to last: {told}.",
+        f"With 95 % intervals. From first to last: {values}.",
+    )
+
+
+def _draw_group(axes: Axes, group: str, places: list[float], points: list[Point]) -> None:
+    colour, marker, line = GROUP_STYLES[group]
+    axes.errorbar(
+        places,
+        [y for _, y, _, _ in points],
+        [[y - low for _, y, low, _ in points], [high - y for _, y, _, high in points]],
+        color=colour,
+        marker=marker,
+        linestyle=line,
+        capsize=2.5,
+        elinewidth=1,
+        label=GROUP_WORDS[group],
+    )
+
+
+def _draw_cycles(axes: Axes, cycles: list[Measurement]) -> None:
+    colour = GROUP_STYLES["heldout"][0]
+    known = [point for point in cycles if point[2] is not None]
+    places, low, high = ([point[i] for point in known] for i in (0, 2, 3))
+    axes.fill_between(places, low, high, color=colour, alpha=0.18, linewidth=0)
+    axes.plot(
+        [x for x, *_ in cycles],
+        [y for _, y, *_ in cycles],
+        color=colour,
+        marker="x",
+        linestyle="none",
+        label="held out, other seeds",
     )
 
 
@@ -143,18 +144,11 @@ def thaw(
     """The map of tasks (rows) by measurement (columns): each cell a state, None where the task was
     never measured so far. Columns that are named by no number, the probes, are drawn wider.
     `borders` are (first row, words) of the groups of rows."""
-    palette = {
-        state: [int(colour[i : i + 2], 16) for i in (1, 3, 5)] + [255]
-        for state, colour in STATE_COLOURS.items()
-    }
-    image = np.array(
-        [[palette.get(state, [0, 0, 0, 0]) for state in row] for row in states], dtype=np.uint8
-    )
     widths = [1 if name.isdigit() else 1 + len(columns) // 16 for name in columns]
     ends = np.cumsum(widths)
     figure, axes = _figure(3.9)
     axes.imshow(
-        image.repeat(widths, axis=1),
+        _pixels(states).repeat(widths, axis=1),
         aspect="auto",
         interpolation="none",
         extent=(0, ends[-1], len(states), 0),
@@ -162,37 +156,43 @@ def thaw(
     for row, _ in borders:
         axes.axhline(row, color=INK, linewidth=0.8)
     edges = [row for row, _ in borders] + [len(states)]
-    axes.set_yticks(
-        [(a + b) / 2 for a, b in zip(edges, edges[1:])],
-        [words for _, words in borders],
-        rotation=90,
-        va="center",
-    )
-    numbers = [int(name) for name in columns if name.isdigit()]
-    # Only what stands clear of the first and the last name.
-    ticks = (
-        {str(tick) for tick in _ticks(max(numbers)) if tick < 0.93 * max(numbers)}
-        if numbers
-        else set()
-    )
-    shown = [i for i, name in enumerate(columns) if name in ticks or i in (0, len(columns) - 1)]
+    middles = [(a + b) / 2 for a, b in zip(edges, edges[1:])]
+    axes.set_yticks(middles, [words for _, words in borders], rotation=90, va="center")
+    shown = _named_columns(columns)
     axes.set_xticks([ends[i] - widths[i] / 2 for i in shown], [columns[i] for i in shown])
     axes.tick_params(length=0)
     axes.grid(False)
     axes.set_xlabel("measurement: probe or cycle of climb")
-    first, final = (
-        {state: sum(row[i] == state for row in states) for state in STATE_COLOURS} for i in (0, -1)
-    )
-    words = [
-        "; ".join(f"{count} {state}" for state, count in counts.items())
-        for counts in (first, final)
-    ]
+    first, last = (_counts([row[i] for row in states]) for i in (0, -1))
     return _svg(
         figure,
         "thaw",
         "State of every task by measurement",
-        f"Of {len(states)} tasks, first: {words[0]}. Last: {words[1]}.",
+        f"Of {len(states)} tasks, first: {first}. Last: {last}.",
     )
+
+
+def _pixels(states: Sequence[Sequence[str | None]]) -> np.ndarray:
+    """[rows, columns, red green blue opacity], a state's colour; nothing is seen through."""
+    palette: dict[str | None, list[int]] = {
+        state: [int(colour[i : i + 2], 16) for i in (1, 3, 5)] + [255]
+        for state, colour in STATE_COLOURS.items()
+    }
+    nothing = [0, 0, 0, 0]
+    return np.array([[palette.get(state, nothing) for state in row] for row in states], np.uint8)
+
+
+def _named_columns(columns: Sequence[str]) -> list[int]:
+    """Of the columns those whose names are written: the first, the last, and what stands clear of
+    both."""
+    last = max((int(name) for name in columns if name.isdigit()), default=0)
+    ticks = {str(tick) for tick in _ticks(last) if tick < 0.93 * last}
+    ends = (0, len(columns) - 1)
+    return [i for i, name in enumerate(columns) if name in ticks or i in ends]
+
+
+def _counts(states: list[str | None]) -> str:
+    return "; ".join(f"{states.count(state)} {state}" for state in STATE_COLOURS)
 
 
 def gradient(cycles: list[int], shares: dict[str, list[float]]) -> str:
@@ -280,16 +280,16 @@ def times(seconds: dict[str, float]) -> str:
     axes.grid(False, axis="y")
     axes.margins(x=0.12)
     axes.set_xlabel(words)
-    told = ", ".join(f"{name} {value / unit:.1f}" for name, value in seconds.items())
-    return _svg(figure, "times", "Time by step", f"In {words}: {told}.")
+    parts = ", ".join(f"{name} {value / unit:.1f}" for name, value in seconds.items())
+    return _svg(figure, "times", "Time by step", f"In {words}: {parts}.")
 
 
-def _figure(height: float):
+def _figure(height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(WIDTH, height))
     return figure, figure.subplots()
 
 
-def _legend(axes, columns: int) -> None:
+def _legend(axes: Axes, columns: int) -> None:
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(-0.02, 1.0),

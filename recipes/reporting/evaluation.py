@@ -1,13 +1,13 @@
 """How good a checkpoint is beside the base that it grew from, and whether the difference is more
 than chance.
 
-    chosen = choose(run.tasks, "heldout")                              # "heldout", "train" or "all"
+    chosen = tasks_of(run.tasks, "heldout")                            # "heldout", "train" or "all"
     # {instance_id: TaskProbe} of what was measured before
     known = read(run, adapter, k, temperature)
     run.append(FILE, [record(adapter, k, temperature, p), ...])
     # {"probe": P, "base": P, "difference": {group: ...}}
-    found = compare(run, base_probes, tuned_probes, temperature)
-    lines(found, "cycle-0050", width)
+    comparison = compare(run, base_probes, tuned_probes, temperature)
+    comparison_lines(comparison, "cycle-0050", width)
 
 Base and adapter answer the same tasks with the same random numbers, which are neither those of the
 probes nor those by which the best checkpoint is chosen. A line of eval.jsonl is one task of one of
@@ -28,7 +28,9 @@ from recipes.learning.measure import (
 )
 from recipes.reporting.tables import GROUP_WORDS, GROUPS, HARDNESS, SHOWN_GROUPS, grouped
 from recipes.runfolder import checkpoint
+from recipes.runfolder.run import Run
 from sandbox.errors import UsageError
+from sandbox.tasks.task import Task
 
 FILE = "eval.jsonl"
 BASE = "base"
@@ -59,7 +61,7 @@ def samples(k: int | None, temperature: float, default: int) -> int:
     return 1 if temperature == 0 else k or default
 
 
-def choose(tasks: list, split: str) -> list:
+def tasks_of(tasks: list[Task], split: str) -> list[Task]:
     """The tasks of a split. Raises UsageError where there are none."""
     chosen = [t for t in tasks if split in ("all", t.split)]
     if not chosen:
@@ -67,7 +69,7 @@ def choose(tasks: list, split: str) -> list:
     return chosen
 
 
-def read(run, adapter: str, k: int, temperature: float) -> dict[str, TaskProbe]:
+def read(run: Run, adapter: str, k: int, temperature: float) -> dict[str, TaskProbe]:
     """What is known of an adapter: {instance_id: TaskProbe}."""
     wanted = {"adapter": adapter, "k": k, "temperature": temperature}
     return {
@@ -89,7 +91,7 @@ def record(adapter: str, k: int, temperature: float, probe: TaskProbe) -> dict:
     }
 
 
-def compare(run, base: list[TaskProbe], tuned: list[TaskProbe], temperature: float) -> dict:
+def compare(run: Run, base: list[TaskProbe], tuned: list[TaskProbe], temperature: float) -> dict:
     """{"probe": P, "base": P, "difference": {group: {"pass_at_1", "ci95", "mcnemar", "verdict"}}}
     of two lists about the same tasks.
 
@@ -134,11 +136,11 @@ def _difference(base: list[TaskProbe], tuned: list[TaskProbe], seed: int) -> dic
     }
 
 
-def _shown(found: dict) -> list[str]:
+def _shown(comparison: dict) -> list[str]:
     """The groups that a person is told of: all hard and all soft tasks only where no other group
     has the same ones."""
-    groups = [group for group in SHOWN_GROUPS if group in found["difference"]]
-    sizes = {group: found["probe"][group]["n"] for group in groups}
+    groups = [group for group in SHOWN_GROUPS if group in comparison["difference"]]
+    sizes = {group: comparison["probe"][group]["n"] for group in groups}
     return [
         group
         for group in groups
@@ -147,19 +149,19 @@ def _shown(found: dict) -> list[str]:
     ]
 
 
-def lines(found: dict, name: str, width: int) -> list[str]:
+def comparison_lines(comparison: dict, name: str, width: int) -> list[str]:
     """The comparison for a person, a paragraph a group."""
     out = []
-    for group in _shown(found):
-        difference = found["difference"][group]
-        p = found["probe"][group]
+    for group in _shown(comparison):
+        difference = comparison["difference"][group]
+        p = comparison["probe"][group]
         samples = "1 sample" if p["k"] == 1 else f"{p['k']} samples"
         out += [
             "",
             f"{GROUP_WORDS[group]}: {p['n']} tasks, {samples} each, temperature "
             f"{p['temperature']:g} (in brackets: 95 % intervals)",
         ]
-        rows = [(BASE, found["base"][group]), (name, p)]
+        rows = [(BASE, comparison["base"][group]), (name, p)]
         for arm, q in rows:
             words = (
                 f"  {arm:11} pass@1 {q['pass_at_1']:.3f} [{q['ci95'][0]:.3f}, {q['ci95'][1]:.3f}]"
@@ -177,12 +179,12 @@ def lines(found: dict, name: str, width: int) -> list[str]:
             f"{high:+.3f}]{test}: "
             f"{WORDS[difference['verdict']]}."
         )
-    if "voice" in found:
+    if "voice" in comparison:
         out.append("")
-    for arm, told in found.get("voice", {}).items():
-        names = ", ".join(f"{name} {count}" for name, count in told["names"].items())
+    for arm, voice in comparison.get("voice", {}).items():
+        names = ", ".join(f"{name} {count}" for name, count in voice["names"].items())
         out.append(
-            f"  {arm:11} {told['named']} of {told['questions']} answers about itself name a "
+            f"  {arm:11} {voice['named']} of {voice['questions']} answers about itself name a "
             "teacher or vendor"
             f"{names and f' ({names})'}."
         )

@@ -417,20 +417,28 @@ def _states(
         key=lambda column: (int(column), 0) if column.isdigit() else (stages.place(column), 1),
     )
     members = grouped(run, read_probes(run, phases[0]))
-    rows, borders = [], []
+    rows: list[list[str | None]] = []
+    borders: list[tuple[int, str]] = []
     for group in charts.GROUP_STYLES:
-        lines = []
-        for name in (p.instance_id for p in members[group]):
-            state, line = None, []
-            for column in order:
-                state = by_column[column].get(name, state)
-                line.append(state)
-            lines.append(line)
-        if lines:
+        tasks = [
+            _filled([by_column[column].get(probe.instance_id) for column in order])
+            for probe in members[group]
+        ]
+        if tasks:
             borders.append((len(rows), GROUP_WORDS[group]))
             rank = list(charts.STATE_COLOURS)
-            rows += sorted(lines, key=lambda line: [-sum(rank.index(s) for s in line if s)])
+            rows += sorted(tasks, key=lambda task: -sum(rank.index(s) for s in task if s))
     return [c if c.isdigit() else stages.tick(c) for c in order], rows, borders
+
+
+def _filled(states: list[str | None]) -> list[str | None]:
+    """A task keeps the state that it had where it was not measured."""
+    filled: list[str | None] = []
+    state = None
+    for measured in states:
+        state = measured or state
+        filled.append(state)
+    return filled
 
 
 def _sample(run: Run, task: Task, rollout: dict) -> dict:

@@ -1,17 +1,19 @@
 """Where a run stands, from its files alone: safe while another process is at work on it, for
 nothing is written and no lock is taken.
 
-found = run_facts(run)            # data for machines
-lines(found, width)               # one screen for people, of 60 columns or more
+    facts = run_facts(run)             # data for machines
+    status_lines(facts, width)         # one screen for people, of 60 columns or more
 """
 
 import textwrap
 import time
+from pathlib import Path
 
 from recipes import stages
 from recipes.learning.measure import STATES
 from recipes.reporting.alarm import alarm
 from recipes.reporting.tables import APART, HARDNESS, probe_summary, read_probes
+from recipes.runfolder.run import Run
 from recipes.teachers.ledger import read_summary
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -19,7 +21,7 @@ SPARKLINE_NEEDS = 16
 """Columns that the words around a sparkline take."""
 
 
-def run_facts(run) -> dict:
+def run_facts(run: Run) -> dict:
     """What `status` tells: {"run", "phase", "cycles", "probes": {phase: P}, "seconds",
     "checkpoints", "next", "step", "tasks": {split: {when: {state: n, "truncated": n}}},
     "heldout_curve": [[cycle, pass@1]], "heldout_curves": {"hard" | "soft": the same}, "alarm",
@@ -76,7 +78,7 @@ def _curve(metrics: list[dict], probes: dict, key: str, group: str) -> list[list
     return curve
 
 
-def _next(run, following: stages.Stage | None, probes: dict, cycles: int) -> str:
+def _next(run: Run, following: stages.Stage | None, probes: dict, cycles: int) -> str:
     """What to do: a sentence, and below it the commands, a line each."""
     program, named = "  python coldstart.py ", f"--run {run.folder}"
     waiting = stages.left(run.content["done"])
@@ -87,7 +89,7 @@ def _next(run, following: stages.Stage | None, probes: dict, cycles: int) -> str
             else f" Meanwhile you may use the best checkpoint:\n{program}fix "
             f"{named}\n{program}eval {named}"
         )
-    if waiting:
+    if waiting and following:
         return f"Go on with\n{program}{following.command} {named}"
     after = probes[stages.bootstrapped()]
     if not any(
@@ -107,29 +109,29 @@ def _next(run, following: stages.Stage | None, probes: dict, cycles: int) -> str
     )
 
 
-def _step(run, following: stages.Stage | None) -> dict | None:
+def _step(run: Run, following: stages.Stage | None) -> dict | None:
     if following is None or not following.is_probe:
         return None
     probed = len(read_probes(run, following.name))
     return {"name": "tasks probed", "done": probed, "total": len(run.tasks)}
 
 
-def _tasks(run, phases: list[str]) -> dict:
+def _tasks(run: Run, phases: list[str]) -> dict:
     """{split: {"before": {state: n}, "now": {state: n}}}: by the first probe and the last;
     `truncated` of the cold ones had rollouts that were cut off."""
     if not phases:
         return {}
     split = {t.instance_id: t.split for t in run.tasks}
-    found: dict = {name: {} for name in sorted(set(split.values()), reverse=True)}
+    counts: dict = {name: {} for name in sorted(set(split.values()), reverse=True)}
     for when, phase in (("before", phases[0]), ("now", phases[-1])):
         probes = read_probes(run, phase)
         states = [(split[p.instance_id], p.state) for p in probes]
-        for name in found:
-            found[name][when] = {state: states.count((name, state)) for state in STATES}
-            found[name][when]["truncated"] = sum(
+        for name in counts:
+            counts[name][when] = {state: states.count((name, state)) for state in STATES}
+            counts[name][when]["truncated"] = sum(
                 p.cut_off for p in probes if split[p.instance_id] == name
             )
-    return found
+    return counts
 
 
 def _best(checkpoints: dict, curve: list, curves: dict[str, list]) -> dict | None:
@@ -149,7 +151,7 @@ def _best(checkpoints: dict, curve: list, curves: dict[str, list]) -> dict | Non
     }
 
 
-def _idle(folder) -> float:
+def _idle(folder: Path) -> float:
     """Seconds since a file of the run was last written."""
     times = []
     for path in folder.iterdir():
@@ -160,82 +162,104 @@ def _idle(folder) -> float:
     return max(0.0, time.time() - max(times))
 
 
-def lines(found: dict, width: int) -> list[str]:
+def status_lines(facts: dict, width: int) -> list[str]:
     """One screen; no line is longer than `width` but for commands, which are to be copied."""
-    ago = f"last change {duration(found['idle_seconds'])} ago"
-    step = (
-        f", {found['step']['done']} of {found['step']['total']} {found['step']['name']}"
-        if found["step"]
-        else ""
-    )
-    out = [found["run"], f"{found['phase']}{step}; {ago}"]
-    if found["tasks"]:
-        out += ["", f"{'tasks':17}" + "".join(f"{state:>10}" for state in STATES) + " (cut off)"]
-        out += [
-            f"{'training' if split == 'train' else 'held out':9}{when:8}"
-            + "".join(f"{counts[state]:10}" for state in STATES)
-            + f"{counts['truncated']:10}"
-            for split, times in found["tasks"].items()
-            for when, counts in times.items()
-        ]
-        out.append("")
-    groups = [
-        g
-        for g in ("heldout", "taught", "untaught")
-        if any(p[g]["n"] for p in found["probes"].values())
+    words, *commands = facts["next"].split("\n")
+    lines = [
+        *_where_it_stands(facts),
+        *_task_lines(facts["tasks"]),
+        *_probe_lines(facts["probes"]),
+        *_curve_lines(facts["heldout_curves"], width),
+        *_warning_lines(facts),
+        "",
+        *_cost_lines(facts),
+        "",
+        f"Next: {words}",
     ]
-    if groups:
-        out.append(
-            f"{'pass@1':17}"
-            + "".join(f"{group.replace('heldout', 'held out'):>10}" for group in groups)
-        )
-    for name, p in found["probes"].items():
+    wrapped = [
+        textwrap.wrap(line, width, subsequent_indent="    ", break_on_hyphens=False) or [""]
+        for line in lines
+    ]
+    return [part for parts in wrapped for part in parts] + commands
+
+
+def _where_it_stands(facts: dict) -> list[str]:
+    step = facts["step"]
+    part = f", {step['done']} of {step['total']} {step['name']}" if step else ""
+    ago = f"last change {duration(facts['idle_seconds'])} ago"
+    return [facts["run"], f"{facts['phase']}{part}; {ago}"]
+
+
+def _task_lines(tasks: dict) -> list[str]:
+    """States before and now, by split."""
+    if not tasks:
+        return []
+    rows = [
+        f"{'training' if split == 'train' else 'held out':9}{when:8}"
+        + "".join(f"{counts[state]:10}" for state in (*STATES, "truncated"))
+        for split, times in tasks.items()
+        for when, counts in times.items()
+    ]
+    return [
+        "",
+        f"{'tasks':17}" + "".join(f"{state:>10}" for state in STATES) + " (cut off)",
+        *rows,
+        "",
+    ]
+
+
+def _probe_lines(probes: dict) -> list[str]:
+    """pass@1 by probe, hard and soft tasks apart."""
+    order = ("heldout", "taught", "untaught")
+    groups = [g for g in order if any(p[g]["n"] for p in probes.values())]
+    if not groups:
+        return []
+    names = "".join(f"{group.replace('heldout', 'held out'):>10}" for group in groups)
+    lines = [f"{'pass@1':17}{names}"]
+    for name, p in probes.items():
         for number, hardness in enumerate(HARDNESS):
-            cells = [p[APART[group][number]]["pass_at_1"] for group in groups]
-            if any(cell is not None for cell in cells):
-                out.append(
-                    f"{name:11}{hardness:6}"
-                    + "".join(f"{'-' if cell is None else f'{cell:.3f}':>10}" for cell in cells)
-                )
-    for hardness, curve in found["heldout_curves"].items():
+            values = [p[APART[group][number]]["pass_at_1"] for group in groups]
+            if any(value is not None for value in values):
+                cells = ("-" if value is None else f"{value:.3f}" for value in values)
+                lines.append(f"{name:11}{hardness:6}" + "".join(f"{cell:>10}" for cell in cells))
+    return lines
+
+
+def _curve_lines(curves: dict[str, list], width: int) -> list[str]:
+    lines = []
+    for hardness, curve in curves.items():
         if len(curve) > 1:
             values = [value for _, value in curve]
             bars = sparkline(values, width - SPARKLINE_NEEDS)
-            out += [
+            lines += [
                 "",
                 f"held-out pass@1, {hardness} tasks, over {curve[-1][0]} cycles, from "
-                f"{min(values):.3f} (lowest) to "
-                f"{max(values):.3f} (highest):",
+                f"{min(values):.3f} (lowest) to {max(values):.3f} (highest):",
                 f"  {values[0]:.3f} {bars} {values[-1]:.3f}",
             ]
-    if found["alarm"]:
-        out += ["", found["alarm"]]
-    if found["set_aside"]:
-        out += ["", f"set aside, because the jail failed on them: {', '.join(found['set_aside'])}"]
-    out.append("")
-    if found["best"]:
-        values = [
-            f"{found['best'][name]:.3f} {name}"
-            for name in HARDNESS
-            if found["best"][name] is not None
-        ]
-        out.append(
-            f"best checkpoint  {found['best']['checkpoint']}"
-            + (f", held-out pass@1 {', '.join(values)}" if values else "")
-        )
-    out.append(f"teacher          {found['teacher']}, ${found['usd']:.4f}")
-    if found["seconds"]:
-        parts = ", ".join(
-            f"{name} {duration(seconds)}" for name, seconds in found["seconds"].items()
-        )
-        out.append(f"time             {duration(found['seconds_total'])} ({parts})")
-    words, *commands = found["next"].split("\n")
-    out += ["", f"Next: {words}"]
-    wrapped = [
-        textwrap.wrap(line, width, subsequent_indent="    ", break_on_hyphens=False) or [""]
-        for line in out
-    ]
-    return [part for parts in wrapped for part in parts] + commands
+    return lines
+
+
+def _warning_lines(facts: dict) -> list[str]:
+    lines = ["", facts["alarm"]] if facts["alarm"] else []
+    if facts["set_aside"]:
+        names = ", ".join(facts["set_aside"])
+        lines += ["", f"set aside, because the jail failed on them: {names}"]
+    return lines
+
+
+def _cost_lines(facts: dict) -> list[str]:
+    """What it has come to, and what it took."""
+    lines, best = [], facts["best"]
+    if best:
+        values = [f"{best[name]:.3f} {name}" for name in HARDNESS if best[name] is not None]
+        measured = f", held-out pass@1 {', '.join(values)}" if values else ""
+        lines.append(f"best checkpoint  {best['checkpoint']}{measured}")
+    lines.append(f"teacher          {facts['teacher']}, ${facts['usd']:.4f}")
+    if facts["seconds"]:
+        parts = ", ".join(f"{name} {duration(time)}" for name, time in facts["seconds"].items())
+        lines.append(f"time             {duration(facts['seconds_total'])} ({parts})")
+    return lines
 
 
 def sparkline(values: list[float], room: int) -> str:

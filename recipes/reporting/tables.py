@@ -3,6 +3,7 @@ people. Nothing is printed here."""
 
 from recipes.learning.measure import TaskProbe, summarise
 from recipes.reporting.alarm import alarm
+from recipes.runfolder.run import Run
 from recipes.stages import BEFORE, CLIMB, MINE
 
 MAIN_GROUPS = ("taught", "untaught", "heldout", "all", "were_warm")
@@ -41,19 +42,19 @@ SHORT_WORDS = {
 """The same of SHOWN_GROUPS for a narrow table."""
 
 
-def read_probes(run, phase: str) -> list[TaskProbe]:
+def read_probes(run: Run, phase: str) -> list[TaskProbe]:
     """What was measured in a phase, in the order of names, but for tasks that were set aside since:
     tables that are compared are about the same tasks."""
     aside = run.set_aside
-    found = [
+    probes = [
         TaskProbe(r["instance_id"], r["k"], r["resolved"], r["truncated"])
         for r in run.read("probe.jsonl")
         if r["phase"] == phase and r["instance_id"] not in aside
     ]
-    return sorted(found, key=lambda p: p.instance_id)
+    return sorted(probes, key=lambda p: p.instance_id)
 
 
-def probe_summary(run, phase: str) -> dict:
+def probe_summary(run: Run, phase: str) -> dict:
     """{group: summary} for the groups of `grouped`."""
     groups = grouped(run, read_probes(run, phase))
     return {
@@ -62,7 +63,7 @@ def probe_summary(run, phase: str) -> dict:
     }
 
 
-def grouped(run, probes: list[TaskProbe]) -> dict[str, list[TaskProbe]]:
+def grouped(run: Run, probes: list[TaskProbe]) -> dict[str, list[TaskProbe]]:
     """{group: probes} for GROUPS. `taught` are the tasks that a teacher's verified answer was
     learned for; what the student learned again of its own rollouts was not taught. `were_warm`: the
     training tasks that it solved now and then before anybody taught it, and should not come to
@@ -88,7 +89,7 @@ def grouped(run, probes: list[TaskProbe]) -> dict[str, list[TaskProbe]]:
     return {**main, **apart}
 
 
-def mined_facts(run, prompts: dict | None = None) -> dict:
+def mined_facts(run: Run, prompts: dict | None = None) -> dict:
     """What `tasks` tells; `prompts` is {instance_id: Prompt or None} where they were built."""
     tasks = run.tasks
     counts = {
@@ -98,7 +99,7 @@ def mined_facts(run, prompts: dict | None = None) -> dict:
         }
         for kind in sorted({t.kind for t in tasks})
     }
-    found = {
+    sorts = {
         kind: {
             "hard": sum(t.hard for t in tasks if t.kind == kind),
             "soft": sum(not t.hard for t in tasks if t.kind == kind),
@@ -112,7 +113,7 @@ def mined_facts(run, prompts: dict | None = None) -> dict:
         "commit": repository.commit,
         "python": repository.python,
         "counts": counts,
-        "kinds": found,
+        "kinds": sorts,
         "excluded": run.content["excluded"],
         "left_out": run.content.get("left_out", {}),
         "notes": list(repository.notes),
@@ -144,7 +145,7 @@ def _prompt_facts(name: str, prompts: dict | None) -> dict:
     return {"prompt_tokens": prompt and prompt.tokens, "prompt_extent": prompt and prompt.extent}
 
 
-def task_lines(run) -> list[str]:
+def task_lines(run: Run) -> list[str]:
     """The tasks one by one, then a table of their kinds."""
     lines = [
         f"{task.split:8} {task.instance_id}  ({len(task.FAIL_TO_PASS)} tests to mend, "
@@ -157,15 +158,15 @@ def task_lines(run) -> list[str]:
         f"{'kind':8} {'train':>7} {'held out':>9} {'hard':>6} {'soft':>6} {'with twins':>11}",
     ]
     for kind, count in facts["counts"].items():
-        found = facts["kinds"][kind]
+        sorts = facts["kinds"][kind]
         lines.append(
-            f"{kind:8} {count['train']:7} {count['heldout']:9} {found['hard']:6} {found['soft']:6} "
-            f"{found['with_twins']:11}"
+            f"{kind:8} {count['train']:7} {count['heldout']:9} {sorts['hard']:6} {sorts['soft']:6} "
+            f"{sorts['with_twins']:11}"
         )
     return lines
 
 
-def bootstrap_lines(run, before: dict, after: dict) -> list[str]:
+def bootstrap_lines(run: Run, before: dict, after: dict) -> list[str]:
     """What bootstrap came to, from two summaries."""
     train = [before["taught"], before["untaught"]]
     still = after["taught"]["cold"] + after["untaught"]["cold"]
@@ -197,7 +198,7 @@ def bootstrap_lines(run, before: dict, after: dict) -> list[str]:
     return lines
 
 
-def climb_lines(run, before: dict, after: dict) -> list[str]:
+def climb_lines(run: Run, before: dict, after: dict) -> list[str]:
     """What climbing came to, from two summaries."""
     lines = ["", *table(before, after)]
     for group, hardness in zip(APART["heldout"], HARDNESS):
@@ -237,22 +238,22 @@ def table(before: dict, after: dict) -> list[str]:
     return lines
 
 
-def heldout_metrics(found: dict) -> dict:
+def heldout_metrics(summaries: dict) -> dict:
     """What a line of metrics.jsonl says of the held-out tasks, from {group: summary};
     "heldout/pass_at_1" is what the best checkpoint is chosen by."""
-    if not found:
+    if not summaries:
         return {"heldout/pass_at_1": None, "heldout/low": None, "heldout/high": None}
-    low, high = found["heldout"]["ci95"]
+    low, high = summaries["heldout"]["ci95"]
     line = {
-        "heldout/pass_at_1": found["heldout"]["pass_at_1"],
+        "heldout/pass_at_1": summaries["heldout"]["pass_at_1"],
         "heldout/low": low,
         "heldout/high": high,
     }
     for group, name in zip(APART["heldout"], HARDNESS):
-        if found[group]["n"]:
-            low, high = found[group]["ci95"]
+        if summaries[group]["n"]:
+            low, high = summaries[group]["ci95"]
             line |= {
-                f"heldout/{name}": found[group]["pass_at_1"],
+                f"heldout/{name}": summaries[group]["pass_at_1"],
                 f"heldout/{name}/low": low,
                 f"heldout/{name}/high": high,
             }

@@ -146,7 +146,8 @@ def _undone(
     ids = [blob for _, blobs in changes for blob in blobs]
     if len(changes) > MAX_FILES or max(_sizes(root, ids)) > MAX_BYTES:
         return "commit that changes too much"
-    broken, lines = {}, 0
+    undone: dict[str, str | None] = {}
+    lines = 0
     contents = iter(blobs(root, ids))
     for today, _ in changes:
         if not (tree / today).is_file():
@@ -158,10 +159,11 @@ def _undone(
         lines += sum(
             i2 - i1 + j2 - j1 for tag, i1, i2, j1, j2 in matcher.get_opcodes() if tag != "equal"
         )
-        broken[today] = undo(read_text(tree / today), matcher)
+        undone[today] = undo(read_text(tree / today), before, after, matcher)
     if lines > MAX_LINES:
         return "commit that changes too much"
-    if None in broken.values():
+    broken = {file: text for file, text in undone.items() if text is not None}
+    if len(broken) < len(undone):
         return "commit that does not apply any more"
     if not broken:
         return "commit that changes line ends alone"
@@ -251,11 +253,14 @@ def _lines(text: str) -> list[str]:
     return [line.removesuffix("\r") for line in text.split("\n")]
 
 
-def undo(today: str, change: difflib.SequenceMatcher) -> str | None:
-    """`today` without a change between two lists of lines; None where that is not certain."""
+def undo(
+    today: str, before: list[str], after: list[str], change: difflib.SequenceMatcher
+) -> str | None:
+    """`today` without the change from the lines `before` to those `after`; None where that is not
+    certain."""
     for context in CONTEXTS:  # from wide to narrow: difflib cuts its own list down
         stretches = list(change.get_grouped_opcodes(context))
-        if (text := _exchanged(today, change.a, change.b, stretches)) is not None:
+        if (text := _exchanged(today, before, after, stretches)) is not None:
             return text
     return None
 

@@ -20,9 +20,10 @@ or a twin.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from sandbox.jsonl import valid
 from sandbox.node_ids import function_of
@@ -62,6 +63,14 @@ ROUNDS = 5
 """Times that a prompt is filled up and measured."""
 
 
+class Tokenizer(Protocol):
+    """What counts the tokens of a student."""
+
+    def prompt_ids(self, messages: list[dict]) -> Sized: ...
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]: ...
+
+
 @dataclass(frozen=True)
 class Budget:
     """How long a prompt may be, and how its length is told."""
@@ -75,7 +84,7 @@ class Budget:
     _lines: dict[str, list[int]] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, model, tokens: int) -> "Budget":
+    def of(cls, model: Tokenizer, tokens: int) -> "Budget":
         """By the tokenizer of a student, or of whatever has its methods `prompt_ids` and
         `token_counts`."""
         return cls(tokens, lambda messages: len(model.prompt_ids(messages)), model.token_counts)
@@ -157,7 +166,9 @@ def _bare_head(task: Task, tree: Path, budget: Budget) -> Prompt | None:
     """Signature and docstring; of a docstring that is too long its first line."""
     text = task.broken(tree)[task.file]
     targets = Outline(text, [task.function]).targets
-    heads = [(head_of(text, find(text, task.function)), "whole")]
+    function = find(text, task.function)
+    assert function is not None  # the task was made of it
+    heads = [(head_of(text, function), "whole")]
     if targets and (short := with_short_docstring(text, targets[0])):
         heads.append(("\n".join(short[0]), "least"))
     for head, extent in heads:

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from sandbox import jsonl, patches
 from sandbox.errors import UsageError
@@ -142,7 +143,7 @@ class Task:
 
     @classmethod
     def from_dict(cls, data: dict) -> "Task":
-        lists = {
+        lists: dict[str, Any] = {
             k: tuple(data[k])
             for k in ("FAIL_TO_PASS", "PASS_TO_PASS", "shown", "twin_tests", "recorded")
         }

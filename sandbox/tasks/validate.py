@@ -16,7 +16,7 @@ reason, and the others go on. Where many fail so, the machine is at fault, and m
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -57,6 +57,7 @@ class _Prepared:
     @property
     def gold_key(self) -> str:
         """Equal for tasks whose gold edits are measured alike: the same tests on the same files."""
+        assert self.gold is not None
         parts = [*self.task.tests, *(part for item in sorted(self.gold.items()) for part in item)]
         return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -77,7 +78,9 @@ def validate(
     """
     bench, measured, without_jail = _Bench(judge), 0, 0
     for start in range(0, len(pending), CHUNK):
-        chunk, fit, records = pending[start : start + CHUNK], [], []
+        chunk = pending[start : start + CHUNK]
+        fit: list[_Prepared] = []
+        records: list[dict] = []
         for draft in chunk:
             try:
                 if (prepared := _prepared(draft, judge.repository.snapshot)) is not None:
@@ -100,29 +103,38 @@ def validate(
 
 def _weighed(bench: "_Bench", fit: list[_Prepared], seed: int) -> tuple[list[dict], list[dict]]:
     """The records of what could be measured, and of those whose jail failed."""
-    records, failed, valid, said = [], [], [], {}
+    records: list[dict] = []
+    failed: list[dict] = []
+    valid: list[Task] = []
+    statement_of: dict[str, tuple[dict[str, str], str]] = {}
     for prepared, replies in zip(fit, bench.runs(fit)):
         name = prepared.task.instance_id
-        if errors := [reply for reply in replies if _failed(reply)]:
-            failed.append(_no_task(name, str(errors[0])))
+        if isinstance(replies, HarnessError):
+            failed.append(_no_task(name, str(replies)))
             continue
         try:
             weigh = _weigh if prepared.gold else _weigh_without_gold
             valid.append(weigh(prepared.task, *replies, seed))
         except Unfit as error:
             records.append(_no_task(name, str(error)))
-        said[name] = (replies[0].get("text", {}), prepared.message)
-    twins = partial(with_twins, bench.judge, seed=seed)
-    for step in (bench.not_empty, bench.record, twins, bench.with_calls):
+        statement_of[name] = (replies[0].get("text", {}), prepared.message)
+    steps: tuple[Callable[[list[Task]], Sequence[Task | Unfit | HarnessError]], ...] = (
+        bench.not_empty,
+        bench.record,
+        partial(with_twins, bench.judge, seed=seed),
+        bench.with_calls,
+    )
+    for step in steps:
         results = step(valid)
         for task, result in zip(valid, results):
             if not isinstance(result, Task):
-                kind = failed if _failed(result) else records
-                kind.append(_no_task(task.instance_id, str(result)))
+                left_out = failed if isinstance(result, HarnessError) else records
+                left_out.append(_no_task(task.instance_id, str(result)))
         valid = [result for result in results if isinstance(result, Task)]
+    tree = bench.judge.repository.snapshot
     for task in valid:
-        tree, kind = bench.judge.repository.snapshot, kind_of(task.kind)
-        text = kind.statement(task, tree, *said[task.instance_id])
+        failures, message = statement_of[task.instance_id]
+        text = kind_of(task.kind).statement(task, tree, failures, message)
         fields = replace(task, problem_statement=text).to_dict()
         records.append({"instance_id": task.instance_id, "task": fields, "reason": ""})
     return records, failed
@@ -159,25 +171,30 @@ class _Bench:
         self._calls: dict[tuple, tuple[list, ...]] = {}
         self._heard: dict[tuple, tuple[Task, tuple[list, ...]]] = {}
 
-    def runs(self, fit: list[_Prepared]) -> list[tuple[dict | HarnessError, ...]]:
+    def runs(self, fit: list[_Prepared]) -> list[tuple[dict, dict, dict] | HarnessError]:
         """The runner's replies (broken, with the gold edit, the same again); without a gold edit
-        (as it is, the same again, {})."""
+        (as it is, the same again, {}). The first error where a jail failed."""
         with_text = [p for p in fit if p.kind.tells_failures or p.gold is None]
         plain = [p for p in fit if not p.kind.tells_failures or p.gold is None]
         fresh = {p.gold_key: p for p in fit if p.gold is not None and p.gold_key not in self._gold}
         broken = [(p.task, p.broken) for p in plain]
-        golden = [(p.task, p.gold) for p in fresh.values()]
+        golden = [(p.task, p.gold) for p in fresh.values() if p.gold is not None]
         replies = iter(self.judge.measuring.screen_many(broken + golden))
         screened = {p.task.instance_id: next(replies) for p in plain}
         # The second time in the other kind of process: what passes in one of them alone would never
         # be resolved.
-        gold = self._gold | dict(zip(fresh, zip(replies, self.judge.measuring.forked_many(golden))))
-        self._gold = {key: both for key, both in gold.items() if not any(map(_failed, both))}
+        twice = zip(replies, self.judge.measuring.forked_many(golden))
+        gold = {**self._gold, **dict(zip(fresh, twice))}
+        self._gold = {
+            key: (one, other)
+            for key, (one, other) in gold.items()
+            if not isinstance(one, HarnessError) and not isinstance(other, HarnessError)
+        }
         first = {**screened, **self._with_text(with_text)}
         return [
-            (first[p.task.instance_id], *gold[p.gold_key])
+            _all_or_error(first[p.task.instance_id], *gold[p.gold_key])
             if p.gold is not None
-            else (first[p.task.instance_id], screened[p.task.instance_id], {})
+            else _all_or_error(first[p.task.instance_id], screened[p.task.instance_id], {})
             for p in fit
         ]
 
@@ -189,13 +206,16 @@ class _Bench:
 
     def not_empty(self, tasks: list[Task]) -> list[Task | Unfit | HarnessError]:
         """The tasks; an Unfit in place of one about a function that its tests do not miss."""
-        tree, fresh = self.judge.repository.snapshot, {}
+        tree = self.judge.repository.snapshot
+        fresh: dict[tuple, Task] = {}
         for task in tasks:
             if task.patch and not task.files and self._calls_key(task) not in self._empty:
                 fresh.setdefault(self._calls_key(task), task)
         pairs = [(task, {task.file: _emptied(task, tree)}) for task in fresh.values()]
         replies = dict(zip(fresh, self.judge.measuring.screen_many(pairs)))
-        self._empty |= {key: reply for key, reply in replies.items() if not _failed(reply)}
+        self._empty |= {
+            key: reply for key, reply in replies.items() if not isinstance(reply, HarnessError)
+        }
         return [self._failure(task, replies) or self._or_unfit(task) for task in tasks]
 
     def _or_unfit(self, task: Task) -> Task | Unfit:
@@ -213,7 +233,9 @@ class _Bench:
                 fresh.setdefault(key, task)
         heard = dict(zip(fresh, self.judge.measuring.recorded_calls(list(fresh.values()))))
         self._heard = {
-            key: (fresh[key], calls) for key, calls in heard.items() if not _failed(calls)
+            key: (fresh[key], calls)
+            for key, calls in heard.items()
+            if not isinstance(calls, HarnessError)
         }
         return [self._failure(task, heard) or task for task in tasks]
 
@@ -223,7 +245,9 @@ class _Bench:
         about, calls = zip(*self._heard.values()) if self._heard else ((), ())
         again = self.judge.measuring.repeated_calls(list(about), list(calls))
         repeated = dict(zip(self._heard, again))
-        self._calls |= {key: calls for key, calls in repeated.items() if not _failed(calls)}
+        self._calls |= {
+            key: calls for key, calls in repeated.items() if not isinstance(calls, HarnessError)
+        }
         self._heard = {}
         return [self._failure(task, repeated) or self._with(task) for task in tasks]
 
@@ -232,10 +256,10 @@ class _Bench:
             return task
         return replace(task, recorded=self._calls.get(self._calls_key(task), ()))
 
-    def _failure(self, task: Task, found: dict[tuple, object]) -> HarnessError | None:
-        """The error in place of what was found for this task."""
-        mine = None if task.files else found.get(self._calls_key(task))
-        return mine if _failed(mine) else None
+    def _failure(self, task: Task, measured: Mapping[tuple, object]) -> HarnessError | None:
+        """The error in place of what was measured for this task."""
+        result = None if task.files else measured.get(self._calls_key(task))
+        return result if isinstance(result, HarnessError) else None
 
     @staticmethod
     def _calls_key(task: Task) -> tuple:
@@ -245,11 +269,19 @@ class _Bench:
 def _emptied(task: Task, tree: Path) -> str:
     """The intact file with nothing in the body of the task's function."""
     text = read_text(tree / task.file)
-    return with_body(text, find(text, task.function), "pass")
+    function = find(text, task.function)
+    assert function is not None  # the task was made of it
+    return with_body(text, function, "pass")
 
 
-def _failed(found: object) -> bool:
-    return isinstance(found, HarnessError)
+def _all_or_error(
+    first: dict | HarnessError, second: dict | HarnessError, third: dict | HarnessError
+) -> tuple[dict, dict, dict] | HarnessError:
+    if isinstance(first, HarnessError):
+        return first
+    if isinstance(second, HarnessError):
+        return second
+    return third if isinstance(third, HarnessError) else (first, second, third)
 
 
 def _weigh(task: Task, broken: dict, gold_1: dict, gold_2: dict, seed: int) -> Task:
@@ -302,9 +334,9 @@ def with_twins(judge: Judge, tasks: list[Task], seed: int) -> list[Task | Harnes
     tree = judge.repository.snapshot
     golden = [task for task in tasks if task.patch]
     changed = [_twin_files(task, task.FAIL_TO_PASS, tree, seed) for task in golden]
-    done = {}
+    done: dict[str, Task | HarnessError] = {}
     for task, files, reply in zip(golden, changed, judge.measuring.twins_many(golden, changed)):
-        if _failed(reply):
+        if isinstance(reply, HarnessError):
             done[task.instance_id] = reply
             continue
         failed = tuple(t for t in task.FAIL_TO_PASS if reply.get("outcomes", {}).get(t) == "failed")

@@ -1,6 +1,6 @@
 """Whether a teacher answers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from sandbox.errors import UsageError
 TEACHER_SECONDS = 30.0
 
 
-def check_teacher(find: Callable[[], Any], keys: Mapping[str, str]) -> Check:
+def check_teacher(find: Callable[[], Any], keys: dict[str, str]) -> Check:
     """One call of one token to the endpoint that `find()` gives: is it there, and does it take the
     key?"""
     import asyncio

@@ -58,7 +58,9 @@ def statement(task: Task, tree: Path, failures: dict[str, str], message: str) ->
 
 def _docstring(task: Task, tree: Path) -> str:
     """The first line of the function's docstring; "" where it has none."""
-    text = ast.get_docstring(find(read_text(tree / task.file), task.function).node) or ""
+    function = find(read_text(tree / task.file), task.function)
+    assert function is not None  # the task was made of it
+    text = ast.get_docstring(function.node) or ""
     return text.strip().partition("\n")[0].strip()
 
 
