@@ -32,10 +32,10 @@ print(json.dumps({"version": list(sys.version_info[:3]), "prefixes": [sys.prefix
 def find_interpreter(root: Path, wanted: str | None) -> Path:
     """--python, then .venv, venv, $VIRTUAL_ENV, else ours."""
     if wanted:
-        found = shutil.which(os.path.expanduser(wanted))
-        if not found:
+        path = shutil.which(os.path.expanduser(wanted))
+        if not path:
             raise UsageError(f"--python {wanted}: there is no such interpreter.")
-        return Path(os.path.abspath(found))
+        return Path(os.path.abspath(path))
     folders = [root / ".venv", root / "venv"]
     if os.environ.get("VIRTUAL_ENV"):
         folders.append(Path(os.environ["VIRTUAL_ENV"]))
@@ -171,16 +171,16 @@ def _import_name(base: PurePosixPath, parts: tuple[str, ...], modules: set[PureP
 
 def installed_copies(names: set[str], path: list[str]) -> list[str]:
     """What is installed of the project: packages, modules, their bytecode, eggs."""
-    found = []
+    places = []
     for folder in (
         Path(f) for f in path if f.endswith(("site-packages", "dist-packages")) and os.path.isdir(f)
     ):
         for name in sorted(names):
-            found += [
+            places += [
                 folder / name,
                 folder / f"{name}.py",
                 *sorted(folder.glob(f"__pycache__/{name}.*.pyc")),
                 *sorted(folder.glob(f"{name}-*.egg")),
                 *sorted(folder.glob(f"{name.replace('_', '-')}-*.egg")),
             ]
-    return list(dict.fromkeys(str(place) for place in found if os.path.lexists(place)))
+    return list(dict.fromkeys(str(place) for place in places if os.path.lexists(place)))

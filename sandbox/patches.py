@@ -319,8 +319,8 @@ class _Reader:
 
 def hint(patch: str) -> str:
     """What else a person should know of a patch that is not taken."""
-    found = ENCODED.search(patch)
-    return f" (it is in an e-mail that is {found[1]}; save it as plain text)" if found else ""
+    match = ENCODED.search(patch)
+    return f" (it is in an e-mail that is {match[1]}; save it as plain text)" if match else ""
 
 
 # ------------------------------------------------------------------------------------------ placing
@@ -407,6 +407,6 @@ def _why(hunk: Hunk, old: list[str], bare: list[str], places: list[int]) -> str:
     wrong = next((i for i, line in enumerate(there) if line != old[i]), len(there))
     if wrong == len(there):
         return f"the file has {len(bare)} lines"
-    said, wanted = there[wrong].rstrip("\n"), old[wrong].rstrip("\n")
-    more = " (only blanks differ)" if said.split() == wanted.split() else ""
-    return f"line {at + wrong + 1} is {said!r:.80} and in the patch {wanted!r:.80}{more}"
+    line, wanted = there[wrong].rstrip("\n"), old[wrong].rstrip("\n")
+    more = " (only blanks differ)" if line.split() == wanted.split() else ""
+    return f"line {at + wrong + 1} is {line!r:.80} and in the patch {wanted!r:.80}{more}"

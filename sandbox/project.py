@@ -102,8 +102,8 @@ def look(root: Path, environments: Iterable[str] = ()) -> Seen:
 def in_order(files: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Sorted, each once: of every folder what lies in it, then its folders."""
 
-    def key(found: tuple[str, str]) -> list[tuple[bool, str]]:
-        *folders, name = found[0].split("/")
+    def key(file: tuple[str, str]) -> list[tuple[bool, str]]:
+        *folders, name = file[0].split("/")
         return [*((True, folder) for folder in folders), (False, name)]
 
     return sorted(set(files), key=key)
@@ -311,14 +311,14 @@ def _carried(
                 f"{shown(path)} is left out: git ignores it, and what is built holds copies "
                 "of the project; tests that need it fail in the jail."
             )
-        elif found := _come_along(folders, path, _walk(folders, path[:-1]), notes):
-            files += found
+        elif taken := _come_along(folders, path, _walk(folders, path[:-1]), notes):
+            files += taken
             carried.append(path)
     for folder, paths in loose.items():
         if not folders.kind(folder)[0] and not folders.is_ours(folder):
-            found = _come_along(folders, folder, iter(paths), notes)
-            files += found
-            carried += [path for path, _ in found]
+            taken = _come_along(folders, folder, iter(paths), notes)
+            files += taken
+            carried += [path for path, _ in taken]
     return files, carried
 
 
@@ -353,29 +353,29 @@ def _come_along(
     """Those of the ignored paths of one place that a snapshot takes: none, and no more of them
     looked at, once they are too many. `place` ends in "/" where all of it is ignored; elsewhere a
     large file is no reason to leave out what lies beside it."""
-    found, large, closed, size = [], [], [], 0
+    taken, large, closed, size = [], [], [], 0
     for path in paths:
         entry = "" if path.endswith("/") else folders.entry(path)
         full = os.path.join(folders.root, path)
         if not entry or entry == "file" and not os.access(full, os.R_OK):
             closed.append(path)
         elif entry == "link":
-            found.append((path, entry))
+            taken.append((path, entry))
         elif entry == "file":
             own = os.lstat(full).st_size
             if own > MAX_FILE:
                 large.append((path, own))
             else:
-                found.append((path, entry))
+                taken.append((path, entry))
             if own <= MAX_FILE or place.endswith("/"):
                 size += own
-        if size > MAX_FOLDER or len(found) > MAX_FILES:
+        if size > MAX_FOLDER or len(taken) > MAX_FILES:
             how = f"{MAX_FOLDER >> 20} MiB" if size > MAX_FOLDER else f"{MAX_FILES:,} files"
             notes.too_much(place, how)
             return []
     notes.large(sorted(large))
     notes.closed(sorted(closed))
-    return found
+    return taken
 
 
 class _Notes:
@@ -440,7 +440,7 @@ def _it(things: list) -> str:
 
 def _enumerated(names: list[str]) -> str:
     """`a is`, `a and b are`, `a, b, c and 4 more are`"""
-    told = names[:NAMED] + ([f"{len(names) - NAMED} more"] if len(names) > NAMED else [])
-    if len(told) == 1:
-        return f"{told[0]} is"
-    return f"{', '.join(told[:-1])} and {told[-1]} are"
+    words = names[:NAMED] + ([f"{len(names) - NAMED} more"] if len(names) > NAMED else [])
+    if len(words) == 1:
+        return f"{words[0]} is"
+    return f"{', '.join(words[:-1])} and {words[-1]} are"

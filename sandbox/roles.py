@@ -119,12 +119,12 @@ class _Decision:
     # -------------------------------------------------------------------------- folders
 
     def _folders(self) -> list[str]:
-        found: list[str] = []
+        result: list[str] = []
         for folder in sorted(self.below, key=lambda f: (f.count("/"), f)):
-            within = any(folder.startswith(f"{other}/") for other in found)
+            within = any(folder.startswith(f"{other}/") for other in result)
             if not within and self._is_of_tests(folder):
-                found.append(folder)
-        return found
+                result.append(folder)
+        return result
 
     def _is_of_tests(self, folder: str) -> bool:
         """Whether what lies in this folder is of the tests, but for what source imports."""

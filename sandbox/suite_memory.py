@@ -275,8 +275,8 @@ def _merged_files(old: dict, new: dict, reached: Reached) -> dict:
     again, imports = reached.test_files, {}
     for file in new["all"]:
         before = () if file in reached.changed else old["imports"].get(file, ())
-        if found := {*new["imports"].get(file, ()), *before}:
-            imports[file] = sorted(found)
+        if names := {*new["imports"].get(file, ()), *before}:
+            imports[file] = sorted(names)
     return {
         **new,
         "imports": imports,

@@ -1,7 +1,7 @@
 """What two runs of the suite show: which tests pass, and which functions each of them calls.
 Remembered from run to run.
 
-    found = survey(judge, on_progress)
+    result = survey(judge, on_progress)
 
 The first run is traced. A test counts as passing or failing only if both runs say so; other tests
 are left out (flaky, skipped, slow).
@@ -74,12 +74,12 @@ class Survey:
     @cached_property
     def callers(self) -> dict[tuple[str, int], list[str]]:
         """{(file, first line) of a function: the passing tests that call it}"""
-        found: dict[tuple[str, int], list[str]] = {}
+        result: dict[tuple[str, int], list[str]] = {}
         for test in self.passing:
             for index in self.calls[test]:
                 file, line, _ = self.functions[index]
-                found.setdefault((file, line), []).append(test)
-        return found
+                result.setdefault((file, line), []).append(test)
+        return result
 
     @classmethod
     def of(cls, runs: Runs, carried_as: Callable[[str], str] = lambda file: "") -> "Survey":

@@ -162,6 +162,7 @@ def test_every_operator_is_described_and_tried():
         for mark in [type("M", (), {"args": c})() for c in case.args[1]]
     }
     assert tried == {operator.name for operator in OPERATORS} and len(OPERATORS) >= 10
+    assert all(operator.changes.__doc__ for operator in OPERATORS)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ MARK_SIZES = (7, 8, 9, 6, 5)
 def gold_reply(task: Task, tree: Path, style: str) -> str:
     """The repository's own code as a model would have answered: what the reference teacher says. ""
     where nobody knows the answer."""
-    words = kind_of(task.kind).mended(task)
+    words = kind_of(task.kind).fixed(task)
     if task.files:
         blocks = _search_replace(task.broken(tree), task.gold(tree))
         return f"{words}\n\n{blocks}" if blocks else ""

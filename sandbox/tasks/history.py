@@ -187,12 +187,12 @@ def _commits(root: Path, last: str) -> list[_Commit]:
             what=f"the history of {root}",
         )
     )
-    found = []
+    commits = []
     for line in listed.splitlines():
         when, name, *parents = line.split(" ")
         day = datetime.fromtimestamp(int(when), UTC).date()
-        found.append(_Commit(name, parents, day))
-    return found
+        commits.append(_Commit(name, parents, day))
+    return commits
 
 
 def _ends(root: Path) -> set[str]:
@@ -230,10 +230,10 @@ def _changes(root: Path, commit: _Commit) -> Iterator[_Change]:
 def _sizes(root: Path, ids: list[str]) -> list[int]:
     """Bytes of the blobs. Raises Absent."""
     done = start(root, "cat-file", "--batch-check", stdin="\n".join(ids).encode())
-    found = [line.split(b" ") for line in done.stdout.splitlines()]
-    if done.returncode or any(len(facts) != 3 for facts in found):
+    rows = [line.split(b" ") for line in done.stdout.splitlines()]
+    if done.returncode or any(len(facts) != 3 for facts in rows):
         raise Absent
-    return [int(size) for _, _, size in found]
+    return [int(size) for _, _, size in rows]
 
 
 def _message(root: Path, commit: _Commit) -> str:

@@ -167,29 +167,37 @@ class Body:
 
 
 def comparison_boundary(body: Body, node: cst.ComparisonTarget) -> Iterator[Change]:
+    """`<` becomes `<=`, `>=` becomes `>`, and the other way round."""
     return body.mapped(node.operator, BOUNDARY)
 
 
 def comparison_flipped(body: Body, node: cst.ComparisonTarget) -> Iterator[Change]:
+    """`==` becomes `!=`, `<` becomes `>`, `in` becomes `not in`, `is` becomes `is not`, and the
+    other way round."""
     return body.mapped(node.operator, FLIPPED)
 
 
 def and_or_swapped(body: Body, node: cst.BooleanOperation) -> Iterator[Change]:
+    """`and` becomes `or`, and the other way round."""
     yield body.change(node.operator, "or" if isinstance(node.operator, cst.And) else "and")
 
 
 def arithmetic_operator(body: Body, node: cst.BinaryOperation) -> Iterator[Change]:
+    """`+` becomes `-`, `*` becomes `+`, `/` becomes `//`, `**` becomes `*`, `&` becomes `|`, and so
+    on."""
     texts = (cst.SimpleString, cst.FormattedString, cst.ConcatenatedString)
     if not isinstance(node.left, texts) and not isinstance(node.right, texts):
         yield from body.mapped(node.operator, ARITHMETIC)
 
 
 def augmented_assignment(body: Body, node: cst.AugAssign) -> Iterator[Change]:
+    """`+=` becomes `-=` or `=`, `*=` becomes `+=`, `|=` becomes `&=`, and so on."""
     yield from body.mapped(node.operator, AUGMENTED)
     yield body.change(node.operator, "=")
 
 
 def off_by_one(body: Body, node: cst.Integer) -> Iterator[Change]:
+    """A whole number one up or down."""
     if node.value.isdecimal() and len(node.value) < 10:
         yield body.change(node, str(int(node.value) + 1))
         if int(node.value) > 0:
@@ -197,11 +205,13 @@ def off_by_one(body: Body, node: cst.Integer) -> Iterator[Change]:
 
 
 def boolean_constant(body: Body, node: cst.Name) -> Iterator[Change]:
+    """`True` becomes `False`, and the other way round."""
     if node.value in ("True", "False") and node not in body.endless:
         yield body.change(node, "False" if node.value == "True" else "True")
 
 
 def string_constant(body: Body, node: cst.SimpleString) -> Iterator[Change]:
+    """A string without its last character; an empty one becomes a space."""
     code, quote = body.code(node), node.quote
     if "\\" in code or len(quote) == 3:
         return
@@ -214,7 +224,8 @@ def string_constant(body: Body, node: cst.SimpleString) -> Iterator[Change]:
 
 
 def condition_negated(body: Body, node: cst.If | cst.While | cst.IfExp) -> Iterator[Change]:
-    """Comparisons have operators of their own."""
+    """The test of an `if`, `while` or conditional expression gets or loses a `not`. Comparisons
+    have operators of their own."""
     test = node.test
     if isinstance(test, cst.UnaryOperation) and isinstance(test.operator, cst.Not):
         if not test.expression.lpar:
@@ -230,6 +241,7 @@ def condition_negated(body: Body, node: cst.If | cst.While | cst.IfExp) -> Itera
 
 
 def argument_order(body: Body, node: cst.Call) -> Iterator[Change]:
+    """The first two arguments of a call change places."""
     arguments = _positional(node)
     if len(arguments) < 2 or _called(node) in SYMMETRIC:
         return
@@ -241,12 +253,15 @@ def argument_order(body: Body, node: cst.Call) -> Iterator[Change]:
 
 
 def sibling_function(body: Body, node: cst.Call) -> Iterator[Change]:
+    """`min` becomes `max`, `any` becomes `all`, `startswith` becomes `endswith`, `floor` becomes
+    `ceil`, and so on."""
     name = node.func.attr if isinstance(node.func, cst.Attribute) else node.func
     if _called(node) in SIBLINGS:
         yield body.change(name, SIBLINGS[_called(node)])
 
 
 def range_bound(body: Body, node: cst.Call) -> Iterator[Change]:
+    """`range` ends one earlier or later."""
     arguments = _positional(node)
     if _called(node) == "range" and len(arguments) in (1, 2):
         yield body.shifted(arguments[-1], "- 1")
@@ -254,6 +269,7 @@ def range_bound(body: Body, node: cst.Call) -> Iterator[Change]:
 
 
 def slice_bound(body: Body, node: cst.Slice) -> Iterator[Change]:
+    """A bound of a slice is left out, or off by one."""
     lower, upper = node.lower, node.upper
     if lower is not None and not lower.lpar:
         yield body.change(lower, "")
@@ -264,6 +280,7 @@ def slice_bound(body: Body, node: cst.Slice) -> Iterator[Change]:
 
 
 def default_value(body: Body, node: cst.Call | cst.Return | cst.Assign) -> Iterator[Change]:
+    """`a or b` becomes `a`, `.get(key, default)` becomes `.get(key)`."""
     if isinstance(node, cst.Call):
         arguments = _positional(node)
         if _called(node) == "get" and len(arguments) == len(node.args) == 2:
@@ -297,16 +314,19 @@ def _positional(node: cst.Call) -> list[cst.BaseExpression]:
 
 
 def return_value_dropped(body: Body, node: cst.Return) -> Iterator[Change]:
+    """`return x` becomes `return`."""
     is_none = isinstance(node.value, cst.Name) and node.value.value == "None"
     if node.value is not None and not is_none and len(body.statements) != 1:
         yield body.change(node, "return")
 
 
 def loop_exit(body: Body, node: cst.Break | cst.Continue) -> Iterator[Change]:
+    """`break` becomes `continue`, and the other way round."""
     yield body.change(node, "continue" if isinstance(node, cst.Break) else "break")
 
 
 def exception_type(body: Body, node: cst.Raise | cst.ExceptHandler) -> Iterator[Change]:
+    """Another built-in exception is raised or caught."""
     kind = node.type if isinstance(node, cst.ExceptHandler) else node.exc
     if isinstance(node, cst.Raise) and isinstance(kind, cst.Call):
         kind = kind.func
@@ -315,8 +335,9 @@ def exception_type(body: Body, node: cst.Raise | cst.ExceptHandler) -> Iterator[
 
 
 def statement_dropped(body: Body, node: cst.IndentedBlock) -> Iterator[Change]:
-    """Whole lines, with what stands behind the statement on the last of them; comments above it
-    stay. A block keeps at least a `pass`."""
+    """A call, an assignment to an attribute or item, an augmented assignment, or an `if` that
+    leaves early, is gone. Whole lines, with what stands behind the statement on the last of them;
+    comments above it stay. A block keeps at least a `pass`."""
     for statement in filter(_may_go, node.body):
         start, end = body.span(statement)
         # A compound statement's position may end at the start of the line after it.
@@ -331,7 +352,8 @@ def statement_dropped(body: Body, node: cst.IndentedBlock) -> Iterator[Change]:
 
 
 def early_return(body: Body, node: cst.IndentedBlock) -> Iterator[Change]:
-    """The return behind a loop at the indentation of the loop's body."""
+    """The `return` after a loop slips into it. The return behind a loop at the indentation of the
+    loop's body."""
     for loop, after in zip(node.body, node.body[1:]):
         if not isinstance(loop, (cst.For, cst.While)) or loop.orelse is not None:
             continue
@@ -376,113 +398,31 @@ class Operator:
     """One kind of change."""
 
     name: str
-    words: str
-    """What it does, for people."""
-    nodes: tuple[type[cst.CSTNode], ...]
-    """Where it is tried."""
     changes: Callable[[Body, Any], Iterator[Change]]
-    """It is only given nodes of these types."""
+    """What it does. It is only given nodes of these types:"""
+    nodes: tuple[type[cst.CSTNode], ...]
 
 
 OPERATORS = (
-    Operator(
-        'comparison boundary',
-        '`<` becomes `<=`, `>=` becomes `>`, and the other way round',
-        (cst.ComparisonTarget,),
-        comparison_boundary,
-    ),
-    Operator(
-        'comparison flipped',
-        '`==` becomes `!=`, `<` becomes `>`, `in` becomes `not in`, `is` becomes `is not`, and the other way round',
-        (cst.ComparisonTarget,),
-        comparison_flipped,
-    ),
-    Operator(
-        'condition negated',
-        'the test of an `if`, `while` or conditional expression gets or loses a `not`',
-        (cst.If, cst.While, cst.IfExp),
-        condition_negated,
-    ),
-    Operator(
-        'and/or swapped',
-        '`and` becomes `or`, and the other way round',
-        (cst.BooleanOperation,),
-        and_or_swapped,
-    ),
-    Operator(
-        'arithmetic operator',
-        '`+` becomes `-`, `*` becomes `+`, `/` becomes `//`, `**` becomes `*`, `&` becomes `|`, and so on',
-        (cst.BinaryOperation,),
-        arithmetic_operator,
-    ),
-    Operator(
-        'augmented assignment',
-        '`+=` becomes `-=` or `=`, `*=` becomes `+=`, `|=` becomes `&=`, and so on',
-        (cst.AugAssign,),
-        augmented_assignment,
-    ),
-    Operator('off by one', 'a whole number one up or down', (cst.Integer,), off_by_one),
-    Operator(
-        'boolean constant',
-        '`True` becomes `False`, and the other way round',
-        (cst.Name,),
-        boolean_constant,
-    ),
-    Operator(
-        'string constant',
-        'a string without its last character; an empty one becomes a space',
-        (cst.SimpleString,),
-        string_constant,
-    ),
-    Operator(
-        'argument order',
-        'the first two arguments of a call change places',
-        (cst.Call,),
-        argument_order,
-    ),
-    Operator(
-        'sibling function',
-        '`min` becomes `max`, `any` becomes `all`, `startswith` becomes `endswith`, `floor` becomes `ceil`, and so on',
-        (cst.Call,),
-        sibling_function,
-    ),
-    Operator('range bound', '`range` ends one earlier or later', (cst.Call,), range_bound),
-    Operator(
-        'slice bound', 'a bound of a slice is left out, or off by one', (cst.Slice,), slice_bound
-    ),
-    Operator(
-        'default value',
-        '`a or b` becomes `a`, `.get(key, default)` becomes `.get(key)`',
-        (cst.Call, cst.Return, cst.Assign),
-        default_value,
-    ),
-    Operator(
-        'return value dropped', '`return x` becomes `return`', (cst.Return,), return_value_dropped
-    ),
-    Operator(
-        'early return',
-        'the `return` after a loop slips into it',
-        (cst.IndentedBlock,),
-        early_return,
-    ),
-    Operator(
-        'statement dropped',
-        'a call, an assignment to an attribute or item, an augmented assignment, or an `if` that leaves early, is gone',
-        (cst.IndentedBlock,),
-        statement_dropped,
-    ),
-    Operator(
-        'loop exit',
-        '`break` becomes `continue`, and the other way round',
-        (cst.Break, cst.Continue),
-        loop_exit,
-    ),
-    Operator(
-        'exception type',
-        'another built-in exception is raised or caught',
-        (cst.Raise, cst.ExceptHandler),
-        exception_type,
-    ),
+    Operator("comparison boundary", comparison_boundary, (cst.ComparisonTarget,)),
+    Operator("comparison flipped", comparison_flipped, (cst.ComparisonTarget,)),
+    Operator("condition negated", condition_negated, (cst.If, cst.While, cst.IfExp)),
+    Operator("and/or swapped", and_or_swapped, (cst.BooleanOperation,)),
+    Operator("arithmetic operator", arithmetic_operator, (cst.BinaryOperation,)),
+    Operator("augmented assignment", augmented_assignment, (cst.AugAssign,)),
+    Operator("off by one", off_by_one, (cst.Integer,)),
+    Operator("boolean constant", boolean_constant, (cst.Name,)),
+    Operator("string constant", string_constant, (cst.SimpleString,)),
+    Operator("argument order", argument_order, (cst.Call,)),
+    Operator("sibling function", sibling_function, (cst.Call,)),
+    Operator("range bound", range_bound, (cst.Call,)),
+    Operator("slice bound", slice_bound, (cst.Slice,)),
+    Operator("default value", default_value, (cst.Call, cst.Return, cst.Assign)),
+    Operator("return value dropped", return_value_dropped, (cst.Return,)),
+    Operator("early return", early_return, (cst.IndentedBlock,)),
+    Operator("statement dropped", statement_dropped, (cst.IndentedBlock,)),
+    Operator("loop exit", loop_exit, (cst.Break, cst.Continue)),
+    Operator("exception type", exception_type, (cst.Raise, cst.ExceptHandler)),
 )
 
 _BY_NODE: dict[type[cst.CSTNode], list[Operator]] = {}

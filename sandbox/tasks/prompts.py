@@ -135,12 +135,14 @@ def build(task: Task, tree: Path, style: str, budget: Budget) -> Prompt | None:
 
 def extents_in_words(prompts: Sequence[Prompt | None], budget: int) -> str:
     """How many prompts show how much: a sentence."""
-    found = summary(prompts, budget)
-    shown = [f"{found[extent]} show {words}" for extent, words in EXTENTS.items() if found[extent]]
-    lost = [f"{found['left_out']} do not fit and are left out"] if found["left_out"] else []
+    counts = summary(prompts, budget)
+    shown = [
+        f"{counts[extent]} show {words}" for extent, words in EXTENTS.items() if counts[extent]
+    ]
+    lost = [f"{counts['left_out']} do not fit and are left out"] if counts["left_out"] else []
     sizes = (
-        f" The median has {found['median']}, the longest {found['largest']}."
-        if found["median"]
+        f" The median has {counts['median']}, the longest {counts['largest']}."
+        if counts["median"]
         else ""
     )
     return (

@@ -49,8 +49,8 @@ def what_fails(task: Task, failures: dict[str, str], secret: Iterable[str]) -> s
     """A list of the tests that may be shown and what pytest says of them."""
     entries = []
     for test in task.shown[:MAX_TESTS]:
-        said = [line for line in _assertion(failures.get(test, "")) if not holds(line, secret)]
-        entries.append("\n  ".join([f"- `{test}`" + (":" if said else ""), *said]))
+        lines = [line for line in _assertion(failures.get(test, "")) if not holds(line, secret)]
+        entries.append("\n  ".join([f"- `{test}`" + (":" if lines else ""), *lines]))
     return "\n".join(entries)
 
 
@@ -70,31 +70,31 @@ def secrets(task: Task, tree: Path) -> list[str]:
     hidden = sorted(set(map(function_of, task.tests)) - set(map(function_of, task.shown)))
     twins = task.twin_files(tree)
     changed = _lines(twins.values()) - _lines(read_text(tree / path) for path in twins)
-    told = _lines([*task.broken(tree).values(), *sources_of_tests(task.shown, tree)])
+    known = _lines([*task.broken(tree).values(), *sources_of_tests(task.shown, tree)])
     # Of a file that cannot be taken apart nobody knows which lines are a hidden test's.
     texts = [text for text, _ in test_texts(task.tests, tree).values()]
     unread = [text for text in texts if not reads_as_python(text)]
     tests = [*sources_of_tests(hidden, tree), *unread]
-    return sorted((_lines([*task.gold(tree).values(), *tests]) | changed) - told)
+    return sorted((_lines([*task.gold(tree).values(), *tests]) | changed) - known)
 
 
 def sources_of_tests(tests: Iterable[str], tree: Path) -> list[str]:
     """The source of each test function that these node ids stand for, once."""
-    found = []
+    sources = []
     for text, names in readable_tests(tests, tree).values():
-        found += [
+        sources += [
             source_of(text, function)
             for name in names
             if (function := find(text, name)) is not None
         ]
-    return found
+    return sources
 
 
 def helpers_of_tests(shown: Iterable[str], hidden: Iterable[str], tree: Path) -> list[str]:
     """The source of what the shown tests name of their own files (tables of cases, fixtures, helper
     functions), once, and not of what a hidden test names, too: that may say what it expects."""
     others = set(WORD.findall("\n".join(sources_of_tests(hidden, tree))))
-    found = []
+    helpers = []
     for text, names in readable_tests(shown, tree).values():
         wanted = (
             set(
@@ -110,8 +110,8 @@ def helpers_of_tests(shown: Iterable[str], hidden: Iterable[str], tree: Path) ->
             if _defined(node) & wanted and not any(
                 name.split(".")[0] in _defined(node) for name in names
             ):
-                found.append("\n".join(lines[first - 1 : node.end_lineno]))
-    return list(dict.fromkeys(found))
+                helpers.append("\n".join(lines[first - 1 : node.end_lineno]))
+    return list(dict.fromkeys(helpers))
 
 
 def _defined(node: ast.stmt) -> set[str]:

@@ -44,7 +44,7 @@ class Draft:
     """What a person said of it, for the statement: a commit's message."""
 
 
-def is_mended(task: Task) -> str:
+def function_is_fixed(task: Task) -> str:
     return f"`{task.function}` is mended."
 
 
@@ -61,7 +61,7 @@ class Kind:
     """(task, tree, failures, message) -> the problem statement: `tree` is intact, `failures` is
     pytest's text for failing tests of the broken state, by node id, `message` the draft's. It holds
     none of `statements.secrets`."""
-    mended: Callable[[Task], str] = is_mended
+    fixed: Callable[[Task], str] = function_is_fixed
     """(task) -> what a reply with the gold edit says first."""
     tells_failures: bool = True
     """Whether the statement wants `failures`; they cost a run with tracebacks."""

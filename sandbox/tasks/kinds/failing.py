@@ -22,12 +22,12 @@ def drafts(ground: Ground) -> list[Draft]:
     tests: dict[str, list[str]] = {}
     for test in ground.survey.failing:
         tests.setdefault(function_of(test), []).append(test)
-    found = []
+    result = []
     for test, ids in tests.items():
         file, _, function = test.partition("::")
         name = instance_id("failing", file, function.replace("::", "."))
-        found.append(draft(ground, name, tuple(ids[:MAX_TESTS])))
-    return found
+        result.append(draft(ground, name, tuple(ids[:MAX_TESTS])))
+    return result
 
 
 def draft(ground: Ground, name: str, tests: tuple[str, ...]) -> Draft:
@@ -38,12 +38,12 @@ def draft(ground: Ground, name: str, tests: tuple[str, ...]) -> Draft:
 def _task(ground: Ground, name: str, tests: tuple[str, ...]) -> Task:
     """What its tests call decides which files may be edited, and what it is about: the functions
     that the fewest passing tests call."""
-    found = ground.survey
+    survey = ground.survey
     called = {
-        found.functions[i]
+        survey.functions[i]
         for test in tests
-        for i in found.calls[test]
-        if ground.is_source(found.functions[i][0])
+        for i in survey.calls[test]
+        if ground.is_source(survey.functions[i][0])
     }
     known: dict[tuple[str, int], str] = {}
     unread = []
@@ -58,14 +58,14 @@ def _task(ground: Ground, name: str, tests: tuple[str, ...]) -> Task:
             unread.append(str(error))
     likely = sorted(
         {(file, line) for file, line, _ in called if (file, line) in known},
-        key=lambda place: (len(found.callers.get(place, ())), place),
+        key=lambda place: (len(survey.callers.get(place, ())), place),
     )
     if not likely and unread:
         raise Unfit(f"failing test of what cannot be edited: {unread[0]}")
     if not likely:
         raise Unfit("failing test that calls no function of the project")
     about = likely[:MAX_ABOUT]
-    passing = {test for place in about for test in found.callers.get(place, ())}
+    passing = {test for place in about for test in survey.callers.get(place, ())}
     kept = ground.specific_tests(passing, MAX_TESTS - len(tests))
     task = ground.task("failing", name, about[0][0], known[about[0]], "", tests + kept)
     files = tuple(dict.fromkeys(file for file, _ in likely))

@@ -18,7 +18,7 @@ from sandbox.judge.gate import splice
 from sandbox.source import find, functions, read_text, source_of
 from sandbox.tasks.ground import Ground, instance_id
 from sandbox.tasks.history import Undone, undoings
-from sandbox.tasks.kinds import Draft, Kind, Unfit, is_mended
+from sandbox.tasks.kinds import Draft, Kind, Unfit, function_is_fixed
 from sandbox.tasks.statements import functions_in_words, holds, in_parts, listed, secrets
 from sandbox.tasks.task import Task
 
@@ -41,7 +41,7 @@ def drafts(ground: Ground) -> list[Draft]:
     def is_test(path: str) -> bool:
         return path.endswith(".py") and ground.survey.is_test(path)
 
-    found: dict[tuple, Draft] = {}
+    result: dict[tuple, Draft] = {}
     for undone in undoings(
         ground.repository,
         ground.is_source,
@@ -52,12 +52,12 @@ def drafts(ground: Ground) -> list[Draft]:
     ):
         name = instance_id("revert", min(undone.broken), undone.commit[:10])
         draft = Draft(name, partial(_task, ground, undone, name), undone.message)
-        found.setdefault(tuple(sorted(undone.broken.items())), draft)
-    return list(found.values())
+        result.setdefault(tuple(sorted(undone.broken.items())), draft)
+    return list(result.values())
 
 
 def _task(ground: Ground, undone: Undone, name: str) -> Task:
-    tree, found = ground.repository.snapshot, ground.survey
+    tree, survey = ground.repository.snapshot, ground.survey
     changed, tests, patch = [], set(), ""
     for file, broken in sorted(undone.broken.items()):
         intact, now = read_text(tree / file), ground.functions(file)
@@ -72,7 +72,7 @@ def _task(ground: Ground, undone: Undone, name: str) -> Task:
         ]
         patch += patches.make(broken, intact, file)
         changed += [(file, f.qualname) for f in differing]
-        tests |= {test for f in differing for test in found.callers.get((file, f.first), ())}
+        tests |= {test for f in differing for test in survey.callers.get((file, f.first), ())}
     if not tests:
         raise Unfit("commit whose functions no passing test calls")
     task = ground.task("revert", name, *changed[0], patch, ground.specific_tests(tests))
@@ -94,8 +94,8 @@ def statement(task: Task, tree: Path, failures: dict[str, str], message: str) ->
     files = [f"`{file}`" for file in task.files]
     place = listed(files) if files else functions_in_words(task)
     parts = [f"A change is missing from {place}. Make it, so that the tests pass."]
-    if said := described(message, secret):
-        quoted = "\n".join(f"> {line}".rstrip() for line in said.split("\n"))
+    if description := described(message, secret):
+        quoted = "\n".join(f"> {line}".rstrip() for line in description.split("\n"))
         parts.append(f"It was described so:\n\n{quoted}")
     return in_parts(parts, task, failures, secret)
 
@@ -112,7 +112,7 @@ def described(message: str, secret: Iterable[str] = ()) -> str:
 
 
 def is_made_again(task: Task) -> str:
-    return "The change is made again." if task.files else is_mended(task)
+    return "The change is made again." if task.files else function_is_fixed(task)
 
 
 KIND = Kind("commit", drafts, statement, is_made_again)
