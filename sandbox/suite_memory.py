@@ -188,37 +188,40 @@ def what_is_reached(before: Path, after: Path, old: Runs) -> Reached | None:
                 return None
             again.add(path)
             continue
-        try:
-            was, now = read_text(before / path), read_text(after / path)
-            bodies = bodies_changed(
-                was,
-                now,
-                list(
-                    dict.fromkeys(
-                        f.qualname for f in functions(was) if "<locals>" not in f.qualname
-                    )
-                ),
-            )
-        except SyntaxError:
+        reach = _reach_of_bodies(before / path, after / path, callers.get(path, []))
+        if reach is None:
             return None
-        if bodies is None:
-            return None
-        for function, source, fresh in bodies:
-            inside = [
-                (line, name, test)
-                for line, name, test in callers.get(path, ())
-                if function.first <= line <= function.last
-            ]
-            if not any(
-                (line, name) == (function.first, function.qualname.rpartition(".")[2])
-                for line, name, _ in inside
-            ):
-                return None
-            again |= {file_of(test) for _, _, test in inside}
-            shifts.setdefault(path, []).append(
-                (function.last, fresh.count("\n") - source.count("\n"))
-            )
+        files_again, moved = reach
+        again |= files_again
+        if moved:
+            shifts[path] = moved
     return Reached(frozenset(changed), frozenset(again), shifts) if again else None
+
+
+def _reach_of_bodies(
+    before: Path, after: Path, callers: list[tuple[int, str, str]]
+) -> tuple[set[str], list[tuple[int, int]]] | None:
+    """(test files that called a changed function, what has moved below it) of one changed module;
+    None where more than bodies of functions that tests called differs. `callers`: (line, name,
+    test) of every call into it."""
+    try:
+        was, now = read_text(before), read_text(after)
+        names = dict.fromkeys(f.qualname for f in functions(was) if "<locals>" not in f.qualname)
+        bodies = bodies_changed(was, now, list(names))
+    except SyntaxError:
+        return None
+    if bodies is None:
+        return None
+    again: set[str] = set()
+    moved: list[tuple[int, int]] = []
+    for function, source, fresh in bodies:
+        inside = [call for call in callers if function.first <= call[0] <= function.last]
+        itself = (function.first, function.qualname.rpartition(".")[2])
+        if not any((line, name) == itself for line, name, _ in inside):
+            return None
+        again |= {file_of(test) for _, _, test in inside}
+        moved.append((function.last, fresh.count("\n") - source.count("\n")))
+    return again, moved
 
 
 def _same(a: Path, b: Path, kind: str) -> bool:

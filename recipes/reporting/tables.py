@@ -1,10 +1,14 @@
 """What a run has come to: as data for machines (DESIGN.md, section 10), and as lines of text for
 people. Nothing is printed here."""
 
+from typing import TYPE_CHECKING
+
 from recipes.learning.measure import TaskProbe, summarise
 from recipes.reporting.alarm import alarm
-from recipes.runfolder.run import Run
 from recipes.stages import BEFORE, CLIMB, MINE
+
+if TYPE_CHECKING:
+    from recipes.runfolder.run import Run  # it takes a while to load, and --help is quick
 
 MAIN_GROUPS = ("taught", "untaught", "heldout", "all", "were_warm")
 HARDNESS = ("hard", "soft")
@@ -42,7 +46,7 @@ SHORT_WORDS = {
 """The same of SHOWN_GROUPS for a narrow table."""
 
 
-def read_probes(run: Run, phase: str) -> list[TaskProbe]:
+def read_probes(run: "Run", phase: str) -> list[TaskProbe]:
     """What was measured in a phase, in the order of names, but for tasks that were set aside since:
     tables that are compared are about the same tasks."""
     aside = run.set_aside
@@ -54,7 +58,7 @@ def read_probes(run: Run, phase: str) -> list[TaskProbe]:
     return sorted(probes, key=lambda p: p.instance_id)
 
 
-def probe_summary(run: Run, phase: str) -> dict:
+def probe_summary(run: "Run", phase: str) -> dict:
     """{group: summary} for the groups of `grouped`."""
     groups = grouped(run, read_probes(run, phase))
     return {
@@ -63,7 +67,7 @@ def probe_summary(run: Run, phase: str) -> dict:
     }
 
 
-def grouped(run: Run, probes: list[TaskProbe]) -> dict[str, list[TaskProbe]]:
+def grouped(run: "Run", probes: list[TaskProbe]) -> dict[str, list[TaskProbe]]:
     """{group: probes} for GROUPS. `taught` are the tasks that a teacher's verified answer was
     learned for; what the student learned again of its own rollouts was not taught. `were_warm`: the
     training tasks that it solved now and then before anybody taught it, and should not come to
@@ -89,7 +93,7 @@ def grouped(run: Run, probes: list[TaskProbe]) -> dict[str, list[TaskProbe]]:
     return {**main, **apart}
 
 
-def mined_facts(run: Run, prompts: dict | None = None) -> dict:
+def mined_facts(run: "Run", prompts: dict | None = None) -> dict:
     """What `tasks` tells; `prompts` is {instance_id: Prompt or None} where they were built."""
     tasks = run.tasks
     counts = {
@@ -145,7 +149,7 @@ def _prompt_facts(name: str, prompts: dict | None) -> dict:
     return {"prompt_tokens": prompt and prompt.tokens, "prompt_extent": prompt and prompt.extent}
 
 
-def task_lines(run: Run) -> list[str]:
+def task_lines(run: "Run") -> list[str]:
     """The tasks one by one, then a table of their kinds."""
     lines = [
         f"{task.split:8} {task.instance_id}  ({len(task.FAIL_TO_PASS)} tests to mend, "
@@ -166,7 +170,7 @@ def task_lines(run: Run) -> list[str]:
     return lines
 
 
-def bootstrap_lines(run: Run, before: dict, after: dict) -> list[str]:
+def bootstrap_lines(run: "Run", before: dict, after: dict) -> list[str]:
     """What bootstrap came to, from two summaries."""
     train = [before["taught"], before["untaught"]]
     still = after["taught"]["cold"] + after["untaught"]["cold"]
@@ -198,7 +202,7 @@ def bootstrap_lines(run: Run, before: dict, after: dict) -> list[str]:
     return lines
 
 
-def climb_lines(run: Run, before: dict, after: dict) -> list[str]:
+def climb_lines(run: "Run", before: dict, after: dict) -> list[str]:
     """What climbing came to, from two summaries."""
     lines = ["", *table(before, after)]
     for group, hardness in zip(APART["heldout"], HARDNESS):
