@@ -102,7 +102,7 @@ class Budget:
             lambda texts: list(map(count, texts)),
         )
 
-    def lines(self, text: str) -> list[int]:
+    def tokens_of_lines(self, text: str) -> list[int]:
         """Tokens of each line of a file; counted once."""
         if text not in self._lines:
             self._lines[text] = self.texts([line + "\n" for line in split_lines(text)])
@@ -202,7 +202,7 @@ class _Draft:
     def begin(self) -> None:
         """Only the least is shown."""
         self.views = {
-            path: View(outline, self.budget.lines(self.broken[path]))
+            path: View(outline, self.budget.tokens_of_lines(self.broken[path]))
             for path, outline in self.outlines.items()
         }
         self.shown_tests: list[str] = []
@@ -295,7 +295,7 @@ class _Filler:
 
     def _complete(self) -> Prompt | None:
         """Everything, where it fits."""
-        lines = (self.budget.lines(self.draft.broken[path]) for path in self.draft.views)
+        lines = (self.budget.tokens_of_lines(self.draft.broken[path]) for path in self.draft.views)
         if sum(map(sum, lines)) > 1.5 * self.budget.tokens:
             return None  # there is no need to look closer
         self.draft.show_all()
