@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from sandbox.judge import alternatives
 from sandbox.judge.black_box import agree, plain
+from sandbox.judge.edits import from_reply
 from sandbox.judge.fuzz import same
-from sandbox.judge.gate import from_reply
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.tasks.mine import mine

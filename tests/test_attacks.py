@@ -57,7 +57,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import HarnessError
-from sandbox.judge.gate import InvalidEdit, from_overlay, from_patch, from_reply
+from sandbox.judge.edits import from_overlay, from_patch, from_reply
+from sandbox.judge.gate import InvalidEdit
 from sandbox.judge.verdict import Judge, Limits, Verdict
 from sandbox.repo import content_hash, open_repository
 from sandbox.source import body_of, find, read_text, with_body

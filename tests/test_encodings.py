@@ -12,7 +12,8 @@ from recipes.exports.dataset import write as write_dataset
 from recipes.learning.tokens import open_tokenizer
 from recipes.teachers.ledger import Ledger, Replies, Reply
 from sandbox import jsonl, patches
-from sandbox.judge.gate import InvalidEdit, from_overlay, from_patch, from_reply, gate
+from sandbox.judge.edits import from_overlay, from_patch, from_reply
+from sandbox.judge.gate import InvalidEdit, gate
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.source import blanked, decode, find, read_text, to_bytes

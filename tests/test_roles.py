@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from sandbox.judge.confirm import Hidden
-from sandbox.judge.gate import InvalidEdit, from_patch, gate
+from sandbox.judge.edits import from_patch
+from sandbox.judge.gate import InvalidEdit, gate
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.patches import make
 from sandbox.repo import open_repository

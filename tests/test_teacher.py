@@ -30,7 +30,8 @@ from recipes.teachers.options import MAX_USD, hire, plan
 from recipes.teachers.secrets import Guard
 from sandbox import patches
 from sandbox.errors import UsageError
-from sandbox.judge.gate import InvalidEdit, from_reply
+from sandbox.judge.edits import from_reply
+from sandbox.judge.gate import InvalidEdit
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.source import blanked, find, read_text

@@ -15,7 +15,7 @@ nearest first. Where everything fits the file is shown as a whole.
 `blocks`: all of that. `compact`, for a small student: the function and its tests, and one sentence
 of what to write. `body`: signature and docstring of the function, answered with its bare body; a
 task about whole files (`Task.files`) cannot be put so, and has `blocks` for its style in any case.
-The reply formats are those of `sandbox/judge/gate.py`. No prompt holds the gold edit, a hidden test
+The reply formats are those of `sandbox/judge/edits.py`. No prompt holds the gold edit, a hidden test
 or a twin.
 """
 
@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sandbox.jsonl import valid
-from sandbox.judge.gate import occurrences
+from sandbox.judge.search_replace import occurrences
 from sandbox.node_ids import function_of
 from sandbox.source import body_of, find, head_of, read_text, reindent, source_of
 from sandbox.tasks.excerpts import Piece, View, split_lines, with_short_docstring
