@@ -1206,7 +1206,7 @@ def announce_tree(repository, if_dirty: str, screen: Screen) -> None:
 
 def announce_jail(screen: Screen) -> None:
     """Say it where the jail is not the one that a person expects."""
-    from sandbox.jail.landlock import jail_notice
+    from sandbox.jail.choice import jail_notice
 
     if notice := jail_notice():
         screen.say(notice)

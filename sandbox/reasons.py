@@ -6,7 +6,7 @@ NAMED = 5
 """Names that a person is shown for one reason."""
 
 
-class Reasons(Counter):
+class Reasons(Counter[str]):
     """{reason: how often it was given}; in `names` what for, where the reason does not say that
     itself."""
 

@@ -24,8 +24,8 @@ from pathlib import Path, PurePosixPath
 
 from sandbox.cache import cache_folder, hold, remove
 from sandbox.errors import HarnessError, UsageError
-from sandbox.jail.bubblewrap import INSTALL_HINT, NOBODY, Layout, is_below
-from sandbox.jail.landlock import jail_notice, open_jail
+from sandbox.jail.choice import jail_notice, open_jail
+from sandbox.jail.layout import INSTALL_HINT, NOBODY, Layout, is_below
 from sandbox.project import in_order, is_environment, look
 from sandbox.quiet_git import Absent, ask, blobs
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import UsageError
+from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits, Verdict
 from sandbox.repo import Repository, open_repository
 from sandbox.source import find, read_text, with_body
@@ -79,8 +80,7 @@ def verdicts(real: Real, functions: list[str]) -> dict[tuple[str, str], Verdict]
     with Judge(
         real.repository,
         LIMITS,
-        preload=real.survey.modules,
-        test_files=real.survey.test_files,
+        Suite(preload=real.survey.modules, test_files=real.survey.test_files),
         on_note=notes.append,
     ) as judge:
         judged = dict(zip(names, judge.judge_many(pairs)))

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from sandbox import jsonl
 from sandbox.errors import UsageError
+from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.reasons import told
 from sandbox.repo import Repository
@@ -82,7 +83,9 @@ def mine(
     known = {r["instance_id"] for r in records}
     pending = [draft for draft in drafts if draft.instance_id not in known]
     with Judge(
-        repository, limits, preload=found.modules, test_files=found.test_files, roles=found.roles
+        repository,
+        limits,
+        Suite(preload=found.modules, test_files=found.test_files, roles=found.roles),
     ) as judge:
         chunks = validate(judge, pending, seed, on_progress)
         while (

@@ -111,10 +111,10 @@ class Server:
     # ---- one request, in a fork
 
     def answer(self, request, ask):
-        """The runner's reply, or {"unfit": reason} where only a fresh process can do this. The
+        """The runner's reply, or {"unsupported": reason} where only a fresh process can do this. The
         request holds one of
 
-        - "swaps": changed functions, as `_swap` takes each;
+        - "function_patches": changed functions, as `_swap` takes each;
         - "record": a function; the reply's "calls" are the calls that the tests make to it, if they
           are plain data;
         - "stub": a function; every call to it is put as a question, and answered by somebody else's
@@ -125,7 +125,7 @@ class Server:
           data. No test runs.
 
         With "given" ({test: {name: value}}) these tests run with other parameters than their own;
-        "swaps" beside "stub" change the tests.
+        "function_patches" beside "stub" change the tests.
         """
         os.chdir(self.root)  # the fork's own view of the tree lies over the one it was in
         if "parameters" in request:
@@ -133,14 +133,14 @@ class Server:
         for test, values in request.pop("given", {}).items():
             for _, item in self.items.get(test, ()):
                 item.callspec.params.update((k, plain.decode(v)) for k, v in values.items())
-        if "swaps" in request:
-            reason = self._swap_all(request.pop("swaps"))
+        if "function_patches" in request:
+            reason = self._swap_all(request.pop("function_patches"))
             if reason or "stub" not in request:
-                return {"unfit": reason} if reason else self._run(request)
+                return {"unsupported": reason} if reason else self._run(request)
         name = next(kind for kind in ("record", "stub", "gold") if kind in request)
         functions = self.functions.get(tuple(request[name]), ())
         if len(functions) != 1 or functions[0].__code__.co_freevars:
-            return {"unfit": "the function is not one plain function"}
+            return {"unsupported": "the function is not one plain function"}
         if name == "gold":
             return {
                 "outcomes": {},
@@ -153,7 +153,9 @@ class Server:
         calls.replace(functions[0], recorder)
         reply = self._run(request)
         return (
-            {"unfit": recorder.trouble} if recorder.trouble else dict(reply, calls=recorder.calls)
+            {"unsupported": recorder.trouble}
+            if recorder.trouble
+            else dict(reply, calls=recorder.calls)
         )
 
     def _parameters(self, tests):
@@ -172,7 +174,7 @@ class Server:
             self.items[node][0] for node in request["ids"] if len(self.items.get(node, ())) == 1
         ]
         if len(found) != len(request["ids"]):
-            return {"unfit": "a named test was not collected exactly once"}
+            return {"unsupported": "a named test was not collected exactly once"}
         items = [item for _, item in sorted(found, key=lambda pair: pair[0])]
         for item, following in zip(items, items[1:] + [None]):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
