@@ -122,11 +122,9 @@ class WorkTree:
             repository.close()
 
     def _path_in(self, repository: "git.Repo", path: str) -> str:
-        return (
-            (self.root.resolve() / path)
-            .relative_to(Path(repository.working_tree_dir).resolve())
-            .as_posix()
-        )
+        top = repository.working_tree_dir
+        assert top is not None
+        return (self.root.resolve() / path).relative_to(Path(top).resolve()).as_posix()
 
     def _committed(self, path: str) -> bytes | None:
         """The file's bytes in the last commit; None where it is not in there."""
