@@ -44,7 +44,7 @@ from sandbox.errors import UsageError
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.node_ids import file_of
 from sandbox.project import shown
-from sandbox.reasons import told
+from sandbox.reasons import in_words
 from sandbox.repo import Repository, files_of, keep_bytecode
 from sandbox.roles import Roles, decide
 from sandbox.source import bodies_changed, functions, read_text
@@ -238,7 +238,7 @@ def survey(judge: Judge, on_progress: Progress) -> Survey:
     if not found.passing:
         raise UsageError(
             f"No test of {judge.repository.root} that passes twice in a row belongs "
-            f"to the project: {told(found.excluded, found.left_out)}"
+            f"to the project: {in_words(found.excluded, found.left_out)}"
         )
     return found
 

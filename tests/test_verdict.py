@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +16,7 @@ import pytest
 from sandbox import jsonl, patches
 from sandbox.errors import HarnessError, UsageError
 from sandbox.jail.choice import jail_notice, open_jail
+from sandbox.jail.layout import INSIDE
 from sandbox.judge.gate import InvalidEdit
 from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits, Verdict, read_reply
@@ -405,6 +408,26 @@ def own_children() -> set[int]:
         except FileNotFoundError:  # a thread that has ended meanwhile
             pass
     return found
+
+
+def test_code_that_cannot_be_found_alone_is_no_patch():
+    """As that of a generic function, which Python 3.12 compiles inside another code object: a fork
+    that goes on without it would judge the intact function."""
+    source = "def first(xs):\n    return xs[0]\n"
+    script = (
+        "import function_patches\n"
+        f"source = {source!r}\nnames = {{}}\nexec(source, names)\n"
+        "def compiled(name):\n"
+        "    patch = {'chain': [name], 'line': 1, 'imports': ''}\n"
+        "    code = names['first'].__code__\n"
+        "    return function_patches.compiled(code, patch, source, None)\n"
+        "assert compiled('first').co_code == names['first'].__code__.co_code\n"
+        "try:\n    compiled('second')\nexcept LookupError:\n    print('refused')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=INSIDE, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "refused\n", done.stderr
 
 
 # ------------------------------------------------------------------------- what surrounds the tests

@@ -21,7 +21,7 @@ from sandbox import jsonl
 from sandbox.errors import UsageError
 from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits
-from sandbox.reasons import told
+from sandbox.reasons import in_words
 from sandbox.repo import Repository
 from sandbox.survey import Progress, Survey, survey
 from sandbox.tasks.ground import Ground
@@ -76,7 +76,8 @@ def mine(
     if not drafts:
         what = " or ".join(dict.fromkeys(kind.made_of for kind in asked))
         raise UsageError(
-            f"No {what} of {repository.root} can be made a task: " + told(excluded, excluded.names)
+            f"No {what} of {repository.root} can be made a task: "
+            + in_words(excluded, excluded.names)
         )
     if limit:
         drafts.sort(key=lambda draft: draw(seed, draft.instance_id))
