@@ -51,7 +51,8 @@ def rewrite(path: Path, records: Iterable[dict]) -> None:
 
 
 def write_aside(path: Path, data: bytes) -> None:
-    """Write `data` next to `path` and rename: the file is the old or the new one, never half of it."""
+    """Write `data` next to `path` and rename: the file is the old or the new one, never half of
+    it."""
     aside = path.with_name(f".{path.name}.new")
     with open(aside, "wb") as file:
         file.write(data)

@@ -85,7 +85,8 @@ class WorkTree:
         if unclean := self.dirty(before):
             raise UsageError(
                 f"{', '.join(unclean)}: not as in the last commit, so a commit on top of that "
-                "would not be what was verified. Commit or stash your changes first, or use --apply."
+                "would not be what was verified. Commit or stash your changes first, or use "
+                "--apply."
             )
         self.check_branch(name)
         with self._repository() as repository:

@@ -2,8 +2,8 @@
 stricter system call filter.
 
 It needs Linux 6.12 (Landlock, version 6) and no namespace of any kind. The processes in it and how
-they keep each other: `inside/landlock.py`. Layout and tiers are those of any jail (`jail.py`); but the
-tree is a copy in a folder of the jail's own and not at the project's own path: paths below the
+they keep each other: `inside/landlock.py`. Layout and tiers are those of any jail (`jail.py`); but
+the tree is a copy in a folder of the jail's own and not at the project's own path: paths below the
 project's folder are translated on their way in and out.
 
 What this jail covers (`tests/test_landlock.py` attacks each): no network at all; no file of the

@@ -1,10 +1,10 @@
-"""Judging from outside: the tests run without any of the edit's code in their process, and the edit's
-answers are compared out here.
+"""Judging from outside: the tests run without any of the edit's code in their process, and the
+edit's answers are compared out here.
 
 The code that is judged shares a process with whatever runs in that process, and can forge what is
-reported there. So, for a task whose function takes and gives plain data (`hard`), it gets a process of
-its own, with no tests in the jail, that does nothing but answer calls. What crosses the border is
-typed JSON (`inside/plain.py`), decoded to built-in types and nothing else.
+reported there. So, for a task whose function takes and gives plain data (`hard`), it gets a process
+of its own, with no tests in the jail, that does nothing but answer calls. What crosses the border
+is typed JSON (`inside/plain.py`), decoded to built-in types and nothing else.
 """
 
 import json

@@ -9,8 +9,8 @@ question: `gate.py`.
 functions, each replacing the one of the same (qualified) name in the task's file, new imports and
 helpers added at module level; or SEARCH/REPLACE blocks under the file's path, as aider writes them.
 What a model writes beside that is no answer: thinking, quotations, other languages, examples of use
-(`replies.py` takes a reply apart, `blocks.py` says which blocks count, `applying.py` puts these into
-the files).
+(`replies.py` takes a reply apart, `blocks.py` says which blocks count, `applying.py` puts these
+into the files).
 
 **A reply as a body**: the whole reply is the bare body of the task's function, where the task is
 about one; one fence around it, or the whole function, does no harm.

@@ -211,7 +211,8 @@ def _not_passing(
 
 
 def with_files(repository: Repository, files: dict[str, str]) -> Repository:
-    """The repository with these files in its snapshot: what the next failing test is looked at on."""
+    """The repository with these files in its snapshot: what the next failing test is looked at
+    on."""
     with tempfile.TemporaryDirectory(prefix="coldstart-") as folder:
         tree = Path(folder) / "tree"
         shutil.copytree(repository.snapshot, tree, symlinks=True)

@@ -1,5 +1,5 @@
-"""The verdict on a candidate edit, how a test run is read, and the memory of verdicts: the same edit
-to the same task has the same verdict, and never runs twice.
+"""The verdict on a candidate edit, how a test run is read, and the memory of verdicts: the same
+edit to the same task has the same verdict, and never runs twice.
 
     status, reason, outcomes = read_reply(reply, task.tests)      # of one run in a jail
     memory = Memory(run/"verdicts.jsonl")                         # reads what is there

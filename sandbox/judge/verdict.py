@@ -6,8 +6,8 @@
 Layers, in this order; the first that says no decides:
 
 1. *gate* (`gate.py`), before anything runs;
-2. *screen* (`screening.py`): the named tests in a jail that is running already, tens of milliseconds:
-   `in-process` where the edit stays inside the body of one function, else `forked`
+2. *screen* (`screening.py`): the named tests in a jail that is running already, tens of
+   milliseconds: `in-process` where the edit stays inside the body of one function, else `forked`
    (`sandbox/jail/jail.py` says what these are);
 3. *confirm* (`confirm.py`), only for what passed the screen: *originals*, the named tests again, in
    a process that has loaded nothing of the project; *twins* (`twins.py`): tests with one

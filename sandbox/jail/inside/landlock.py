@@ -6,8 +6,8 @@ As a script it is the jail's first process:
     landlock.py OWNER USER STAGE FOLDER... -- COMMAND...
 
 It becomes USER (an id; empty: stays who it is), in a mount namespace of its own where root's
-FOLDERs are closed to USER, and starts the COMMAND, the zygote, confined by STAGE/confinement.json. OWNER
-is the process that started it, and everything ends with that one. The zygote imports it as a
+FOLDERs are closed to USER, and starts the COMMAND, the zygote, confined by STAGE/confinement.json.
+OWNER is the process that started it, and everything ends with that one. The zygote imports it as a
 module:
 
     first process ── zygote ── keeper of one request ── the process that runs the tests, and all
@@ -154,7 +154,8 @@ def main() -> None:
 
 
 def version() -> int:
-    """The version of Landlock in this kernel; 0 where there is none, or where it is switched off."""
+    """The version of Landlock in this kernel; 0 where there is none, or where it is switched
+    off."""
     return max(0, libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1)))
 
 
@@ -260,9 +261,9 @@ def keep(
     confinement: dict[str, Any] | None = None,
 ) -> None:
     """Go on in a child. The calling process stays behind as its keeper and does not return: when
-    the child ends, when SIGTERM comes or the parent has died, or (with `confinement`) when the child uses
-    too much, it kills everything that the child has started, empties these folders and exits.
-    `pipes` are descriptors that it closes.
+    the child ends, when SIGTERM comes or the parent has died, or (with `confinement`) when the
+    child uses too much, it kills everything that the child has started, empties these folders and
+    exits. `pipes` are descriptors that it closes.
 
     Raises OSError where the machine cannot keep it so.
     """
@@ -555,7 +556,8 @@ def open_the_way(folders: list[str], stage: str) -> None:
     if libc.unshare(CLONE_NEWNS):
         sys.exit(
             "The jail runs as an ordinary user, who cannot reach %s: %s is closed, and no mount "
-            "namespace can be made here (%s). Start coldstart as an ordinary user, or keep the project's interpreter elsewhere."
+            "namespace can be made here (%s). Start coldstart as an ordinary user, or keep the project's "
+            "interpreter elsewhere."
             % (*next(iter(closed.items())), os.strerror(ctypes.get_errno()))
         )
     mount(None, "/", None, MS_REC | MS_PRIVATE)

@@ -83,7 +83,8 @@ def plain_base(thing: Any) -> type:
 
 
 def decode(data: Any) -> Any:
-    """The value that `encode` was given. Raises NotPlain for anything that it cannot have written."""
+    """The value that `encode` was given. Raises NotPlain for anything that it cannot have
+    written."""
     try:
         return _decode(data, 0)
     except (TypeError, ValueError, OverflowError, IndexError, KeyError, AttributeError) as error:

@@ -17,15 +17,15 @@ passed on but progress and questions, and those only where the request is of tha
 `forked`: it loads pytest, its plugins and `preload` while the tree is not there yet (the root is an
 empty folder), so that no module of the project can be loaded before the edit is in place: that is
 what makes a forked run equal to a fresh one. `in-process`: it collects the tests of the intact
-tree, and the fork changes functions' code (`in_process.py`). `fresh`: as forked, with nothing loaded
-beforehand but pytest itself; it is asked once.
+tree, and the fork changes functions' code (`in_process.py`). `fresh`: as forked, with nothing
+loaded beforehand but pytest itself; it is asked once.
 
 Each child has a view of its own of the tree, in which it may change what it likes, and fresh
 temporary folders; how, is said in `namespaces.py` and `no_namespaces.py`, which have the same
 functions. Before any edited code runs it gives up every capability for good and gets the system
-call filter (`zygote_seal.py`). The parts of this process are modules of their own: `zygote_frames.py`,
-`zygote_view.py`, `zygote_supervisor.py` with `zygote_limits.py`, and `zygote_serve.py` for what
-runs the tests.
+call filter (`zygote_seal.py`). The parts of this process are modules of their own:
+`zygote_frames.py`, `zygote_view.py`, `zygote_supervisor.py` with `zygote_limits.py`, and
+`zygote_serve.py` for what runs the tests.
 """
 
 from __future__ import annotations

@@ -46,7 +46,8 @@ class Supervisor:
         """Whether the child was told so: another question is none."""
 
     def reply(self) -> dict[str, Any]:
-        """{"report": what the child reported}, or "died", "timeout" or "harness" with the reason."""
+        """{"report": what the child reported}, or "died", "timeout" or "harness" with the
+        reason."""
         buffer = b""
         while True:
             if kept.seconds() >= self.deadline:
