@@ -556,8 +556,8 @@ def open_the_way(folders: list[str], stage: str) -> None:
     if libc.unshare(CLONE_NEWNS):
         sys.exit(
             "The jail runs as an ordinary user, who cannot reach %s: %s is closed, and no mount "
-            "namespace can be made here (%s). Start coldstart as an ordinary user, or keep the project's "
-            "interpreter elsewhere."
+            "namespace can be made here (%s). Start coldstart as an ordinary user, or keep the "
+            "project's interpreter elsewhere."
             % (*next(iter(closed.items())), os.strerror(ctypes.get_errno()))
         )
     mount(None, "/", None, MS_REC | MS_PRIVATE)
