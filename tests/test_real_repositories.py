@@ -593,7 +593,16 @@ def test_plugins_that_a_project_asks_for(tmp_path, with_plugins, settings):
 
 def test_modules_of_a_project_that_are_called_as_ours_inside(tmp_path):
     """The processes in the jail have modules of these names, and the project's are meant."""
-    names = ("calls", "in_process", "kept", "plain", "runner", "worker")
+    names = (
+        "calls",
+        "function_patches",
+        "in_process",
+        "kept",
+        "plain",
+        "runner",
+        "worker",
+        "zygote_serve",
+    )
     files = {f"{name}.py": f"def {name}_of(x):\n    y = x + 1\n    return y\n" for name in names}
     files["test_all.py"] = "".join(f"from {name} import {name}_of\n" for name in names) + "".join(
         f"\n\ndef test_{name}():\n    assert {name}_of(1) == 2\n" for name in names
