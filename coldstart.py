@@ -535,7 +535,8 @@ def tasks(
 def judge(task, run_folder, overlay, patch, reply, as_json) -> None:
     """Judge an edit to TASK in the jail: exit code 0 if it is resolved, 1 if not."""
     from sandbox.episode import edit_of
-    from sandbox.judge.gate import InvalidEdit, from_overlay, from_patch
+    from sandbox.judge.edits import from_overlay, from_patch
+    from sandbox.judge.gate import InvalidEdit
     from sandbox.repo import restore_snapshot
 
     screen = Screen(as_json)
@@ -1205,7 +1206,7 @@ def announce_tree(repository, if_dirty: str, screen: Screen) -> None:
 
 def announce_jail(screen: Screen) -> None:
     """Say it where the jail is not the one that a person expects."""
-    from sandbox.jail.landlock import jail_notice
+    from sandbox.jail.choice import jail_notice
 
     if notice := jail_notice():
         screen.say(notice)

@@ -14,7 +14,7 @@ from recipes.reporting import tables
 from recipes.session import RolloutBar, Session, limits_of
 from recipes.teachers.teach import teach
 from sandbox.errors import UsageError
-from sandbox.reasons import counted, name_lines, told
+from sandbox.reasons import counted, in_words, name_lines
 
 HELD_BACK = "task that holds what looks like a secret"
 """Why such a one is left out."""
@@ -45,7 +45,7 @@ def mine_tasks(run, screen) -> None:
         tasks, excluded = without_secrets(run, mined.tasks, mined.excluded, screen)
         if not tasks:
             raise UsageError(
-                f"{run.repository.root} gives no valid task: " + told(excluded, mined.left_out)
+                f"{run.repository.root} gives no valid task: " + in_words(excluded, mined.left_out)
             )
         run.keep_only("tasks.jsonl", [t.to_dict() for t in tasks])
         secret = {HELD_BACK: [t.instance_id for t in mined.tasks if t not in tasks]}

@@ -6,7 +6,7 @@
     search.changed  # {path: (text before, text now)} of all fixes together
 
 Failing tests that are about the same function are one task. For each the student writes ROUND edits
-at a time, and these are judged; what is *verified* (`sandbox/judge/mending.py` says what that
+at a time, and these are judged; what is *verified* (`sandbox/judge/fixing.py` says what that
 takes) ends the search, and of several the smallest diff is taken. The next task is then looked at
 on the tree with that fix in it, so fixes build on each other, and what a fix mends beside its own
 tests is not mended twice.
@@ -29,8 +29,7 @@ from sandbox import patches
 from sandbox.cache import make_room
 from sandbox.episode import files_with
 from sandbox.errors import HarnessError
-from sandbox.judge.gate import InvalidEdit
-from sandbox.judge.mending import (
+from sandbox.judge.fixing import (
     Proof,
     choose_failing,
     failing_tasks,
@@ -38,6 +37,8 @@ from sandbox.judge.mending import (
     verify,
     with_files,
 )
+from sandbox.judge.gate import InvalidEdit
+from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits, Verdict
 from sandbox.node_ids import function_of
 from sandbox.repo import Repository
@@ -206,10 +207,8 @@ class Search:
         with Judge(
             self.repository,
             self.limits,
-            preload=found.modules,
-            test_files=found.test_files,
+            Suite(preload=found.modules, test_files=found.test_files, roles=found.roles),
             on_note=self._note,
-            roles=found.roles,
         ) as judge:
             failing = failing_tasks(judge, found, pending, self.recipe.seed, self._progress)
             self.left_out |= failing.left_out

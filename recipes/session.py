@@ -30,6 +30,7 @@ draws are those of a probe that was not: a chunk is to take no more than about a
 
 def open_judge(run, screen):
     from sandbox.cache import make_room
+    from sandbox.judge.settings import Suite
     from sandbox.judge.verdict import Judge
     from sandbox.repo import restore_snapshot
 
@@ -38,11 +39,9 @@ def open_judge(run, screen):
     return Judge(
         run.repository,
         limits_of(run.recipe),
+        Suite(preload=run.survey.modules, test_files=run.survey.test_files, roles=run.survey.roles),
         memory=run.folder / "verdicts.jsonl",
-        preload=run.survey.modules,
-        test_files=run.survey.test_files,
         on_note=screen.say,
-        roles=run.survey.roles,
     )
 
 

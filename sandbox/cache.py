@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from sandbox.errors import UsageError
 
@@ -70,14 +71,14 @@ def cache_folder() -> Path:
 
 def bound() -> float:
     """How large it may become, bytes. Raises UsageError where the setting means nothing."""
-    said = os.environ.get(BOUND_NAME) or str(BOUND)
+    setting = os.environ.get(BOUND_NAME) or str(BOUND)
     try:
-        size = float(said)
+        size = float(setting)
     except ValueError:
         size = math.nan
     if not 0 < size * GIB < math.inf:
         raise UsageError(
-            f"{BOUND_NAME} is {said!r}, and must be a number above 0: how many GiB "
+            f"{BOUND_NAME} is {setting!r}, and must be a number above 0: how many GiB "
             f"{cache_folder()} may take. Where it is not set that is {BOUND}."
         )
     return size * GIB
@@ -107,8 +108,9 @@ def hold(path: Path) -> None:
 
 def release(path: Path) -> None:
     """Hold it no longer."""
-    if (descriptor := _held.pop(_marker(path), None)) is not None:
-        os.close(descriptor)
+    marker = _marker(path)
+    if marker is not None and marker in _held:
+        os.close(_held.pop(marker))
 
 
 def remove(path: Path) -> None:
@@ -222,7 +224,9 @@ def _places() -> dict[Path, list[Path]]:
         if part.is_dir() and not part.is_symlink():
             # The replies are one file, with a journal and a lock.
             for path in [part] if part.name == REPLIES else sorted(part.iterdir()):
-                places.setdefault(_marker(path), []).append(path)
+                marker = _marker(path)
+                assert marker is not None
+                places.setdefault(marker, []).append(path)
     return places
 
 
@@ -268,12 +272,29 @@ def _walk(path: Path) -> Iterator[str]:
         yield from (os.path.join(folder, name) for name in folders + files)
 
 
-def facts() -> dict:
-    """{"folder", "bytes", "bound": bytes, "parts": {part: {"what", "bytes", "entries", "in_use"}}};
-    `entries` of the teacher's replies is 1 or 0. Raises UsageError for a bound that means nothing.
-    """
+class PartFacts(TypedDict):
+    """What there is of one part."""
+
+    what: str
+    bytes: int
+    entries: int
+    in_use: int
+
+
+class Facts(TypedDict):
+    """What there is, as plain data for machines."""
+
+    folder: str
+    bytes: int
+    bound: int
+    parts: dict[str, PartFacts]
+
+
+def facts() -> Facts:
+    """Sizes in bytes; `entries` of the teacher's replies is 1 or 0. Raises UsageError for a bound
+    that means nothing."""
     most, known = bound(), entries()
-    parts = {
+    parts: dict[str, PartFacts] = {
         part: {"what": what, "bytes": 0, "entries": 0, "in_use": 0}
         for part, what in {**PARTS, OTHER: "what is half made, and everything else"}.items()
     }
@@ -293,7 +314,7 @@ def size_in_words(size: float) -> str:
     return f"{size / GIB:.1f} GiB" if size >= GIB else f"{size / (1 << 20):.1f} MiB"
 
 
-def lines(found: dict) -> list[str]:
+def lines(found: Facts) -> list[str]:
     """`facts` for people."""
     rows = [
         f"{part['what']:38}{part['entries']:7}{size_in_words(part['bytes']):>13}"
@@ -308,7 +329,7 @@ def lines(found: dict) -> list[str]:
     ]
 
 
-def question(found: dict, rest: bool, replies: bool) -> str:
+def question(found: Facts, rest: bool, replies: bool) -> str:
     """What a person is asked before `empty`, by the `facts`."""
     parts = [
         part
@@ -320,8 +341,8 @@ def question(found: dict, rest: bool, replies: bool) -> str:
     ]
     warnings = (
         [
-            "What is needed is made again; but a run that began with uncommitted changes which "
-            "are no longer there cannot go on without its snapshot. "
+            "What is needed is made again; but a run that began with uncommitted changes which are "
+            "no longer there cannot go on without its snapshot. "
         ]
         if rest
         else []
@@ -372,8 +393,8 @@ class Deleted:
 
 
 def make_room(say: Callable[[str], None]) -> None:
-    """Prune, if this process has made an entry since it did so last; `say` is told in one sentence
-    what went. Raises UsageError for a bound that means nothing."""
+    """Prune, if this process has made an entry since it did so last; `say` is given one sentence
+    of what went. Raises UsageError for a bound that means nothing."""
     most = bound()
     made = {path for path in _awaited if os.path.lexists(path)}
     if not made:
@@ -391,8 +412,7 @@ def make_room(say: Callable[[str], None]) -> None:
         if pruned.size <= most
         else (
             f"; {size_in_words(pruned.size)} stay, which are in use, were paid for, or are none of "
-            "its "
-            "finished entries"
+            "its finished entries"
         )
     )
     shut = [f"; {name}: {why}" for name, why in pruned.left.items() if why != IN_USE]

@@ -11,14 +11,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sandbox.errors import HarnessError
-from sandbox.judge.gate import InvalidEdit, from_reply, gate
+from sandbox.judge.edits import from_reply
+from sandbox.judge.gate import InvalidEdit, gate
 from sandbox.judge.verdict import Judge, Verdict
 from sandbox.tasks.task import Task
 
 
 def edit_of(text: str, task: Task, tree: Path, style: str) -> dict[str, str] | InvalidEdit:
     """The edit of the broken state that is in a reply, or why there is none. `tree`: the snapshot;
-    `style`: how replies are to be written (`gate.py`)."""
+    `style`: how replies are to be written (`edits.py`)."""
     try:
         return from_reply(text, task, task.broken(tree), style)
     except InvalidEdit as error:

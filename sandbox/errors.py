@@ -1,4 +1,4 @@
-"""The two ways in which things go wrong that a person is told about.
+"""The two ways in which things go wrong that a person hears of.
 
 `UsageError`: something a person gave us cannot be used; the message is a whole sentence that says
 what, in whose file, and what to do. The command line prints it and exits with code 2.

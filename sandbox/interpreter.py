@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from sandbox.errors import UsageError
-from sandbox.jail.bubblewrap import is_below
+from sandbox.jail.layout import is_below
 from sandbox.project import is_environment
 
 NAMESPACE_DEPTH = 3

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO, Any
 
 
 def dumps(record: dict) -> str:
@@ -14,7 +15,7 @@ def dumps(record: dict) -> str:
     return json.dumps(record, ensure_ascii=True, separators=(", ", ": "))
 
 
-def valid(value):
+def valid(value: Any) -> Any:
     """Text, or plain data with text in it, without halves of surrogate pairs: they stand for bytes
     that did not decode (`source.py`), and no tokenizer, no endpoint, no database and no other
     reader of JSON takes them. Each becomes a question mark."""
@@ -36,9 +37,8 @@ def append(path: Path, records: Iterable[dict]) -> None:
     the end."""
     data = "".join(dumps(r) + "\n" for r in records).encode()
     with open(path, "ab+") as file:
-        fcntl.flock(
-            file, fcntl.LOCK_EX
-        )  # else the half of a line that another process is writing would be dropped as torn
+        # Else the half of a line that another process is writing would be dropped as torn.
+        fcntl.flock(file, fcntl.LOCK_EX)
         _drop_torn_end(file)
         file.write(data)
         file.flush()
@@ -51,7 +51,8 @@ def rewrite(path: Path, records: Iterable[dict]) -> None:
 
 
 def write_aside(path: Path, data: bytes) -> None:
-    """Write `data` next to `path` and rename: the file is the old or the new one, never half of it."""
+    """Write `data` next to `path` and rename: the file is the old or the new one, never half of
+    it."""
     aside = path.with_name(f".{path.name}.new")
     with open(aside, "wb") as file:
         file.write(data)
@@ -83,7 +84,8 @@ def _whole_lines(path: Path) -> Iterator[dict]:
         yield record
 
 
-def _drop_torn_end(file) -> None:
+def _drop_torn_end(file: IO[bytes]) -> None:
+    """Cut off what stands behind the last line end."""
     end = file.seek(0, os.SEEK_END)
     if end == 0:
         return

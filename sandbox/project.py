@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sandbox.errors import UsageError
-from sandbox.jail.bubblewrap import is_below
+from sandbox.jail.layout import is_below
 from sandbox.quiet_git import ask, differs
 
 ENVIRONMENT_MARKS = ("pyvenv.cfg", "conda-meta")

@@ -45,15 +45,15 @@ def start(
         )
     except OSError as error:
         raise UsageError(
-            f"git cannot be started ({error.strerror}), and {folder} is read through "
-            "it. Is git installed, and in PATH?"
+            f"git cannot be started ({error.strerror}), and {folder} is read through it. Is git "
+            "installed, and in PATH?"
         ) from None
 
 
-def words_of(done: subprocess.CompletedProcess) -> str:
+def message_of(done: subprocess.CompletedProcess) -> str:
     """What git said to people."""
-    said = done.stderr.decode("utf-8", "replace").strip()
-    return said or f"it ended with exit code {done.returncode} and said nothing."
+    message = done.stderr.decode("utf-8", "replace").strip()
+    return message or f"it ended with exit code {done.returncode} and said nothing."
 
 
 def ask(
@@ -69,7 +69,7 @@ def ask(
     UsageError with git's own words."""
     done = start(folder, *arguments, settings=settings, stdin=stdin)
     if done.returncode not in fine:
-        raise UsageError(f"git cannot read {what or folder}: {words_of(done)}")
+        raise UsageError(f"git cannot read {what or folder}: {message_of(done)}")
     return [os.fsdecode(word) for word in done.stdout.split(b"\0") if word]
 
 
@@ -111,7 +111,7 @@ def differs(folder: Path, path: str = "") -> bool:
 def _without_filters(folder: Path) -> dict[str, str]:
     """Settings that switch off the filters which the repository itself defines: to compare a file
     with the last commit, git would run them."""
-    found = ask(
+    listed = ask(
         folder,
         "config",
         "-z",
@@ -121,7 +121,7 @@ def _without_filters(folder: Path) -> dict[str, str]:
         fine=(0, 1),
     )
     settings = {"core.fsmonitor": "false"}
-    for scope, setting in zip(found[::2], found[1::2]):
+    for scope, setting in zip(listed[::2], listed[1::2]):
         if scope in ("local", "worktree"):
             name = setting.partition("\n")[0]
             settings[name] = "false" if name.endswith(".required") else ""

@@ -6,7 +6,7 @@ NAMED = 5
 """Names that a person is shown for one reason."""
 
 
-class Reasons(Counter):
+class Reasons(Counter[str]):
     """{reason: how often it was given}; in `names` what for, where the reason does not say that
     itself."""
 
@@ -43,6 +43,6 @@ def name_lines(names: dict[str, list[str]]) -> list[str]:
     return lines
 
 
-def told(counts: dict[str, int], names: dict[str, list[str]]) -> str:
+def in_words(counts: dict[str, int], names: dict[str, list[str]]) -> str:
     """All of it, for the end of a sentence."""
     return "\n".join([f"{counted(counts) or 'there is none'}.", *name_lines(names)])

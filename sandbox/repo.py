@@ -28,8 +28,8 @@ from sandbox.interpreter import (
     needed_folders,
     path_inside,
 )
-from sandbox.jail.bubblewrap import INSTALL_HINT, Layout, is_below
-from sandbox.jail.landlock import jail_notice, open_jail
+from sandbox.jail.choice import jail_notice, open_jail
+from sandbox.jail.layout import INSTALL_HINT, Layout, is_below
 from sandbox.project import look
 from sandbox.quiet_git import Absent, ask, blobs
 from sandbox.snapshot import files_of, hash_files, open_to_the_jail, take_snapshot

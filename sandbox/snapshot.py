@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sandbox.cache import cache_folder, hold, remove
 from sandbox.errors import HarnessError, UsageError
-from sandbox.jail.bubblewrap import NOBODY
+from sandbox.jail.layout import NOBODY
 from sandbox.project import in_order
 
 SNAPSHOT_TIME = 1_600_000_000

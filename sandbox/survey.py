@@ -19,7 +19,7 @@ from sandbox.errors import UsageError
 from sandbox.judge.verdict import Judge
 from sandbox.node_ids import file_of
 from sandbox.project import shown
-from sandbox.reasons import told
+from sandbox.reasons import in_words
 from sandbox.repo import keep_bytecode
 from sandbox.roles import Roles, decide
 from sandbox.suite_memory import Memory, refreshed, remembered
@@ -189,7 +189,7 @@ def survey(judge: Judge, on_progress: Progress) -> Survey:
     if not result.passing:
         raise UsageError(
             f"No test of {judge.repository.root} that passes twice in a row belongs "
-            f"to the project: {told(result.excluded, result.left_out)}"
+            f"to the project: {in_words(result.excluded, result.left_out)}"
         )
     return result
 

@@ -17,12 +17,17 @@ are relative to `root`, which may lie below the top of the work tree.
 import io
 import os
 import shutil
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sandbox.errors import UsageError
-from sandbox.quiet_git import ENVIRONMENT, ask, differs, start, words_of
+from sandbox.quiet_git import ENVIRONMENT, ask, differs, message_of, start
 from sandbox.source import read_text, to_bytes
+
+if TYPE_CHECKING:
+    import git  # it takes a while to load, and most commands do without
 
 
 class WorkTree:
@@ -80,8 +85,8 @@ class WorkTree:
         if unclean := self.dirty(before):
             raise UsageError(
                 f"{', '.join(unclean)}: not as in the last commit, so a commit on top of that "
-                "would not be what was verified. "
-                "Commit or stash your changes first, or use --apply."
+                "would not be what was verified. Commit or stash your changes first, or use "
+                "--apply."
             )
         self.check_branch(name)
         with self._repository() as repository:
@@ -100,7 +105,7 @@ class WorkTree:
             return commit.hexsha
 
     @contextmanager
-    def _repository(self):
+    def _repository(self) -> "Iterator[git.Repo]":
         import git
 
         repository = git.Repo(self.root, search_parent_directories=True)
@@ -111,18 +116,16 @@ class WorkTree:
             # What git can do and the package cannot: other hashes, another store of references.
             why = f"{type(error).__name__}: {error}"
             raise UsageError(
-                f"No branch can be made in {self.root} ({why}). Nothing of it is "
-                "changed; --apply writes to the work tree."
+                f"No branch can be made in {self.root} ({why}). Nothing of it is changed; --apply "
+                "writes to the work tree."
             ) from None
         finally:
             repository.close()
 
-    def _path_in(self, repository, path: str) -> str:
-        return (
-            (self.root.resolve() / path)
-            .relative_to(Path(repository.working_tree_dir).resolve())
-            .as_posix()
-        )
+    def _path_in(self, repository: "git.Repo", path: str) -> str:
+        top = repository.working_tree_dir
+        assert top is not None
+        return (self.root.resolve() / path).relative_to(Path(top).resolve()).as_posix()
 
     def _committed(self, path: str) -> bytes | None:
         """The file's bytes in the last commit; None where it is not in there."""
@@ -130,7 +133,7 @@ class WorkTree:
             return None
         done = start(self.root, "cat-file", "blob", listed[0].split("\t")[0].split(" ")[2])
         if done.returncode:
-            raise UsageError(f"git cannot read {self.root / path}: {words_of(done)}")
+            raise UsageError(f"git cannot read {self.root / path}: {message_of(done)}")
         return done.stdout
 
     def _is_committed(self, path: str, text: str) -> bool:
@@ -148,7 +151,7 @@ class WorkTree:
         return data
 
 
-def _with_blobs(repository, tree: bytes, blobs: dict[bytes, bytes]) -> bytes:
+def _with_blobs(repository: "git.Repo", tree: bytes, blobs: dict[bytes, bytes]) -> bytes:
     """The id of a copy of this tree in which these blobs stand in the place of those before; {path
     below the tree: id}.
 
@@ -171,7 +174,7 @@ def _with_blobs(repository, tree: bytes, blobs: dict[bytes, bytes]) -> bytes:
     return _stored(repository, "tree", bytes(data))
 
 
-def _stored(repository, kind: str, data: bytes) -> bytes:
+def _stored(repository: "git.Repo", kind: str, data: bytes) -> bytes:
     """The id of the object, written where it is not there yet."""
     from gitdb import IStream
 

@@ -370,7 +370,8 @@ class PytestReward:
         return rewards
 
     def one(self, completion: list[dict], instance_id: str) -> float:
-        from sandbox.judge.gate import InvalidEdit, from_reply
+        from sandbox.judge.edits import from_reply
+        from sandbox.judge.gate import InvalidEdit
 
         task = self.tasks[instance_id]
         try:

@@ -38,6 +38,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent)]
 from libraries import PINNED, fetch  # noqa: E402
 
+from sandbox.judge.settings import Suite  # noqa: E402
 from sandbox.judge.verdict import Judge, Limits  # noqa: E402
 from sandbox.repo import open_repository  # noqa: E402
 from sandbox.source import body_nodes, find, read_text, with_body  # noqa: E402
@@ -131,8 +132,7 @@ class Library:
         return Judge(
             self.repository,
             Limits(**limits),
-            preload=found.modules,
-            test_files=found.test_files,
+            Suite(preload=found.modules, test_files=found.test_files),
             on_note=on_note,
         )
 

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from sandbox.judge import alternatives
 from sandbox.judge.black_box import agree, plain
+from sandbox.judge.edits import from_reply
 from sandbox.judge.fuzz import same
-from sandbox.judge.gate import from_reply
+from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.tasks.mine import MiningOptions, mine
@@ -267,7 +268,9 @@ def lib(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def judge(lib):
-    with Judge(lib[0], Limits(workers=1, recheck=0.0), test_files=("tests/test_lib.py",)) as judge:
+    with Judge(
+        lib[0], Limits(workers=1, recheck=0.0), Suite(test_files=("tests/test_lib.py",))
+    ) as judge:
         yield judge
 
 

@@ -57,7 +57,9 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import HarnessError
-from sandbox.judge.gate import InvalidEdit, from_overlay, from_patch, from_reply
+from sandbox.judge.edits import from_overlay, from_patch, from_reply
+from sandbox.judge.gate import InvalidEdit
+from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits, Verdict
 from sandbox.repo import open_repository
 from sandbox.snapshot import content_hash
@@ -239,8 +241,7 @@ class Ground:
         with Judge(
             self.repository,
             limits,
-            preload=self.modules,
-            test_files=self.test_files,
+            Suite(preload=self.modules, test_files=self.test_files),
             on_note=notes.append,
         ) as judge:
             deadline = threading.Timer(CLASS_SECONDS, judge.close)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.judge.figures import is_progress, processor_seconds, seconds_of
+from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.source import find, read_text, with_body
@@ -197,8 +198,7 @@ def test_a_limit_is_kept_where_the_clock_stands_still(tmp_path, where):
     with Judge(
         repository,
         LIMITS,
-        preload=found.survey.modules,
-        test_files=found.survey.test_files,
+        Suite(preload=found.survey.modules, test_files=found.survey.test_files),
         on_note=notes.append,
     ) as judge:
         right = judge.judge(task, {task.file: read_text(repository.snapshot / task.file)})

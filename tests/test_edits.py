@@ -15,15 +15,8 @@ from hypothesis import strategies as st
 
 from sandbox import patches, source
 from sandbox.errors import UsageError
-from sandbox.judge.gate import (
-    InvalidEdit,
-    from_overlay,
-    from_patch,
-    from_reply,
-    gate,
-    is_test_path,
-    splice,
-)
+from sandbox.judge.edits import from_overlay, from_patch, from_reply
+from sandbox.judge.gate import InvalidEdit, gate, is_test_path, splice
 from sandbox.tasks.task import Task
 from tests.conftest import ROOT
 

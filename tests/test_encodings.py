@@ -12,7 +12,9 @@ from recipes.exports.dataset import write as write_dataset
 from recipes.learning.tokens import open_tokenizer
 from recipes.teachers.ledger import Ledger, Replies, Reply
 from sandbox import jsonl, patches
-from sandbox.judge.gate import InvalidEdit, from_overlay, from_patch, from_reply, gate
+from sandbox.judge.edits import from_overlay, from_patch, from_reply
+from sandbox.judge.gate import InvalidEdit, gate
+from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.source import blanked, decode, find, read_text, to_bytes
@@ -116,7 +118,7 @@ def judge(mined):
     with Judge(
         mined[0],
         Limits(workers=1, recheck=0.0),
-        test_files=("tests/test_greeting.py", "tests/test_kana.py"),
+        Suite(test_files=("tests/test_greeting.py", "tests/test_kana.py")),
     ) as judge:
         yield judge
 

@@ -16,8 +16,9 @@ import pytest
 
 from sandbox import jsonl
 from sandbox.errors import HarnessError
-from sandbox.jail.landlock import jail_notice, open_jail
+from sandbox.jail.choice import jail_notice, open_jail
 from sandbox.judge.gate import InvalidEdit
+from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.source import find, read_text, with_body
 from sandbox.tasks import validate
@@ -40,7 +41,7 @@ class Frail:
         self.started: list[str] = []
         """The tiers of the jails that were started."""
         self.asked: list[tuple[str, dict]] = []
-        monkeypatch.setattr("sandbox.judge.processes.open_jail", self._open)
+        monkeypatch.setattr("sandbox.judge.jails.open_jail", self._open)
 
     def _open(self, layout, tier, files, path, on_start):
         self.started.append(tier)
@@ -76,7 +77,7 @@ def calc_tasks(mined_calc):
 
 def court(mined_calc, **more) -> Judge:
     repository, _, mined = mined_calc
-    return Judge(repository, LIMITS, test_files=mined.survey.test_files, **more)
+    return Judge(repository, LIMITS, Suite(test_files=mined.survey.test_files), **more)
 
 
 def right(mined_calc, task, remark: str = "") -> dict[str, str]:
@@ -178,7 +179,7 @@ def test_one_task_whose_jails_always_die(mined_calc, calc_tasks, frail, tmp_path
             judge.judge(bad, right(mined_calc, bad, "alone"))
         frail.dies = lambda tier, request: False
         assert judge.judge(bad, right(mined_calc, bad)).status == "resolved"
-        assert len(judge.processes.jails) <= 2, "a jail is kept that has ended"
+        assert len(judge.processes.jails.open) <= 2, "a jail is kept that has ended"
     assert not jail_folders() and own_children() <= before
 
 
@@ -224,7 +225,9 @@ def test_jails_that_cannot_be_started(
             assert said.status == "resolved"
         else:
             assert f"{task.instance_id}: {FAILED}The jail ended early: no room for it" in str(said)
-            assert judge.processes.jails == [] and not jail_folders() and own_children() <= before
+            assert (
+                judge.processes.jails.open == [] and not jail_folders() and own_children() <= before
+            )
             assert frail.started == ["in-process", "in-process", "forked", "fresh"] * 3
             broken.unlink()
         assert judge.judge(task, right(mined_calc, task, "now")).tier == "in-process" and not notes

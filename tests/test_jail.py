@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import HarnessError
-from sandbox.jail.bubblewrap import Jail
+from sandbox.jail.bubblewrap import BubblewrapJail
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.snapshot import content_hash
@@ -623,7 +623,7 @@ def test_it():
         "memory_mb": 1024,
         "timeout": 20.0,
     }
-    with Jail(replace(repository.layout(), scratch_mb=4)) as jail:
+    with BubblewrapJail(replace(repository.layout(), scratch_mb=4)) as jail:
         assert outcome(jail.ask(request)) == "passed"
 
 
@@ -631,7 +631,7 @@ def test_it():
 
 
 def test_a_dead_jail_is_the_harness_s_failure(repository):
-    with Jail(repository.layout()) as jail:
+    with BubblewrapJail(repository.layout()) as jail:
         jail.kill()
         with pytest.raises(HarnessError):
             jail.ask({**PLAIN, "files": {}, "path": list(repository.path), "memory_mb": 1024})
@@ -697,9 +697,9 @@ def test_the_jail_dies_with_its_owner(repository):
     owner = f"""
 import sys, time
 sys.path[:0] = {sys.path!r}
-from sandbox.jail.bubblewrap import Jail
+from sandbox.jail.bubblewrap import BubblewrapJail
 from sandbox.repo import Repository
-jail = Jail(Repository.from_dict({repository.to_dict()!r}).layout())
+jail = BubblewrapJail(Repository.from_dict({repository.to_dict()!r}).layout())
 print(jail._process.pid, flush=True)
 time.sleep(300)
 """

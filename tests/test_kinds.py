@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import UsageError
+from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.source import find, read_text, source_of
@@ -184,7 +185,7 @@ def test_verdicts_on_tasks_about_whole_files(shop):
     currency = next(t for t in tasks["failing"] if t.function == "currency")
     money = read_text(tree / "shop/money.py")
     with Judge(
-        repository, LIMITS, preload=mined.survey.modules, test_files=mined.survey.test_files
+        repository, LIMITS, Suite(preload=mined.survey.modules, test_files=mined.survey.test_files)
     ) as judge:
         cases = [
             ("resolved", squash, squash.gold(tree)),
@@ -206,7 +207,7 @@ def test_the_gold_edits_of_all_kinds_are_resolved_and_their_broken_states_are_no
     repository, mined, _ = shop
     tree = repository.snapshot
     with Judge(
-        repository, LIMITS, preload=mined.survey.modules, test_files=mined.survey.test_files
+        repository, LIMITS, Suite(preload=mined.survey.modules, test_files=mined.survey.test_files)
     ) as judge:
         golden = [t for t in mined.tasks if t.patch]
         assert {v.status for v in judge.judge_many([(t, t.gold(tree)) for t in golden])} == {

@@ -29,10 +29,14 @@ import pytest
 from sandbox import patches
 from sandbox.errors import HarnessError
 from sandbox.jail import seccomp
-from sandbox.jail.bubblewrap import ENVIRONMENT, INSIDE, Jail
+from sandbox.jail.bubblewrap import BubblewrapJail
+from sandbox.jail.choice import jail_notice, open_jail
 from sandbox.jail.inside import landlock
-from sandbox.jail.landlock import LandlockJail, _readable, jail_notice, open_jail
+from sandbox.jail.jail import Jail
+from sandbox.jail.landlock import LandlockJail, _readable
+from sandbox.jail.layout import ENVIRONMENT, INSIDE
 from sandbox.judge.gate import gate
+from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import keep_bytecode, open_repository
 from sandbox.source import blanked, find, read_text, with_body
@@ -941,15 +945,14 @@ def test_verdicts(repository, preload, monkeypatch, tmp_path):
     with Judge(
         repository,
         Limits(workers=1, timeout=20.0),
-        preload=preload,
-        test_files=("tests/test_core.py",),
+        Suite(preload=preload, test_files=("tests/test_core.py",)),
     ) as judge:
         gold, wrong = (
             judge.judge(task, e) for e in ({"pkg/core.py": intact}, edit("    return 2"))
         )
         judge.processes.limits = replace(judge.limits, timeout=1.0)
         endless = judge.judge(task, edit("    while True:\n        pass"))
-        jails = judge.processes.jails
+        jails = judge.processes.jails.open
         assert jails and all(type(jail) is LandlockJail for jail in jails)
         assert (gold.status, gold.stage, gold.reward) == ("resolved", "confirm", 1.0)
         assert (wrong.status, wrong.stage, wrong.reward) == ("failed", "screen", 0.0)
@@ -1022,7 +1025,7 @@ def test_cache_files_are_made_to_belong_to_another_folder(tmp_path):
 
 @pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
 def test_cache_files_fit_the_other_jail_as_well(repository, preload):
-    with Jail(repository.layout(preload)) as jail:
+    with BubblewrapJail(repository.layout(preload)) as jail:
         reply = ask(jail, repository.path, **PLAIN, trace=repository.project_files, report_mb=16)
     assert ["tests/test_core.py", 4, "helper"] in reply["functions"]
 
@@ -1046,7 +1049,15 @@ def test_what_was_written_while_the_tests_were_collected_is_there_for_each(tmp_p
     ) as jail:
         for _ in range(2):
             assert (
-                outcome(ask(jail, repository.path, {}, ["tests/test_attack.py::test_it"], swaps=[]))
+                outcome(
+                    ask(
+                        jail,
+                        repository.path,
+                        {},
+                        ["tests/test_attack.py::test_it"],
+                        function_patches=[],
+                    )
+                )
                 == "passed"
             )
 
@@ -1165,7 +1176,7 @@ def test_the_escapes_that_are_tried_at_the_start_fail(repository, tmp_path):
 def test_bubblewrap_is_the_first_choice(repository):
     assert jail_notice() == ""
     with open_jail(repository.layout(), "fresh") as jail:
-        assert type(jail) is Jail
+        assert type(jail) is BubblewrapJail
 
 
 def test_the_second_choice_is_announced(repository, monkeypatch, tmp_path):
@@ -1210,7 +1221,7 @@ libc = ctypes.CDLL(None)
 assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, ctypes.byref(Program(4, code)), 0, 0) == 0
 from sandbox.errors import UsageError
 from sandbox.jail.inside import landlock
-from sandbox.jail.landlock import jail_notice, _notice
+from sandbox.jail.choice import jail_notice, _notice
 assert landlock.version() == 0
 for bwrap in (None, "/bin/false"):
     try:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.survey import Survey, survey
@@ -284,7 +285,7 @@ def test_a_test_that_cannot_be_named_takes_no_other_with_it(tmp_path):
     names = set(found.survey.passing)
     assert len(names) == 7 + 1 + 6 and set(task.FAIL_TO_PASS) == names
     repository = open_repository(tmp_path / "p")
-    with Judge(repository, LIMITS, test_files=found.survey.test_files) as judge:
+    with Judge(repository, LIMITS, Suite(test_files=found.survey.test_files)) as judge:
         assert judge.judge(task, task.gold(repository.snapshot)).status == "resolved"
         assert judge.judge(task, task.broken(repository.snapshot)).status == "failed"
 
@@ -394,7 +395,7 @@ def test_setter():
         ],
     }
     repository = open_repository(root)
-    with Judge(repository, LIMITS, test_files=found.survey.test_files) as judge:
+    with Judge(repository, LIMITS, Suite(test_files=found.survey.test_files)) as judge:
         for task in found.tasks:
             assert judge.judge(task, task.gold(repository.snapshot)).status == "resolved"
             assert judge.judge(task, task.broken(repository.snapshot)).status == "failed"

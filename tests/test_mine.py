@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sandbox import jsonl
 from sandbox.judge.gate import gate
+from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.source import read_text
@@ -305,7 +306,7 @@ def test_the_tests_that_are_named(zoo):
 def test_the_gold_edit_mends_what_the_broken_state_breaks(zoo):
     repository, mined, _, _ = zoo
     tree = repository.snapshot
-    with Judge(repository, LIMITS, preload=mined.survey.modules) as judge:
+    with Judge(repository, LIMITS, Suite(preload=mined.survey.modules)) as judge:
         for task in mined.tasks:
             assert gate({task.file: read_text(tree / task.file)}, task, tree) == {
                 task.file: read_text(tree / task.file)

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.jail.landlock import open_jail
+from sandbox.jail.choice import open_jail
 from sandbox.judge.black_box import Worker, agree, agreement, plain
 from sandbox.judge.fuzz import perturbed, same
+from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.source import find, read_text, with_body
@@ -248,7 +249,7 @@ def court(tmp_path_factory, tests: str):
         lambda what, done, total: None,
     )
     with Judge(
-        repository, LIMITS, preload=found.survey.modules, test_files=found.survey.test_files
+        repository, LIMITS, Suite(preload=found.survey.modules, test_files=found.survey.test_files)
     ) as judge:
         yield repository, {t.function: t for t in found.tasks}, judge
 
@@ -346,7 +347,9 @@ def judged_soon(mined, body):
     """The verdict on `clamp` with a timeout of five seconds and a little more."""
     repository, tasks, judge = mined
     with Judge(
-        repository, replace(LIMITS, timeout=5.0, recheck=0.0), test_files=judge.processes.test_files
+        repository,
+        replace(LIMITS, timeout=5.0, recheck=0.0),
+        Suite(test_files=judge.processes.suite.test_files),
     ) as soon:
         return judged((repository, tasks, soon), "clamp", body)
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from sandbox import patches
 from sandbox.judge import twins
-from sandbox.judge.gate import from_reply, gate
+from sandbox.judge.edits import from_reply
+from sandbox.judge.gate import gate
 from sandbox.source import (
     blanked,
     find,

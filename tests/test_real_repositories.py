@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import UsageError
+from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits, Verdict
 from sandbox.repo import Repository, open_repository
 from sandbox.source import find, read_text, with_body
@@ -81,8 +82,7 @@ def verdicts(real: Real, functions: list[str]) -> dict[tuple[str, str], Verdict]
     with Judge(
         real.repository,
         LIMITS,
-        preload=real.survey.modules,
-        test_files=real.survey.test_files,
+        Suite(preload=real.survey.modules, test_files=real.survey.test_files),
         on_note=notes.append,
     ) as judge:
         judged = dict(zip(names, judge.judge_many(pairs)))
@@ -595,7 +595,16 @@ def test_plugins_that_a_project_asks_for(tmp_path, with_plugins, settings):
 
 def test_modules_of_a_project_that_are_called_as_ours_inside(tmp_path):
     """The processes in the jail have modules of these names, and the project's are meant."""
-    names = ("calls", "in_process", "kept", "plain", "runner", "worker")
+    names = (
+        "calls",
+        "function_patches",
+        "in_process",
+        "kept",
+        "plain",
+        "runner",
+        "worker",
+        "zygote_serve",
+    )
     files = {f"{name}.py": f"def {name}_of(x):\n    y = x + 1\n    return y\n" for name in names}
     files["test_all.py"] = "".join(f"from {name} import {name}_of\n" for name in names) + "".join(
         f"\n\ndef test_{name}():\n    assert {name}_of(1) == 2\n" for name in names

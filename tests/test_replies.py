@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox import source
-from sandbox.judge.gate import InvalidEdit, from_reply
+from sandbox.judge.edits import from_reply
+from sandbox.judge.gate import InvalidEdit
 from sandbox.tasks.replies import CHANGE, PYTHON, is_python, read, without_thinking
 from tests.test_edits import (
     AREA,

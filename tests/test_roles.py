@@ -6,7 +6,9 @@ from dataclasses import replace
 import pytest
 
 from sandbox.judge.confirm import Hidden
-from sandbox.judge.gate import InvalidEdit, from_patch, gate
+from sandbox.judge.edits import from_patch
+from sandbox.judge.gate import InvalidEdit, gate
+from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.patches import make
 from sandbox.repo import open_repository
@@ -441,13 +443,15 @@ def test_edits_to_source_that_is_called_like_tests_are_judged_rightly(shop):
     with Judge(
         repository,
         LIMITS,
-        preload=mined.survey.modules,
-        roles=mined.survey.roles,
-        test_files=mined.survey.test_files,
+        Suite(
+            preload=mined.survey.modules,
+            test_files=mined.survey.test_files,
+            roles=mined.survey.roles,
+        ),
     ) as judge:
         assert [verdict.status for verdict in judge.judge_many(pairs)] == wanted
         # Whoever judges without what the survey saw must not take the source for tests either.
-    with Judge(repository, LIMITS, test_files=mined.survey.test_files) as judge:
+    with Judge(repository, LIMITS, Suite(test_files=mined.survey.test_files)) as judge:
         assert judge.judge(*pairs[0]).status == "resolved"
 
 
@@ -490,8 +494,11 @@ def test_what_answers_from_outside_sees_no_test_and_all_source(shop):
     repository, mined = shop
     task = next(t for t in mined.tasks if t.file == "shop/price.py" and t.kind == "blank")
     files, roles = mined.survey.test_files, mined.survey.roles
-    assert set(Hidden(repository, files, roles).from_worker(task)) == {"specs", "tests"}
-    unknown = Hidden(repository, files, Roles())
+    assert set(Hidden(repository, Suite(test_files=files, roles=roles)).from_worker(task)) == {
+        "specs",
+        "tests",
+    }
+    unknown = Hidden(repository, Suite(test_files=files))
     assert "shop/testing" in unknown.from_worker(task)
     own = next(t for t in mined.tasks if t.file == "shop/testing/stub.py")
     needed = {"shop/testing", "shop/testing/stub.py", "shop/testing/__init__.py"}

@@ -30,7 +30,9 @@ from recipes.teachers.options import MAX_USD, hire, plan
 from recipes.teachers.secrets import Guard
 from sandbox import patches
 from sandbox.errors import UsageError
-from sandbox.judge.gate import InvalidEdit, from_reply
+from sandbox.judge.edits import from_reply
+from sandbox.judge.gate import InvalidEdit
+from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.source import blanked, find, read_text
@@ -91,7 +93,7 @@ def tasks(repository) -> dict[str, Task]:
 @pytest.fixture(scope="module")
 def judge(repository):
     with Judge(
-        repository, Limits(workers=2, timeout=3.0), test_files=("tests/test_core.py",)
+        repository, Limits(workers=2, timeout=3.0), Suite(test_files=("tests/test_core.py",))
     ) as judge:
         yield judge
 
@@ -722,7 +724,7 @@ def test_verdicts_are_given_in_batches(school, serve):
 def test_who_is_interrupted_waits_for_no_verdict(tmp_path, repository, guard, tasks, serve):
     server = serve(answers={"`add`": [block("def add(a, b):\n    while True: pass\n")]})
     with Judge(
-        repository, Limits(workers=1, timeout=60.0), test_files=("tests/test_core.py",)
+        repository, Limits(workers=1, timeout=60.0), Suite(test_files=("tests/test_core.py",))
     ) as judge:
         school = School(tmp_path, repository, judge, guard, tasks)
 

@@ -5,6 +5,7 @@ import ast
 
 import pytest
 
+from sandbox.judge.settings import Suite
 from sandbox.judge.twins import twin_file
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.source import find, read_text, with_body
@@ -62,7 +63,7 @@ def test_nothing_to_change():
 def mined(mined_calc):
     repository, _, found = mined_calc
     with Judge(
-        repository, LIMITS, preload=found.survey.modules, test_files=found.survey.test_files
+        repository, LIMITS, Suite(preload=found.survey.modules, test_files=found.survey.test_files)
     ) as judge:
         yield repository, {t.function: t for t in found.tasks}, judge
 

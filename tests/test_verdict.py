@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +15,10 @@ import pytest
 
 from sandbox import jsonl, patches
 from sandbox.errors import HarnessError, UsageError
-from sandbox.jail.landlock import jail_notice, open_jail
+from sandbox.jail.choice import jail_notice, open_jail
+from sandbox.jail.layout import INSIDE
 from sandbox.judge.gate import InvalidEdit
+from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits, Verdict, read_reply
 from sandbox.repo import open_repository
 from sandbox.snapshot import content_hash
@@ -64,7 +68,7 @@ def tasks(repository) -> dict[str, Task]:
 
 @pytest.fixture(scope="module")
 def judge(repository):
-    with Judge(repository, LIMITS, test_files=TEST_FILES) as judge:
+    with Judge(repository, LIMITS, Suite(test_files=TEST_FILES)) as judge:
         yield judge
 
 
@@ -378,7 +382,7 @@ def test_many_verdicts_come_in_the_order_of_the_pairs(judge, tasks, repository):
 def test_judging_leaves_nothing_behind(repository, tasks, temporary):
     folders, tree = jail_folders(), content_hash(repository.snapshot)
     children = own_children()
-    with Judge(repository, LIMITS, test_files=TEST_FILES) as judge:
+    with Judge(repository, LIMITS, Suite(test_files=TEST_FILES)) as judge:
         judge.judge_many(
             [
                 (task, {task.file: read_text(repository.snapshot / task.file)})
@@ -405,6 +409,26 @@ def own_children() -> set[int]:
         except FileNotFoundError:  # a thread that has ended meanwhile
             pass
     return found
+
+
+def test_code_that_cannot_be_found_alone_is_no_patch():
+    """As that of a generic function, which Python 3.12 compiles inside another code object: a fork
+    that goes on without it would judge the intact function."""
+    source = "def first(xs):\n    return xs[0]\n"
+    script = (
+        "import function_patches\n"
+        f"source = {source!r}\nnames = {{}}\nexec(source, names)\n"
+        "def compiled(name):\n"
+        "    patch = {'chain': [name], 'line': 1, 'imports': ''}\n"
+        "    code = names['first'].__code__\n"
+        "    return function_patches.compiled(code, patch, source, None)\n"
+        "assert compiled('first').co_code == names['first'].__code__.co_code\n"
+        "try:\n    compiled('second')\nexcept LookupError:\n    print('refused')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=INSIDE, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "refused\n", done.stderr
 
 
 # ------------------------------------------------------------------------- what surrounds the tests
@@ -447,7 +471,7 @@ def test_a_project_whose_tests_need_their_surroundings(tmp_path):
         problem_statement="",
         test_seconds=0.1,
     )
-    with Judge(repository, LIMITS, test_files=("tests/test_load.py",)) as judge:
+    with Judge(repository, LIMITS, Suite(test_files=("tests/test_load.py",))) as judge:
         assert judge.judge(task, {"lib/core.py": intact}).status == "resolved"
         verdict = judge.judge(task, task.broken(repository.snapshot))
         assert verdict.status == "failed" and verdict.tests == {
@@ -462,7 +486,7 @@ FORGED = [
     "{'outcomes': {}, 'harness': 'broken'}",
     "{'outcomes': {}, 'entered': True}",
     "{'timeout': False, 'died': 'of joy', 'outcomes': {}}",
-    "{'unfit': 'x'}",
+    "{'unsupported': 'x'}",
     "{'outcomes': {n: chr(27) + '[2J' for n in NAMES}}",
     "[]",
     "'x' * 5_000_000",
@@ -475,9 +499,9 @@ def test_who_stops_waits_for_no_verdict(repository, tasks, temporary, tier):
     """Neither for the test that is run nor for a jail that is being started."""
     task = tasks["add"]
     endless = edit_of(task, repository, "    while True:\n        pass")
-    with Judge(repository, replace(LIMITS, timeout=60.0), test_files=TEST_FILES) as judge:
+    with Judge(repository, replace(LIMITS, timeout=60.0), Suite(test_files=TEST_FILES)) as judge:
         if tier == "fresh":
-            judge._screen.fresh_alone.add(task.instance_id)
+            judge._screening.fresh_alone.add(task.instance_id)
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(judge.judge, task, endless)
             time.sleep(1.0)
@@ -594,7 +618,7 @@ def test_a_fast_verdict_that_a_fresh_one_contradicts(tmp_path):
     with Judge(
         repository,
         Limits(workers=1, recheck=1.0),
-        test_files=("test_young.py",),
+        Suite(test_files=("test_young.py",)),
         on_note=notes.append,
     ) as judge:
         assert judge.judge(task, task.broken(repository.snapshot)).status == "failed" and not notes
@@ -635,7 +659,7 @@ def started(monkeypatch) -> list[str]:
         tiers.append(tier)
         return open_jail(layout, tier, *rest)
 
-    monkeypatch.setattr("sandbox.judge.processes.open_jail", opened)
+    monkeypatch.setattr("sandbox.judge.jails.open_jail", opened)
     return tiers
 
 
@@ -649,7 +673,7 @@ def test_held_out_soft_tasks_are_confirmed_in_a_jail_of_their_own(
     right, wrong = "    return math.pi * r ** 2 + 0", "    return 3 * math.pi"
     once = "    return math.pi * r ** 2 if 'in_process' in __import__('sys').modules else 0"
     said = {}
-    with Judge(repository, replace(LIMITS, recheck=0.0), test_files=TEST_FILES) as judge:
+    with Judge(repository, replace(LIMITS, recheck=0.0), Suite(test_files=TEST_FILES)) as judge:
         # A verdict on a task of the other split is another one.
         other = replace(task, split="heldout" if split == "train" else "train")
         judge.judge(other, edit_of(task, repository, right))
@@ -670,7 +694,7 @@ def test_held_out_hard_tasks_are_confirmed_as_others_are(mined_calc, started):
     """They are judged from outside as well."""
     repository, _, mined = mined_calc
     task = next(replace(task, split="heldout") for task in mined.tasks if task.function == "add")
-    with Judge(repository, replace(LIMITS, recheck=0.0), test_files=TEST_FILES) as judge:
+    with Judge(repository, replace(LIMITS, recheck=0.0), Suite(test_files=TEST_FILES)) as judge:
         verdict = judge.judge(task, edit_of(task, repository, "    return a + b + 0"))
     assert (
         task.hard and verdict.status == "resolved" and sorted(started) == ["forked", "in-process"]

@@ -1,7 +1,7 @@
 """Other right answers: an edit answers fresh inputs otherwise than the gold edit, and the project's
 own tests may accept both.
 
-    why = accepted(tests, heard, inputs, answers, ask, vary, seed)   # "" where they do not
+    why = accepted(tests, asked, inputs, answers, ask, vary, seed)   # "" where they do not
 
 The gold edit's answer is one of several where the tests ask for "any divisor" or for "each once, in
 any order". What they accept is found by asking them: they run on the intact tree, with none of the
@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from sandbox.judge.black_box import (
     AGREEMENT_OF_TWO,
@@ -34,6 +35,7 @@ from sandbox.judge.black_box import (
     plain,
 )
 from sandbox.judge.fuzz import perturbed, same
+from sandbox.judge.screening import FunctionPatch
 from sandbox.node_ids import function_of
 
 ROUNDS, ENOUGH = 24, 12
@@ -61,20 +63,20 @@ class Relation:
 
 def accepted(
     tests: Tests,
-    heard: list[tuple[dict, dict]],
+    asked: list[tuple[dict, dict]],
     inputs: list[tuple[dict, dict]],
     answers: list[dict],
     ask: Callable[[dict], dict],
-    vary: Callable[[list[str], str], list[dict]],
+    vary: Callable[[list[str], str], list[FunctionPatch]],
     seed: str,
 ) -> str:
     """In words, in what the tests let the edit's answers differ from the gold edit's; "" where they
-    do not. `heard`: the tests' own calls with the edit's answers; `inputs`: fresh ones with the
+    do not. `asked`: the tests' own calls with the edit's answers; `inputs`: fresh ones with the
     gold edit's, to which the edit gave `answers`; `ask` asks the edit once more, and `vary(tests,
-    seed)` gives the swaps (`inside/in_process.py`) that change literals in tests. Raises
+    seed)` gives the patches (`screening.py`) that change literals in tests. Raises
     HarnessError."""
     gold = [right for _, right in inputs]
-    calls = {key_of(call): call for call, _ in heard}
+    calls = {key_of(call): call for call, _ in asked}
     known = dict(zip(calls, tests.gold(list(calls.values()))))
     for relation in _relations(answers, gold):
         share, wanted = agreement(answers, gold, relation.agree)
@@ -124,7 +126,7 @@ def _relations(answers: list[dict], gold: list[dict]) -> Iterator[Relation]:
 def _as_another(kind: type) -> Iterator[Relation]:
     """In this container, and in it in any order."""
 
-    def sorted_items(value):
+    def sorted_items(value: Any) -> Any:
         return _sorted(_to(list, value))
 
     yield _same_as(f"as a {kind.__name__}", partial(_to, kind), partial(_to, kind))
@@ -149,7 +151,7 @@ def _of_texts(words: str, form: Callable[[str], str], *changes: Callable[[str], 
 
 
 def _near(tolerance: float) -> Relation:
-    def moved(by: float, value):  # a little less, for floats are not exact
+    def moved(by: float, value: Any) -> Any:  # a little less, for floats are not exact
         return value + by * max(1.0, abs(value)) if isinstance(value, float) else value
 
     return _of_values(
@@ -235,19 +237,19 @@ def _names(answer: dict) -> tuple[str, ...]:
     return tuple(map(str, raised)) if isinstance(raised, list) else ()
 
 
-def _to(kind: type, value):
+def _to(kind: type, value: Any) -> Any:
     return kind(value) if type(value) in CONTAINERS.values() else value
 
 
-def _sorted(value):
+def _sorted(value: Any) -> Any:
     return type(value)(sorted(value, key=repr)) if type(value) in (list, tuple) else value
 
 
-def _turned(value):
+def _turned(value: Any) -> Any:
     return value[::-1] if type(value) in (list, tuple) else value
 
 
-def _everywhere(change: Callable, value):
+def _everywhere(change: Callable, value: Any) -> Any:
     """The value with all that is in it changed, from the innermost out; keys of a dict stay."""
     if type(value) is dict:
         value = {key: _everywhere(change, item) for key, item in value.items()}
@@ -271,7 +273,7 @@ def _of_one_shape(mine: dict, right: dict) -> bool:
         return False
 
 
-def _shape(value) -> str:
+def _shape(value: Any) -> str:
     return "number" if type(value) in (int, float) else type(value).__name__
 
 
@@ -283,12 +285,12 @@ class _Property:
         tests: Tests,
         known: dict[str, dict],
         ask: Callable[[dict], dict],
-        vary: Callable[[list[str], str], list[dict]],
+        vary: Callable[[list[str], str], list[FunctionPatch]],
         seed: str,
     ) -> None:
         self._tests, self._known, self._vary, self._seed = tests, known, vary, seed
         self._answer = ask
-        self._heard: list[tuple[dict, dict]] = []
+        self._asked_calls: list[tuple[dict, dict]] = []
         """What was asked of the edit in one run."""
         self._parameters = tests.parameters()
 
@@ -315,7 +317,7 @@ class _Property:
             blind = self._blind({**changed, "ids": sorted(right)}) if right else set()
             if right - blind:
                 mine = self._asked({**changed, "ids": sorted(right - blind)})
-                fresh = [pair for pair in self._heard if key_of(pair[0]) not in self._known]
+                fresh = [pair for pair in self._asked_calls if key_of(pair[0]) not in self._known]
                 if fresh:
                     passed += [test in mine for test in right - blind]
                     others += self._not_gold(fresh) if mine == right - blind else 0
@@ -337,10 +339,12 @@ class _Property:
         own = {test: self._parameters[test] for test in ids if test in self._parameters}
         if not own:
             for number in range(ROUNDS):
-                if swaps := self._vary(ids, f"{self._seed}/{number}"):
-                    yield {"swaps": swaps, "ids": ids}
+                if patches := self._vary(ids, f"{self._seed}/{number}"):
+                    yield {"function_patches": patches, "ids": ids}
             return
-        values = [([], {key: plain.decode(v) for key, v in own[test].items()}) for test in own]
+        values: list[tuple[list, dict]] = [
+            ([], {key: plain.decode(v) for key, v in own[test].items()}) for test in own
+        ]
         known = {key_of(parameters) for parameters in own.values()}
         fresh = []
         for _, drawn in perturbed(values, f"{self._seed}/{name}", ROUNDS * len(own)):
@@ -357,7 +361,7 @@ class _Property:
         if self._blind({"ids": ids}) == set(ids):
             return SILENT
         passed = self._asked({"ids": ids}) == set(ids)
-        return LEAVES if passed and self._not_gold(self._heard) else PINS
+        return LEAVES if passed and self._not_gold(self._asked_calls) else PINS
 
     def _blind(self, changed: dict) -> set[str]:
         """Those of the tests that pass whatever they are answered."""
@@ -367,10 +371,10 @@ class _Property:
 
     def _asked(self, changed: dict) -> set[str]:
         """The tests that pass with the edit's answers."""
-        self._heard = []
+        self._asked_calls = []
 
         def ask(call: dict) -> dict:
-            self._heard.append((call, answer := self._answer(call)))
+            self._asked_calls.append((call, answer := self._answer(call)))
             return answer
 
         return self._tests.passing(ask, changed)

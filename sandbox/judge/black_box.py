@@ -1,10 +1,10 @@
-"""Judging from outside: the tests run without any of the edit's code in their process, and its
-answers are compared out here.
+"""Judging from outside: the tests run without any of the edit's code in their process, and the
+edit's answers are compared out here.
 
 The code that is judged shares a process with whatever runs in that process, and can forge what is
-said there. So, for a task whose function takes and gives plain data (`hard`), it gets a process of
-its own, with no tests in the jail, that does nothing but answer calls. What crosses the border is
-typed JSON (`inside/plain.py`), decoded to built-in types and nothing else.
+reported there. So, for a task whose function takes and gives plain data (`hard`), it gets a process
+of its own, with no tests in the jail, that does nothing but answer calls. What crosses the border
+is typed JSON (`inside/plain.py`), decoded to built-in types and nothing else.
 """
 
 import json
@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Any
 
-from sandbox.jail.bubblewrap import Jail
 from sandbox.jail.inside import plain  # the same codec on both sides of the border
+from sandbox.jail.jail import Jail
 from sandbox.judge.fuzz import perturbed, same
 from sandbox.tasks.task import Task
 
@@ -30,7 +31,7 @@ MIN_DECIDED = 4
 """With fewer inputs that decide anything, fresh inputs say nothing."""
 
 
-def key_of(data) -> str:
+def key_of(data: Any) -> str:
     """What typed data is known by."""
     return json.dumps(data, sort_keys=True)
 
@@ -40,26 +41,27 @@ class Worker:
 
     def __init__(self, jail: Jail, request: dict) -> None:
         self._jail, self._limit, self._over = jail, request["timeout"], False
-        self._began = self._heard_at = time.monotonic()
+        self._began = self._answered_at = time.monotonic()
         self.reply: dict = {}
         """The jail's reply, once the worker has ended."""
         jail.start(request)
-        self._hear()
+        self._receive()
 
-    def _hear(self) -> dict:
-        heard = self._jail.hear()
-        self._heard_at = time.monotonic()
-        if "ask" in heard:
-            return heard["ask"]
-        self._over, self.reply = True, heard
+    def _receive(self) -> Any:
+        """What the worker has put as its question: its answer to the last call."""
+        message = self._jail.receive()
+        self._answered_at = time.monotonic()
+        if "ask" in message:
+            return message["ask"]
+        self._over, self.reply = True, message
         return {"gone": True}
 
     def answer(self, call: dict) -> dict:
         """The answer to one call, as untrusted data; {"gone": True} where there is none."""
         if self._over:
             return {"gone": True}
-        self._jail.tell(call)
-        answer = self._hear()
+        self._jail.answer(call)
+        answer = self._receive()
         return answer if isinstance(answer, dict) else {"gone": True}
 
     @property
@@ -69,7 +71,7 @@ class Worker:
         if not self._over:
             return None
         # One whose time runs out while it waits for a call is only found dead at the next.
-        if "timeout" in self.reply or self._heard_at >= self._began + self._limit:
+        if "timeout" in self.reply or self._answered_at >= self._began + self._limit:
             seconds = f"{round(self._limit, 1):g} s"
             return "timeout", f"ran out of time ({seconds} for the tests and all fresh inputs)"
         return "failed", f"ended early ({self.reply.get('died', 'it said nothing of use')})"
@@ -81,8 +83,8 @@ class Worker:
     def close(self) -> None:
         """Let the worker end; its jail can be asked again."""
         while not self._over:
-            self._jail.tell(None)
-            self._hear()
+            self._jail.answer(None)
+            self._receive()
 
 
 class Tests:
@@ -107,20 +109,21 @@ class Tests:
 
     def run(self, ask: Callable[[dict], dict] | None, changed: dict | None = None) -> dict:
         """The runner's reply where `ask` answers every call (None: the gold edit does). `changed`:
-        of the request, "ids", or the tests themselves: "given" parameters, "swaps"."""
-        request = {"swaps": [], **(changed or {})}
+        of the request, "ids", or the tests themselves: "given" parameters, "function_patches"."""
+        request = {"function_patches": [], **(changed or {})}
         if ask is None:
             return self._asked(request)
         self._jail.start({**self._request, **request, "stub": self._key})
-        while "ask" in (heard := self._jail.hear()):
-            self._jail.tell(ask(heard["ask"]))
-        self._on_reply(heard)
-        return heard
+        while "ask" in (message := self._jail.receive()):
+            self._jail.answer(ask(message["ask"]))
+        self._on_reply(message)
+        return message
 
     def passing(self, ask: Callable[[dict], dict] | None, changed: dict | None = None) -> set[str]:
         """Those that pass. Arguments as of `run`."""
-        ids, said = (changed or {}).get("ids", self.ids), self.run(ask, changed).get("outcomes", {})
-        return {test for test in ids if said.get(test) == "passed"}
+        ids = (changed or {}).get("ids", self.ids)
+        outcomes = self.run(ask, changed).get("outcomes", {})
+        return {test for test in ids if outcomes.get(test) == "passed"}
 
     def _asked(self, changed: dict) -> dict:
         reply = self._jail.ask({**self._request, **changed})
@@ -130,7 +133,7 @@ class Tests:
 
 @dataclass(frozen=True)
 class FreshAnswers:
-    """What an edit has said to fresh inputs."""
+    """What an edit has answered to fresh inputs."""
 
     status: str
     """`resolved`, `failed` or `timeout`."""
@@ -166,13 +169,11 @@ def deciding(task: Task, calls: list[dict], gold: list[dict]) -> list[tuple[dict
     the others, for a refusal is an easy answer.
     """
     raised = {answer["raised"][0] for _, answer in task.recorded if answer.get("raised")}
-    by_answer: dict[str, list] = {}
-    refused = []
+    by_answer: dict[str, list[tuple[dict, dict]]] = {}
+    refused: list[tuple[dict, dict]] = []
     for call, answer in zip(calls, gold):
         if "value" in answer:
-            by_answer.setdefault(json.dumps(answer["value"], sort_keys=True), []).append(
-                (call, answer)
-            )
+            by_answer.setdefault(key_of(answer["value"]), []).append((call, answer))
         elif (answer.get("raised") or [None])[0] in raised:
             refused.append((call, answer))
     answered = [
@@ -183,8 +184,8 @@ def deciding(task: Task, calls: list[dict], gold: list[dict]) -> list[tuple[dict
 
 
 def on_fresh_inputs(worker: Worker, inputs: list[tuple[dict, dict]]) -> FreshAnswers:
-    """What the worker says to `inputs`, as `deciding` gives them. Who stops answering is never
-    resolved, whatever it has said before."""
+    """What the worker answers to `inputs`, as `deciding` gives them. Who stops answering is never
+    resolved, whatever it has answered before."""
     answers, gold = [], [answer for _, answer in inputs]
     for call, _ in inputs:
         answer = worker.answer(call)
@@ -201,7 +202,7 @@ def on_fresh_inputs(worker: Worker, inputs: list[tuple[dict, dict]]) -> FreshAns
         )
         none = f"It {what} before it answered any of {len(inputs)} fresh inputs."
         return FreshAnswers(status, some if answers else none, share, answers)
-    if len(inputs) >= MIN_DECIDED and share < wanted:
+    if share is not None and len(inputs) >= MIN_DECIDED and share < wanted:
         reason = (
             f"It agrees with the reference on {share:.0%} of {len(inputs)} fresh inputs, and "
             f"at least {wanted:.0%} is wanted."
@@ -220,14 +221,13 @@ def agreement(
     agrees = agrees or agree
     by_answer: dict[str, list[bool]] = {}
     for mine, right in zip(answers, gold):
-        said = json.dumps(right.get("value", right.get("raised")), sort_keys=True)
-        by_answer.setdefault(said, []).append(agrees(mine, right))
+        answer = key_of(right.get("value", right.get("raised")))
+        by_answer.setdefault(answer, []).append(agrees(mine, right))
     judged = [[right for of_one in by_answer.values() for right in of_one]]
     of_two = len(by_answer) <= 2
     judged += [of_one for of_one in by_answer.values() if of_two and len(of_one) >= MIN_DECIDED]
-    return min(
-        sum(of_one) / len(of_one) for of_one in judged
-    ), AGREEMENT_OF_TWO if of_two else AGREEMENT
+    share = min(sum(of_one) / len(of_one) for of_one in judged)
+    return share, AGREEMENT_OF_TWO if of_two else AGREEMENT
 
 
 def agree(mine: dict, right: dict) -> bool:

@@ -19,10 +19,10 @@ from sandbox.judge.black_box import Tests, Worker, deciding, drawn_calls, on_fre
 from sandbox.judge.leaks import copies
 from sandbox.judge.outcomes import key_of, read_reply
 from sandbox.judge.processes import Processes, wants_fresh
-from sandbox.judge.screen import Screen
+from sandbox.judge.screening import FunctionPatch, Screening
+from sandbox.judge.settings import Suite
 from sandbox.judge.twins import readable_tests, test_functions, with_other_literals
 from sandbox.repo import Repository
-from sandbox.roles import Roles
 from sandbox.snapshot import files_of
 from sandbox.source import find, read_text
 from sandbox.tasks.task import Task
@@ -34,7 +34,7 @@ def originals(
     processes: Processes, task: Task, files: dict[str, str], screened: dict
 ) -> tuple[str, str, dict[str, str]]:
     """(status, reason, outcomes) of the named tests once more, in a process that has loaded nothing
-    of the project; what the screen said where that was fresh."""
+    of the project; what the screen found where that was fresh."""
     if screened["tier"] == "fresh":
         return read_reply(screened, task.tests)
     request = processes.request(task, files)
@@ -46,21 +46,23 @@ def originals(
     return status, reason, tests
 
 
-def passed_twins(screen: Screen, task: Task, files: dict[str, str]) -> list[str]:
+def passed_twins(screening: Screening, task: Task, files: dict[str, str]) -> list[str]:
     """The twins that do not fail as they must."""
     if not task.twin_tests:
         return []
-    twins = task.twin_files(screen.repository.snapshot)
-    reply = run_twins(screen, task, {**files, **twins}, task.twin_tests)
+    twins = task.twin_files(screening.repository.snapshot)
+    reply = run_twins(screening, task, {**files, **twins}, task.twin_tests)
     outcomes = read_reply(reply, task.twin_tests)[2]
     return [test for test in task.twin_tests if outcomes.get(test) != "failed"]
 
 
-def run_twins(screen: Screen, task: Task, files: dict[str, str], tests: tuple[str, ...]) -> dict:
+def run_twins(
+    screening: Screening, task: Task, files: dict[str, str], tests: tuple[str, ...]
+) -> dict:
     """The runner's reply for these tests of the task; `files` has test files, too."""
-    swaps = screen.swaps(files, {**task.named, **test_functions(tests)})
-    request = {**screen.processes.request(task, files), "ids": list(tests)}
-    return screen.run_changed(request, swaps)
+    patches = screening.function_patches(files, {**task.named, **test_functions(tests)})
+    request = {**screening.processes.request(task, files), "ids": list(tests)}
+    return screening.run_changed(request, patches)
 
 
 class Outside:
@@ -73,15 +75,16 @@ class Outside:
     tests may accept both (`alternatives.py`).
     """
 
-    def __init__(self, screen: Screen, hidden: "Hidden") -> None:
-        self._screen, self._processes, self._hidden = screen, screen.processes, hidden
+    def __init__(self, screening: Screening, hidden: "Hidden") -> None:
+        self._screening, self._processes, self._hidden = screening, screening.processes, hidden
 
     def judge(self, task: Task, files: dict[str, str]) -> tuple[str, str, float | None]:
         """(status; why the edit does not hold when it is judged from outside, or why it does
         although its answers are others, else ""; share of the fresh inputs on which it agrees with
         the gold edit). Raises HarnessError where a jail failed."""
         snapshot = self._processes.repository.snapshot
-        keeper, forker = self._processes.jail("in-process"), self._processes.jail("forked")
+        jails = self._processes.jails
+        keeper, forker = jails.of_thread("in-process"), jails.of_thread("forked")
         request = self._processes.complete(self._processes.request(task, {}))
         seed = key_of(self._processes.repository.tree, task, files)
         tests = Tests(keeper, request, function_key(snapshot, task), self._processes.count)
@@ -98,7 +101,7 @@ class Outside:
             return self._ask(task, tests, worker, inputs, seed)
         except BaseException:  # both may be in the middle of a conversation
             worker.abandon()
-            self._processes.discard_jails()
+            jails.discard_all()
             raise
         finally:
             worker.close()
@@ -108,10 +111,10 @@ class Outside:
         self, task: Task, tests: Tests, worker: Worker, inputs: list[tuple[dict, dict]], seed: str
     ) -> tuple[str, str, float | None]:
         """What `judge` gives, once the worker answers."""
-        heard: list[tuple[dict, dict]] = []
+        asked: list[tuple[dict, dict]] = []
 
         def ask(call: dict) -> dict:
-            heard.append((call, answer := worker.answer(call)))
+            asked.append((call, answer := worker.answer(call)))
             return answer
 
         status, reason, _ = read_reply(tests.run(ask), task.tests)
@@ -123,7 +126,7 @@ class Outside:
         if fresh.status == "failed" and not worker.fault:
             # The gold edit's answer may be one of several that the tests accept.
             why = accepted(
-                tests, heard, inputs, fresh.answers, worker.answer, self._other_literals, seed
+                tests, asked, inputs, fresh.answers, worker.answer, self._other_literals, seed
             )
             if why:
                 reason = (
@@ -133,28 +136,29 @@ class Outside:
                 return "resolved", reason, fresh.agreement
         return fresh.status, fresh.reason, fresh.agreement
 
-    def _other_literals(self, ids: list[str], seed: str) -> list[dict]:
-        """The swaps that give these tests other literals; [] where that cannot be done."""
-        files = {}
+    def _other_literals(self, ids: list[str], seed: str) -> list[FunctionPatch]:
+        """The patches that give these tests other literals; [] where that cannot be done."""
+        files: dict[str, str] = {}
         snapshot = self._processes.repository.snapshot
         for file, (text, names) in readable_tests(ids, snapshot).items():
             if (changed := with_other_literals(text, names, seed)) is not None:
                 files[file] = changed
-        return self._screen.swaps(files, test_functions(ids)) or []
+        return self._screening.function_patches(files, test_functions(ids)) or []
 
 
 def function_key(snapshot: Path, task: Task) -> list:
-    """How the `in-process` jail knows the task's function: file, first line, name."""
+    """What the `in-process` jail knows the task's function by: file, first line, name."""
     function = find(read_text(snapshot / task.file), task.function)
+    assert function is not None
     return [task.file, function.first, task.function.rpartition(".")[2]]
 
 
 class Hidden:
     """What the worker must not see of the tree, for it says what the tests expect."""
 
-    def __init__(self, repository: Repository, test_files: tuple[str, ...], roles: Roles) -> None:
-        """`test_files`: those that tests were collected from; `roles`: what belongs to tests."""
-        self._snapshot, self._test_files, self._roles = repository.snapshot, test_files, roles
+    def __init__(self, repository: Repository, suite: Suite) -> None:
+        self._snapshot = repository.snapshot
+        self._test_files, self._roles = suite.test_files, suite.roles
 
     def from_worker(self, task: Task) -> list[str]:
         """Test files, and the folders they are in, but for source in these. Paths relative to the

@@ -13,6 +13,7 @@ import copy
 import math
 import random
 from collections.abc import Sequence
+from typing import Any, AnyStr
 
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
 """Numbers that are nearer than this are the same: an honest solution may add in another order."""
@@ -41,7 +42,7 @@ class _Pool:
             for value in [*args, *kwargs.values()]:
                 self._collect(value)
 
-    def _collect(self, value) -> None:
+    def _collect(self, value: Any) -> None:
         if isinstance(value, (list, tuple, set, frozenset)):
             for item in value:
                 self._collect(item)
@@ -64,7 +65,7 @@ def _changed_call(call: tuple[list, dict], chance: random.Random, pool: _Pool) -
     return args, kwargs
 
 
-def _changed(value, chance: random.Random, pool: _Pool):
+def _changed(value: Any, chance: random.Random, pool: _Pool) -> Any:
     """A value of the same type, near this one or borrowed from another call."""
     kind = type(value)
     if value is None:
@@ -95,7 +96,7 @@ def _changed(value, chance: random.Random, pool: _Pool):
     return value
 
 
-def _changed_text(text, chance: random.Random, pool: _Pool):
+def _changed_text(text: AnyStr, chance: random.Random, pool: _Pool) -> AnyStr:
     other = chance.choice(pool.leaves[type(text)])
     at = chance.randint(0, len(text))
     return chance.choice(
@@ -128,7 +129,7 @@ def _hashable(items: list) -> list:
     return [item for item in items if not isinstance(item, (list, dict, set))]
 
 
-def same(a, b, relative: float = RELATIVE, absolute: float = ABSOLUTE) -> bool:
+def same(a: Any, b: Any, relative: float = RELATIVE, absolute: float = ABSOLUTE) -> bool:
     """Whether two plain values are the same answer: numbers by value and not by type, floats within
     a tolerance, containers by type and content."""
     if isinstance(a, (bool, int, float)) and isinstance(b, (bool, int, float)):
@@ -144,7 +145,7 @@ def same(a, b, relative: float = RELATIVE, absolute: float = ABSOLUTE) -> bool:
     return a == b
 
 
-def _close(a, b, relative: float, absolute: float) -> bool:
+def _close(a: float, b: float, relative: float, absolute: float) -> bool:
     try:
         return math.isclose(a, b, rel_tol=relative, abs_tol=absolute)
     except OverflowError:  # an int too large for a float

@@ -1,4 +1,4 @@
-"""What mining measures with the judge's processes: test runs without a verdict, many at a time.
+"""What mining measures with the judge's processes: test runs without a verdict, many at once.
 
     replies = judge.measuring.screen_many([(task, files), ...])
 
@@ -15,7 +15,7 @@ from sandbox.judge.confirm import Outside, function_key, run_twins
 from sandbox.judge.gate import gate
 from sandbox.judge.outcomes import read_reply
 from sandbox.judge.processes import SUITE_REPORT_MB
-from sandbox.judge.screen import Screen
+from sandbox.judge.screening import Screening
 from sandbox.tasks.task import Task
 
 ANOTHER_SECOND = 1.1
@@ -27,15 +27,17 @@ MAX_RECORDED = 60
 class Measuring:
     """Measures tasks; everything in the order of what it is given."""
 
-    def __init__(self, screen: Screen, outside: Outside) -> None:
-        self._screen, self._outside, self._processes = screen, outside, screen.processes
-        self._snapshot, self._recorded_at = screen.repository.snapshot, 0.0
+    def __init__(self, screening: Screening, outside: Outside) -> None:
+        self._screening, self._outside = screening, outside
+        self._processes = screening.processes
+        self._snapshot, self._recorded_at = screening.repository.snapshot, 0.0
 
     def screen_many(self, pairs: list[tuple[Task, dict[str, str]]]) -> list[dict | HarnessError]:
         """The runner's replies for (task, files of the tree) pairs, as the screen has them."""
 
         def screen(task: Task, files: dict[str, str]) -> dict:
-            return self._screen.run(task, files, self._screen.swaps(files, task.named))
+            patches = self._screening.function_patches(files, task.named)
+            return self._screening.run(task, files, patches)
 
         return self._processes.each(screen, pairs)
 
@@ -47,7 +49,7 @@ class Measuring:
 
         return self._processes.each(ask, pairs)
 
-    def told_many(
+    def failures_many(
         self, pairs: list[tuple[Task, dict[str, str]]], seconds: float
     ) -> list[dict | HarnessError]:
         """As `forked_many`, with pytest's text of what fails; `seconds` in place of
@@ -71,7 +73,7 @@ class Measuring:
         files."""
 
         def run(task: Task, files: dict[str, str]) -> dict:
-            return run_twins(self._screen, task, files, task.FAIL_TO_PASS)
+            return run_twins(self._screening, task, files, task.FAIL_TO_PASS)
 
         return self._processes.each(run, zip(tasks, twins))
 
@@ -85,7 +87,7 @@ class Measuring:
     def repeated_calls(
         self, tasks: list[Task], recorded: list[tuple[list, ...]]
     ) -> list[tuple[list, ...] | HarnessError]:
-        """For each task as many of the calls that `recorded_calls` heard as a task keeps, where all
+        """For each task as many of the calls that `recorded_calls` gave as a task keeps, where all
         come out the same again: in a process of their own, and in another second, because a
         function may read the clock. () where they do not, which makes the task soft."""
         if any(recorded):
@@ -95,14 +97,14 @@ class Measuring:
     # No slower tier can record calls or repeat them: a jail that fails makes no task soft.
 
     def _record(self, task: Task) -> tuple[list, ...]:
-        if not self._screen.has_in_process:
+        if not self._screening.has_in_process:
             return ()
         reply = self._ask_intact(task, {"record": function_key(self._snapshot, task)})
         resolved = read_reply(reply, task.tests)[0] == "resolved"
         return tuple(reply.get("calls", ())) if resolved else ()
 
     def _repeated(self, task: Task, recorded: tuple[list, ...]) -> tuple[list, ...]:
-        if not (recorded and self._screen.has_in_process):
+        if not (recorded and self._screening.has_in_process):
             return ()
         calls, answers = zip(*recorded)
         asked = {"gold": function_key(self._snapshot, task), "calls": list(calls)}

@@ -1,5 +1,5 @@
-"""What is said of a candidate edit, and of the test runs that it is said after; and its memory: the
-same edit to the same task has the same verdict, and never runs twice.
+"""The verdict on a candidate edit, how a test run is read, and the memory of verdicts: the same
+edit to the same task has the same verdict, and never runs twice.
 
     status, reason, outcomes = read_reply(reply, task.tests)      # of one run in a jail
     memory = Memory(run/"verdicts.jsonl")                         # reads what is there
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sandbox import jsonl
 from sandbox.errors import UsageError
-from sandbox.jail.landlock import jail_notice
+from sandbox.jail.choice import jail_notice
 from sandbox.judge.processes import wants_fresh
 from sandbox.tasks.task import Task
 
@@ -41,8 +41,8 @@ class Verdict:
     cpu_seconds: float = 0.0
     """Processor time that it took, in the jails and out here."""
     tier: str = ""
-    """What screened it: `in-process`, `forked` or `fresh` (`bubblewrap.Jail`); empty where none
-    did."""
+    """What screened it: `in-process`, `forked` or `fresh` (`sandbox/jail/jail.py`); empty where
+    none did."""
     agreement: float | None = None
     """Share of the fresh inputs that the edit answered on which it answers as the gold edit does
     (`black_box.agreement`); None where none decided, or it answered none."""
@@ -77,14 +77,9 @@ def read_reply(reply: dict, tests: Iterable[str]) -> tuple[str, str, dict[str, s
         return "timeout", "It did not end in time.", {}
     if "died" in reply:
         return "failed", f"It ended early: {reply['died']}.", {}
-    said = reply.get("outcomes")
-    said = said if isinstance(said, dict) else {}
-    # What the report says comes from a process that the edit shares: anything but the known words
-    # is no pass.
-    outcomes = {
-        test: "missing" if test not in said else said[test] if said[test] in OUTCOMES else "failed"
-        for test in tests
-    }
+    reported = reply.get("outcomes")
+    reported = reported if isinstance(reported, dict) else {}
+    outcomes = {test: _outcome(reported, test) for test in tests}
     bad = {test: outcome for test, outcome in outcomes.items() if outcome != "passed"}
     if not bad:
         return "resolved", f"All {len(outcomes)} tests passed.", outcomes
@@ -94,6 +89,15 @@ def read_reply(reply: dict, tests: Iterable[str]) -> tuple[str, str, dict[str, s
         f"{len(bad)} of {len(outcomes)} tests did not pass; {test}: {outcome}.",
         outcomes,
     )
+
+
+def _outcome(reported: dict, test: str) -> str:
+    """The report comes from a process that the edit shares: anything but the known words is no
+    pass."""
+    if test not in reported:
+        return "missing"
+    outcome = reported[test]
+    return outcome if outcome in OUTCOMES else "failed"
 
 
 def key_of(tree: str, task: Task, files: dict[str, str]) -> str:

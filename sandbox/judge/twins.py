@@ -34,6 +34,8 @@ from sandbox.source import (
     sayable,
 )
 
+Located = ast.expr | ast.stmt
+"""A node that knows its place in the text."""
 NEVER_RAISED = "ZeroDivisionError if {0} is not ZeroDivisionError else BlockingIOError"
 SIMPLE = (ast.Assert, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Expr)
 UNITTEST_EQUAL = {
@@ -66,7 +68,7 @@ def twin_file(text: str, tests: list[str], seed: str) -> str | None:
     `tests` are qualified names. Which expectation it is in a test that has several is drawn by the
     seed.
     """
-    changes = []
+    changes: list[tuple[Located, str]] = []
     for name in tests:
         function = find(text, name)
         options = list(expectations(function)) if function else []
@@ -151,7 +153,7 @@ def readable_tests(tests: Iterable[str], tree: Path) -> dict[str, tuple[str, lis
     return {file: both for file, both in found.items() if reads_as_python(both[0])}
 
 
-def expectations(function: Function) -> Iterator[tuple[ast.AST, str]]:
+def expectations(function: Function) -> Iterator[tuple[Located, str]]:
     """(node, what to put in its place) for all that the test expects."""
     arguments = {a.arg for a in (*function.node.args.args, *function.node.args.kwonlyargs)}
     first = body_nodes(function)[:1]
@@ -211,21 +213,24 @@ def _changed_side(left: ast.expr, right: ast.expr) -> tuple[ast.expr, str]:
         if isinstance(n, ast.Constant) and type(n.value) in (bool, int, float, str, bytes)
     ]
     if literals and not any(isinstance(n, ast.JoinedStr) for n in ast.walk(expected)):
-        return literals[-1], _other(literals[-1].value)
+        return literals[-1], _other(literals[-1])
     return expected, f"({ast.unparse(expected)}, 'another')"
 
 
-def _other(value) -> str:
+def _other(literal: ast.Constant) -> str:
     """A literal of the same kind with another value."""
+    value = literal.value
     if isinstance(value, bool):
         return repr(not value)
     if isinstance(value, (int, float)):
         return f"({value + 1!r})"
-    return repr(value + ("x" if isinstance(value, str) else b"x"))
+    assert isinstance(value, (str, bytes))
+    return repr(value + "x") if isinstance(value, str) else repr(value + b"x")
 
 
-def replace_expression(text: str, node: ast.AST, new: str) -> str:
+def replace_expression(text: str, node: Located, new: str) -> str:
     """`text` with the expression at `node`'s place replaced."""
+    assert node.end_lineno is not None and node.end_col_offset is not None
     lines = text.split("\n")
     first, last = node.lineno - 1, node.end_lineno - 1
     before = at_column(lines[first], node.col_offset)[0]

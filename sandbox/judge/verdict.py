@@ -1,14 +1,14 @@
 """judge(task, edit) -> Verdict: what is true of a candidate edit, decided outside the jail.
 
-    with Judge(repository, settings, memory=run/"verdicts.jsonl") as judge:
+    with Judge(repository, limits, suite, memory=run/"verdicts.jsonl") as judge:
         verdict = judge.judge(task, {"lib/text.py": "..."})
 
 Layers, in this order; the first that says no decides:
 
 1. *gate* (`gate.py`), before anything runs;
-2. *screen* (`screen.py`): the named tests in a jail that is running already, tens of milliseconds:
-   `in-process` where the edit stays inside the body of one function, else `forked`
-   (`bubblewrap.py`, `inside/in_process.py` say what these are);
+2. *screen* (`screening.py`): the named tests in a jail that is running already, tens of
+   milliseconds: `in-process` where the edit stays inside the body of one function, else `forked`
+   (`sandbox/jail/jail.py` says what these are);
 3. *confirm* (`confirm.py`), only for what passed the screen: *originals*, the named tests again, in
    a process that has loaded nothing of the project; *twins* (`twins.py`): tests with one
    expectation changed, each of which must fail (an edit that passes one is `tampered`); and for
@@ -31,6 +31,7 @@ judged code shared: it can be forged by code written to attack this harness. The
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import as_completed
+from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.errors import HarnessError
@@ -38,11 +39,24 @@ from sandbox.judge.confirm import Hidden, Outside, originals, passed_twins
 from sandbox.judge.gate import InvalidEdit, gate
 from sandbox.judge.measuring import Measuring
 from sandbox.judge.outcomes import Memory, Verdict, key_of, read_reply
-from sandbox.judge.processes import SUITE_REPORT_MB, Limits, Processes, nobody_listens
-from sandbox.judge.screen import Screen
+from sandbox.judge.processes import SUITE_REPORT_MB, Processes, nobody_listens
+from sandbox.judge.screening import FunctionPatch, Screening
+from sandbox.judge.settings import Limits, Suite
 from sandbox.repo import Repository
-from sandbox.roles import Roles
 from sandbox.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """An edit that the gate let through, and whose verdict is not known yet."""
+
+    key: str
+    task: Task
+    files: dict[str, str]
+    patches: list[FunctionPatch] | None
+    """As `Screening.run` takes them."""
+    cpu_seconds: float
+    """Processor time that the edit has taken so far."""
 
 
 class Judge:
@@ -54,21 +68,18 @@ class Judge:
         self,
         repository: Repository,
         limits: Limits,
+        suite: Suite = Suite(),
         memory: Path | None = None,
-        preload: tuple[str, ...] = (),
-        test_files: tuple[str, ...] = (),
         on_note: Callable[[str], None] = lambda note: None,
-        roles: Roles = Roles(),
     ) -> None:
-        """`preload`: modules that a `forked` jail may load beforehand; `test_files`: files that an
-        `in-process` jail collects, () for none; `on_note` hears, in words, when a tier is given up;
-        `roles`: what belongs to the tests. Raises UsageError where the memory is damaged."""
+        """`memory`: the file of verdicts that are known; `on_note` hears, in words, when a tier is
+        given up. Raises UsageError where the memory is damaged."""
         self._memory = Memory(memory)
         self.repository = repository
-        self.processes = Processes(repository, limits, preload, test_files)
-        self._screen = Screen(self.processes, on_note)
-        self._outside = Outside(self._screen, Hidden(repository, test_files, roles))
-        self.measuring = Measuring(self._screen, self._outside)
+        self.processes = Processes(repository, limits, suite)
+        self._screening = Screening(self.processes, on_note)
+        self._outside = Outside(self._screening, Hidden(repository, suite))
+        self.measuring = Measuring(self._screening, self._outside)
 
     @property
     def limits(self) -> Limits:
@@ -86,7 +97,7 @@ class Judge:
     def __enter__(self) -> "Judge":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def judge(self, task: Task, edit: dict[str, str]) -> Verdict:
@@ -109,25 +120,28 @@ class Judge:
         Equal pairs are judged once. Raises HarnessError where the judge is being closed, UsageError
         where a task has moved on.
         """
-        started = [self._start(task, edit) for task, edit in pairs]
-        keys = {key: run for key, run in started if key is not None}
+        begun = [self._begin(task, edit) for task, edit in pairs]
+        pending = {work.key: work for work in begun if isinstance(work, _Pending)}
         futures = {
-            self.processes.submit(self.processes.tried, self._decide, *run): key
-            for key, run in keys.items()
-            if not isinstance(run, Verdict)
+            self.processes.submit(self.processes.tried, self._decide, work): work
+            for work in pending.values()
         }
-        failed = {}
+        failed: dict[str, HarnessError] = {}
         for done, future in enumerate(as_completed(futures), 1):
-            key, verdict = futures[future], future.result()
+            work, verdict = futures[future], future.result()
             if isinstance(verdict, HarnessError):
-                name = keys[key][0].instance_id
-                failed[key] = HarnessError(f"There is no verdict on an edit for {name}: {verdict}.")
+                name = work.task.instance_id
+                failed[work.key] = HarnessError(
+                    f"There is no verdict on an edit for {name}: {verdict}."
+                )
             else:
-                self._memory.keep(key, verdict)
+                self._memory.keep(work.key, verdict)
             on_progress(done, len(futures))
         return [
-            run if isinstance(run, Verdict) else failed.get(key) or self._memory.verdicts[key]
-            for key, run in started
+            work
+            if isinstance(work, Verdict)
+            else failed.get(work.key) or self._memory.verdicts[work.key]
+            for work in begun
         ]
 
     def run(self, request: dict, on_progress: Callable[[int, int], None] = nobody_listens) -> dict:
@@ -137,44 +151,41 @@ class Judge:
         ask, request = self.processes.ask_forked, {"report_mb": SUITE_REPORT_MB, **request}
         if not request["ids"]:
             return self.processes.submit(ask, request, on_progress).result()
-        tried = self.processes.tried
-        reply = self.processes.submit(tried, ask, request, on_progress).result()
+        reply = self.processes.submit(self.processes.tried, ask, request, on_progress).result()
         if isinstance(reply, HarnessError):
             raise HarnessError(f"These tests could not be run: {reply}.")
         return reply
 
-    def _start(self, task: Task, edit: dict[str, str] | InvalidEdit):
-        """(key, verdict) where it is known already, else (key, arguments of _decide): what has to
-        be found in the syntax tree of the edit is found while that is at hand."""
-        began, own = time.perf_counter(), time.thread_time()
+    def _begin(self, task: Task, edit: dict[str, str] | InvalidEdit) -> Verdict | _Pending:
+        """The verdict where it is known already, else what `_decide` takes: what has to be found in
+        the syntax tree of the edit is found while that is at hand."""
+        began, cpu_began = time.perf_counter(), time.thread_time()
         try:
             if isinstance(edit, InvalidEdit):
                 raise edit
             files = gate(edit, task, self.repository.snapshot)
         except InvalidEdit as error:
-            return None, Verdict(
+            return Verdict(
                 task.instance_id, "invalid", "gate", f"{error}.", {}, time.perf_counter() - began
             )
         key = key_of(self.repository.tree, task, files)
         if key in self._memory.verdicts:
-            return key, self._memory.verdicts[key]
-        swaps = self._screen.swaps(files, task.named)
-        return key, (task, files, swaps, time.thread_time() - own)
+            return self._memory.verdicts[key]
+        patches = self._screening.function_patches(files, task.named)
+        return _Pending(key, task, files, patches, time.thread_time() - cpu_began)
 
-    def _decide(
-        self, task: Task, files: dict[str, str], swaps: list[dict] | None, spent: float
-    ) -> Verdict:
-        """Layer after layer; the first that says no decides. `spent`: processor time that the edit
-        has taken so far."""
-        began, own = time.perf_counter(), time.thread_time()
-        self.processes.count_from(spent)
-        reply = self._screen.run(task, files, swaps)
+    def _decide(self, work: _Pending) -> Verdict:
+        """Layer after layer; the first that says no decides."""
+        began, cpu_began = time.perf_counter(), time.thread_time()
+        task, files = work.task, work.files
+        self.processes.count_from(work.cpu_seconds)
+        reply = self._screening.run(task, files, work.patches)
         status, reason, tests = read_reply(reply, task.tests)
         stage, agreed = "screen", None
         if status == "resolved":
             stage = "confirm"
             status, reason, tests = originals(self.processes, task, files, reply)
-        if status == "resolved" and (passed := passed_twins(self._screen, task, files)):
+        if status == "resolved" and (passed := passed_twins(self._screening, task, files)):
             status = "tampered"
             reason = (
                 f"Twins: {passed[0]} does not fail although its expectation was changed. The edit "
@@ -190,7 +201,7 @@ class Judge:
             reason,
             tests,
             round(time.perf_counter() - began, 4),
-            round(self.processes.counted + time.thread_time() - own, 4),
+            round(self.processes.counted + time.thread_time() - cpu_began, 4),
             reply["tier"],
             agreed,
         )

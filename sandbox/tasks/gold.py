@@ -3,7 +3,7 @@
 import difflib
 from pathlib import Path
 
-from sandbox.judge.gate import occurrences
+from sandbox.judge.search_replace import occurrences
 from sandbox.source import body_of, find, read_text, reindent, source_of
 from sandbox.tasks.kinds import kind_of
 from sandbox.tasks.prompts import fenced

@@ -19,8 +19,9 @@ from pathlib import Path
 
 from sandbox import jsonl
 from sandbox.errors import UsageError
+from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits
-from sandbox.reasons import told
+from sandbox.reasons import in_words
 from sandbox.repo import Repository
 from sandbox.survey import Progress, Survey, survey
 from sandbox.tasks.ground import Ground
@@ -74,7 +75,9 @@ def mine(
     known = {r["instance_id"] for r in records}
     pending = [draft for draft in drafts if draft.instance_id not in known]
     with Judge(
-        repository, limits, preload=suite.modules, test_files=suite.test_files, roles=suite.roles
+        repository,
+        limits,
+        Suite(preload=suite.modules, test_files=suite.test_files, roles=suite.roles),
     ) as judge:
         chunks = validate(judge, pending, options.seed, on_progress)
         while not _enough(records, options.limit) and (chunk := next(chunks, None)) is not None:
@@ -107,7 +110,7 @@ def _drafts(ground: Ground, options: MiningOptions) -> list[Draft]:
         what = " or ".join(dict.fromkeys(kind.made_of for kind in kinds))
         raise UsageError(
             f"No {what} of {ground.repository.root} can be made a task: "
-            + told(ground.excluded, ground.excluded.names)
+            + in_words(ground.excluded, ground.excluded.names)
         )
     if options.limit:
         drafts.sort(key=lambda draft: draw(options.seed, draft.instance_id))

@@ -201,7 +201,7 @@ class _Bench:
     def _with_text(self, fit: list[_Prepared]) -> dict[str, dict | HarnessError]:
         """{instance_id: the runner's reply for the broken state, with pytest's text}"""
         seconds = min(self.judge.limits.timeout, BROKEN_SECONDS)
-        replies = self.judge.measuring.told_many([(p.task, p.broken) for p in fit], seconds)
+        replies = self.judge.measuring.failures_many([(p.task, p.broken) for p in fit], seconds)
         return {p.task.instance_id: reply for p, reply in zip(fit, replies)}
 
     def not_empty(self, tasks: list[Task]) -> list[Task | Unfit | HarnessError]:

@@ -6,20 +6,26 @@ the names of the exception's classes from the innermost out; and the arguments a
 them. All in the typed JSON of `plain.py`.
 """
 
+from __future__ import annotations
+
 import builtins
 import collections
 import collections.abc
 import itertools
 import types
+from collections.abc import Callable
+from typing import Any
 
 import plain
 
 GONE_THROUGH = (collections.abc.Iterator, collections.abc.MappingView, collections.deque, range)
 MAX_CALLS = 400
 MARK = "coldstart: the hook"
+Hook = Callable[..., Any]
+"""What is called with (args, kwargs) in the place of a function."""
 
 
-def _trampoline_code(hook):
+def _trampoline_code(hook: Hook) -> types.CodeType:
     """The code of a function of any arguments that calls `hook(args, kwargs)`; the hook is a
     constant of the code, so nothing in the function's own module has to be changed."""
     source = (
@@ -30,7 +36,7 @@ def _trampoline_code(hook):
     return code.replace(co_consts=tuple(hook if c == MARK else c for c in code.co_consts))
 
 
-def replace(function, hook):
+def replace(function: Any, hook: Hook | None) -> Callable[..., Any]:
     """Let every call of `function`, from wherever, go to `hook(args, kwargs)` (None: change
     nothing). Returns a function that does what it did before."""
     original = types.FunctionType(
@@ -47,22 +53,27 @@ def replace(function, hook):
     return original
 
 
-def encoded(args, kwargs, subclasses=False):
-    """Raises plain.NotPlain."""
+def encoded(
+    args: tuple[Any, ...], kwargs: dict[str, Any], subclasses: bool = False
+) -> dict[str, Any]:
+    """The arguments of a call. Raises plain.NotPlain."""
     return {
         "args": plain.encode(list(args), subclasses),
         "kwargs": plain.encode(dict(kwargs), subclasses),
     }
 
 
-def called(function, call, subclasses=False):
+def called(
+    function: Callable[..., Any], call: dict[str, Any], subclasses: bool = False
+) -> dict[str, Any]:
     """The answer of `function` to a call; {"not plain": what} where the answer is no plain data.
     `subclasses` as `plain.encode`; with them, what can only be gone through is a list."""
     args, kwargs = plain.decode(call["args"]), plain.decode(call["kwargs"])
     try:
         value = function(*args, **kwargs)
         if subclasses and isinstance(value, GONE_THROUGH):
-            value = list(itertools.islice(value, plain.LIMIT))
+            items: Any = value
+            value = list(itertools.islice(items, plain.LIMIT))
         result = {"value": value}
     except Exception as error:
         result = {"raised": [c.__name__ for c in type(error).__mro__ if c.__module__ == "builtins"]}
@@ -78,10 +89,12 @@ class Recorder:
     """A hook that notes the outermost calls and their answers, and says in `trouble` why it could
     not."""
 
-    def __init__(self, original):
-        self.original, self.calls, self.trouble, self.depth = original, [], "", 0
+    def __init__(self, original: Callable[..., Any]) -> None:
+        self.original, self.trouble, self.depth = original, "", 0
+        self.calls: list[list[Any]] = []
+        """[call, answer]"""
 
-    def __call__(self, args, kwargs):
+    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self.depth or self.trouble:
             return self.original(*args, **kwargs)
         try:
@@ -103,7 +116,13 @@ class Recorder:
             self.depth -= 1
             self._note(call, answer, args, kwargs)
 
-    def _note(self, call, answer, args, kwargs):
+    def _note(
+        self,
+        call: dict[str, Any],
+        answer: dict[str, Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
         try:
             if "value" in answer:
                 answer["value"] = plain.encode(answer["value"])
@@ -119,10 +138,10 @@ class Stub:
     """A hook that puts every call as a question and behaves as the answer says. It never runs the
     function."""
 
-    def __init__(self, ask):
+    def __init__(self, ask: Callable[[Any], Any]) -> None:
         self.ask = ask
 
-    def __call__(self, args, kwargs):
+    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         answer = self.ask(encoded(args, kwargs))
         if not isinstance(answer, dict) or "after" not in answer:
             raise RuntimeError("the worker gave no plain answer")
@@ -135,7 +154,7 @@ class Stub:
         return plain.decode(answer["value"])
 
 
-def _become(mine, after):
+def _become(mine: Any, after: Any) -> None:
     """Give a mutable argument the content that the call left it with."""
     if type(mine) is not type(after) or mine == after:
         return
@@ -146,7 +165,7 @@ def _become(mine, after):
         mine.update(after)
 
 
-def _exception(names):
+def _exception(names: list[str]) -> type[Exception]:
     """The innermost of these built-in exception classes."""
     for name in names:
         found = getattr(builtins, name, None)

@@ -6,20 +6,24 @@ and never put it back. Standard library only, Python >= 3.9.
     kept.seconds()                      # a clock that no Python code can stop
 """
 
+from __future__ import annotations
+
 import ctypes
 import os
 import sys
 import types
+from collections.abc import Callable
+from typing import Any
 
 CLOCK_MONOTONIC = 1
 
 
-def module(original):
+def module(original: types.ModuleType) -> Any:
     """The module's names and what they stand for now, whatever is put in their place later on."""
     return types.SimpleNamespace(**vars(original))
 
 
-def _clock():
+def _clock() -> Callable[[], float]:
     """A function that gives the kernel's monotonic seconds. It asks the C library: what freezes
     time replaces functions of `time` in every module that has them, or rewrites these functions."""
 
@@ -28,10 +32,10 @@ def _clock():
 
     ask, pointer = ctypes.CDLL(None).clock_gettime, ctypes.byref
 
-    def seconds():
+    def seconds() -> float:
         now = Time()
         ask(CLOCK_MONOTONIC, pointer(now))
-        return now.seconds + now.nanoseconds / 1e9
+        return float(now.seconds + now.nanoseconds / 1e9)
 
     return seconds
 
@@ -39,7 +43,7 @@ def _clock():
 seconds = _clock()
 
 
-def out_of_the_way(root, path):
+def out_of_the_way(root: str, path: list[str]) -> None:
     """Forget those of our own modules, all of which are in use by now, whose names a module in
     these folders of the tree has, too."""
     here = os.path.dirname(os.path.abspath(__file__))

@@ -6,8 +6,8 @@ As a script it is the jail's first process:
     landlock.py OWNER USER STAGE FOLDER... -- COMMAND...
 
 It becomes USER (an id; empty: stays who it is), in a mount namespace of its own where root's
-FOLDERs are closed to USER, and starts the COMMAND, the zygote, confined by STAGE/walls.json. OWNER
-is the process that started it, and everything ends with that one. The zygote imports it as a
+FOLDERs are closed to USER, and starts the COMMAND, the zygote, confined by STAGE/confinement.json.
+OWNER is the process that started it, and everything ends with that one. The zygote imports it as a
 module:
 
     first process ── zygote ── keeper of one request ── the process that runs the tests, and all
@@ -18,6 +18,8 @@ signal, and look into, those of its own domain and the domains inside it, and no
 are out of reach of what they keep, and `kill(-1)` of a keeper hits exactly what it keeps, all at
 once, whatever sessions and parents it has given itself.
 """
+
+from __future__ import annotations
 
 import base64
 import ctypes
@@ -30,12 +32,16 @@ import stat
 import sys
 import time
 import types
+from typing import Any
+
 
 # As `kept.module` does it, which a script cannot import: keepers are forks of a process that has
 # collected the project's tests, and those may have stopped the clock.
-os, shutil, signal, time = (
-    types.SimpleNamespace(**vars(module)) for module in (os, shutil, signal, time)
-)
+def _kept(module: types.ModuleType) -> Any:
+    return types.SimpleNamespace(**vars(module))
+
+
+os, shutil, signal, time = map(_kept, (os, shutil, signal, time))
 libc = ctypes.CDLL(None, use_errno=True)
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 """System calls, by the same numbers on every processor."""
@@ -123,7 +129,7 @@ class PathBeneath(ctypes.Structure):
     _fields_ = [("rights", ctypes.c_uint64), ("fd", ctypes.c_int32)]
 
 
-def main():
+def main() -> None:
     split = sys.argv.index("--")
     owner, user, stage, *folders = sys.argv[1:split]
     command = sys.argv[split + 1 :]
@@ -133,22 +139,27 @@ def main():
         os.setresgid(int(user), int(user), int(user))
         os.setresuid(int(user), int(user), int(user))
     os.chdir("/")
-    with open(os.path.join(stage, "walls.json")) as file:
-        walls = json.load(file)
-    keep(int(owner), (0, 1), [walls["scratch"], walls["collected"], *walls["trees"]])
-    confine_zygote(walls)
+    with open(os.path.join(stage, "confinement.json")) as file:
+        confinement = json.load(file)
+    keep(
+        int(owner),
+        (0, 1),
+        [confinement["scratch"], confinement["collected"], *confinement["trees"]],
+    )
+    confine_zygote(confinement)
     os.execv(command[0], command)
 
 
 # -------------------------------------------------------------------------------------- confinement
 
 
-def version():
-    """The version of Landlock in this kernel; 0 where there is none, or where it is switched off."""
+def version() -> int:
+    """The version of Landlock in this kernel; 0 where there is none, or where it is switched
+    off."""
     return max(0, libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1)))
 
 
-def restrict(rules):
+def restrict(rules: list[list[Any]]) -> None:
     """Confine this process, and what it starts from now on, for good: of all files it may use those
     that `rules` ([path, rights]) name, no TCP; signals and abstract Unix sockets reach no process
     outside.
@@ -158,13 +169,13 @@ def restrict(rules):
     confine(Ruleset(ALL_FILES, TCP, SCOPES), rules)
 
 
-def keep_signals_inside():
+def keep_signals_inside() -> None:
     """Confine this process, and what it starts, in nothing but this. (Every ruleset forbids moving
     files between folders unless told.)"""
     confine(Ruleset(REFER, 0, SCOPES), [["/", REFER]])
 
 
-def confine(handled, rules):
+def confine(handled: Ruleset, rules: list[list[Any]]) -> None:
     checked("no_new_privs", libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     ruleset = checked(
         "landlock",
@@ -196,44 +207,44 @@ def confine(handled, rules):
         os.close(ruleset)
 
 
-def checked(name, result):
+def checked(name: str, result: int) -> int:
     if result < 0:
         raise OSError(ctypes.get_errno(), "%s: %s" % (name, os.strerror(ctypes.get_errno())))
     return result
 
 
-def confine_zygote(walls):
+def confine_zygote(confinement: dict[str, Any]) -> None:
     """Confine the zygote: it may read what its children may, and the trees that they get a copy of
     and /proc as well, and write to the folders that are the jail's own."""
     restrict(
-        walls["rules"]
-        + [[tree, READ] for tree in walls["trees"]]
+        confinement["rules"]
+        + [[tree, READ] for tree in confinement["trees"]]
         + [["/proc", READ]]
-        + [[walls[folder], WRITE] for folder in ("scratch", "collected")]
+        + [[confinement[folder], WRITE] for folder in ("scratch", "collected")]
     )
 
 
-def confine_tests(walls):
+def confine_tests(confinement: dict[str, Any]) -> None:
     """Confine the process that runs the tests. In /proc it sees itself, but none of those that it
     starts sees itself there."""
     restrict(
-        walls["rules"]
-        + [[walls["scratch"], WRITE]]
+        confinement["rules"]
+        + [[confinement["scratch"], WRITE]]
         + [["/proc/self/" + name, READ] for name in OF_ITSELF]
     )
 
 
-def prepare(walls, root):
-    """Put into `walls` what is the same for every request."""
-    walls["compiled"] = (
+def prepare(confinement: dict[str, Any], root: str) -> None:
+    """Put into `confinement` what is the same for every request."""
+    confinement["compiled"] = (
         {}
-        if len(walls["trees"]) == 1
-        else compiled_tests(walls["trees"][0], walls["known_as"], root)
+        if len(confinement["trees"]) == 1
+        else compiled_tests(confinement["trees"][0], confinement["known_as"], root)
     )
-    walls["tree_bytes"], walls["put_by"] = sum(map(used, walls["trees"])), False
+    confinement["tree_bytes"], confinement["put_by"] = sum(map(used, confinement["trees"])), False
 
 
-def processes():
+def processes() -> int:
     """How many processes and threads the machine runs: the limit of processes counts all of a
     user's, and this is more."""
     with open("/proc/loadavg") as file:
@@ -243,11 +254,16 @@ def processes():
 # ------------------------------------------------------------------------------------------ keeping
 
 
-def keep(parent, pipes, folders, walls=None):
+def keep(
+    parent: int,
+    pipes: tuple[int, int],
+    folders: list[str],
+    confinement: dict[str, Any] | None = None,
+) -> None:
     """Go on in a child. The calling process stays behind as its keeper and does not return: when
-    the child ends, when SIGTERM comes or the parent has died, or (with `walls`) when the child uses
-    too much, it kills everything that the child has started, empties these folders and exits.
-    `pipes` are descriptors that it closes.
+    the child ends, when SIGTERM comes or the parent has died, or (with `confinement`) when the
+    child uses too much, it kills everything that the child has started, empties these folders and
+    exits. `pipes` are descriptors that it closes.
 
     Raises OSError where the machine cannot keep it so.
     """
@@ -274,7 +290,7 @@ def keep(parent, pipes, folders, walls=None):
         libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
         for fd in pipes:
             os.close(fd)
-        wait(pid, walls)
+        wait(pid, confinement)
     finally:
         try:
             end_all()
@@ -284,11 +300,14 @@ def keep(parent, pipes, folders, walls=None):
             os._exit(0)
 
 
-def wait(pid, walls):
+def wait(pid: int, confinement: dict[str, Any] | None) -> None:
     """Until process `pid` ends, SIGTERM comes, or there is too much of something. It is another
     process that looks for that, from a while after the start: this one must be there in time
     however slow that is."""
-    awaited, look = {pid}, time.monotonic() + (WATCH_EVERY if walls is not None else float("inf"))
+    awaited, look = (
+        {pid},
+        time.monotonic() + (WATCH_EVERY if confinement is not None else float("inf")),
+    )
     while True:
         woken = signal.sigtimedwait(WAKING, max(0.0, min(look - time.monotonic(), 60.0)))
         if woken is not None and woken.si_signo == signal.SIGTERM or ended(awaited):
@@ -296,11 +315,12 @@ def wait(pid, walls):
         if time.monotonic() >= look:
             look, watcher = float("inf"), os.fork()
             if watcher == 0:
-                watch(os.getppid(), walls)
+                assert confinement is not None
+                watch(os.getppid(), confinement)
             awaited.add(watcher)
 
 
-def ended(awaited):
+def ended(awaited: set[int]) -> bool:
     """Whether one of these children has ended. The others that have are taken off the system's list
     as well."""
     try:
@@ -312,39 +332,42 @@ def ended(awaited):
     return True
 
 
-def watch(keeper, walls):
+def watch(keeper: int, confinement: dict[str, Any]) -> None:
     """Exit as soon as there is too much of something."""
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     try:
         while True:
             started = time.monotonic()
-            if too_much(keeper, walls):
+            if too_much(keeper, confinement):
                 break
             time.sleep(max(WATCH_EVERY, 20 * (time.monotonic() - started)))
     finally:
         os._exit(0)
 
 
-def too_much(keeper, walls):
+def too_much(keeper: int, confinement: dict[str, Any]) -> bool:
     """Whether the disk is nearly full, the scratch folder has grown by more than it may, or a
     process has made itself unreadable, so that its memory cannot be added up."""
     return (
-        nearly_full(walls)
-        or used(walls["scratch"]) > walls["tree_bytes"] + (walls["scratch_mb"] << 20)
+        nearly_full(confinement)
+        or used(confinement["scratch"])
+        > confinement["tree_bytes"] + (confinement["scratch_mb"] << 20)
         or any(pid != os.getpid() and unreadable(pid) for pid in descendants(keeper))
     )
 
 
-def nearly_full(walls):
+def nearly_full(confinement: dict[str, Any]) -> bool:
     """Whether the disk has no more room than one request may take."""
-    disk = os.statvfs(walls["scratch"])
-    return disk.f_bavail * disk.f_frsize < walls["scratch_mb"] << 20
+    disk = os.statvfs(confinement["scratch"])
+    room: int = disk.f_bavail * disk.f_frsize
+    return room < int(confinement["scratch_mb"]) << 20
 
 
-def used(folder):
+def used(folder: str | os.PathLike[str]) -> float:
     """Bytes on the disk below `folder`; infinite where a folder in it is too deep or too closed to
     be looked into."""
-    total, folders = 0, [folder]
+    total: float = 0
+    folders = [folder]
     while folders:
         try:
             with os.scandir(folders.pop()) as entries:
@@ -362,10 +385,11 @@ def used(folder):
     return total
 
 
-def descendants(pid):
+def descendants(pid: int) -> list[int]:
     """The processes that `pid` has started, and those that these have started. The keeper takes in
     those whose parents have died."""
-    found, parents = [], [pid]
+    found: list[int] = []
+    parents = [pid]
     while parents:
         parent = parents.pop()
         try:
@@ -379,7 +403,7 @@ def descendants(pid):
     return found
 
 
-def unreadable(pid):
+def unreadable(pid: int) -> bool:
     try:
         open("/proc/%d/smaps_rollup" % pid).close()
     except PermissionError:
@@ -389,7 +413,7 @@ def unreadable(pid):
     return False
 
 
-def end_all():
+def end_all() -> None:
     """Kill everything in this process's domain but itself, and wait until it is gone."""
     while True:
         try:
@@ -405,32 +429,36 @@ def end_all():
 # -------------------------------------------------------------------------------------------- files
 
 
-def put_by(walls):
+def put_by(confinement: dict[str, Any]) -> None:
     """Let every child from now on find what is in the scratch folder: what a zygote wrote while
     it collected the tests, too."""
-    for name in os.listdir(walls["scratch"]):
-        os.rename(os.path.join(walls["scratch"], name), os.path.join(walls["collected"], name))
-    walls["tree_bytes"], walls["put_by"] = used(walls["collected"]), True
+    for name in os.listdir(confinement["scratch"]):
+        os.rename(
+            os.path.join(confinement["scratch"], name), os.path.join(confinement["collected"], name)
+        )
+    confinement["tree_bytes"], confinement["put_by"] = used(confinement["collected"]), True
 
 
-def build_tree(walls, trees, root):
+def build_tree(confinement: dict[str, Any], trees: list[str], root: str) -> None:
     """Fill the scratch folder anew. `trees`: the project's own, and before it, if there is one,
     that of pytest's cache files."""
-    clear(walls["scratch"])
-    if nearly_full(walls):
-        raise OSError("there is too little room left in " + walls["scratch"])
-    if walls["put_by"]:
-        shutil.copytree(walls["collected"], walls["scratch"], symlinks=True, dirs_exist_ok=True)
+    clear(confinement["scratch"])
+    if nearly_full(confinement):
+        raise OSError("there is too little room left in " + confinement["scratch"])
+    if confinement["put_by"]:
+        shutil.copytree(
+            confinement["collected"], confinement["scratch"], symlinks=True, dirs_exist_ok=True
+        )
         return
     shutil.copytree(trees[-1], root, symlinks=True)
-    for relative, data in walls["compiled"].items() if len(trees) > 1 else ():
+    for relative, data in confinement["compiled"].items() if len(trees) > 1 else ():
         path = os.path.join(root, relative)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as file:
             file.write(data)
 
 
-def clear(folder):
+def clear(folder: str | os.PathLike[str]) -> None:
     """Remove everything in `folder`, however it is called, whatever its mode, however deep it lies.
 
     Folders inside folders are moved up first, so no path grows long; descriptors instead of paths,
@@ -448,7 +476,7 @@ def clear(folder):
         os.close(top)
 
 
-def lift(name, top):
+def lift(name: str, top: int) -> None:
     """Empty the folder `name` of the folder `top`: its files go, its folders move beside it."""
     open_up(name, top)
     inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
@@ -461,7 +489,7 @@ def lift(name, top):
         os.close(inner)
 
 
-def removed(name, folder):
+def removed(name: str, folder: int) -> bool:
     """Remove the entry unless it is a folder; whether it was none."""
     try:
         os.unlink(name, dir_fd=folder)
@@ -470,13 +498,13 @@ def removed(name, folder):
     return True
 
 
-def open_up(name, folder):
+def open_up(name: str, folder: int) -> None:
     """Let its owner into the folder. Root needs no leave."""
     if os.geteuid() != 0:
         os.chmod(name, 0o700, dir_fd=folder)
 
 
-def compiled_tests(folder, old, new):
+def compiled_tests(folder: str, old: str, new: str) -> dict[str, bytes]:
     """pytest's cache files below `folder`, for a tree that was at `old` and is at `new`: {path:
     content}."""
     found = {}
@@ -488,20 +516,20 @@ def compiled_tests(folder, old, new):
     return found
 
 
-def as_known(files, old, new):
+def as_known(files: dict[str, str], old: str, new: str) -> None:
     """Give cache files ({path: base64}) made in the tree at `old` the tree's name outside, in
     place."""
     for path, data in files.items():
         files[path] = base64.b64encode(moved(base64.b64decode(data), old, new)).decode()
 
 
-def moved(data, old, new):
+def moved(data: bytes, old: str, new: str) -> bytes:
     """A cache file of Python whose source lies below `new` instead of `old`. Its first 16 bytes say
     what it was made from."""
     return data[:16] + marshal.dumps(moved_code(marshal.loads(data[16:]), old + "/", new + "/"))
 
 
-def moved_code(code, old, new):
+def moved_code(code: types.CodeType, old: str, new: str) -> types.CodeType:
     name = (
         new + code.co_filename[len(old) :] if code.co_filename.startswith(old) else code.co_filename
     )
@@ -514,7 +542,7 @@ def moved_code(code, old, new):
 # --------------------------------------------------------------------------------------------- root
 
 
-def open_the_way(folders, stage):
+def open_the_way(folders: list[str], stage: str) -> None:
     """As root: where an ordinary user cannot reach one of `folders`, lay an empty folder over the
     one that is closed above it, in a mount namespace of this process's own, and put back there what
     is wanted. No other process sees it.
@@ -528,8 +556,8 @@ def open_the_way(folders, stage):
     if libc.unshare(CLONE_NEWNS):
         sys.exit(
             "The jail runs as an ordinary user, who cannot reach %s: %s is closed, and no mount "
-            "namespace can be made here (%s). "
-            "Start coldstart as an ordinary user, or keep the project's interpreter elsewhere."
+            "namespace can be made here (%s). Start coldstart as an ordinary user, or keep the "
+            "project's interpreter elsewhere."
             % (*next(iter(closed.items())), os.strerror(ctypes.get_errno()))
         )
     mount(None, "/", None, MS_REC | MS_PRIVATE)
@@ -544,7 +572,7 @@ def open_the_way(folders, stage):
         mount(place, folder, None, MS_MOVE)
 
 
-def closed_above(folder):
+def closed_above(folder: str) -> str | None:
     """The topmost folder on the way to `folder` that is closed to all but its owner's group; None
     where there is none."""
     path = "/"
@@ -555,7 +583,9 @@ def closed_above(folder):
     return None
 
 
-def mount(source, target, kind, flags, data=None):
+def mount(
+    source: str | None, target: str, kind: str | None, flags: int, data: str | None = None
+) -> None:
     encoded = [None if text is None else os.fsencode(text) for text in (source, target, kind, data)]
     checked("mount on " + target, libc.mount(*encoded[:3], ctypes.c_ulong(flags), encoded[3]))
 

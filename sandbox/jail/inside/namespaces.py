@@ -3,6 +3,8 @@ network and System V memory; the tree is an overlay whose changes go to a tmpfs 
 dies with the child. `no_namespaces.py` has the same functions for a jail without.
 """
 
+from __future__ import annotations
+
 import ctypes
 import fcntl
 import os
@@ -10,6 +12,7 @@ import shutil
 import signal
 import socket
 import struct
+from typing import Any
 
 import kept
 
@@ -34,7 +37,7 @@ END = signal.SIGKILL
 """Ends the first process of a child, and with it all in its namespace."""
 
 
-def begin(config):
+def begin(config: dict[str, Any]) -> None:
     """Give this process mounts of its own, and put a copy of this user's own in the place of a tree
     of another owner (root's, which starts this as `nobody`): there nothing could be changed, and to
     copy it for each child would take most of a short test's time."""
@@ -48,18 +51,18 @@ def begin(config):
             mount(None, tree, None, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV)
 
 
-def put_by(config):
+def put_by(config: dict[str, Any]) -> None:
     """Let every child from now on find what this process wrote: `build_tree` does, from the overlay
     below."""
 
 
-def flags():
+def flags() -> int:
     """What of its own a child gets: also a network, for in the counters of a shared one a later run
     can read that somebody was there."""
     return NEWNS | NEWPID | NEWIPC | NEWNET
 
 
-def started(child):
+def started(child: int) -> list[int]:
     """The processes in this jail but its first one and this one: those that `child` has started,
     and itself."""
     return [
@@ -69,7 +72,7 @@ def started(child):
     ]
 
 
-def enter(config, parent, pipes):
+def enter(config: dict[str, Any], parent: int, pipes: tuple[int, int]) -> None:
     """The first thing in a child: a /proc of its own namespace, where the kernel allows it (it does
     not where ours is covered in part); its settings read-only in any case: bubblewrap 0.8 started
     by root leaves them writable."""
@@ -85,7 +88,7 @@ def enter(config, parent, pipes):
     raise_loopback()
 
 
-def raise_loopback():
+def raise_loopback() -> None:
     """Bring up the loopback of this process's own network, as bubblewrap does it for the jail's;
     the kernel gives it its addresses."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
@@ -95,13 +98,14 @@ def raise_loopback():
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
 
 
-def fork_tests():
+def fork_tests() -> int:
     """The tests do not run as process 1 themselves: that one ignores signals it has no handler for,
     and code may rely on them. Zero in the process that runs them, its id in the one that waits."""
-    return os.fork()
+    pid: int = os.fork()
+    return pid
 
 
-def build_tree(config):
+def build_tree(config: dict[str, Any]) -> None:
     """The tree as an overlay, and fresh temporary folders, in this process's mount namespace."""
     root, trees = config["root"], config["trees"]
     size = "size=%dm,mode=1777" % config["scratch_mb"]
@@ -141,7 +145,7 @@ def build_tree(config):
         mount(source, target, None, MS_BIND | MS_REC)
 
 
-def copy_without_mounts(source, target):
+def copy_without_mounts(source: str, target: str) -> None:
     """Copy a folder, but not what is mounted below it."""
     device = os.stat(source).st_dev
     shutil.copytree(
@@ -155,29 +159,31 @@ def copy_without_mounts(source, target):
     )
 
 
-def drop_folder(path):
+def drop_folder(path: str) -> None:
     """Take a folder out of this process's view of the tree."""
     mount("tmpfs", path, "tmpfs", MS_RDONLY, "size=4k")
 
 
-def hide(config):
+def hide(config: dict[str, Any]) -> None:
     """Cover the folders that the view was made from, for the intact tree holds the answers, and the
     first process, through whose /proc entry they could be reached."""
     for folder in config["trees"] + [SCRATCH, "/proc/1"]:
         mount("tmpfs", folder, "tmpfs", MS_RDONLY, "size=4k")
 
 
-def confine_tests(config):
+def confine_tests(config: dict[str, Any]) -> int:
     """The last thing before the system call filter. Returns how many processes and threads of
     others count against this one's limit."""
     return 0
 
 
-def as_known(bytecode, config):
+def as_known(bytecode: dict[str, str], config: dict[str, Any]) -> None:
     """Give pytest's cache files the tree's name outside: it is the same here."""
 
 
-def mount(source, target, kind, flags=0, data=None):
+def mount(
+    source: str | None, target: str, kind: str | None, flags: int = 0, data: str | None = None
+) -> None:
     encoded = [None if text is None else os.fsencode(text) for text in (source, target, kind, data)]
     if libc.mount(*encoded[:3], ctypes.c_ulong(flags), encoded[3]):
         code = ctypes.get_errno()

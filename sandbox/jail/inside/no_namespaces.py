@@ -3,8 +3,11 @@ each child has a keeper and a copy of the tree. `namespaces.py` has the same fun
 with.
 """
 
+from __future__ import annotations
+
 import shutil
 import signal
+from typing import Any
 
 import landlock
 
@@ -12,48 +15,49 @@ END = signal.SIGTERM
 """Ends the keeper of a child, which has things to do at its end."""
 
 
-def begin(config):
+def begin(config: dict[str, Any]) -> None:
     landlock.prepare(config["landlock"], config["root"])
 
 
-def put_by(config):
+def put_by(config: dict[str, Any]) -> None:
     landlock.put_by(config["landlock"])
 
 
-def flags():
+def flags() -> int:
     return 0
 
 
-def started(child):
-    return landlock.descendants(child)
+def started(child: int) -> list[int]:
+    found: list[int] = landlock.descendants(child)
+    return found
 
 
-def enter(config, parent, pipes):
+def enter(config: dict[str, Any], parent: int, pipes: tuple[int, int]) -> None:
     landlock.keep(parent, pipes, [config["landlock"]["scratch"]], config["landlock"])
 
 
-def fork_tests():
+def fork_tests() -> int:
     """The keeper has forked already."""
     return 0
 
 
-def build_tree(config):
+def build_tree(config: dict[str, Any]) -> None:
     landlock.build_tree(config["landlock"], config["trees"], config["root"])
 
 
-def drop_folder(path):
+def drop_folder(path: str) -> None:
     shutil.rmtree(path)
 
 
-def hide(config):
+def hide(config: dict[str, Any]) -> None:
     """No process may read the folders that the copy was made from, nor another's /proc entry."""
 
 
-def confine_tests(config):
-    others = landlock.processes()
+def confine_tests(config: dict[str, Any]) -> int:
+    others: int = landlock.processes()
     landlock.confine_tests(config["landlock"])
     return others
 
 
-def as_known(bytecode, config):
+def as_known(bytecode: dict[str, str], config: dict[str, Any]) -> None:
     landlock.as_known(bytecode, config["root"], config["landlock"]["known_as"])

@@ -9,35 +9,38 @@ own answers may be of subclasses (a Counter where the tests want a dict): they c
 are underneath, and other numbers as the number that they are.
 """
 
+from __future__ import annotations
+
 import numbers
+from collections.abc import Callable
+from typing import Any
 
 LIMIT = 200_000
 """Largest encoded size, in items and characters together."""
 DEPTH = 40
 PLAIN = (bool, int, float, str, bytes, list, tuple, dict, set, frozenset)
-SEQUENCES = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
+SEQUENCES: dict[str, Callable[..., Any]] = {
+    "list": list,
+    "tuple": tuple,
+    "set": set,
+    "frozenset": frozenset,
+}
+READ: dict[str, Callable[[str], Any]] = {"int": int, "float": float.fromhex, "bytes": bytes.fromhex}
 
 
 class NotPlain(ValueError):
     """The value is no plain data, or too large, or too deep."""
 
 
-def encode(value, subclasses=False):
+def encode(value: Any, subclasses: bool = False) -> list[Any]:
     """`value` as nested lists of strings; of a subclass as of its plain base, where `subclasses`
     are allowed. Raises NotPlain."""
     budget = [LIMIT]
 
-    def visit(thing, depth):
+    def visit(thing: Any, depth: int) -> list[Any]:
         kind = type(thing)
         if subclasses and kind not in PLAIN:
-            number = (
-                int
-                if isinstance(thing, numbers.Integral)
-                else float
-                if isinstance(thing, numbers.Real)
-                else kind
-            )
-            kind = next((base for base in kind.__mro__ if base in PLAIN), number)
+            kind = plain_base(thing)
             thing = kind(thing) if kind in PLAIN else thing
         budget[0] -= 1 + (len(thing) if kind in (str, bytes) else 0)
         if budget[0] < 0 or depth > DEPTH:
@@ -68,15 +71,27 @@ def encode(value, subclasses=False):
     return visit(value, 0)
 
 
-def decode(data):
-    """The value that `encode` was given. Raises NotPlain for anything that it cannot have written."""
+def plain_base(thing: Any) -> type:
+    """The plain type that its own is a subclass of, or that says the same number; else its own."""
+    kind = type(thing)
+    for base in kind.__mro__:
+        if base in PLAIN:
+            return base
+    if isinstance(thing, numbers.Integral):
+        return int
+    return float if isinstance(thing, numbers.Real) else kind
+
+
+def decode(data: Any) -> Any:
+    """The value that `encode` was given. Raises NotPlain for anything that it cannot have
+    written."""
     try:
         return _decode(data, 0)
     except (TypeError, ValueError, OverflowError, IndexError, KeyError, AttributeError) as error:
         raise NotPlain(str(error)) from None
 
 
-def _decode(data, depth):
+def _decode(data: Any, depth: int) -> Any:
     if type(data) is not list or depth > DEPTH:
         raise NotPlain("not typed data")
     if data == ["None"]:
@@ -92,6 +107,6 @@ def _decode(data, depth):
         return content
     if kind == "bool":
         return {"0": False, "1": True}[content]
-    if kind in ("int", "float", "bytes"):
-        return {"int": int, "float": float.fromhex, "bytes": bytes.fromhex}[kind](content)
+    if kind in READ:
+        return READ[kind](content)
     raise NotPlain("not typed data")

@@ -12,18 +12,24 @@ included. The other outcomes are `failed`, `error` (set-up or clean-up), `skippe
 `xpassed` and, for what was named and never reported, `missing`.
 """
 
+from __future__ import annotations
+
 import base64
 import functools
 import importlib.util
 import io
 import os
 import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import kept
 import pytest
 import suite
 
 TEXT_LIMIT = 4000
+Progress = Callable[[int, int], None]
+"""Hears of (tests done, tests in all)."""
 
 
 class Recorder:
@@ -31,27 +37,29 @@ class Recorder:
 
     The time is taken here, for pytest's own durations come from clocks that a test may stop."""
 
-    def __init__(self, want_text, progress):
-        self.outcomes, self.seconds, self.text, self.collect_errors = {}, {}, {}, []
+    def __init__(self, want_text: bool, progress: Progress) -> None:
+        self.outcomes: dict[str, str] = {}
+        self.seconds: dict[str, float] = {}
+        self.text: dict[str, str] = {}
+        self.collect_errors: list[str] = []
         self.want_text, self.progress = want_text, progress
         self.total = self.done = 0
-        self.touched = None
 
-    def pytest_collection_finish(self, session):
+    def pytest_collection_finish(self, session: Any) -> None:
         self.total = len(session.items)
 
-    def pytest_collectreport(self, report):
+    def pytest_collectreport(self, report: Any) -> None:
         if report.failed:
             self.collect_errors.append(str(report.longrepr)[-TEXT_LIMIT:])
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self, item):
+    def pytest_runtest_protocol(self, item: Any) -> Iterator[None]:
         began = kept.seconds()
         yield
         taken = kept.seconds() - began
         self.seconds[item.nodeid] = self.seconds.get(item.nodeid, 0.0) + taken
 
-    def pytest_runtest_logreport(self, report):
+    def pytest_runtest_logreport(self, report: Any) -> None:
         node = report.nodeid
         outcome = self._outcome(report)
         before = self.outcomes.get(node)
@@ -65,7 +73,7 @@ class Recorder:
             self.done += 1
             self.progress(self.done, self.total)
 
-    def reply(self):
+    def reply(self) -> dict[str, Any]:
         """What was recorded, as part of the runner's reply."""
         return {
             "outcomes": self.outcomes,
@@ -75,13 +83,14 @@ class Recorder:
         }
 
     @staticmethod
-    def _outcome(report):
+    def _outcome(report: Any) -> str | None:
         if getattr(report, "context", None) is not None:  # a subtest: it only counts when it fails
             return "failed" if report.failed else None
         if hasattr(report, "wasxfail"):
             return "xfailed" if report.skipped else "xpassed"
         if report.when == "call":
-            return report.outcome
+            outcome: str = report.outcome
+            return outcome
         if report.failed:
             return "error"
         return "skipped" if report.skipped else None
@@ -93,11 +102,11 @@ class NoText:
     differ in it could differ in the outcome."""
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self, item):
+    def pytest_runtest_protocol(self, item: Any) -> None:
         item.repr_failure = self._no_text
 
     @staticmethod
-    def _no_text(excinfo, style=None):
+    def _no_text(excinfo: Any, style: Any = None) -> str:
         return ""
 
 
@@ -111,7 +120,7 @@ class Settings:
     collects their files, of which the tests that are named are kept.
     """
 
-    PUT_BACK = {
+    PUT_BACK: dict[str, Any] = {
         "maxfail": 0,
         "stepwise": False,
         "stepwise_skip": False,
@@ -131,11 +140,11 @@ class Settings:
         "forked": False,
     }
 
-    def __init__(self, names, environments=()):
+    def __init__(self, names: list[str], environments: Iterable[str] = ()) -> None:
         self.names, self.environments = names, environments
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_configure(self, config):
+    def pytest_configure(self, config: Any) -> None:
         for name, value in self.PUT_BACK.items():
             if hasattr(config.option, name):
                 setattr(config.option, name, value)
@@ -146,11 +155,11 @@ class Settings:
         config.option.ignore = [*(config.option.ignore or []), *self.environments]
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_modifyitems(self, items):
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         self._keep_named(items)
         self._tame_property_tests(items)
 
-    def _keep_named(self, items):
+    def _keep_named(self, items: list[Any]) -> None:
         named = set(self.names)
         if named:
             items[:] = [
@@ -160,14 +169,15 @@ class Settings:
             ]
 
     @staticmethod
-    def _tame_property_tests(items):
+    def _tame_property_tests(items: list[Any]) -> None:
         """Property tests draw the same examples every time, fail without looking for the smallest
         one, and are not failed for being slow: traced, or on a busy machine, they are."""
         if "hypothesis" not in sys.modules:
             return
         slow = sys.modules["hypothesis"].HealthCheck.too_slow
         for item in items:
-            test = getattr(getattr(item, "obj", None), "__func__", getattr(item, "obj", None))
+            held = getattr(item, "obj", None)
+            test: Any = getattr(held, "__func__", held)
             chosen = getattr(test, "__dict__", {}).get("_hypothesis_internal_use_settings")
             if chosen is not None:
                 test._hypothesis_internal_use_settings = type(chosen)(
@@ -182,10 +192,10 @@ class Settings:
                 )
 
 
-def arguments_for(files):
+def arguments_for(files: list[str]) -> list[str]:
     """What pytest is given to collect these files. A bracket would begin parameters to it: where
     there is one in the path, it gets the folder above, and nothing else of what lies in there."""
-    found = []
+    found: list[str] = []
     for file in files:
         found.append((os.path.dirname(file.partition("[")[0]) or ".") if "[" in file else file)
     folders = tuple(folder + "/" for folder in found if os.path.isdir(folder))
@@ -194,7 +204,7 @@ def arguments_for(files):
     return [file for file in dict.fromkeys(found) if not file.startswith(folders)]
 
 
-def neutral_arguments():
+def neutral_arguments() -> list[str]:
     """Arguments for what has to be decided before pytest is configured."""
     # A forked process has loaded the plugins before pytest could rewrite their assertions, and a
     # project may turn warnings to errors.
@@ -207,13 +217,13 @@ def neutral_arguments():
     return arguments + (["--no-cov"] if importlib.util.find_spec("pytest_cov") else [])
 
 
-def run(request, progress=lambda done, total: None):
+def run(request: dict[str, Any], progress: Progress = lambda done, total: None) -> dict[str, Any]:
     """Run `request["ids"]` (empty: the whole suite) and return {"exit", "outcomes", "times",
     "text", ...}."""
     enter_tree(request["root"], request["path"])
     recorder = Recorder(request.get("text", False), progress)
     environments = request.get("environments", ())
-    plugins = [recorder, Settings(request["ids"], environments)]
+    plugins: list[object] = [recorder, Settings(request["ids"], environments)]
     if "trace" in request:
         places = suite.Places(request["root"], request["trace"])
         tracer, files = suite.Tracer(places), suite.Files(places)
@@ -235,7 +245,7 @@ def run(request, progress=lambda done, total: None):
     return reply
 
 
-def enter_tree(root, path):
+def enter_tree(root: str, path: list[str]) -> None:
     """Stand in the tree with its own import path, as `python -m pytest` would."""
     kept.out_of_the_way(root, path)
     os.chdir(root)
@@ -243,26 +253,26 @@ def enter_tree(root, path):
     importlib.invalidate_caches()
 
 
-def environments_in(config):
+def environments_in(config: dict[str, Any]) -> list[str]:
     """Those folders of the jail's configuration that lie below the root and hold installed
     packages."""
     prefix = config["root"].rstrip("/") + "/"
     return [folder for _, folder in config["late_binds"] if folder.startswith(prefix)]
 
 
-def tree_test(root, environments):
+def tree_test(root: str, environments: Iterable[str]) -> Callable[[str], bool]:
     """A function that says whether a file lies in the tree. The environments lie in its folder and
     are no part of it."""
     prefix, others = root.rstrip("/") + "/", tuple(e.rstrip("/") + "/" for e in environments)
 
     @functools.lru_cache(None)
-    def in_tree(file):
+    def in_tree(file: str) -> bool:
         return file.startswith(prefix) and not file.startswith(others)
 
     return in_tree
 
 
-def outside_modules(in_tree):
+def outside_modules(in_tree: Callable[[str], bool]) -> list[str]:
     """Names of the loaded modules that do not come from the tree: what a `forked` jail may load
     before it sees any edit."""
     names = []
@@ -274,7 +284,7 @@ def outside_modules(in_tree):
     return names
 
 
-def rewritten_bytecode(root, in_tree):
+def rewritten_bytecode(root: str, in_tree: Callable[[str], bool]) -> dict[str, str]:
     """{path: base64} of pytest's own cache files for the test modules that are loaded: rewriting
     their assertions is most of the time that a small test run takes. {} where this version of
     pytest works differently: it is only about speed."""
@@ -289,13 +299,15 @@ def rewritten_bytecode(root, in_tree):
         )
     except ImportError:
         return {}
-    prefix, files = root.rstrip("/") + "/", {}
+    prefix = root.rstrip("/") + "/"
+    files: dict[str, str] = {}
+    no_config: Any = None  # it says whether plugins hear of assertions that pass
     for module in list(sys.modules.values()):
         spec = getattr(module, "__spec__", None)
         origin = getattr(spec, "origin", None) or ""
         if isinstance(getattr(spec, "loader", None), AssertionRewritingHook) and in_tree(origin):
             try:
-                status, code = _rewrite_test(pathlib.Path(origin), None)
+                status, code = _rewrite_test(pathlib.Path(origin), no_config)
                 data = io.BytesIO()
                 _write_pyc_fp(data, status, code)
             except (OSError, SyntaxError, TypeError, ValueError):

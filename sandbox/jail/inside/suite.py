@@ -3,12 +3,17 @@ files hold tests, what could not be collected, and which file imports which. Sta
 pytest, Python >= 3.9.
 """
 
+from __future__ import annotations
+
 import _thread
 import ast
 import os
 import resource
 import sys
 import threading
+import types
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any
 
 import pytest
 from _pytest.doctest import DoctestModule
@@ -26,13 +31,15 @@ UNSEEN = {
 }
 """{audit event: what a test does by which the tracing loses sight of calls}"""
 REASON_LENGTH = 200
+Place = tuple[str, int, str]
+"""(file, first line, name) of a function."""
 LOADERS = (b"import_module", b"__import__")
 
 
-class Places(dict):
+class Places(dict[str, str]):
     """{file name of a code object: path of the project's file below the root, "" for others}"""
 
-    def __init__(self, root, files):
+    def __init__(self, root: str, files: Iterable[str]) -> None:
         # The usual names are known from the start: what a test puts in the place of a function of
         # `os` is not asked about them.
         super().__init__(
@@ -42,7 +49,7 @@ class Places(dict):
         )
         self.root, self.files = os.path.realpath(root), frozenset(files)
 
-    def __missing__(self, name):
+    def __missing__(self, name: str) -> str:
         """The name may lead through links, or through `..`, as the import path does."""
         path = os.path.relpath(os.path.realpath(name), self.root) if os.path.isabs(name) else ""
         self[name] = path if path in self.files else ""
@@ -60,18 +67,24 @@ class Tracer:
     first one of its scope.
     """
 
-    def __init__(self, places):
-        self.functions, self.by_test, self.called, self.of_fixture = {}, {}, set(), {}
-        self.unseen, self.doing = {}, None
+    def __init__(self, places: Places) -> None:
+        self.functions: dict[Place, int] = {}
+        """{function: its index}"""
+        self.by_test: dict[str, list[int]] = {}
+        self.called: set[Place] = set()
+        self.of_fixture: dict[Any, set[Place]] = {}
+        self.unseen: dict[str, list[str]] = {}
+        self.doing: set[str] | None = None
+        """What the test that runs has done, of UNSEEN."""
         self.places = places
         self.hook = self._make_hook()
         sys.addaudithook(self._make_audit())
 
-    def _make_hook(self):
+    def _make_hook(self) -> Callable[[types.FrameType, str, Any], None]:
         """The hook is called at every call and every return, so it does next to nothing."""
         places, start = self.places, _thread.start_new_thread
 
-        def hook(frame, event, arg):
+        def hook(frame: types.FrameType, event: str, arg: Any) -> None:
             if event == "call":
                 code = frame.f_code
                 if file := places[code.co_filename]:
@@ -81,8 +94,8 @@ class Tracer:
 
         return hook
 
-    def _make_audit(self):
-        def audit(event, arguments):
+    def _make_audit(self) -> Callable[[str, tuple[Any, ...]], None]:
+        def audit(event: str, arguments: tuple[Any, ...]) -> None:
             kind, doing = UNSEEN.get(event), self.doing
             if kind is None or doing is None:
                 return
@@ -93,18 +106,20 @@ class Tracer:
         return audit
 
     @pytest.hookimpl(hookwrapper=True)
-    def pytest_runtest_protocol(self, item):
-        self.called, children = set(), children_s_faults()
+    def pytest_runtest_protocol(self, item: Any) -> Iterator[None]:
+        self.called = set()
+        faults = faults_of_children()
         threading.setprofile(self.hook)
         sys.setprofile(self.hook)
-        self.doing = set()
+        doing: set[str] = set()
+        self.doing = doing
         yield
-        doing, self.doing = self.doing, None
+        self.doing = None
         sys.setprofile(None)
         if getattr(threading, "_profile_hook", self.hook) is not self.hook:
             doing.add("profiler")
         threading.setprofile(None)
-        if children_s_faults() != children:
+        if faults_of_children() != faults:
             doing.add("process")
         for kind in doing:
             self.unseen.setdefault(kind, []).append(item.nodeid)
@@ -117,14 +132,14 @@ class Tracer:
         )
 
     @pytest.hookimpl(hookwrapper=True)
-    def pytest_fixture_setup(self, fixturedef):
+    def pytest_fixture_setup(self, fixturedef: Any) -> Iterator[None]:
         before, self.called = self.called, set()
         yield
         # What it was set up with last is what the tests get until it is set up again.
         self.of_fixture[fixturedef] = self.called
         self.called = before | self.called
 
-    def report(self):
+    def report(self) -> dict[str, Any]:
         """{"functions": [[file, first line, name]], "calls": {node id: [index of a function]},
         "unseen": {"process" | "profiler" | "thread": [node id]}}"""
         return {
@@ -134,11 +149,11 @@ class Tracer:
         }
 
 
-def of_threading(frame):
+def of_threading(frame: types.FrameType) -> bool:
     return frame.f_globals.get("__name__") == "threading"
 
 
-def children_s_faults():
+def faults_of_children() -> int:
     """A number that grows with every process of ours that has ended, however it was started."""
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
 
@@ -150,14 +165,16 @@ class Files:
     """pytest plugin: which of the project's files hold tests, and why others could not be
     collected; afterwards, which file imports which."""
 
-    def __init__(self, places):
-        self.places, self.tests, self.config = places, {}, None
-        self.without, self.deselected = {}, []
+    def __init__(self, places: Places) -> None:
+        self.places, self.config = places, None
+        self.tests: dict[str, bool] = {}
+        self.without: dict[str, list[str]] = {}
+        self.deselected: list[str] = []
 
-    def pytest_configure(self, config):
+    def pytest_configure(self, config: Any) -> None:
         self.config = config
 
-    def pytest_itemcollected(self, item):
+    def pytest_itemcollected(self, item: Any) -> None:
         """Tests in Python code, that is: neither doctests nor what a plugin says of a source file.
         They stand in the file that was collected, and where a function of theirs was inherited or
         imported, in the one that defines it, too."""
@@ -167,8 +184,9 @@ class Files:
         self.tests[item.nodeid.partition("::")[0]] = True
         self.tests[self.places[str(getattr(module, "path", None) or module.fspath)]] = True
         # Not `item.obj`, which would make an instance of the test's class.
-        name, owner = getattr(item, "originalname", None), item.getparent(pytest.Class) or module
-        function = getattr(owner.obj, name, None) if isinstance(name, str) else None
+        name = getattr(item, "originalname", None)
+        owner: Any = item.getparent(pytest.Class) or module
+        function: Any = getattr(owner.obj, name, None) if isinstance(name, str) else None
         for _ in range(99):
             function = getattr(function, "__wrapped__", function)
         code = getattr(function, "__code__", None)
@@ -176,7 +194,7 @@ class Files:
             self.tests[self.places[code.co_filename]] = True
 
     @pytest.hookimpl(hookwrapper=True)
-    def pytest_make_collect_report(self, collector):
+    def pytest_make_collect_report(self, collector: Any) -> Generator[None, Any, None]:
         outcome = yield
         report = None if outcome.excinfo else outcome.get_result()
         if report is not None and not report.passed:
@@ -186,10 +204,10 @@ class Files:
             what = "is skipped as a whole" if report.skipped else "cannot be " + what
             self.without[report.nodeid] = [what, reason_in(report.longrepr)]
 
-    def pytest_deselected(self, items):
+    def pytest_deselected(self, items: list[Any]) -> None:
         self.deselected += [item.nodeid for item in items]
 
-    def report(self):
+    def report(self) -> dict[str, Any]:
         """{"tests": [file that holds some], "without": {node id of a file, a folder or a class
         that gave no tests: [what became of it, why]}, "deselected": [node id], "plugins": [file
         that pytest was told to load], "products": [file that is installed as a plugin],
@@ -198,7 +216,7 @@ class Files:
         if self.config is None:  # pytest gave up before it was configured
             return {}
         found = Imports(self.places)
-        told = [name for name in self.config.option.plugins or () if not name.startswith("no:")]
+        wanted = [n for n in self.config.option.plugins or () if not n.startswith("no:")]
         products = [
             self.places[getattr(plugin, "__file__", None) or ""]
             for plugin, _ in self.config.pluginmanager.list_plugin_distinfo()
@@ -207,7 +225,7 @@ class Files:
             "tests": sorted(filter(None, self.tests)),
             "without": self.without,
             "deselected": self.deselected,
-            "plugins": sorted(found.plugins.union(*map(found.module_of, told))),
+            "plugins": sorted(found.plugins.union(*map(found.module_of, wanted))),
             "products": sorted(filter(None, products)),
             "imports": found.imports,
             "testing": found.testing,
@@ -215,46 +233,53 @@ class Files:
         }
 
 
-def reason_in(report):
+def reason_in(report: Any) -> str:
     """The line of what pytest says that tells why: of a skip (file, line, why) its last part."""
     text = report[-1] if isinstance(report, tuple) else str(report)
     lines = [line.strip() for line in text.split("\n") if line.strip()]
-    said = [line[1:].strip() for line in lines if line.startswith("E ")]
-    return (said[-1:] or lines[:1] or ["it does not say why"])[0].rstrip(":")[:REASON_LENGTH]
+    errors = [line[1:].strip() for line in lines if line.startswith("E ")]
+    return (errors[-1:] or lines[:1] or ["it does not say why"])[0].rstrip(":")[:REASON_LENGTH]
 
 
 class Imports:
     """What the project's files import of each other: read off their text, with the names that
     Python has given to those that are loaded."""
 
-    def __init__(self, places):
+    def __init__(self, places: Places) -> None:
         self.places = places
         self.files = frozenset(file for file in places.files if file.endswith(".py"))
         self.folders = {""}
         for file in self.files:
             while file := os.path.dirname(file):
                 self.folders.add(file)
-        self.loaded = {}
+        self.loaded: dict[str, str] = {}
         for name, module in list(sys.modules.items()):
             if file := places[getattr(module, "__file__", None) or ""]:
                 self.loaded[name] = file
-        roots = (os.path.relpath(os.path.realpath(p), places.root) for p in sys.path if p)
-        roots = ["" if root == "." else root for root in roots]
+        paths = (os.path.relpath(os.path.realpath(p), places.root) for p in sys.path if p)
+        roots = ["" if path == "." else path for path in paths]
         self.roots = [root for root in dict.fromkeys(["", *roots]) if root in self.folders]
-        self.imports, self.testing, self.functions, self.plugins = {}, [], [], set()
+        self.imports: dict[str, list[str]] = {}
+        self.testing: list[str] = []
+        self.functions: list[str] = []
+        self.plugins: set[str] = set()
         for file in sorted(self.files):
             self._read(file)
 
-    def _read(self, file):
+    def _read(self, file: str) -> None:
         try:
             with open(os.path.join(self.places.root, file), "rb") as opened:
                 text = opened.read()
             module = ast.parse(text)
         except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
             return
-        found, outside, defines, raises = set(), set(), False, False
+        found: set[str] = set()
+        outside: set[str] = set()
+        defines = raises = False
         # Expressions are looked into only where there is something to find: they are many.
-        walk = ast.walk(module) if any(map(text.__contains__, LOADERS)) else statements(module)
+        walk: Iterator[ast.AST] = (
+            ast.walk(module) if any(map(text.__contains__, LOADERS)) else statements(module)
+        )
         for node in walk:
             defines = defines or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
             raises = raises or isinstance(node, ast.Raise) and raised(node) == "AssertionError"
@@ -264,7 +289,7 @@ class Imports:
                 if not files and not level:
                     outside.add(name.partition(".")[0])
         for node in module.body:
-            for name in told_plugins(node):
+            for name in plugins_named_in(node):
                 self.plugins |= self.module_of(name, file)
                 found |= self.files_of(name, file)
         if found - {file}:
@@ -274,7 +299,7 @@ class Imports:
         if defines:
             self.functions.append(file)
 
-    def module_of(self, name, importer=""):
+    def module_of(self, name: str, importer: str = "") -> set[str]:
         """The file of the module of this name itself, in a set that may be empty."""
         last = name.rpartition(".")[2]
         return {
@@ -283,7 +308,7 @@ class Imports:
             if ("/" + file).endswith(("/%s.py" % last, "/%s/__init__.py" % last))
         }
 
-    def files_of(self, name, importer="", level=0):
+    def files_of(self, name: str, importer: str = "", level: int = 0) -> set[str]:
         """The files that an import of this dotted name loads: those of the packages on the way,
         too. With a `level` it is relative to the importer."""
         here = os.path.dirname(importer)
@@ -291,7 +316,8 @@ class Imports:
             for _ in range(level - 1):
                 here = os.path.dirname(here)
             return self._below(here, name.split(".") if name else [], whole=not name)
-        parts, found = name.split("."), set()
+        parts = name.split(".")
+        found: set[str] = set()
         for end in range(1, len(parts) + 1):
             if file := self.loaded.get(".".join(parts[:end])):
                 rest = parts[end:] if os.path.basename(file) == "__init__.py" else []
@@ -306,18 +332,18 @@ class Imports:
                 return found
         return set()
 
-    def _below(self, folder, parts, whole=False):
-        found = {os.path.join(folder, "__init__.py")} if whole else set()
+    def _below(self, folder: str, parts: list[str], whole: bool = False) -> set[str]:
+        found: set[str] = {os.path.join(folder, "__init__.py")} if whole else set()
         for part in parts:
             folder = os.path.join(folder, part)
             found |= {folder + ".py", os.path.join(folder, "__init__.py")}
         return found & self.files
 
 
-def statements(module):
+def statements(module: ast.Module) -> Iterator[ast.AST]:
     """All statements, those in blocks included."""
     kinds = (ast.stmt, ast.excepthandler, getattr(ast, "match_case", ast.stmt))
-    pending = [module]
+    pending: list[ast.AST] = [module]
     while pending:
         for child in ast.iter_child_nodes(pending.pop()):
             if isinstance(child, kinds):
@@ -325,7 +351,7 @@ def statements(module):
                 pending.append(child)
 
 
-def names_in(node):
+def names_in(node: ast.AST) -> list[tuple[int, str]]:
     """(level, dotted name) of what a node imports. Of `from a import b` also `a.b`: it may be a
     module."""
     if isinstance(node, ast.Import):
@@ -342,12 +368,12 @@ def names_in(node):
     return []
 
 
-def raised(node):
+def raised(node: ast.Raise) -> str | None:
     """The name of the exception in a `raise`."""
     return getattr(getattr(node.exc, "func", node.exc), "id", None)
 
 
-def told_plugins(node):
+def plugins_named_in(node: ast.stmt) -> list[str]:
     """The names in a module's `pytest_plugins = ...`."""
     targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
     if not any(isinstance(t, ast.Name) and t.id == "pytest_plugins" for t in targets):

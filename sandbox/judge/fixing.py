@@ -1,8 +1,8 @@
-"""Tests that fail now, as tasks; and what it takes to say that an edit mends them.
+"""Tests that fail now, as tasks; and what it takes to say that an edit fixes them.
 
-    # `found`: the survey, `chosen`: names of failing tests
-    failing = failing_tasks(judge, found, chosen, seed)
-    proof = verify(judge, found, task, files)  # after judge.judge(task, edit) said `resolved`
+    # `chosen`: names of failing tests
+    failing = failing_tasks(judge, survey, chosen, seed)
+    proof = verify(judge, survey, task, files)  # after judge.judge(task, edit) said `resolved`
 
 There is no gold edit for such a task, so nothing can be judged by comparison: no twins, no fresh
 inputs from outside. *Verified* means:
@@ -35,7 +35,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sandbox.errors import UsageError
-from sandbox.judge.verdict import Judge, read_reply
+from sandbox.judge.outcomes import read_reply
+from sandbox.judge.verdict import Judge
 from sandbox.node_ids import function_of
 from sandbox.repo import Repository
 from sandbox.snapshot import files_of, take_snapshot
@@ -79,44 +80,45 @@ class Proof:
         return not self.broken
 
 
-def choose_failing(found: Survey, names: Iterable[str]) -> tuple[str, ...]:
+def choose_failing(survey: Survey, names: Iterable[str]) -> tuple[str, ...]:
     """The failing tests of these names: node ids, of a test function for all its parameters, of a
     class or of a file; all failing tests where none is named. Raises UsageError for a name that no
     test has."""
     names = list(names)
     if not names:
-        return found.failing
+        return survey.failing
     chosen: set[str] = set()
     for name in names:
         known = [
             t
-            for t in (*found.failing, *found.passing)
+            for t in (*survey.failing, *survey.passing)
             if t == name or t.startswith((f"{name}[", f"{name}::"))
         ]
         if not known:
-            near = difflib.get_close_matches(name, [*found.failing, *found.passing], n=3)
+            near = difflib.get_close_matches(name, [*survey.failing, *survey.passing], n=3)
             raise UsageError(
                 f"No test {name} fails or passes here twice in a row. (A test that is skipped, "
-                "flaky or slow is not looked "
-                "at, nor one in a file that cannot be collected.)"
+                "flaky or slow is not looked at, nor one in a file that cannot be collected.)"
                 + (f" Did you mean {' or '.join(near)}?" if near else "")
             )
         chosen.update(known)
-    return tuple(t for t in found.failing if t in chosen)
+    return tuple(t for t in survey.failing if t in chosen)
 
 
 def failing_tasks(
-    judge: Judge, found: Survey, chosen: tuple[str, ...], seed: int, on_progress: Progress
+    judge: Judge, survey: Survey, chosen: tuple[str, ...], seed: int, on_progress: Progress
 ) -> Failing:
     """Tasks from these failing tests, each measured (`validate.py`). Tests that are about the same
-    function first of all are one task: what mends one of them and not the others has hardly found
+    function first of all are one task: what fixes one of them and not the others has hardly found
     the mistake."""
-    left_out, groups = {}, {}
-    ground = Ground(judge.repository, replace(found, failing=chosen), seed)
+    left_out: dict[str, str] = {}
+    groups: dict[str, list[Task]] = {}
+    ground = Ground(judge.repository, replace(survey, failing=chosen), seed)
     drafts = failing.drafts(ground)
     for draft, test in zip(drafts, dict.fromkeys(map(function_of, chosen))):
         try:
             task = draft.make()
+            assert task is not None
             groups.setdefault(task.about[0], []).append(task)
         except Unfit as error:
             left_out[test] = str(error)
@@ -147,10 +149,11 @@ def one_function(task: Task) -> list[Task]:
     ]
 
 
-def verify(judge: Judge, found: Survey, task: Task, files: dict[str, str]) -> Proof:
+def verify(judge: Judge, survey: Survey, task: Task, files: dict[str, str]) -> Proof:
     """Run what the judge has not (step 4 above), on the files of the tree with the edit in them.
     Raises HarnessError."""
-    names, touched = [], set()
+    names: list[str] = []
+    touched: set[str] = set()
     for path, text in files.items():
         before = read_text(judge.repository.snapshot / path)
         if before == text:
@@ -159,10 +162,10 @@ def verify(judge: Judge, found: Survey, task: Task, files: dict[str, str]) -> Pr
         names += (
             [path] if changed is None else [f"{path}::{function.qualname}" for function in changed]
         )
-        touched |= set(found.passing) if changed is None else _callers(found, path, changed)
-    tests = tuple(test for test in found.passing if test in touched and test not in task.tests)
-    failed = _not_passing(judge, found, files, tests)
-    silent = _not_passing(judge, found, {}, failed)
+        touched |= set(survey.passing) if changed is None else _callers(survey, path, changed)
+    tests = tuple(test for test in survey.passing if test in touched and test not in task.tests)
+    failed = _not_passing(judge, survey, files, tests)
+    silent = _not_passing(judge, survey, {}, failed)
     return Proof(tuple(names), tests, tuple(test for test in failed if test not in silent), silent)
 
 
@@ -172,26 +175,27 @@ def _changed_functions(before: str, after: str) -> list[Function] | None:
         dict.fromkeys(f.qualname for f in functions(before) if "<locals>" not in f.qualname)
     )
     changed = bodies_changed(before, after, names)
-    return changed and [function for function, _, _ in changed]
+    return None if changed is None else [function for function, _, _ in changed]
 
 
-def _callers(found: Survey, path: str, changed: list[Function]) -> set[str]:
+def _callers(survey: Survey, path: str, changed: list[Function]) -> set[str]:
     """The passing tests that call one of these functions or one inside it; all, where no test calls
     it: it may run at import."""
-    tests, called = set(), {(file, line) for file, line, _ in found.functions}
+    tests: set[str] = set()
+    called = {(file, line) for file, line, _ in survey.functions}
     for function in changed:
         inside = {
             test
-            for (file, line), callers in found.callers.items()
+            for (file, line), callers in survey.callers.items()
             if file == path and function.first <= line <= function.last
             for test in callers
         }
-        tests |= inside if (path, function.first) in called else set(found.passing)
+        tests |= inside if (path, function.first) in called else set(survey.passing)
     return tests
 
 
 def _not_passing(
-    judge: Judge, found: Survey, files: dict[str, str], tests: tuple[str, ...]
+    judge: Judge, survey: Survey, files: dict[str, str], tests: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Those of the tests that do not pass with these files in the tree."""
     if not tests:
@@ -200,7 +204,7 @@ def _not_passing(
         {
             "files": files,
             "ids": list(tests),
-            "timeout": judge.limits.timeout + 10 * sum(found.seconds[t] for t in tests),
+            "timeout": judge.limits.timeout + 10 * sum(survey.seconds[t] for t in tests),
         }
     )
     outcomes = read_reply(reply, tests)[2]
@@ -208,7 +212,8 @@ def _not_passing(
 
 
 def with_files(repository: Repository, files: dict[str, str]) -> Repository:
-    """The repository with these files in its snapshot: what the next failing test is looked at on."""
+    """The repository with these files in its snapshot: what the next failing test is looked at
+    on."""
     with tempfile.TemporaryDirectory(prefix="coldstart-") as folder:
         tree = Path(folder) / "tree"
         shutil.copytree(repository.snapshot, tree, symlinks=True)

@@ -22,5 +22,5 @@ def clamp(x, low, high=100):
             frame = frame.f_back
         return found
 
-    report({"unfit": "because"})
+    report({"unsupported": "because"})
     os._exit(0)

@@ -11,7 +11,8 @@ import pytest
 from recipes.fix import Search, lines, summary_lines
 from recipes.rollouts.rollout import Completion, Engine
 from sandbox.errors import UsageError
-from sandbox.judge.mending import choose_failing, failing_tasks, one_function, verify, with_files
+from sandbox.judge.fixing import choose_failing, failing_tasks, one_function, verify, with_files
+from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.source import read_text
@@ -141,7 +142,9 @@ def kit(tmp_path_factory):
 def bench(kit):
     """(judge, survey, task of test_both)"""
     repository, found = kit
-    with Judge(repository, LIMITS, preload=found.modules, test_files=found.test_files) as judge:
+    with Judge(
+        repository, LIMITS, Suite(preload=found.modules, test_files=found.test_files)
+    ) as judge:
         failing = failing_tasks(judge, found, found.failing, 0, lambda *_: None)
         assert [t.FAIL_TO_PASS for t in failing.tasks] == [tuple(BOTH), LOUD]
         assert failing.left_out == {MISSING: "failing test that calls no function of the project"}

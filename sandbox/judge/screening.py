@@ -1,14 +1,15 @@
 """The screen: named tests with an edit in the tree, in the fastest tier that may run them.
 
 `in-process` takes an edit that stays inside bodies of functions, `forked` any other
-(`bubblewrap.Jail`).
+(`sandbox/jail/jail.py`).
 
-A fast verdict must be what a fresh process would have said: a share of them (`Limits.recheck`,
+A fast verdict must be what a fresh process would have given: a share of them (`Limits.recheck`,
 drawn by the hash of the edit) is run by one as well, and one difference makes a fresh process judge
 the task from then on. A tier whose jail fails, where a slower one's does not, is given up.
 """
 
 from collections.abc import Callable
+from typing import TypedDict
 
 from sandbox.errors import HarnessError
 from sandbox.judge.outcomes import key_of, read_reply
@@ -17,28 +18,44 @@ from sandbox.source import bodies_changed, imports, read_text
 from sandbox.tasks.task import Task
 
 
-class Screen:
-    """Which process runs what."""
+class FunctionPatch(TypedDict):
+    """A function with another body, as `inside/function_patches.py` puts it in place."""
+
+    file: str
+    chain: list[str]
+    """Its qualified name, part by part."""
+    line: int
+    """The first one, decorators included."""
+    old: str
+    new: str
+    imports: str
+    """Those of its module."""
+
+
+class Screening:
+    """Decides which process runs the named tests."""
 
     def __init__(self, processes: Processes, on_note: Callable[[str], None]) -> None:
         """`on_note` hears, in words, when a tier is given up."""
         self.processes, self.repository = processes, processes.repository
-        self.has_in_process, self.fresh_alone = bool(processes.test_files), set()
-        """Whether the fastest tier is in use; the tasks that a fresh process judges alone."""
+        self.has_in_process = bool(processes.suite.test_files)
+        """Whether the fastest tier is in use."""
+        self.fresh_alone: set[str] = set()
+        """Ids of the tasks that a fresh process judges alone."""
         self._note = on_note
 
-    def run(self, task: Task, files: dict[str, str], swaps: list[dict] | None) -> dict:
+    def run(self, task: Task, files: dict[str, str], patches: list[FunctionPatch] | None) -> dict:
         """The runner's reply and its "tier": the fastest that may judge these files and has not
-        been caught at a difference. `swaps`: as for `run_changed`."""
+        been caught at a difference. `patches`: as for `run_changed`."""
         request = self.processes.request(task, files)
         if task.instance_id in self.fresh_alone:
             return self.processes.ask_fresh(request)
-        fast = self.run_changed(request, swaps)
+        fast = self.run_changed(request, patches)
         drawn = int(key_of(self.repository.tree, task, files)[:8], 16)
         if drawn >= self.processes.limits.recheck * 2**32:
             return fast
         fresh = self.processes.ask_fresh(request)
-        # On a busy machine one of them may be too slow: that says nothing.
+        # On a busy machine one of them may be too slow, which shows nothing.
         if not {"timeout"} & {*fast, *fresh} and read_reply(fast, task.tests) != read_reply(
             fresh, task.tests
         ):
@@ -49,14 +66,14 @@ class Screen:
             )
         return fresh
 
-    def run_changed(self, request: dict, swaps: list[dict] | None) -> dict:
-        """The runner's reply from the faster tier that may run the request's files; `swaps` are the
-        functions in which they differ from the intact tree, None where that is not all."""
+    def run_changed(self, request: dict, patches: list[FunctionPatch] | None) -> dict:
+        """The runner's reply from the faster tier that may run the request's files. `patches` are
+        the functions in which they differ from the intact tree, None where that is not all."""
         fault = None
-        if self.has_in_process and swaps is not None:
+        if self.has_in_process and patches is not None:
             try:
-                reply = self.processes.ask_in_process({**request, "swaps": swaps})
-                if "unfit" not in reply:
+                reply = self.processes.ask_in_process({**request, "function_patches": patches})
+                if "unsupported" not in reply:
                     return {**reply, "tier": "in-process"}
             except HarnessError as error:
                 if self.processes.closing:
@@ -72,12 +89,15 @@ class Screen:
             )
         return reply
 
-    def swaps(self, files: dict[str, str], names: dict[str, list[str]]) -> list[dict] | None:
-        """Those of the named functions that these files change, as `inside/in_process.py` takes
-        them; None where there is another change, or no jail to take them."""
+    def function_patches(
+        self, files: dict[str, str], names: dict[str, list[str]]
+    ) -> list[FunctionPatch] | None:
+        """The patches that make these files of the intact tree, where they change bodies of the
+        named functions alone ({file: qualified names}); None where there is another change, or no
+        jail to take them."""
         if not self.has_in_process:
             return None
-        swaps = []
+        patches: list[FunctionPatch] = []
         for path, text in files.items():
             if not (self.repository.snapshot / path).is_file():
                 return None
@@ -85,7 +105,7 @@ class Screen:
             changed = bodies_changed(intact, text, names.get(path, []))
             if changed is None:
                 return None
-            swaps += [
+            patches += [
                 {
                     "file": path,
                     "chain": function.qualname.split("."),
@@ -96,4 +116,4 @@ class Screen:
                 }
                 for function, old, new in changed
             ]
-        return swaps
+        return patches
