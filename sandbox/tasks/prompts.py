@@ -15,7 +15,7 @@ nearest first. Where everything fits the file is shown as a whole.
 `blocks`: all of that. `compact`, for a small student: the function and its tests, and one sentence
 of what to write. `body`: signature and docstring of the function, answered with its bare body; a
 task about whole files (`Task.files`) cannot be put so, and has `blocks` for its style in any case.
-The reply formats are those of `sandbox/judge/gate.py`. No prompt holds the gold edit, a hidden test
+The reply formats are those of `sandbox/judge/edits.py`. No prompt holds the gold edit, a hidden test
 or a twin.
 """
 
