@@ -594,13 +594,14 @@ def bootstrap(
 ) -> None:
     """Get the student past the cold start: mine, probe, teach the cold tasks, fine-tune, probe
     again."""
-    from recipes.teachers.options import hire_teacher
+    from recipes.teachers.options import TeacherOptions, hire_teacher
 
     screen, overrides = Screen(as_json), with_task_options(overrides, kinds, since, limit)
     with continue_or_start(repo, python, recipe, overrides, seed, new, run_folder, screen) as run:
-        hired = hire_teacher(
-            run, keys, teacher, teacher_model, price, max_usd, terms_acknowledged, dry_run
+        options = TeacherOptions(
+            teacher, teacher_model, price, max_usd, terms_acknowledged, dry_run
         )
+        hired = hire_teacher(run, keys, options)
         mine_tasks(run, screen)  # 1. tasks from the repository's own tests
         with open_judge(run, screen) as judge:
             session = Session(run, judge, screen, hired)

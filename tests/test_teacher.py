@@ -26,7 +26,7 @@ from recipes.teachers.conversation import (
 )
 from recipes.teachers.endpoint import Asker, Client, Endpoint
 from recipes.teachers.ledger import Ledger, Replies, as_pico, read_summary
-from recipes.teachers.options import MAX_USD, hire, plan
+from recipes.teachers.options import MAX_USD, TeacherOptions, hire, plan
 from recipes.teachers.secrets import Guard
 from sandbox import patches
 from sandbox.errors import UsageError
@@ -298,8 +298,8 @@ URL = "http://127.0.0.1:1/v1"
 
 def test_nobody_is_hired_without_a_name():
     assert (
-        hire(None, {}, None, None, None, None, False, False) is None
-        and hire(None, {}, "reference", None, None, None, False, False) is None
+        hire(None, {}, TeacherOptions()) is None
+        and hire(None, {}, TeacherOptions(teacher="reference")) is None
     )
     for more in (
         {"model": "m"},
@@ -309,61 +309,57 @@ def test_nobody_is_hired_without_a_name():
         {"dry_run": True},
     ):
         with pytest.raises(UsageError, match="Name an API teacher with --teacher"):
-            hire(
-                None,
-                {},
-                None,
-                **{
-                    "model": None,
-                    "price": None,
-                    "max_usd": None,
-                    "terms_acknowledged": False,
-                    "dry_run": False,
-                    **more,
-                },
-            )
+            hire(None, {}, TeacherOptions(**more))
 
 
 def test_what_must_be_settled_before_anything_is_sent():
     keys = {"COLDSTART_TEACHER_KEY": "sk-mine"}
     with pytest.raises(UsageError, match="price of m at 127.0.0.1 is not known"):
-        hire(None, {}, URL, "m", None, None, False, False)
+        hire(None, {}, TeacherOptions(teacher=URL, model="m"))
     with pytest.raises(UsageError, match="terms allow training.*--terms-acknowledged"):
-        hire(None, keys, "glm-5.2", None, None, None, False, False)
+        hire(None, keys, TeacherOptions(teacher="glm-5.2"))
     with pytest.raises(UsageError, match="needs a key"):
-        hire(None, {}, "glm-5.2", None, None, None, True, False)
-    hired = hire(None, keys, "glm-5.2", None, None, 2.5, True, False)
+        hire(None, {}, TeacherOptions(teacher="glm-5.2", terms_acknowledged=True))
+    hired = hire(
+        None, keys, TeacherOptions(teacher="glm-5.2", max_usd=2.5, terms_acknowledged=True)
+    )
     assert (hired.key, hired.max_usd, hired.endpoint.name) == (
         "sk-mine",
         2.5,
         "glm-5.2",
     ) and "sk-mine" not in repr(hired) + json.dumps(hired.to_dict())
-    assert hire(None, {}, URL, "m", "0,0", None, False, False).max_usd == MAX_USD, (
+    assert hire(None, {}, TeacherOptions(teacher=URL, model="m", price="0,0")).max_usd == MAX_USD, (
         "this machine's own endpoint has no terms"
     )
-    assert hire(None, {}, "openrouter", None, None, None, False, True).endpoint.price is None, (
-        "a dry run needs nothing"
-    )
+    assert (
+        hire(None, {}, TeacherOptions(teacher="openrouter", dry_run=True)).endpoint.price is None
+    ), "a dry run needs nothing"
 
 
 def test_it_is_said_once_and_remembered():
     keys = {"COLDSTART_TEACHER_KEY": "sk-mine"}
     known = json.loads(
-        json.dumps(hire(None, keys, "glm-5.2", None, "1,2", 3.0, True, False).to_dict())
+        json.dumps(
+            hire(
+                None,
+                keys,
+                TeacherOptions(
+                    teacher="glm-5.2", price="1,2", max_usd=3.0, terms_acknowledged=True
+                ),
+            ).to_dict()
+        )
     )
-    again = hire(known, keys, None, None, None, None, False, False)
+    again = hire(known, keys, TeacherOptions())
     assert (
         again.endpoint.price == ("1", "1", "2") and again.max_usd == 3.0 and again.key == "sk-mine"
     )
-    assert hire(known, keys, None, None, None, 4.0, False, False).max_usd == 4.0
-    assert hire(known, keys, "glm-5.2", None, None, None, False, False).terms_acknowledged
+    assert hire(known, keys, TeacherOptions(max_usd=4.0)).max_usd == 4.0
+    assert hire(known, keys, TeacherOptions(teacher="glm-5.2")).terms_acknowledged
     with pytest.raises(UsageError, match="terms"):
-        hire(
-            known, keys, "deepseek", None, None, None, False, False
-        )  # another provider, other terms
+        hire(known, keys, TeacherOptions(teacher="deepseek"))  # another provider, other terms
     with pytest.raises(UsageError, match="price of glm-9"):
-        hire(known, keys, None, "glm-9", None, None, False, False)
-    assert hire(known, keys, "reference", None, None, None, False, False) is None
+        hire(known, keys, TeacherOptions(model="glm-9"))
+    assert hire(known, keys, TeacherOptions(teacher="reference")) is None
 
 
 def test_the_plan(repository, tasks, guard, tmp_path):
@@ -377,7 +373,7 @@ def test_the_plan(repository, tasks, guard, tmp_path):
     )
     least, most = made.usd
     assert 2 * 600 * 2 / 1e6 < least < 0.01 and most > 2 * 2 * 3 * 1000 * 2 / 1e6
-    hired = hire(None, {}, URL, "m", "1,2", None, False, True)
+    hired = hire(None, {}, TeacherOptions(teacher=URL, model="m", price="1,2", dry_run=True))
     lines = " ".join(made.lines(hired))
     assert "2 cold tasks go to 127.0.0.1" in lines and f"about {made.tokens:,} tokens" in lines
     assert f"${least:.2f} and ${most:.2f}" in lines and "stops at $1.00" in lines
