@@ -168,6 +168,10 @@ class Patience:
         if kind is None:
             self.check()
 
+    @property
+    def requested(self) -> bool:
+        return self.asked
+
     def check(self) -> None:
         if self.asked:
             interruption.begin()

@@ -122,8 +122,8 @@ def test_two_processes_do_not_pass_it_together(tmp_path, replies):
     """The sum and the new try are one transaction: no other one comes between them."""
     Ledger.open(tmp_path / "l", replies).__exit__()
     code = (
-        "from recipes.teachers.ledger import _Database\n"
-        "ledger, taken = Ledger(_Database(folder / 'l', '')), 0\n"
+        "from recipes.teachers.database import Database\n"
+        "ledger, taken = Ledger(Database(folder / 'l', '')), 0\n"
         "for number in range(60):\n"
         "    try:\n        ledger.reserve(f'{sys.argv[3]}{number}', 't', 'x', BODY, 7, 350); taken "
         "+= 1\n"

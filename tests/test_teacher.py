@@ -16,21 +16,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recipes.settings import TeacherSettings, from_dict, load
-from recipes.teachers.conversation import (
-    ApiTeacher,
-    Bench,
-    ReferenceTeacher,
-    choose_cold,
-    choose_replay,
-    normal_form,
-)
-from recipes.teachers.endpoint import Asker, Client, Endpoint
+from recipes.teachers.choose import choose_cold, choose_replay
+from recipes.teachers.client import Client
+from recipes.teachers.conversation import ApiTeacher
+from recipes.teachers.endpoint import Endpoint
 from recipes.teachers.ledger import Ledger, Replies, as_pico, read_summary
-from recipes.teachers.options import MAX_USD, TeacherOptions, hire, plan
-from recipes.teachers.secrets import Guard
+from recipes.teachers.options import MAX_USD, TeacherOptions, hire
+from recipes.teachers.plan import plan
+from recipes.teachers.reference import ReferenceTeacher
+from recipes.teachers.scheduler import RequestScheduler, SchedulerOptions
+from recipes.teachers.secrets import SecretFilter
+from recipes.teachers.student_format import StudentFormat, normal_form
 from sandbox import patches
 from sandbox.errors import UsageError
-from sandbox.judge.gate import InvalidEdit, from_reply
+from sandbox.judge.gate import from_reply
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.source import blanked, find, read_text
@@ -88,41 +87,44 @@ def tasks(repository) -> dict[str, Task]:
     }
 
 
+class BusyJudge(Judge):
+    """Counts who waits for a verdict."""
+
+    at_once, most, asked = 0, 0, 0
+
+    def judge_many(self, *args, **settings):
+        with COUNTING:
+            self.asked, self.at_once = self.asked + 1, self.at_once + 1
+            self.most = max(self.most, self.at_once)
+        try:
+            return super().judge_many(*args, **settings)
+        finally:
+            with COUNTING:
+                self.at_once -= 1
+
+
+COUNTING = threading.Lock()
+
+
 @pytest.fixture(scope="module")
 def judge(repository):
-    with Judge(
+    with BusyJudge(
         repository, Limits(workers=2, timeout=3.0), test_files=("tests/test_core.py",)
     ) as judge:
         yield judge
 
 
 @pytest.fixture(scope="module")
-def guard(repository):
-    return Guard(repository)
+def secret_filter(repository):
+    return SecretFilter(repository)
 
 
 class School:
     """One run with an API teacher."""
 
-    def __init__(self, folder, repository, judge, guard, tasks):
-        self.folder, self.repository, self.judge, self.guard, self.tasks, self.judged = (
-            folder,
-            repository,
-            judge,
-            guard,
-            tasks,
-            [],
-        )
-
-    def judge_replies(self, pairs: list, style: str) -> list:
-        edits = []
-        for task, reply in pairs:
-            try:
-                edits.append(from_reply(reply, task, task.broken(self.repository.snapshot), style))
-            except InvalidEdit as error:
-                edits.append(error)
-        self.judged.append(len(pairs))
-        return self.judge.judge_many(list(zip([task for task, _ in pairs], edits)))
+    def __init__(self, folder, repository, judge, secret_filter, tasks):
+        self.folder, self.repository, self.judge = folder, repository, judge
+        self.secret_filter, self.tasks = secret_filter, tasks
 
     def teach(
         self,
@@ -144,13 +146,6 @@ class School:
                 **endpoint,
             }
         )
-        bench = Bench(
-            self.judge_replies,
-            lambda task, files: self.judge.run(
-                {"files": files, "ids": list(task.shown), "text": True, "timeout": 5.0}
-            ),
-            self.judge.stop,
-        )
         chosen = [self.tasks[name] for name in names]
         prompts = {
             task.instance_id: messages(task, self.repository.snapshot, "blocks") for task in chosen
@@ -159,25 +154,12 @@ class School:
             Replies(self.folder / "shared") as replies,
             Ledger.open(self.folder / "teacher.sqlite", replies) as ledger,
         ):
-            asker = Asker(
-                Client(endpoint, "sk-any", settings.stall),
-                ledger,
-                replies,
-                as_pico(max_usd),
-                settings.tries,
-                settings.pause,
-                0,
-            )
-            teacher = ApiTeacher(
-                asker,
-                settings,
-                style,
-                0,
-                self.repository.snapshot,
-                bench,
-                self.guard,
-                {t.instance_id: messages(t, self.repository.snapshot, style) for t in chosen},
-            )
+            client = Client(endpoint, "sk-any", settings.stall)
+            options = SchedulerOptions(as_pico(max_usd), settings.tries, settings.pause)
+            scheduler = RequestScheduler(client, ledger, replies, options)
+            chats = {t.instance_id: messages(t, self.repository.snapshot, style) for t in chosen}
+            student = StudentFormat(style, chats, settings.reasoning)
+            teacher = ApiTeacher(scheduler, self.judge, self.secret_filter, settings, student, 0)
             return {lesson.task.function: lesson for lesson in teacher.teach(chosen, prompts)}
 
     def verdicts(self) -> list[str]:
@@ -186,8 +168,8 @@ class School:
 
 
 @pytest.fixture
-def school(tmp_path, repository, judge, guard, tasks):
-    return School(tmp_path, repository, judge, guard, tasks)
+def school(tmp_path, repository, judge, secret_filter, tasks):
+    return School(tmp_path, repository, judge, secret_filter, tasks)
 
 
 @pytest.fixture
@@ -362,9 +344,9 @@ def test_it_is_said_once_and_remembered():
     assert hire(known, keys, TeacherOptions(teacher="reference")) is None
 
 
-def test_the_plan(repository, tasks, guard, tmp_path):
+def test_the_plan(repository, tasks, secret_filter):
     endpoint = Endpoint("e", URL, "m", ("1", "0.5", "2"), max_output=1000)
-    made = plan([tasks["add"], tasks["mean"]], repository.snapshot, endpoint, QUICK, guard)
+    made = plan([tasks["add"], tasks["mean"]], repository.snapshot, endpoint, QUICK, secret_filter)
     size = sum(len(prompt[0]["content"]) for prompt in made.prompts.values())
     assert (
         set(made.prompts) == {"blank-calc.core.add", "blank-calc.core.mean"}
@@ -374,21 +356,22 @@ def test_the_plan(repository, tasks, guard, tmp_path):
     least, most = made.usd
     assert 2 * 600 * 2 / 1e6 < least < 0.01 and most > 2 * 2 * 3 * 1000 * 2 / 1e6
     hired = hire(None, {}, TeacherOptions(teacher=URL, model="m", price="1,2", dry_run=True))
-    lines = " ".join(made.lines(hired))
+    lines = str(made.event(hired))
     assert "2 cold tasks go to 127.0.0.1" in lines and f"about {made.tokens:,} tokens" in lines
     assert f"${least:.2f} and ${most:.2f}" in lines and "stops at $1.00" in lines
-    unknown = plan([tasks["add"]], repository.snapshot, replace(endpoint, price=None), QUICK, guard)
-    assert unknown.usd is None and "not known" in " ".join(unknown.lines(hired))
+    unknown = plan(
+        [tasks["add"]], repository.snapshot, replace(endpoint, price=None), QUICK, secret_filter
+    )
+    assert unknown.usd is None and "not known" in str(unknown.event(hired))
     assert json.loads(json.dumps(unknown.to_dict()))["usd"] is None
     secret = replace(tasks["mean"], problem_statement='It fails with password = "Xk-93jd-02ls".')
-    withheld = plan([tasks["add"], secret], repository.snapshot, endpoint, QUICK, guard)
+    withheld = plan([tasks["add"], secret], repository.snapshot, endpoint, QUICK, secret_filter)
     assert (
         list(withheld.prompts) == ["blank-calc.core.add"]
         and "looks like a secret" in withheld.withheld["blank-calc.core.mean"]
     )
-    assert any(
-        "blank-calc.core.mean is not sent: it holds" in line for line in withheld.lines(hired)
-    )
+    said = str(withheld.event(hired)).split("\n")
+    assert said[-1].startswith("blank-calc.core.mean is not sent: it holds")
 
 
 # ------------------------------------------------------------------------------------ conversations
@@ -709,21 +692,24 @@ def test_a_student_that_writes_bare_bodies(school, serve, repository, tasks):
     )
 
 
-def test_verdicts_are_given_in_batches(school, serve):
-    server = serve(default="No.", delay=0.1)
+def test_verdicts_are_given_at_the_same_time(school, serve):
+    """No conversation waits for the verdict of another one."""
+    school.judge.most = 0
+    endless = block("def add(a, b):\n    while True: pass\n")
+    server = serve(answers={"`add`": [endless]}, default="No.", delay=0.1)
     school.teach(server, TESTS, replace(QUICK, attempts=2, repairs=0))
-    assert sum(school.judged) == 8
+    assert school.judge.most > 1
 
 
-def test_who_is_interrupted_waits_for_no_verdict(tmp_path, repository, guard, tasks, serve):
+def test_who_is_interrupted_waits_for_no_verdict(tmp_path, repository, secret_filter, tasks, serve):
     server = serve(answers={"`add`": [block("def add(a, b):\n    while True: pass\n")]})
-    with Judge(
+    with BusyJudge(
         repository, Limits(workers=1, timeout=60.0), test_files=("tests/test_core.py",)
     ) as judge:
-        school = School(tmp_path, repository, judge, guard, tasks)
+        school = School(tmp_path, repository, judge, secret_filter, tasks)
 
         def interrupt():
-            while not school.judged:
+            while not judge.asked:
                 time.sleep(0.01)
             time.sleep(1.0)
             os.kill(os.getpid(), signal.SIGINT)

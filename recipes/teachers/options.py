@@ -5,24 +5,14 @@ planned = plan(cold_tasks, tree, hired.endpoint, settings, guard)  # prompts and
 """
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from recipes.runfolder.run import Run
-from recipes.settings import TeacherSettings
 from recipes.stages import TEACH
 from recipes.teachers.endpoint import Endpoint, changed, find_endpoint, fit_key
-from recipes.teachers.ledger import usd
-from recipes.teachers.secrets import Guard
 from sandbox.errors import UsageError
-from sandbox.tasks.prompts import BYTES_PER_TOKEN, Budget, build
-from sandbox.tasks.task import Task
 
 MAX_USD = 1.0
 """What an API teacher may cost in a run for which nothing else is said."""
-TYPICAL_OUT = 600
-"""Tokens that an answer of a few words and one function has, for the lower end of an estimate."""
-REPAIR_TOKENS = 1000
-"""That a failure adds to a conversation at most, beside the reply that failed."""
 
 
 @dataclass(frozen=True)
@@ -140,88 +130,3 @@ def hire_teacher(run: Run, keys: dict[str, str], options: TeacherOptions) -> Hir
         run.content["teacher"] = named
         run.write()
     return hired
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What an API teacher would be sent, and what that would cost."""
-
-    prompts: dict[str, list[dict[str, str]]]
-    """{instance_id: the first message of its conversations}"""
-    withheld: dict[str, str]
-    """{instance_id: why nothing of it may be sent}"""
-    tokens: int
-    """In all prompts together, at BYTES_PER_TOKEN."""
-    usd: tuple[float, float] | None
-    """From every task solved at once by answers of TYPICAL_OUT tokens, to every attempt and every
-    repair at its worst case. None where the price is unknown."""
-
-    def lines(self, hired: Hired) -> list[str]:
-        """For a person, before anything is sent."""
-        endpoint = hired.endpoint
-        said = [
-            f"{len(self.prompts)} cold tasks go to {endpoint.name} ({endpoint.base_url}, model "
-            f"{endpoint.model}): about "
-            f"{self.tokens:,} tokens of prompts (a token for {BYTES_PER_TOKEN} bytes), and its own "
-            "answers when they fail."
-        ]
-        if self.usd is None:
-            said.append(
-                "What that costs is not known: --price says it, in US dollars per million tokens."
-            )
-        else:
-            prices = (
-                " / ".join(f"${price}" for price in endpoint.price)
-                + " per million tokens in / cached / out"
-            )
-            read = f" (read {endpoint.price_read})" if endpoint.price_read else ""
-            said.append(
-                f"At {prices}{read} it costs between ${self.usd[0]:.2f} and ${self.usd[1]:.2f}, "
-                "and it stops at "
-                f"${hired.max_usd:.2f}."
-            )
-        return said + [f"{name} is not sent: {why}." for name, why in self.withheld.items()]
-
-    def to_dict(self) -> dict:
-        return {
-            "cold": len(self.prompts) + len(self.withheld),
-            "prompts": len(self.prompts),
-            "withheld": self.withheld,
-            "tokens": self.tokens,
-            "usd": self.usd and list(self.usd),
-        }
-
-
-def plan(
-    tasks: list[Task], tree: Path, endpoint: Endpoint, settings: TeacherSettings, guard: Guard
-) -> Plan:
-    """What `tasks` would lead to."""
-    prompts, withheld, budget = {}, {}, Budget.estimated(settings.max_prompt)
-    for task in tasks:
-        built = build(task, tree, "blocks", budget)
-        if built is None:
-            withheld[task.instance_id] = (
-                f"its function alone does not fit into {budget.tokens} tokens (teacher.max_prompt)"
-            )
-            continue
-        prompt = built.messages
-        if why := guard.objection_to(task) or guard.objection(prompt[0]["content"]):
-            withheld[task.instance_id] = why
-        else:
-            prompts[task.instance_id] = prompt
-    sizes = {
-        name: len(prompt[0]["content"].encode("utf-8", "replace")) // BYTES_PER_TOKEN
-        for name, prompt in prompts.items()
-    }
-    costs = None
-    if endpoint.price is not None:
-        least = sum(
-            settings.solutions * endpoint.cost(size, 0, TYPICAL_OUT) for size in sizes.values()
-        )
-        most = 0
-        for prompt in prompts.values():
-            for turn in range(settings.repairs + 1):
-                before = endpoint.cost(turn * (endpoint.max_output + REPAIR_TOKENS), 0, 0)
-                most += settings.attempts * (endpoint.worst(endpoint.body(prompt, 0.0, 0)) + before)
-        costs = usd(least), usd(most)
-    return Plan(prompts, withheld, sum(sizes.values()), costs)
