@@ -1020,14 +1020,12 @@ def write_prompts(run, folder: Path, screen: Screen) -> dict:
 
 def export_tasks(run, target: str, folder: Path, screen: Screen) -> None:
     """Write the tasks of a run to `folder`, as data or as an environment."""
-    from importlib import import_module
-
     from sandbox.cache import make_room
     from sandbox.repo import restore_snapshot
 
     restore_snapshot(run.repository)
     make_room(screen.say)
-    import_module(f"recipes.exports.{target}").write(run, run.repository.snapshot, folder)
+    exporting.task_export(target).write(run, run.repository.snapshot, folder)
 
 
 # ==================================================================================================

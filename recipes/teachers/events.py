@@ -1,15 +1,19 @@
 """What there is to say of a teacher at work, as events of the run (`recipes/events.py`)."""
 
+from __future__ import annotations
+
 import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recipes.events import Event
-from recipes.teachers.endpoint import Endpoint
 from sandbox.reasons import counted
-from sandbox.tasks.prompts import BYTES_PER_TOKEN
+
+if TYPE_CHECKING:  # what `--help` need not load
+    from recipes.teachers.endpoint import Endpoint
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class TeacherPlan(Event):
     """{instance_id: why nothing of it may be sent}"""
 
     def __str__(self) -> str:
+        from sandbox.tasks.prompts import BYTES_PER_TOKEN
+
         endpoint = self.endpoint
         size = (
             f"{self.tasks} cold tasks go to {endpoint.name} ({endpoint.base_url}, model "
