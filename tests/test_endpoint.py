@@ -21,7 +21,15 @@ import pytest
 
 from recipes.teachers.client import Client, Fault
 from recipes.teachers.endpoint import KEY_ENV, Endpoint, find_endpoint, fit_key, take_keys
-from recipes.teachers.ledger import CapReached, Ledger, Replies, Reply, as_pico, read_summary
+from recipes.teachers.ledger import (
+    CapReached,
+    Ledger,
+    Replies,
+    Reply,
+    Request,
+    as_pico,
+    read_summary,
+)
 from recipes.teachers.scheduler import RequestScheduler, SchedulerOptions, Unanswered
 from recipes.teachers.stream import Heard
 from sandbox.errors import HarnessError, UsageError
@@ -473,7 +481,7 @@ def test_what_earlier_versions_kept_of_errors_is_not_believed(world, where, repl
     path = here.folder / "teacher.sqlite"
     with Replies(here.shared) as replies, Ledger.open(path, replies) as ledger:
         if where == "own":
-            ledger.take_over(request, "task-0", here.server.url, {"model": "m"}, reply)
+            ledger.take_over(Request(request, "task-0", here.server.url, {"model": "m"}), reply)
     with sqlite3.connect(here.shared / "replies.sqlite") as base:
         base.execute(
             "INSERT INTO replies VALUES (?, ?, 7, 'a run', 1, 0)",

@@ -3,8 +3,8 @@ for is never lost and never paid twice.
 
     ledger = Ledger.open(run / "teacher.sqlite", replies)
     # before a request is sent; raises CapReached
-    number = ledger.reserve(request, task, body, worst, cap)
-    replies.keep(request, reply, cost, ledger.id, number)        # as soon as its reply is there ...
+    number = ledger.reserve(request, worst, cap)
+    replies.keep(request.key, reply, cost, ledger.id, number)        # as soon as its reply is there ...
     ledger.settle(number, reply, cost)                           # ... and before the reply is used
     ledger.fail(number, "503", cost=0)  # or: it failed, and this is what it may have cost
 
@@ -103,6 +103,18 @@ class Reply:
             return False
         counted = bool(self.tokens_in or self.tokens_out) and self.finish != "empty"
         return bool(self.content or self.reasoning) or counted or self.finish in CUT_OFF
+
+
+@dataclass(frozen=True)
+class Request:
+    """What an endpoint is asked, and for which task."""
+
+    key: str
+    """The hash under which it is paid for once (`Endpoint.request`)."""
+    task: str
+    endpoint: str
+    """Its address."""
+    body: dict
 
 
 def _kept(reply: Reply) -> str:
@@ -255,15 +267,13 @@ class Ledger:
         with self._base.write() as base:
             return base.execute("INSERT OR IGNORE INTO meta VALUES (?, '')", (name,)).rowcount == 1
 
-    def reserve(
-        self, request: str, task: str, endpoint: str, body: dict, worst: int, cap: int
-    ) -> int:
+    def reserve(self, request: Request, worst: int, cap: int) -> int:
         """Write down a try of the request that is about to be sent, and return its number. Raises
         CapReached."""
         with self._base.write() as base:
             if worst and _total(base) + worst > cap:
                 raise CapReached
-            return self._try(base, request, task, endpoint, body, "in_flight", worst, worst)
+            return self._try(base, request, "in_flight", worst)
 
     def settle(self, number: int, reply: Reply, cost: int) -> None:
         """The try was answered, for so many picodollars."""
@@ -297,12 +307,14 @@ class Ledger:
                 (time.time(), number),
             )
 
-    def take_over(self, request: str, task: str, endpoint: str, body: dict, reply: Reply) -> None:
+    def take_over(self, request: Request, reply: Reply) -> None:
         """The reply was paid for by another run: it is free."""
         with self._base.write() as base:
-            number = self._try(base, request, task, endpoint, body, "cached", 0, 0)
+            number = self._try(base, request, "cached", 0)
             base.execute("UPDATE tries SET ended = sent WHERE try = ?", (number,))
-            base.execute("UPDATE requests SET reply = ? WHERE request = ?", (_kept(reply), request))
+            base.execute(
+                "UPDATE requests SET reply = ? WHERE request = ?", (_kept(reply), request.key)
+            )
 
     def judge(self, request: str, verdict: str, reason: str) -> None:
         """What the sandbox said of the reply."""
@@ -313,24 +325,22 @@ class Ledger:
             )
 
     @staticmethod
-    def _try(
-        base: sqlite3.Connection,
-        request: str,
-        task: str,
-        endpoint: str,
-        body: dict,
-        state: str,
-        worst: int,
-        cost: int,
-    ) -> int:
+    def _try(base: sqlite3.Connection, request: Request, state: str, worst: int) -> int:
+        """Write down a try, which costs its worst case until more is known; its number."""
         base.execute(
-            "INSERT OR IGNORE INTO requests (request, task, endpoint, model, body) VALUES (?, ?, "
-            "?, ?, ?)",
-            (request, task, endpoint, body["model"], json.dumps(body)),
+            "INSERT OR IGNORE INTO requests (request, task, endpoint, model, body) "
+            "VALUES (?, ?, ?, ?, ?)",
+            (
+                request.key,
+                request.task,
+                request.endpoint,
+                request.body["model"],
+                json.dumps(request.body),
+            ),
         )
         made = base.execute(
             "INSERT INTO tries (request, state, worst, cost, sent) VALUES (?, ?, ?, ?, ?)",
-            (request, state, worst, cost, time.time()),
+            (request.key, state, worst, worst, time.time()),
         )
         assert made.lastrowid is not None
         return made.lastrowid

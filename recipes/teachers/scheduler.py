@@ -29,7 +29,7 @@ from recipes.events import Emit
 from recipes.learning.measure import derived_seed
 from recipes.teachers.client import LONGEST_PAUSE, Client, Fault
 from recipes.teachers.events import PromptCut
-from recipes.teachers.ledger import CapReached, Ledger, Replies, Reply, Tokens
+from recipes.teachers.ledger import CapReached, Ledger, Replies, Reply, Request, Tokens
 from sandbox.errors import HarnessError, UsageError
 from sandbox.tasks.prompts import BYTES_PER_TOKEN
 
@@ -121,18 +121,17 @@ class RequestScheduler:
     async def ask(self, task: str, body: dict, sample: int) -> Asked:
         """Raises CapReached, Unanswered; UsageError where nothing but a person can help,
         HarnessError where the endpoint is down."""
-        request = self.endpoint.request(body, sample)
-        while (reply := self._known(request, task, body)) is None:
-            if self._replies.claim(request):
+        key = self.endpoint.request(body, sample)
+        request = Request(key, task, self.endpoint.base_url, body)
+        while (reply := self._known(request)) is None:
+            if self._replies.claim(key):
                 try:
-                    reply = self._known(request, task, body) or await self._paid(
-                        request, task, body
-                    )
+                    reply = self._known(request) or await self._paid(request)
                     break
                 finally:
-                    self._replies.release(request)
+                    self._replies.release(key)
             await asyncio.sleep(CLAIM_SECONDS)
-        return Asked(request, reply)
+        return Asked(key, reply)
 
     def check(self) -> None:
         """To be called when all was asked: raises HarnessError where nothing was answered, and
@@ -140,43 +139,44 @@ class RequestScheduler:
         if self._health.given_up and not self.ledger.has_answers():
             raise self._no_answer(next(iter(self._health.given_up.values())))
 
-    def _known(self, request: str, task: str, body: dict) -> Reply | None:
-        if (reply := self.ledger.reply(request)) is None and (
-            reply := self._replies.find(request)
+    def _known(self, request: Request) -> Reply | None:
+        if (reply := self.ledger.reply(request.key)) is None and (
+            reply := self._replies.find(request.key)
         ) is not None:
-            self.ledger.take_over(request, task, self.endpoint.base_url, body, reply)
-            self._is_cut(body, reply)
+            self.ledger.take_over(request, reply)
+            self._is_cut(request, reply)
         return reply
 
     # ---------------------------------------------------------------------------------------- tries
 
-    async def _paid(self, request: str, task: str, body: dict) -> Reply:
+    async def _paid(self, request: Request) -> Reply:
         """Try after try; what is written down when is said in `ledger.py`."""
         failed = 0
-        while isinstance(outcome := await self._try(request, task, body, failed), Fault):
+        while isinstance(outcome := await self._try(request, failed), Fault):
             failed += 1
             if self._over is not None:
                 raise self._over
             if self._is_last(outcome, failed) or self.options.stopped():
                 raise Unanswered(str(outcome))
-            await asyncio.sleep(self._pause_after(request, failed, outcome))
+            await asyncio.sleep(self._pause_after(request.key, failed, outcome))
         return outcome
 
-    async def _try(self, request: str, task: str, body: dict, failed: int) -> Reply | Fault:
+    async def _try(self, request: Request, failed: int) -> Reply | Fault:
         """One more try after so many that failed, written down whatever it comes to."""
-        worst = self.endpoint.worst(body)
+        worst = self.endpoint.worst(request.body)
         async with self._turn():
             if self._over is not None:
                 raise self._over
             if self.options.stopped():
                 raise CapReached
-            number = await self._reserve(request, task, body, worst)
+            number = await self._reserve(request, worst)
             try:
-                return self._settled(request, number, body, await self.client.send(body), worst)
+                reply = await self.client.send(request.body)
+                return self._settled(request, number, reply, worst)
             except Fault as fault:
                 cost = self._cost(fault.tokens, worst) if fault.billed else 0
                 self.ledger.fail(number, str(fault), cost)
-                self._take_in(fault, task, failed + 1)
+                self._take_in(fault, request.task, failed + 1)
                 return fault
             except BaseException:
                 self.ledger.lose(number)
@@ -210,13 +210,13 @@ class RequestScheduler:
             "kept; give the same command again later."
         )
 
-    def _settled(self, request: str, number: int, body: dict, reply: Reply, worst: int) -> Reply:
+    def _settled(self, request: Request, number: int, reply: Reply, worst: int) -> Reply:
         """The reply, written down."""
         self._health.answer()
         cost = self._cost(reply.tokens, worst)
         try:
-            if not self._is_cut(body, reply):
-                self._replies.keep(request, reply, cost, self.ledger.id, number)
+            if not self._is_cut(request, reply):
+                self._replies.keep(request.key, reply, cost, self.ledger.id, number)
         finally:
             self.ledger.settle(number, reply, cost)
         return reply
@@ -233,9 +233,9 @@ class RequestScheduler:
             )
         return cost
 
-    def _is_cut(self, body: dict, reply: Reply) -> bool:
+    def _is_cut(self, request: Request, reply: Reply) -> bool:
         """Whether the endpoint has evidently cut the prompt; the first time in a run it is said."""
-        size = sum(len(message["content"].encode()) for message in body["messages"])
+        size = sum(len(message["content"].encode()) for message in request.body["messages"])
         estimate = size // BYTES_PER_TOKEN
         if not reply.tokens_in or estimate < LEAST_SEEN or reply.tokens_in >= CUT * estimate:
             return False
@@ -245,15 +245,13 @@ class RequestScheduler:
 
     # ----------------------------------------------------------------------------------------- when
 
-    async def _reserve(self, request: str, task: str, body: dict, worst: int) -> int:
+    async def _reserve(self, request: Request, worst: int) -> int:
         """A try's number, as soon as there is room for its worst case under the cap. Raises
         CapReached when nothing is left that could make room."""
         while True:
             self._room.clear()
             try:
-                number = self.ledger.reserve(
-                    request, task, self.endpoint.base_url, body, worst, self.options.cap
-                )
+                number = self.ledger.reserve(request, worst, self.options.cap)
                 self._under_way += 1
                 return number
             except CapReached:
@@ -272,8 +270,8 @@ class RequestScheduler:
                     await stack.aclose()
             yield
 
-    def _pause_after(self, request: str, failed: int, fault: Fault) -> float:
-        jitter = random.Random(derived_seed("pause", self.options.seed, request, failed)).random()
+    def _pause_after(self, key: str, failed: int, fault: Fault) -> float:
+        jitter = random.Random(derived_seed("pause", self.options.seed, key, failed)).random()
         if fault.after is not None:
             return fault.after * (1 + jitter / 10)
         doubled = self.options.pause * 2 ** (failed - 1)
