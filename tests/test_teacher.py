@@ -8,18 +8,21 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recipes.events import Progress
 from recipes.settings import TeacherSettings, from_dict, load
 from recipes.teachers.choose import choose_cold, choose_replay
 from recipes.teachers.client import Client
 from recipes.teachers.conversation import ApiTeacher
 from recipes.teachers.endpoint import Endpoint
+from recipes.teachers.events import Spent, Taught, TeacherPlan
 from recipes.teachers.ledger import Ledger, Replies, as_pico, read_summary
 from recipes.teachers.options import MAX_USD, TeacherOptions, hire
 from recipes.teachers.plan import plan
@@ -27,6 +30,7 @@ from recipes.teachers.reference import ReferenceTeacher
 from recipes.teachers.scheduler import RequestScheduler, SchedulerOptions
 from recipes.teachers.secrets import SecretFilter
 from recipes.teachers.student_format import StudentFormat, normal_form
+from recipes.teachers.teach import teach
 from sandbox import patches
 from sandbox.errors import UsageError
 from sandbox.judge.gate import from_reply
@@ -730,3 +734,62 @@ def test_the_normal_form():
     assert normal_form({"a.py": "class A:\n    'words'\n"}) == normal_form(
         {"a.py": "class A:\n    'others'\n"}
     )
+
+
+# ------------------------------------------------------------------------------- the stage of a run
+
+
+class WrittenRun(SimpleNamespace):
+    """As much of a run as teaching needs."""
+
+    set_aside: dict[str, str] = {}
+
+    def is_done(self, step: str) -> bool:
+        return False
+
+    def step(self, name: str):
+        return nullcontext()
+
+    def read(self, file: str) -> list[dict]:
+        return self.files.get(file, [])
+
+    def keep_only(self, file: str, records: list[dict]) -> None:
+        self.files[file] = records
+
+
+def test_what_is_said_while_an_api_teacher_is_asked(
+    tmp_path, repository, judge, tasks, serve, monkeypatch
+):
+    monkeypatch.setattr("sandbox.cache.cache_folder", lambda: tmp_path / "cache")
+    task, said = tasks["add"], []
+    server = serve(answers={"`add`": ["No."]})
+    run = WrittenRun(
+        folder=tmp_path, repository=repository, files={}, content={"teacher": {"endpoint": {}}}
+    )
+    run.files["probe.jsonl"] = [
+        {"phase": "before", "instance_id": task.instance_id, "k": 2, "resolved": 0, "truncated": 0}
+    ]
+    recipe = load("nano")
+    session = SimpleNamespace(
+        run=run,
+        recipe=replace(recipe, teacher=replace(QUICK, attempts=1, repairs=0)),
+        tree=repository.snapshot,
+        tasks=[task],
+        judge=judge,
+        chats={task.instance_id: messages(task, repository.snapshot)},
+        hired=hire(None, {}, TeacherOptions(server.url, "m", "1,2")),
+        emit=said.append,
+        stopping=lambda: nullcontext(SimpleNamespace(requested=False, check=lambda: None)),
+    )
+    teach(session)
+    plan, progress, unsolved, spent, taught = said
+    assert isinstance(plan, TeacherPlan) and plan.tasks == 1 and server.url in str(plan)
+    assert progress == Progress("asking the teacher", 1, 1)
+    assert str(unsolved) == "Without a verified answer: 1 x the last reply was invalid."
+    assert isinstance(spent, Spent) and str(spent).startswith(
+        "127.0.0.1 was sent 1 requests, for $"
+    )
+    assert str(spent).endswith(" of at most $1.00.")
+    assert taught == Taught(1, 0)
+    assert str(taught) == ("1 cold tasks were given to the teacher; the tests verified 0 answers.")
+    assert run.files["trajectories.jsonl"] == []
