@@ -168,6 +168,10 @@ class Patience:
         if kind is None:
             self.check()
 
+    @property
+    def requested(self) -> bool:
+        return self.asked
+
     def check(self) -> None:
         if self.asked:
             interruption.begin()
@@ -595,13 +599,14 @@ def bootstrap(
 ) -> None:
     """Get the student past the cold start: mine, probe, teach the cold tasks, fine-tune, probe
     again."""
-    from recipes.teachers.options import hire_teacher
+    from recipes.teachers.options import TeacherOptions, hire_teacher
 
     screen, overrides = Screen(as_json), with_task_options(overrides, kinds, since, limit)
     with continue_or_start(repo, python, recipe, overrides, seed, new, run_folder, screen) as run:
-        hired = hire_teacher(
-            run, keys, teacher, teacher_model, price, max_usd, terms_acknowledged, dry_run
+        options = TeacherOptions(
+            teacher, teacher_model, price, max_usd, terms_acknowledged, dry_run
         )
+        hired = hire_teacher(run, keys, options)
         mine_tasks(run, screen)  # 1. tasks from the repository's own tests
         with open_judge(run, screen) as judge:
             session = Session(run, judge, screen, hired)
@@ -1016,14 +1021,12 @@ def write_prompts(run, folder: Path, screen: Screen) -> dict:
 
 def export_tasks(run, target: str, folder: Path, screen: Screen) -> None:
     """Write the tasks of a run to `folder`, as data or as an environment."""
-    from importlib import import_module
-
     from sandbox.cache import make_room
     from sandbox.repo import restore_snapshot
 
     restore_snapshot(run.repository)
     make_room(screen.say)
-    import_module(f"recipes.exports.{target}").write(run, run.repository.snapshot, folder)
+    exporting.task_export(target).write(run, run.repository.snapshot, folder)
 
 
 # ==================================================================================================

@@ -66,10 +66,10 @@ def without_secrets(
 ) -> tuple[list, dict[str, int]]:
     """The tasks that hold nothing that looks like a secret, and the reasons why others are left
     out: a secret is not to be learned, sent, or copied to the run folder."""
-    from recipes.teachers.secrets import Guard, texts_of
+    from recipes.teachers.secrets import SecretFilter, texts_of
 
-    guard = Guard(run.repository)
-    held = {t.instance_id: why for t in tasks if (why := guard.objection(texts_of(t.to_dict())))}
+    secrets = SecretFilter(run.repository)
+    held = {t.instance_id: why for t in tasks if (why := secrets.reason(texts_of(t.to_dict())))}
     if not held:
         return tasks, excluded
     for name, why in held.items():

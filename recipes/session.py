@@ -12,7 +12,7 @@ parts of a step where the person wants it to end.
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -115,6 +115,11 @@ class Session:
         else:
             self.screen.say(str(event))
 
+    def stopping(self) -> AbstractContextManager:
+        """While a loop is at work that can stop between two steps: the object's `requested` says
+        whether a person wants that, its `check()` raises KeyboardInterrupt then."""
+        return self.screen.patience()
+
     @property
     def student(self):
         if self._student is None:
@@ -215,12 +220,6 @@ class Session:
 
     def by_split(self, split: str) -> list:
         return [t for t in self.tasks if t.split == split and t.instance_id in self.prompts]
-
-    @cached_property
-    def guard(self):
-        from recipes.teachers.secrets import Guard
-
-        return Guard(self.run.repository)
 
     def judge_replies(self, pairs: list, style: str | None = None) -> list:
         """Verdicts for (task, reply text) pairs, written in the student's style if no other is

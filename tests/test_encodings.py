@@ -10,7 +10,7 @@ import pytest
 
 from recipes.exports.dataset import write as write_dataset
 from recipes.learning.tokens import open_tokenizer
-from recipes.teachers.ledger import Ledger, Replies, Reply
+from recipes.teachers.ledger import Ledger, Replies, Reply, Request
 from sandbox import jsonl, patches
 from sandbox.judge.edits import from_overlay, from_patch, from_reply
 from sandbox.judge.gate import InvalidEdit, gate
@@ -344,12 +344,12 @@ def test_the_ledger_takes_whatever_an_endpoint_says(tmp_path):
         Replies(tmp_path / "shared") as replies,
         Ledger.open(tmp_path / "teacher.sqlite", replies) as ledger,
     ):
-        number = ledger.reserve("0" * 64, "t", "http://x/v1", body, 1, 10)
+        number = ledger.reserve(Request("0" * 64, "t", "http://x/v1", body), 1, 10)
         reply = Reply("\ud83d!", "\udcfc", "stop", 1, 0, 1)
         replies.keep("0" * 64, reply, 1, ledger.id, number)
         ledger.settle(number, reply, 1)
         ledger.judge("0" * 64, "invalid", "it names \ud83d.py")
-        ledger.fail(ledger.reserve("1" * 64, "t", "http://x/v1", body, 1, 10), "\ud83d", 0)
+        ledger.fail(ledger.reserve(Request("1" * 64, "t", "http://x/v1", body), 1, 10), "\ud83d", 0)
         assert ledger.reply("0" * 64) == replies.find("0" * 64) == Reply("?!", "?", "stop", 1, 0, 1)
 
 

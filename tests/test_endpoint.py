@@ -19,18 +19,18 @@ from pathlib import Path
 
 import pytest
 
-from recipes.teachers.endpoint import (
-    KEY_ENV,
-    Asker,
-    Client,
-    Endpoint,
-    Fault,
-    Unanswered,
-    find_endpoint,
-    fit_key,
-    take_keys,
+from recipes.teachers.client import Client, Fault
+from recipes.teachers.endpoint import KEY_ENV, Endpoint, find_endpoint, fit_key, take_keys
+from recipes.teachers.ledger import (
+    CapReached,
+    Ledger,
+    Replies,
+    Reply,
+    Request,
+    as_pico,
+    read_summary,
 )
-from recipes.teachers.ledger import CapReached, Ledger, Replies, Reply, as_pico, read_summary
+from recipes.teachers.scheduler import RequestScheduler, SchedulerOptions, Unanswered
 from recipes.teachers.stream import Heard
 from sandbox.errors import HarnessError, UsageError
 from sandbox.tasks.replies import without_thinking
@@ -86,7 +86,7 @@ class World:
         """What each request came to: a reply or an exception. `{sample}` in a message is the
         sample's number; with `check` raises what is said when all was asked."""
 
-        async def all_of_them(asker):
+        async def all_of_them(scheduler):
             places = asyncio.Semaphore(at_once)
 
             async def one(sample):
@@ -95,38 +95,31 @@ class World:
                     asked = [{**m, "content": text} for m, text in zip(messages, texts)]
                     body = self.endpoint.body(asked, 0.5, sample)
                     try:
-                        return (await asker.ask(f"task-{sample % 7}", body, sample)).reply
+                        return (await scheduler.ask(f"task-{sample % 7}", body, sample)).reply
                     except (Unanswered, CapReached, UsageError, HarnessError) as error:
                         return error
 
             try:
                 outcomes = await asyncio.gather(*map(one, samples))
                 if check:
-                    asker.check()
+                    scheduler.check()
                 return outcomes
             finally:
-                await asker.client.close()
+                await scheduler.client.close()
 
         with (
             Replies(self.shared) as replies,
             Ledger.open(self.folder / "teacher.sqlite", replies) as ledger,
         ):
             client = Client(self.endpoint, self.key, self.stall, self.deadline)
-            return asyncio.run(
-                all_of_them(
-                    Asker(
-                        client,
-                        ledger,
-                        replies,
-                        self.cap,
-                        self.tries,
-                        0.02,
-                        0,
-                        self.stopped,
-                        self.said.append,
-                    )
-                )
+            options = SchedulerOptions(
+                self.cap,
+                self.tries,
+                pause=0.02,
+                stopped=self.stopped,
+                emit=lambda event: self.said.append(str(event)),
             )
+            return asyncio.run(all_of_them(RequestScheduler(client, ledger, replies, options)))
 
     def tries_made(self) -> list[tuple]:
         """(state, cost, worst, fault) of all tries."""
@@ -488,7 +481,7 @@ def test_what_earlier_versions_kept_of_errors_is_not_believed(world, where, repl
     path = here.folder / "teacher.sqlite"
     with Replies(here.shared) as replies, Ledger.open(path, replies) as ledger:
         if where == "own":
-            ledger.take_over(request, "task-0", here.server.url, {"model": "m"}, reply)
+            ledger.take_over(Request(request, "task-0", here.server.url, {"model": "m"}), reply)
     with sqlite3.connect(here.shared / "replies.sqlite") as base:
         base.execute(
             "INSERT INTO replies VALUES (?, ?, 7, 'a run', 1, 0)",
@@ -526,9 +519,11 @@ def test_an_error_within_a_reply_that_refuses_the_request(world):
 
 def test_pauses_double_and_differ(world):
     here = world(script=["503"] * 4)
-    asker = Asker(Client(here.endpoint, KEY, 1.0), None, None, 0, 6, 1.0, seed=0)
+    scheduler = RequestScheduler(
+        Client(here.endpoint, KEY, 1.0), None, None, SchedulerOptions(cap=0)
+    )
     pauses = [
-        [asker._pause_after(request, failed, Fault("503", False)) for failed in (1, 2, 3, 20)]
+        [scheduler._pause_after(request, failed, Fault("503", False)) for failed in (1, 2, 3, 20)]
         for request in ("a", "b")
     ]
     for first, second, third, last in pauses:
@@ -857,23 +852,26 @@ ASKING = """
 import sys; sys.path.insert(0, sys.argv[1])
 import asyncio
 from pathlib import Path
+from recipes.teachers.client import *
 from recipes.teachers.endpoint import *
 from recipes.teachers.ledger import *
+from recipes.teachers.scheduler import *
 MESSAGES = [{"role": "user", "content": "What is the answer to this question?"}]
 run, shared, url, cap, count = Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4], float(sys.argv[5]), int(sys.argv[6])
 endpoint = Endpoint("here", url, "m", ("1.40", "0.26", "4.40"), max_output=200)
 run.mkdir(exist_ok=True)
 
-async def all_of_them(asker):
+async def all_of_them(scheduler):
     places = asyncio.Semaphore(16)
     async def one(sample):
         async with places:
-            await asker.ask("t", endpoint.body(MESSAGES, 0.5, sample), sample)
+            await scheduler.ask("t", endpoint.body(MESSAGES, 0.5, sample), sample)
     await asyncio.gather(*map(one, range(count)))
 
 with Replies(shared) as replies, Ledger.open(run / "teacher.sqlite", replies) as ledger:
-    asyncio.run(all_of_them(Asker(Client(endpoint, "sk-of-nobody-4f1e9c07ab5d2e88", 0.5, 10.0), ledger, replies, as_pico(cap), 30, 0.02,
-    0)))
+    client = Client(endpoint, "sk-of-nobody-4f1e9c07ab5d2e88", 0.5, 10.0)
+    options = SchedulerOptions(as_pico(cap), 30, 0.02)
+    asyncio.run(all_of_them(RequestScheduler(client, ledger, replies, options)))
 """
 
 

@@ -582,3 +582,10 @@ def test_what_cannot_be_asked(tmp_path):
     assert "--to" in run_cli("export", cwd=tmp_path, check=2).stderr
     told = run_cli("export", "--help", cwd=tmp_path).stdout
     assert all(target in told for target in folder.TARGETS)
+
+
+def test_every_target_of_tasks_has_its_module():
+    for target in folder.TASK_TARGETS:
+        assert callable(folder.task_export(target).write)
+    with pytest.raises(KeyError):
+        folder.task_export("ollama")

@@ -22,6 +22,7 @@ from recipes.teachers.ledger import (
     Ledger,
     Replies,
     Reply,
+    Request,
     as_pico,
     read_summary,
     spend_lines,
@@ -46,15 +47,19 @@ def ledger(tmp_path, replies):
         yield opened
 
 
+def asked(request=HASHES[0], task="t") -> Request:
+    return Request(request, task, "http://x/v1", BODY)
+
+
 def reserve(ledger, request=HASHES[0], worst=10, cap=100, task="t") -> int:
-    return ledger.reserve(request, task, "http://x/v1", BODY, worst, cap)
+    return ledger.reserve(asked(request, task), worst, cap)
 
 
 def python(code: str, folder: Path) -> list[str]:
     """A command that runs this code with the ledger's names at hand, and `folder`."""
     start = (
         "import sys, time, hashlib; sys.path.insert(0, sys.argv[1])\nfrom pathlib import Path\n"
-        "from recipes.teachers.ledger import CapReached, Ledger, Replies, Reply\n"
+        "from recipes.teachers.ledger import CapReached, Ledger, Replies, Reply, Request\n"
         f"folder = Path(sys.argv[2]); BODY = {BODY!r}; HASHES = "
         "[hashlib.sha256(str(n).encode()).hexdigest() for n in range(150)]\n"
         "REPLY = Reply('the answer', 'a thought', 'stop', 100, 30, 20)\n"
@@ -122,10 +127,10 @@ def test_two_processes_do_not_pass_it_together(tmp_path, replies):
     """The sum and the new try are one transaction: no other one comes between them."""
     Ledger.open(tmp_path / "l", replies).__exit__()
     code = (
-        "from recipes.teachers.ledger import _Database\n"
-        "ledger, taken = Ledger(_Database(folder / 'l', '')), 0\n"
+        "from recipes.teachers.database import Database\n"
+        "ledger, taken = Ledger(Database(folder / 'l', '')), 0\n"
         "for number in range(60):\n"
-        "    try:\n        ledger.reserve(f'{sys.argv[3]}{number}', 't', 'x', BODY, 7, 350); taken "
+        "    try:\n        ledger.reserve(Request(f'{sys.argv[3]}{number}', 't', 'x', BODY), 7, 350); taken "
         "+= 1\n"
         "    except CapReached:\n        pass\n"
         "print(taken)"
@@ -204,13 +209,13 @@ def test_a_death_between_the_two_files_costs_nothing(tmp_path, replies, ledger):
             (HASHES[0], "done", 10, 4),
             (HASHES[1], "lost", 20, 20),
         ]
-        again.take_over(HASHES[1], "t", "http://x/v1", BODY, replies.find(HASHES[1]))
+        again.take_over(asked(HASHES[1]), replies.find(HASHES[1]))
         assert again.reply(HASHES[1]) == REPLY
     assert total(tmp_path / "teacher.sqlite") == 24
 
 
 def test_another_runs_reply_is_free(tmp_path, replies, ledger):
-    ledger.take_over(HASHES[0], "t", "http://x/v1", BODY, REPLY)
+    ledger.take_over(asked(), REPLY)
     assert ledger.reply(HASHES[0]) == REPLY
     found = read_summary(tmp_path)
     assert (found["requests"], found["replies"], found["cached"], found["usd"]) == (0, 1, 1, 0.0)
@@ -248,7 +253,7 @@ WRITER = """
 replies = Replies(folder / 'shared'); ledger = Ledger.open(folder / 'l', replies)
 for request in HASHES:
     if ledger.reply(request): continue
-    number = ledger.reserve(request, 't', 'x', BODY, 10, 10**9); print('sent', request, flush=True)
+    number = ledger.reserve(Request(request, 't', 'x', BODY), 10, 10**9); print('sent', request, flush=True)
     replies.keep(request, REPLY, 4, ledger.id, number); print('kept', request, flush=True)
     ledger.settle(number, REPLY, 4); print('done', request, flush=True)
 """
@@ -288,9 +293,8 @@ def test_the_sums_by_model_and_task(tmp_path, ledger):
     assert read_summary(tmp_path / "nowhere") == {**NOTHING, "by_model": {}, "by_task": {}}
     assert read_summary(tmp_path) == {**NOTHING, "by_model": {}, "by_task": {}}
     for index, (model, task) in enumerate([("m", "a"), ("m", "b"), ("n", "b")]):
-        number = ledger.reserve(
-            HASHES[index], task, "http://x/v1", {**BODY, "model": model}, PICO, 10 * PICO
-        )
+        request = Request(HASHES[index], task, "http://x/v1", {**BODY, "model": model})
+        number = ledger.reserve(request, PICO, 10 * PICO)
         ledger.settle(number, REPLY, PICO // 2)
     ledger.fail(reserve(ledger, HASHES[3], PICO, 10 * PICO, "b"), "500", PICO)
     found = read_summary(tmp_path)
@@ -343,7 +347,7 @@ def test_a_full_disk(tmp_path, replies):
         "with Replies(folder / 'shared') as replies, Ledger.open(folder / 'l', replies) as "
         "ledger:\n"
         "    for request in HASHES[1:]:\n"
-        "        ledger.settle(ledger.reserve(request, 't', 'x', BODY, 1, 10**9), Reply('x' * "
+        "        ledger.settle(ledger.reserve(Request(request, 't', 'x', BODY), 1, 10**9), Reply('x' * "
         "20000, '', 'stop', 1, 0, 1), 1)\n"
     )
     done = subprocess.run(

@@ -7,7 +7,7 @@ import string
 
 import pytest
 
-from recipes.teachers.secrets import Guard, ignored_files, texts_of
+from recipes.teachers.secrets import SecretFilter, ignored_files, texts_of
 from sandbox.errors import UsageError
 from sandbox.repo import open_repository
 from sandbox.tasks.task import Task
@@ -54,10 +54,10 @@ SECRETS = {
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory):
-    """(repository, guard): secrets in a file that is tracked, in two that git ignores and in one
+def secretsed(tmp_path_factory):
+    """(repository, secrets): secrets in a file that is tracked, in two that git ignores and in one
     that is called .env."""
-    folder = tmp_path_factory.mktemp("guarded")
+    folder = tmp_path_factory.mktemp("secretsed")
     make_repo(
         folder,
         {
@@ -75,84 +75,84 @@ def guarded(tmp_path_factory):
         "export WORD: 'quoted words here'\n"
     )
     repository = open_repository(folder)
-    return repository, Guard(repository)
+    return repository, SecretFilter(repository)
 
 
 @pytest.mark.parametrize("kind", SECRETS)
-def test_a_secret_is_found_and_not_said(guarded, kind):
-    _, guard = guarded
+def test_a_secret_is_found_and_not_said(secretsed, kind):
+    _, secrets = secretsed
     for text in (
         SECRETS[kind],
         f"The body of `f` is missing.\n\n```python\nimport os\n{SECRETS[kind]}\n\n\ndef f():\n    "
         "...\n```\n",
     ):
-        why = guard.objection(text)
+        why = secrets.reason(text)
         assert why.startswith("it holds"), kind
         assert not any(
             secret in why for secret in (CLOUD_ID, CLOUD_SECRET, TOKEN, PASSWORD, PRIVATE_KEY)
         )
 
 
-def test_what_stands_in_files_that_are_kept_back(guarded):
-    _, guard = guarded
-    assert guard.objection("E  assert 'plain-but-mine-42' == ''") == "it holds a secret of .env"
-    assert guard.objection("said: quoted words here.") == "it holds a secret of .env"
+def test_what_stands_in_files_that_are_kept_back(secretsed):
+    _, secrets = secretsed
+    assert secrets.reason("E  assert 'plain-but-mine-42' == ''") == "it holds a secret of .env"
+    assert secrets.reason("said: quoted words here.") == "it holds a secret of .env"
     assert (
-        guard.objection(f"E  assert {PASSWORD!r} is None")
+        secrets.reason(f"E  assert {PASSWORD!r} is None")
         == "it holds a secret of local_settings.py"
     )
     assert (
-        guard.objection("x = '" + PRIVATE_KEY.split("\n")[3] + "'")
-        == "it holds a secret of key.txt"
+        secrets.reason("x = '" + PRIVATE_KEY.split("\n")[3] + "'") == "it holds a secret of key.txt"
     )
-    assert guard.objection("from calc.core import abc  # a comment that is long") == "", (
+    assert secrets.reason("from calc.core import abc  # a comment that is long") == "", (
         "others say it, too, or it is too short"
     )
 
 
-def test_files_that_are_never_shown(guarded):
-    repository, guard = guarded
+def test_files_that_are_never_shown(secretsed):
+    repository, secrets = secretsed
 
     def task(file="calc/core.py", shown=("tests/test_core.py::test_add",), **more):
         return Task(
             "t", "blank", "train", "r", "c", file, "add", "", shown, (), shown, "", 0.1, **more
         )
 
-    assert guard.objection_to(task()) == ""
-    assert ".gitignore" in guard.objection_to(
+    assert secrets.reason_of_task(task()) == ""
+    assert ".gitignore" in secrets.reason_of_task(
         task("local_settings.py")
-    ) and "tracked_too.py" in guard.objection_to(task("tracked_too.py"))
-    assert ".env" in guard.objection_to(task(shown=(".env::x",)))
-    assert "local_settings.py" in guard.objection_to(
+    ) and "tracked_too.py" in secrets.reason_of_task(task("tracked_too.py"))
+    assert ".env" in secrets.reason_of_task(task(shown=(".env::x",)))
+    assert "local_settings.py" in secrets.reason_of_task(
         task(files=("calc/core.py", "local_settings.py"), functions=("calc/core.py::add",))
     )
-    assert guard.ignored == {"local_settings.py", "tracked_too.py"} and guard.env_like == {".env"}
+    assert secrets.ignored == {"local_settings.py", "tracked_too.py"} and secrets.env_like == {
+        ".env"
+    }
 
 
-def test_a_line_that_is_marked_is_let_through(guarded):
-    _, guard = guarded
+def test_a_line_that_is_marked_is_let_through(secretsed):
+    _, secrets = secretsed
     for secret in (f'TOKEN = "{TOKEN}"', 'password = "not-one-at-all"', f'KEY = "{CLOUD_ID}"'):
         assert (
-            guard.objection(secret)
-            and guard.objection(f"{secret}  # pragma: allowlist secret") == ""
+            secrets.reason(secret) and secrets.reason(f"{secret}  # pragma: allowlist secret") == ""
         )
 
 
 @pytest.mark.slow
-def test_honest_code_is_let_through(guarded):
+def test_honest_code_is_let_through(secretsed):
     """All of this project's own source."""
-    _, guard = guarded
+    _, secrets = secretsed
     why = {
-        path.name: guard.objection(path.read_text())
+        path.name: secrets.reason(path.read_text())
         for folder in ("sandbox", "recipes")
         for path in sorted((ROOT / folder).rglob("*.py"))
     }
     assert {name: reason for name, reason in why.items() if reason} == {}
-    assert guard.objection("") == "" and guard.objection("\udc80 no UTF-8") == ""
+    assert secrets.reason("") == "" and secrets.reason("\udc80 no UTF-8") == ""
 
 
-def test_git_that_cannot_be_asked(guarded, tmp_path, monkeypatch):
-    repository, _ = guarded
+def test_git_that_cannot_be_asked(secretsed, tmp_path, monkeypatch):
+    repository, _ = secretsed
     assert ignored_files(repository, ["calc/core.py", "a.log", "local_ü.py"]) == {
         "a.log",
         "local_ü.py",

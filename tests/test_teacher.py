@@ -8,30 +8,32 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recipes.events import Progress
 from recipes.settings import TeacherSettings, from_dict, load
-from recipes.teachers.conversation import (
-    ApiTeacher,
-    Bench,
-    ReferenceTeacher,
-    choose_cold,
-    choose_replay,
-    normal_form,
-)
-from recipes.teachers.endpoint import Asker, Client, Endpoint
+from recipes.teachers.choose import choose_cold, choose_replay
+from recipes.teachers.client import Client
+from recipes.teachers.conversation import ApiTeacher
+from recipes.teachers.endpoint import Endpoint
+from recipes.teachers.events import Spent, Taught, TeacherPlan
 from recipes.teachers.ledger import Ledger, Replies, as_pico, read_summary
-from recipes.teachers.options import MAX_USD, hire, plan
-from recipes.teachers.secrets import Guard
+from recipes.teachers.options import MAX_USD, TeacherOptions, hire
+from recipes.teachers.plan import plan
+from recipes.teachers.reference import ReferenceTeacher
+from recipes.teachers.scheduler import RequestScheduler, SchedulerOptions
+from recipes.teachers.secrets import SecretFilter
+from recipes.teachers.student_format import StudentFormat, normal_form
+from recipes.teachers.teach import teach
 from sandbox import patches
 from sandbox.errors import UsageError
 from sandbox.judge.edits import from_reply
-from sandbox.judge.gate import InvalidEdit
 from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
@@ -90,41 +92,44 @@ def tasks(repository) -> dict[str, Task]:
     }
 
 
+class BusyJudge(Judge):
+    """Counts who waits for a verdict."""
+
+    at_once, most, asked = 0, 0, 0
+
+    def judge_many(self, *args, **settings):
+        with COUNTING:
+            self.asked, self.at_once = self.asked + 1, self.at_once + 1
+            self.most = max(self.most, self.at_once)
+        try:
+            return super().judge_many(*args, **settings)
+        finally:
+            with COUNTING:
+                self.at_once -= 1
+
+
+COUNTING = threading.Lock()
+
+
 @pytest.fixture(scope="module")
 def judge(repository):
-    with Judge(
+    with BusyJudge(
         repository, Limits(workers=2, timeout=3.0), Suite(test_files=("tests/test_core.py",))
     ) as judge:
         yield judge
 
 
 @pytest.fixture(scope="module")
-def guard(repository):
-    return Guard(repository)
+def secret_filter(repository):
+    return SecretFilter(repository)
 
 
 class School:
     """One run with an API teacher."""
 
-    def __init__(self, folder, repository, judge, guard, tasks):
-        self.folder, self.repository, self.judge, self.guard, self.tasks, self.judged = (
-            folder,
-            repository,
-            judge,
-            guard,
-            tasks,
-            [],
-        )
-
-    def judge_replies(self, pairs: list, style: str) -> list:
-        edits = []
-        for task, reply in pairs:
-            try:
-                edits.append(from_reply(reply, task, task.broken(self.repository.snapshot), style))
-            except InvalidEdit as error:
-                edits.append(error)
-        self.judged.append(len(pairs))
-        return self.judge.judge_many(list(zip([task for task, _ in pairs], edits)))
+    def __init__(self, folder, repository, judge, secret_filter, tasks):
+        self.folder, self.repository, self.judge = folder, repository, judge
+        self.secret_filter, self.tasks = secret_filter, tasks
 
     def teach(
         self,
@@ -146,13 +151,6 @@ class School:
                 **endpoint,
             }
         )
-        bench = Bench(
-            self.judge_replies,
-            lambda task, files: self.judge.run(
-                {"files": files, "ids": list(task.shown), "text": True, "timeout": 5.0}
-            ),
-            self.judge.stop,
-        )
         chosen = [self.tasks[name] for name in names]
         prompts = {
             task.instance_id: messages(task, self.repository.snapshot, "blocks") for task in chosen
@@ -161,25 +159,12 @@ class School:
             Replies(self.folder / "shared") as replies,
             Ledger.open(self.folder / "teacher.sqlite", replies) as ledger,
         ):
-            asker = Asker(
-                Client(endpoint, "sk-any", settings.stall),
-                ledger,
-                replies,
-                as_pico(max_usd),
-                settings.tries,
-                settings.pause,
-                0,
-            )
-            teacher = ApiTeacher(
-                asker,
-                settings,
-                style,
-                0,
-                self.repository.snapshot,
-                bench,
-                self.guard,
-                {t.instance_id: messages(t, self.repository.snapshot, style) for t in chosen},
-            )
+            client = Client(endpoint, "sk-any", settings.stall)
+            options = SchedulerOptions(as_pico(max_usd), settings.tries, settings.pause)
+            scheduler = RequestScheduler(client, ledger, replies, options)
+            chats = {t.instance_id: messages(t, self.repository.snapshot, style) for t in chosen}
+            student = StudentFormat(style, chats, settings.reasoning)
+            teacher = ApiTeacher(scheduler, self.judge, self.secret_filter, settings, student, 0)
             return {lesson.task.function: lesson for lesson in teacher.teach(chosen, prompts)}
 
     def verdicts(self) -> list[str]:
@@ -188,8 +173,8 @@ class School:
 
 
 @pytest.fixture
-def school(tmp_path, repository, judge, guard, tasks):
-    return School(tmp_path, repository, judge, guard, tasks)
+def school(tmp_path, repository, judge, secret_filter, tasks):
+    return School(tmp_path, repository, judge, secret_filter, tasks)
 
 
 @pytest.fixture
@@ -300,8 +285,8 @@ URL = "http://127.0.0.1:1/v1"
 
 def test_nobody_is_hired_without_a_name():
     assert (
-        hire(None, {}, None, None, None, None, False, False) is None
-        and hire(None, {}, "reference", None, None, None, False, False) is None
+        hire(None, {}, TeacherOptions()) is None
+        and hire(None, {}, TeacherOptions(teacher="reference")) is None
     )
     for more in (
         {"model": "m"},
@@ -311,66 +296,62 @@ def test_nobody_is_hired_without_a_name():
         {"dry_run": True},
     ):
         with pytest.raises(UsageError, match="Name an API teacher with --teacher"):
-            hire(
-                None,
-                {},
-                None,
-                **{
-                    "model": None,
-                    "price": None,
-                    "max_usd": None,
-                    "terms_acknowledged": False,
-                    "dry_run": False,
-                    **more,
-                },
-            )
+            hire(None, {}, TeacherOptions(**more))
 
 
 def test_what_must_be_settled_before_anything_is_sent():
     keys = {"COLDSTART_TEACHER_KEY": "sk-mine"}
     with pytest.raises(UsageError, match="price of m at 127.0.0.1 is not known"):
-        hire(None, {}, URL, "m", None, None, False, False)
+        hire(None, {}, TeacherOptions(teacher=URL, model="m"))
     with pytest.raises(UsageError, match="terms allow training.*--terms-acknowledged"):
-        hire(None, keys, "glm-5.2", None, None, None, False, False)
+        hire(None, keys, TeacherOptions(teacher="glm-5.2"))
     with pytest.raises(UsageError, match="needs a key"):
-        hire(None, {}, "glm-5.2", None, None, None, True, False)
-    hired = hire(None, keys, "glm-5.2", None, None, 2.5, True, False)
+        hire(None, {}, TeacherOptions(teacher="glm-5.2", terms_acknowledged=True))
+    hired = hire(
+        None, keys, TeacherOptions(teacher="glm-5.2", max_usd=2.5, terms_acknowledged=True)
+    )
     assert (hired.key, hired.max_usd, hired.endpoint.name) == (
         "sk-mine",
         2.5,
         "glm-5.2",
     ) and "sk-mine" not in repr(hired) + json.dumps(hired.to_dict())
-    assert hire(None, {}, URL, "m", "0,0", None, False, False).max_usd == MAX_USD, (
+    assert hire(None, {}, TeacherOptions(teacher=URL, model="m", price="0,0")).max_usd == MAX_USD, (
         "this machine's own endpoint has no terms"
     )
-    assert hire(None, {}, "openrouter", None, None, None, False, True).endpoint.price is None, (
-        "a dry run needs nothing"
-    )
+    assert (
+        hire(None, {}, TeacherOptions(teacher="openrouter", dry_run=True)).endpoint.price is None
+    ), "a dry run needs nothing"
 
 
 def test_it_is_said_once_and_remembered():
     keys = {"COLDSTART_TEACHER_KEY": "sk-mine"}
     known = json.loads(
-        json.dumps(hire(None, keys, "glm-5.2", None, "1,2", 3.0, True, False).to_dict())
+        json.dumps(
+            hire(
+                None,
+                keys,
+                TeacherOptions(
+                    teacher="glm-5.2", price="1,2", max_usd=3.0, terms_acknowledged=True
+                ),
+            ).to_dict()
+        )
     )
-    again = hire(known, keys, None, None, None, None, False, False)
+    again = hire(known, keys, TeacherOptions())
     assert (
         again.endpoint.price == ("1", "1", "2") and again.max_usd == 3.0 and again.key == "sk-mine"
     )
-    assert hire(known, keys, None, None, None, 4.0, False, False).max_usd == 4.0
-    assert hire(known, keys, "glm-5.2", None, None, None, False, False).terms_acknowledged
+    assert hire(known, keys, TeacherOptions(max_usd=4.0)).max_usd == 4.0
+    assert hire(known, keys, TeacherOptions(teacher="glm-5.2")).terms_acknowledged
     with pytest.raises(UsageError, match="terms"):
-        hire(
-            known, keys, "deepseek", None, None, None, False, False
-        )  # another provider, other terms
+        hire(known, keys, TeacherOptions(teacher="deepseek"))  # another provider, other terms
     with pytest.raises(UsageError, match="price of glm-9"):
-        hire(known, keys, None, "glm-9", None, None, False, False)
-    assert hire(known, keys, "reference", None, None, None, False, False) is None
+        hire(known, keys, TeacherOptions(model="glm-9"))
+    assert hire(known, keys, TeacherOptions(teacher="reference")) is None
 
 
-def test_the_plan(repository, tasks, guard, tmp_path):
+def test_the_plan(repository, tasks, secret_filter):
     endpoint = Endpoint("e", URL, "m", ("1", "0.5", "2"), max_output=1000)
-    made = plan([tasks["add"], tasks["mean"]], repository.snapshot, endpoint, QUICK, guard)
+    made = plan([tasks["add"], tasks["mean"]], repository.snapshot, endpoint, QUICK, secret_filter)
     size = sum(len(prompt[0]["content"]) for prompt in made.prompts.values())
     assert (
         set(made.prompts) == {"blank-calc.core.add", "blank-calc.core.mean"}
@@ -379,22 +360,23 @@ def test_the_plan(repository, tasks, guard, tmp_path):
     )
     least, most = made.usd
     assert 2 * 600 * 2 / 1e6 < least < 0.01 and most > 2 * 2 * 3 * 1000 * 2 / 1e6
-    hired = hire(None, {}, URL, "m", "1,2", None, False, True)
-    lines = " ".join(made.lines(hired))
+    hired = hire(None, {}, TeacherOptions(teacher=URL, model="m", price="1,2", dry_run=True))
+    lines = str(made.event(hired))
     assert "2 cold tasks go to 127.0.0.1" in lines and f"about {made.tokens:,} tokens" in lines
     assert f"${least:.2f} and ${most:.2f}" in lines and "stops at $1.00" in lines
-    unknown = plan([tasks["add"]], repository.snapshot, replace(endpoint, price=None), QUICK, guard)
-    assert unknown.usd is None and "not known" in " ".join(unknown.lines(hired))
+    unknown = plan(
+        [tasks["add"]], repository.snapshot, replace(endpoint, price=None), QUICK, secret_filter
+    )
+    assert unknown.usd is None and "not known" in str(unknown.event(hired))
     assert json.loads(json.dumps(unknown.to_dict()))["usd"] is None
     secret = replace(tasks["mean"], problem_statement='It fails with password = "Xk-93jd-02ls".')
-    withheld = plan([tasks["add"], secret], repository.snapshot, endpoint, QUICK, guard)
+    withheld = plan([tasks["add"], secret], repository.snapshot, endpoint, QUICK, secret_filter)
     assert (
         list(withheld.prompts) == ["blank-calc.core.add"]
         and "looks like a secret" in withheld.withheld["blank-calc.core.mean"]
     )
-    assert any(
-        "blank-calc.core.mean is not sent: it holds" in line for line in withheld.lines(hired)
-    )
+    said = str(withheld.event(hired)).split("\n")
+    assert said[-1].startswith("blank-calc.core.mean is not sent: it holds")
 
 
 # ------------------------------------------------------------------------------------ conversations
@@ -715,21 +697,24 @@ def test_a_student_that_writes_bare_bodies(school, serve, repository, tasks):
     )
 
 
-def test_verdicts_are_given_in_batches(school, serve):
-    server = serve(default="No.", delay=0.1)
+def test_verdicts_are_given_at_the_same_time(school, serve):
+    """No conversation waits for the verdict of another one."""
+    school.judge.most = 0
+    endless = block("def add(a, b):\n    while True: pass\n")
+    server = serve(answers={"`add`": [endless]}, default="No.", delay=0.1)
     school.teach(server, TESTS, replace(QUICK, attempts=2, repairs=0))
-    assert sum(school.judged) == 8
+    assert school.judge.most > 1
 
 
-def test_who_is_interrupted_waits_for_no_verdict(tmp_path, repository, guard, tasks, serve):
+def test_who_is_interrupted_waits_for_no_verdict(tmp_path, repository, secret_filter, tasks, serve):
     server = serve(answers={"`add`": [block("def add(a, b):\n    while True: pass\n")]})
-    with Judge(
+    with BusyJudge(
         repository, Limits(workers=1, timeout=60.0), Suite(test_files=("tests/test_core.py",))
     ) as judge:
-        school = School(tmp_path, repository, judge, guard, tasks)
+        school = School(tmp_path, repository, judge, secret_filter, tasks)
 
         def interrupt():
-            while not school.judged:
+            while not judge.asked:
                 time.sleep(0.01)
             time.sleep(1.0)
             os.kill(os.getpid(), signal.SIGINT)
@@ -750,3 +735,62 @@ def test_the_normal_form():
     assert normal_form({"a.py": "class A:\n    'words'\n"}) == normal_form(
         {"a.py": "class A:\n    'others'\n"}
     )
+
+
+# ------------------------------------------------------------------------------- the stage of a run
+
+
+class WrittenRun(SimpleNamespace):
+    """As much of a run as teaching needs."""
+
+    set_aside: dict[str, str] = {}
+
+    def is_done(self, step: str) -> bool:
+        return False
+
+    def step(self, name: str):
+        return nullcontext()
+
+    def read(self, file: str) -> list[dict]:
+        return self.files.get(file, [])
+
+    def keep_only(self, file: str, records: list[dict]) -> None:
+        self.files[file] = records
+
+
+def test_what_is_said_while_an_api_teacher_is_asked(
+    tmp_path, repository, judge, tasks, serve, monkeypatch
+):
+    monkeypatch.setattr("sandbox.cache.cache_folder", lambda: tmp_path / "cache")
+    task, said = tasks["add"], []
+    server = serve(answers={"`add`": ["No."]})
+    run = WrittenRun(
+        folder=tmp_path, repository=repository, files={}, content={"teacher": {"endpoint": {}}}
+    )
+    run.files["probe.jsonl"] = [
+        {"phase": "before", "instance_id": task.instance_id, "k": 2, "resolved": 0, "truncated": 0}
+    ]
+    recipe = load("nano")
+    session = SimpleNamespace(
+        run=run,
+        recipe=replace(recipe, teacher=replace(QUICK, attempts=1, repairs=0)),
+        tree=repository.snapshot,
+        tasks=[task],
+        judge=judge,
+        chats={task.instance_id: messages(task, repository.snapshot)},
+        hired=hire(None, {}, TeacherOptions(server.url, "m", "1,2")),
+        emit=said.append,
+        stopping=lambda: nullcontext(SimpleNamespace(requested=False, check=lambda: None)),
+    )
+    teach(session)
+    plan, progress, unsolved, spent, taught = said
+    assert isinstance(plan, TeacherPlan) and plan.tasks == 1 and server.url in str(plan)
+    assert progress == Progress("asking the teacher", 1, 1)
+    assert str(unsolved) == "Without a verified answer: 1 x the last reply was invalid."
+    assert isinstance(spent, Spent) and str(spent).startswith(
+        "127.0.0.1 was sent 1 requests, for $"
+    )
+    assert str(spent).endswith(" of at most $1.00.")
+    assert taught == Taught(1, 0)
+    assert str(taught) == ("1 cold tasks were given to the teacher; the tests verified 0 answers.")
+    assert run.files["trajectories.jsonl"] == []

@@ -5,29 +5,53 @@
     found = compare(own, exported)  # {"n", "checkpoint", "export", "same", "lost"}
     lines(found)
 
-Five targets. `ollama`, `gguf` and `peft` hold the model (`model.py`), `verifiers` and `dataset`
-hold the tasks (`dataset.py`, `verifiers.py`). After each export of a model, tasks that the
+Two kinds of targets. MODEL_TARGETS hold the student (`model.py`). TASK_TARGETS hold the tasks: one
+module each, and a line of the table here. After each export of a model, tasks that the
 run has seen mastered are replayed through the exported files: the same prompts, at temperature 0,
 judged in the jail, beside the checkpoint itself. What the base solved without the adapter would
 prove little, so tasks that were cold before come first.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
 
 from recipes.reporting.tables import read_probes
 from recipes.stages import BEFORE
 from sandbox.errors import UsageError
 
+if TYPE_CHECKING:  # what `--help` need not load
+    from recipes.rollouts.rollout import Rollout
+    from recipes.runfolder.run import Run
+    from sandbox.tasks.task import Task
+
 MODEL_TARGETS = ("ollama", "gguf", "peft")
-TARGETS = (*MODEL_TARGETS, "verifiers", "dataset")
+TASK_TARGETS = {"verifiers": "recipes.exports.verifiers", "dataset": "recipes.exports.dataset"}
+"""{target: its module, which is a TaskExport}"""
+TARGETS = (*MODEL_TARGETS, *TASK_TARGETS)
 
 MAX_LOSS = 0.25
 """Share of the replayed tasks by which an export may fall short of its checkpoint. Rounding to 8
 bits changes a reply now and then, and a lost adapter nearly all of them."""
+
+
+class TaskExport(Protocol):
+    """The module of a target that holds the tasks."""
+
+    def write(self, run: Run, tree: Path, folder: Path) -> None:
+        """Write the files to `folder`, which is empty. `tree`: the snapshot of the repository.
+        Raises UsageError where there are no tasks yet or the snapshot has moved on."""
+
+
+def task_export(target: str) -> TaskExport:
+    """The module of one of TASK_TARGETS."""
+    return cast(TaskExport, import_module(TASK_TARGETS[target]))
 
 
 @contextmanager
@@ -54,7 +78,7 @@ def refuse_taken(folder: Path) -> None:
         raise UsageError(f"{folder} exists already. Name another folder with --out, or delete it.")
 
 
-def choose_tasks(run, tasks: list, count: int) -> list:
+def choose_tasks(run: Run, tasks: list[Task], count: int) -> list[Task]:
     """Up to `count` of `tasks` that the last probe saw solved: the most often solved first (that
     is, mastered ones), among these those that were cold before, among these an order drawn by the
     run's seed."""
@@ -74,7 +98,7 @@ def choose_tasks(run, tasks: list, count: int) -> list:
     )[:count]
 
 
-def compare(own: list, exported: list) -> dict:
+def compare(own: list[Rollout], exported: list[Rollout]) -> dict:
     """What two replays (lists of Rollout) of the same tasks came to: {"n", "checkpoint", "export":
     tasks solved by each, "same": replies that are the same to the letter, "lost": whether the
     export falls short by more than MAX_LOSS, "bound": MAX_LOSS}."""
@@ -108,8 +132,8 @@ def lines(found: dict | None) -> list[str]:
     if found["lost"]:
         words.append(
             f"The export falls short of its checkpoint by more than {found['bound']:.0%} of the "
-            "tasks: do not use it. Its adapter "
-            "or its prompt format was lost, or it was quantised too coarsely."
+            "tasks: do not use it. Its adapter or its prompt format was lost, or it was quantised "
+            "too coarsely."
         )
     elif not found["checkpoint"]:
         words.append("The checkpoint solves none of them at temperature 0, so this proves nothing.")

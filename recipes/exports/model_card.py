@@ -11,20 +11,24 @@ from pathlib import Path
 
 from recipes.exports.folder import lines
 from recipes.reporting.tables import GROUP_WORDS, GROUPS, probe_summary
+from recipes.runfolder.run import Run
 from recipes.stages import BEFORE
 from sandbox.jsonl import valid
 
 CARD = "README.md"
+TABLE_HEAD = (
+    "| probe | tasks | number | samples each | temperature | pass@1 | 95 % interval | mastered |"
+)
 NOT_ON_A_HUB = "Its base is no public model: `{base}` stands for the folder of it."
 
 
-def write_card(folder: Path, run, checkpoint: str, replay: dict | None) -> None:
+def write_card(folder: Path, run: Run, checkpoint: str, replay: dict | None) -> None:
     """README.md in `folder` for a checkpoint of a run; `replay` is what `export.compare` said, None
     where nothing was replayed."""
     (folder / CARD).write_text(valid(card(run, checkpoint, replay)), encoding="utf-8")
 
 
-def card(run, checkpoint: str, replay: dict | None) -> str:
+def card(run: Run, checkpoint: str, replay: dict | None) -> str:
     base, public = _base(run.recipe.student.model)
     name = Path(run.repository.root).name
     head = [
@@ -40,9 +44,8 @@ def card(run, checkpoint: str, replay: dict | None) -> str:
     ]
     about = [
         f"A LoRA adapter for `{base}`, trained on the tests of the repository `{name}` (commit "
-        f"{run.repository.commit[:10]}) by "
-        "coldstart: past the cold start with a teacher, then REINFORCE on its own rollouts, as far "
-        "as the numbers below go. This is "
+        f"{run.repository.commit[:10]}) by coldstart: past the cold start with a teacher, then "
+        "REINFORCE on its own rollouts, as far as the numbers below go. This is "
         f"checkpoint `{checkpoint}`." + ("" if public else " " + NOT_ON_A_HUB.format(base=base)),
         "",
     ]
@@ -51,8 +54,8 @@ def card(run, checkpoint: str, replay: dict | None) -> str:
         "from peft import PeftModel",
         "from transformers import AutoModelForCausalLM",
         "",
-        f'model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("{base}"), "this '
-        'folder")',
+        f'model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("{base}"), '
+        '"this folder")',
         "```",
         "",
         "It was trained on the base in 4 bits (NF4).",
@@ -63,18 +66,17 @@ def card(run, checkpoint: str, replay: dict | None) -> str:
     )
 
 
-def _numbers(run) -> list[str]:
+def _numbers(run: Run) -> list[str]:
     """A table of every probe of the run: one row a phase and group of tasks."""
     phases = list(dict.fromkeys(record["phase"] for record in run.read("probe.jsonl")))
     rows = [
         "## Numbers of the run",
         "",
         "pass@1 with its 95 % interval, each of the checkpoint that was the best one at that time "
-        f"(`{BEFORE.name}`: of the base). The "
-        "held-out tasks were never trained on and never shown to a teacher.",
+        f"(`{BEFORE.name}`: of the base). "
+        "The held-out tasks were never trained on and never shown to a teacher.",
         "",
-        "| probe | tasks | number | samples each | temperature | pass@1 | 95 % interval | mastered "
-        "|",
+        TABLE_HEAD,
         "|---|---|---|---|---|---|---|---|",
     ]
     for phase in phases:
@@ -83,13 +85,12 @@ def _numbers(run) -> list[str]:
             p = summary[group]
             rows.append(
                 f"| {phase} | {GROUP_WORDS[group]} | {p['n']} | {p['k']} | {p['temperature']:g} | "
-                f"{p['pass_at_1']:.3f} "
-                f"| {p['ci95'][0]:.3f} to {p['ci95'][1]:.3f} | {p['mastered']} |"
+                f"{p['pass_at_1']:.3f} | {p['ci95'][0]:.3f} to {p['ci95'][1]:.3f} | {p['mastered']} |"
             )
     return [*rows, ""]
 
 
-def _origin(run) -> list[str]:
+def _origin(run: Run) -> list[str]:
     """Teacher, seed, recipe and versions."""
     sources = sorted({record["source"] for record in run.read("trajectories.jsonl")})
     named = run.content.get("teacher")

@@ -3,8 +3,8 @@ for is never lost and never paid twice.
 
     ledger = Ledger.open(run / "teacher.sqlite", replies)
     # before a request is sent; raises CapReached
-    number = ledger.reserve(request, task, body, worst, cap)
-    replies.keep(request, reply, cost, ledger.id, number)        # as soon as its reply is there ...
+    number = ledger.reserve(request, worst, cap)
+    replies.keep(request.key, reply, cost, ledger.id, number)        # as soon as its reply is there ...
     ledger.settle(number, reply, cost)                           # ... and before the reply is used
     ledger.fail(number, "503", cost=0)  # or: it failed, and this is what it may have cost
 
@@ -28,15 +28,18 @@ import os
 import secrets
 import sqlite3
 import time
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from recipes.teachers.database import Database
 from sandbox.cache import hold, release
 from sandbox.errors import UsageError
 from sandbox.jsonl import valid
 
+Tokens = tuple[int, int, int] | tuple[None, None, None]
+"""Tokens in, those of them that were cached, and out; None where the endpoint does not say."""
+NOT_COUNTED = (None, None, None)
 PICO = 10**12
 """Picodollars in a US dollar."""
 FAILED = ("error", "network_error", "insufficient_system_resource", "abort", "aborted", "cancelled")
@@ -87,6 +90,12 @@ class Reply:
     tokens_out: int | None
 
     @property
+    def tokens(self) -> Tokens:
+        if self.tokens_in is None or self.tokens_cached is None or self.tokens_out is None:
+            return NOT_COUNTED
+        return self.tokens_in, self.tokens_cached, self.tokens_out
+
+    @property
     def is_answer(self) -> bool:
         """Whether the endpoint answered at all. Its own error is no answer, nor is an empty reply
         of which it counted no token; earlier versions kept such, an error as `empty`."""
@@ -94,6 +103,18 @@ class Reply:
             return False
         counted = bool(self.tokens_in or self.tokens_out) and self.finish != "empty"
         return bool(self.content or self.reasoning) or counted or self.finish in CUT_OFF
+
+
+@dataclass(frozen=True)
+class Request:
+    """What an endpoint is asked, and for which task."""
+
+    key: str
+    """The hash under which it is paid for once (`Endpoint.request`)."""
+    task: str
+    endpoint: str
+    """Its address."""
+    body: dict
 
 
 def _kept(reply: Reply) -> str:
@@ -123,14 +144,14 @@ class Replies:
         self._folder = folder
         hold(folder)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._base = _Database(folder / "replies.sqlite", SHARED_TABLES)
+        self._base = Database(folder / "replies.sqlite", SHARED_TABLES)
         self._locks = os.open(folder / "replies.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._claimed: set[str] = set()
 
     def __enter__(self) -> "Replies":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self._locks)
         self._base.close()
         release(self._folder)
@@ -192,9 +213,9 @@ class Ledger:
     """One run's requests, tries and verdicts. One process at a time opens it: the one that holds
     the run's lock."""
 
-    def __init__(self, base: "_Database") -> None:
+    def __init__(self, base: Database) -> None:
         self._base = base
-        self.id = base.row("SELECT value FROM meta WHERE name = 'run'")["value"]
+        self.id = base.one("SELECT value FROM meta WHERE name = 'run'")["value"]
         """A random name of this ledger: how a shared reply tells who paid."""
 
     @classmethod
@@ -202,13 +223,13 @@ class Ledger:
         """The ledger in this file, made if there is none. What was under way when its last process
         died is settled from the shared replies, or lost. Raises UsageError where the file cannot be
         written, is damaged or of another version."""
-        base = _Database(path, RUN_TABLES)
+        base = Database(path, RUN_TABLES)
         with base.write() as connection:
             connection.execute(
                 "INSERT OR IGNORE INTO meta VALUES ('format', ?), ('run', ?)",
                 (str(FORMAT), secrets.token_hex(16)),
             )
-        if (found := base.row("SELECT value FROM meta WHERE name = 'format'")["value"]) != str(
+        if (found := base.one("SELECT value FROM meta WHERE name = 'format'")["value"]) != str(
             FORMAT
         ):
             raise UsageError(
@@ -217,9 +238,9 @@ class Ledger:
             )
         ledger = cls(base)
         for row in base.rows("SELECT try, request FROM tries WHERE state = 'in_flight'"):
-            run, number, reply, cost = replies.payer(row["request"]) or ("", 0, None, 0)
-            if (run, number) == (ledger.id, row["try"]):
-                ledger.settle(row["try"], reply, cost)
+            paid = replies.payer(row["request"])
+            if paid is not None and paid[:2] == (ledger.id, row["try"]):
+                ledger.settle(row["try"], reply=paid[2], cost=paid[3])
             else:
                 ledger.lose(row["try"])
         return ledger
@@ -227,7 +248,7 @@ class Ledger:
     def __enter__(self) -> "Ledger":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._base.close()
 
     # --------------------------------------------------------------------------------------- asking
@@ -246,15 +267,13 @@ class Ledger:
         with self._base.write() as base:
             return base.execute("INSERT OR IGNORE INTO meta VALUES (?, '')", (name,)).rowcount == 1
 
-    def reserve(
-        self, request: str, task: str, endpoint: str, body: dict, worst: int, cap: int
-    ) -> int:
+    def reserve(self, request: Request, worst: int, cap: int) -> int:
         """Write down a try of the request that is about to be sent, and return its number. Raises
         CapReached."""
         with self._base.write() as base:
             if worst and _total(base) + worst > cap:
                 raise CapReached
-            return self._try(base, request, task, endpoint, body, "in_flight", worst, worst)
+            return self._try(base, request, "in_flight", worst)
 
     def settle(self, number: int, reply: Reply, cost: int) -> None:
         """The try was answered, for so many picodollars."""
@@ -288,12 +307,14 @@ class Ledger:
                 (time.time(), number),
             )
 
-    def take_over(self, request: str, task: str, endpoint: str, body: dict, reply: Reply) -> None:
+    def take_over(self, request: Request, reply: Reply) -> None:
         """The reply was paid for by another run: it is free."""
         with self._base.write() as base:
-            number = self._try(base, request, task, endpoint, body, "cached", 0, 0)
+            number = self._try(base, request, "cached", 0)
             base.execute("UPDATE tries SET ended = sent WHERE try = ?", (number,))
-            base.execute("UPDATE requests SET reply = ? WHERE request = ?", (_kept(reply), request))
+            base.execute(
+                "UPDATE requests SET reply = ? WHERE request = ?", (_kept(reply), request.key)
+            )
 
     def judge(self, request: str, verdict: str, reason: str) -> None:
         """What the sandbox said of the reply."""
@@ -304,25 +325,25 @@ class Ledger:
             )
 
     @staticmethod
-    def _try(
-        base: sqlite3.Connection,
-        request: str,
-        task: str,
-        endpoint: str,
-        body: dict,
-        state: str,
-        worst: int,
-        cost: int,
-    ) -> int:
+    def _try(base: sqlite3.Connection, request: Request, state: str, worst: int) -> int:
+        """Write down a try, which costs its worst case until more is known; its number."""
         base.execute(
-            "INSERT OR IGNORE INTO requests (request, task, endpoint, model, body) VALUES (?, ?, "
-            "?, ?, ?)",
-            (request, task, endpoint, body["model"], json.dumps(body)),
+            "INSERT OR IGNORE INTO requests (request, task, endpoint, model, body) "
+            "VALUES (?, ?, ?, ?, ?)",
+            (
+                request.key,
+                request.task,
+                request.endpoint,
+                request.body["model"],
+                json.dumps(request.body),
+            ),
         )
-        return base.execute(
+        made = base.execute(
             "INSERT INTO tries (request, state, worst, cost, sent) VALUES (?, ?, ?, ?, ?)",
-            (request, state, worst, cost, time.time()),
-        ).lastrowid
+            (request.key, state, worst, worst, time.time()),
+        )
+        assert made.lastrowid is not None
+        return made.lastrowid
 
 
 def _total(base: sqlite3.Connection) -> int:
@@ -343,7 +364,7 @@ def read_summary(run: Path) -> dict:
     """
     if not (path := run / "teacher.sqlite").is_file():
         return {**NOTHING, "by_model": {}, "by_task": {}}
-    base = _Database(path, "", writable=False)
+    base = Database(path, "", writable=False)
     try:
         return {
             **(_sums(base, "''").get("") or NOTHING),
@@ -354,7 +375,7 @@ def read_summary(run: Path) -> dict:
         base.close()
 
 
-def _sums(base: "_Database", group: str) -> dict[str, dict]:
+def _sums(base: Database, group: str) -> dict[str, dict]:
     rows = base.rows(f"""
         SELECT {group} AS name, count(DISTINCT CASE WHEN state != 'cached' THEN tries.request END) AS requests,
                count(DISTINCT CASE WHEN reply IS NOT NULL THEN tries.request END) AS replies,
@@ -399,65 +420,3 @@ def spend_lines(run: str, summary: dict, by_run: dict[str, dict]) -> list[str]:
         "counted at the most that it can "
         "have cost.",
     ]
-
-
-# ----------------------------------------------------------------------------------------- the file
-
-
-class _Database:
-    """One SQLite file. What goes wrong with it is said as a UsageError that names it."""
-
-    def __init__(self, path: Path, tables: str, writable: bool = True) -> None:
-        self._path = path
-        with self._errors():
-            self.connection = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode={'rwc' if writable else 'ro'}",
-                uri=True,
-                timeout=60,
-                isolation_level=None,
-            )
-            self.connection.row_factory = sqlite3.Row
-            if writable:
-                self.connection.execute("PRAGMA journal_mode = WAL")
-                self.connection.execute("PRAGMA synchronous = FULL")
-                self.connection.executescript(tables)
-
-    def close(self) -> None:
-        self.connection.close()
-
-    def row(self, query: str, *values) -> sqlite3.Row | None:
-        with self._errors():
-            return self.connection.execute(query, values).fetchone()
-
-    def rows(self, query: str, *values) -> list[sqlite3.Row]:
-        with self._errors():
-            return self.connection.execute(query, values).fetchall()
-
-    @contextmanager
-    def write(self):
-        """One transaction, the only one at its time; on the disk when the block has ended, undone
-        where it fails."""
-        with self._errors():
-            self.connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self.connection
-                self.connection.execute("COMMIT")
-            finally:
-                if self.connection.in_transaction:
-                    self.connection.execute("ROLLBACK")
-
-    @contextmanager
-    def _errors(self):
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise UsageError(
-                f"{self._path} cannot be used: {error}. What was paid for is kept; make room or "
-                "mend the permissions, and "
-                "give the same command again."
-            ) from None
-        except sqlite3.DatabaseError as error:
-            raise UsageError(
-                f"{self._path} is damaged: {error}. Restore it from a backup; it says what was "
-                "spent."
-            ) from None

@@ -1,10 +1,10 @@
 """What may leave this machine, and what may be learned: nothing that is or holds a secret.
 
-    guard = Guard(repository)
+    secrets = SecretFilter(repository)
     # "" or why no prompt of this task may be sent: it shows a file that git ignores, for instance
-    guard.objection_to(task)
+    secrets.reason_of_task(task)
     # "" or what the text holds that looks like a secret; never the secret itself
-    guard.objection(text)
+    secrets.reason(text)
 
 - Files that `.gitignore` matches (git itself is asked; tracked or not), and files named like
   `.env`, are never shown. The snapshot holds them, because tests may need them.
@@ -23,7 +23,7 @@ secret`, as both scanners have it.
 import fnmatch
 import os
 from collections.abc import Iterable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from sandbox.errors import UsageError
 from sandbox.jsonl import valid
@@ -77,7 +77,7 @@ KEYWORDS = {
 """Of detect-secrets: what Kingfisher leaves to others."""
 
 
-class Guard:
+class SecretFilter:
     """Says what may not leave, for one snapshot of a repository."""
 
     def __init__(self, repository: Repository) -> None:
@@ -136,7 +136,7 @@ class Guard:
                     values[value] = path
         return values
 
-    def objection_to(self, task: Task) -> str:
+    def reason_of_task(self, task: Task) -> str:
         """Why nothing that shows this task's files may be sent; "" where it may."""
         shown = [*task.named, *task.files, *test_functions(task.shown)]
         if hidden := next((path for path in shown if path in self.ignored), None):
@@ -145,7 +145,7 @@ class Guard:
             return f"it shows {hidden}, which is for secrets by its name"
         return ""
 
-    def objection(self, text: str) -> str:
+    def reason(self, text: str) -> str:
         """What the text holds that may not leave; "" where there is nothing."""
         if path := next((path for value, path in self._kept.items() if value in text), None):
             return f"it holds a secret of {path}"
@@ -185,7 +185,7 @@ def ignored_files(repository: Repository, paths: Iterable[str]) -> set[str]:
     try:
         return set(
             ask(
-                repository.root,
+                Path(repository.root),
                 "check-ignore",
                 "--no-index",
                 "--stdin",
@@ -200,7 +200,7 @@ def ignored_files(repository: Repository, paths: Iterable[str]) -> set[str]:
         ) from None
 
 
-def texts_of(record) -> str:
+def texts_of(record: object) -> str:
     """All texts in nested plain data, a line each: what a scanner reads of it."""
     if isinstance(record, dict):
         record = [*record, *record.values()]

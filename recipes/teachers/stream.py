@@ -16,6 +16,7 @@ in the text itself stay there, for `sandbox/tasks/replies.py`. Only the first ch
 
 import json
 import re
+from typing import Any
 
 from recipes.teachers.ledger import FAILED
 
@@ -44,24 +45,26 @@ class Heard:
     def __init__(self) -> None:
         self._content: list[str] = []
         self._reasoning: list[str] = []
-        self._error = self._beside = None
+        self._error: dict | str | None = None
+        self._beside: dict | str | None = None
         self._chosen = False
         self.finish = ""
         self.usage: dict | None = None
 
     def take(self, data: dict | list) -> None:
         """Raises AttributeError or TypeError for what the protocol does not know."""
-        if isinstance(data, list) and data:  # as Gemini wraps its errors
-            data = data[0]
-        self.usage = data.get("usage") or self.usage
-        self._error = self._error or data.get("error")
-        if not data.get("choices") and (self._beside is None or words_of(data)):
-            self._beside = data
-        for choice in data.get("choices") or ():
+        if isinstance(data, list) and not data:
+            raise TypeError("an empty list is no reply")
+        said: dict = data[0] if isinstance(data, list) else data  # Gemini wraps its errors
+        self.usage = said.get("usage") or self.usage
+        self._error = self._error or said.get("error")
+        if not said.get("choices") and (self._beside is None or words_of(said)):
+            self._beside = said
+        for choice in said.get("choices") or ():
             if not choice.get("index"):
                 self._take_choice(choice)
 
-    def fail(self, error) -> None:
+    def fail(self, error: Any) -> None:
         """The package has found this error in the stream."""
         self._error = self._error or error
 
@@ -99,7 +102,7 @@ class Heard:
         return None
 
 
-def in_parts(value) -> tuple[str, str]:
+def in_parts(value: object) -> tuple[str, str]:
     """(text, thinking) of a content: a string, a part, or a list of these."""
     if isinstance(value, str):
         return value, ""
@@ -116,7 +119,7 @@ def in_parts(value) -> tuple[str, str]:
     return (text, thought) if "text" in kind else ("", "")
 
 
-def words_of(error) -> str:
+def words_of(error: object) -> str:
     """What an error says to people; "" where it says nothing."""
     if isinstance(error, str):
         return error
@@ -129,7 +132,7 @@ def words_of(error) -> str:
     return f"{said}: {words_of(raw)}" if said and raw else said
 
 
-def status_of(error) -> int | None:
+def status_of(error: object) -> int | None:
     """The HTTP status that an error stands for, by its own code; None where it has none."""
     if not isinstance(error, dict):
         return None

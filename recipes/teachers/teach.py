@@ -6,18 +6,49 @@ What the tests verify of its answers is learned (trajectories.jsonl).
 """
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
 
 from recipes import stages
+from recipes.events import Progress
 from recipes.reporting import tables
 from recipes.rollouts.rollout import TOLERATED
 from recipes.session import CHUNK, Session
+from recipes.teachers.events import (
+    NothingSent,
+    NotTaught,
+    ReferenceAnswers,
+    Spent,
+    Taught,
+    Unsolved,
+)
 from sandbox.errors import HarnessError
-from sandbox.reasons import counted
+from sandbox.tasks.task import Task
+
+if TYPE_CHECKING:
+    from recipes.teachers.conversation import ApiTeacher, Lesson
+    from recipes.teachers.options import Hired
+    from recipes.teachers.plan import Plan
+    from recipes.teachers.secrets import SecretFilter
+
+TRAJECTORIES = "trajectories.jsonl"
+ASKING = "asking the teacher"
 
 
-def cold_for_teacher(session: Session) -> list:
+class Stopping(Protocol):
+    """Whether a person wants a step to end before it is done."""
+
+    @property
+    def requested(self) -> bool: ...
+
+    def check(self) -> None:
+        """Raises KeyboardInterrupt where it is requested."""
+
+
+def cold_for_teacher(session: Session) -> list[Task]:
     """The reference teacher is the gold edit: where there is none, it has nothing to say."""
-    from recipes.teachers.conversation import choose_cold
+    from recipes.teachers.choose import choose_cold
 
     states = {p.instance_id: p.state for p in tables.read_probes(session.run, stages.BEFORE.name)}
     is_model = session.hired or session.run.content.get("teacher")
@@ -32,38 +63,24 @@ def cold_for_teacher(session: Session) -> list:
 def dry_run(session: Session) -> dict:
     """Say what the API teacher would be sent and what it would cost, write the prompts to
     RUN/prompts, and return the same as data."""
-    planned = _plan(session)
+    hired = _hired(session)
+    planned = _plan(session, cold_for_teacher(session), _secret_filter(session))
     folder = session.run.folder / "prompts"
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.txt"):
         old.unlink()
     for name, prompt in planned.prompts.items():
         (folder / f"{name}.txt").write_text(prompt[0]["content"], encoding="utf-8")
-    session.screen.say(f"Nothing was sent. What would be sent first of all is in {folder}.")
+    session.emit(NothingSent(folder))
     return {
-        "name": session.hired.endpoint.name,
-        "model": session.hired.endpoint.model,
+        "name": hired.endpoint.name,
+        "model": hired.endpoint.model,
         "requests": 0,
         "usd": 0.0,
         "asked": 0,
         "verified": 0,
-        "plan": {**planned.to_dict(), "max_usd": session.hired.max_usd},
+        "plan": {**planned.to_dict(), "max_usd": hired.max_usd},
     }
-
-
-def _plan(session: Session):
-    from recipes.teachers.options import plan
-
-    planned = plan(
-        cold_for_teacher(session),
-        session.tree,
-        session.hired.endpoint,
-        session.recipe.teacher,
-        session.guard,
-    )
-    for line in planned.lines(session.hired):
-        session.screen.say(line)
-    return planned
 
 
 def teach(session: Session) -> None:
@@ -73,190 +90,12 @@ def teach(session: Session) -> None:
         return
     chosen = cold_for_teacher(session)
     if session.hired is None:
-        session.screen.say(
-            "No API teacher is named, so the reference teacher answers: with the repository's "
-            "own code, verified like any "
-            "other."
-        )
-    with session.screen.patience() as patience, session.run.step(stages.TEACH.name):
-        asked = (
-            _ask_reference(session, chosen, patience)
-            if session.hired is None
-            else _ask_api_teacher(session, chosen, patience)
-        )
+        session.emit(ReferenceAnswers())
+    ask = _ask_reference if session.hired is None else _ask_api_teacher
+    with session.stopping() as stopping, session.run.step(stages.TEACH.name):
+        asked = ask(session, chosen, stopping)
         _add_replay(session)
-    session.screen.say(
-        f"{asked} cold tasks were given to the teacher; the tests verified "
-        f"{len(_taught(session))} answers."
-    )
-
-
-def _taught(session: Session) -> list[dict]:
-    """The verified answers of teachers."""
-    return [r for r in session.run.read("trajectories.jsonl") if r["source"] != "student"]
-
-
-def _ask_reference(session: Session, chosen: list, patience) -> int:
-    """Ask for the gold edits of all tasks; returns how many these are."""
-    from recipes.teachers.conversation import ReferenceTeacher
-
-    known = {r["instance_id"] for r in session.run.read("trajectories.jsonl")}
-    teacher = ReferenceTeacher(session.tree, session.recipe.prompt.style)
-    pending = [t for t in chosen if t.instance_id not in known]
-    session.run.append("trajectories.jsonl", [])
-    unjudged: dict[str, str] = {}
-    for start in range(0, len(pending), CHUNK):
-        asked = [(t, session.chats[t.instance_id]) for t in pending[start : start + CHUNK]]
-        replies = [(t, m, teacher.reply(t, m)) for t, m in asked]
-        verdicts = session.judge_replies([(t, reply) for t, _, reply in replies])
-        session.run.append(
-            "trajectories.jsonl",
-            [
-                {
-                    "messages": [*m, {"role": "assistant", "content": reply}],
-                    "instance_id": t.instance_id,
-                    "source": teacher.source,
-                    "reward": verdict.reward,
-                }
-                for (t, m, reply), verdict in zip(replies, verdicts)
-                if not isinstance(verdict, HarnessError) and verdict.status == "resolved"
-            ],
-        )
-        unjudged |= {
-            t.instance_id: str(v)
-            for (t, _, _), v in zip(replies, verdicts)
-            if isinstance(v, HarnessError)
-        }
-        _say_unjudged(session, unjudged, len(pending))
-        session.screen.progress("asking the teacher", start + len(asked), len(pending))
-        patience.check()
-    return len(chosen)
-
-
-def _say_unjudged(session: Session, unjudged: dict[str, str], asked: int) -> None:
-    """Name the tasks whose answers the jail could not judge. Raises HarnessError where they are
-    more than a tenth of those asked."""
-    if len(unjudged) > TOLERATED * asked:
-        raise HarnessError(
-            f"The jail failed on the teacher's answers to {len(unjudged)} of {asked} tasks, so "
-            "this stops here: "
-            f"{next(iter(unjudged.values()))} What was done is kept."
-        )
-    for name, why in unjudged.items():
-        session.screen.say(f"{name} is not taught: {why}")
-    unjudged.clear()
-
-
-def _ask_api_teacher(session: Session, chosen: list, patience) -> int:
-    """Hold conversations about all tasks that may be sent, as far as the money goes, and return
-    how many these are. Those of a run that was cut off are held again, at no cost."""
-    from recipes.teachers.conversation import ApiTeacher, Bench
-    from recipes.teachers.endpoint import Asker, Client
-    from recipes.teachers.ledger import Ledger, Replies, as_pico, read_summary
-    from sandbox.cache import cache_folder
-
-    recipe, settings, planned, lessons = session.recipe, session.recipe.teacher, _plan(session), {}
-    bench = Bench(
-        session.judge_replies,
-        lambda task, files: session.judge.run(
-            {
-                "files": files,
-                "ids": list(task.shown),
-                "text": True,
-                "timeout": session.judge.limits.timeout + 10 * task.test_seconds,
-            }
-        ),
-        session.judge.stop,
-    )
-    with (
-        Replies(cache_folder() / "teacher") as replies,
-        Ledger.open(session.run.folder / "teacher.sqlite", replies) as ledger,
-    ):
-        asker = Asker(
-            Client(session.hired.endpoint, session.hired.key, settings.stall),
-            ledger,
-            replies,
-            as_pico(session.hired.max_usd),
-            settings.tries,
-            settings.pause,
-            recipe.seed,
-            lambda: patience.asked,
-            session.screen.say,
-        )
-        teacher = ApiTeacher(
-            asker,
-            settings,
-            recipe.prompt.style,
-            recipe.seed,
-            session.tree,
-            bench,
-            session.guard,
-            session.chats,
-        )
-        for lesson in teacher.teach(
-            [t for t in chosen if t.instance_id in planned.prompts], planned.prompts
-        ):
-            lessons[lesson.task.instance_id] = lesson
-            session.screen.progress("asking the teacher", len(lessons), len(planned.prompts))
-        patience.check()
-        asker.check()
-    _say_unjudged(
-        session,
-        {name: lesson.why for name, lesson in lessons.items() if lesson.unjudged},
-        len(lessons),
-    )
-    session.run.keep_only(
-        "trajectories.jsonl",
-        [
-            {
-                "messages": dialogue,
-                "instance_id": t.instance_id,
-                "source": teacher.source,
-                "reward": 1.0,
-            }
-            for t in chosen
-            if t.instance_id in lessons
-            for dialogue in lessons[t.instance_id].dialogues
-        ],
-    )
-    if unsolved := Counter(lesson.why for lesson in lessons.values() if not lesson.dialogues):
-        session.screen.say(f"Without a verified answer: {counted(unsolved)}.")
-    spent = read_summary(session.run.folder)
-    session.screen.say(
-        f"{session.hired.endpoint.name} was sent {spent['requests']} requests, for "
-        f"${spent['usd']:.4f} of at most "
-        f"${session.hired.max_usd:.2f}."
-    )
-    return len(lessons)
-
-
-def _add_replay(session: Session) -> None:
-    """Rollouts that the student itself got right before, so that learning from the teacher does
-    not cost it what it could do."""
-    from recipes.teachers.conversation import choose_replay
-
-    taught = _taught(session)
-    rollouts = [r for r in session.run.read("rollouts.jsonl") if r["phase"] == stages.BEFORE.name]
-    own = choose_replay(
-        session.tasks, rollouts, len(taught), session.recipe.distil.replay, session.recipe.seed
-    )
-    if own:
-        session.run.keep_only(
-            "trajectories.jsonl",
-            taught
-            + [
-                {
-                    "messages": [
-                        *session.chats[r["instance_id"]],
-                        {"role": "assistant", "content": r["text"]},
-                    ],
-                    "instance_id": r["instance_id"],
-                    "source": "student",
-                    "reward": 1.0,
-                }
-                for r in own
-            ],
-        )
+    session.emit(Taught(asked, len(_taught(session))))
 
 
 def teacher_facts(session: Session) -> dict:
@@ -282,3 +121,186 @@ def teacher_facts(session: Session) -> dict:
         "asked": len(spent["by_task"]),
         "verified": verified,
     }
+
+
+def _taught(session: Session) -> list[dict]:
+    """The verified answers of teachers."""
+    return [r for r in session.run.read(TRAJECTORIES) if r["source"] != "student"]
+
+
+def _trajectory(task: Task, messages: list[dict[str, str]], source: str) -> dict:
+    """A line of trajectories.jsonl: `messages` end with a verified answer."""
+    return {"messages": messages, "instance_id": task.instance_id, "source": source, "reward": 1.0}
+
+
+# ----------------------------------------------------------------------------- the reference teacher
+
+
+def _ask_reference(session: Session, chosen: list[Task], stopping: Stopping) -> int:
+    """Ask for the gold edits of all tasks; returns how many these are."""
+    known = {r["instance_id"] for r in session.run.read(TRAJECTORIES)}
+    pending = [t for t in chosen if t.instance_id not in known]
+    session.run.append(TRAJECTORIES, [])
+    for start in range(0, len(pending), CHUNK):
+        chunk = pending[start : start + CHUNK]
+        unjudged = _ask_for_gold(session, chunk)
+        _say_unjudged(session, unjudged, len(pending))
+        session.emit(Progress(ASKING, start + len(chunk), len(pending)))
+        stopping.check()
+    return len(chosen)
+
+
+def _ask_for_gold(session: Session, tasks: list[Task]) -> dict[str, str]:
+    """Write down the gold edits that the tests verify; {instance_id: why} of those that the jail
+    could not judge."""
+    from recipes.teachers.reference import ReferenceTeacher
+
+    teacher = ReferenceTeacher(session.tree, session.recipe.prompt.style)
+    replies = [(t, teacher.reply(t, session.chats[t.instance_id])) for t in tasks]
+    verified, unjudged = [], {}
+    for (task, reply), verdict in zip(replies, session.judge_replies(replies)):
+        if isinstance(verdict, HarnessError):
+            unjudged[task.instance_id] = str(verdict)
+        elif verdict.status == "resolved":
+            answer = {"role": "assistant", "content": reply}
+            messages = [*session.chats[task.instance_id], answer]
+            verified.append(_trajectory(task, messages, teacher.source))
+    session.run.append(TRAJECTORIES, verified)
+    return unjudged
+
+
+def _say_unjudged(session: Session, unjudged: dict[str, str], asked: int) -> None:
+    """Name the tasks whose answers the jail could not judge. Raises HarnessError where they are
+    more than a tenth of those asked."""
+    if len(unjudged) > TOLERATED * asked:
+        raise HarnessError(
+            f"The jail failed on the teacher's answers to {len(unjudged)} of {asked} tasks, so "
+            f"this stops here: {next(iter(unjudged.values()))} What was done is kept."
+        )
+    for name, why in unjudged.items():
+        session.emit(NotTaught(name, why))
+
+
+# -------------------------------------------------------------------------------------- API teachers
+
+
+def _ask_api_teacher(session: Session, chosen: list[Task], stopping: Stopping) -> int:
+    """Hold conversations about all tasks that may be sent, as far as the money goes, and return
+    how many these are. Those of a run that was cut off are held again, at no cost."""
+    secret_filter = _secret_filter(session)
+    planned = _plan(session, chosen, secret_filter)
+    tasks = [t for t in chosen if t.instance_id in planned.prompts]
+    with _open_teacher(session, secret_filter, stopping) as teacher:
+        lessons: dict[str, Lesson] = {}
+        for lesson in teacher.teach(tasks, planned.prompts):
+            lessons[lesson.task.instance_id] = lesson
+            session.emit(Progress(ASKING, len(lessons), len(tasks)))
+        stopping.check()
+        teacher.scheduler.check()
+    unjudged = {name: lesson.why for name, lesson in lessons.items() if lesson.unjudged}
+    _say_unjudged(session, unjudged, len(lessons))
+    _keep_dialogues(session, [lessons[t.instance_id] for t in tasks if t.instance_id in lessons])
+    if unsolved := Counter(lesson.why for lesson in lessons.values() if not lesson.dialogues):
+        session.emit(Unsolved(unsolved))
+    session.emit(_spent(session))
+    return len(lessons)
+
+
+def _hired(session: Session) -> "Hired":
+    """The run's API teacher."""
+    assert session.hired is not None
+    return session.hired
+
+
+def _secret_filter(session: Session) -> "SecretFilter":
+    from recipes.teachers.secrets import SecretFilter
+
+    return SecretFilter(session.run.repository)
+
+
+def _plan(session: Session, tasks: list[Task], secret_filter: "SecretFilter") -> "Plan":
+    """What would be sent of these tasks, said to the person."""
+    from recipes.teachers.plan import plan
+
+    settings, hired = session.recipe.teacher, _hired(session)
+    planned = plan(tasks, session.tree, hired.endpoint, settings, secret_filter)
+    session.emit(planned.event(hired))
+    return planned
+
+
+@contextmanager
+def _open_teacher(
+    session: Session, secret_filter: "SecretFilter", stopping: Stopping
+) -> Iterator["ApiTeacher"]:
+    """The API teacher with the run's ledger open."""
+    from recipes.teachers.client import Client
+    from recipes.teachers.conversation import ApiTeacher
+    from recipes.teachers.ledger import Ledger, Replies, as_pico
+    from recipes.teachers.scheduler import RequestScheduler, SchedulerOptions
+    from recipes.teachers.student_format import StudentFormat
+    from sandbox.cache import cache_folder
+
+    recipe, settings, hired = session.recipe, session.recipe.teacher, _hired(session)
+    options = SchedulerOptions(
+        as_pico(hired.max_usd),
+        settings.tries,
+        settings.pause,
+        recipe.seed,
+        stopped=lambda: stopping.requested,
+        emit=session.emit,
+    )
+    student = StudentFormat(recipe.prompt.style, session.chats, settings.reasoning)
+    with (
+        Replies(cache_folder() / "teacher") as replies,
+        Ledger.open(session.run.folder / "teacher.sqlite", replies) as ledger,
+    ):
+        client = Client(hired.endpoint, hired.key, settings.stall)
+        scheduler = RequestScheduler(client, ledger, replies, options)
+        yield ApiTeacher(scheduler, session.judge, secret_filter, settings, student, recipe.seed)
+
+
+def _keep_dialogues(session: Session, lessons: list["Lesson"]) -> None:
+    from recipes.teachers.conversation import ApiTeacher
+
+    session.run.keep_only(
+        TRAJECTORIES,
+        [
+            _trajectory(lesson.task, dialogue, ApiTeacher.source)
+            for lesson in lessons
+            for dialogue in lesson.dialogues
+        ],
+    )
+
+
+def _spent(session: Session) -> Spent:
+    from recipes.teachers.ledger import read_summary
+
+    hired, spent = _hired(session), read_summary(session.run.folder)
+    return Spent(hired.endpoint.name, spent["requests"], spent["usd"], hired.max_usd)
+
+
+# ------------------------------------------------------------------------------- the student's own
+
+
+def _add_replay(session: Session) -> None:
+    """Rollouts that the student itself got right before, so that learning from the teacher does
+    not cost it what it could do."""
+    from recipes.teachers.choose import choose_replay
+
+    taught = _taught(session)
+    rollouts = [r for r in session.run.read("rollouts.jsonl") if r["phase"] == stages.BEFORE.name]
+    own = choose_replay(
+        session.tasks, rollouts, len(taught), session.recipe.distil.replay, session.recipe.seed
+    )
+    if not own:
+        return
+    tasks = {t.instance_id: t for t in session.tasks}
+    replayed = [
+        _trajectory(
+            tasks[r["instance_id"]],
+            [*session.chats[r["instance_id"]], {"role": "assistant", "content": r["text"]}],
+            "student",
+        )
+        for r in own
+    ]
+    session.run.keep_only(TRAJECTORIES, taught + replayed)

@@ -15,7 +15,8 @@ def check_teacher(find: Callable[[], Any], keys: dict[str, str]) -> Check:
     key?"""
     import asyncio
 
-    from recipes.teachers.endpoint import Client, Fault, fit_key
+    from recipes.teachers.client import Client, Fault
+    from recipes.teachers.endpoint import fit_key
     from recipes.teachers.ledger import usd
 
     async def ask(endpoint: Any, key: str) -> None:
