@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recipes.learning import memory
-from recipes.rollouts.engines import check_policy, choose, open_engine
+from recipes.rollouts.choosing import check_policy, choose, open_engine
 from recipes.rollouts.llama_engine import LlamaEngine
 from recipes.rollouts.model_engine import ModelEngine
 from sandbox.errors import HarnessError, UsageError

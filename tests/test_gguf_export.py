@@ -11,7 +11,7 @@ import torch
 from recipes.learning import weights
 from recipes.nano import nano_student
 from recipes.rollouts import gguf
-from recipes.rollouts.engines import policy_gap
+from recipes.rollouts.choosing import policy_gap
 from recipes.rollouts.gguf import base_digest, export_base, objection, vocabulary_note, write_base
 from recipes.rollouts.llama_engine import LlamaEngine
 from tests.tiny import load_tiny, make_tiny, make_tokenizer
@@ -93,7 +93,7 @@ def test_the_adapter_of_a_small_model_is_added_in(tmp_path, monkeypatch):
     assert engine._adapter is None
     monkeypatch.setattr(weights, "SMALL", 0)
     with torch.no_grad():
-        next(iter(student.adapter().values())).add_(1.0)
+        next(iter(student.adapter.tensors().values())).add_(1.0)
     engine.sample([[5]], 1, 1.0, 1, [0])
     assert engine._adapter is not None
     engine.close()
@@ -228,7 +228,7 @@ def test_the_adapter_is_read_anew_when_it_changed(tmp_path, adapter_of):
     first = engine.sample([[5, 9]], 4, 1.0, 8, [0])
     snapshot = student.snapshot()
     with torch.no_grad():
-        for tensor in student.adapter().values():
+        for tensor in student.adapter.tensors().values():
             tensor.mul_(3.0)
     assert (
         engine.sample([[5, 9]], 4, 1.0, 8, [0]) != first

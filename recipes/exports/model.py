@@ -22,22 +22,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from recipes.learning.memory import missing_package
+from recipes.rollouts.engine import Engine
+from recipes.rollouts.engine_kind import engine_kind
 from recipes.rollouts.gguf import (
     export_base,
-    objection,
+    unsupported,
     vocabulary_note,
     write_adapter,
     write_merged,
 )
 from recipes.rollouts.model_engine import ModelEngine
-from recipes.rollouts.rollout import Engine
 from recipes.runfolder import checkpoint
 from recipes.settings import Recipe
 from sandbox.errors import UsageError
 
 BASE, ADAPTER, MODELFILE = "base.gguf", "adapter.gguf", "Modelfile"
-QUANTISATIONS = ("q8_0", "q4_k_m")
 EXPORTED = "exported"
 """What PEFT calls the adapter that was read back."""
 QUESTION, ANSWER, SYSTEM = (
@@ -67,9 +66,9 @@ def write(
         for name in (checkpoint.ADAPTER, checkpoint.CONFIG):
             shutil.copyfile(source / name, folder / name)
         return
-    if name := missing_package():
+    if name := engine_kind("llama.cpp").missing_package():
         raise UsageError(f"An export to {target} needs the package {name}: pip install {name}")
-    if why := objection(student, recipe.student.longest):
+    if why := unsupported(student, recipe.student.longest):
         raise UsageError(
             f"This student cannot be exported to {target}: {why}. Export it with --to peft."
         )
@@ -90,13 +89,15 @@ def opened(target: str, student, folder: Path, recipe: Recipe) -> Iterator[Engin
     """What samples from the files in `folder`. Raises UsageError or HarnessError where they cannot
     be loaded."""
     if target == "peft":
-        student.model.load_adapter(str(folder), adapter_name=EXPORTED)
-        student.model.set_adapter(EXPORTED)
+        student.policy.model.load_adapter(str(folder), adapter_name=EXPORTED)
+        student.policy.model.set_adapter(EXPORTED)
         try:
             yield ModelEngine(student)
         finally:
-            student.model.set_adapter("default")  # first, for PEFT does not delete the one in use
-            student.model.delete_adapter(EXPORTED)
+            student.policy.model.set_adapter(
+                "default"
+            )  # first, for PEFT does not delete the one in use
+            student.policy.model.delete_adapter(EXPORTED)
         return
     from recipes.rollouts.file_engine import FileEngine, Files, FileStudent
 
@@ -150,7 +151,8 @@ def modelfile(student, recipe: Recipe) -> str:
             + "{{ end }}"
         )
     stops = "".join(
-        f'PARAMETER stop "{student.tokenizer.decode([i])}"\n' for i in sorted(student.end_ids)
+        f'PARAMETER stop "{student.tokens.tokenizer.decode([i])}"\n'
+        for i in sorted(student.end_ids)
     )
     return (
         f"# {student.name} with the adapter that coldstart trained. In this folder: ollama create "
@@ -171,9 +173,9 @@ def around(student) -> tuple[str, str, str, tuple[str, str] | None]:
 
     Raises UsageError for a template that does not show the question as it is.
     """
-    tokenizer = student.tokenizer
+    tokenizer = student.tokens.tokenizer
     if tokenizer.chat_template is None:
-        return "", "", tokenizer.decode([student.end_id]), None
+        return "", "", tokenizer.decode([student.tokens.end_id]), None
     question = {"role": "user", "content": QUESTION}
 
     def fill(*messages: dict, **more) -> str:

@@ -14,6 +14,7 @@ import io
 import json
 import os
 import warnings
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -32,9 +33,18 @@ def read_config(path: str):
         return AutoConfig.from_pretrained(path)
 
 
-def load_model(recipe: Recipe, path: str, seed: int) -> tuple:
-    """(PEFT model, tokenizer, whether unsloth loaded them): the base from `path`, the adapter drawn
-    from `seed`.
+class LoadedModel(NamedTuple):
+    """What was loaded."""
+
+    model: Any
+    """PEFT's."""
+    tokenizer: Any
+    unsloth: bool
+    """Whether unsloth loaded them."""
+
+
+def load_model(recipe: Recipe, path: str, seed: int) -> LoadedModel:
+    """The base from `path`, the adapter drawn from `seed`.
 
     Prints nothing. Sets torch's threads and deterministic algorithms for the whole process on the
     CPU. Raises UsageError for a model that cannot be found, fetched or used, and for torchvision
@@ -48,7 +58,7 @@ def load_model(recipe: Recipe, path: str, seed: int) -> tuple:
             recipe, path, seed
         )
         _refuse_altered_logits(model.get_base_model().config, path)
-    return model, tokenizer, unsloth
+    return LoadedModel(model, tokenizer, unsloth)
 
 
 def _uses_unsloth() -> bool:
@@ -99,7 +109,7 @@ def _load_with_transformers(recipe: Recipe, path: str, seed: int):
 
 def _load_with_unsloth(recipe: Recipe, path: str, seed: int):
     """The same through unsloth, whose fused kernels halve time and memory on a CUDA card."""
-    os.environ["UNSLOTH_RETURN_HIDDEN_STATES"] = "1"  # see Student.forward
+    os.environ["UNSLOTH_RETURN_HIDDEN_STATES"] = "1"  # see Policy.forward
     from unsloth import FastLanguageModel  # before transformers, which it patches
 
     model, tokenizer = FastLanguageModel.from_pretrained(
@@ -149,16 +159,6 @@ def _forbid_repacking(model) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
-def make_optimiser(parameters: list, device: torch.device):
-    """AdamW without weight decay; on CUDA bitsandbytes' paged 8-bit one (arXiv:2110.02861), the
-    same rule in less memory."""
-    if device.type == "cuda":
-        from bitsandbytes.optim import PagedAdamW8bit
-
-        return PagedAdamW8bit(parameters, lr=0.0, betas=(0.9, 0.95), weight_decay=0.0)
-    return torch.optim.AdamW(parameters, lr=0.0, betas=(0.9, 0.95), weight_decay=0.0)
-
-
 def _make_cpu_deterministic(threads: int) -> None:
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
@@ -184,7 +184,7 @@ def end_tokens(tokenizer, causal) -> tuple[int, frozenset[int]]:
 
 def _refuse_altered_logits(config, path) -> None:
     """Raise UsageError for architectures that scale or cap their logits after the head, which
-    `Student.logits` does not."""
+    `Policy.logits` does not."""
     plain = {"final_logit_softcapping": None, "logit_scale": 1.0, "logits_scaling": 1.0}
     for name, neutral in plain.items():
         if getattr(config, name, None) not in (None, neutral):

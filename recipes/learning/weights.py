@@ -23,7 +23,7 @@ def weights(
     With `merged` each matrix W that the adapter changes is W + B A alpha / rank (Hu et al. 2021,
     arXiv:2106.09685, equation 3).
     """
-    adapter, config = student.adapter() if merged else {}, student.model.peft_config["default"]
+    adapter = student.adapter.tensors() if merged else {}
     for name, parameter in base_parameters(student):
         layer, _, part = name.rpartition(".")
         halves = [adapter.get(f"base_model.model.{layer}.lora_{half}.{part}") for half in "BA"]
@@ -36,7 +36,7 @@ def weights(
             weight = parameter.detach().float()
             if halves[0] is not None:
                 b, a = (half.detach().float() for half in halves)
-                weight = weight + b @ a * (config.lora_alpha / config.r)
+                weight = weight + b @ a * student.adapter.scale
             return weight
 
         yield name, _shape(parameter), make
@@ -44,7 +44,7 @@ def weights(
 
 def base_parameters(student) -> Iterator[tuple[str, torch.nn.Parameter]]:
     """(transformers' name, parameter) of the base, without the adapters; tied ones once."""
-    for name, parameter in student.model.get_base_model().named_parameters():
+    for name, parameter in student.policy.model.get_base_model().named_parameters():
         if ".lora_" not in name:
             yield name.replace(".base_layer", ""), parameter
 

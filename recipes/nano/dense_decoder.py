@@ -26,9 +26,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from recipes.learning.shape import head_width, key_heads
 from recipes.learning.weights import is_small, weights
-from recipes.rollouts.gguf import ARCHITECTURES, objection
-from recipes.rollouts.rollout import head_width, key_heads
+from recipes.rollouts.gguf import ARCHITECTURES, unsupported
 
 DROP_SHARE = 0.25
 """Places of rows that have ended are given up once they are this share: that copies the cache,
@@ -41,7 +41,7 @@ def fits(student, longest: int) -> bool:
     return (
         student.device.type == "cpu"
         and is_small(student)
-        and not objection(student, longest)
+        and not unsupported(student, longest)
         and not ARCHITECTURES[student.config.model_type].sliding
     )
 
@@ -99,7 +99,7 @@ class DenseDecoder:
         self._kv_heads = key_heads(config)
         self._shared, self._width = config.num_attention_heads // self._kv_heads, head_width(config)
         self._epsilon = config.rms_norm_eps
-        causal = student.model.get_base_model()
+        causal = student.policy.model.get_base_model()
         self._embed, self._rotary = causal.get_input_embeddings(), causal.base_model.rotary_emb
         self._activation = causal.base_model.layers[0].mlp.act_fn
         tensors, shift = (
@@ -109,7 +109,7 @@ class DenseDecoder:
         self._layers = [
             _layer(tensors, f"model.layers.{i}.", shift) for i in range(config.num_hidden_layers)
         ]
-        head, norm = student.head, tensors["model.norm.weight"] + shift
+        head, norm = student.policy.head, tensors["model.norm.weight"] + shift
         self._head = _Linear((head.weight.float() * norm).T, head.bias)
 
     @torch.no_grad()

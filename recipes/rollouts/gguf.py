@@ -2,7 +2,7 @@
 update.
 
     # a sentence, where llama.cpp would compute something else
-    if why := objection(student, longest): ...
+    if why := unsupported(student, longest): ...
     # <name>-<digest>.gguf, made if it is not there yet
     base = export_base(student, cache_folder() / "gguf")
     write_adapter(student, path)                                 # a LoRA for that base, in float32
@@ -44,9 +44,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from recipes.learning.shape import head_width
 from recipes.learning.weights import base_parameters, is_small, weights
-from recipes.nano import nano_student
-from recipes.rollouts.rollout import head_width
 from sandbox.cache import hold, remove
 from sandbox.jsonl import sync
 
@@ -76,6 +75,10 @@ ARCHITECTURES = {
     "gemma3_text": Architecture("gemma3", norm_shift=1.0, sliding=True),
 }
 
+NANO_SPLIT = r'"""\n?|\n *| ?[A-Za-z]+|[0-9]| ?[^\sA-Za-z0-9]| +|\s'
+"""How the nano student splits text (`nano_student.SPLIT`): written out as the others are, so that
+nothing of how it is made is imported for another student."""
+
 SPLITS = {
     (("bytes", True),): "gpt-2",
     (("digits", True), ("bytes", True)): "smollm",
@@ -93,16 +96,16 @@ SPLITS = {
         ),
         ("bytes", False),
     ): "llama-bpe",
-    ((nano_student.SPLIT, "Isolated"), ("bytes", False)): "smollm",
+    ((NANO_SPLIT, "Isolated"), ("bytes", False)): "smollm",
 }
 """Steps of a tokenizer's pre-tokenizer -> llama.cpp's name of it."""
 
-CUT_OUT_FIRST = {nano_student.SPLIT: re.compile(r'"""\n?|\n *|  +')}
+CUT_OUT_FIRST = {NANO_SPLIT: re.compile(r'"""\n?|\n *|  +')}
 """Tokens that are cut out of the text before anything else, where the named pre-tokenizer would not
 part them from what follows."""
 
 
-def objection(student, longest: int) -> str:
+def unsupported(student, longest: int) -> str:
     """Why this student cannot be sampled by llama.cpp as it is, in words for the middle of a
     sentence; empty if it can.
 
@@ -184,9 +187,9 @@ def base_digest(student, matrices: str = "Q8_0") -> str:
                 _kind(student, matrices),
                 version("gguf"),
                 _config(student).to_dict(),
-                student.tokenizer.chat_template,
+                student.tokens.tokenizer.chat_template,
                 sorted(student.end_ids),
-                _tokenizer_data(student.tokenizer),
+                _tokenizer_data(student.tokens.tokenizer),
             ],
             sort_keys=True,
             default=str,
@@ -255,7 +258,7 @@ def adapter_tensors(student) -> dict[str, np.ndarray]:
     """The trained adapter under llama.cpp's names: `<matrix>.lora_a` [rank, in] and
     `<matrix>.lora_b` [out, rank], float32."""
     names, found = _names(student), {}
-    for name, tensor in student.adapter().items():
+    for name, tensor in student.adapter.tensors().items():
         layer, _, half = name.removeprefix("base_model.model.").partition(".lora_")
         array = tensor.detach().float().cpu().numpy()
         if half.startswith("B"):
@@ -277,9 +280,7 @@ def write_adapter(
     writer = gguf.GGUFWriter(path, ARCHITECTURES[_config(student).model_type].name)
     writer.add_type("adapter")
     writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
-    writer.add_float32(
-        gguf.Keys.Adapter.LORA_ALPHA, float(student.model.peft_config["default"].lora_alpha)
-    )
+    writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, student.adapter.alpha)
     for key, value in (more or {}).items():
         writer.add_string(key, value)
     for name, array in (adapter_tensors(student) if tensors is None else tensors).items():
@@ -294,7 +295,7 @@ def vocabulary_note(student) -> str:
     """A sentence, where the file has no vocabulary; else empty."""
     return (
         ""
-        if _pre_tokenizer(student.tokenizer)
+        if _pre_tokenizer(student.tokens.tokenizer)
         else (
             "This model's tokenizer is not one that is written to GGUF, so its file holds no "
             "vocabulary: other programs cannot serve it."
@@ -306,7 +307,7 @@ def vocabulary_note(student) -> str:
 
 
 def _config(student):
-    return student.model.get_base_model().config
+    return student.config
 
 
 def _base_tensors(
@@ -440,7 +441,7 @@ def _write_vocabulary(student, writer) -> None:
     """Tokens, merges, special tokens and chat template; or that there are none."""
     import gguf
 
-    tokenizer, size = student.tokenizer, _config(student).vocab_size
+    tokenizer, size = student.tokens.tokenizer, _config(student).vocab_size
     pre = _pre_tokenizer(tokenizer)
     if pre is None:
         writer.add_tokenizer_model("no_vocab")
@@ -482,10 +483,10 @@ def _write_vocabulary(student, writer) -> None:
     )
     if begin is not None:
         writer.add_bos_token_id(begin)
-    writer.add_eos_token_id(student.end_id)
-    if other := sorted(student.end_ids - {student.end_id}):
+    writer.add_eos_token_id(student.tokens.end_id)
+    if other := sorted(student.end_ids - {student.tokens.end_id}):
         writer.add_eot_token_id(other[0])
-    writer.add_pad_token_id(student.pad_id)
+    writer.add_pad_token_id(student.tokens.pad_id)
     if tokenizer.chat_template is not None:
         writer.add_chat_template(tokenizer.chat_template)
 

@@ -68,9 +68,9 @@ def export(
     """Write what is not there yet of the files of the student, which holds the checkpoint. `chats`
     are conversations whose token ids must come out the same; `longest` is what prompt and
     completion may have together, tokens. Raises NotExportable, OSError."""
-    from recipes.rollouts.gguf import export_base, objection, vocabulary_note, write_adapter
+    from recipes.rollouts.gguf import export_base, unsupported, vocabulary_note, write_adapter
 
-    if why := objection(student, longest):
+    if why := unsupported(student, longest):
         raise NotExportable(why)
     if student.device.type == "cuda" and not llama.llama_supports_gpu_offload():
         raise NotExportable("llama-cpp-python was built without CUDA")

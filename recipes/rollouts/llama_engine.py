@@ -36,13 +36,8 @@ import llama_cpp.llama_cpp as llama
 import numpy as np
 
 from recipes.learning.measure import derived_seed
-from recipes.rollouts.rollout import (
-    Completion,
-    Engine,
-    cached_values,
-    check_arguments,
-    count_nothing,
-)
+from recipes.learning.shape import cached_values
+from recipes.rollouts.engine import Completion, Engine, check_arguments, count_nothing
 from recipes.rollouts.sampling import Draws
 from sandbox.errors import HarnessError, UsageError
 
@@ -137,7 +132,7 @@ class LlamaEngine(Engine):
         self.slots, self.writers, self.cells = (
             SLOTS[device],
             WRITERS[device],
-            room(student.config, device, longest),
+            room(cached_values(student.config), device, longest),
         )
         self._digest, self._context, self._model, self._adapter = "", None, None, None
         self._batch = _Batch(BATCH_TOKENS)
@@ -463,10 +458,11 @@ class _Batch:
         )
 
 
-def room(config, device: str, longest: int) -> int:
-    """Cells (tokens) of the key/value cache: for the completions of all slots, each with a prompt
-    of its own, within CACHE_BYTES; at least for one."""
-    most = CACHE_BYTES // (2 * cached_values(config))
+def room(values: int, device: str, longest: int) -> int:
+    """Cells (tokens) of the key/value cache, each of so many values (`cached_values`): for the
+    completions of all slots, each with a prompt of its own, within CACHE_BYTES; at least for one.
+    """
+    most = CACHE_BYTES // (2 * values)
     return -(-min(SLOTS[device] * longest, max(longest, most)) // 256) * 256
 
 

@@ -23,15 +23,10 @@ from itertools import groupby
 import numpy as np
 import torch
 
+from recipes.learning.shape import cached_values
 from recipes.nano import dense_decoder
 from recipes.nano.dense_decoder import DROP_SHARE, DenseDecoder
-from recipes.rollouts.rollout import (
-    Completion,
-    Engine,
-    cached_values,
-    check_arguments,
-    count_nothing,
-)
+from recipes.rollouts.engine import Completion, Engine, check_arguments, count_nothing
 from recipes.rollouts.sampling import Draws
 
 MAX_ROWS = 256
@@ -72,7 +67,7 @@ class ModelEngine(Engine):
                 np.stack([_uniforms(seeds[i], j, max_new) for i, j in rows]),
                 _Tally(on_ended),
             )
-            completions = self.student.sampling(
+            completions = self.student.limits.sampling(
                 lambda: self._decoded(
                     dense, [prompts[i] for i, _ in rows], temperature, uniforms_RT, ended
                 ),
@@ -99,7 +94,7 @@ class ModelEngine(Engine):
         ended: "_Tally",
     ) -> list[Completion]:
         """One completion of each prompt."""
-        self.student.mode(training=False)
+        self.student.policy.mode(training=False)
         if dense is None:
             return _decode(self.student, prompts, temperature, uniforms_RT, ended)
         return _decode_as_tree(self.student, dense, prompts, temperature, uniforms_RT, ended)
@@ -143,15 +138,13 @@ def _batch_size(student, waiting: Sequence[tuple[int, int]], prompts, max_new: i
         size += rows
     return (
         size
-        if student.sampling_tokens is None
-        else max(1, min(size, student.sampling_tokens // length))
+        if student.limits.sampling_tokens is None
+        else max(1, min(size, student.limits.sampling_tokens // length))
     )
 
 
 def _cache_bytes_per_token(student) -> int:
-    return cached_values(student.model.get_base_model().config) * (
-        2 if student.device.type == "cuda" else 4
-    )
+    return cached_values(student.config) * (2 if student.device.type == "cuda" else 4)
 
 
 def _decode(
@@ -163,7 +156,7 @@ def _decode(
     different, prompt_R = _different(prompts)
     prompt_R = torch.from_numpy(prompt_R).to(device)
     tokens_BT, mask_BT = padded(student, different)
-    hidden_BTH, cache = student.forward(
+    hidden_BTH, cache = student.policy.forward(
         tokens_BT, mask_BT, (mask_BT.cumsum(dim=1) - 1).clamp(min=0), cache=True
     )
     cache = _spread(cache, prompt_R, max_new)
@@ -171,7 +164,7 @@ def _decode(
     # The positions to come are already marked as real.
     mask_RS = torch.nn.functional.pad(mask_BT, (0, max_new), value=1)[prompt_R]
     logits_RV, position_R = (
-        student.logits(hidden_BTH[:, -1])[prompt_R],
+        student.policy.logits(hidden_BTH[:, -1])[prompt_R],
         mask_BT.sum(dim=1)[prompt_R],
     )
     uniforms_RT = torch.from_numpy(uniforms_RT).to(device)
@@ -196,14 +189,14 @@ def _decode(
             cache = _select(cache, keep)
             token_R, row_R, live_R = token_R[keep], row_R[keep], live_R[keep]
             mask_RS, position_R = mask_RS[keep], position_R[keep]
-        hidden_R1H, cache = student.forward(
+        hidden_R1H, cache = student.policy.forward(
             token_R[:, None],
             mask_RS[:, : width + t + 1],
             position_R[:, None] + t,
             cache,
             filled=True,
         )
-        logits_RV = student.logits(hidden_R1H[:, -1])
+        logits_RV = student.policy.logits(hidden_R1H[:, -1])
     return _completions(tokens_RT, logprobs_RT, length_R, student.end_ids)
 
 
@@ -220,7 +213,7 @@ def _decode_as_tree(
     different, row_M = _different(prompts)
     logits_RV, draws = (
         decoder.read(*padded(student, different), total, max_new),
-        Draws(student.vocabulary, total),
+        Draws(student.policy.vocabulary, total),
     )
     end_ids = sorted(student.end_ids)
     tokens_MT, logprobs_MT = np.zeros((total, max_new), np.int64), np.zeros((total, max_new))
@@ -236,9 +229,9 @@ def _decode_as_tree(
         if len(live) == 0 or t == max_new - 1:
             break
         branches_R, row_M[live] = np.unique(
-            row_M[live] * student.vocabulary + token_N[~ended_N], return_inverse=True
+            row_M[live] * student.policy.vocabulary + token_N[~ended_N], return_inverse=True
         )
-        sources_R, token_R = np.divmod(branches_R, student.vocabulary)
+        sources_R, token_R = np.divmod(branches_R, student.policy.vocabulary)
         logits_RV = decoder.step(token_R, sources_R)
     return _completions(tokens_MT, logprobs_MT, length_M, student.end_ids)
 
@@ -256,7 +249,8 @@ def padded(student, prompts) -> tuple[torch.Tensor, torch.Tensor]:
     width = max(map(len, prompts))
     return (
         torch.tensor(
-            [[student.pad_id] * (width - len(p)) + list(p) for p in prompts], device=student.device
+            [[student.tokens.pad_id] * (width - len(p)) + list(p) for p in prompts],
+            device=student.device,
         ),
         torch.tensor(
             [[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=student.device
