@@ -11,7 +11,7 @@ right name.
 
 import difflib
 import tomllib
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -298,9 +298,9 @@ def _check(section: Any, path: str, where: str) -> None:
             raise UsageError(f"{where}: {path + f.name!r} {said}.")
 
 
-def _values(section, path: str = "") -> list[tuple[str, object]]:
+def _values(section: Any, path: str = "") -> list[tuple[str, object]]:
     """[(full key, value)] of every setting."""
-    found = []
+    found: list[tuple[str, object]] = []
     for f in fields(section):
         value = getattr(section, f.name)
         found += (
@@ -363,9 +363,8 @@ def _override(data: dict, item: str) -> None:
     data[leaf] = value
 
 
-def _fill(cls: type, data: dict, path: str, where: str):
-    known = {f.name: f for f in fields(cls)}
-    values = {}
+def _fill(cls: type, data: dict, path: str, where: str) -> Any:
+    known, defaults, values = {f.name for f in fields(cls)}, cls(), {}
     for key, value in data.items():
         full = f"{path}{key}"
         if key not in known:
@@ -374,16 +373,11 @@ def _fill(cls: type, data: dict, path: str, where: str):
             )
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise UsageError(f"{where}: unknown key {full!r}.{hint}")
-        default = (
-            known[key].default
-            if known[key].default is not MISSING
-            else known[key].default_factory()
-        )
-        values[key] = _typed(default, value, full, where)
+        values[key] = _typed(getattr(defaults, key), value, full, where)
     return cls(**values)
 
 
-def _typed(default, value, full: str, where: str):
+def _typed(default: Any, value: Any, full: str, where: str) -> Any:
     if is_dataclass(default):
         if not isinstance(value, dict):
             raise UsageError(f"{where}: {full!r} is a section, not a value.")
@@ -401,7 +395,7 @@ def _typed(default, value, full: str, where: str):
     return value
 
 
-def _in_words(default) -> str:
+def _in_words(default: object) -> str:
     if type(default) is tuple:
         return f"a list such as {list(default)}"
     return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[

@@ -12,7 +12,7 @@ from recipes.learning import weights
 from recipes.nano import nano_student
 from recipes.rollouts import gguf
 from recipes.rollouts.choosing import policy_gap
-from recipes.rollouts.gguf import base_digest, export_base, objection, vocabulary_note, write_base
+from recipes.rollouts.gguf import base_digest, export_base, unsupported, vocabulary_note, write_base
 from recipes.rollouts.llama_engine import LlamaEngine
 from tests.tiny import load_tiny, make_tiny, make_tokenizer
 
@@ -80,7 +80,7 @@ def adapter_of(request, monkeypatch):
 def test_llama_cpp_computes_what_the_trainer_computes(tmp_path, name, adapter_of):
     kind, more = MODELS[name]
     student = loaded(tmp_path, kind, **more)
-    assert objection(student, 100) == ""
+    assert unsupported(student, 100) == ""
     base = export_base(student, tmp_path)  # F16 in both cases
     adapter_of()
     assert gap(student, base) < 0.01
@@ -140,7 +140,7 @@ def test_a_wrong_export_is_far_off(tmp_path, monkeypatch, spoil):
     ],
 )
 def test_what_llama_cpp_would_compute_differently_is_refused(tmp_path, kind, more, why):
-    assert why in objection(loaded(tmp_path, kind, **more), 100)
+    assert why in unsupported(loaded(tmp_path, kind, **more), 100)
 
 
 def test_same_base_same_bytes_and_the_adapter_is_no_part_of_it(tmp_path):

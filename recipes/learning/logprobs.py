@@ -24,9 +24,10 @@ the head's gradient along, so that the backward pass needs no logits.
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache as remember
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -154,7 +155,7 @@ def _length(sample: Sample) -> int:
     return len(sample.prompt) + len(sample.completion)
 
 
-def _batches(items: Sequence, size, limit: int) -> Iterator[list]:
+def _batches(items: Sequence, size: Callable[[Any], int], limit: int) -> Iterator[list]:
     """`items`, the largest first, cut so that a batch padded to its first item stays within `limit`
     (or is one item)."""
     batch: list = []
@@ -293,7 +294,7 @@ def plain_hidden(policy: Policy, samples: Sequence[Sample], training: bool) -> t
     return _gather(hidden_BTH, flat)
 
 
-def _gather(hidden_BTH, flat: list[int]) -> torch.Tensor:
+def _gather(hidden_BTH: torch.Tensor, flat: list[int]) -> torch.Tensor:
     return hidden_BTH.reshape(-1, hidden_BTH.shape[-1]).index_select(
         0, torch.tensor(flat, device=hidden_BTH.device)
     )
@@ -308,7 +309,9 @@ def head_rows(policy: Policy) -> int:
     return max(1, HEAD_LOGITS // policy.vocabulary)
 
 
-def _head_logprobs(policy: Policy, hidden_NH, targets_N, temperature: float) -> torch.Tensor:
+def _head_logprobs(
+    policy: Policy, hidden_NH: torch.Tensor, targets_N: torch.Tensor, temperature: float
+) -> torch.Tensor:
     if temperature <= 0:
         raise ValueError("log-probabilities need a temperature above 0")
     return _HeadLogprobs.apply(hidden_NH, policy, targets_N, temperature)
@@ -320,7 +323,13 @@ class _HeadLogprobs(torch.autograd.Function):
     factor a position."""
 
     @staticmethod
-    def forward(ctx, hidden_NH, policy, targets_N, temperature):
+    def forward(
+        ctx: Any,
+        hidden_NH: torch.Tensor,
+        policy: Policy,
+        targets_N: torch.Tensor,
+        temperature: float,
+    ) -> torch.Tensor:
         logp_N, slope_NH = _over_vocabulary(
             policy, hidden_NH, targets_N, temperature, ctx.needs_input_grad[0]
         )
@@ -329,14 +338,18 @@ class _HeadLogprobs(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, grad_N):
+    def backward(ctx: Any, grad_N: torch.Tensor) -> tuple:
         (slope_NH,) = ctx.saved_tensors
         return (grad_N[:, None] * slope_NH).to(slope_NH.dtype), None, None, None
 
 
 def _over_vocabulary(
-    policy: Policy, hidden_NH, targets_N, temperature: float, with_slope: bool
-) -> tuple:
+    policy: Policy,
+    hidden_NH: torch.Tensor,
+    targets_N: torch.Tensor,
+    temperature: float,
+    with_slope: bool,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """(log p of the targets, [N], float32; its gradient by the hidden states, [N, hidden], in their
     type, or None).
 
@@ -391,7 +404,7 @@ class PromptCache:
     completions on them, whose backward passes leave their gradient at the cut, and `backward` takes
     it on through the prompts."""
 
-    def __init__(self, policy: Policy, prompts: Sequence[tuple[int, ...]]):
+    def __init__(self, policy: Policy, prompts: Sequence[tuple[int, ...]]) -> None:
         from transformers.cache_utils import Cache
 
         self._policy = policy
@@ -473,7 +486,7 @@ class PromptCache:
 
 
 @remember
-def _layer_class():
+def _layer_class() -> type:
     # Made at the first use, because unsloth must be imported before transformers and this module
     # may come before both.
     from transformers.cache_utils import DynamicLayer
@@ -483,7 +496,12 @@ def _layer_class():
         it may run twice, as it does where activations are recomputed; what it was given is in
         `made`."""
 
-        def __init__(self, keys=None, values=None, **unused):
+        def __init__(
+            self,
+            keys: torch.Tensor | None = None,
+            values: torch.Tensor | None = None,
+            **unused: Any,
+        ) -> None:
             super().__init__()
             self.made: tuple = ()
             if keys is not None:
@@ -495,7 +513,9 @@ def _layer_class():
                 )
                 self.is_initialized = True
 
-        def update(self, key_states, value_states, *args, **kwargs):
+        def update(
+            self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+        ) -> tuple[torch.Tensor, torch.Tensor]:
             self.made = (key_states, value_states)
             if not self.is_initialized:
                 return self.made

@@ -30,6 +30,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 from recipes.learning.loss import KlTerm, Sampled
 from recipes.learning.measure import derived_seed
@@ -304,7 +305,7 @@ def choose(
     log(u) / w.
     """
 
-    def key(task):
+    def key(task: Any) -> float:
         p = solve_rate.get(task.instance_id, UNSEEN)
         weight = p * (1 - p) + settings.floor
         return math.log(1.0 - rng.random()) / weight if weight > 0 else -math.inf

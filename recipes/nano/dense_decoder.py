@@ -28,6 +28,7 @@ import torch.nn.functional as F
 
 from recipes.learning.shape import head_width, key_heads
 from recipes.learning.weights import is_small, weights
+from recipes.rollouts.engine_kind import TrainedStudent
 from recipes.rollouts.gguf import ARCHITECTURES, unsupported
 
 DROP_SHARE = 0.25
@@ -35,7 +36,7 @@ DROP_SHARE = 0.25
 keeping them computes for nothing."""
 
 
-def fits(student, longest: int) -> bool:
+def fits(student: TrainedStudent, longest: int) -> bool:
     """Whether this student can be decoded so. `longest`: the most that prompt and completion have
     together, tokens."""
     return (
@@ -93,7 +94,7 @@ class DenseDecoder:
     """A copy of a student's policy with the cache of one batch."""
 
     @torch.no_grad()
-    def __init__(self, student) -> None:
+    def __init__(self, student: TrainedStudent) -> None:
         """`student` is one that `fits`."""
         config = student.config
         self._kv_heads = key_heads(config)
@@ -132,25 +133,23 @@ class DenseDecoder:
         turn = self._turn((mask_BS.cumsum(dim=1) - 1).clamp(min=0).flatten())
         self._memories, x_NH = [], self._embed(tokens_BS.flatten())
         for layer in self._layers:
-            parts = [
+            queries, keys, values = (
                 part.view(prompts, width, -1, self._width).transpose(1, 2)
                 for part in self._heads(layer, x_NH, turn)
-            ]
+            )
             values_NC = (
                 F.scaled_dot_product_attention(
-                    *parts, attn_mask=seen_B1SS, scale=1.0, enable_gqa=True
+                    queries, keys, values, attn_mask=seen_B1SS, scale=1.0, enable_gqa=True
                 )
                 .transpose(1, 2)
                 .flatten(2)
             )
-            self._memories.append(_remembered(*parts[1:], rows, max_new))
+            self._memories.append(_remembered(keys, values, rows, max_new))
             x_NH = self._passed(layer, x_NH, values_NC.flatten(0, 1))
         self._bias_BS = torch.zeros(prompts, width).masked_fill_(~real_BS, -torch.inf)
-        self._place_R, self._prompt_P, self._live_B = (
-            np.arange(prompts),
-            np.zeros(rows, np.int64),
-            np.arange(prompts),
-        )
+        self._place_R: np.ndarray = np.arange(prompts)
+        self._prompt_P: np.ndarray = np.zeros(rows, np.int64)
+        self._live_B: np.ndarray = np.arange(prompts)
         self._prompt_P[:prompts] = self._place_R
         self._arrange(prompts)
         return self._head(self._normed(x_NH.view(prompts, width, -1)[:, -1])).numpy()
@@ -192,7 +191,7 @@ class DenseDecoder:
         return self._cos_SD[position_N][:, None], self._sin_SD[position_N][:, None]
 
     def _heads(
-        self, layer: _Layer, x_NH: torch.Tensor, turn
+        self, layer: _Layer, x_NH: torch.Tensor, turn: tuple[torch.Tensor, torch.Tensor]
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Queries, keys and values, [N, heads, D], turned to their positions; the queries are
         scaled."""
@@ -306,17 +305,18 @@ class DenseDecoder:
     def _arrange(self, used: int) -> None:
         """What follows from which places are used for which prompts."""
         self._used = used
-        prompt_P = self._prompt_P[:used]
-        lane_P = np.searchsorted(self._live_B, prompt_P)
-        counts_B = np.bincount(lane_P, minlength=len(self._live_B))
-        order, most = np.argsort(lane_P, kind="stable"), int(counts_B.max())
-        group_P = np.empty(used, np.int64)
+        prompt_P: np.ndarray = self._prompt_P[:used]
+        lane_P: np.ndarray = np.searchsorted(self._live_B, prompt_P)
+        counts_B: np.ndarray = np.bincount(lane_P, minlength=len(self._live_B))
+        order = np.argsort(lane_P, kind="stable")
+        most = int(counts_B.max())
+        group_P: np.ndarray = np.empty(used, np.int64)
         group_P[order] = (
             lane_P[order] * most
             + np.arange(used)
             - np.repeat(counts_B.cumsum() - counts_B, counts_B)
         )
-        place_G = np.zeros(len(self._live_B) * most, np.int64)
+        place_G: np.ndarray = np.zeros(len(self._live_B) * most, np.int64)
         place_G[group_P] = np.arange(used)
         self._group_P, self._place_G = torch.from_numpy(group_P), torch.from_numpy(place_G)
         heads, steps = np.arange(self._kv_heads)[:, None], np.arange(self._room)

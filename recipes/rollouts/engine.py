@@ -92,7 +92,7 @@ class Engine(ABC):
         on_ended: Callable[[int], None] = count_nothing,
     ) -> list[list[Completion]]:
         """The same, all together: [prompt][index]."""
-        done = {}
+        done: dict[int, list[Completion]] = {}
         for part in self.stream(prompts, n, temperature, max_new, seeds, on_ended):
             done |= part
         return [done[i] for i in range(len(prompts))]

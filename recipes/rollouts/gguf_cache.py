@@ -17,6 +17,7 @@ from pathlib import Path
 
 import llama_cpp.llama_cpp as llama
 
+from recipes.rollouts.engine_kind import OnProgress, TrainedStudent
 from recipes.rollouts.file_engine import Files, FileStudent
 from recipes.rollouts.llama_engine import fastest_matrices
 from recipes.runfolder import checkpoint
@@ -57,13 +58,13 @@ def find(run_folder: Path, checkpoint_folder: Path, base_folder: Path) -> Files 
 
 
 def export(
-    student,
+    student: TrainedStudent,
     run_folder: Path,
     checkpoint_folder: Path,
     base_folder: Path,
     chats: Sequence[list[dict]],
     longest: int,
-    on_progress=None,
+    on_progress: OnProgress | None = None,
 ) -> Files:
     """Write what is not there yet of the files of the student, which holds the checkpoint. `chats`
     are conversations whose token ids must come out the same; `longest` is what prompt and
@@ -77,23 +78,22 @@ def export(
     if vocabulary_note(student):
         raise NotExportable("its tokenizer is not one that is written to GGUF")
     base = export_base(student, base_folder, on_progress, fastest_matrices(student.device.type))
-    files = Files(base, _adapter_file(run_folder, checkpoint_folder), student.end_ids)
+    adapter = _adapter_file(run_folder, checkpoint_folder)
+    files = Files(base, adapter, student.end_ids)
     stored = FileStudent(files)
     if any(stored.prompt_ids(chat) != student.prompt_ids(chat) for chat in chats):
         raise NotExportable(
             "llama.cpp does not split the prompts into the tokens that it was trained on"
         )
-    files.adapter.parent.mkdir(exist_ok=True)
-    aside = files.adapter.with_name(
-        f".{files.adapter.name}.{os.getpid()}"
-    )  # two `fix` at once write the same
+    adapter.parent.mkdir(exist_ok=True)
+    aside = adapter.with_name(f".{adapter.name}.{os.getpid()}")  # two `fix` at once write the same
     try:
         write_adapter(
             student,
             aside,
             more={BASE_KEY: files.base.name, END_KEY: ",".join(map(str, sorted(student.end_ids)))},
         )
-        os.replace(aside, files.adapter)
+        os.replace(aside, adapter)
     finally:
         aside.unlink(missing_ok=True)
     return files

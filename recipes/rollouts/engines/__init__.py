@@ -9,7 +9,12 @@ student here, what memory it takes beside the student, and how it is opened. It 
 be installed in functions alone.
 """
 
-ENGINES = {"llama.cpp": "llama_cpp", "model": "model"}
+# fmt: off
+ENGINES = {
+    "llama.cpp": "llama_cpp",
+    "model": "model",
+}
+# fmt: on
 """{name in recipes and run.json: file}, by preference. The last one samples any student anywhere."""
 
 AUTO = "auto"
