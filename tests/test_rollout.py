@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from recipes.learning.shape import cached_values
 from recipes.learning.student import Sample
 from recipes.nano import dense_decoder
 from recipes.rollouts import llama_engine, model_engine
@@ -143,20 +144,24 @@ def test_batches_keep_every_prompt_once_and_within_the_cache(student, monkeypatc
 
 
 def test_batches_that_memory_did_not_suffice_for_are_cut_anywhere(student, monkeypatch):
-    monkeypatch.setattr(student, "sampling_tokens", 3 * 40)
+    monkeypatch.setattr(student.limits, "sampling_tokens", 3 * 40)
     prompts = [[2] * length for length in (30, 5, 5)]
     found = batches(student, prompts, 4, 10)
     assert [len(batch) for batch in found] == [3, 3, 6]
     assert found[1] == [(0, 3), (1, 0), (1, 1)]
-    monkeypatch.setattr(student, "sampling_tokens", 5)
+    monkeypatch.setattr(student.limits, "sampling_tokens", 5)
     assert [len(batch) for batch in batches(student, prompts, 4, 10)] == [1] * 12
 
 
 def test_the_cache_of_llama_cpp_has_room_for_one_and_at_most_for_all(student, monkeypatch):
     slots = llama_engine.SLOTS["cpu"]
-    assert slots * 100 <= llama_engine.room(student.config, "cpu", 100) < slots * 100 + 256
+    assert (
+        slots * 100
+        <= llama_engine.room(cached_values(student.config), "cpu", 100)
+        < slots * 100 + 256
+    )
     monkeypatch.setattr(llama_engine, "CACHE_BYTES", 1)
-    assert 1000 <= llama_engine.room(student.config, "cpu", 1000) < 1256
+    assert 1000 <= llama_engine.room(cached_values(student.config), "cpu", 1000) < 1256
 
 
 @pytest.mark.parametrize(
@@ -195,7 +200,7 @@ def test_what_completions_have_in_common_is_computed_once(
     student, folder, monkeypatch, temperature, most
 ):
     """Rows computed in each step, by both engines, of a group of 8 that writes 12 tokens each."""
-    monkeypatch.setattr(student, "end_ids", frozenset())
+    monkeypatch.setattr(student.tokens, "end_ids", frozenset())
     rows, step = [], dense_decoder.DenseDecoder.step
     monkeypatch.setattr(
         dense_decoder.DenseDecoder,
