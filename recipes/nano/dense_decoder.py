@@ -21,6 +21,7 @@ Decoders built like Llama's whose tokens see all before them: Llama, Mistral, Qw
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -306,7 +307,7 @@ class DenseDecoder:
         """What follows from which places are used for which prompts."""
         self._used = used
         prompt_P: np.ndarray = self._prompt_P[:used]
-        lane_P: np.ndarray = np.searchsorted(self._live_B, prompt_P)
+        lane_P = cast(np.ndarray, np.searchsorted(self._live_B, prompt_P))
         counts_B: np.ndarray = np.bincount(lane_P, minlength=len(self._live_B))
         order = np.argsort(lane_P, kind="stable")
         most = int(counts_B.max())
