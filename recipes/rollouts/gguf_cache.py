@@ -14,14 +14,17 @@ tokenizer gives, `export` checks on the prompts that it is given.
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import llama_cpp.llama_cpp as llama
 
-from recipes.rollouts.engine_kind import OnProgress, TrainedStudent
 from recipes.rollouts.file_engine import Files, FileStudent
 from recipes.rollouts.llama_engine import fastest_matrices
 from recipes.runfolder import checkpoint
 from sandbox.cache import hold
+
+if TYPE_CHECKING:  # they need torch, and who finds what is there does not
+    from recipes.rollouts.engine_kind import OnProgress, TrainedStudent
 
 BASE_KEY, END_KEY = "coldstart.base", "coldstart.end_ids"
 """Of the adapter's metadata: the name of the base's file; the tokens that end a completion, with
@@ -58,13 +61,13 @@ def find(run_folder: Path, checkpoint_folder: Path, base_folder: Path) -> Files 
 
 
 def export(
-    student: TrainedStudent,
+    student: "TrainedStudent",
     run_folder: Path,
     checkpoint_folder: Path,
     base_folder: Path,
     chats: Sequence[list[dict]],
     longest: int,
-    on_progress: OnProgress | None = None,
+    on_progress: "OnProgress | None" = None,
 ) -> Files:
     """Write what is not there yet of the files of the student, which holds the checkpoint. `chats`
     are conversations whose token ids must come out the same; `longest` is what prompt and
