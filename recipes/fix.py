@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recipes.learning.measure import derived_seed
-from recipes.rollouts.rollout import Engine
+from recipes.rollouts.engine import Engine
 from recipes.settings import Recipe
 from sandbox import patches
 from sandbox.cache import make_room

@@ -195,18 +195,18 @@ class Session:
         """What samples; the run keeps the one that it began with, so that a continued run writes
         the same."""
         if self._engine is None:
-            from recipes.rollouts import engines
+            from recipes.rollouts import choosing
             from sandbox.cache import cache_folder, make_room
 
             name = self.run.content.get("engine")
             if name is None:
-                name, why = engines.choose(self.student, self.recipe)
+                name, why = choosing.choose(self.student, self.recipe)
                 self.screen.say(why)
                 self.run.content["engine"] = name
                 self.run.write()
-            for note in engines.notes(name, self.student):
+            for note in choosing.notes(name, self.student):
                 self.screen.say(note)
-            self._engine = engines.open_engine(
+            self._engine = choosing.open_engine(
                 name, self.student, self.recipe, cache_folder() / "gguf", self.screen.progress
             )
             make_room(self.screen.say)
@@ -214,7 +214,7 @@ class Session:
 
     def check_policy(self) -> None:
         """Refuse to go on where what samples is not what is trained; with the adapter as it is now."""
-        from recipes.rollouts.engines import check_policy
+        from recipes.rollouts.choosing import check_policy
 
         check_policy(self.engine, list(self.prompts.values()), self.recipe)
 

@@ -11,14 +11,29 @@ right name.
 
 import difflib
 import tomllib
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
-from datetime import date
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
+from typing import Annotated, Any, get_type_hints
 
+from recipes.bounds import (
+    AtLeast,
+    Day,
+    MoreThan,
+    NotEmpty,
+    NotNegative,
+    OneOf,
+    Positive,
+    Several,
+    Share,
+    ShareUpTo,
+    reason,
+)
+from recipes.rollouts.engines import AUTO, ENGINES
 from sandbox.errors import UsageError
 from sandbox.tasks.kinds import KINDS
 
 FOLDER = Path(__file__).parent
+BASELINE = "the baseline is the mean of the other rollouts"
 
 
 @dataclass(frozen=True)
@@ -27,16 +42,16 @@ class StudentSettings:
 
     model: str = "nano"
     """`nano` (made on the spot), a Hugging Face hub id, or a local `save_pretrained` folder."""
-    lora_rank: int = 16
+    lora_rank: Positive[int] = 16
     """Rank r of the LoRA matrices (Hu et al. 2021, arXiv:2106.09685)."""
-    lora_alpha: int = 16
+    lora_alpha: Positive[int] = 16
     """LoRA scale: the update is multiplied by alpha / rank."""
-    max_prompt: int = 2048
+    max_prompt: Positive[int] = 2048
     """Tokens. A prompt is built to fit: it shows as much of the file as there is room for
     (`sandbox/tasks/prompts.py`)."""
-    max_new: int = 512
+    max_new: Positive[int] = 512
     """Tokens. A completion that has not ended by then is `truncated`."""
-    threads: int = 1
+    threads: Positive[int] = 1
     """CPU threads for torch when there is no CUDA card. Part of the recipe because sums depend on
     it: same seed, same threads, same bytes."""
 
@@ -50,7 +65,7 @@ class StudentSettings:
 class PromptSettings:
     """What the student is shown and told to write."""
 
-    style: str = "blocks"
+    style: Annotated[str, OneOf(("blocks", "compact", "body"))] = "blocks"
     """`blocks`: function, visible tests and as much of the file as fits, answered with whole
     functions (or, where a task is about whole files, SEARCH/REPLACE); `compact`, for a small
     student: function and visible tests, and one sentence of what to write; `body`: signature and
@@ -62,13 +77,13 @@ class PromptSettings:
 class TaskSettings:
     """Which tasks are mined."""
 
-    kinds: tuple[str, ...] = ("blank",)
+    kinds: Annotated[tuple[str, ...], NotEmpty(), OneOf(tuple(KINDS))] = ("blank",)
     """Kinds of task, as in `sandbox/tasks/kinds`; `tasks --help` says what is wrong in each."""
-    since: str = ""
+    since: Annotated[str, Day()] = ""
     """For `revert`: only commits since this day (YYYY-MM-DD, UTC) are undone; empty: all."""
-    heldout: float = 0.2
+    heldout: Share = 0.2
     """Share of the functions whose tasks are never trained on and never sent to a teacher."""
-    limit: int = 0
+    limit: NotNegative[int] = 0
     """At most this many tasks, chosen by the seed; 0: all."""
 
 
@@ -76,13 +91,13 @@ class TaskSettings:
 class JudgeSettings:
     """Limits of the sandbox."""
 
-    workers: int = 0
+    workers: NotNegative[int] = 0
     """Jails that judge at the same time; 0: one per CPU core."""
-    timeout: float = 10.0
+    timeout: Positive[float] = 10.0
     """Seconds that a verdict may take beside ten times what the intact tests took."""
-    memory_mb: int = 2048
+    memory_mb: Positive[int] = 2048
     """Memory that a verdict may use, all its processes together, MiB."""
-    recheck: float = 0.02
+    recheck: Positive[float] = 0.02
     """Share of the fast verdicts that a fresh process repeats; a difference makes fresh processes
     judge the task for the rest of the run."""
 
@@ -91,10 +106,10 @@ class JudgeSettings:
 class ProbeSettings:
     """How a student is measured."""
 
-    k: int = 8
+    k: Positive[int] = 8
     """Samples a task; pass@1 and pass@k are estimated from these (Chen et al. 2021,
     arXiv:2107.03374)."""
-    temperature: float = 0.7
+    temperature: Positive[float] = 0.7
     """Sampling temperature of probes."""
 
 
@@ -102,10 +117,10 @@ class ProbeSettings:
 class RolloutSettings:
     """What samples."""
 
-    engine: str = "auto"
-    """`llama.cpp`: a copy of the student in llama.cpp, fast; `model`: the training model itself;
-    `auto`: llama.cpp where the copy fits the memory and the model can be exported. A run keeps the
-    engine that it began with."""
+    engine: Annotated[str, OneOf((AUTO, *ENGINES))] = AUTO
+    """One of `recipes/rollouts/engines`. `llama.cpp`: a copy of the student in llama.cpp, fast;
+    `model`: the training model itself; `auto`: the first of these that can sample this student and
+    fits into memory beside it. A run keeps the engine that it began with."""
 
 
 @dataclass(frozen=True)
@@ -113,30 +128,30 @@ class TeacherSettings:
     """How much the teacher is asked, and how. All but `share` is about API teachers; the command
     line says which one, and its cap."""
 
-    share: float = 1.0
+    share: Share = 1.0
     """Share of the cold train tasks that the teacher may answer; the rest have only their tests."""
-    solutions: int = 2
+    solutions: Positive[int] = 2
     """Verified answers that are wanted of a task; they must differ by more than layout, comments
     and docstrings."""
-    max_prompt: int = 8192
+    max_prompt: Positive[int] = 8192
     """Tokens, at three bytes a token: how much a prompt shows it, as for the student."""
-    attempts: int = 4
+    attempts: Positive[int] = 4
     """Conversations that are begun about a task, at most."""
-    repairs: int = 2
+    repairs: NotNegative[int] = 2
     """Times that a failed answer is answered with what the visible tests say of it."""
-    temperatures: tuple[float, ...] = (0.2, 0.6, 0.9, 1.0)
+    temperatures: Several[float] = (0.2, 0.6, 0.9, 1.0)
     """Sampling temperature of the first, second, ... conversation; the last one goes for all that
     follow."""
     reasoning: bool = False
     """Whether what the teacher thought aloud is learned, too, between <think> and </think>. It is
     kept in the ledger in any case."""
-    concurrency: int = 8
+    concurrency: Positive[int] = 8
     """Conversations at the same time."""
-    stall: float = 120.0
+    stall: Positive[float] = 120.0
     """Seconds without a byte after which a reply is given up."""
-    tries: int = 6
+    tries: Positive[int] = 6
     """Times that a request is sent, at most, before it is given up."""
-    pause: float = 1.0
+    pause: Positive[float] = 1.0
     """Seconds before the second try; doubles from try to try."""
 
 
@@ -144,21 +159,21 @@ class TeacherSettings:
 class DistilSettings:
     """The supervised phase on verified trajectories."""
 
-    steps: int = 100
+    steps: Positive[int] = 100
     """Optimiser steps."""
-    batch: int = 16
+    batch: Positive[int] = 16
     """Trajectories a step."""
-    lr: float = 2e-4
+    lr: Positive[float] = 2e-4
     """Peak learning rate of AdamW, warmed up linearly, then falling linearly."""
-    warmup: int = 5
+    warmup: NotNegative[int] = 5
     """Steps until the peak."""
-    final_lr: float = 0.1
+    final_lr: Share = 0.1
     """Share of the peak that is left at the last step."""
-    clip: float = 1.0
+    clip: Positive[float] = 1.0
     """Largest norm of the gradient."""
-    save_every: int = 25
+    save_every: Positive[int] = 25
     """Steps between checkpoints."""
-    replay: float = 0.2
+    replay: Annotated[float, AtLeast(0), ShareUpTo(0.9)] = 0.2
     """Share of the examples that are the student's own: its resolved rollouts on tasks that it
     solved before, so that it does not unlearn them. As many as there are, where there are fewer; at
     most 0.9."""
@@ -168,35 +183,35 @@ class DistilSettings:
 class ClimbSettings:
     """REINFORCE on the student's own rollouts."""
 
-    cycles: int = 50
+    cycles: Positive[int] = 50
     """Cycles when `--cycles` is not given."""
-    groups: int = 16
+    groups: Positive[int] = 16
     """Tasks a cycle."""
-    group_size: int = 8
+    group_size: Annotated[int, MoreThan(0), AtLeast(2, BASELINE)] = 8
     """Rollouts a task (G)."""
-    temperature: float = 1.0
+    temperature: Positive[float] = 1.0
     """Sampling temperature of the rollouts, and of the policy that is updated. Higher than the
     probe's: groups then differ more."""
-    lr: float = 3e-5
+    lr: Positive[float] = 3e-5
     """Peak learning rate of AdamW, constant after the warm-up."""
-    warmup: int = 5
+    warmup: NotNegative[int] = 5
     """Cycles until the peak."""
-    clip: float = 0.5
+    clip: Positive[float] = 0.5
     """Largest norm of the gradient."""
-    floor: float = 0.05
+    floor: NotNegative[float] = 0.05
     """Added to p(1-p) when tasks are drawn, so that cold and mastered ones are seen again."""
-    kl: float = 0.0
+    kl: NotNegative[float] = 0.0
     """Weight of the KL term to the adapter that bootstrap left; 0: off."""
-    max_ratio: float = 2.0
+    max_ratio: Positive[float] = 2.0
     """Truncation of the importance weight between trainer and sampler (truncated importance
     sampling)."""
-    max_drift: float = 0.2
+    max_drift: Positive[float] = 0.2
     """Nats a token: a cycle whose trainer and sampler differ by more in the mean is undone and the
     learning rate halved."""
-    entropy_band: tuple[float, float] = (0.0, 10.0)
+    entropy_band: Annotated[tuple[float, float], NotEmpty()] = (0.0, 10.0)
     """Nats a token: a cycle that leaves this band of mean sampling entropy is undone and the
     learning rate halved."""
-    eval_every: int = 10
+    eval_every: Positive[int] = 10
     """Cycles between two measurements of the held-out tasks; the best checkpoint is chosen by
     these."""
 
@@ -207,7 +222,7 @@ class Recipe:
 
     name: str = "custom"
     """The file it came from."""
-    seed: int = 0
+    seed: NotNegative[int] = 0
     """All randomness flows from this."""
     student: StudentSettings = field(default_factory=StudentSettings)
     """See `StudentSettings`."""
@@ -268,63 +283,24 @@ def load(name: str = "auto", overrides: tuple[str, ...] | list[str] = ()) -> Rec
 def from_dict(data: dict, where: str = "recipe") -> Recipe:
     """A Recipe from nested plain data; raises UsageError naming the key's full path."""
     recipe = _fill(Recipe, data, "", where)
-    for key, value in _values(recipe):
-        allowed = ALLOWED.get(key)
-        if isinstance(allowed, tuple) and not set(
-            value if isinstance(value, tuple) else (value,)
-        ) <= set(allowed):
-            raise UsageError(f"{where}: {key!r} must be {' or '.join(allowed)}, not {value!r}.")
-        if value == ():
-            raise UsageError(f"{where}: {key!r} must not be empty.")
-        if type(value) in (int, float) and not (value > 0 or value == 0 and key in MAY_BE_ZERO):
-            raise UsageError(
-                f"{where}: {key!r} must be {'0 or more' if key in MAY_BE_ZERO else 'more than 0'}, "
-                f"not {value!r}."
-            )
-        if key in SHARES and value > SHARES[key]:
-            raise UsageError(
-                f"{where}: {key!r} is a share and must not be more than {SHARES[key]}, not "
-                f"{value!r}."
-            )
-    try:
-        date.fromisoformat(recipe.tasks.since or "2000-01-01")
-    except ValueError:
-        raise UsageError(
-            f"{where}: 'tasks.since' must be a day such as 2025-01-31, not {recipe.tasks.since!r}."
-        ) from None
-    if recipe.climb.group_size < 2:
-        raise UsageError(
-            f"{where}: 'climb.group_size' must be 2 or more: the baseline is the mean of the other "
-            "rollouts."
-        )
+    _check(recipe, "", where)
     return recipe
 
 
-ALLOWED = {
-    "prompt.style": ("blocks", "compact", "body"),
-    "rollout.engine": ("auto", "llama.cpp", "model"),
-    "tasks.kinds": tuple(KINDS),
-}
-MAY_BE_ZERO = {
-    "seed",
-    "tasks.heldout",
-    "tasks.limit",
-    "judge.workers",
-    "teacher.share",
-    "teacher.repairs",
-    "distil.warmup",
-    "distil.final_lr",
-    "distil.replay",
-    "climb.warmup",
-    "climb.floor",
-    "climb.kl",
-}
-SHARES = {"tasks.heldout": 1, "teacher.share": 1, "distil.final_lr": 1, "distil.replay": 0.9}
+def _check(section: Any, path: str, where: str) -> None:
+    """Raise UsageError for the first value that is not what its field says."""
+    hints = get_type_hints(type(section), include_extras=True)
+    for f in fields(section):
+        value = getattr(section, f.name)
+        if is_dataclass(value):
+            _check(value, f"{path}{f.name}.", where)
+        elif said := reason(hints[f.name], value):
+            raise UsageError(f"{where}: {path + f.name!r} {said}.")
 
 
-def _values(section, path: str = "") -> list[tuple[str, object]]:
+def _values(section: Any, path: str = "") -> list[tuple[str, object]]:
     """[(full key, value)] of every setting."""
-    found = []
+    found: list[tuple[str, object]] = []
     for f in fields(section):
         value = getattr(section, f.name)
         found += (
@@ -387,9 +363,8 @@ def _override(data: dict, item: str) -> None:
     data[leaf] = value
 
 
-def _fill(cls: type, data: dict, path: str, where: str):
-    known = {f.name: f for f in fields(cls)}
-    values = {}
+def _fill(cls: type, data: dict, path: str, where: str) -> Any:
+    known, defaults, values = {f.name for f in fields(cls)}, cls(), {}
     for key, value in data.items():
         full = f"{path}{key}"
         if key not in known:
@@ -398,16 +373,11 @@ def _fill(cls: type, data: dict, path: str, where: str):
             )
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise UsageError(f"{where}: unknown key {full!r}.{hint}")
-        default = (
-            known[key].default
-            if known[key].default is not MISSING
-            else known[key].default_factory()
-        )
-        values[key] = _typed(default, value, full, where)
+        values[key] = _typed(getattr(defaults, key), value, full, where)
     return cls(**values)
 
 
-def _typed(default, value, full: str, where: str):
+def _typed(default: Any, value: Any, full: str, where: str) -> Any:
     if is_dataclass(default):
         if not isinstance(value, dict):
             raise UsageError(f"{where}: {full!r} is a section, not a value.")
@@ -425,7 +395,7 @@ def _typed(default, value, full: str, where: str):
     return value
 
 
-def _in_words(default) -> str:
+def _in_words(default: object) -> str:
     if type(default) is tuple:
         return f"a list such as {list(default)}"
     return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[

@@ -335,8 +335,8 @@ def trl_student(run, base: str) -> tuple:
     path = run.recipe.student.model
     student = Student.load(run.recipe, path, run.recipe.seed, run.checkpoint("last"))
     if base == "nf4":
-        student.model.config._name_or_path = ""
-        return student.model, student.tokenizer
+        student.policy.model.config._name_or_path = ""
+        return student.policy.model, student.tokens.tokenizer
 
     import torch
     from peft import PeftModel
@@ -345,7 +345,7 @@ def trl_student(run, base: str) -> tuple:
     plain = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
     return PeftModel.from_pretrained(
         plain, run.checkpoint("last"), is_trainable=True
-    ), student.tokenizer
+    ), student.tokens.tokenizer
 
 
 class PytestReward:

@@ -35,10 +35,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from coldstart import Screen  # noqa: E402
+from recipes.learning.loss import Sampled  # noqa: E402
 from recipes.learning.student import Sample, Student  # noqa: E402
-from recipes.rollouts.engines import open_engine  # noqa: E402
+from recipes.rollouts.choosing import open_engine  # noqa: E402
+from recipes.rollouts.engine import Engine  # noqa: E402
 from recipes.rollouts.llama_engine import fastest_matrices  # noqa: E402
-from recipes.rollouts.rollout import Engine  # noqa: E402
 from recipes.runfolder.run import Run  # noqa: E402
 from recipes.session import Session  # noqa: E402
 from recipes.settings import Recipe, StudentSettings, load  # noqa: E402
@@ -123,7 +124,10 @@ def nano(folder: Path, options) -> None:
     recipe = load("nano", [f"student.threads={options.threads}"])
     student = open_student(recipe, options.nano, 0.01)
     prompts = [student.prompt_ids([{"role": "user", "content": text}]) for text in NANO_PROMPTS]
-    others = {**other_side(options.nano, student, "float32"), "the student itself": student.model}
+    others = {
+        **other_side(options.nano, student, "float32"),
+        "the student itself": student.policy.model,
+    }
     with engines(student, recipe, folder, "model", "llama.cpp") as ours:
         race("nano", ours, prompts, others, options.turns)
     drift("nano (F16)", student, recipe, folder, prompts, 8, NEW, options.updates, recipe.climb.lr)
@@ -140,7 +144,7 @@ def nano_at_work(folder: Path, options) -> None:
     ]
     others = {
         **other_side(session.model_path(), student, "float32"),
-        "the student itself": student.model,
+        "the student itself": student.policy.model,
     }
     with engines(student, recipe, folder, "model", "llama.cpp") as ours:
         race(
@@ -158,10 +162,10 @@ def open_student(recipe: Recipe, path: Path, wake: float) -> Student:
     student = Student.load(recipe, path, 0)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for name, parameter in student.model.named_parameters():
+        for name, parameter in student.policy.model.named_parameters():
             if "lora_B" in name:
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * wake)
-    student.end_ids = frozenset()
+    student.tokens.end_ids = frozenset()
     return student
 
 
@@ -178,9 +182,9 @@ def other_side(path: Path, student: Student, dtypes: str) -> dict:
             for _ in range(2)
         )
         adapted = get_peft_model(
-            base, student.model.peft_config["default"], autocast_adapter_dtype=False
+            base, student.policy.model.peft_config["default"], autocast_adapter_dtype=False
         )
-        set_peft_model_state_dict(adapted, student.adapter())
+        set_peft_model_state_dict(adapted, student.adapter.tensors())
         others |= {f"{dtype}, no adapter": plain, dtype: adapted.eval()}
     return others
 
@@ -307,8 +311,7 @@ def drift(
                 [generator.choice([-1.0, 1.0]) for _ in pairs],
                 len(pairs),
                 1.0,
-                [logprobs for _, logprobs in pairs],
-                recipe.climb.max_ratio,
+                Sampled([logprobs for _, logprobs in pairs], recipe.climb.max_ratio),
             )
             student.step(lr, recipe.climb.clip)
             found.append(stats.drift)

@@ -175,7 +175,7 @@ def trl_step(student, rows: str, checkpointing: str = ""):
 
     from recipes.learning.logprobs import Sample
 
-    student.model.config._name_or_path = ""
+    student.policy.model.config._name_or_path = ""
     cuda = student.device.type == "cuda"
     with tempfile.TemporaryDirectory() as scratch:
         settings = RLOOConfig(
@@ -189,19 +189,19 @@ def trl_step(student, rows: str, checkpointing: str = ""):
             report_to=[],
         )
         trainer = RLOOTrainer(
-            model=student.model,
+            model=student.policy.model,
             reward_funcs=lambda completions, **_: [0.0] * len(completions),
             args=settings,
             train_dataset=Dataset.from_dict({"prompt": ["a", "b"]}),
-            processing_class=student.tokenizer,
+            processing_class=student.tokens.tokenizer,
         )
     for parameter in (
-        student.trainable
+        student.policy.trainable
     ):  # it has made them bfloat16, which a CPU is slow at, and our optimiser's are not
         parameter.data = parameter.data.float()
     if checkpointing:
-        student.model.gradient_checkpointing_enable({"use_reentrant": False})
-        student.model.enable_input_require_grads()
+        student.policy.model.gradient_checkpointing_enable({"use_reentrant": False})
+        student.policy.model.enable_input_require_grads()
 
     def prepared(prompt, completions, advantages):
         parts = []
@@ -219,7 +219,7 @@ def trl_step(student, rows: str, checkpointing: str = ""):
                         )
                     ]
                 )
-            student.model.train()
+            student.policy.model.train()
             parts.append(
                 {
                     "prompt_ids": prompts,
@@ -236,7 +236,7 @@ def trl_step(student, rows: str, checkpointing: str = ""):
         def learn():
             for inputs in parts:
                 with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=cuda):
-                    loss = trainer.compute_loss(student.model, inputs)
+                    loss = trainer.compute_loss(student.policy.model, inputs)
                 (loss * len(inputs["advantages"]) / len(completions)).backward()
 
         return learn

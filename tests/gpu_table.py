@@ -177,7 +177,7 @@ def exercise(student, recipe, new: int) -> dict:
     from recipes.learning.memory import GIB
     from recipes.rollouts.model_engine import ModelEngine
 
-    work, micro, size = Work(recipe), student.micro_tokens, recipe.climb.group_size
+    work, micro, size = Work(recipe), student.limits.micro_tokens, recipe.climb.group_size
     sampled, [group] = timed(
         lambda: ModelEngine(student).sample([list(work.prompt)], size, 1.0, min(new, work.new), [1])
     )
@@ -209,13 +209,13 @@ def exercise(student, recipe, new: int) -> dict:
         student.save(Path(scratch) / "c", {"step": 1})
         student.restore(Path(scratch) / "c")
     return {
-        "path": "shared" if student.longest_shared else "plain",
-        "unsloth": student.on_unsloth,
+        "path": "shared" if student.objective.longest_shared else "plain",
+        "unsloth": student.policy.on_unsloth,
         "tokens/s": sum(len(c.ids) for c in group) / sampled,
         "step_s": stepped,
         "micro": micro,
-        "micro_after": student.micro_tokens,
-        "said_GiB": student.need.total(max(micro, recipe.student.longest)) / GIB,
+        "micro_after": student.limits.micro_tokens,
+        "said_GiB": student.planned.need.total(max(micro, recipe.student.longest)) / GIB,
         "drift": own.drift,
     }
 
@@ -249,17 +249,17 @@ def generate_seconds(student, prompt, size: int, new: int) -> float:
     import torch
     from bench_rollout import generate
 
-    student.mode(training=False)  # unsloth has a switch of its own for it
+    student.policy.mode(training=False)  # unsloth has a switch of its own for it
     with torch.autocast(
         student.device.type, dtype=torch.bfloat16, enabled=student.device.type == "cuda"
     ):
-        return timed(lambda: generate(student.model, list(prompt), new, group=size))[0]
+        return timed(lambda: generate(student.policy.model, list(prompt), new, group=size))[0]
 
 
 def llama_seconds(student, recipe, prompt, size: int, new: int, folder: Path) -> float:
     """Without what the first start of a run takes: exporting the base, and handing over the
     adapter."""
-    from recipes.rollouts.engines import open_engine
+    from recipes.rollouts.choosing import open_engine
 
     engine = open_engine("llama.cpp", student, recipe, folder)
     try:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from recipes.nano import dense_decoder
 from recipes.nano.dense_decoder import DenseDecoder, fits
-from recipes.rollouts.engines import policy_gap
+from recipes.rollouts.choosing import policy_gap
 from recipes.rollouts.model_engine import ModelEngine, padded
 from tests.test_gguf_export import MODELS
 from tests.tiny import load_tiny, make_tiny
@@ -31,14 +31,14 @@ def test_it_computes_what_the_trainer_computes(tmp_path, name):
     prompts = [[5, 9, 20], list(range(40, 112)), [7] * 30]
     assert policy_gap(engine, prompts, 1.0) < 1e-5
     with torch.no_grad():  # the policy is read at each call
-        for tensor in student.adapter().values():
+        for tensor in student.adapter.tensors().values():
             tensor.mul_(1.5)
     assert policy_gap(engine, prompts, 1.0) < 1e-5
 
 
 def test_it_samples_what_the_forward_pass_samples(tmp_path, monkeypatch):
     student = loaded(tmp_path, "qwen2")
-    student.end_ids = frozenset(range(1, 384, 9))
+    student.tokens.end_ids = frozenset(range(1, 384, 9))
     call = [[[5, 9, 20], [30], [5, 9, 20], list(range(40, 60))], 24, 0.5, 30, range(4)]
     tree = ModelEngine(student).sample(*call)
     monkeypatch.setattr(dense_decoder, "fits", lambda student, longest: False)
@@ -95,8 +95,10 @@ def test_any_tree_has_the_logits_of_the_forward_pass(student, data):
 @torch.no_grad()
 def expect(student, texts, logits_RV) -> None:
     longest = max(map(len, texts))
-    hidden_RTH, _ = student.forward(
+    hidden_RTH, _ = student.policy.forward(
         torch.tensor([text + [0] * (longest - len(text)) for text in texts])
     )
-    expected_RV = student.logits(hidden_RTH[range(len(texts)), [len(text) - 1 for text in texts]])
+    expected_RV = student.policy.logits(
+        hidden_RTH[range(len(texts)), [len(text) - 1 for text in texts]]
+    )
     torch.testing.assert_close(torch.from_numpy(logits_RV), expected_RV, atol=1e-3, rtol=1e-4)

@@ -178,7 +178,7 @@ def test_an_export_that_lost_its_adapter_is_noticed(place, monkeypatch, target, 
     def without_adapter(student, path, *more):
         snapshot = student.snapshot()
         with torch.no_grad():
-            for tensor in student.adapter().values():
+            for tensor in student.adapter.tensors().values():
                 tensor.zero_()
         real(student, path, *more)
         student.rollback(snapshot)
@@ -425,7 +425,7 @@ def student(tmp_path_factory):
 def test_the_template_puts_around_a_question_what_the_tokenizer_puts(
     student, monkeypatch, template, system
 ):
-    monkeypatch.setattr(student.tokenizer, "chat_template", template)
+    monkeypatch.setattr(student.tokens.tokenizer, "chat_template", template)
     text = dict(modelfile(model.modelfile(student, tiny_recipe())))["TEMPLATE"]
     assert ("{{ if .System }}" in text) == system
 
@@ -443,7 +443,7 @@ def test_the_template_puts_around_a_question_what_the_tokenizer_puts(
         )
 
     def as_trained(*messages) -> str:
-        return student.tokenizer.decode(
+        return student.tokens.tokenizer.decode(
             student.prompt_ids([{"role": role, "content": content} for role, content in messages])
         )
 
@@ -458,7 +458,7 @@ def test_the_template_puts_around_a_question_what_the_tokenizer_puts(
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_merged_model_computes_what_the_trainer_computes(tmp_path, name):
-    from recipes.rollouts.engines import policy_gap
+    from recipes.rollouts.choosing import policy_gap
     from recipes.rollouts.file_engine import FileEngine, Files
     from recipes.rollouts.gguf import write_merged
 
@@ -510,7 +510,7 @@ def test_a_student_without_a_vocabulary_is_not_for_ollama(student, monkeypatch, 
     from tokenizers import pre_tokenizers
 
     monkeypatch.setattr(
-        student.tokenizer.backend_tokenizer, "pre_tokenizer", pre_tokenizers.Metaspace()
+        student.tokens.tokenizer.backend_tokenizer, "pre_tokenizer", pre_tokenizers.Metaspace()
     )
     with pytest.raises(UsageError, match="--to peft"):
         model.write("ollama", student, tmp_path, tmp_path, tmp_path, tiny_recipe(), "q8_0")
@@ -526,7 +526,9 @@ def test_files_that_do_not_load_cannot_be_replayed(student, tmp_path):
 
 
 def test_a_template_that_hides_the_question_is_refused(student, monkeypatch):
-    monkeypatch.setattr(student.tokenizer, "chat_template", "{{ messages[0].content | upper }}")
+    monkeypatch.setattr(
+        student.tokens.tokenizer, "chat_template", "{{ messages[0].content | upper }}"
+    )
     with pytest.raises(UsageError, match="--to gguf"):
         model.around(student)
 

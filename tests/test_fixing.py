@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from recipes.fix import Search, lines, summary_lines
-from recipes.rollouts.rollout import Completion, Engine
+from recipes.rollouts.engine import Completion, Engine
 from sandbox.errors import UsageError
 from sandbox.judge.fixing import choose_failing, failing_tasks, one_function, verify, with_files
 from sandbox.judge.settings import Suite

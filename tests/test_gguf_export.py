@@ -11,8 +11,8 @@ import torch
 from recipes.learning import weights
 from recipes.nano import nano_student
 from recipes.rollouts import gguf
-from recipes.rollouts.engines import policy_gap
-from recipes.rollouts.gguf import base_digest, export_base, objection, vocabulary_note, write_base
+from recipes.rollouts.choosing import policy_gap
+from recipes.rollouts.gguf import base_digest, export_base, unsupported, vocabulary_note, write_base
 from recipes.rollouts.llama_engine import LlamaEngine
 from tests.tiny import load_tiny, make_tiny, make_tokenizer
 
@@ -80,7 +80,7 @@ def adapter_of(request, monkeypatch):
 def test_llama_cpp_computes_what_the_trainer_computes(tmp_path, name, adapter_of):
     kind, more = MODELS[name]
     student = loaded(tmp_path, kind, **more)
-    assert objection(student, 100) == ""
+    assert unsupported(student, 100) == ""
     base = export_base(student, tmp_path)  # F16 in both cases
     adapter_of()
     assert gap(student, base) < 0.01
@@ -93,7 +93,7 @@ def test_the_adapter_of_a_small_model_is_added_in(tmp_path, monkeypatch):
     assert engine._adapter is None
     monkeypatch.setattr(weights, "SMALL", 0)
     with torch.no_grad():
-        next(iter(student.adapter().values())).add_(1.0)
+        next(iter(student.adapter.tensors().values())).add_(1.0)
     engine.sample([[5]], 1, 1.0, 1, [0])
     assert engine._adapter is not None
     engine.close()
@@ -140,7 +140,7 @@ def test_a_wrong_export_is_far_off(tmp_path, monkeypatch, spoil):
     ],
 )
 def test_what_llama_cpp_would_compute_differently_is_refused(tmp_path, kind, more, why):
-    assert why in objection(loaded(tmp_path, kind, **more), 100)
+    assert why in unsupported(loaded(tmp_path, kind, **more), 100)
 
 
 def test_same_base_same_bytes_and_the_adapter_is_no_part_of_it(tmp_path):
@@ -228,7 +228,7 @@ def test_the_adapter_is_read_anew_when_it_changed(tmp_path, adapter_of):
     first = engine.sample([[5, 9]], 4, 1.0, 8, [0])
     snapshot = student.snapshot()
     with torch.no_grad():
-        for tensor in student.adapter().values():
+        for tensor in student.adapter.tensors().values():
             tensor.mul_(3.0)
     assert (
         engine.sample([[5, 9]], 4, 1.0, 8, [0]) != first

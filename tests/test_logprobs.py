@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from recipes.learning import logprobs
 from recipes.learning.logprobs import Plain, Sample, Shared, micro_batches, plan
-from recipes.learning.student import Student
+from recipes.learning.loss import KlTerm, Sampled
+from recipes.learning.policy import Policy
 from tests.tiny import adapter_bytes, load_tiny, make_tiny
 
 KINDS = ("llama", "qwen2", "qwen3", "gemma", "mistral")
@@ -69,7 +70,7 @@ def expected_loss(
 
     def logprobs(sample):
         tokens = torch.tensor([sample.prompt + sample.completion])
-        logits_TV = student.model(input_ids=tokens).logits[0, len(sample.prompt) - 1 : -1]
+        logits_TV = student.policy.model(input_ids=tokens).logits[0, len(sample.prompt) - 1 : -1]
         return (
             torch.log_softmax(logits_TV / temperature, -1)
             .gather(1, tokens[0, len(sample.prompt) :, None])
@@ -86,7 +87,7 @@ def expected_loss(
         )
         total = total - (weights[i] * ratio * logp).sum()
         if kl:
-            with student.as_reference():
+            with student.policy.as_reference():
                 d = logprobs(sample)
             d = d - logp
             total = total + kl * counts[i] * (d.exp() - d - 1).sum()
@@ -95,8 +96,8 @@ def expected_loss(
 
 def take_gradient(student) -> torch.Tensor:
     """All gradients in a row; they are cleared."""
-    joined = torch.cat([p.grad.flatten() for p in student.trainable])
-    student._optimiser.zero_grad(set_to_none=True)
+    joined = torch.cat([p.grad.flatten() for p in student.policy.trainable])
+    student.optimiser.clear()
     return joined
 
 
@@ -108,24 +109,31 @@ def test_loss_and_gradient_equal_the_plain_forward(students, kind, limit, tmp_pa
         "recipes.learning.logprobs.HEAD_LOGITS", 384 * 5
     )  # chunks of 5 positions, across the samples' borders
     student = students(kind)
-    monkeypatch.setattr(student, "micro_tokens", limit)
-    assert student.longest_shared > 1000
-    if "reference" not in student.model.peft_config:
+    monkeypatch.setattr(student.limits, "micro_tokens", limit)
+    assert student.objective.longest_shared > 1000
+    if "reference" not in student.policy.model.peft_config:
         student.save(tmp_path / "reference", {})
         student.freeze_reference(tmp_path / "reference")
         with torch.no_grad():
-            for parameter in student.trainable:
+            for parameter in student.policy.trainable:
                 parameter.mul_(1.1)
     samples = draw_samples(1, RAGGED)
     rng = random.Random(2)
     weights, counts = [rng.uniform(-1, 1) for _ in samples], [rng.randrange(1, 4) for _ in samples]
     sampler = [[rng.uniform(-9, -4) for _ in s.completion] for s in samples]
-    settings = dict(norm=7, temperature=0.7, max_ratio=2.0, kl=0.3, counts=counts)
-    assert {type(work) for work in plan(samples, limit, student.longest_shared)} == {Plain, Shared}
-    loss = expected_loss(student, samples, weights, sampler=sampler, **settings)
+    settings = dict(norm=7, temperature=0.7)
+    assert {type(work) for work in plan(samples, limit, student.objective.longest_shared)} == {
+        Plain,
+        Shared,
+    }
+    loss = expected_loss(
+        student, samples, weights, **settings, sampler=sampler, max_ratio=2.0, kl=0.3, counts=counts
+    )
     loss.backward()
     expected = take_gradient(student)
-    stats = student.accumulate(samples, weights, sampler_logprobs=sampler, **settings)
+    stats = student.accumulate(
+        samples, weights, **settings, sampled=Sampled(sampler, 2.0), kl=KlTerm(0.3, counts)
+    )
     got = take_gradient(student)
     assert stats.loss == pytest.approx(float(loss.detach()), rel=1e-5) and stats.tokens == sum(
         len(s.completion) for s in samples
@@ -147,7 +155,7 @@ class Head:
         self.hidden_NH[-1] = 30 * self.head.weight[96]
         self.targets_N = torch.tensor([0, 96, 1, 19, 20, 95, 38, 39, 40, 50, 96, 0, 96])
 
-    logits = Student.logits
+    logits = Policy.logits
 
     def _autocast(self):
         return contextlib.nullcontext()
@@ -219,13 +227,13 @@ def test_activations_that_are_recomputed_keep_the_shared_path(tmp_path):
     expected = take_gradient(student)
     calls = []
     original = torch.utils.checkpoint.checkpoint
-    _recompute_activations(student.model.get_base_model())
-    for module in student.model.modules():
+    _recompute_activations(student.policy.model.get_base_model())
+    for module in student.policy.model.modules():
         if hasattr(module, "_gradient_checkpointing_func"):
             module._gradient_checkpointing_func = lambda *args: (
                 calls.append(1) or original(*args, use_reentrant=False)
             )
-    assert longest_shared(student)[0] > 0
+    assert longest_shared(student.policy)[0] > 0
     calls.clear()
     student.accumulate(samples, [1.0] * len(samples), 5, 1.0)
     assert calls and (take_gradient(student) - expected).norm() <= 1e-5 * expected.norm()
@@ -233,7 +241,7 @@ def test_activations_that_are_recomputed_keep_the_shared_path(tmp_path):
 
 def test_a_window_limits_what_is_shared(tmp_path):
     student = load_tiny(make_tiny(tmp_path / "m", "mistral", sliding_window=48))
-    assert student.longest_shared == 48 and not any(
+    assert student.objective.longest_shared == 48 and not any(
         "do not share" in note for note in student.notes
     )
     samples = draw_samples(5, [(40, [3, 11, 7, 7]), (30, [9, 2, 10, 12])])
@@ -279,8 +287,10 @@ def test_a_model_whose_cache_takes_no_gradient_learns_by_the_plain_path_and_says
     ):
         monkeypatch.setattr(modeling.Qwen2Attention, "forward", attention)
         other = load_tiny(folder)
-        assert other.longest_shared == 0 and any(why in note for note in other.notes), other.notes
-        assert all(p.grad is None for p in other.trainable)
+        assert other.objective.longest_shared == 0 and any(why in note for note in other.notes), (
+            other.notes
+        )
+        assert all(p.grad is None for p in other.policy.trainable)
         other.accumulate(samples, [1.0] * len(samples), 5, 1.0)
         assert (take_gradient(other) - expected).norm() <= 1e-5 * expected.norm()
 
@@ -290,9 +300,9 @@ def test_the_check_changes_nothing(tmp_path):
 
     student = load_tiny(make_tiny(tmp_path / "m"))
     state, before = torch.get_rng_state(), adapter_bytes(student)
-    assert longest_shared(student)[1] == "" and adapter_bytes(student) == before
+    assert longest_shared(student.policy)[1] == "" and adapter_bytes(student) == before
     assert torch.equal(torch.get_rng_state(), state) and all(
-        p.grad is None for p in student.trainable
+        p.grad is None for p in student.policy.trainable
     )
 
 

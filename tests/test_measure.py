@@ -145,7 +145,7 @@ def test_derived_seeds_differ_and_stay():
 @pytest.fixture(scope="module")
 def student(tmp_path_factory):
     student = load_tiny(make_tiny(tmp_path_factory.mktemp("models") / "llama"))
-    student.end_ids = frozenset([1, *range(2, 384, 8)])
+    student.tokens.end_ids = frozenset([1, *range(2, 384, 8)])
     return student
 
 

@@ -13,21 +13,23 @@ import pytest
 import torch
 
 from coldstart import Screen
-from recipes.learning import memory, weights
+from recipes.learning import weights
+from recipes.learning.limits import LEAST_MICRO_TOKENS, is_out_of_memory
 from recipes.learning.memory import (
     GIB,
-    LEAST_MICRO_TOKENS,
     MICRO_TOKENS,
     SLACK,
     available,
     estimate,
     fitting_micro_tokens,
     in_words,
-    is_out_of_memory,
     plan,
 )
 from recipes.nano import dense_decoder
 from recipes.rollouts import llama_engine
+from recipes.rollouts.engine_kind import EngineKind
+from recipes.rollouts.engines import llama_cpp as llama_cpp_engine
+from recipes.rollouts.engines.llama_cpp import CACHE, COPY
 from recipes.rollouts.gguf import export_base
 from recipes.rollouts.llama_engine import LlamaEngine
 from recipes.rollouts.model_engine import ModelEngine
@@ -54,13 +56,15 @@ def config(model_type: str, **values):
 def test_weights_and_adapter_are_counted_as_the_model_has_them(tmp_path, kind):
     student = load_tiny(make_tiny(tmp_path / "m", kind, hidden=128))
     need = estimate(student.config, tiny_recipe(), cuda=False)
-    adapter = sum(p.numel() for p in student.trainable)
+    adapter = sum(p.numel() for p in student.policy.trainable)
     linear = sum(
-        m.in_features * m.out_features for m in student.model.modules() if hasattr(m, "base_layer")
+        m.in_features * m.out_features
+        for m in student.policy.model.modules()
+        if hasattr(m, "base_layer")
     )
     other = sum(
         p.numel()
-        for name, p in student.model.named_parameters()
+        for name, p in student.policy.model.named_parameters()
         if "base_layer.weight" not in name and "lora" not in name
     )
     assert need.adapter == adapter * 16
@@ -73,7 +77,7 @@ def test_a_pass_keeps_no_more_than_was_said_and_not_much_less(tmp_path, kind):
     student = load_tiny(
         make_tiny(tmp_path / "m", kind, hidden=256, num_hidden_layers=6, intermediate_size=1024)
     )
-    weights = {p.untyped_storage().data_ptr() for p in student.model.parameters()}
+    weights = {p.untyped_storage().data_ptr() for p in student.policy.model.parameters()}
     kept = {}
 
     def keep(tensor):
@@ -81,9 +85,9 @@ def test_a_pass_keeps_no_more_than_was_said_and_not_much_less(tmp_path, kind):
             kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    student.mode(True)
+    student.policy.mode(True)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        hidden = student.forward(torch.randint(2, 300, (1, 400)))
+        hidden = student.policy.forward(torch.randint(2, 300, (1, 400)))
     said = estimate(student.config, tiny_recipe(), cuda=False).per_token * 400
     assert sum(kept.values()) <= said <= 2 * sum(kept.values()), (sum(kept.values()), said)
     del hidden
@@ -97,16 +101,18 @@ def test_the_copy_for_llama_cpp_is_counted_as_its_file_has_it(
 ):
     student = load_tiny(make_tiny(tmp_path / "m", kind, hidden=128, vocab=4096))
     monkeypatch.setattr(weights, "SMALL", 0)
-    monkeypatch.setattr(memory, "SMALL", 0)
+    monkeypatch.setattr(llama_cpp_engine, "SMALL", 0)
     monkeypatch.setattr(llama_engine, "fastest_matrices", lambda device: matrices)
     file = export_base(student, tmp_path, matrices=matrices)
     vocabulary = 100_000  # bytes, at most: texts and merges of its tokens
-    need = estimate(student.config, tiny_recipe(), cuda=False, copy=True)
-    assert need.copy <= file.stat().st_size <= 1.02 * need.copy + vocabulary
+    need = estimate(student.config, tiny_recipe(), cuda=False, engine="llama.cpp")
+    copy = need.engine.held[COPY]
+    assert copy <= file.stat().st_size <= 1.02 * copy + vocabulary
     alone = estimate(student.config, tiny_recipe(), cuda=False)
     assert (
-        need.fixed == alone.fixed + need.copy + need.copy_cache
-        and need.sampler == alone.copy == alone.copy_cache == 0
+        need.fixed == alone.fixed + copy + need.engine.held[CACHE]
+        and need.engine.sampling == 0
+        and alone.engine.held == {}
     )
 
 
@@ -147,7 +153,7 @@ def test_llama_cpps_cache_and_buffers_are_what_it_says_itself(
         )
     HEARD.clear()
     LlamaEngine(student, export_base(student, tmp_path), longest, 1).close()
-    said = estimate(student.config, recipe, cuda=flash, copy=True).copy_cache
+    said = estimate(student.config, recipe, cuda=flash, engine="llama.cpp").engine.held[CACHE]
     assert len(HEARD) == 3 and sum(HEARD.values()) == pytest.approx(said, rel=0.05)
 
 
@@ -158,8 +164,8 @@ def test_llama_cpps_cache_and_buffers_are_what_it_says_itself(
 def test_the_plan_counts_the_copy_where_llama_cpp_will_sample(engine, free, copied):
     recipe = replace(RECIPE, rollout=replace(RECIPE.rollout, engine=engine))
     need = plan(config(**QWEN_7B), recipe, True, free * GIB)
-    assert (need.copy > 7 * GIB) == copied == (need.sampler == 0) and (
-        "llama.cpp's copy" in in_words(need, 512, free * GIB)
+    assert (need.engine.held.get(COPY, 0) > 7 * GIB) == copied == (need.engine.sampling == 0) and (
+        COPY in in_words(need, 512, free * GIB)
     ) == copied
 
 
@@ -168,23 +174,23 @@ def test_a_run_that_goes_on_plans_with_the_engine_that_it_began_with(tmp_path, c
     run.content["recipe"]["student"]["model"] = str(make_tiny(tmp_path / "m"))
     run.content["recipe"]["rollout"]["engine"] = "auto"
     screen = Screen(as_json=True)
-    fresh = Session(run, None, screen).student.need.copy
+    fresh = Session(run, None, screen).student.planned.need.engine.held
     run.content["engine"] = "model"
-    assert fresh > 0 == Session(run, None, screen).student.need.copy
+    assert fresh and not Session(run, None, screen).student.planned.need.engine.held
 
 
 def test_without_its_package_there_is_no_copy(monkeypatch):
-    monkeypatch.setattr(memory, "missing_package", lambda: "gguf")
-    assert plan(config(**QWEN_7B), RECIPE, True, 80 * GIB).copy == 0
+    monkeypatch.setattr(EngineKind, "missing_package", lambda kind: "gguf" if kind.packages else "")
+    assert plan(config(**QWEN_7B), RECIPE, True, 80 * GIB).engine.held == {}
 
 
 def test_a_batch_of_one_group_may_pass_the_samplers_limit():
     recipe = replace(RECIPE, climb=replace(RECIPE.climb, group_size=32))
     need = estimate(config(**QWEN_7B), recipe, cuda=True)
     assert (
-        need.sampler
+        need.engine.sampling
         == 32 * 2560 * 28 * 2 * 4 * 128 * 2
-        > estimate(config(**QWEN_7B), RECIPE, cuda=True).sampler
+        > estimate(config(**QWEN_7B), RECIPE, cuda=True).engine.sampling
     )
 
 
@@ -261,14 +267,14 @@ SAMPLES = draw_samples(1, RAGGED)
 
 def limit_tokens(student, most: int) -> None:
     """A forward pass of more padded tokens than this fails as a full card does."""
-    forward = student.forward
+    forward = student.policy.forward
 
     def limited(tokens_BT, *args, **kwargs):
         if tokens_BT.numel() > most:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB.")
         return forward(tokens_BT, *args, **kwargs)
 
-    student.forward = limited
+    student.policy.forward = limited
 
 
 def learn(student) -> object:
@@ -290,7 +296,7 @@ def test_a_step_that_ran_out_of_memory_is_repeated_with_the_same_samples(tmp_pat
     assert stats.tokens == whole.tokens and stats.loss == pytest.approx(whole.loss, rel=1e-5)
     assert (take_gradient(student) - expected).norm() <= 1e-5 * expected.norm()
     assert (
-        LEAST_MICRO_TOKENS < student.micro_tokens < MICRO_TOKENS
+        LEAST_MICRO_TOKENS < student.limits.micro_tokens < MICRO_TOKENS
         and "nothing is lost" in student.notes[-1]
     )
 
@@ -306,17 +312,23 @@ def test_what_did_not_fit_is_remembered_by_the_checkpoint(tmp_path):
     learn(student)
     student.save(tmp_path / "c", {"step": 1})
     resumed = load_tiny(folder, checkpoint=tmp_path / "c")
-    assert resumed.counters == {"step": 1} and resumed.micro_tokens == student.micro_tokens
+    assert (
+        resumed.counters == {"step": 1}
+        and resumed.limits.micro_tokens == student.limits.micro_tokens
+    )
     limit_tokens(resumed, 120)
     resumed.notes.clear()
     learn(resumed)
     assert resumed.notes == []  # it did not run out of memory again
     resumed.restore(tmp_path / "before")
     assert (
-        resumed.micro_tokens == student.micro_tokens
+        resumed.limits.micro_tokens == student.limits.micro_tokens
     )  # an older checkpoint brings nothing back that did not fit
     resumed.save(tmp_path / "d", {"step": 2})
-    assert load_tiny(folder, checkpoint=tmp_path / "d").micro_tokens == student.micro_tokens
+    assert (
+        load_tiny(folder, checkpoint=tmp_path / "d").limits.micro_tokens
+        == student.limits.micro_tokens
+    )
 
 
 PROMPTS = [[5, 9, 20], [30] * 12, list(range(40, 60)), [7, 7, 7, 7]]
@@ -331,7 +343,7 @@ def by_forward_pass(monkeypatch):
 def limit_sampling(student, most: int) -> list[int]:
     """A forward pass whose rows have more tokens than this together, those in the cache included,
     fails as a full card does. Returns the list of such failures, which grows."""
-    forward, failed = student.forward, []
+    forward, failed = student.policy.forward, []
 
     def limited(tokens_BT, mask_BS, *args, **kwargs):
         if mask_BS.numel() > most:
@@ -339,7 +351,7 @@ def limit_sampling(student, most: int) -> list[int]:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB.")
         return forward(tokens_BT, mask_BS, *args, **kwargs)
 
-    student.forward = limited
+    student.policy.forward = limited
     return failed
 
 
@@ -353,7 +365,7 @@ def test_a_batch_that_ran_out_of_memory_is_sampled_again_with_the_same_seeds(
     tmp_path, by_forward_pass, most
 ):
     student = load_tiny(make_tiny(tmp_path / "m", "qwen2"))
-    student.end_ids = frozenset([1, *range(2, 384, 16)])
+    student.tokens.end_ids = frozenset([1, *range(2, 384, 16)])
     whole = sample(student)
     failed = limit_sampling(student, most)
     student.notes.clear()
@@ -370,14 +382,21 @@ def test_the_checkpoint_remembers_what_sampling_had_no_room_for(tmp_path, by_for
     folder = make_tiny(tmp_path / "m", "qwen2")
     student = load_tiny(folder)
     student.save(tmp_path / "before", {"step": 0})
-    assert limit_sampling(student, 200) == [] and sample(student) and student.sampling_tokens < 1000
+    assert (
+        limit_sampling(student, 200) == []
+        and sample(student)
+        and student.limits.sampling_tokens < 1000
+    )
     student.save(tmp_path / "c", {"step": 1})
     resumed = load_tiny(folder, checkpoint=tmp_path / "c")
     failed = limit_sampling(resumed, 200)
-    assert resumed.counters == {"step": 1} and resumed.sampling_tokens == student.sampling_tokens
+    assert (
+        resumed.counters == {"step": 1}
+        and resumed.limits.sampling_tokens == student.limits.sampling_tokens
+    )
     assert sample(resumed) and failed == []
     resumed.restore(tmp_path / "before")
-    assert resumed.sampling_tokens == student.sampling_tokens
+    assert resumed.limits.sampling_tokens == student.limits.sampling_tokens
 
 
 def test_one_completion_that_memory_does_not_suffice_for_is_a_sentence(tmp_path, by_forward_pass):
@@ -393,8 +412,8 @@ def test_entropy_and_logprobs_adapt_too(tmp_path):
         expected = torch.cat(student.logprobs(SAMPLES, 1.0))
         limit_tokens(student, 120)
         assert torch.allclose(torch.cat(student.logprobs(SAMPLES, 1.0)), expected, atol=1e-5)
-    student.micro_tokens = MICRO_TOKENS
-    assert student.entropy(SAMPLES, 1.0) > 0 and student.micro_tokens < MICRO_TOKENS
+    student.limits.micro_tokens = MICRO_TOKENS
+    assert student.entropy(SAMPLES, 1.0) > 0 and student.limits.micro_tokens < MICRO_TOKENS
 
 
 def test_one_sample_that_does_not_fit_is_a_sentence(tmp_path):
@@ -408,7 +427,7 @@ def test_other_errors_are_not_mistaken_for_it(tmp_path):
     student = load_tiny(make_tiny(tmp_path / "m"))
     with pytest.raises(ValueError, match="temperature"):
         student.accumulate(SAMPLES, [1.0] * len(SAMPLES), 5, 0.0)
-    assert student.micro_tokens == MICRO_TOKENS
+    assert student.limits.micro_tokens == MICRO_TOKENS
 
 
 LIMITED = """
@@ -420,17 +439,17 @@ from tests.test_logprobs import draw_samples, take_gradient
 
 student = load_tiny(make_tiny(sys.argv[1], "qwen2", hidden=256, intermediate_size=2048, num_hidden_layers=4))
 samples = draw_samples(1, [(200, [40] * 3) for _ in range(12)])
-student.micro_tokens = 256
+student.limits.micro_tokens = 256
 student.accumulate(samples, [1.0] * 36, 36, 1.0)
 expected = take_gradient(student)
-student.micro_tokens = student._planned_micro_tokens
+student.limits.micro_tokens = student.limits.planned
 gc.collect()
 used = int(open("/proc/self/statm").read().split()[0]) * 4096
 resource.setrlimit(resource.RLIMIT_AS, (used + (200 << 20), -1))
 student.accumulate(samples, [1.0] * 36, 36, 1.0)
-assert student.micro_tokens < student._planned_micro_tokens, "memory was enough, so nothing was shown"
+assert student.limits.micro_tokens < student.limits.planned, "memory was enough, so nothing was shown"
 assert (take_gradient(student) - expected).norm() <= 1e-5 * expected.norm()
-print(student.micro_tokens)
+print(student.limits.micro_tokens)
 """
 
 
@@ -440,17 +459,17 @@ from recipes.rollouts.model_engine import ModelEngine
 from tests.tiny import load_tiny, make_tiny
 
 student = load_tiny(make_tiny(sys.argv[1], "qwen2", hidden=256, intermediate_size=512, num_hidden_layers=4))
-student.end_ids = frozenset()
+student.tokens.end_ids = frozenset()
 call = [[range(5 + i, 205 + i) for i in range(12)], 16, 1.0, 16, range(12)]
 whole = ModelEngine(student).sample(*call)
 gc.collect()
 used = int(open("/proc/self/statm").read().split()[0]) * 4096
 resource.setrlimit(resource.RLIMIT_AS, (used + (120 << 20), -1))
 again = ModelEngine(student).sample(*call)
-assert student.sampling_tokens is not None, "memory was enough, so nothing was shown"
+assert student.limits.sampling_tokens is not None, "memory was enough, so nothing was shown"
 same = [c.ids == d.ids for one, other in zip(whole, again) for c, d in zip(one, other)]
 assert sum(same) >= 0.98 * len(same), same
-print(student.sampling_tokens)
+print(student.limits.sampling_tokens)
 """
 
 
@@ -497,8 +516,15 @@ def test_the_recipe_of_a_card_fits_it_as_its_header_says(name):
     longest = recipe.student.longest
     tokens = max(fitting_micro_tokens(need, FREE[name]), longest)
     assert need.total(tokens) <= FREE[name]
-    both = estimate(config(**SHAPES[recipe.student.model]), recipe, True, copy=True)
-    text, gib = header(name), {key: f"{value / GIB:.1f}" for key, value in vars(both).items()}
+    both = estimate(config(**SHAPES[recipe.student.model]), recipe, True, "llama.cpp")
+    text, gib = (
+        header(name),
+        {
+            key: f"{value / GIB:.1f}"
+            for key, value in (vars(both) | both.engine.held).items()
+            if isinstance(value, int)
+        },
+    )
     assert (
         f"Memory: {need.total(tokens) / GIB:.1f} GiB of the card. ESTIMATED" in text
         and f"--recipe {name}" in text
@@ -512,17 +538,17 @@ def test_the_recipe_of_a_card_fits_it_as_its_header_says(name):
         f"pass of {tokens} tokens {pass_of:.1f}. " in text
         or f"completion ({tokens} tokens) {pass_of:.1f}. " in text
     )
-    assert need.copy == 0
+    assert need.engine.held == {}
     if both.total(longest) < CARD_MEMORY_MIB[name] * 2**20:
         assert (
             f"Where {both.total(longest) / SLACK / GIB:.1f} GiB are free, llama.cpp samples: its "
             "copy of the weights takes "
-            f"{gib['copy']} more, its cache and buffers {gib['copy_cache']}." in text
+            f"{gib[COPY]} more, its cache and buffers {gib[CACHE]}." in text
         )
     else:
         assert (
-            f"There is no room for llama.cpp's copy of the weights ({gib['copy']} more, its cache "
-            f"and buffers {gib['copy_cache']}), so "
+            f"There is no room for llama.cpp's copy of the weights ({gib[COPY]} more, its cache "
+            f"and buffers {gib[CACHE]}), so "
             "the training model samples itself." in text
         )
 
@@ -530,7 +556,7 @@ def test_the_recipe_of_a_card_fits_it_as_its_header_says(name):
 def test_what_the_headers_say_of_other_settings():
     def total(name, **student):
         need, recipe = planned(name, name, **student)
-        assert need.copy == 0
+        assert need.engine.held == {}
         return f"{need.total(recipe.student.longest) / GIB:.1f} GiB"
 
     assert (
@@ -543,5 +569,5 @@ def test_what_the_headers_say_of_other_settings():
         in header("rtx-16gb")
     )
     # A smaller card's recipe leaves room for llama.cpp.
-    assert "rtx-8gb" in header("rtx-12gb") and planned("rtx-8gb", "rtx-12gb")[0].copy
-    assert "rtx-12gb" in header("rtx-24gb") and planned("rtx-12gb", "rtx-24gb")[0].copy
+    assert "rtx-8gb" in header("rtx-12gb") and planned("rtx-8gb", "rtx-12gb")[0].engine.held
+    assert "rtx-12gb" in header("rtx-24gb") and planned("rtx-12gb", "rtx-24gb")[0].engine.held

@@ -21,7 +21,7 @@ from recipes.learning.reinforce import (
     in_words,
 )
 from recipes.learning.student import Sample
-from recipes.rollouts.engines import open_engine
+from recipes.rollouts.choosing import open_engine
 from recipes.rollouts.model_engine import ModelEngine
 from recipes.settings import ClimbSettings
 from sandbox.errors import HarnessError
@@ -43,7 +43,7 @@ def student(folder):
 
 def loaded(folder, **keywords):
     student = load_tiny(folder, **keywords)
-    student.end_ids = frozenset([1, *range(2, 384, 4)])
+    student.tokens.end_ids = frozenset([1, *range(2, 384, 4)])
     return student
 
 
@@ -137,7 +137,7 @@ def test_it_learns_a_toy_reward(student):
     rewards = [r.metrics["reward/mean"] for r in results]
     assert max(rewards[:2]) < 0.6 and min(rewards[-2:]) > max(rewards[:2]) + 0.2, rewards
     assert state.cycle == 8 and all(r.metrics["drift"] < 1e-3 for r in results)
-    assert not any(r.undone for r in results)
+    assert not any(r.rolled_back for r in results)
 
 
 def test_the_update_follows_the_gradient_by_definition(student):
@@ -148,7 +148,11 @@ def test_the_update_follows_the_gradient_by_definition(student):
 
     def spy(lr, clip):
         accumulated.update(
-            {n: p.grad.clone() for n, p in student.model.named_parameters() if p.grad is not None}
+            {
+                n: p.grad.clone()
+                for n, p in student.policy.model.named_parameters()
+                if p.grad is not None
+            }
         )
         return step(lr, clip)
 
@@ -161,12 +165,12 @@ def test_the_update_follows_the_gradient_by_definition(student):
         loss = loss - advantage * student.logprobs([sample], 1.0)[0].sum() / 8
     loss.backward()
     for name, expected in accumulated.items():
-        got = dict(student.model.named_parameters())[name].grad
+        got = dict(student.policy.model.named_parameters())[name].grad
         assert (got - expected).norm() <= 1e-3 * expected.norm() + 1e-7, name
 
 
 def test_identical_completions_are_merged(student):
-    student.end_ids = frozenset(range(384))  # completions of one token: many are the same
+    student.tokens.end_ids = frozenset(range(384))  # completions of one token: many are the same
     result = cycle(
         ModelEngine(student), TASKS, PROMPTS, ClimbState(), recipe(group_size=16), every_other
     )
@@ -176,7 +180,7 @@ def test_identical_completions_are_merged(student):
 
 @pytest.mark.parametrize("status, name", [("failed", "cold"), ("resolved", "mastered")])
 def test_groups_of_equal_rewards_change_nothing_and_are_counted(student, status, name):
-    student.end_ids = frozenset(range(384))
+    student.tokens.end_ids = frozenset(range(384))
     before = adapter_bytes(student)
     state = ClimbState()
 
@@ -184,14 +188,14 @@ def test_groups_of_equal_rewards_change_nothing_and_are_counted(student, status,
         return [SimpleNamespace(status=status, reward=float(status == "resolved"))] * len(pairs)
 
     result = cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), same)
-    assert adapter_bytes(student) == before and not student._optimiser.state
+    assert adapter_bytes(student) == before and not student.optimiser.adamw.state
     assert result.metrics[f"groups/{name}"] == 4 and result.metrics["groups/used"] == 0
     assert "no update" in in_words(result) and "0 of 4 groups taught" in in_words(result)
-    assert state.p == {t: float(status == "resolved") for t in PROMPTS}
+    assert state.solve_rate == {t: float(status == "resolved") for t in PROMPTS}
 
 
 def test_a_group_at_zero_that_was_cut_off_is_cold_and_counted_beside(student):
-    student.end_ids = frozenset([-1])
+    student.tokens.end_ids = frozenset([-1])
     result = cycle(ModelEngine(student), TASKS, PROMPTS, ClimbState(), recipe(), judge)
     assert result.metrics["groups/truncated"] == result.metrics["groups/cold"] == 4
     assert "4 cold, 4 of these cut off" in in_words(result)
@@ -209,7 +213,7 @@ def test_a_zero_variance_group_beside_a_warm_one_adds_no_gradient(folder):
             ]
 
         student = loaded(folder)
-        student.end_ids = frozenset(range(384))
+        student.tokens.end_ids = frozenset(range(384))
         result = cycle(ModelEngine(student), TASKS, PROMPTS, ClimbState(), recipe(), rule)
         assert result.metrics["groups/used"] == 1
         adapters.append(adapter_bytes(student))
@@ -218,7 +222,7 @@ def test_a_zero_variance_group_beside_a_warm_one_adds_no_gradient(folder):
 
 def test_the_harness_failing_once_is_no_reward_of_any_kind(student):
     """The rollout is left out of its group's baseline."""
-    student.end_ids = frozenset(range(384))
+    student.tokens.end_ids = frozenset(range(384))
     calls = []
 
     def one_fails(pairs):
@@ -228,7 +232,9 @@ def test_the_harness_failing_once_is_no_reward_of_any_kind(student):
     state = ClimbState()
     result = cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), one_fails)
     first = [r for r in result.rollouts if r.instance_id == result.rollouts[0].instance_id]
-    assert state.p[first[0].instance_id] == pytest.approx(sum(r.reward for r in first[1:]) / 7)
+    assert state.solve_rate[first[0].instance_id] == pytest.approx(
+        sum(r.reward for r in first[1:]) / 7
+    )
     assert (
         result.failures == {first[0].instance_id: "no jail"}
         and result.metrics["rollouts/unjudged"] == 1
@@ -237,7 +243,7 @@ def test_the_harness_failing_once_is_no_reward_of_any_kind(student):
 
 
 def test_hard_and_soft_rewards_are_never_added_up(student):
-    student.end_ids = frozenset(range(384))
+    student.tokens.end_ids = frozenset(range(384))
     result = cycle(
         ModelEngine(student),
         TASKS,
@@ -259,7 +265,7 @@ def test_hard_and_soft_rewards_are_never_added_up(student):
 @pytest.mark.parametrize("failing, stops", [(3, False), (4, True)])
 def test_a_jail_that_fails_too_often_stops_the_climb(student, failing, stops):
     """A tenth of 32 rollouts is 3.2."""
-    student.end_ids = frozenset(range(384))
+    student.tokens.end_ids = frozenset(range(384))
     before, state = adapter_bytes(student), ClimbState()
 
     def some_fail(pairs):
@@ -289,15 +295,16 @@ def test_a_seat_belt_undoes_the_cycle(student, belt, words):
         ModelEngine(student), TASKS, PROMPTS, warm, recipe(), judge
     )  # so that the optimiser has a state to keep
     before, state = adapter_bytes(student), ClimbState.from_dict(warm.to_dict())
-    optimiser = {k: v.clone() for k, v in student._optimiser.state_dict()["state"][0].items()}
+    optimiser = {k: v.clone() for k, v in student.optimiser.adamw.state_dict()["state"][0].items()}
     result = cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(**belt), judge)
     assert adapter_bytes(student) == before
     assert all(
-        torch.equal(v, optimiser[k]) for k, v in student._optimiser.state_dict()["state"][0].items()
+        torch.equal(v, optimiser[k])
+        for k, v in student.optimiser.adamw.state_dict()["state"][0].items()
     )
-    assert all(p.grad is None for p in student.model.parameters())
-    assert (state.lr_scale, state.undone, state.cycle) == (0.5, 1, 2)
-    assert result.metrics["undone"] == 1 and words in result.undone
+    assert all(p.grad is None for p in student.policy.model.parameters())
+    assert (state.lr_scale, state.rolled_back, state.cycle) == (0.5, 1, 2)
+    assert result.metrics["undone"] == 1 and words in result.rolled_back
     assert "UNDONE" in in_words(result) and words in in_words(result)
     assert cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), judge).metrics[
         "lr"
@@ -321,7 +328,7 @@ def test_a_step_that_ruins_the_policy_is_undone(student):
         judge,
     )
     assert (
-        "it would leave an entropy" in result.undone
+        "it would leave an entropy" in result.rolled_back
         and adapter_bytes(student) == before
         and state.lr_scale == 0.5
     )
@@ -337,7 +344,7 @@ def test_a_gradient_that_is_not_finite_is_undone(student):
         ]
 
     result = cycle(ModelEngine(student), TASKS, PROMPTS, state, recipe(), infinite)
-    assert result.undone == "the gradient is not finite" and adapter_bytes(student) == before
+    assert result.rolled_back == "the gradient is not finite" and adapter_bytes(student) == before
     assert result.metrics["grad_norm"] is None and state.lr_scale == 0.5
 
 
@@ -408,8 +415,8 @@ def test_warm_up_scales_the_learning_rate(student):
 
 
 def test_the_running_solve_rate_is_a_half_and_half_average(student):
-    student.end_ids = frozenset(range(384))
-    state = ClimbState(p={"t0": 0.5})
+    student.tokens.end_ids = frozenset(range(384))
+    state = ClimbState(solve_rate={"t0": 0.5})
     cycle(
         ModelEngine(student),
         TASKS,
@@ -418,22 +425,24 @@ def test_the_running_solve_rate_is_a_half_and_half_average(student):
         recipe(),
         lambda pairs: [verdict(1)] * len(pairs),
     )
-    assert state.p == {"t0": 0.75, "t1": 1.0, "t2": 1.0, "t3": 1.0}
+    assert state.solve_rate == {"t0": 0.75, "t1": 1.0, "t2": 1.0, "t3": 1.0}
 
 
 # ---- state and words -----------------------------------------------------------------------------
 
 
 def test_state_survives_json_and_keeps_the_best():
-    state = ClimbState(cycle=10, p={"a": 0.25})
+    state = ClimbState(cycle=10, solve_rate={"a": 0.25})
     assert state.is_best(0.2) and not state.is_best(0.2) and not state.is_best(0.1)
     state.cycle = 20
     assert state.is_best(0.3) and state.best_cycle == 20
-    assert ClimbState.from_dict(json.loads(json.dumps(state.to_dict()))) == state
+    kept = json.loads(json.dumps(state.to_dict()))
+    assert ClimbState.from_dict(kept) == state
+    assert (kept["p"], kept["undone"]) == ({"a": 0.25}, 0), "older checkpoints have these keys"
 
 
 def test_words(student):
-    student.end_ids = frozenset(range(384))
+    student.tokens.end_ids = frozenset(range(384))
     hard = [SimpleNamespace(instance_id=task.instance_id, hard=True) for task in TASKS]
     result = cycle(ModelEngine(student), hard, PROMPTS, ClimbState(), recipe(), every_other)
     m, line = result.metrics, in_words(result)

@@ -7,13 +7,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from recipes.learning.shape import cached_values
 from recipes.learning.student import Sample
 from recipes.nano import dense_decoder
 from recipes.rollouts import llama_engine, model_engine
 from recipes.rollouts.gguf import export_base
 from recipes.rollouts.llama_engine import LlamaEngine
 from recipes.rollouts.model_engine import ModelEngine
-from recipes.rollouts.rollout import attempts
+from recipes.rollouts.rollout import Sampling, sample_rollouts
 from tests.tiny import load_tiny, make_tiny
 
 PROMPTS = [[5, 9, 20], [30], list(range(40, 60)), [7, 7, 7, 7], [100, 101]]
@@ -46,9 +47,9 @@ def engine(request, student, folder):
 def likely_end(engine):
     """Ends come often enough to be tested: about an eighth of the vocabulary ends a completion."""
     before = engine.student.end_ids
-    engine.student.end_ids = frozenset([1, *range(2, 384, 8)])
+    engine.student.tokens.end_ids = frozenset([1, *range(2, 384, 8)])
     yield engine
-    engine.student.end_ids = before
+    engine.student.tokens.end_ids = before
 
 
 def flat(groups):
@@ -126,7 +127,7 @@ def test_batches_keep_every_prompt_once_and_within_the_cache(student, monkeypatc
         row
         == 2
         * 2
-        * (32 if student.model.get_base_model().config.num_key_value_heads == 4 else 16)
+        * (32 if student.policy.model.get_base_model().config.num_key_value_heads == 4 else 16)
         * 4
     )
     monkeypatch.setattr(model_engine, "CACHE_BYTES", row * 4 * 25)
@@ -143,20 +144,24 @@ def test_batches_keep_every_prompt_once_and_within_the_cache(student, monkeypatc
 
 
 def test_batches_that_memory_did_not_suffice_for_are_cut_anywhere(student, monkeypatch):
-    monkeypatch.setattr(student, "sampling_tokens", 3 * 40)
+    monkeypatch.setattr(student.limits, "sampling_tokens", 3 * 40)
     prompts = [[2] * length for length in (30, 5, 5)]
     found = batches(student, prompts, 4, 10)
     assert [len(batch) for batch in found] == [3, 3, 6]
     assert found[1] == [(0, 3), (1, 0), (1, 1)]
-    monkeypatch.setattr(student, "sampling_tokens", 5)
+    monkeypatch.setattr(student.limits, "sampling_tokens", 5)
     assert [len(batch) for batch in batches(student, prompts, 4, 10)] == [1] * 12
 
 
 def test_the_cache_of_llama_cpp_has_room_for_one_and_at_most_for_all(student, monkeypatch):
     slots = llama_engine.SLOTS["cpu"]
-    assert slots * 100 <= llama_engine.room(student.config, "cpu", 100) < slots * 100 + 256
+    assert (
+        slots * 100
+        <= llama_engine.room(cached_values(student.config), "cpu", 100)
+        < slots * 100 + 256
+    )
     monkeypatch.setattr(llama_engine, "CACHE_BYTES", 1)
-    assert 1000 <= llama_engine.room(student.config, "cpu", 1000) < 1256
+    assert 1000 <= llama_engine.room(cached_values(student.config), "cpu", 1000) < 1256
 
 
 @pytest.mark.parametrize(
@@ -195,7 +200,7 @@ def test_what_completions_have_in_common_is_computed_once(
     student, folder, monkeypatch, temperature, most
 ):
     """Rows computed in each step, by both engines, of a group of 8 that writes 12 tokens each."""
-    monkeypatch.setattr(student, "end_ids", frozenset())
+    monkeypatch.setattr(student.tokens, "end_ids", frozenset())
     rows, step = [], dense_decoder.DenseDecoder.step
     monkeypatch.setattr(
         dense_decoder.DenseDecoder,
@@ -221,7 +226,7 @@ def test_greedy_is_the_models_own_greedy(engine):
     with torch.no_grad():
         for _ in range(8):
             tokens = torch.cat(
-                [tokens, student.model(input_ids=tokens).logits[:, -1:].argmax(-1)], dim=1
+                [tokens, student.policy.model(input_ids=tokens).logits[:, -1:].argmax(-1)], dim=1
             )
     completion = engine.sample(PROMPTS, 1, 0.0, 8, range(5))[2][0]
     assert (
@@ -235,7 +240,8 @@ def test_frequencies_are_the_probabilities(engine):
     likeliest and the rest."""
     with torch.no_grad():
         expected = torch.softmax(
-            engine.student.model(input_ids=torch.tensor([[5, 9, 20]])).logits[0, -1] / 1.3, -1
+            engine.student.policy.model(input_ids=torch.tensor([[5, 9, 20]])).logits[0, -1] / 1.3,
+            -1,
         )
     drawn = Counter(c.ids[0] for c in engine.sample([[5, 9, 20]], 2000, 1.3, 1, [3])[0])
     top = expected.topk(10)
@@ -249,7 +255,7 @@ def test_frequencies_are_the_probabilities(engine):
 
 def test_nothing_is_trained_by_sampling(engine):
     engine.sample(PROMPTS, 2, 1.0, 4, range(5))
-    assert all(p.grad is None for p in engine.student.model.parameters())
+    assert all(p.grad is None for p in engine.student.policy.model.parameters())
 
 
 @pytest.mark.parametrize("change", [{"prompts": [[]]}, {"n": 0}, {"max_new": 0}, {"seeds": []}])
@@ -275,7 +281,9 @@ def test_attempts_judge_what_is_whole_and_nothing_else(likely_end):
             for i in numbers
         ]
 
-    groups = attempts(likely_end, list(zip(tasks, PROMPTS)), 8, 1.0, 6, [1, 2], judge)
+    groups = sample_rollouts(
+        likely_end, list(zip(tasks, PROMPTS)), Sampling(8, 1.0, 6), [1, 2], judge
+    )
     rollouts = flat(groups)
     whole = [r for r in rollouts if r.completion.finished]
     assert 0 < len(whole) < 16
@@ -298,9 +306,9 @@ def test_attempts_judge_what_is_whole_and_nothing_else(likely_end):
 
 
 def test_the_judge_is_not_called_for_nothing(likely_end):
-    likely_end.student.end_ids = frozenset([-1])
-    groups = attempts(
-        likely_end, [(SimpleNamespace(instance_id="a"), [5])], 2, 1.0, 3, [1], judge=None
+    likely_end.student.tokens.end_ids = frozenset([-1])
+    groups = sample_rollouts(
+        likely_end, [(SimpleNamespace(instance_id="a"), [5])], Sampling(2, 1.0, 3), [1], judge=None
     )
     assert [r.status for r in groups[0]] == ["truncated"] * 2
 

@@ -74,7 +74,7 @@ def test_prompts_are_the_tokens_that_it_was_trained_on(tmp_path, pattern, templa
         ids = student.prompt_ids(chat)
         assert stored.prompt_ids(chat) == ids and len(ids) > 10
         assert stored.text(ids) == student.text(ids)
-        assert stored.text([*ids, student.end_id]) == student.text(ids)
+        assert stored.text([*ids, student.tokens.end_id]) == student.text(ids)
     assert student.end_ids == stored.end_ids
 
 
@@ -103,7 +103,7 @@ def test_it_samples_what_the_student_samples_and_is_found_again(tmp_path, monkey
     import torch
 
     with torch.no_grad():
-        student.trainable[0].mul_(2)
+        student.policy.trainable[0].mul_(2)
     student.save(tmp_path / "run" / "checkpoints" / "best", {})
     assert (
         find(tmp_path / "run", tmp_path / "run" / "checkpoints" / "best", tmp_path / "cache")

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from recipes.learning.logprobs import Sample, micro_batches, plan
+from recipes.learning.loss import KlTerm, Sampled
 from recipes.learning.memory import MICRO_TOKENS
 from recipes.learning.student import Student
 from recipes.runfolder.checkpoint import COUNTERS
@@ -47,7 +48,7 @@ def student(folders):
 def plain_logprobs(student, sample, temperature):
     """The same by the model's own full forward pass, one unpadded sample at a time."""
     tokens = torch.tensor([sample.prompt + sample.completion])
-    logits_TV = student.model(input_ids=tokens).logits[0, len(sample.prompt) - 1 : -1]
+    logits_TV = student.policy.model(input_ids=tokens).logits[0, len(sample.prompt) - 1 : -1]
     return (
         torch.log_softmax(logits_TV / temperature, -1)
         .gather(1, tokens[0, len(sample.prompt) :, None])
@@ -57,7 +58,9 @@ def plain_logprobs(student, sample, temperature):
 
 def gradients(student):
     return {
-        name: p.grad.clone() for name, p in student.model.named_parameters() if p.grad is not None
+        name: p.grad.clone()
+        for name, p in student.policy.model.named_parameters()
+        if p.grad is not None
     }
 
 
@@ -74,7 +77,7 @@ def test_chunked_logprobs_and_gradients_equal_the_plain_forward(folders, kind, m
         assert torch.allclose(a, b, rtol=1e-5, atol=1e-6)
     (-sum(w * p.sum() for w, p in zip(weights, plain)) / 7).backward()
     expected = gradients(student)
-    student._optimiser.zero_grad(set_to_none=True)
+    student.optimiser.clear()
     stats = student.accumulate(SAMPLES, weights, norm=7, temperature=0.7)
     got = gradients(student)
     assert got.keys() == expected.keys() and len(got) > 20
@@ -87,12 +90,12 @@ def test_chunked_logprobs_and_gradients_equal_the_plain_forward(folders, kind, m
 
 
 def test_only_the_adapter_is_trained_and_the_base_is_four_bit(student):
-    trainable = [name for name, p in student.model.named_parameters() if p.requires_grad]
+    trainable = [name for name, p in student.policy.model.named_parameters() if p.requires_grad]
     assert trainable and all("lora_" in name for name in trainable)
     assert sum("lora_A" in name for name in trainable) == 2 * 7  # every linear layer of both blocks
     kinds = {
         type(m.base_layer).__name__
-        for _, m in student.model.named_modules()
+        for _, m in student.policy.model.named_modules()
         if hasattr(m, "base_layer")
     }
     assert kinds == {"Linear4bit"}
@@ -102,12 +105,14 @@ def test_inference_leaves_the_base_weights_as_they_were(student):
     """bitsandbytes repacks them for another kernel in inference mode, on CPUs that have it, unless
     it is kept from it."""
     weights = {
-        n: p.detach().clone() for n, p in student.model.named_parameters() if "base_layer" in n
+        n: p.detach().clone()
+        for n, p in student.policy.model.named_parameters()
+        if "base_layer" in n
     }
-    student.mode(training=False)
+    student.policy.mode(training=False)
     with torch.no_grad():
-        student.forward(torch.tensor([[5, 6, 7]]))
-    for name, parameter in student.model.named_parameters():
+        student.policy.forward(torch.tensor([[5, 6, 7]]))
+    for name, parameter in student.policy.model.named_parameters():
         assert name not in weights or torch.equal(weights[name], parameter), name
 
 
@@ -125,8 +130,8 @@ def test_micro_batches_hold_every_sample_once_within_the_limit():
 def test_micro_batches_add_up_to_one_batch(student, monkeypatch):
     student.accumulate(SAMPLES, [1, 2, 3], norm=5, temperature=1.0)
     whole = gradients(student)
-    student._optimiser.zero_grad(set_to_none=True)
-    student.micro_tokens = 8
+    student.optimiser.clear()
+    student.limits.micro_tokens = 8
     student.accumulate(SAMPLES, [1, 2, 3], norm=5, temperature=1.0)
     for name, grad in gradients(student).items():
         assert torch.allclose(grad, whole[name], rtol=1e-4, atol=1e-6), name
@@ -137,11 +142,11 @@ def test_importance_weights_are_truncated_and_drift_is_measured(student):
         now = [p.tolist() for p in student.logprobs(SAMPLES, 0.7)]
     student.accumulate(SAMPLES, [1.0] * 3, norm=1, temperature=0.7)
     plain = gradients(student)
-    student._optimiser.zero_grad(set_to_none=True)
+    student.optimiser.clear()
     # A sampler that found every token e times less likely: ratio e everywhere, truncated at 2.
     sampler = [[value - 1.0 for value in row] for row in now]
     stats = student.accumulate(
-        SAMPLES, [1.0] * 3, norm=1, temperature=0.7, sampler_logprobs=sampler, max_ratio=2.0
+        SAMPLES, [1.0] * 3, norm=1, temperature=0.7, sampled=Sampled(sampler, 2.0)
     )
     assert stats.drift == pytest.approx(1.0, abs=1e-4)
     for name, grad in gradients(student).items():
@@ -151,41 +156,47 @@ def test_importance_weights_are_truncated_and_drift_is_measured(student):
 def test_kl_term_is_the_k3_estimator_and_pulls_back(student, tmp_path):
     student.save(tmp_path / "ref", {})
     student.freeze_reference(tmp_path / "ref")
-    before = student.accumulate(SAMPLES, [0.0] * 3, norm=1, temperature=1.0, kl=1.0)
+    before = student.accumulate(SAMPLES, [0.0] * 3, norm=1, temperature=1.0, kl=KlTerm(1.0))
     assert before.loss == pytest.approx(0.0, abs=1e-6)
     student.step(0.0, 1.0)
     with torch.no_grad():
         reference = torch.cat(student.logprobs(SAMPLES, 1.0))
-        for name, parameter in student.model.named_parameters():
+        for name, parameter in student.policy.model.named_parameters():
             if "lora_B.default" in name:
                 parameter.mul_(1.5)
         moved = torch.cat(student.logprobs(SAMPLES, 1.0))
     difference = reference - moved
     expected = float((difference.exp() - difference - 1).sum())
-    first = student.accumulate(SAMPLES, [0.0] * 3, norm=1, temperature=1.0, kl=1.0)
+    first = student.accumulate(SAMPLES, [0.0] * 3, norm=1, temperature=1.0, kl=KlTerm(1.0))
     assert first.loss == pytest.approx(expected, rel=1e-4) and expected > 0.01
     assert not any(
-        ".reference." in name for name, p in student.model.named_parameters() if p.requires_grad
+        ".reference." in name
+        for name, p in student.policy.model.named_parameters()
+        if p.requires_grad
     )
     student.step(1e-3, 1.0)
-    assert student.accumulate(SAMPLES, [0.0] * 3, norm=1, temperature=1.0, kl=1.0).loss < first.loss
+    assert (
+        student.accumulate(SAMPLES, [0.0] * 3, norm=1, temperature=1.0, kl=KlTerm(1.0)).loss
+        < first.loss
+    )
     doubled = student.accumulate(
-        SAMPLES, [0.0] * 3, norm=1, temperature=1.0, kl=1.0, counts=[2, 2, 2]
+        SAMPLES, [0.0] * 3, norm=1, temperature=1.0, kl=KlTerm(1.0, [2, 2, 2])
     ).loss
     assert doubled == pytest.approx(
-        2 * student.accumulate(SAMPLES, [0.0] * 3, norm=1, temperature=1.0, kl=1.0).loss, rel=1e-5
+        2 * student.accumulate(SAMPLES, [0.0] * 3, norm=1, temperature=1.0, kl=KlTerm(1.0)).loss,
+        rel=1e-5,
     )
 
 
 def test_kl_without_a_reference_is_refused(student):
     with pytest.raises(ValueError, match="freeze_reference"):
-        student.accumulate(SAMPLES, [0.0] * 3, norm=1, temperature=1.0, kl=0.1)
+        student.accumulate(SAMPLES, [0.0] * 3, norm=1, temperature=1.0, kl=KlTerm(0.1))
 
 
 def test_entropy_equals_the_definition(student):
     with torch.no_grad():
         rows = [
-            student.model(input_ids=torch.tensor([s.prompt + s.completion])).logits[
+            student.policy.model(input_ids=torch.tensor([s.prompt + s.completion])).logits[
                 0, len(s.prompt) - 1 : -1
             ]
             for s in SAMPLES
@@ -258,7 +269,14 @@ student.save(sys.argv[3], {"step": 4})
 def test_save_and_restore_continue_bit_for_bit_in_another_process(folders, tmp_path):
     student = load_tiny(folders["llama"])
     assert (
-        len({type(work) for work in plan(SHARED, student.micro_tokens, student.longest_shared)})
+        len(
+            {
+                type(work)
+                for work in plan(
+                    SHARED, student.limits.micro_tokens, student.objective.longest_shared
+                )
+            }
+        )
         == 2
     )
     for step in range(4):
@@ -300,7 +318,7 @@ def test_a_checkpoint_is_one_that_peft_loads(folders, student, tmp_path):
     tokens = torch.tensor([[5, 6, 7, 8]])
     with torch.no_grad():
         assert torch.allclose(
-            model(input_ids=tokens).logits, student.model(input_ids=tokens).logits, atol=1e-5
+            model(input_ids=tokens).logits, student.policy.model(input_ids=tokens).logits, atol=1e-5
         )
 
 
@@ -375,21 +393,21 @@ def test_plain_template_joins_contents_and_says_so(student):
     ids = student.prompt_ids(
         [{"role": "system", "content": "one"}, {"role": "user", "content": "two"}]
     )
-    assert student.tokenizer.decode(ids) == "one\n\ntwo"
+    assert student.tokens.tokenizer.decode(ids) == "one\n\ntwo"
     assert any("no chat template" in note for note in student.notes)
 
 
 def test_a_models_own_template_is_used(folders, tmp_path):
     folder = make_tiny(tmp_path / "chat")
     student = load_tiny(folder)
-    student.tokenizer.chat_template = (
+    student.tokens.tokenizer.chat_template = (
         "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% "
         "endfor %}{% if add_generation_prompt %}[me]{% endif %}"
     )
-    student.tokenizer.save_pretrained(folder)
+    student.tokens.tokenizer.save_pretrained(folder)
     again = load_tiny(folder)
     assert (
-        again.tokenizer.decode(again.prompt_ids([{"role": "user", "content": "hi"}]))
+        again.tokens.tokenizer.decode(again.prompt_ids([{"role": "user", "content": "hi"}]))
         == "[user]hi[me]"
     )
     assert [note for note in again.notes if "chat template" in note] == []
@@ -397,7 +415,7 @@ def test_a_models_own_template_is_used(folders, tmp_path):
 
 def test_text_and_completion_ids_are_inverse(student):
     ids = student.completion_ids("    return x + ü\n")
-    assert ids[-1] == student.end_id and student.text(ids) == "    return x + ü\n"
+    assert ids[-1] == student.tokens.end_id and student.text(ids) == "    return x + ü\n"
     assert student.text(ids[:-1]) == "    return x + ü\n"
 
 
@@ -464,7 +482,7 @@ def test_on_a_card_it_samples_learns_and_continues(tmp_path):
     groups = ModelEngine(student).sample(prompts, 4, 1.0, 12, [1, 2, 3])
     samples = [Sample(tuple(p), c.ids) for p, group in zip(prompts, groups) for c in group]
     sampled = [c.logprobs for group in groups for c in group]
-    stats = student.accumulate(samples, [1.0] * 12, 100, 1.0, sampled, 2.0)
+    stats = student.accumulate(samples, [1.0] * 12, 100, 1.0, Sampled(sampled, 2.0))
     assert stats.drift < 0.05
     student.step(1e-3, 1.0)
     snapshot = student.snapshot()

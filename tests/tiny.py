@@ -93,7 +93,7 @@ def load_tiny(
     if wake and checkpoint is None:
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
-            for name, parameter in student.model.named_parameters():
+            for name, parameter in student.policy.model.named_parameters():
                 if "lora_B" in name:
                     parameter.copy_(torch.randn(parameter.shape, generator=generator) * wake)
     return student
@@ -103,5 +103,5 @@ def adapter_bytes(student) -> bytes:
     """The trained adapter's bytes, in a fixed order."""
     return b"".join(
         tensor.detach().contiguous().cpu().numpy().tobytes()
-        for _, tensor in sorted(student._adapter().items())
+        for _, tensor in sorted(student.adapter.tensors().items())
     )

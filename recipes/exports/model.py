@@ -19,25 +19,27 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from recipes.learning.memory import missing_package
+from recipes.learning.policy import TRAINED
+from recipes.rollouts.engine import Engine
+from recipes.rollouts.engine_kind import OnProgress, TrainedStudent, engine_kind
 from recipes.rollouts.gguf import (
     export_base,
-    objection,
+    unsupported,
     vocabulary_note,
     write_adapter,
     write_merged,
 )
 from recipes.rollouts.model_engine import ModelEngine
-from recipes.rollouts.rollout import Engine
 from recipes.runfolder import checkpoint
 from recipes.settings import Recipe
 from sandbox.errors import UsageError
 
 BASE, ADAPTER, MODELFILE = "base.gguf", "adapter.gguf", "Modelfile"
-QUANTISATIONS = ("q8_0", "q4_k_m")
 EXPORTED = "exported"
 """What PEFT calls the adapter that was read back."""
 QUESTION, ANSWER, SYSTEM = (
@@ -48,72 +50,120 @@ QUESTION, ANSWER, SYSTEM = (
 """What a chat template is filled with to see what it puts around them."""
 
 
+@dataclass(frozen=True)
+class Job:
+    """One export of a model."""
+
+    student: TrainedStudent
+    """It holds checkpoint `source`."""
+    source: Path
+    folder: Path
+    """Where the files go."""
+    cache: Path
+    """Where bases are kept."""
+    recipe: Recipe
+    quantisation: str
+    """Of `gguf`: `q8_0` or `q4_k_m`."""
+    on_progress: OnProgress | None
+
+
 def write(
     target: str,
-    student,
+    student: TrainedStudent,
     source: Path,
     folder: Path,
     cache: Path,
     recipe: Recipe,
     quantisation: str,
-    on_progress: Callable[[str, int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> None:
     """Write the files of `target` for the student, which holds checkpoint `source`, to `folder`;
     `cache` is where bases are kept.
 
     Raises UsageError for a model that the target cannot hold, OSError when the disk is full.
     """
-    if target == "peft":
-        for name in (checkpoint.ADAPTER, checkpoint.CONFIG):
-            shutil.copyfile(source / name, folder / name)
-        return
-    if name := missing_package():
-        raise UsageError(f"An export to {target} needs the package {name}: pip install {name}")
-    if why := objection(student, recipe.student.longest):
-        raise UsageError(
-            f"This student cannot be exported to {target}: {why}. Export it with --to peft."
-        )
-    if target == "gguf":
-        _write_quantised(student, folder, quantisation, recipe.student.threads, on_progress)
-        return
-    if note := vocabulary_note(student):
+    TARGETS[target].write(Job(student, source, folder, cache, recipe, quantisation, on_progress))
+
+
+def opened(
+    target: str, student: TrainedStudent, folder: Path, recipe: Recipe
+) -> AbstractContextManager[Engine]:
+    """What samples from the files in `folder`. Raises UsageError or HarnessError where they cannot
+    be loaded."""
+    return TARGETS[target].opened(student, folder, recipe)
+
+
+def _write_peft(job: Job) -> None:
+    for name in (checkpoint.ADAPTER, checkpoint.CONFIG):
+        shutil.copyfile(job.source / name, job.folder / name)
+
+
+def _write_ollama(job: Job) -> None:
+    _refuse_unsupported(job, "ollama")
+    if note := vocabulary_note(job.student):
         raise UsageError(
             f"This student cannot be exported to ollama. {note} Export it with --to peft."
         )
-    _link_or_copy(export_base(student, cache, on_progress), folder / BASE)
-    write_adapter(student, folder / ADAPTER)
-    (folder / MODELFILE).write_text(modelfile(student, recipe), encoding="utf-8")
+    _link_or_copy(export_base(job.student, job.cache, job.on_progress), job.folder / BASE)
+    write_adapter(job.student, job.folder / ADAPTER)
+    (job.folder / MODELFILE).write_text(modelfile(job.student, job.recipe), encoding="utf-8")
+
+
+def _write_gguf(job: Job) -> None:
+    """Merge to float16 beside the final file, quantise, delete. Raises HarnessError where
+    llama.cpp's quantiser fails."""
+    _refuse_unsupported(job, "gguf")
+    from recipes.rollouts.file_engine import quantise
+
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", job.student.name)
+    halves = job.folder / ".merged-f16"
+    write_merged(job.student, halves, job.on_progress)
+    target = job.folder / f"{name}.{job.quantisation.upper()}.gguf"
+    quantise(halves, target, job.quantisation, job.recipe.student.threads)
+    halves.unlink()
+
+
+def _refuse_unsupported(job: Job, target: str) -> None:
+    """Raise UsageError where there can be no GGUF files."""
+    if name := engine_kind("llama.cpp").missing_package():
+        raise UsageError(f"An export to {target} needs the package {name}: pip install {name}")
+    if why := unsupported(job.student, job.recipe.student.longest):
+        raise UsageError(
+            f"This student cannot be exported to {target}: {why}. Export it with --to peft."
+        )
 
 
 @contextmanager
-def opened(target: str, student, folder: Path, recipe: Recipe) -> Iterator[Engine]:
-    """What samples from the files in `folder`. Raises UsageError or HarnessError where they cannot
-    be loaded."""
-    if target == "peft":
-        student.model.load_adapter(str(folder), adapter_name=EXPORTED)
-        student.model.set_adapter(EXPORTED)
-        try:
-            yield ModelEngine(student)
-        finally:
-            student.model.set_adapter("default")  # first, for PEFT does not delete the one in use
-            student.model.delete_adapter(EXPORTED)
-        return
+def _opened_peft(student: TrainedStudent, folder: Path, recipe: Recipe) -> Iterator[Engine]:
+    model = student.policy.model
+    model.load_adapter(str(folder), adapter_name=EXPORTED)
+    model.set_adapter(EXPORTED)
+    try:
+        yield ModelEngine(student)
+    finally:
+        model.set_adapter(TRAINED)  # first, for PEFT does not delete the one in use
+        model.delete_adapter(EXPORTED)
+
+
+@contextmanager
+def _opened_gguf(student: TrainedStudent, folder: Path, recipe: Recipe) -> Iterator[Engine]:
+    """One merged file, or a base and an adapter."""
     from recipes.rollouts.file_engine import FileEngine, Files, FileStudent
 
-    base, adapter = (
-        (folder / BASE, folder / ADAPTER)
-        if target == "ollama"
-        else (next(folder.glob("*.gguf")), None)
+    base, adapter = folder / BASE, folder / ADAPTER
+    files = (
+        Files(base, adapter, student.end_ids)
+        if adapter.is_file()
+        else Files(next(folder.glob("*.gguf")), None, student.end_ids)
     )
-    files = Files(base, adapter, student.end_ids)
     try:
         reader = student if vocabulary_note(student) else FileStudent(files)
         engine = FileEngine(reader, files, recipe.student.longest, recipe.student.threads)
     except UsageError:
         raise UsageError(
             "llama.cpp cannot load the exported files beside the student, so they cannot be "
-            "replayed. Close other programs "
-            "that use the memory, or export without a replay: --replay 0"
+            "replayed. Close other programs that use the memory, or export without a replay: "
+            "--replay 0"
         ) from None
     try:
         yield engine
@@ -121,7 +171,22 @@ def opened(target: str, student, folder: Path, recipe: Recipe) -> Iterator[Engin
         engine.close()
 
 
-def engine_prompt(engine: Engine, student, messages: list[dict]) -> list[int]:
+@dataclass(frozen=True)
+class Target:
+    """A form in which a model is exported."""
+
+    write: Callable[[Job], None]
+    opened: Callable[[TrainedStudent, Path, Recipe], AbstractContextManager[Engine]]
+
+
+TARGETS = {
+    "ollama": Target(_write_ollama, _opened_gguf),
+    "gguf": Target(_write_gguf, _opened_gguf),
+    "peft": Target(_write_peft, _opened_peft),
+}
+
+
+def engine_prompt(engine: Engine, student: TrainedStudent, messages: list[dict]) -> list[int]:
     """Token ids of a question, as another program that serves these files would come by them: a
     GGUF file's own vocabulary makes them of the text, where it has one."""
     if engine.student is student:
@@ -133,7 +198,7 @@ def engine_prompt(engine: Engine, student, messages: list[dict]) -> list[int]:
 # ---- Ollama --------------------------------------------------------------------------------------
 
 
-def modelfile(student, recipe: Recipe) -> str:
+def modelfile(student: TrainedStudent, recipe: Recipe) -> str:
     """Ollama's Modelfile. Its context holds the longest prompt and answer of the recipe: Ollama
     would cut longer ones silently."""
     before, after, ending, system = around(student)
@@ -150,7 +215,8 @@ def modelfile(student, recipe: Recipe) -> str:
             + "{{ end }}"
         )
     stops = "".join(
-        f'PARAMETER stop "{student.tokenizer.decode([i])}"\n' for i in sorted(student.end_ids)
+        f'PARAMETER stop "{student.tokens.tokenizer.decode([i])}"\n'
+        for i in sorted(student.end_ids)
     )
     return (
         f"# {student.name} with the adapter that coldstart trained. In this folder: ollama create "
@@ -164,19 +230,19 @@ def modelfile(student, recipe: Recipe) -> str:
     )
 
 
-def around(student) -> tuple[str, str, str, tuple[str, str] | None]:
+def around(student: TrainedStudent) -> tuple[str, str, str, tuple[str, str] | None]:
     """What the chat template puts before a question, between it and the answer, and after the
     answer; and what before and after a system prompt up to the question, None where it takes none.
     Without the first token of all, where there is one.
 
     Raises UsageError for a template that does not show the question as it is.
     """
-    tokenizer = student.tokenizer
+    tokenizer = student.tokens.tokenizer
     if tokenizer.chat_template is None:
-        return "", "", tokenizer.decode([student.end_id]), None
+        return "", "", tokenizer.decode([student.tokens.end_id]), None
     question = {"role": "user", "content": QUESTION}
 
-    def fill(*messages: dict, **more) -> str:
+    def fill(*messages: dict, **more: Any) -> str:
         text = tokenizer.apply_chat_template(list(messages), tokenize=False, **more)
         return text.removeprefix(
             tokenizer.bos_token or ""
@@ -186,8 +252,7 @@ def around(student) -> tuple[str, str, str, tuple[str, str] | None]:
     if not found:
         raise UsageError(
             "This model's chat template does not show the question as it is, so it cannot be "
-            "written for Ollama. "
-            "Export it with --to gguf."
+            "written for Ollama. Export it with --to gguf."
         )
     ending = fill(question, {"role": "assistant", "content": ANSWER}).partition(ANSWER)[2]
     return before, after, ending, _around_system(fill, question)
@@ -214,18 +279,3 @@ def _link_or_copy(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:  # another file system, or one without links
         shutil.copyfile(source, target)
-
-
-# ---- merged --------------------------------------------------------------------------------------
-
-
-def _write_quantised(student, folder: Path, quantisation: str, threads: int, on_progress) -> None:
-    """Merge to float16 beside the final file, quantise, delete. Raises HarnessError where
-    llama.cpp's quantiser fails."""
-    from recipes.rollouts.file_engine import quantise
-
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", student.name)
-    halves = folder / ".merged-f16"
-    write_merged(student, halves, on_progress)
-    quantise(halves, folder / f"{name}.{quantisation.upper()}.gguf", quantisation, threads)
-    halves.unlink()

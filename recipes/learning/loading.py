@@ -14,6 +14,8 @@ import io
 import json
 import os
 import warnings
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -22,7 +24,7 @@ from recipes.settings import Recipe
 from sandbox.errors import UsageError
 
 
-def read_config(path: str):
+def read_config(path: str) -> Any:
     """The configuration of the model at `path`. Raises UsageError as `load_model`."""
     with quiet(), loading_errors(path):
         if _uses_unsloth():
@@ -32,9 +34,18 @@ def read_config(path: str):
         return AutoConfig.from_pretrained(path)
 
 
-def load_model(recipe: Recipe, path: str, seed: int) -> tuple:
-    """(PEFT model, tokenizer, whether unsloth loaded them): the base from `path`, the adapter drawn
-    from `seed`.
+class LoadedModel(NamedTuple):
+    """What was loaded."""
+
+    model: Any
+    """PEFT's."""
+    tokenizer: Any
+    unsloth: bool
+    """Whether unsloth loaded them."""
+
+
+def load_model(recipe: Recipe, path: str, seed: int) -> LoadedModel:
+    """The base from `path`, the adapter drawn from `seed`.
 
     Prints nothing. Sets torch's threads and deterministic algorithms for the whole process on the
     CPU. Raises UsageError for a model that cannot be found, fetched or used, and for torchvision
@@ -48,14 +59,14 @@ def load_model(recipe: Recipe, path: str, seed: int) -> tuple:
             recipe, path, seed
         )
         _refuse_altered_logits(model.get_base_model().config, path)
-    return model, tokenizer, unsloth
+    return LoadedModel(model, tokenizer, unsloth)
 
 
 def _uses_unsloth() -> bool:
     return torch.cuda.is_available() and importlib.util.find_spec("unsloth") is not None
 
 
-def _load_with_transformers(recipe: Recipe, path: str, seed: int):
+def _load_with_transformers(recipe: Recipe, path: str, seed: int) -> tuple[Any, Any]:
     """NF4 base through bitsandbytes, adapter through PEFT, on the CPU or on a CUDA card without
     unsloth."""
     from peft import LoraConfig, get_peft_model
@@ -97,9 +108,9 @@ def _load_with_transformers(recipe: Recipe, path: str, seed: int):
     return get_peft_model(model, config), tokenizer
 
 
-def _load_with_unsloth(recipe: Recipe, path: str, seed: int):
+def _load_with_unsloth(recipe: Recipe, path: str, seed: int) -> tuple[Any, Any]:
     """The same through unsloth, whose fused kernels halve time and memory on a CUDA card."""
-    os.environ["UNSLOTH_RETURN_HIDDEN_STATES"] = "1"  # see Student.forward
+    os.environ["UNSLOTH_RETURN_HIDDEN_STATES"] = "1"  # see Policy.forward
     from unsloth import FastLanguageModel  # before transformers, which it patches
 
     model, tokenizer = FastLanguageModel.from_pretrained(
@@ -118,7 +129,7 @@ def _load_with_unsloth(recipe: Recipe, path: str, seed: int):
     return model, getattr(tokenizer, "tokenizer", tokenizer)
 
 
-def _recompute_activations(model) -> None:
+def _recompute_activations(model: Any) -> None:
     """Gradient checkpointing, one layer at a time. transformers would take the cache away from
     every layer that is recomputed, for a usual cache would be filled twice; the only one that is
     used in training (`logprobs.PrefixLayer`) is not."""
@@ -128,7 +139,7 @@ def _recompute_activations(model) -> None:
             module._can_checkpoint_with_cache = True
 
 
-def _linear_names(model) -> list[str]:
+def _linear_names(model: Any) -> list[str]:
     """Last names of the linear layers, without the head, sorted."""
     head = model.get_output_embeddings()
     return sorted(
@@ -140,23 +151,13 @@ def _linear_names(model) -> list[str]:
     )
 
 
-def _forbid_repacking(model) -> None:
+def _forbid_repacking(model: Any) -> None:
     """Keep bitsandbytes from rewriting the weights for a bfloat16 kernel at the first forward pass
     in inference mode, which it does for good on CPUs with AVX512-BF16: the student would sample
     from other weights than it trains, and other ones than on the next machine."""
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
-
-
-def make_optimiser(parameters: list, device: torch.device):
-    """AdamW without weight decay; on CUDA bitsandbytes' paged 8-bit one (arXiv:2110.02861), the
-    same rule in less memory."""
-    if device.type == "cuda":
-        from bitsandbytes.optim import PagedAdamW8bit
-
-        return PagedAdamW8bit(parameters, lr=0.0, betas=(0.9, 0.95), weight_decay=0.0)
-    return torch.optim.AdamW(parameters, lr=0.0, betas=(0.9, 0.95), weight_decay=0.0)
 
 
 def _make_cpu_deterministic(threads: int) -> None:
@@ -167,7 +168,7 @@ def _make_cpu_deterministic(threads: int) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False
 
 
-def end_tokens(tokenizer, causal) -> tuple[int, frozenset[int]]:
+def end_tokens(tokenizer: Any, causal: Any) -> tuple[int, frozenset[int]]:
     """The token that ends a completion, and all that the model may end with. Raises UsageError if
     there is none."""
     if tokenizer.eos_token_id is None:
@@ -182,9 +183,9 @@ def end_tokens(tokenizer, causal) -> tuple[int, frozenset[int]]:
     )
 
 
-def _refuse_altered_logits(config, path) -> None:
+def _refuse_altered_logits(config: Any, path: str) -> None:
     """Raise UsageError for architectures that scale or cap their logits after the head, which
-    `Student.logits` does not."""
+    `Policy.logits` does not."""
     plain = {"final_logit_softcapping": None, "logit_scale": 1.0, "logits_scaling": 1.0}
     for name, neutral in plain.items():
         if getattr(config, name, None) not in (None, neutral):
@@ -196,7 +197,7 @@ def _refuse_altered_logits(config, path) -> None:
 
 
 @contextlib.contextmanager
-def quiet():
+def quiet() -> Iterator[None]:
     """Libraries greet, warn and draw progress bars while they load; a person who asked for JSON
     wants none of it."""
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -207,9 +208,8 @@ def quiet():
         contextlib.redirect_stderr(io.StringIO()),
     ):
         warnings.simplefilter("ignore")
-        with contextlib.suppress(
-            Exception
-        ):  # whatever is wrong with the library shows better where it is used
+        # Whatever is wrong with the library shows better where it is used.
+        with contextlib.suppress(Exception):
             from transformers.utils import logging
 
             logging.set_verbosity_error()
@@ -218,7 +218,7 @@ def quiet():
 
 
 @contextlib.contextmanager
-def loading_errors(path):
+def loading_errors(path: str) -> Iterator[None]:
     """Turn what goes wrong in other people's loading code into one sentence."""
     try:
         yield
@@ -250,8 +250,8 @@ def loading_errors(path):
 
 def _chain(error: BaseException) -> list[BaseException]:
     chain = [error]
-    while chain[-1].__cause__ or chain[-1].__context__:
-        chain.append(chain[-1].__cause__ or chain[-1].__context__)
+    while earlier := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(earlier)
     return chain
 
 

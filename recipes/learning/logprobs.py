@@ -1,6 +1,6 @@
 """Log-probabilities of completions, and their gradient, without computing anything twice.
 
-    for indices, logp_N, reference_N in passes(student, samples, temperature, kl=False):
+    for indices, logp_N, reference_N in passes(policy, samples, temperature, kl=False, sharing):
         (-(weight_N * logp_N).sum()).backward()  # of every part, before the next one is asked for
 
 Two paths give the same numbers up to rounding:
@@ -24,12 +24,15 @@ the head's gradient along, so that the backward pass needs no logits.
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache as remember
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+
+from recipes.learning.policy import Policy
 
 HEAD_LOGITS = 1 << 22
 """Logits held at once: 16 MiB as float32, that is 8192 tokens of the vocabulary at 512 positions. A
@@ -51,6 +54,16 @@ class Sample:
 
     prompt: tuple[int, ...]
     completion: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """Sizes that decide what is read together, tokens."""
+
+    limit: int
+    """Padded, of one pass; a single sample may have more."""
+    longest: int
+    """Of the prompt and completion of samples that share the work on their prompt; 0: none do."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +155,7 @@ def _length(sample: Sample) -> int:
     return len(sample.prompt) + len(sample.completion)
 
 
-def _batches(items: Sequence, size, limit: int) -> Iterator[list]:
+def _batches(items: Sequence, size: Callable[[Any], int], limit: int) -> Iterator[list]:
     """`items`, the largest first, cut so that a batch padded to its first item stays within `limit`
     (or is one item)."""
     batch: list = []
@@ -198,7 +211,9 @@ def _padded(work: Shared) -> int:
 # ---- both paths ----------------------------------------------------------------------------------
 
 
-def passes(student, samples: Sequence[Sample], temperature: float, kl: bool) -> Iterator[tuple]:
+def passes(
+    policy: Policy, samples: Sequence[Sample], temperature: float, kl: bool, sharing: Sharing
+) -> Iterator[tuple]:
     """(indices, logp_N, reference_N) for all samples, part by part: log-probabilities of the
     completions' tokens, nats, those of one sample after those of another in the order of `indices`;
     with a graph, and under the reference adapter without one (None unless `kl`).
@@ -206,38 +221,42 @@ def passes(student, samples: Sequence[Sample], temperature: float, kl: bool) -> 
     The caller takes the backward pass of what it makes of `logp_N` before it asks for the next
     part. Raises ValueError for an empty prompt or completion or temperature <= 0.
     """
-    for work in plan(samples, student.micro_tokens, student.longest_shared):
+    for work in plan(samples, sharing.limit, sharing.longest):
         reference: dict = {}
         if kl:
-            with student.as_reference():
+            with policy.as_reference():
                 reference = {
                     tuple(indices): logp_N
-                    for indices, logp_N in _parts(student, samples, work, temperature, False)
+                    for indices, logp_N in _parts(policy, samples, work, temperature, False)
                 }
-        for indices, logp_N in _parts(student, samples, work, temperature, True):
+        for indices, logp_N in _parts(policy, samples, work, temperature, True):
             yield indices, logp_N, reference.get(tuple(indices))
 
 
 def _parts(
-    student, samples, work: Plain | Shared, temperature: float, training: bool
+    policy: Policy,
+    samples: Sequence[Sample],
+    work: Plain | Shared,
+    temperature: float,
+    training: bool,
 ) -> Iterator[tuple]:
     """(indices, logp_N) of one pass; on being asked for what comes after the last part, the
     prompts' own backward pass."""
     if isinstance(work, Plain):
         yield (
             work.indices,
-            flat_logprobs(student, [samples[i] for i in work.indices], temperature, training),
+            flat_logprobs(policy, [samples[i] for i in work.indices], temperature, training),
         )
         return
-    student.mode(training)
-    prompts = PromptCache(student, work.prompts)
+    policy.mode(training)
+    prompts = PromptCache(policy, work.prompts)
     for part in work.parts:
         indices = [i for row in part for i in row.indices]
         hidden_NH = prompts.hidden(samples, part)
         yield (
             indices,
             _head_logprobs(
-                student, hidden_NH, _targets(student, [samples[i] for i in indices]), temperature
+                policy, hidden_NH, _targets(policy, [samples[i] for i in indices]), temperature
             ),
         )
     if training:
@@ -245,16 +264,16 @@ def _parts(
 
 
 def flat_logprobs(
-    student, samples: Sequence[Sample], temperature: float, training: bool
+    policy: Policy, samples: Sequence[Sample], temperature: float, training: bool
 ) -> torch.Tensor:
     """Log-probabilities of all completion tokens by the plain path, sample after sample, [N].
     Raises ValueError as `passes`."""
     return _head_logprobs(
-        student, plain_hidden(student, samples, training), _targets(student, samples), temperature
+        policy, plain_hidden(policy, samples, training), _targets(policy, samples), temperature
     )
 
 
-def plain_hidden(student, samples: Sequence[Sample], training: bool) -> torch.Tensor:
+def plain_hidden(policy: Policy, samples: Sequence[Sample], training: bool) -> torch.Tensor:
     """Hidden states that predict the completion tokens, sample after sample, [N, hidden], by the
     plain path."""
     if not all(s.prompt and s.completion for s in samples):
@@ -263,10 +282,10 @@ def plain_hidden(student, samples: Sequence[Sample], training: bool) -> torch.Te
     longest = max(map(_length, samples)) - 1
     tokens = [list(s.prompt + s.completion)[:-1] for s in samples]
     tokens_BT = torch.tensor(
-        [row + [student.pad_id] * (longest - len(row)) for row in tokens], device=student.device
+        [row + [policy.pad_id] * (longest - len(row)) for row in tokens], device=policy.device
     )
-    student.mode(training)
-    hidden_BTH, _ = student.forward(tokens_BT)
+    policy.mode(training)
+    hidden_BTH, _ = policy.forward(tokens_BT)
     flat = [
         b * longest + t
         for b, s in enumerate(samples)
@@ -275,25 +294,27 @@ def plain_hidden(student, samples: Sequence[Sample], training: bool) -> torch.Te
     return _gather(hidden_BTH, flat)
 
 
-def _gather(hidden_BTH, flat: list[int]) -> torch.Tensor:
+def _gather(hidden_BTH: torch.Tensor, flat: list[int]) -> torch.Tensor:
     return hidden_BTH.reshape(-1, hidden_BTH.shape[-1]).index_select(
         0, torch.tensor(flat, device=hidden_BTH.device)
     )
 
 
-def _targets(student, samples: Sequence[Sample]) -> torch.Tensor:
-    return torch.tensor([token for s in samples for token in s.completion], device=student.device)
+def _targets(policy: Policy, samples: Sequence[Sample]) -> torch.Tensor:
+    return torch.tensor([token for s in samples for token in s.completion], device=policy.device)
 
 
-def head_rows(student) -> int:
+def head_rows(policy: Policy) -> int:
     """Positions of which all logits are held at once."""
-    return max(1, HEAD_LOGITS // student.vocabulary)
+    return max(1, HEAD_LOGITS // policy.vocabulary)
 
 
-def _head_logprobs(student, hidden_NH, targets_N, temperature: float) -> torch.Tensor:
+def _head_logprobs(
+    policy: Policy, hidden_NH: torch.Tensor, targets_N: torch.Tensor, temperature: float
+) -> torch.Tensor:
     if temperature <= 0:
         raise ValueError("log-probabilities need a temperature above 0")
-    return _HeadLogprobs.apply(hidden_NH, student, targets_N, temperature)
+    return _HeadLogprobs.apply(hidden_NH, policy, targets_N, temperature)
 
 
 class _HeadLogprobs(torch.autograd.Function):
@@ -302,21 +323,33 @@ class _HeadLogprobs(torch.autograd.Function):
     factor a position."""
 
     @staticmethod
-    def forward(ctx, hidden_NH, student, targets_N, temperature):
+    def forward(
+        ctx: Any,
+        hidden_NH: torch.Tensor,
+        policy: Policy,
+        targets_N: torch.Tensor,
+        temperature: float,
+    ) -> torch.Tensor:
         logp_N, slope_NH = _over_vocabulary(
-            student, hidden_NH, targets_N, temperature, ctx.needs_input_grad[0]
+            policy, hidden_NH, targets_N, temperature, ctx.needs_input_grad[0]
         )
         ctx.save_for_backward(slope_NH)
         return logp_N
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, grad_N):
+    def backward(ctx: Any, grad_N: torch.Tensor) -> tuple:
         (slope_NH,) = ctx.saved_tensors
         return (grad_N[:, None] * slope_NH).to(slope_NH.dtype), None, None, None
 
 
-def _over_vocabulary(student, hidden_NH, targets_N, temperature: float, with_slope: bool) -> tuple:
+def _over_vocabulary(
+    policy: Policy,
+    hidden_NH: torch.Tensor,
+    targets_N: torch.Tensor,
+    temperature: float,
+    with_slope: bool,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """(log p of the targets, [N], float32; its gradient by the hidden states, [N, hidden], in their
     type, or None).
 
@@ -337,9 +370,9 @@ def _over_vocabulary(student, hidden_NH, targets_N, temperature: float, with_slo
         torch.full_like(target_N, -torch.inf),
         None,
     )
-    for first in range(0, student.vocabulary, width):
+    for first in range(0, policy.vocabulary, width):
         block = slice(first, first + width)
-        logits_NV = student.logits(hidden_NH, block).div_(temperature)
+        logits_NV = policy.logits(hidden_NH, block).div_(temperature)
         inside = ((targets_N >= first) & (targets_N < first + width)).nonzero()[:, 0]
         target_N[inside] = logits_NV[inside, targets_N[inside] - first]
         logits_NV[inside, targets_N[inside] - first] = -torch.inf
@@ -348,9 +381,7 @@ def _over_vocabulary(student, hidden_NH, targets_N, temperature: float, with_slo
         weight_NV = logits_NV.sub_(top_N[:, None]).exp_()
         rest_N = rest_N * shrink_N + weight_NV.sum(1)
         if with_slope:
-            summed_NH = (
-                weight_NV.to(student.head.weight.dtype) @ student.head.weight[block]
-            ).float()
+            summed_NH = (weight_NV.to(policy.head.weight.dtype) @ policy.head.weight[block]).float()
             others_NH = (
                 summed_NH
                 if others_NH is None
@@ -359,7 +390,7 @@ def _over_vocabulary(student, hidden_NH, targets_N, temperature: float, with_slo
     ahead_N = target_N - top_N - rest_N.log()
     if not with_slope:
         return F.logsigmoid(ahead_N), None
-    slope_NH = (student.head.weight[targets_N] - others_NH / rest_N[:, None]) * (
+    slope_NH = (policy.head.weight[targets_N] - others_NH / rest_N[:, None]) * (
         torch.sigmoid(-ahead_N) / temperature
     )[:, None]
     return F.logsigmoid(ahead_N), slope_NH.to(hidden_NH.dtype)
@@ -373,18 +404,18 @@ class PromptCache:
     completions on them, whose backward passes leave their gradient at the cut, and `backward` takes
     it on through the prompts."""
 
-    def __init__(self, student, prompts: Sequence[tuple[int, ...]]):
+    def __init__(self, policy: Policy, prompts: Sequence[tuple[int, ...]]) -> None:
         from transformers.cache_utils import Cache
 
-        self._student = student
+        self._policy = policy
         self._lengths = [len(prompt) - 1 for prompt in prompts]
         longest = max(self._lengths)
         tokens_BL = torch.tensor(
-            [list(p[:-1]) + [student.pad_id] * (longest - len(p) + 1) for p in prompts],
-            device=student.device,
+            [list(p[:-1]) + [policy.pad_id] * (longest - len(p) + 1) for p in prompts],
+            device=policy.device,
         )
         cache = Cache(layer_class_to_replicate=_layer_class())
-        student.forward(tokens_BL, cache=cache)
+        policy.forward(tokens_BL, cache=cache)
         self._made = [tensor for layer in cache.layers for tensor in layer.made]
         # float32, because what many completions send back is added up here.
         self._cut = [
@@ -396,7 +427,7 @@ class PromptCache:
         hidden]."""
         from transformers.cache_utils import Cache
 
-        device, width = self._student.device, max(row.width for row in rows)
+        device, width = self._policy.device, max(row.width for row in rows)
         tokens = [
             [
                 token
@@ -410,7 +441,7 @@ class PromptCache:
             for row in rows
         ]
         tokens_RQ = torch.tensor(
-            [t + [self._student.pad_id] * (width - len(t)) for t in tokens], device=device
+            [t + [self._policy.pad_id] * (width - len(t)) for t in tokens], device=device
         )
         # Padding is a completion of its own, which sees something, so that no row of the attention
         # is empty.
@@ -425,7 +456,7 @@ class PromptCache:
         own_RQQ = (which_RQ[:, :, None] == which_RQ[:, None, :]) & causal_QQ
         prompt_RL = torch.arange(max(self._lengths), device=device) < length_R[:, None]
         mask_RQS = torch.cat([prompt_RL[:, None].expand(-1, width, -1), own_RQQ], dim=2)
-        hidden_RQH, _ = self._student.forward(
+        hidden_RQH, _ = self._policy.forward(
             tokens_RQ,
             mask_RQS[:, None],
             length_R[:, None] + within_RQ,
@@ -438,7 +469,7 @@ class PromptCache:
     def _layers(self, owners: list[int]) -> list:
         chosen = self._cut
         if owners != list(range(len(self._lengths))):
-            owner_R = torch.tensor(owners, device=self._student.device)
+            owner_R = torch.tensor(owners, device=self._policy.device)
             chosen = [tensor.index_select(0, owner_R) for tensor in chosen]
         typed = [tensor.to(made.dtype) for tensor, made in zip(chosen, self._made)]
         return [_layer_class()(*pair) for pair in zip(typed[::2], typed[1::2])]
@@ -455,7 +486,7 @@ class PromptCache:
 
 
 @remember
-def _layer_class():
+def _layer_class() -> type:
     # Made at the first use, because unsloth must be imported before transformers and this module
     # may come before both.
     from transformers.cache_utils import DynamicLayer
@@ -465,7 +496,12 @@ def _layer_class():
         it may run twice, as it does where activations are recomputed; what it was given is in
         `made`."""
 
-        def __init__(self, keys=None, values=None, **unused):
+        def __init__(
+            self,
+            keys: torch.Tensor | None = None,
+            values: torch.Tensor | None = None,
+            **unused: Any,
+        ) -> None:
             super().__init__()
             self.made: tuple = ()
             if keys is not None:
@@ -477,7 +513,9 @@ def _layer_class():
                 )
                 self.is_initialized = True
 
-        def update(self, key_states, value_states, *args, **kwargs):
+        def update(
+            self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+        ) -> tuple[torch.Tensor, torch.Tensor]:
             self.made = (key_states, value_states)
             if not self.is_initialized:
                 return self.made
@@ -488,7 +526,7 @@ def _layer_class():
     return PrefixLayer
 
 
-def longest_shared(student) -> tuple[int, str]:
+def longest_shared(policy: Policy) -> tuple[int, str]:
     """The longest prompt and completion, in tokens, that this model can take on the shared path,
     and 0 with the reason where it can take none.
 
@@ -506,7 +544,7 @@ def longest_shared(student) -> tuple[int, str]:
     ]
     try:
         plain, shared = (
-            _gradient(student, samples, work)
+            _gradient(policy, samples, work)
             for work in (
                 Plain(list(range(6))),
                 _share(samples, {samples[0].prompt: [0, 1, 2], samples[3].prompt: [3, 4, 5]}, 24),
@@ -514,28 +552,28 @@ def longest_shared(student) -> tuple[int, str]:
         )
         windows = [
             layer.sliding_window
-            for layer in DynamicCache(config=student.config).layers
+            for layer in DynamicCache(config=policy.config).layers
             if layer.is_sliding
         ]
     except Exception as error:  # an attention that was not made for this may do anything
         return 0, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
     finally:
-        for parameter in student.trainable:
+        for parameter in policy.trainable:
             parameter.grad = None
     difference = float((plain - shared).norm() / plain.norm())
-    if not difference <= (1e-3 if student.device.type == "cpu" else 0.05):
+    if not difference <= (1e-3 if policy.device.type == "cpu" else 0.05):
         return 0, f"its gradient would differ by {100 * difference:.2g} %"
     return min(windows, default=sys.maxsize), ""
 
 
-def _gradient(student, samples: Sequence[Sample], work: Plain | Shared) -> torch.Tensor:
-    for parameter in student.trainable:
+def _gradient(policy: Policy, samples: Sequence[Sample], work: Plain | Shared) -> torch.Tensor:
+    for parameter in policy.trainable:
         parameter.grad = None
-    for _, logp_N in _parts(student, samples, work, 1.0, True):
+    for _, logp_N in _parts(policy, samples, work, 1.0, True):
         logp_N.sum().backward()
     return torch.cat(
         [
             torch.zeros(p.numel()) if p.grad is None else p.grad.float().cpu().flatten()
-            for p in student.trainable
+            for p in policy.trainable
         ]
     )

@@ -13,10 +13,13 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from recipes.rollouts.engine import Engine, count_nothing
 from recipes.rollouts.rollout import (
     UNJUDGED,
+    Judge,
+    Pairs,
     Rollout,
-    count_nothing,
+    Sampling,
     judged_groups,
     refuse_failing_jails,
 )
@@ -55,7 +58,7 @@ class TaskProbe:
         return self.state == "cold" and self.truncated > 0
 
 
-def derived_seed(*parts) -> int:
+def derived_seed(*parts: str | int) -> int:
     """A 63-bit seed from numbers and strings: the same on every machine, and unrelated for
     different parts."""
     digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
@@ -166,13 +169,13 @@ def _mean(values: list[float]) -> float | None:
 
 
 def probe(
-    engine,
-    prompts_by_task: Sequence[tuple],
+    engine: Engine,
+    prompts_by_task: Pairs,
     k: int,
     temperature: float,
     max_new: int,
     seed: int,
-    judge: Callable,
+    judge: Judge,
     chunk: int,
     on_ended: Callable[[int], None] = count_nothing,
 ) -> Iterator[tuple[TaskProbe | None, list[Rollout]]]:
@@ -194,7 +197,8 @@ def probe(
         for pairs in parts
     ]
     unjudged = 0
-    for _, group in judged_groups(engine, seeded, k, temperature, max_new, judge, on_ended):
+    sampling = Sampling(k, temperature, max_new)
+    for _, group in judged_groups(engine, seeded, sampling, judge, on_ended):
         unjudged += sum(rollout.status == UNJUDGED for rollout in group)
         refuse_failing_jails(unjudged, k * len(prompts_by_task), group)
         yield _task_probe(group), group

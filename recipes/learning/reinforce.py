@@ -30,23 +30,30 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
+from recipes.learning.loss import KlTerm, Sampled
 from recipes.learning.measure import derived_seed
-from recipes.learning.student import Sample
+from recipes.learning.student import Sample, Student
+from recipes.rollouts.engine import Engine, count_nothing
 from recipes.rollouts.rollout import (
     UNJUDGED,
-    Engine,
+    Judge,
     Rollout,
-    attempts,
-    count_nothing,
+    Sampling,
     failures_of,
     refuse_failing_jails,
+    sample_rollouts,
 )
 from recipes.settings import ClimbSettings, Recipe
 
 UNSEEN = 0.5
 """Solve rate assumed of a task that was never sampled: the one that teaches most, so it is soon
 seen."""
+
+
+KEYS = {"rolled_back": "undone", "solve_rate": "p"}
+"""Fields of `ClimbState` that files have under another name."""
 
 
 @dataclass
@@ -58,10 +65,10 @@ class ClimbState:
     """Cycles done."""
     lr_scale: float = 1.0
     """Halved each time a cycle is undone."""
-    undone: int = 0
-    """Cycles undone."""
-    p: dict = field(default_factory=dict)
-    """instance_id -> running solve rate: half the old value, half the newest group's mean."""
+    rolled_back: int = 0
+    """Cycles undone; `undone` in the checkpoint's counters."""
+    solve_rate: dict[str, float] = field(default_factory=dict)
+    """`p` in the checkpoint's counters: instance_id -> running solve rate: half the old value, half the newest group's mean."""
     best_pass_at_1: float | None = None
     """Best held-out pass@1 so far; see `is_best`."""
     best_cycle: int | None = None
@@ -77,12 +84,13 @@ class ClimbState:
 
     def to_dict(self) -> dict:
         """JSON data, as `from_dict` takes it back."""
-        return asdict(self)
+        return {KEYS.get(name, name): value for name, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, data: dict) -> "ClimbState":
         """Unknown keys are left out: a caller may keep others beside these."""
-        return cls(**{f.name: data[f.name] for f in fields(cls) if f.name in data})
+        keys = {f.name: KEYS.get(f.name, f.name) for f in fields(cls)}
+        return cls(**{name: data[key] for name, key in keys.items() if key in data})
 
 
 @dataclass(frozen=True)
@@ -95,7 +103,7 @@ class CycleResult:
     metrics: dict
     """Flat: name -> number; `undone` is 0 or 1."""
     rollouts: list[Rollout]
-    undone: str
+    rolled_back: str
     """Why the cycle was undone, in words; empty if it was not."""
     failures: dict[str, str]
     """{instance_id: why} of tasks with rollouts that could not be judged: they are to be set aside.
@@ -122,7 +130,7 @@ class _Update:
     grad_norm: float
     entropy: float
     entropy_after: float
-    undone: str
+    rolled_back: str
     """Why it was undone, in words; empty if it was not."""
 
 
@@ -132,7 +140,7 @@ def cycle(
     prompts: dict,
     state: ClimbState,
     recipe: Recipe,
-    judge: Callable,
+    judge: Judge,
     on_ended: Callable[[int], None] = count_nothing,
 ) -> CycleResult:
     """One turn of climb. Changes the engine's student and, at the very end, `state`; an exception
@@ -145,22 +153,23 @@ def cycle(
     """
     if not tasks:
         raise ValueError("a cycle needs at least one task")
-    student, settings, temperature = engine.student, recipe.climb, recipe.climb.temperature
+    student, settings = engine.student, recipe.climb
     number = state.cycle + 1
 
     # 1. Choose. Cold and mastered tasks teach nothing now, but the floor keeps asking whether that
     # is still so.
     chosen = choose(
-        tasks, state.p, settings, random.Random(derived_seed("choose", recipe.seed, number))
+        tasks,
+        state.solve_rate,
+        settings,
+        random.Random(derived_seed("choose", recipe.seed, number)),
     )
 
     # 2. Sample, and judge what is done while the rest is sampled.
-    groups = attempts(
+    groups = sample_rollouts(
         engine,
         [(task, prompts[task.instance_id]) for task in chosen],
-        settings.group_size,
-        temperature,
-        recipe.student.max_new,
+        Sampling(settings.group_size, settings.temperature, recipe.student.max_new),
         [derived_seed("climb", recipe.seed, number, t.instance_id) for t in chosen],
         judge,
         on_ended,
@@ -178,14 +187,16 @@ def cycle(
     lr = settings.lr * min(1.0, number / max(1, settings.warmup)) * state.lr_scale
     norm = len(chosen) * settings.group_size
     update = _update(student, batch, settings, lr, norm, _sampling_entropy(groups))
-    if update.undone:
+    if update.rolled_back:
         state.lr_scale /= 2
-        state.undone += 1
+        state.rolled_back += 1
 
     for group in kept:
         if group:
             mean, name = _mean([r.reward for r in group]), group[0].instance_id
-            state.p[name] = 0.5 * state.p[name] + 0.5 * mean if name in state.p else mean
+            state.solve_rate[name] = (
+                0.5 * state.solve_rate[name] + 0.5 * mean if name in state.solve_rate else mean
+            )
     state.cycle = number
     metrics = {
         "cycle": number,
@@ -197,26 +208,26 @@ def cycle(
         "drift": _finite(update.drift),
         "entropy": _finite(update.entropy),
         "entropy/after": _finite(update.entropy_after),
-        "undone": int(bool(update.undone)),
+        "undone": int(bool(update.rolled_back)),
     }
     return CycleResult(
         cycle=number,
         metrics=metrics,
         rollouts=rollouts,
-        undone=update.undone,
+        rolled_back=update.rolled_back,
         failures=failures_of(groups),
     )
 
 
 def _update(
-    student, batch: _Batch, settings: ClimbSettings, lr: float, norm: int, entropy: float
+    student: Student, batch: _Batch, settings: ClimbSettings, lr: float, norm: int, entropy: float
 ) -> _Update:
     """Learn from the batch, each loss divided by `norm`; what would harm is undone. `entropy`: of
     what was sampled, nats a token."""
     before = student.snapshot()
-    drift, grad_norm, undone, entropy_after = 0.0, 0.0, "", entropy
+    drift, grad_norm, why, entropy_after = 0.0, 0.0, "", entropy
     if not _within(entropy, settings.entropy_band):
-        undone = (
+        why = (
             f"sampling entropy {entropy:.3g} nats a token is outside {list(settings.entropy_band)}"
         )
     elif batch.samples:
@@ -225,13 +236,11 @@ def _update(
             batch.weights,
             norm,
             settings.temperature,
-            batch.sampler_logprobs,
-            settings.max_ratio,
-            settings.kl,
-            batch.counts,
+            Sampled(batch.sampler_logprobs, settings.max_ratio),
+            KlTerm(settings.kl, batch.counts) if settings.kl else None,
         ).drift
         if not drift <= settings.max_drift:
-            undone = (
+            why = (
                 f"trainer and sampler differ by {drift:.3g} nats a token, more than "
                 f"{settings.max_drift}"
             )
@@ -239,15 +248,15 @@ def _update(
             grad_norm = student.step(lr, settings.clip)
             entropy_after = student.entropy(batch.samples, settings.temperature)
             if not math.isfinite(grad_norm):
-                undone = "the gradient is not finite"
+                why = "the gradient is not finite"
             elif not _within(entropy_after, settings.entropy_band):
-                undone = (
+                why = (
                     f"it would leave an entropy of {entropy_after:.3g} nats a token, outside "
                     f"{list(settings.entropy_band)}"
                 )
-    if undone:
+    if why:
         student.rollback(before)
-    return _Update(drift, grad_norm, entropy, entropy_after, undone)
+    return _Update(drift, grad_norm, entropy, entropy_after, why)
 
 
 def _counts(judged: list[tuple], rollouts: list[Rollout]) -> dict:
@@ -286,7 +295,9 @@ def advantages(rewards_G: Sequence[float]) -> list[float]:
     return [reward - (total - reward) / (len(rewards_G) - 1) for reward in rewards_G]
 
 
-def choose(tasks: Sequence, p_estimates: dict, settings: ClimbSettings, rng: random.Random) -> list:
+def choose(
+    tasks: Sequence, solve_rate: dict[str, float], settings: ClimbSettings, rng: random.Random
+) -> list:
     """`settings.groups` different tasks (all, if there are fewer), each draw by weight p(1-p) +
     floor.
 
@@ -294,8 +305,8 @@ def choose(tasks: Sequence, p_estimates: dict, settings: ClimbSettings, rng: ran
     log(u) / w.
     """
 
-    def key(task):
-        p = p_estimates.get(task.instance_id, UNSEEN)
+    def key(task: Any) -> float:
+        p = solve_rate.get(task.instance_id, UNSEEN)
         weight = p * (1 - p) + settings.floor
         return math.log(1.0 - rng.random()) / weight if weight > 0 else -math.inf
 
@@ -392,7 +403,9 @@ def in_words(result: CycleResult) -> str:
     line += f"; drift {m['drift']:.3f}" if m["groups/used"] and m["drift"] is not None else ""
     line += "" if m["groups/used"] else "; no update"
     return line + (
-        f"; UNDONE, because {result.undone}; learning rate halved" if result.undone else ""
+        f"; UNDONE, because {result.rolled_back}; learning rate halved"
+        if result.rolled_back
+        else ""
     )
 
 

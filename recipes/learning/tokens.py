@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any, NoReturn
 
 from recipes.settings import Recipe
 from sandbox.jsonl import valid
@@ -52,7 +53,8 @@ class ChatTokenizer:
             )
             return self._ids(text)
         begin = self._special.get("bos_token")
-        return ([self._tokenizer.token_to_id(begin)] if begin else []) + self._ids(
+        start = self._tokenizer.token_to_id(begin) if begin else None
+        return ([] if start is None else [start]) + self._ids(
             "\n\n".join(m["content"] for m in messages)
         )
 
@@ -78,7 +80,7 @@ class ChatTokenizer:
         }
 
     @cached_property
-    def _template(self):
+    def _template(self) -> Any:
         if self._source is None:
             return None
         from jinja2.ext import loopcontrols
@@ -170,7 +172,7 @@ def _in_hub(model: str, name: str) -> Path | None:
         return None
 
 
-def _refuse(message: str):
+def _refuse(message: str) -> NoReturn:
     from jinja2.exceptions import TemplateError
 
     raise TemplateError(message)

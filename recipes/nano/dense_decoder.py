@@ -21,27 +21,29 @@ Decoders built like Llama's whose tokens see all before them: Llama, Mistral, Qw
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from recipes.learning.shape import head_width, key_heads
 from recipes.learning.weights import is_small, weights
-from recipes.rollouts.gguf import ARCHITECTURES, objection
-from recipes.rollouts.rollout import head_width, key_heads
+from recipes.rollouts.engine_kind import TrainedStudent
+from recipes.rollouts.gguf import ARCHITECTURES, unsupported
 
 DROP_SHARE = 0.25
 """Places of rows that have ended are given up once they are this share: that copies the cache,
 keeping them computes for nothing."""
 
 
-def fits(student, longest: int) -> bool:
+def fits(student: TrainedStudent, longest: int) -> bool:
     """Whether this student can be decoded so. `longest`: the most that prompt and completion have
     together, tokens."""
     return (
         student.device.type == "cpu"
         and is_small(student)
-        and not objection(student, longest)
+        and not unsupported(student, longest)
         and not ARCHITECTURES[student.config.model_type].sliding
     )
 
@@ -93,13 +95,13 @@ class DenseDecoder:
     """A copy of a student's policy with the cache of one batch."""
 
     @torch.no_grad()
-    def __init__(self, student) -> None:
+    def __init__(self, student: TrainedStudent) -> None:
         """`student` is one that `fits`."""
         config = student.config
         self._kv_heads = key_heads(config)
         self._shared, self._width = config.num_attention_heads // self._kv_heads, head_width(config)
         self._epsilon = config.rms_norm_eps
-        causal = student.model.get_base_model()
+        causal = student.policy.model.get_base_model()
         self._embed, self._rotary = causal.get_input_embeddings(), causal.base_model.rotary_emb
         self._activation = causal.base_model.layers[0].mlp.act_fn
         tensors, shift = (
@@ -109,7 +111,7 @@ class DenseDecoder:
         self._layers = [
             _layer(tensors, f"model.layers.{i}.", shift) for i in range(config.num_hidden_layers)
         ]
-        head, norm = student.head, tensors["model.norm.weight"] + shift
+        head, norm = student.policy.head, tensors["model.norm.weight"] + shift
         self._head = _Linear((head.weight.float() * norm).T, head.bias)
 
     @torch.no_grad()
@@ -132,25 +134,23 @@ class DenseDecoder:
         turn = self._turn((mask_BS.cumsum(dim=1) - 1).clamp(min=0).flatten())
         self._memories, x_NH = [], self._embed(tokens_BS.flatten())
         for layer in self._layers:
-            parts = [
+            queries, keys, values = (
                 part.view(prompts, width, -1, self._width).transpose(1, 2)
                 for part in self._heads(layer, x_NH, turn)
-            ]
+            )
             values_NC = (
                 F.scaled_dot_product_attention(
-                    *parts, attn_mask=seen_B1SS, scale=1.0, enable_gqa=True
+                    queries, keys, values, attn_mask=seen_B1SS, scale=1.0, enable_gqa=True
                 )
                 .transpose(1, 2)
                 .flatten(2)
             )
-            self._memories.append(_remembered(*parts[1:], rows, max_new))
+            self._memories.append(_remembered(keys, values, rows, max_new))
             x_NH = self._passed(layer, x_NH, values_NC.flatten(0, 1))
         self._bias_BS = torch.zeros(prompts, width).masked_fill_(~real_BS, -torch.inf)
-        self._place_R, self._prompt_P, self._live_B = (
-            np.arange(prompts),
-            np.zeros(rows, np.int64),
-            np.arange(prompts),
-        )
+        self._place_R: np.ndarray = np.arange(prompts)
+        self._prompt_P: np.ndarray = np.zeros(rows, np.int64)
+        self._live_B: np.ndarray = np.arange(prompts)
         self._prompt_P[:prompts] = self._place_R
         self._arrange(prompts)
         return self._head(self._normed(x_NH.view(prompts, width, -1)[:, -1])).numpy()
@@ -192,7 +192,7 @@ class DenseDecoder:
         return self._cos_SD[position_N][:, None], self._sin_SD[position_N][:, None]
 
     def _heads(
-        self, layer: _Layer, x_NH: torch.Tensor, turn
+        self, layer: _Layer, x_NH: torch.Tensor, turn: tuple[torch.Tensor, torch.Tensor]
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Queries, keys and values, [N, heads, D], turned to their positions; the queries are
         scaled."""
@@ -306,17 +306,18 @@ class DenseDecoder:
     def _arrange(self, used: int) -> None:
         """What follows from which places are used for which prompts."""
         self._used = used
-        prompt_P = self._prompt_P[:used]
-        lane_P = np.searchsorted(self._live_B, prompt_P)
-        counts_B = np.bincount(lane_P, minlength=len(self._live_B))
-        order, most = np.argsort(lane_P, kind="stable"), int(counts_B.max())
-        group_P = np.empty(used, np.int64)
+        prompt_P: np.ndarray = self._prompt_P[:used]
+        lane_P = cast(np.ndarray, np.searchsorted(self._live_B, prompt_P))
+        counts_B: np.ndarray = np.bincount(lane_P, minlength=len(self._live_B))
+        order = np.argsort(lane_P, kind="stable")
+        most = int(counts_B.max())
+        group_P: np.ndarray = np.empty(used, np.int64)
         group_P[order] = (
             lane_P[order] * most
             + np.arange(used)
             - np.repeat(counts_B.cumsum() - counts_B, counts_B)
         )
-        place_G = np.zeros(len(self._live_B) * most, np.int64)
+        place_G: np.ndarray = np.zeros(len(self._live_B) * most, np.int64)
         place_G[group_P] = np.arange(used)
         self._group_P, self._place_G = torch.from_numpy(group_P), torch.from_numpy(place_G)
         heads, steps = np.arange(self._kv_heads)[:, None], np.arange(self._room)

@@ -41,6 +41,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 BUILTINS = frozenset(dir(builtins))
 SKIPPED_FOLDERS = frozenset(
@@ -219,6 +220,7 @@ def sample_function(corpus: Corpus, rng: random.Random) -> tuple[str, str]:
     """One function with other names and constants, as (prompt, completion)."""
     source, docstring = rng.choice(corpus.functions)
     function = ast.parse(source).body[0]
+    assert isinstance(function, ast.FunctionDef)
     renamed = rename_variables(function, corpus.names, rng)
     for old, new in renamed.items():
         docstring = re.sub(rf"\b{re.escape(old)}\b", new, docstring)
@@ -346,7 +348,8 @@ class Renamer(ast.NodeTransformer):
         return node
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
-        node.name = self.new_names.get(node.name, node.name)
+        if node.name is not None:
+            node.name = self.new_names.get(node.name, node.name)
         return self.generic_visit(node)
 
 
@@ -448,7 +451,8 @@ class ConstantReplacer(ast.NodeTransformer):
     fragment."""
 
     def __init__(self, literals: list[str], rng: random.Random) -> None:
-        self.literals, self.rng, self.replacement = literals, rng, {}
+        self.literals, self.rng = literals, rng
+        self.replacement: dict[object, Any] = {}
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
         old = node.value

@@ -55,6 +55,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from recipes.nano import nano_data
 from sandbox.jsonl import sync
@@ -162,7 +163,7 @@ def reproducible_torch(seed: int) -> Iterator[None]:
 # ------------------------------------------------------------------------------ tokenizer and model
 
 
-def train_tokenizer(corpus: nano_data.Corpus, rng: random.Random):
+def train_tokenizer(corpus: nano_data.Corpus, rng: random.Random) -> Any:
     """A byte-level BPE `tokenizers.Tokenizer` learned from samples of the corpus."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -187,7 +188,7 @@ def train_tokenizer(corpus: nano_data.Corpus, rng: random.Random):
     return tokenizer
 
 
-def new_model():
+def new_model() -> Any:
     """The untrained `LlamaForCausalLM`, in float32."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -210,7 +211,7 @@ def new_model():
     )
 
 
-def save(model, tokenizer, folder: Path) -> None:
+def save(model: Any, tokenizer: Any, folder: Path) -> None:
     """Write the Hugging Face folder aside and rename it to `folder`; a folder that came up
     meanwhile is left as it is."""
     from transformers import PreTrainedTokenizerFast
@@ -260,7 +261,7 @@ def no_progress_bar() -> Iterator[None]:
 # ----------------------------------------------------------------------------------------- training
 
 
-def batches(corpus: nano_data.Corpus, tokenizer, rng: random.Random) -> Iterator[list[Pair]]:
+def batches(corpus: nano_data.Corpus, tokenizer: Any, rng: random.Random) -> Iterator[list[Pair]]:
     """Endless batches of samples of similar length, in random order, of about BATCH_TOKENS each."""
     while True:
         samples: list[Pair] = []
@@ -282,7 +283,9 @@ def length(pair: Pair) -> int:
     return len(pair[0]) + len(pair[1])
 
 
-def train(model, stream: Iterator[list[Pair]], steps: int, on_step: Callable[[int], None]) -> None:
+def train(
+    model: Any, stream: Iterator[list[Pair]], steps: int, on_step: Callable[[int], None]
+) -> None:
     """Pretrain `model` in place for `steps` optimiser steps."""
     import torch
 
@@ -309,7 +312,7 @@ def learning_rate_scale(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / WARMUP) * decay
 
 
-def padded(pairs: list[Pair]):
+def padded(pairs: list[Pair]) -> tuple[Any, Any]:
     """(token ids [batch, length], weight of each as a target [batch, length])"""
     import torch
 
@@ -323,7 +326,7 @@ def padded(pairs: list[Pair]):
     return ids, weights
 
 
-def weighted_loss(model, ids, weights):
+def weighted_loss(model: Any, ids: Any, weights: Any) -> Any:
     """Weighted mean cross-entropy, nats; the head is applied only where there is a target."""
     import torch
 
@@ -359,7 +362,7 @@ def muon_step(
                 matrix.add_(update, alpha=-lr * 0.2 * max(shape) ** 0.5)
 
 
-def orthogonalised(updates):
+def orthogonalised(updates: Any) -> Any:
     """Newton-Schulz iteration (five quintic steps): [n, rows, columns] -> the same with singular
     values near 1."""
     import torch

@@ -19,9 +19,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import llama_cpp.llama_cpp as llama
 
+from recipes.rollouts.engine import ReadStudent
 from recipes.rollouts.llama_engine import LlamaEngine, listen, load_file
 from sandbox.errors import HarnessError, UsageError
 from sandbox.jsonl import valid
@@ -54,9 +56,9 @@ class FileStudent:
         self._vocabulary = llama.llama_model_get_vocab(self._model)
         kind = self._metadata("general.architecture")
         self.config = SimpleNamespace(
-            num_hidden_layers=int(self._metadata(f"{kind}.block_count")),
-            num_key_value_heads=int(self._metadata(f"{kind}.attention.head_count_kv")),
-            head_dim=int(self._metadata(f"{kind}.attention.key_length")),
+            num_hidden_layers=self._number(f"{kind}.block_count"),
+            num_key_value_heads=self._number(f"{kind}.attention.head_count_kv"),
+            head_dim=self._number(f"{kind}.attention.key_length"),
         )
 
     def prompt_ids(self, messages: list[dict]) -> list[int]:
@@ -84,9 +86,7 @@ class FileStudent:
         ids = list(ids)
         if ids and ids[-1] in self.end_ids:
             ids.pop()
-        room = (
-            256 * len(ids) + 1
-        )  # the longest tokens of known vocabularies have half as many bytes
+        room = 256 * len(ids) + 1  # the longest tokens of known ones have half as many bytes
         buffer = ctypes.create_string_buffer(room)
         count = llama.llama_detokenize(
             self._vocabulary,
@@ -105,7 +105,7 @@ class FileStudent:
         return buffer.raw[:count].decode("utf-8", "replace")
 
     @cached_property
-    def _template(self):
+    def _template(self) -> Any:
         """What makes a text of messages; None where the file has no chat template."""
         found = llama.llama_model_chat_template(self._model, None)
         if found is None:
@@ -125,6 +125,11 @@ class FileStudent:
             else llama.llama_vocab_get_text(self._vocabulary, int(number)).decode()
         )
 
+    def _number(self, key: str) -> int:
+        found = self._metadata(key)
+        assert found is not None, key  # llama.cpp loads no file without it
+        return int(found)
+
     def _metadata(self, key: str) -> str | None:
         buffer = ctypes.create_string_buffer(256)
         count = llama.llama_model_meta_val_str(self._model, key.encode(), buffer, len(buffer))
@@ -134,7 +139,7 @@ class FileStudent:
 class FileEngine(LlamaEngine):
     """Samples from files. No adapter but theirs is read."""
 
-    def __init__(self, student, files: Files, longest: int, threads: int) -> None:
+    def __init__(self, student: ReadStudent, files: Files, longest: int, threads: int) -> None:
         """`student` is the `FileStudent` of these files, or the trainer's where the base holds no
         vocabulary."""
         super().__init__(student, files.base, longest, threads)

@@ -2,7 +2,7 @@
 update.
 
     # a sentence, where llama.cpp would compute something else
-    if why := objection(student, longest): ...
+    if why := unsupported(student, longest): ...
     # <name>-<digest>.gguf, made if it is not there yet
     base = export_base(student, cache_folder() / "gguf")
     write_adapter(student, path)                                 # a LoRA for that base, in float32
@@ -40,13 +40,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from recipes.learning.shape import head_width
 from recipes.learning.weights import base_parameters, is_small, weights
-from recipes.nano import nano_student
-from recipes.rollouts.rollout import head_width
+from recipes.rollouts.engine_kind import OnProgress, TrainedStudent
 from sandbox.cache import hold, remove
 from sandbox.jsonl import sync
 
@@ -76,6 +77,10 @@ ARCHITECTURES = {
     "gemma3_text": Architecture("gemma3", norm_shift=1.0, sliding=True),
 }
 
+NANO_SPLIT = r'"""\n?|\n *| ?[A-Za-z]+|[0-9]| ?[^\sA-Za-z0-9]| +|\s'
+"""How the nano student splits text (`nano_student.SPLIT`): written out as the others are, so that
+nothing of how it is made is imported for another student."""
+
 SPLITS = {
     (("bytes", True),): "gpt-2",
     (("digits", True), ("bytes", True)): "smollm",
@@ -93,16 +98,16 @@ SPLITS = {
         ),
         ("bytes", False),
     ): "llama-bpe",
-    ((nano_student.SPLIT, "Isolated"), ("bytes", False)): "smollm",
+    ((NANO_SPLIT, "Isolated"), ("bytes", False)): "smollm",
 }
 """Steps of a tokenizer's pre-tokenizer -> llama.cpp's name of it."""
 
-CUT_OUT_FIRST = {nano_student.SPLIT: re.compile(r'"""\n?|\n *|  +')}
+CUT_OUT_FIRST = {NANO_SPLIT: re.compile(r'"""\n?|\n *|  +')}
 """Tokens that are cut out of the text before anything else, where the named pre-tokenizer would not
 part them from what follows."""
 
 
-def objection(student, longest: int) -> str:
+def unsupported(student: TrainedStudent, longest: int) -> str:
     """Why this student cannot be sampled by llama.cpp as it is, in words for the middle of a
     sentence; empty if it can.
 
@@ -139,9 +144,9 @@ def objection(student, longest: int) -> str:
 
 
 def export_base(
-    student,
+    student: TrainedStudent,
     folder: Path,
-    on_progress: Callable[[str, int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
     matrices: str = "Q8_0",
 ) -> Path:
     """The file of the student's base in `folder`, made if it is not there yet: written aside,
@@ -173,7 +178,7 @@ def export_base(
     return path
 
 
-def base_digest(student, matrices: str = "Q8_0") -> str:
+def base_digest(student: TrainedStudent, matrices: str = "Q8_0") -> str:
     """Hex digest of all that decides the bytes of the base's file."""
     from importlib.metadata import version
 
@@ -184,9 +189,9 @@ def base_digest(student, matrices: str = "Q8_0") -> str:
                 _kind(student, matrices),
                 version("gguf"),
                 _config(student).to_dict(),
-                student.tokenizer.chat_template,
+                student.tokens.tokenizer.chat_template,
                 sorted(student.end_ids),
-                _tokenizer_data(student.tokenizer),
+                _tokenizer_data(student.tokens.tokenizer),
             ],
             sort_keys=True,
             default=str,
@@ -201,7 +206,7 @@ def base_digest(student, matrices: str = "Q8_0") -> str:
     return digest.hexdigest()
 
 
-def _scales(state) -> list[torch.Tensor]:
+def _scales(state: Any) -> list[torch.Tensor]:
     """What an NF4 matrix consists of beside its four bits a weight; with double quantisation the
     scales are quantised themselves."""
     if state is None:
@@ -212,9 +217,9 @@ def _scales(state) -> list[torch.Tensor]:
 
 
 def write_base(
-    student,
+    student: TrainedStudent,
     path: Path,
-    on_progress: Callable[[str, int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
     matrices: str = "Q8_0",
 ) -> None:
     """Write the base and its vocabulary to `path`, one matrix in memory at a time."""
@@ -222,13 +227,15 @@ def write_base(
 
 
 def write_merged(
-    student, path: Path, on_progress: Callable[[str, int, int], None] | None = None
+    student: TrainedStudent, path: Path, on_progress: OnProgress | None = None
 ) -> None:
     """Write base and adapter as one model in float16 (`weights`), one matrix in memory at a time."""
     _write_model(student, path, "F16", True, on_progress)
 
 
-def _write_model(student, path: Path, kind: str, merged: bool, on_progress) -> None:
+def _write_model(
+    student: TrainedStudent, path: Path, kind: str, merged: bool, on_progress: OnProgress | None
+) -> None:
     """A whole model, its matrices of this kind."""
     import gguf
 
@@ -239,23 +246,23 @@ def _write_model(student, path: Path, kind: str, merged: bool, on_progress) -> N
     _write_shape(student, writer)
     writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{kind}"])
     _write_vocabulary(student, writer)
-    for name, shape, _, kind, size in layout:
-        writer.add_tensor_info(name, shape, np.dtype(np.float32), size, raw_dtype=kind)
+    for name, shape, _, stored, size in layout:
+        writer.add_tensor_info(name, shape, np.dtype(np.float32), size, raw_dtype=stored)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
-    for done, (_, _, make, kind, _) in enumerate(layout, 1):
-        writer.write_tensor_data(gguf.quants.quantize(make(), kind))
+    for done, (_, _, make, stored, _) in enumerate(layout, 1):
+        writer.write_tensor_data(gguf.quants.quantize(make(), stored))
         if on_progress is not None:
             on_progress("writing the student for llama.cpp", done, len(layout))
     writer.close()
 
 
-def adapter_tensors(student) -> dict[str, np.ndarray]:
+def adapter_tensors(student: TrainedStudent) -> dict[str, np.ndarray]:
     """The trained adapter under llama.cpp's names: `<matrix>.lora_a` [rank, in] and
     `<matrix>.lora_b` [out, rank], float32."""
     names, found = _names(student), {}
-    for name, tensor in student.adapter().items():
+    for name, tensor in student.adapter.tensors().items():
         layer, _, half = name.removeprefix("base_model.model.").partition(".lora_")
         array = tensor.detach().float().cpu().numpy()
         if half.startswith("B"):
@@ -265,7 +272,7 @@ def adapter_tensors(student) -> dict[str, np.ndarray]:
 
 
 def write_adapter(
-    student,
+    student: TrainedStudent,
     path: Path,
     tensors: dict[str, np.ndarray] | None = None,
     more: dict[str, str] | None = None,
@@ -277,9 +284,7 @@ def write_adapter(
     writer = gguf.GGUFWriter(path, ARCHITECTURES[_config(student).model_type].name)
     writer.add_type("adapter")
     writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
-    writer.add_float32(
-        gguf.Keys.Adapter.LORA_ALPHA, float(student.model.peft_config["default"].lora_alpha)
-    )
+    writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, student.adapter.alpha)
     for key, value in (more or {}).items():
         writer.add_string(key, value)
     for name, array in (adapter_tensors(student) if tensors is None else tensors).items():
@@ -290,11 +295,11 @@ def write_adapter(
     writer.close()
 
 
-def vocabulary_note(student) -> str:
+def vocabulary_note(student: TrainedStudent) -> str:
     """A sentence, where the file has no vocabulary; else empty."""
     return (
         ""
-        if _pre_tokenizer(student.tokenizer)
+        if _pre_tokenizer(student.tokens.tokenizer)
         else (
             "This model's tokenizer is not one that is written to GGUF, so its file holds no "
             "vocabulary: other programs cannot serve it."
@@ -305,12 +310,12 @@ def vocabulary_note(student) -> str:
 # ---- tensors -------------------------------------------------------------------------------------
 
 
-def _config(student):
-    return student.model.get_base_model().config
+def _config(student: TrainedStudent) -> Any:
+    return student.config
 
 
 def _base_tensors(
-    student, merged: bool = False
+    student: TrainedStudent, merged: bool = False
 ) -> Iterator[tuple[str, tuple[int, ...], Callable[[], np.ndarray]]]:
     """(llama.cpp's name, shape, function that makes the float32 array) of every tensor, with the
     adapter added in if `merged`."""
@@ -318,7 +323,7 @@ def _base_tensors(
     for name, shape, make in weights(student, merged):
         layer, _, part = name.rpartition(".")
 
-        def as_array(make=make, layer=layer):
+        def as_array(make: Callable[[], torch.Tensor] = make, layer: str = layer) -> np.ndarray:
             array = _permuted(student, layer, make().cpu().numpy())
             return np.ascontiguousarray(
                 array + np.float32(shift) if layer.endswith("norm") else array
@@ -330,7 +335,7 @@ def _base_tensors(
         yield "rope_freqs.weight", factors.shape, lambda: factors
 
 
-def _names(student) -> Callable[[str], str]:
+def _names(student: TrainedStudent) -> Callable[[str], str]:
     """transformers' name of a layer -> llama.cpp's."""
     import gguf
 
@@ -340,10 +345,17 @@ def _names(student) -> Callable[[str], str]:
         for a, name in gguf.MODEL_ARCH_NAMES.items()
         if name == ARCHITECTURES[config.model_type].name
     )
-    return gguf.get_tensor_name_map(architecture, config.num_hidden_layers).get_name
+    known = gguf.get_tensor_name_map(architecture, config.num_hidden_layers)
+
+    def name_of(layer: str) -> str:
+        found = known.get_name(layer)
+        assert found is not None, layer
+        return found
+
+    return name_of
 
 
-def _layout(student, matrices: str, merged: bool) -> list[tuple]:
+def _layout(student: TrainedStudent, matrices: str, merged: bool) -> list[tuple]:
     """(name, shape, function that makes it, llama.cpp's type, bytes) of every tensor of a model's
     file, in its order."""
     from gguf import GGML_QUANT_SIZES
@@ -360,12 +372,12 @@ def _layout(student, matrices: str, merged: bool) -> list[tuple]:
     return layout
 
 
-def _kind(student, matrices: str) -> str:
+def _kind(student: TrainedStudent, matrices: str) -> str:
     """The type of the base's matrices."""
     return "F16" if is_small(student) else matrices
 
 
-def _permuted(student, layer: str, array: np.ndarray) -> np.ndarray:
+def _permuted(student: TrainedStudent, layer: str, array: np.ndarray) -> np.ndarray:
     """The rows of a query or key projection as llama.cpp's `llama` rotates them; anything else as
     it is."""
     config, last = _config(student), layer.rpartition(".")[2]
@@ -378,7 +390,7 @@ def _permuted(student, layer: str, array: np.ndarray) -> np.ndarray:
 # ---- metadata ------------------------------------------------------------------------------------
 
 
-def _ropes(config) -> list[dict]:
+def _ropes(config: Any) -> list[dict]:
     """The parameters of the rotary embedding: one set, or for Gemma 3 one of the global and one of
     the sliding layers."""
     rope = config.rope_parameters
@@ -389,7 +401,7 @@ def _ropes(config) -> list[dict]:
     )
 
 
-def _frequency_factors(config) -> np.ndarray | None:
+def _frequency_factors(config: Any) -> np.ndarray | None:
     """By how much Llama 3 divides each frequency of its rotary embedding, [head width / 2]; None
     for others.
 
@@ -406,7 +418,7 @@ def _frequency_factors(config) -> np.ndarray | None:
     return (1.0 / ((1 - share) / rope["factor"] + share)).astype(np.float32)
 
 
-def _write_shape(student, writer) -> None:
+def _write_shape(student: TrainedStudent, writer: Any) -> None:
     """The model's hyperparameters."""
     import gguf
 
@@ -436,16 +448,17 @@ def _write_shape(student, writer) -> None:
         writer.add_rope_freq_base_swa(_ropes(config)[1]["rope_theta"])
 
 
-def _write_vocabulary(student, writer) -> None:
+def _write_vocabulary(student: TrainedStudent, writer: Any) -> None:
     """Tokens, merges, special tokens and chat template; or that there are none."""
     import gguf
 
-    tokenizer, size = student.tokenizer, _config(student).vocab_size
+    tokenizer, size = student.tokens.tokenizer, _config(student).vocab_size
     pre = _pre_tokenizer(tokenizer)
     if pre is None:
         writer.add_tokenizer_model("no_vocab")
         return
     data = _tokenizer_data(tokenizer)
+    assert data is not None  # a pre-tokenizer is known of a tokenizer.json alone
     added = {token["id"]: token for token in data["added_tokens"]}
     cut_out = next(
         (
@@ -482,15 +495,15 @@ def _write_vocabulary(student, writer) -> None:
     )
     if begin is not None:
         writer.add_bos_token_id(begin)
-    writer.add_eos_token_id(student.end_id)
-    if other := sorted(student.end_ids - {student.end_id}):
+    writer.add_eos_token_id(student.tokens.end_id)
+    if other := sorted(student.end_ids - {student.tokens.end_id}):
         writer.add_eot_token_id(other[0])
-    writer.add_pad_token_id(student.pad_id)
+    writer.add_pad_token_id(student.tokens.pad_id)
     if tokenizer.chat_template is not None:
         writer.add_chat_template(tokenizer.chat_template)
 
 
-def _pre_tokenizer(tokenizer) -> str | None:
+def _pre_tokenizer(tokenizer: Any) -> str | None:
     """llama.cpp's name for how this tokenizer splits text; None where it is no byte-level BPE or
     splits in a way of its own."""
     data = _tokenizer_data(tokenizer)
@@ -499,7 +512,7 @@ def _pre_tokenizer(tokenizer) -> str | None:
     return SPLITS.get(_split_steps(data))
 
 
-def _tokenizer_data(tokenizer) -> dict | None:
+def _tokenizer_data(tokenizer: Any) -> dict | None:
     """The content of tokenizer.json; None for a tokenizer written in Python."""
     raw = getattr(tokenizer, "backend_tokenizer", None)
     return None if raw is None else json.loads(raw.to_str())

@@ -14,6 +14,7 @@ tokenizer gives, `export` checks on the prompts that it is given.
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import llama_cpp.llama_cpp as llama
 
@@ -21,6 +22,9 @@ from recipes.rollouts.file_engine import Files, FileStudent
 from recipes.rollouts.llama_engine import fastest_matrices
 from recipes.runfolder import checkpoint
 from sandbox.cache import hold
+
+if TYPE_CHECKING:  # they need torch, and who finds what is there does not
+    from recipes.rollouts.engine_kind import OnProgress, TrainedStudent
 
 BASE_KEY, END_KEY = "coldstart.base", "coldstart.end_ids"
 """Of the adapter's metadata: the name of the base's file; the tokens that end a completion, with
@@ -57,43 +61,42 @@ def find(run_folder: Path, checkpoint_folder: Path, base_folder: Path) -> Files 
 
 
 def export(
-    student,
+    student: "TrainedStudent",
     run_folder: Path,
     checkpoint_folder: Path,
     base_folder: Path,
     chats: Sequence[list[dict]],
     longest: int,
-    on_progress=None,
+    on_progress: "OnProgress | None" = None,
 ) -> Files:
     """Write what is not there yet of the files of the student, which holds the checkpoint. `chats`
     are conversations whose token ids must come out the same; `longest` is what prompt and
     completion may have together, tokens. Raises NotExportable, OSError."""
-    from recipes.rollouts.gguf import export_base, objection, vocabulary_note, write_adapter
+    from recipes.rollouts.gguf import export_base, unsupported, vocabulary_note, write_adapter
 
-    if why := objection(student, longest):
+    if why := unsupported(student, longest):
         raise NotExportable(why)
     if student.device.type == "cuda" and not llama.llama_supports_gpu_offload():
         raise NotExportable("llama-cpp-python was built without CUDA")
     if vocabulary_note(student):
         raise NotExportable("its tokenizer is not one that is written to GGUF")
     base = export_base(student, base_folder, on_progress, fastest_matrices(student.device.type))
-    files = Files(base, _adapter_file(run_folder, checkpoint_folder), student.end_ids)
+    adapter = _adapter_file(run_folder, checkpoint_folder)
+    files = Files(base, adapter, student.end_ids)
     stored = FileStudent(files)
     if any(stored.prompt_ids(chat) != student.prompt_ids(chat) for chat in chats):
         raise NotExportable(
             "llama.cpp does not split the prompts into the tokens that it was trained on"
         )
-    files.adapter.parent.mkdir(exist_ok=True)
-    aside = files.adapter.with_name(
-        f".{files.adapter.name}.{os.getpid()}"
-    )  # two `fix` at once write the same
+    adapter.parent.mkdir(exist_ok=True)
+    aside = adapter.with_name(f".{adapter.name}.{os.getpid()}")  # two `fix` at once write the same
     try:
         write_adapter(
             student,
             aside,
             more={BASE_KEY: files.base.name, END_KEY: ",".join(map(str, sorted(student.end_ids)))},
         )
-        os.replace(aside, files.adapter)
+        os.replace(aside, adapter)
     finally:
         aside.unlink(missing_ok=True)
     return files

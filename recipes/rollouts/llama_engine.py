@@ -31,18 +31,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import llama_cpp.llama_cpp as llama
 import numpy as np
 
 from recipes.learning.measure import derived_seed
-from recipes.rollouts.rollout import (
-    Completion,
-    Engine,
-    cached_values,
-    check_arguments,
-    count_nothing,
-)
+from recipes.learning.shape import cached_values
+from recipes.rollouts.engine import Completion, Engine, ReadStudent, check_arguments, count_nothing
 from recipes.rollouts.sampling import Draws
 from sandbox.errors import HarnessError, UsageError
 
@@ -76,7 +72,7 @@ _messages: deque[str] = deque(maxlen=8)
 
 
 @llama.llama_log_callback
-def _listen(level, text, _user_data):
+def _listen(level: int, text: bytes, _user_data: object) -> None:
     if level in (3, 4):  # GGML_LOG_LEVEL_WARN, GGML_LOG_LEVEL_ERROR
         _messages.append(text.decode("utf-8", "replace").strip())
 
@@ -126,7 +122,7 @@ class _Row:
 class LlamaEngine(Engine):
     """Samples through llama.cpp. Holds a copy of the student's base until `close`."""
 
-    def __init__(self, student, base: Path, longest: int, threads: int) -> None:
+    def __init__(self, student: ReadStudent, base: Path, longest: int, threads: int) -> None:
         """`base` is the student's `export_base`; `longest` is what a prompt and its completion may
         have together, tokens.
 
@@ -137,9 +133,13 @@ class LlamaEngine(Engine):
         self.slots, self.writers, self.cells = (
             SLOTS[device],
             WRITERS[device],
-            room(student.config, device, longest),
+            room(cached_values(student.config), device, longest),
         )
-        self._digest, self._context, self._model, self._adapter = "", None, None, None
+        self._digest = ""
+        self._context: Any = None
+        self._model: Any = None
+        self._adapter: Any = None
+        self.memory: Any = None
         self._batch = _Batch(BATCH_TOKENS)
         self._load(base)
         self.vocabulary = llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(self._model))
@@ -250,13 +250,10 @@ class LlamaEngine(Engine):
             raise HarnessError(
                 f"llama.cpp failed while sampling (code {code}: {_last_message()}). {OTHERWISE}"
             )
-        # Of a batch without a wanted token there is nothing to show.
-        return (
-            np.ctypeslib.as_array(
-                llama.llama_get_logits(self._context), (sum(wanted), self.vocabulary)
-            )
-            if any(wanted)
-            else None
+        if not any(wanted):
+            return np.empty((0, self.vocabulary), np.float32)
+        return np.ctypeslib.as_array(
+            llama.llama_get_logits(self._context), (sum(wanted), self.vocabulary)
         )
 
 
@@ -266,11 +263,11 @@ class _Sampling:
     def __init__(
         self,
         engine: LlamaEngine,
-        prompts,
+        prompts: Sequence[Sequence[int]],
         n: int,
         temperature: float,
         max_new: int,
-        seeds,
+        seeds: Sequence[int],
         on_ended: Callable[[int], None],
     ) -> None:
         self.on_ended = on_ended
@@ -318,7 +315,8 @@ class _Sampling:
         """The next completions in line, while there are slots, sequences and cells for them: all of
         a group, for those that begin together share what they write. Fewer begin only where none
         would otherwise."""
-        begun, writing = [], sum(len(row.members) for row in self.rows)
+        begun: list[_Row] = []
+        writing = sum(len(row.members) for row in self.rows)
         while self.waiting and len(self.rows) + len(begun) < self.engine.slots:
             g, i = self.waiting[0]
             read = len(self.prompts[g]) if i == 0 else 0
@@ -331,6 +329,7 @@ class _Sampling:
             self.cells -= read + count * self.max_new
             if i == 0:
                 self.group = _Group(g, self.prompts[g], self.homes.popleft(), self.n)
+            assert self.group is not None
             self.group.left -= count
             self.group.alive += count
             indices = [self.waiting.popleft()[1] for _ in range(count)]
@@ -432,13 +431,14 @@ class _Batch:
     """llama.cpp's structure of a batch over arrays of ours, which are filled without a loop."""
 
     def __init__(self, size: int) -> None:
-        self._token, self._pos, self._count, self._sequence = (
-            np.ones(size, dtype=np.int32) for _ in range(4)
-        )
-        self._wanted = np.zeros(size, dtype=np.int8)
+        self._token: np.ndarray = np.ones(size, dtype=np.int32)
+        self._pos: np.ndarray = np.ones(size, dtype=np.int32)
+        self._count: np.ndarray = np.ones(size, dtype=np.int32)
+        self._sequence: np.ndarray = np.ones(size, dtype=np.int32)
+        self._wanted: np.ndarray = np.zeros(size, dtype=np.int8)
         # A token may belong to several sequences, so llama.cpp wants a list of them; here each list
         # is one entry of `_sequence`.
-        self._lists = self._sequence.ctypes.data + 4 * np.arange(size, dtype=np.uintp)
+        self._lists: np.ndarray = self._sequence.ctypes.data + 4 * np.arange(size, dtype=np.uintp)
         self.structure = llama.llama_batch(
             token=self._pointer(self._token, ctypes.c_int32),
             pos=self._pointer(self._pos, ctypes.c_int32),
@@ -448,7 +448,7 @@ class _Batch:
         )
 
     @staticmethod
-    def _pointer(array: np.ndarray, kind):
+    def _pointer(array: np.ndarray, kind: Any) -> Any:
         return ctypes.cast(array.ctypes.data, ctypes.POINTER(kind))
 
     def fill(
@@ -463,10 +463,11 @@ class _Batch:
         )
 
 
-def room(config, device: str, longest: int) -> int:
-    """Cells (tokens) of the key/value cache: for the completions of all slots, each with a prompt
-    of its own, within CACHE_BYTES; at least for one."""
-    most = CACHE_BYTES // (2 * cached_values(config))
+def room(values: int, device: str, longest: int) -> int:
+    """Cells (tokens) of the key/value cache, each of so many values (`cached_values`): for the
+    completions of all slots, each with a prompt of its own, within CACHE_BYTES; at least for one.
+    """
+    most = CACHE_BYTES // (2 * values)
     return -(-min(SLOTS[device] * longest, max(longest, most)) // 256) * 256
 
 
@@ -487,7 +488,7 @@ def fastest_matrices(device: str) -> str:
     )
 
 
-def load_file(base: Path, gpu: bool = False, vocab_only: bool = False):
+def load_file(base: Path, gpu: bool = False, vocab_only: bool = False) -> Any:
     """llama.cpp's model of a GGUF file; it may be the vocabulary alone. Raises UsageError."""
     listen()
     llama.llama_backend_init()

@@ -19,34 +19,39 @@ done again in halves, with the same seeds; later batches are no larger (`Student
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache as remember
 from itertools import groupby
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
+from recipes.learning.shape import cached_values
 from recipes.nano import dense_decoder
 from recipes.nano.dense_decoder import DROP_SHARE, DenseDecoder
-from recipes.rollouts.rollout import (
-    Completion,
-    Engine,
-    cached_values,
-    check_arguments,
-    count_nothing,
-)
+from recipes.rollouts.engine import Completion, Engine, check_arguments, count_nothing
+from recipes.rollouts.engine_kind import TrainedStudent
 from recipes.rollouts.sampling import Draws
 
 MAX_ROWS = 256
 """Rows decoded together. On one CPU core more rows no longer make a token cheaper; on a card the
 cache below binds first."""
 
+Prompts = Sequence[Sequence[int]]
+
 CACHE_BYTES = 1 << 30
 """Largest key/value cache of a batch. A constant, not a share of what happens to be free, so that
 batches depend on the arguments alone."""
 
 
+class Listed(Protocol):
+    """A tensor or an array."""
+
+    def tolist(self) -> list: ...
+
+
 class ModelEngine(Engine):
     """Samples from the training model."""
 
-    def __init__(self, student) -> None:
+    def __init__(self, student: TrainedStudent) -> None:
         self.student = student
 
     def stream(
@@ -72,7 +77,7 @@ class ModelEngine(Engine):
                 np.stack([_uniforms(seeds[i], j, max_new) for i, j in rows]),
                 _Tally(on_ended),
             )
-            completions = self.student.sampling(
+            completions = self.student.limits.sampling(
                 lambda: self._decoded(
                     dense, [prompts[i] for i, _ in rows], temperature, uniforms_RT, ended
                 ),
@@ -93,13 +98,13 @@ class ModelEngine(Engine):
     def _decoded(
         self,
         dense: DenseDecoder | None,
-        prompts,
+        prompts: Prompts,
         temperature: float,
         uniforms_RT: np.ndarray,
         ended: "_Tally",
     ) -> list[Completion]:
         """One completion of each prompt."""
-        self.student.mode(training=False)
+        self.student.policy.mode(training=False)
         if dense is None:
             return _decode(self.student, prompts, temperature, uniforms_RT, ended)
         return _decode_as_tree(self.student, dense, prompts, temperature, uniforms_RT, ended)
@@ -125,7 +130,9 @@ def _uniforms(seed: int, index: int, count: int) -> np.ndarray:
     return np.random.default_rng([seed, index]).random(count)
 
 
-def _batch_size(student, waiting: Sequence[tuple[int, int]], prompts, max_new: int) -> int:
+def _batch_size(
+    student: TrainedStudent, waiting: Sequence[tuple[int, int]], prompts: Prompts, max_new: int
+) -> int:
     """How many of the rows (prompt, index of the completion), longest prompts first, are the next
     batch.
 
@@ -143,27 +150,29 @@ def _batch_size(student, waiting: Sequence[tuple[int, int]], prompts, max_new: i
         size += rows
     return (
         size
-        if student.sampling_tokens is None
-        else max(1, min(size, student.sampling_tokens // length))
+        if student.limits.sampling_tokens is None
+        else max(1, min(size, student.limits.sampling_tokens // length))
     )
 
 
-def _cache_bytes_per_token(student) -> int:
-    return cached_values(student.model.get_base_model().config) * (
-        2 if student.device.type == "cuda" else 4
-    )
+def _cache_bytes_per_token(student: TrainedStudent) -> int:
+    return cached_values(student.config) * (2 if student.device.type == "cuda" else 4)
 
 
 def _decode(
-    student, prompts, temperature: float, uniforms_RT: np.ndarray, ended: _Tally
+    student: TrainedStudent,
+    prompts: Prompts,
+    temperature: float,
+    uniforms_RT: np.ndarray,
+    ended: _Tally,
 ) -> list[Completion]:
     """One batch: a row for each of R prompts, those that are the same one after the other, of T =
     uniforms_RT.shape[1] tokens at most."""
-    device, total, max_new = student.device, *uniforms_RT.shape
-    different, prompt_R = _different(prompts)
-    prompt_R = torch.from_numpy(prompt_R).to(device)
+    device, (total, max_new) = student.policy.device, uniforms_RT.shape
+    different, which_R = _different(prompts)
+    prompt_R = torch.from_numpy(which_R).to(device)
     tokens_BT, mask_BT = padded(student, different)
-    hidden_BTH, cache = student.forward(
+    hidden_BTH, cache = student.policy.forward(
         tokens_BT, mask_BT, (mask_BT.cumsum(dim=1) - 1).clamp(min=0), cache=True
     )
     cache = _spread(cache, prompt_R, max_new)
@@ -171,10 +180,10 @@ def _decode(
     # The positions to come are already marked as real.
     mask_RS = torch.nn.functional.pad(mask_BT, (0, max_new), value=1)[prompt_R]
     logits_RV, position_R = (
-        student.logits(hidden_BTH[:, -1])[prompt_R],
+        student.policy.logits(hidden_BTH[:, -1])[prompt_R],
         mask_BT.sum(dim=1)[prompt_R],
     )
-    uniforms_RT = torch.from_numpy(uniforms_RT).to(device)
+    uniform_RT = torch.from_numpy(uniforms_RT).to(device)
     end_ids = torch.tensor(sorted(student.end_ids), device=device)
     tokens_RT = torch.zeros(total, max_new, dtype=torch.long, device=device)
     logprobs_RT = torch.zeros(total, max_new, device=device)
@@ -182,7 +191,7 @@ def _decode(
     row_R = torch.arange(total, device=device)  # which completion each row of the batch writes
     live_R = torch.ones(total, dtype=torch.bool, device=device)
     for t in range(max_new):
-        token_R, logprob_R = _draw(logits_RV, temperature, uniforms_RT[row_R, t])
+        token_R, logprob_R = _draw(logits_RV, temperature, uniform_RT[row_R, t])
         tokens_RT[row_R, t], logprobs_RT[row_R, t] = token_R, logprob_R
         ended_R = live_R & torch.isin(token_R, end_ids)
         length_R[row_R[ended_R]] = t + 1
@@ -196,21 +205,21 @@ def _decode(
             cache = _select(cache, keep)
             token_R, row_R, live_R = token_R[keep], row_R[keep], live_R[keep]
             mask_RS, position_R = mask_RS[keep], position_R[keep]
-        hidden_R1H, cache = student.forward(
+        hidden_R1H, cache = student.policy.forward(
             token_R[:, None],
             mask_RS[:, : width + t + 1],
             position_R[:, None] + t,
             cache,
             filled=True,
         )
-        logits_RV = student.logits(hidden_R1H[:, -1])
+        logits_RV = student.policy.logits(hidden_R1H[:, -1])
     return _completions(tokens_RT, logprobs_RT, length_R, student.end_ids)
 
 
 def _decode_as_tree(
-    student,
+    student: TrainedStudent,
     decoder: DenseDecoder,
-    prompts,
+    prompts: Prompts,
     temperature: float,
     uniforms_MT: np.ndarray,
     ended: _Tally,
@@ -220,7 +229,7 @@ def _decode_as_tree(
     different, row_M = _different(prompts)
     logits_RV, draws = (
         decoder.read(*padded(student, different), total, max_new),
-        Draws(student.vocabulary, total),
+        Draws(student.policy.vocabulary, total),
     )
     end_ids = sorted(student.end_ids)
     tokens_MT, logprobs_MT = np.zeros((total, max_new), np.int64), np.zeros((total, max_new))
@@ -236,35 +245,37 @@ def _decode_as_tree(
         if len(live) == 0 or t == max_new - 1:
             break
         branches_R, row_M[live] = np.unique(
-            row_M[live] * student.vocabulary + token_N[~ended_N], return_inverse=True
+            row_M[live] * student.policy.vocabulary + token_N[~ended_N], return_inverse=True
         )
-        sources_R, token_R = np.divmod(branches_R, student.vocabulary)
+        sources_R, token_R = np.divmod(branches_R, student.policy.vocabulary)
         logits_RV = decoder.step(token_R, sources_R)
     return _completions(tokens_MT, logprobs_MT, length_M, student.end_ids)
 
 
-def _different(prompts) -> tuple[list[tuple[int, ...]], np.ndarray]:
+def _different(prompts: Prompts) -> tuple[list[tuple[int, ...]], np.ndarray]:
     """The prompts without those that are the same as the one before; and which of them each is."""
-    different, counts = zip(
-        *((prompt, len(list(same))) for prompt, same in groupby(map(tuple, prompts)))
-    )
+    groups = [(prompt, len(list(same))) for prompt, same in groupby(map(tuple, prompts))]
+    different, counts = [prompt for prompt, _ in groups], [count for _, count in groups]
     return different, np.repeat(np.arange(len(different)), counts)
 
 
-def padded(student, prompts) -> tuple[torch.Tensor, torch.Tensor]:
+def padded(student: TrainedStudent, prompts: Prompts) -> tuple[torch.Tensor, torch.Tensor]:
     """Prompts padded on the left to the longest, and the mask that is 1 for their own tokens."""
     width = max(map(len, prompts))
     return (
         torch.tensor(
-            [[student.pad_id] * (width - len(p)) + list(p) for p in prompts], device=student.device
+            [[student.tokens.pad_id] * (width - len(p)) + list(p) for p in prompts],
+            device=student.policy.device,
         ),
         torch.tensor(
-            [[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=student.device
+            [[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=student.policy.device
         ),
     )
 
 
-def _draw(logits_RV, temperature: float, uniform_R):
+def _draw(
+    logits_RV: torch.Tensor, temperature: float, uniform_R: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """One token a row and its log-probability."""
     if temperature == 0:
         logprobs_RV = torch.log_softmax(logits_RV, dim=-1)
@@ -283,7 +294,9 @@ def _draw(logits_RV, temperature: float, uniform_R):
     return token_R, logprobs_RV.gather(1, token_R[:, None]).squeeze(1)
 
 
-def _completions(tokens_RT, logprobs_RT, length_R, end_ids) -> list[Completion]:
+def _completions(
+    tokens_RT: Listed, logprobs_RT: Listed, length_R: Listed, end_ids: frozenset[int]
+) -> list[Completion]:
     return [
         Completion(
             ids=tuple(ids[:length]),
@@ -299,7 +312,7 @@ def _completions(tokens_RT, logprobs_RT, length_R, end_ids) -> list[Completion]:
 # ---- the key/value cache: transformers' own object, or the pairs of tensors that unsloth hands out
 
 
-def _spread(cache, row_R, room: int):
+def _spread(cache: Any, row_R: torch.Tensor, room: int) -> Any:
     """The cache of these rows, some of them more than once, with space behind them for `room` more
     tokens, so that a new token copies only itself.
 
@@ -318,7 +331,7 @@ def _spread(cache, row_R, room: int):
     return cache
 
 
-def _select(cache, keep_R):
+def _select(cache: Any, keep_R: torch.Tensor) -> Any:
     """The rows `keep_R` only."""
     if isinstance(cache, (tuple, list)):
         return tuple(tuple(tensor.index_select(0, keep_R) for tensor in layer) for layer in cache)
@@ -327,7 +340,7 @@ def _select(cache, keep_R):
 
 
 @remember
-def _roomy_layer_class():
+def _roomy_layer_class() -> type:
     # Made at the first use, because unsloth must be imported before transformers and this module
     # may come before both.
     from transformers.cache_utils import DynamicLayer
@@ -336,7 +349,7 @@ def _roomy_layer_class():
         """A layer that writes new keys and values into space set aside; `keys` and `values` are
         views of what is filled."""
 
-        def __init__(self, layer, row_R, room: int):
+        def __init__(self, layer: Any, row_R: torch.Tensor, room: int) -> None:
             super().__init__()
             self.dtype, self.device, self.is_initialized = layer.keys.dtype, layer.keys.device, True
             self._room_keys, self._room_values = (
@@ -345,7 +358,7 @@ def _roomy_layer_class():
             self._view(layer.keys.shape[2])
 
         @staticmethod
-        def _spread(tensor_BHSD, row_R, room: int):
+        def _spread(tensor_BHSD: torch.Tensor, row_R: torch.Tensor, room: int) -> torch.Tensor:
             _, heads, length, width = tensor_BHSD.shape
             # Zeros, because attention multiplies masked values by 0 and 0 times whatever lay in
             # memory may be NaN.
@@ -359,7 +372,9 @@ def _roomy_layer_class():
                 self._room_values[:, :, :length],
             )
 
-        def update(self, key_states, value_states, *args, **kwargs):
+        def update(
+            self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+        ) -> tuple[torch.Tensor, torch.Tensor]:
             start = self.keys.shape[2]
             end = start + key_states.shape[2]
             self._room_keys[:, :, start:end], self._room_values[:, :, start:end] = (
@@ -369,7 +384,7 @@ def _roomy_layer_class():
             self._view(end)
             return self.keys, self.values
 
-        def batch_select_indices(self, indices) -> None:
+        def batch_select_indices(self, indices: torch.Tensor) -> None:
             length = self.keys.shape[2]
             self._room_keys = self._room_keys.index_select(0, indices)
             self._room_values = self._room_values.index_select(0, indices)

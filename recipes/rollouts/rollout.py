@@ -1,21 +1,23 @@
 """Rollouts: what the student writes when nobody helps it, with the verdicts.
 
     engine = ModelEngine(student)  # or LlamaEngine(...): see `Engine`
-    rollouts = attempts(engine, pairs, n=8, ..., judge=judge)                    # [pair][index]
+    sampling = Sampling(n=8, temperature=0.7, max_new=64)
+    rollouts = sample_rollouts(engine, pairs, sampling, seeds, judge)    # [pair][index]
     # task by task, as they are judged
-    for place, rollouts in judged_groups(engine, parts, n=8, ..., judge=judge): ...
+    for place, rollouts in judged_groups(engine, parts, sampling, judge): ...
 
-Two engines sample: `model_engine`, the training model itself, and `llama_engine`, a copy of it in
-llama.cpp. Both give log-probabilities of the chosen tokens. `engines` chooses one, and checks that
+What samples is an engine (`engines/`), such as the training model itself or a copy of it in
+llama.cpp. Each gives log-probabilities of the chosen tokens. `choosing` takes one, and checks that
 it samples the policy that is trained.
 """
 
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
+from recipes.rollouts.engine import Completion, Engine, count_nothing
 from sandbox.errors import HarnessError
 
 UNJUDGED = "harness_error"
@@ -25,21 +27,30 @@ TOLERATED = 0.1
 """Share of the rollouts of a cycle or a probe that may be without a verdict."""
 
 
-def count_nothing(ended: int) -> None:
-    """What hears of completions that have ended where nobody counts them."""
+class Named(Protocol):
+    """What is asked of a task here."""
+
+    @property
+    def instance_id(self) -> str: ...
+
+
+Pairs = Sequence[tuple[Any, Sequence[int]]]
+"""(task, prompt ids); a task is `Named`."""
+
+Judge = Callable[[list[tuple[Any, str]]], list]
+"""(task, reply text) pairs -> their verdicts, as `judged` says."""
 
 
 @dataclass(frozen=True)
-class Completion:
-    """What the student wrote for one prompt."""
+class Attempt:
+    """A completion before it is judged."""
 
-    ids: tuple[int, ...]
-    """Token ids; the last one is an end token if `finished`."""
-    logprobs: tuple[float, ...]
-    """Log-probability of each token at the sampling temperature (at 1 when sampling greedily),
-    nats."""
-    finished: bool
-    """It wrote an end token within `max_new` tokens."""
+    task: Named
+    seed: int
+    """Of the task's group."""
+    index: int
+    completion: Completion
+    text: str
 
 
 @dataclass(frozen=True)
@@ -68,112 +79,48 @@ class Rollout:
         }
 
 
-class Engine(ABC):
-    """What samples."""
+@dataclass(frozen=True)
+class Sampling:
+    """How each prompt is sampled."""
 
-    student: object
-    """The `Student` whose completions these are, adapter included, as it is at the call."""
-
-    def close(self) -> None:
-        """Give back what it holds beside the student."""
-
-    @abstractmethod
-    def stream(
-        self,
-        prompts: Sequence[Sequence[int]],
-        n: int,
-        temperature: float,
-        max_new: int,
-        seeds: Sequence[int],
-        on_ended: Callable[[int], None] = count_nothing,
-    ) -> Iterator[dict[int, list[Completion]]]:
-        """`n` completions of each prompt (token ids), of at most `max_new` tokens each, some
-        prompts at a time as they are done: {index of the prompt: its completions}.
-
-        `seeds` has one per prompt; a completion depends on (prompt, seed, its index) and, by
-        rounding alone, on the others. Temperature 0 takes the likeliest token. The same call gives
-        the same bytes. `on_ended` is told of completions as they end, how many these are (or, where
-        memory ran out and they are written again, how many less). Raises ValueError for an empty
-        prompt, n < 1, max_new < 1, or seeds of another length.
-        """
-
-    def sample(
-        self,
-        prompts: Sequence[Sequence[int]],
-        n: int,
-        temperature: float,
-        max_new: int,
-        seeds: Sequence[int],
-        on_ended: Callable[[int], None] = count_nothing,
-    ) -> list[list[Completion]]:
-        """The same, all together: [prompt][index]."""
-        done = {}
-        for part in self.stream(prompts, n, temperature, max_new, seeds, on_ended):
-            done |= part
-        return [done[i] for i in range(len(prompts))]
+    n: int
+    """Completions of it."""
+    temperature: float
+    """0 takes the likeliest token."""
+    max_new: int
+    """Tokens of a completion, at most."""
 
 
-def check_arguments(
-    prompts: Sequence[Sequence[int]], n: int, max_new: int, seeds: Sequence[int]
-) -> None:
-    """Raise ValueError where `Engine.stream` was called with what makes no sense."""
-    if not all(prompts) or n < 1 or max_new < 1 or len(seeds) != len(prompts):
-        raise ValueError(
-            "sampling needs prompts of at least one token, one seed each, n >= 1 and max_new >= 1"
-        )
-
-
-def head_width(config) -> int:
-    """Values in one attention head's key or value, of a transformers configuration."""
-    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-
-
-def key_heads(config) -> int:
-    """Heads of keys and values, each shared by as many of the queries'."""
-    return getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-
-
-def cached_values(config) -> int:
-    """Values that the key/value cache holds of one token, all layers together."""
-    return 2 * config.num_hidden_layers * key_heads(config) * head_width(config)
-
-
-def attempts(
+def sample_rollouts(
     engine: Engine,
-    pairs: Sequence[tuple],
-    n: int,
-    temperature: float,
-    max_new: int,
+    pairs: Pairs,
+    sampling: Sampling,
     seeds: Sequence[int],
-    judge: Callable,
+    judge: Judge,
     on_ended: Callable[[int], None] = count_nothing,
 ) -> list[list[Rollout]]:
-    """`n` judged rollouts of each (task, prompt ids) of `pairs`: [pair][index]. See
-    `judged_groups`."""
-    done = dict(judged_groups(engine, [(pairs, seeds)], n, temperature, max_new, judge, on_ended))
+    """The judged rollouts of each pair, each with its seed: [pair][index]. See `judged_groups`."""
+    done = dict(judged_groups(engine, [(pairs, seeds)], sampling, judge, on_ended))
     return [done[i] for i in range(len(pairs))]
 
 
 def judged_groups(
     engine: Engine,
-    parts: Sequence[tuple[Sequence[tuple], Sequence[int]]],
-    n: int,
-    temperature: float,
-    max_new: int,
-    judge: Callable,
+    parts: Sequence[tuple[Pairs, Sequence[int]]],
+    sampling: Sampling,
+    judge: Judge,
     on_ended: Callable[[int], None] = count_nothing,
 ) -> Iterator[tuple[int, list[Rollout]]]:
-    """`n` judged rollouts of each task: (place of the task among all, its rollouts), in the order
-    in which they were sampled, each as soon as it is there. `parts` are (pairs of (task, prompt
-    ids), their seeds), and are sampled one after the other; what is sampled is judged meanwhile,
-    for the jails are other processes. `on_ended`: as for `Engine.stream`."""
-    background, waiting = ThreadPoolExecutor(1), deque()
+    """The judged rollouts of each task: (place of the task among all, its rollouts), in the order
+    in which they were sampled, each as soon as it is there. `parts` are (pairs, their seeds), and
+    are sampled one after the other; what is sampled is judged meanwhile, for the jails are other
+    processes. `on_ended`: as for `Engine.stream`."""
+    background = ThreadPoolExecutor(1)
+    waiting: deque[tuple[list[int], Future[list[list[Rollout]]]]] = deque()
     try:
         first = 0
         for pairs, seeds in parts:
-            for indices, groups in _sampled(
-                engine, pairs, n, temperature, max_new, seeds, on_ended
-            ):
+            for indices, groups in _sampled(engine, pairs, sampling, seeds, on_ended):
                 waiting.append(
                     ([first + i for i in indices], background.submit(judged, groups, judge))
                 )
@@ -194,32 +141,31 @@ def _next_groups(waiting: deque) -> Iterator[tuple[int, list[Rollout]]]:
 
 def _sampled(
     engine: Engine,
-    pairs,
-    n: int,
-    temperature: float,
-    max_new: int,
-    seeds,
+    pairs: Pairs,
+    sampling: Sampling,
+    seeds: Sequence[int],
     on_ended: Callable[[int], None],
-) -> Iterator[tuple[list[int], list[list[tuple]]]]:
-    """(indices of pairs, their attempts as `judged` takes them), some at a time."""
+) -> Iterator[tuple[list[int], list[list[Attempt]]]]:
+    """(indices of pairs, what was written for them), some at a time."""
+    prompts = [prompt for _, prompt in pairs]
     for part in engine.stream(
-        [prompt for _, prompt in pairs], n, temperature, max_new, seeds, on_ended
+        prompts, sampling.n, sampling.temperature, sampling.max_new, seeds, on_ended
     ):
         yield (
             list(part),
             [
                 [
-                    (pairs[i][0], seeds[i], index, completion, engine.student.text(completion.ids))
-                    for index, completion in enumerate(group)
+                    Attempt(pairs[i][0], seeds[i], index, one, engine.student.text(one.ids))
+                    for index, one in enumerate(group)
                 ]
                 for i, group in part.items()
             ],
         )
 
 
-def judged(groups: list[list[tuple]], judge: Callable) -> list[list[Rollout]]:
-    """The attempts (task, seed, index, completion, text) with their verdicts. Needs no model, so it
-    can run while the next ones are sampled.
+def judged(groups: list[list[Attempt]], judge: Judge) -> list[list[Rollout]]:
+    """The attempts with their verdicts. Needs no model, so it can run while the next ones are
+    sampled.
 
     `judge(list of (task, reply text)) -> list of verdicts` is called once; a verdict has `.status`
     and `.reward`, and a HarnessError stands in its place where there is none. What was cut off by
@@ -227,20 +173,22 @@ def judged(groups: list[list[tuple]], judge: Callable) -> list[list[Rollout]]:
     only.
     """
     asked = [
-        (task, text)
+        (attempt.task, attempt.text)
         for group in groups
-        for task, _, _, completion, text in group
-        if completion.finished
+        for attempt in group
+        if attempt.completion.finished
     ]
     verdicts = iter(judge(asked)) if asked else iter(())
     return [
-        [_rollout(attempt, next(verdicts) if attempt[3].finished else None) for attempt in group]
+        [
+            _rollout(attempt, next(verdicts) if attempt.completion.finished else None)
+            for attempt in group
+        ]
         for group in groups
     ]
 
 
-def _rollout(attempt: tuple, verdict) -> Rollout:
-    task, seed, index, completion, text = attempt
+def _rollout(attempt: Attempt, verdict: Any) -> Rollout:
     failure = str(verdict) if isinstance(verdict, HarnessError) else ""
     if failure:
         status, reward = UNJUDGED, 0.0
@@ -249,14 +197,14 @@ def _rollout(attempt: tuple, verdict) -> Rollout:
             ("truncated", 0.0) if verdict is None else (verdict.status, float(verdict.reward))
         )
     return Rollout(
-        instance_id=task.instance_id,
-        seed=seed,
-        index=index,
-        text=text,
-        tokens=len(completion.ids),
+        instance_id=attempt.task.instance_id,
+        seed=attempt.seed,
+        index=attempt.index,
+        text=attempt.text,
+        tokens=len(attempt.completion.ids),
         status=status,
         reward=reward,
-        completion=completion,
+        completion=attempt.completion,
         failure=failure,
     )
 
@@ -267,8 +215,7 @@ def refuse_failing_jails(unjudged: int, total: int, group: Sequence[Rollout]) ->
     if unjudged > TOLERATED * total:
         reason = next((rollout.failure for rollout in group if rollout.failure), "")
         raise HarnessError(
-            f"The jail failed on {unjudged} of {total} rollouts, more than a tenth of them, so "
-            "this "
+            f"The jail failed on {unjudged} of {total} rollouts, more than a tenth of them, so this "
             f"stops here: {reason} What was done is kept. `doctor` looks at the jail."
         )
 

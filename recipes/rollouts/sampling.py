@@ -1,7 +1,7 @@
 """Tokens drawn from logits on the CPU.
 
-    draws = Draws(vocabulary=151_936, rows=8) tokens_N, logprobs_N = draws.draw(logits_RV,
-    temperature=0.7, uniforms_N=[0.31, ...], rows_N=[0, 0, 1, ...])
+    draws = Draws(vocabulary=151_936, rows=8)
+    tokens_N, logprobs_N = draws.draw(logits_RV, 0.7, uniforms_N=[0.31, ...], rows_N=[0, 0, 1, ...])
 
 A token is the one in whose part of the cumulated probabilities a uniform number lies (inversion:
 Devroye 1986, "Non-Uniform Random Variate Generation", chapter III). The probabilities are summed in
@@ -28,14 +28,14 @@ class Draws:
         """`rows`: the most that are given to one call."""
         self.rows = max(1, min(rows, TOGETHER // vocabulary))
         # Behind the end of the vocabulary the zeros stay: nothing is ever drawn there.
-        self._p_RV = np.zeros((self.rows, -(-vocabulary // BLOCK) * BLOCK), np.float32)
+        self._p_RV: np.ndarray = np.zeros((self.rows, -(-vocabulary // BLOCK) * BLOCK), np.float32)
 
     def draw(
         self,
         logits_RV: np.ndarray,
         temperature: float,
-        uniforms_N: Sequence[float],
-        rows_N: Sequence[int],
+        uniforms_N: Sequence[float] | np.ndarray,
+        rows_N: Sequence[int] | np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
         """N tokens, each from one of the rows, and the log-probabilities at this temperature with
         which they were drawn.
@@ -43,13 +43,15 @@ class Draws:
         `uniforms_N`: numbers in [0, 1); at temperature 0 the likeliest token is taken and they are
         not looked at.
         """
-        rows_N, uniforms_N = np.asarray(rows_N), np.asarray(uniforms_N)
-        tokens_N, logprobs_N = np.empty(len(rows_N), np.int64), np.empty(len(rows_N))
+        row_N: np.ndarray = np.asarray(rows_N)
+        uniform_N: np.ndarray = np.asarray(uniforms_N)
+        tokens_N: np.ndarray = np.empty(len(row_N), np.int64)
+        logprobs_N: np.ndarray = np.empty(len(row_N))
         for start in range(0, len(logits_RV), self.rows):
             part_RV = logits_RV[start : start + self.rows]
-            of_part = np.flatnonzero((rows_N >= start) & (rows_N < start + len(part_RV)))
+            of_part = np.flatnonzero((row_N >= start) & (row_N < start + len(part_RV)))
             tokens_N[of_part], logprobs_N[of_part] = self._draw(
-                part_RV, temperature, uniforms_N[of_part], rows_N[of_part] - start
+                part_RV, temperature, uniform_N[of_part], row_N[of_part] - start
             )
         return tokens_N, logprobs_N
 

@@ -1,0 +1,179 @@
+"""The one loss, of distillation and of REINFORCE, and what else is computed of samples.
+
+    objective = Objective(policy, limits)
+    objective.accumulate(samples, weights, norm, temperature)  # backward of -(w * logp).sum() / norm
+    objective.entropy(samples, temperature)
+
+How the log-probabilities come about, a prompt read once for all its completions, is in
+`logprobs.py`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from recipes.learning.limits import MemoryLimits
+from recipes.learning.logprobs import (
+    Sample,
+    Sharing,
+    flat_logprobs,
+    head_rows,
+    micro_batches,
+    passes,
+    plain_hidden,
+)
+from recipes.learning.policy import Policy
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What one `accumulate` saw."""
+
+    loss: float
+    """The number that was differentiated: already divided by `norm`."""
+    drift: float
+    """Mean |trainer - sampler| log-probability, nats a token; 0.0 when there was no sampler."""
+    tokens: int
+    """Completion tokens."""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """With what log-probabilities the samples were drawn, for the importance weights."""
+
+    logprobs: Sequence[Sequence[float]]
+    """Of each sample's tokens, nats."""
+    max_ratio: float | None = None
+    """Truncation of p_trainer / p_sampler; None: it is measured, and no weight."""
+
+
+@dataclass(frozen=True)
+class KlTerm:
+    """The pull back to the reference adapter."""
+
+    weight: float
+    counts: Sequence[int] | None = None
+    """How many identical rollouts each sample stands for; None: one. (The weight of such a sample
+    in the loss is already the sum of theirs.)"""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is computed of samples, in micro-batches that fit into memory."""
+
+    policy: Policy
+    limits: MemoryLimits
+    longest_shared: int
+    """The longest prompt and completion, in tokens, of samples that share the work on their prompt;
+    0: none do."""
+
+    def accumulate(
+        self,
+        samples: Sequence[Sample],
+        weights: Sequence[float],
+        norm: float,
+        temperature: float,
+        sampled: Sampled | None = None,
+        kl: KlTerm | None = None,
+    ) -> Stats:
+        """Add the gradient of `-(w * ratio * logp).sum() / norm + kl * (count * k3).sum() / norm`,
+        sums over all tokens.
+
+        `weights` is one w a sample: 1 distils, an advantage reinforces. `temperature` divides the
+        logits, so the policy that was sampled is the one that is updated. `ratio` is p_trainer /
+        p_sampler of the token, detached and truncated (truncated importance sampling, Ionides 2008;
+        1 without `sampled`). `k3` is Schulman's estimator of the divergence to the reference
+        adapter: exp(d) - d - 1 with d = logp_reference - logp (joschu.net/blog/kl-approx.html).
+
+        Where memory runs out the micro-batch is halved, for good, and all of it is done again from
+        the gradient that was there before, so nothing is lost. Raises ValueError for a KL term with
+        no reference, UsageError when memory does not suffice for one sample.
+        """
+        if kl and not self.policy.has_reference:
+            raise ValueError("the KL term needs freeze_reference() first")
+
+        def work() -> Stats:
+            loss = moved = 0.0
+            tokens = 0
+            sharing = Sharing(self.limits.micro_tokens, self.longest_shared)
+            parts = passes(self.policy, samples, temperature, kl is not None, sharing)
+            for indices, logp_N, reference_N in parts:
+                lengths = torch.tensor(
+                    [len(samples[i].completion) for i in indices], device=self.policy.device
+                )
+                weight_N = self._spread([weights[i] for i in indices], lengths)
+                if sampled is not None:
+                    shift_N = self._shift(logp_N, sampled, indices)
+                    moved += float(shift_N.abs().sum())
+                    if sampled.max_ratio is not None:
+                        weight_N = weight_N * shift_N.exp().clamp(max=sampled.max_ratio)
+                total = -(weight_N * logp_N).sum()
+                if kl is not None:
+                    counts = [1 if kl.counts is None else kl.counts[i] for i in indices]
+                    d_N = reference_N - logp_N
+                    k3_N = self._spread(counts, lengths) * (d_N.exp() - d_N - 1)
+                    total = total + kl.weight * k3_N.sum()
+                (total / norm).backward()
+                loss += float(total.detach()) / norm
+                tokens += len(logp_N)
+            return Stats(loss=loss, drift=moved / max(tokens, 1), tokens=tokens)
+
+        return self.limits.fitting(work, self.policy.trainable)
+
+    def logprobs(self, samples: Sequence[Sample], temperature: float) -> list[torch.Tensor]:
+        """Log-probability of each completion token, nats, under logits / temperature: one float32
+        [T_i] a sample.
+
+        Keeps the graph when gradients are enabled. Raises ValueError for an empty prompt or
+        completion or temperature <= 0.
+        """
+
+        def work() -> list[torch.Tensor]:
+            out: dict[int, torch.Tensor] = {}
+            for indices in micro_batches(samples, self.limits.micro_tokens):
+                batch = [samples[i] for i in indices]
+                flat_N = flat_logprobs(self.policy, batch, temperature, torch.is_grad_enabled())
+                out |= zip(indices, flat_N.split([len(sample.completion) for sample in batch]))
+            return [out[i] for i in range(len(samples))]
+
+        return self.limits.fitting(work, self.policy.trainable)
+
+    @torch.no_grad()
+    def entropy(self, samples: Sequence[Sample], temperature: float) -> float:
+        """Mean entropy of the next-token distribution over the completions' positions, nats a
+        token.
+
+        Looks only at the first micro-batch, for it is a check and not a measurement.
+        """
+
+        def work() -> float:
+            first = next(micro_batches(samples, self.limits.micro_tokens))
+            hidden_NH = plain_hidden(self.policy, [samples[i] for i in first], training=False)
+            sums = [
+                torch.distributions.Categorical(
+                    logits=self.policy.logits(part_NH) / temperature, validate_args=False
+                )
+                .entropy()
+                .sum()
+                for part_NH in hidden_NH.split(head_rows(self.policy))
+            ]
+            return float(torch.stack(sums).sum() / hidden_NH.shape[0])
+
+        return self.limits.fitting(work, self.policy.trainable)
+
+    def _shift(
+        self, logp_N: torch.Tensor, sampled: Sampled, indices: Sequence[int]
+    ) -> torch.Tensor:
+        """Log-probability of the trainer less the sampler's, a token."""
+        values = [value for i in indices for value in sampled.logprobs[i]]
+        return logp_N.detach() - torch.tensor(
+            values, dtype=torch.float32, device=self.policy.device
+        )
+
+    def _spread(self, values: Sequence[Any], lengths: torch.Tensor) -> torch.Tensor:
+        """One value a sample -> one a token."""
+        return torch.tensor(
+            values, dtype=torch.float32, device=self.policy.device
+        ).repeat_interleave(lengths)

@@ -1,0 +1,68 @@
+"""A loaded student's text as tokens, and back.
+
+    tokens = StudentTokens(tokenizer, model)
+    tokens.prompt_ids(messages); tokens.completion_ids("    return 1\\n"); tokens.text(ids)
+
+`tokens.py` gives the same ids by the tokenizer's files alone, without torch.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from recipes.learning.loading import end_tokens
+from sandbox.jsonl import valid
+
+PLAIN_TEMPLATE_NOTE = (
+    "This model has no chat template, so it is given the messages one after the other with a blank "
+    "line between them and nothing else."
+)
+
+
+class StudentTokens:
+    """The tokenizer, the chat template and the end tokens of a student."""
+
+    def __init__(self, tokenizer: Any, causal: Any) -> None:
+        """`causal`: the base model, which may know more end tokens than its tokenizer. Raises
+        UsageError where there is none."""
+        self.tokenizer = tokenizer
+        self.end_id, self.end_ids = end_tokens(tokenizer, causal)
+        self.pad_id: int = (
+            tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_id
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences that a person should read."""
+        return [PLAIN_TEMPLATE_NOTE] if self.tokenizer.chat_template is None else []
+
+    def prompt_ids(self, messages: list[dict]) -> list[int]:
+        """Token ids of a chat (`[{"role", "content"}, ...]`), ready for the student's reply."""
+        if self.tokenizer.chat_template is not None:
+            text = self.tokenizer.apply_chat_template(
+                messages, add_generation_prompt=True, tokenize=False
+            )
+            return self._ids(text)
+        text = "\n\n".join(message["content"] for message in messages)
+        start = [] if self.tokenizer.bos_token_id is None else [self.tokenizer.bos_token_id]
+        return start + self._ids(text)
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text by itself."""
+        return list(map(len, self._ids(list(texts)))) if texts else []
+
+    def completion_ids(self, text: str) -> list[int]:
+        """Token ids of a reply, with the end token."""
+        return self._ids(text) + [self.end_id]
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The text of a completion, without its end token."""
+        ids = list(ids)
+        if ids and ids[-1] in self.end_ids:
+            ids.pop()
+        return self.tokenizer.decode(
+            ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+
+    def _ids(self, text: str | list[str]) -> list:
+        """Token ids of a text, or of each of several, in which special tokens are written out."""
+        return self.tokenizer(valid(text), add_special_tokens=False).input_ids

@@ -1,0 +1,108 @@
+"""The interface of what samples. Needs no torch.
+
+completions = engine.sample(prompts, n=8, temperature=0.7, max_new=64, seeds=[...])
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+def count_nothing(ended: int) -> None:
+    """What hears of completions that have ended where nobody counts them."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What the student wrote for one prompt."""
+
+    ids: tuple[int, ...]
+    """Token ids; the last one is an end token if `finished`."""
+    logprobs: tuple[float, ...]
+    """Log-probability of each token at the sampling temperature (at 1 when sampling greedily),
+    nats."""
+    finished: bool
+    """It wrote an end token within `max_new` tokens."""
+
+
+class Device(Protocol):
+    """Where a student is, as torch says it."""
+
+    @property
+    def type(self) -> str:
+        """`cpu` or `cuda`."""
+
+
+class ReadStudent(Protocol):
+    """What an engine must know of whose completions it samples: the trained student, or what a GGUF
+    file tells of one."""
+
+    @property
+    def device(self) -> Device: ...
+
+    @property
+    def config(self) -> Any:
+        """transformers' configuration, or its numbers of layers and of heads' keys."""
+
+    @property
+    def end_ids(self) -> frozenset[int]: ...
+
+    def prompt_ids(self, messages: list[dict]) -> list[int]: ...
+
+    def text(self, ids: Sequence[int]) -> str: ...
+
+
+class Engine(ABC):
+    """What samples."""
+
+    student: Any
+    """The `ReadStudent` whose completions these are, adapter included, as it is at the call."""
+
+    def close(self) -> None:
+        """Give back what it holds beside the student."""
+
+    @abstractmethod
+    def stream(
+        self,
+        prompts: Sequence[Sequence[int]],
+        n: int,
+        temperature: float,
+        max_new: int,
+        seeds: Sequence[int],
+        on_ended: Callable[[int], None] = count_nothing,
+    ) -> Iterator[dict[int, list[Completion]]]:
+        """`n` completions of each prompt (token ids), of at most `max_new` tokens each, some
+        prompts at a time as they are done: {index of the prompt: its completions}.
+
+        `seeds` has one per prompt; a completion depends on (prompt, seed, its index) and, by
+        rounding alone, on the others. Temperature 0 takes the likeliest token. The same call gives
+        the same bytes. `on_ended` is told of completions as they end, how many these are (or, where
+        memory ran out and they are written again, how many less). Raises ValueError for an empty
+        prompt, n < 1, max_new < 1, or seeds of another length.
+        """
+
+    def sample(
+        self,
+        prompts: Sequence[Sequence[int]],
+        n: int,
+        temperature: float,
+        max_new: int,
+        seeds: Sequence[int],
+        on_ended: Callable[[int], None] = count_nothing,
+    ) -> list[list[Completion]]:
+        """The same, all together: [prompt][index]."""
+        done: dict[int, list[Completion]] = {}
+        for part in self.stream(prompts, n, temperature, max_new, seeds, on_ended):
+            done |= part
+        return [done[i] for i in range(len(prompts))]
+
+
+def check_arguments(
+    prompts: Sequence[Sequence[int]], n: int, max_new: int, seeds: Sequence[int]
+) -> None:
+    """Raise ValueError where `Engine.stream` was called with what makes no sense."""
+    if not all(prompts) or n < 1 or max_new < 1 or len(seeds) != len(prompts):
+        raise ValueError(
+            "sampling needs prompts of at least one token, one seed each, n >= 1 and max_new >= 1"
+        )
