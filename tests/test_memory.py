@@ -12,7 +12,7 @@ import llama_cpp.llama_cpp as llama_cpp
 import pytest
 import torch
 
-from coldstart import Screen
+from coldstart import open_screen
 from recipes.learning import memory, weights
 from recipes.learning.memory import (
     GIB,
@@ -167,10 +167,10 @@ def test_a_run_that_goes_on_plans_with_the_engine_that_it_began_with(tmp_path, c
     run = write_run(tmp_path / "run", calc, upto="mine")
     run.content["recipe"]["student"]["model"] = str(make_tiny(tmp_path / "m"))
     run.content["recipe"]["rollout"]["engine"] = "auto"
-    screen = Screen(as_json=True)
-    fresh = Session(run, None, screen).student.need.copy
+    emit = open_screen(as_json=True).emit
+    fresh = Session(run, None, emit).student.need.copy
     run.content["engine"] = "model"
-    assert fresh > 0 == Session(run, None, screen).student.need.copy
+    assert fresh > 0 == Session(run, None, emit).student.need.copy
 
 
 def test_without_its_package_there_is_no_copy(monkeypatch):

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from recipes.fix import Search, lines, summary_lines
+from recipes.fixing.search import Search, SearchOptions
+from recipes.fixing.words import lines, summary_lines
 from recipes.rollouts.rollout import Completion, Engine
 from sandbox.errors import UsageError
 from sandbox.judge.mending import choose_failing, failing_tasks, one_function, verify, with_files
@@ -239,7 +240,8 @@ class Told(Engine):
 def searched(kit, engine: Told, *names: str, samples: int = 8, seconds=None, style: str = "blocks"):
     """(the search, its outcomes)"""
     recipe = tiny_recipe(prompt={"style": style}, student={"max_prompt": 9000})
-    search = Search(kit[0], LIMITS, recipe, names, samples, seconds, lambda chats: engine)
+    options = SearchOptions(names, samples, seconds)
+    search = Search(kit[0], LIMITS, recipe, options, lambda chats: engine)
     outcomes = list(search.outcomes())
     assert engine.closed or not outcomes
     return search, outcomes
