@@ -8,6 +8,7 @@ What the tests verify of its answers is learned (trajectories.jsonl).
 from collections import Counter
 
 from recipes import stages
+from recipes.events import Note, Progress, notes_to
 from recipes.reporting import tables
 from recipes.rollouts.rollout import TOLERATED
 from recipes.session import CHUNK, Session
@@ -39,7 +40,7 @@ def dry_run(session: Session) -> dict:
         old.unlink()
     for name, prompt in planned.prompts.items():
         (folder / f"{name}.txt").write_text(prompt[0]["content"], encoding="utf-8")
-    session.screen.say(f"Nothing was sent. What would be sent first of all is in {folder}.")
+    session.emit(Note(f"Nothing was sent. What would be sent first of all is in {folder}."))
     return {
         "name": session.hired.endpoint.name,
         "model": session.hired.endpoint.model,
@@ -62,7 +63,7 @@ def _plan(session: Session):
         session.guard,
     )
     for line in planned.lines(session.hired):
-        session.screen.say(line)
+        session.emit(Note(line))
     return planned
 
 
@@ -73,21 +74,25 @@ def teach(session: Session) -> None:
         return
     chosen = cold_for_teacher(session)
     if session.hired is None:
-        session.screen.say(
-            "No API teacher is named, so the reference teacher answers: with the repository's "
-            "own code, verified like any "
-            "other."
+        session.emit(
+            Note(
+                "No API teacher is named, so the reference teacher answers: with the repository's "
+                "own code, verified like any "
+                "other."
+            )
         )
-    with session.screen.patience() as patience, session.run.step(stages.TEACH.name):
+    with session.stopping() as patience, session.run.step(stages.TEACH.name):
         asked = (
             _ask_reference(session, chosen, patience)
             if session.hired is None
             else _ask_api_teacher(session, chosen, patience)
         )
         _add_replay(session)
-    session.screen.say(
-        f"{asked} cold tasks were given to the teacher; the tests verified "
-        f"{len(_taught(session))} answers."
+    session.emit(
+        Note(
+            f"{asked} cold tasks were given to the teacher; the tests verified "
+            f"{len(_taught(session))} answers."
+        )
     )
 
 
@@ -128,7 +133,7 @@ def _ask_reference(session: Session, chosen: list, patience) -> int:
             if isinstance(v, HarnessError)
         }
         _say_unjudged(session, unjudged, len(pending))
-        session.screen.progress("asking the teacher", start + len(asked), len(pending))
+        session.emit(Progress("asking the teacher", start + len(asked), len(pending)))
         patience.check()
     return len(chosen)
 
@@ -143,7 +148,7 @@ def _say_unjudged(session: Session, unjudged: dict[str, str], asked: int) -> Non
             f"{next(iter(unjudged.values()))} What was done is kept."
         )
     for name, why in unjudged.items():
-        session.screen.say(f"{name} is not taught: {why}")
+        session.emit(Note(f"{name} is not taught: {why}"))
     unjudged.clear()
 
 
@@ -180,8 +185,8 @@ def _ask_api_teacher(session: Session, chosen: list, patience) -> int:
             settings.tries,
             settings.pause,
             recipe.seed,
-            lambda: patience.asked,
-            session.screen.say,
+            lambda: patience.requested,
+            notes_to(session.emit),
         )
         teacher = ApiTeacher(
             asker,
@@ -197,7 +202,7 @@ def _ask_api_teacher(session: Session, chosen: list, patience) -> int:
             [t for t in chosen if t.instance_id in planned.prompts], planned.prompts
         ):
             lessons[lesson.task.instance_id] = lesson
-            session.screen.progress("asking the teacher", len(lessons), len(planned.prompts))
+            session.emit(Progress("asking the teacher", len(lessons), len(planned.prompts)))
         patience.check()
         asker.check()
     _say_unjudged(
@@ -220,12 +225,14 @@ def _ask_api_teacher(session: Session, chosen: list, patience) -> int:
         ],
     )
     if unsolved := Counter(lesson.why for lesson in lessons.values() if not lesson.dialogues):
-        session.screen.say(f"Without a verified answer: {counted(unsolved)}.")
+        session.emit(Note(f"Without a verified answer: {counted(unsolved)}."))
     spent = read_summary(session.run.folder)
-    session.screen.say(
-        f"{session.hired.endpoint.name} was sent {spent['requests']} requests, for "
-        f"${spent['usd']:.4f} of at most "
-        f"${session.hired.max_usd:.2f}."
+    session.emit(
+        Note(
+            f"{session.hired.endpoint.name} was sent {spent['requests']} requests, for "
+            f"${spent['usd']:.4f} of at most "
+            f"${session.hired.max_usd:.2f}."
+        )
     )
     return len(lessons)
 
