@@ -341,15 +341,15 @@ def cache(empty_it, empty_replies, yes, as_json) -> None:
     from sandbox import cache
 
     screen, deleted = open_screen(as_json), {}
-    found = cache.facts()
+    facts = cache.facts()
     if empty_it or empty_replies:
         if not yes:
-            confirm(as_json, cache.question(found, empty_it, empty_replies), "deleted")
+            confirm(as_json, cache.question(facts, empty_it, empty_replies), "deleted")
         done = cache.empty(empty_it, empty_replies)
         screen.say_facts(cache.deleted_lines(done))
-        found, deleted = cache.facts(), done.to_dict()
-    screen.say_facts(cache.lines(found))
-    screen.result({**found, **deleted})
+        facts, deleted = cache.facts(), done.to_dict()
+    screen.say_facts(cache.lines(facts))
+    screen.result({**facts, **deleted})
 
 
 @cli.command()
@@ -467,9 +467,9 @@ def status(run_folder, as_json) -> None:
     from recipes.reporting import status
 
     screen = open_screen(as_json)
-    found = status.run_facts(find_run(run_folder))
-    screen.say_facts(status.lines(found, screen.width))
-    screen.result(found)
+    facts = status.run_facts(find_run(run_folder))
+    screen.say_facts(status.lines(facts, screen.width))
+    screen.result(facts)
 
 
 @cli.command("eval")
@@ -642,18 +642,18 @@ def teacher(run_folder, as_json) -> None:
 
     run = find_run(run_folder)
     screen = open_screen(as_json)
-    found = read_summary(run.folder)
+    spent = read_summary(run.folder)
     by_run = {
         ledger.parent.name: read_summary(ledger.parent)
         for ledger in sorted(run.folder.resolve().parent.glob("*/teacher.sqlite"))
         if not ledger.parent.is_symlink()
     }
-    screen.say("\n".join(spend_lines(str(run.folder), found, by_run)))
+    screen.say("\n".join(spend_lines(str(run.folder), spent, by_run)))
     totals = {
         name: {key: value for key, value in sums.items() if not key.startswith("by_")}
         for name, sums in by_run.items()
     }
-    screen.result({"run": str(run.folder), **found, "by_run": totals})
+    screen.result({"run": str(run.folder), **spent, "by_run": totals})
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from recipes.events import Emit
 from recipes.runfolder.opening import announce_jail, find_task
 from recipes.session import open_judge
-from sandbox.errors import UsageError
+from sandbox.errors import HarnessError, UsageError
 
 if TYPE_CHECKING:  # what `--help` need not load
     from recipes.runfolder.run import Run
@@ -66,7 +66,10 @@ def judge_edit(run: Run, name: str, source: EditSource, emit: Emit) -> Verdict:
     announce_jail(emit)
     edit = source.read(run, task)
     with open_judge(run, emit) as judge:
-        return judge.judge(task, edit)
+        (verdict,) = judge.judge_many([(task, edit)])
+    if isinstance(verdict, HarnessError):
+        raise verdict
+    return verdict
 
 
 def _text_of(path: Path) -> str:

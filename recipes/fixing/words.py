@@ -8,7 +8,7 @@ from sandbox.node_ids import function_of
 
 
 def lines(outcome: Outcome, width: int) -> list[str]:
-    """What a person is told of an outcome, beside the diff."""
+    """What a person reads of an outcome, beside the diff."""
     return [
         part
         for sentence in _sentences(outcome)

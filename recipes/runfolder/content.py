@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from recipes.settings import from_dict
+from recipes.settings import Recipe, from_dict
 from sandbox.errors import UsageError
 from sandbox.repo import Repository
 
@@ -17,6 +17,29 @@ FILE = "run.json"
 FORMAT = 1
 """Version of the folder's layout; a run of another version is refused."""
 KINDS = {"done": list, "seconds": dict, "checkpoints": dict}
+
+
+def refuse_taken(folder: Path) -> None:
+    """Raises UsageError where the folder cannot become a new run's."""
+    # A kill while run.json was written for the first time leaves the file that was to be renamed,
+    # and that alone.
+    if folder.exists() and (
+        not folder.is_dir() or any(p.name != f".{FILE}.new" for p in folder.iterdir())
+    ):
+        raise UsageError(f"{folder} is not empty and is not a run. Name another folder with --run.")
+
+
+def new_content(repository: Repository, recipe: Recipe, versions: dict[str, str]) -> dict:
+    """What run.json holds of a run in which nothing is done yet."""
+    return {
+        "format": FORMAT,
+        "repository": repository.to_dict(),
+        "recipe": recipe.to_dict(),
+        "versions": versions,
+        "done": [],
+        "seconds": {},
+        "checkpoints": {},
+    }
 
 
 def read_content(folder: Path) -> dict:

@@ -30,7 +30,7 @@ from typing import TextIO
 
 from recipes import stages
 from recipes.runfolder import locks
-from recipes.runfolder.content import FILE, FORMAT, disk_errors, read_content
+from recipes.runfolder.content import FILE, disk_errors, new_content, read_content, refuse_taken
 from recipes.settings import Recipe, from_dict
 from sandbox import jsonl
 from sandbox.errors import UsageError
@@ -53,28 +53,10 @@ class Run:
         cls, folder: Path, repository: Repository, recipe: Recipe, versions: dict[str, str]
     ) -> "Run":
         """A new run in `folder`, which must be empty or absent. Raises UsageError."""
-        # A kill while run.json was written for the first time leaves the file that was to be
-        # renamed, and that alone.
-        if folder.exists() and (
-            not folder.is_dir() or any(p.name != ".run.json.new" for p in folder.iterdir())
-        ):
-            raise UsageError(
-                f"{folder} is not empty and is not a run. Name another folder with --run."
-            )
+        refuse_taken(folder)
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            run = cls(
-                folder,
-                {
-                    "format": FORMAT,
-                    "repository": repository.to_dict(),
-                    "recipe": recipe.to_dict(),
-                    "versions": versions,
-                    "done": [],
-                    "seconds": {},
-                    "checkpoints": {},
-                },
-            )
+            run = cls(folder, new_content(repository, recipe, versions))
             run.write()
         return run
 
@@ -212,16 +194,9 @@ class Run:
         where there is none."""
         folder = self.folder / "checkpoints" / self.content["checkpoints"].get(name, name)
         if not re.fullmatch(r"[\w-]+", name) or not folder.is_dir():
-            known = sorted(
-                {
-                    *self.content["checkpoints"],
-                    *(p.name for p in (self.folder / "checkpoints").glob("*") if "." not in p.name),
-                }
-            )
-            raise UsageError(
-                f"{self.folder} has no checkpoint {name!r}. Known: "
-                f"{', '.join(known) or 'none yet'}."
-            )
+            folders = (p.name for p in (self.folder / "checkpoints").glob("*") if "." not in p.name)
+            known = ", ".join(sorted({*self.content["checkpoints"], *folders})) or "none yet"
+            raise UsageError(f"{self.folder} has no checkpoint {name!r}. Known: {known}.")
         return folder
 
     @contextmanager
