@@ -18,13 +18,15 @@ cannot read one. What makes the verdict hard to forge (twins, recorded calls) st
 import json
 from pathlib import Path
 
+from recipes.runfolder.run import Run
 from sandbox import jsonl, patches
+from sandbox.tasks.task import Task
 
 CARD = "README.md"
 TASKS, CHAT = "tasks-{}.jsonl", "chat-train.jsonl"
 
 
-def write(run, tree: Path, folder: Path) -> None:
+def write(run: Run, tree: Path, folder: Path) -> None:
     """Write the files to `folder`. `tree` is the snapshot of the repository. Raises UsageError
     where there are no tasks yet or the snapshot has moved on."""
     parts = {
@@ -38,7 +40,7 @@ def write(run, tree: Path, folder: Path) -> None:
     (folder / CARD).write_text(jsonl.valid(_card(run, parts)), encoding="utf-8")
 
 
-def _task(task, tree: Path) -> dict:
+def _task(task: Task, tree: Path) -> dict:
     broken, gold = task.broken(tree), task.gold(tree)
     return {
         "instance_id": task.instance_id,
@@ -70,7 +72,7 @@ def _chat(record: dict) -> dict:
     }
 
 
-def _card(run, parts: dict[str, list[dict]]) -> str:
+def _card(run: Run, parts: dict[str, list[dict]]) -> str:
     """A dataset card; its head tells the datasets library which file is which."""
     name = Path(run.repository.root).name
     configs = {

@@ -12,15 +12,23 @@ judged in the jail, beside the checkpoint itself. What the base solved without t
 prove little, so tasks that were cold before come first.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recipes.reporting.tables import read_probes
 from recipes.stages import BEFORE
 from sandbox.errors import UsageError
+
+if TYPE_CHECKING:  # what `--help` need not load
+    from recipes.rollouts.rollout import Rollout
+    from recipes.runfolder.run import Run
+    from sandbox.tasks.task import Task
 
 MODEL_TARGETS = ("ollama", "gguf", "peft")
 TARGETS = (*MODEL_TARGETS, "verifiers", "dataset")
@@ -54,7 +62,7 @@ def refuse_taken(folder: Path) -> None:
         raise UsageError(f"{folder} exists already. Name another folder with --out, or delete it.")
 
 
-def choose_tasks(run, tasks: list, count: int) -> list:
+def choose_tasks(run: Run, tasks: list[Task], count: int) -> list[Task]:
     """Up to `count` of `tasks` that the last probe saw solved: the most often solved first (that
     is, mastered ones), among these those that were cold before, among these an order drawn by the
     run's seed."""
@@ -74,8 +82,8 @@ def choose_tasks(run, tasks: list, count: int) -> list:
     )[:count]
 
 
-def compare(own: list, exported: list) -> dict:
-    """What two replays (lists of Rollout) of the same tasks came to: {"n", "checkpoint", "export":
+def compare(own: list[Rollout], exported: list[Rollout]) -> dict:
+    """What two replays of the same tasks came to: {"n", "checkpoint", "export":
     tasks solved by each, "same": replies that are the same to the letter, "lost": whether the
     export falls short by more than MAX_LOSS, "bound": MAX_LOSS}."""
     checkpoint, export = (
@@ -91,26 +99,28 @@ def compare(own: list, exported: list) -> dict:
     }
 
 
-def lines(found: dict | None) -> list[str]:
+def lines(replay: dict | None) -> list[str]:
     """The comparison for a person; None where nothing was replayed."""
-    if found is None:
+    if replay is None:
         return ["Nothing was replayed, so nobody has seen this export solve a task."]
-    if not found["n"]:
+    if not replay["n"]:
         return [
             "No task was ever solved by this run's student, so there is none to replay: nobody has "
             "seen this export solve a task."
         ]
-    words = [
-        f"Replayed {found['n']} tasks at temperature 0: the checkpoint solves "
-        f"{found['checkpoint']}, its export {found['export']}; "
-        f"{found['same']} replies are the same to the letter."
+    sentences = [
+        f"Replayed {replay['n']} tasks at temperature 0: the checkpoint solves "
+        f"{replay['checkpoint']}, its export {replay['export']}; "
+        f"{replay['same']} replies are the same to the letter."
     ]
-    if found["lost"]:
-        words.append(
-            f"The export falls short of its checkpoint by more than {found['bound']:.0%} of the "
-            "tasks: do not use it. Its adapter "
-            "or its prompt format was lost, or it was quantised too coarsely."
+    if replay["lost"]:
+        sentences.append(
+            f"The export falls short of its checkpoint by more than {replay['bound']:.0%} of the "
+            "tasks: do not use it. Its adapter or its prompt format was lost, or it was quantised "
+            "too coarsely."
         )
-    elif not found["checkpoint"]:
-        words.append("The checkpoint solves none of them at temperature 0, so this proves nothing.")
-    return words
+    elif not replay["checkpoint"]:
+        sentences.append(
+            "The checkpoint solves none of them at temperature 0, so this proves nothing."
+        )
+    return sentences

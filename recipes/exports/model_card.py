@@ -11,6 +11,7 @@ from pathlib import Path
 
 from recipes.exports.folder import lines
 from recipes.reporting.tables import GROUP_WORDS, GROUPS, probe_summary
+from recipes.runfolder.run import Run
 from recipes.stages import BEFORE
 from sandbox.jsonl import valid
 
@@ -18,13 +19,13 @@ CARD = "README.md"
 NOT_ON_A_HUB = "Its base is no public model: `{base}` stands for the folder of it."
 
 
-def write_card(folder: Path, run, checkpoint: str, replay: dict | None) -> None:
+def write_card(folder: Path, run: Run, checkpoint: str, replay: dict | None) -> None:
     """README.md in `folder` for a checkpoint of a run; `replay` is what `export.compare` said, None
     where nothing was replayed."""
     (folder / CARD).write_text(valid(card(run, checkpoint, replay)), encoding="utf-8")
 
 
-def card(run, checkpoint: str, replay: dict | None) -> str:
+def card(run: Run, checkpoint: str, replay: dict | None) -> str:
     base, public = _base(run.recipe.student.model)
     name = Path(run.repository.root).name
     head = [
@@ -63,7 +64,7 @@ def card(run, checkpoint: str, replay: dict | None) -> str:
     )
 
 
-def _numbers(run) -> list[str]:
+def _numbers(run: Run) -> list[str]:
     """A table of every probe of the run: one row a phase and group of tasks."""
     phases = list(dict.fromkeys(record["phase"] for record in run.read("probe.jsonl")))
     rows = [
@@ -89,7 +90,7 @@ def _numbers(run) -> list[str]:
     return [*rows, ""]
 
 
-def _origin(run) -> list[str]:
+def _origin(run: Run) -> list[str]:
     """Teacher, seed, recipe and versions."""
     sources = sorted({record["source"] for record in run.read("trajectories.jsonl")})
     named = run.content.get("teacher")

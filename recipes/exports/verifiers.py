@@ -19,6 +19,7 @@ import shutil
 from pathlib import Path
 
 from recipes.learning.tokens import budget_of
+from recipes.runfolder.run import Run
 from sandbox import jsonl
 from sandbox.jsonl import valid
 from sandbox.tasks.prompts import build
@@ -55,12 +56,12 @@ repository there, and name them: `--env.taskset.task.coldstart DIR --env.taskset
 """
 
 
-def write(run, tree: Path, folder: Path) -> None:
+def write(run: Run, tree: Path, folder: Path) -> None:
     """Write the package to `folder`. `tree` is the snapshot of the repository. Raises UsageError
     where there are no tasks yet or the snapshot has moved on."""
     repo, budget = Path(run.repository.root).name, budget_of(run.recipe)[0]
-    built = {t.instance_id: build(t, tree, run.recipe.prompt.style, budget) for t in run.tasks}
-    tasks = [t for t in run.tasks if built[t.instance_id]]
+    built = ((task, build(task, tree, run.recipe.prompt.style, budget)) for task in run.tasks)
+    prompts = [(task, prompt) for task, prompt in built if prompt]
     package = "coldstart_" + re.sub(r"\W+", "_", repo.lower(), flags=re.ASCII).strip("_")
     names = {"name": package.replace("_", "-"), "package": package, "repo": repo}
     shutil.copytree(TEMPLATE, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -73,9 +74,9 @@ def write(run, tree: Path, folder: Path) -> None:
                     "name": t.instance_id,
                     "kind": t.kind,
                     "split": t.split,
-                    "prompt": built[t.instance_id].messages[-1]["content"],
+                    "prompt": prompt.messages[-1]["content"],
                 }
-                for t in tasks
+                for t, prompt in prompts
             ]
         ),
     )
@@ -86,8 +87,8 @@ def write(run, tree: Path, folder: Path) -> None:
     (folder / package / "origin.json").write_text(
         json.dumps(origin, indent=1) + "\n", encoding="utf-8"
     )
-    train = sum(t.split == "train" for t in tasks)
-    counts = f"{train} training and {len(tasks) - train} held-out"
+    train = sum(task.split == "train" for task, _ in prompts)
+    counts = f"{train} training and {len(prompts) - train} held-out"
     (folder / "pyproject.toml").write_text(valid(PYPROJECT.format(**names)), encoding="utf-8")
     readme = README.format(**names, counts=counts, commit=run.repository.commit)
     (folder / "README.md").write_text(valid(readme), encoding="utf-8")
