@@ -6,6 +6,7 @@ import os
 import select
 import shutil
 import sys
+from contextlib import suppress
 from typing import Any, Protocol
 
 from recipes.events import Event, Progress
@@ -102,10 +103,8 @@ class Screen:
 def say_finishing() -> None:
     """Say that Ctrl-C was heard. In a signal's handler Python's streams may be in the middle of a
     line, so not through them."""
-    try:
+    with suppress(OSError):  # nobody reads
         os.write(2, FINISHING)
-    except OSError:  # nobody reads
-        pass
 
 
 def nobody_reads() -> bool:
