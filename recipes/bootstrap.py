@@ -2,25 +2,45 @@
 which of them the student never solves; a teacher for these alone (`teach.py`); fine-tuning on what
 the tests verified; the same probe again.
 
-    mine_tasks(run, screen)
-    for stage in stages.left(run.content["done"]):
-        take(session, stage)
+    mine_tasks(run, emit)
+    result = bootstrap(session)
 
 Each goes on where it was cut off, and does nothing where it is done.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from recipes import stages
+from recipes.events import (
+    AnswersTooLong,
+    Emit,
+    Note,
+    Progress,
+    SecretFound,
+    TasksMined,
+    notes_to,
+    progress_to,
+)
 from recipes.reporting import tables
 from recipes.session import RolloutBar, Session, limits_of
-from recipes.teachers.teach import teach
+from recipes.teachers.teach import dry_run, teach, teacher_facts
 from sandbox.errors import UsageError
-from sandbox.reasons import counted, in_words, name_lines
+from sandbox.reasons import in_words
+
+if TYPE_CHECKING:  # what `--help` need not load
+    from recipes.learning.student import Sample
+    from recipes.runfolder.run import Run
+    from sandbox.tasks.mine import Mined
+    from sandbox.tasks.task import Task
 
 HELD_BACK = "task that holds what looks like a secret"
 """Why such a one is left out."""
 
 
-def mine_tasks(run, screen) -> None:
+def mine_tasks(run: Run, emit: Emit) -> None:
     """Step 1: tasks.jsonl, from the repository's own tests."""
     from sandbox.cache import make_room
     from sandbox.tasks.mine import MiningOptions, mine
@@ -40,9 +60,9 @@ def mine_tasks(run, screen) -> None:
                 kinds=recipe.tasks.kinds,
                 since=recipe.tasks.since,
             ),
-            screen.progress,
+            progress_to(emit),
         )
-        tasks, excluded = without_secrets(run, mined.tasks, mined.excluded, screen)
+        tasks, excluded = without_secrets(run, mined, emit)
         if not tasks:
             raise UsageError(
                 f"{run.repository.root} gives no valid task: " + in_words(excluded, mined.left_out)
@@ -51,29 +71,24 @@ def mine_tasks(run, screen) -> None:
         secret = {HELD_BACK: [t.instance_id for t in mined.tasks if t not in tasks]}
         left_out = mined.left_out | (secret if HELD_BACK in excluded else {})
         run.content["excluded"], run.content["left_out"] = excluded, left_out
-    make_room(screen.say)
+    make_room(notes_to(emit))
     counts = {split: sum(t.split == split for t in tasks) for split in ("train", "heldout")}
-    screen.say(
-        f"{len(tasks)} tasks mined: {counts['train']} for training, {counts['heldout']} held out. "
-        + (f"Left out: {counted(excluded)}." if excluded else "")
-    )
-    if left_out:
-        screen.say("\n".join(name_lines(left_out)))
+    emit(TasksMined(counts["train"], counts["heldout"], excluded, left_out))
 
 
-def without_secrets(
-    run, tasks: list, excluded: dict[str, int], screen
-) -> tuple[list, dict[str, int]]:
+def without_secrets(run: Run, mined: Mined, emit: Emit) -> tuple[list[Task], dict[str, int]]:
     """The tasks that hold nothing that looks like a secret, and the reasons why others are left
     out: a secret is not to be learned, sent, or copied to the run folder."""
     from recipes.teachers.secrets import SecretFilter, texts_of
 
     secrets = SecretFilter(run.repository)
-    held = {t.instance_id: why for t in tasks if (why := secrets.reason(texts_of(t.to_dict())))}
+    held = {
+        t.instance_id: why for t in mined.tasks if (why := secrets.reason(texts_of(t.to_dict())))
+    }
     if not held:
-        return tasks, excluded
+        return mined.tasks, mined.excluded
     for name, why in held.items():
-        screen.say(f"{name} is left out: {why}.")
+        emit(SecretFound(name, why))
     run.keep_only(
         "mining.jsonl",
         [
@@ -83,7 +98,39 @@ def without_secrets(
             for r in run.read("mining.jsonl")
         ],
     )
-    return [t for t in tasks if t.instance_id not in held], {**excluded, HELD_BACK: len(held)}
+    kept = [t for t in mined.tasks if t.instance_id not in held]
+    return kept, {**mined.excluded, HELD_BACK: len(held)}
+
+
+def bootstrap(session: Session, dry: bool = False) -> dict:
+    """Take the stages that are left; where `dry`, those before the teacher is asked. Returns what a
+    machine reads of it."""
+    # 2. Which does the student never solve? 3. A teacher for the cold ones only, 4. until the
+    # student solves some itself.
+    run = session.run
+    for stage in stages.left(run.content["done"]):
+        if dry and stage is stages.TEACH:
+            measured = {"before": tables.probe_summary(run, stages.BEFORE.name)}
+            return _facts(run, dry_run(session), measured)
+        take(session, stage)
+    measured = {
+        "before": tables.probe_summary(run, stages.BEFORE.name),
+        "after": tables.probe_summary(run, stages.bootstrapped()),
+    }
+    return _facts(run, teacher_facts(session), measured, set_aside=run.set_aside)
+
+
+def _facts(run: Run, teacher: dict, probe: dict, **more: dict) -> dict:
+    return {
+        "run": str(run.folder),
+        "recipe": run.recipe.name,
+        "student": run.recipe.student.model,
+        "teacher": teacher,
+        "probe": probe,
+        "prompts": run.content.get("prompts"),
+        **more,
+        "seconds": run.content["seconds"],
+    }
 
 
 def take(session: Session, stage: stages.Stage) -> None:
@@ -98,8 +145,6 @@ def take(session: Session, stage: stages.Stage) -> None:
 def probe(session: Session, phase: str) -> None:
     """k rollouts of every task: probe.jsonl and rollouts.jsonl, task by task as they are
     judged."""
-    from recipes.learning import measure
-
     if session.run.is_done(phase):
         return
     if phase != stages.BEFORE.name:
@@ -109,57 +154,48 @@ def probe(session: Session, phase: str) -> None:
     session.run.content["prompts"] = session.prompt_facts
     known = _keep_whole_chunks(session, phase, wanted)
     pending = [(t, session.prompts[t.instance_id]) for t in wanted if t.instance_id not in known]
-    with session.screen.patience() as patience, session.run.step(phase):
+    with session.stopping() as shutdown, session.run.step(phase):
         session.check_policy()
         total, done = settings.k * len(wanted), settings.k * len(known)
-        bar, unmeasured = RolloutBar(session.screen, f"probing ({phase})", total, done), []
-        for found, group in measure.probe(
-            session.engine,
-            pending,
-            settings.k,
-            settings.temperature,
-            session.recipe.student.max_new,
-            session.recipe.seed,
-            session.judge_replies,
-            session.chunk(settings.k),
-            bar.add,
+        bar, unmeasured = RolloutBar(session.emit, f"probing ({phase})", total, done), []
+        for measured, group in session.measure(
+            pending, settings.k, settings.temperature, session.recipe.seed, bar.add
         ):
             session.run.append("rollouts.jsonl", [{"phase": phase, **r.record()} for r in group])
-            if found:
-                session.run.append(
-                    "probe.jsonl",
-                    [
-                        {
-                            "phase": phase,
-                            "temperature": settings.temperature,
-                            "instance_id": found.instance_id,
-                            "k": found.k,
-                            "resolved": found.resolved,
-                            "truncated": found.truncated,
-                        }
-                    ],
-                )
+            if measured:
+                record = {
+                    "phase": phase,
+                    "temperature": settings.temperature,
+                    "instance_id": measured.instance_id,
+                    "k": measured.k,
+                    "resolved": measured.resolved,
+                    "truncated": measured.truncated,
+                }
+                session.run.append("probe.jsonl", [record])
             else:
                 unmeasured.append(group)
-            patience.check()
+            shutdown.check()
         bar.end()
         session.set_aside(unmeasured)
     if phase == stages.BEFORE.name:
-        train = {t.instance_id for t in session.by_split("train")}
-        words = tables.cut_off_sentence(
-            [p for p in tables.read_probes(session.run, phase) if p.instance_id in train],
-            session.recipe.student.max_new,
-        )
-        if words:
-            session.screen.say(words)
+        _say_cut_off(session, phase)
 
 
-def _keep_whole_chunks(session: Session, phase: str, wanted: list) -> set[str]:
+def _say_cut_off(session: Session, phase: str) -> None:
+    """Say it where cold tasks had rollouts that were cut off."""
+    train = {t.instance_id for t in session.by_split("train")}
+    probes = [p for p in tables.read_probes(session.run, phase) if p.instance_id in train]
+    if sentence := tables.cut_off_sentence(probes, session.recipe.student.max_new):
+        session.emit(Note(sentence))
+
+
+def _keep_whole_chunks(session: Session, phase: str, wanted: list[Task]) -> set[str]:
     """The tasks that are measured already. What was recorded of a chunk that was cut off is
     dropped, and will be sampled again beside the same other tasks: so it comes out the same, to
     the last bit."""
     recorded = {r["instance_id"] for r in session.run.read("probe.jsonl") if r["phase"] == phase}
-    size, known = session.chunk(session.recipe.probe.k), set()
+    known: set[str] = set()
+    size = session.chunk(session.recipe.probe.k)
     for start in range(0, len(wanted), size):
         chunk = {t.instance_id for t in wanted[start : start + size]}
         if not chunk <= recorded:
@@ -179,56 +215,49 @@ def anything_solved(session: Session, phase: str) -> bool:
 def distil(session: Session) -> None:
     """Fine-tune on the verified trajectories."""
     from recipes.learning import distil as distillation
-    from recipes.learning.student import Sample
 
-    if session.run.is_done(stages.DISTIL.name):
+    run, settings = session.run, session.recipe.distil
+    if run.is_done(stages.DISTIL.name):
         return
-    trajectories = session.run.read("trajectories.jsonl")
-    pairs = [
-        Sample(
-            tuple(session.student.prompt_ids(t["messages"][:-1])),
-            tuple(session.student.completion_ids(t["messages"][-1]["content"])),
-        )
-        for t in trajectories
-    ]
-    examples = [e for e in pairs if len(e.completion) <= session.recipe.student.max_new]
-    if len(examples) < len(pairs):
-        session.screen.say(
-            f"{len(pairs) - len(examples)} verified answers are longer than the "
-            f"{session.recipe.student.max_new} tokens that "
-            "the student may write, and are left out."
-        )
-    folder = session.run.folder / "checkpoints"
-    start = (
-        session.student.restore(session.run.checkpoint("last"))["step"]
-        if "last" in session.run.content["checkpoints"]
-        else 0
-    )
-    with session.screen.patience() as patience, session.run.step(stages.DISTIL.name):
-        if not examples:
-            session.screen.say(
-                "No verified answer is left, so there is nothing to distil: the student stays "
-                "as it is."
-            )
+    examples = _examples(session)
+    folder, start = run.folder / "checkpoints", 0
+    if "last" in run.content["checkpoints"]:
+        start = session.student.restore(run.checkpoint("last"))["step"]
+    with session.stopping() as shutdown, run.step(stages.DISTIL.name):
         for now in (
-            distillation.distil(
-                session.student, examples, session.recipe.distil, session.recipe.seed, start
-            )
+            distillation.distil(session.student, examples, settings, session.recipe.seed, start)
             if examples
             else ()
         ):
-            session.screen.progress("fine-tuning", now.step, now.steps)
-            if (
-                now.step % session.recipe.distil.save_every == 0 or patience.asked
-            ) and now.step < now.steps:
+            session.emit(Progress("fine-tuning", now.step, now.steps))
+            is_due = now.step % settings.save_every == 0 or shutdown.requested
+            if is_due and now.step < now.steps:
                 name = f"distil-{now.step:04d}"
                 session.student.save(folder / name, {"step": now.step})
-                session.run.name_checkpoints(last=name)
-                patience.check()
+                run.name_checkpoints(last=name)
+                shutdown.check()
         name = stages.checkpoint_after(0)
-        session.student.save(folder / name, {"step": session.recipe.distil.steps})
-        session.run.name_checkpoints(distilled=name, last=name, best=name)
+        session.student.save(folder / name, {"step": settings.steps})
+        run.name_checkpoints(distilled=name, last=name, best=name)
 
 
-STEPS = {stages.TEACH: teach, stages.DISTIL: distil}
+def _examples(session: Session) -> list[Sample]:
+    """The verified trajectories that are not longer than what the student may write."""
+    from recipes.learning.student import Sample
+
+    student, max_new = session.student, session.recipe.student.max_new
+    samples = [
+        Sample(
+            tuple(student.prompt_ids(t["messages"][:-1])),
+            tuple(student.completion_ids(t["messages"][-1]["content"])),
+        )
+        for t in session.run.read("trajectories.jsonl")
+    ]
+    examples = [s for s in samples if len(s.completion) <= max_new]
+    if len(examples) < len(samples):
+        session.emit(AnswersTooLong(len(samples) - len(examples), max_new))
+    return examples
+
+
+STEPS: dict[stages.Stage, Callable[[Session], None]] = {stages.TEACH: teach, stages.DISTIL: distil}
 """What takes a stage that is no probe."""

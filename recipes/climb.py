@@ -1,20 +1,59 @@
 """REINFORCE on the repository's own tests, cycle after cycle (`reinforce.py`): no teacher any more.
 
 done = climb(session, cycles=50, minutes=None)
+probe(session, stages.probe_after(done))
+facts(run, done)
 """
 
+from __future__ import annotations
+
 import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from recipes import stages
+from recipes.events import Event, Note
 from recipes.reporting import tables
 from recipes.reporting.alarm import alarm
 from recipes.session import RolloutBar, Session
-from sandbox.errors import HarnessError
+from sandbox.errors import HarnessError, UsageError
+
+if TYPE_CHECKING:  # what `--help` need not load
+    from recipes.learning.measure import TaskProbe
+    from recipes.learning.reinforce import ClimbState, CycleResult
+    from recipes.rollouts.rollout import Rollout
+    from recipes.runfolder.run import Run
+
+
+@dataclass(frozen=True)
+class CycleDone(Event):
+    """A cycle has ended."""
+
+    result: CycleResult
+    metrics: dict
+    """Its line of metrics.jsonl."""
+    best: bool
+    """Whether its checkpoint is the best so far."""
+
+    def __str__(self) -> str:
+        from recipes.learning.reinforce import in_words
+
+        return in_words(self.result) + tables.heldout_words(self.metrics, self.best)
+
+
+def check_bootstrapped(run: Run) -> None:
+    """Raises UsageError where there is nothing yet to climb from."""
+    if stages.left(run.content["done"]):
+        raise UsageError(
+            f"{run.folder} has not been bootstrapped. First: python coldstart.py bootstrap --run "
+            f"{run.folder}"
+        )
 
 
 def climb(session: Session, cycles: int, minutes: float | None) -> int:
-    """REINFORCE until the run has `cycles` cycles; returns how many it has."""
-    from recipes.learning.reinforce import ClimbState, cycle, in_words
+    """REINFORCE until the run has `cycles` cycles, or `minutes` are over; returns how many it
+    has."""
+    from recipes.learning.reinforce import ClimbState
 
     run, recipe = session.run, session.recipe
     counters = session.student.restore(run.checkpoint("last"))
@@ -24,53 +63,59 @@ def climb(session: Session, cycles: int, minutes: float | None) -> int:
         session.student.freeze_reference(run.checkpoint("distilled"))
     started = time.monotonic()
     session.check_policy()
-    if state.best_pass_at_1 is None and (found := _heldout(session)):
-        state.is_best(found["heldout"]["pass_at_1"])
-    with session.screen.patience() as patience, run.timed(stages.CLIMB.name):
+    if state.best_pass_at_1 is None and (summaries := _heldout(session)):
+        state.is_best(summaries["heldout"]["pass_at_1"])
+    with session.stopping() as shutdown, run.timed(stages.CLIMB.name):
         while state.cycle < cycles and (
             minutes is None or time.monotonic() - started < 60 * minutes
         ):
-            train = session.by_split("train")
-            if not train:
-                raise HarnessError(
-                    "Every task for training has been set aside, because the jail failed on it."
-                )
-            of_cycle = recipe.climb.group_size * min(recipe.climb.groups, len(train))
-            bar = RolloutBar(session.screen, "climbing", of_cycle * cycles, of_cycle * state.cycle)
-            result = cycle(
-                session.engine,
-                train,
-                session.prompts,
-                state,
-                recipe,
-                session.judge_replies,
-                bar.add,
-            )
-            session.set_aside([result.rollouts])
+            result = _cycle(session, state, cycles)
             line, best = dict(result.metrics), False
-            name = stages.checkpoint_after(result.cycle)
             if result.cycle % recipe.climb.eval_every == 0 or result.cycle == cycles:
-                found = _heldout(session)
-                line |= tables.heldout_metrics(found)
-                best = not found or state.is_best(found["heldout"]["pass_at_1"])
-            run.append(
-                "rollouts.jsonl",
-                [
-                    {"phase": stages.CLIMB.name, "cycle": result.cycle, **r.record()}
-                    for r in result.rollouts
-                ],
-            )
-            session.student.save(
-                run.folder / "checkpoints" / name, {"climb": state.to_dict(), "metrics": line}
-            )
-            run.name_checkpoints(last=name, **({"best": name} if best else {}))
-            before = alarm(run.read("metrics.jsonl"))
-            run.append("metrics.jsonl", [line])
-            session.screen.say(in_words(result) + tables.heldout_words(line, best))
-            if (warning := alarm(run.read("metrics.jsonl"))) and not before:
-                session.screen.say(warning)
-            patience.check()
+                summaries = _heldout(session)
+                line |= tables.heldout_metrics(summaries)
+                best = not summaries or state.is_best(summaries["heldout"]["pass_at_1"])
+            _write_down(session, state, CycleDone(result, line, best))
+            shutdown.check()
     return state.cycle
+
+
+def _cycle(session: Session, state: ClimbState, cycles: int) -> CycleResult:
+    """One cycle, on the tasks for training; `cycles`: how many there are to be in all."""
+    from recipes.learning.reinforce import cycle
+
+    recipe, train = session.recipe, session.by_split("train")
+    if not train:
+        raise HarnessError(
+            "Every task for training has been set aside, because the jail failed on it."
+        )
+    size = recipe.climb.group_size * min(recipe.climb.groups, len(train))
+    bar = RolloutBar(session.emit, "climbing", size * cycles, size * state.cycle)
+    result = cycle(
+        session.engine, train, session.prompts, state, recipe, session.judge_replies, bar.add
+    )
+    session.set_aside([result.rollouts])
+    return result
+
+
+def _write_down(session: Session, state: ClimbState, done: CycleDone) -> None:
+    """Rollouts, then the checkpoint, then the line of metrics.jsonl: a cycle counts when its
+    checkpoint is there, and a run that was cut off behind it finds the line in it."""
+    run, number = session.run, done.result.cycle
+    name = stages.checkpoint_after(number)
+    run.append(
+        "rollouts.jsonl",
+        [{"phase": stages.CLIMB.name, "cycle": number, **r.record()} for r in done.result.rollouts],
+    )
+    session.student.save(
+        run.folder / "checkpoints" / name, {"climb": state.to_dict(), "metrics": done.metrics}
+    )
+    run.name_checkpoints(last=name, **({"best": name} if done.best else {}))
+    before = alarm(run.read("metrics.jsonl"))
+    run.append("metrics.jsonl", [done.metrics])
+    session.emit(done)
+    if (warning := alarm(run.read("metrics.jsonl"))) and not before:
+        session.emit(Note(warning))
 
 
 def _forget_after(session: Session, cycle: int, line: dict | None) -> None:
@@ -86,32 +131,46 @@ def _heldout(session: Session) -> dict:
     """How good it is on the held-out tasks, always on the same seeds, which are not those of
     the probes: {group: summary} for `heldout` and its hard and soft ones; {} without such
     tasks."""
-    from recipes.learning.measure import probe, summarise
+    from recipes.learning.measure import summarise
 
     pairs = [(t, session.prompts[t.instance_id]) for t in session.by_split("heldout")]
     if not pairs:
         return {}
-    settings, found, unmeasured = session.recipe.probe, [], []
-    bar = RolloutBar(session.screen, "measuring held-out tasks", settings.k * len(pairs))
-    for measured, group in probe(
-        session.engine,
-        pairs,
-        settings.k,
-        settings.temperature,
-        session.recipe.student.max_new,
-        session.recipe.seed + 1,
-        session.judge_replies,
-        session.chunk(settings.k),
-        bar.add,
+    settings, seed = session.recipe.probe, session.recipe.seed
+    probes: list[TaskProbe] = []
+    unmeasured: list[list[Rollout]] = []
+    bar = RolloutBar(session.emit, "measuring held-out tasks", settings.k * len(pairs))
+    for measured, group in session.measure(
+        pairs, settings.k, settings.temperature, seed + 1, bar.add
     ):
         if measured:
-            found.append(measured)
+            probes.append(measured)
         else:
             unmeasured.append(group)
     bar.end()
     session.set_aside(unmeasured)
-    groups = tables.grouped(session.run, sorted(found, key=lambda p: p.instance_id))
+    groups = tables.grouped(session.run, sorted(probes, key=lambda p: p.instance_id))
     return {
-        name: summarise(groups[name], settings.temperature, session.recipe.seed)
+        name: summarise(groups[name], settings.temperature, seed)
         for name in ("heldout", *tables.APART["heldout"])
+    }
+
+
+def facts(run: Run, cycles: int) -> dict:
+    """What a machine reads of a run that has climbed for so many cycles and was probed there."""
+    metrics = run.read("metrics.jsonl")
+    causes = ("cold", "mastered", "truncated")
+    return {
+        "run": str(run.folder),
+        "cycles": cycles,
+        "probe": {
+            "before": tables.probe_summary(run, stages.bootstrapped()),
+            "after": tables.probe_summary(run, stages.probe_after(cycles)),
+        },
+        "zero_variance": {c: sum(m[f"groups/{c}"] for m in metrics) for c in causes},
+        "rollouts": sum(m["rollouts"] for m in metrics),
+        "alarm": alarm(metrics),
+        "set_aside": run.set_aside,
+        "best_checkpoint": run.checkpoint("best").name,
+        "seconds": run.content["seconds"],
     }

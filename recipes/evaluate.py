@@ -1,23 +1,61 @@
 """Base and checkpoint on the same tasks and seeds, and what they say of themselves.
 
-found = evaluate(session, "best", "heldout", k=16, temperature=0.8, voice=False)
+options = EvalOptions("heldout", k=16, temperature=None, voice=False)
+result = evaluate(session, "best", options, options.sampling(recipe.probe))
 """
 
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from recipes.events import Unmeasured
 from recipes.session import RolloutBar, Session
 
+if TYPE_CHECKING:  # what `--help` need not load
+    from recipes.settings import ProbeSettings
+    from sandbox.tasks.task import Task
 
-def evaluate(
-    session: Session, checkpoint: str, split: str, k: int, temperature: float, voice: bool
-) -> dict:
+
+@dataclass(frozen=True)
+class Sampling:
+    """How each task is sampled."""
+
+    k: int
+    temperature: float
+
+
+@dataclass(frozen=True)
+class EvalOptions:
+    """What a person asks to be measured; None is the recipe's."""
+
+    split: str
+    """`heldout`, `train` or `all`."""
+    k: int | None
+    """Samples of each task."""
+    temperature: float | None
+    voice: bool
+    """Whether it is asked who it is."""
+
+    def sampling(self, settings: ProbeSettings) -> Sampling:
+        """How that is sampled. Raises UsageError where k samples would all be the same."""
+        from recipes.reporting.evaluation import samples
+
+        temperature = settings.temperature if self.temperature is None else self.temperature
+        return Sampling(samples(self.k, temperature, settings.k), temperature)
+
+
+def evaluate(session: Session, checkpoint: str, options: EvalOptions, sampling: Sampling) -> dict:
     """Base and checkpoint on the same tasks and seeds: eval.jsonl, task by task, and
     voice.jsonl. What is known is not measured again; a task that could not be measured for both
     is left out."""
     from recipes.reporting import evaluation
     from recipes.teachers.identity import count
 
+    k, temperature = sampling.k, sampling.temperature
     folder, spoken = session.run.checkpoint(checkpoint), {}
     chosen = evaluation.tasks_of(
-        [t for t in session.tasks if t.instance_id in session.prompts], split
+        [t for t in session.tasks if t.instance_id in session.prompts], options.split
     )
     measured = []
     for name, adapter in (
@@ -27,73 +65,55 @@ def evaluate(
         if adapter != evaluation.BASE:
             session.student.restore(folder)
         known = evaluation.read(session.run, adapter, k, temperature)
-        _measure(
-            session,
-            adapter,
-            name,
-            [t for t in chosen if t.instance_id not in known],
-            k,
-            temperature,
-        )
+        pending = [t for t in chosen if t.instance_id not in known]
+        _measure(session, (name, adapter), pending, sampling)
         measured.append(evaluation.read(session.run, adapter, k, temperature))
-        if voice:
-            spoken[name] = count(_ask_who_it_is(session, adapter, k, temperature))
+        if options.voice:
+            spoken[name] = count(_ask_who_it_is(session, adapter, sampling))
     both = [t.instance_id for t in chosen if all(t.instance_id in known for known in measured)]
-    compared = evaluation.compare(
-        session.run, *([known[name] for name in both] for known in measured), temperature
-    )
-    return {**compared, **({"voice": spoken} if voice else {})}
+    base, tuned = ([known[name] for name in both] for known in measured)
+    compared = evaluation.compare(session.run, base, tuned, temperature)
+    return {**compared, **({"voice": spoken} if options.voice else {})}
 
 
 def _measure(
-    session: Session, adapter: str, name: str, tasks: list, k: int, temperature: float
+    session: Session, name: tuple[str, str], tasks: list[Task], sampling: Sampling
 ) -> None:
-    """Lines of eval.jsonl for the student as it is."""
-    from recipes.learning.measure import probe
+    """Lines of eval.jsonl for the student as it is: `name` is (what a person calls it, what the
+    file does)."""
     from recipes.reporting import evaluation
 
-    pending = [(t, session.prompts[t.instance_id]) for t in tasks]
-    bar = RolloutBar(session.screen, f"measuring {name}", k * len(pending))
-    with session.screen.patience() as patience:
-        for found, group in probe(
-            session.engine,
-            pending,
-            k,
-            temperature,
-            session.recipe.student.max_new,
-            session.recipe.seed + evaluation.SEED_STEP,
-            session.judge_replies,
-            session.chunk(k),
-            bar.add,
-        ):
-            if found:
-                session.run.append(
-                    evaluation.FILE, [evaluation.record(adapter, k, temperature, found)]
-                )
+    (shown, adapter), k, temperature = name, sampling.k, sampling.temperature
+    pairs = [(t, session.prompts[t.instance_id]) for t in tasks]
+    seed = session.recipe.seed + evaluation.SEED_STEP
+    bar = RolloutBar(session.emit, f"measuring {shown}", k * len(pairs))
+    with session.stopping() as shutdown:
+        for measured, group in session.measure(pairs, k, temperature, seed, bar.add):
+            if measured:
+                record = evaluation.record(adapter, k, temperature, measured)
+                session.run.append(evaluation.FILE, [record])
             else:
-                session.screen.say(
-                    f"{group[0].instance_id} is left out: "
-                    f"{next(r.failure for r in group if r.failure)}"
-                )
-            patience.check()
+                why = next(r.failure for r in group if r.failure)
+                session.emit(Unmeasured(group[0].instance_id, why))
+            shutdown.check()
     bar.end()
 
 
-def _ask_who_it_is(session: Session, adapter: str, k: int, temperature: float) -> list[str]:
+def _ask_who_it_is(session: Session, adapter: str, sampling: Sampling) -> list[str]:
     """k answers to each of the questions about itself, added to voice.jsonl."""
     from recipes.learning.measure import derived_seed
     from recipes.teachers.identity import QUESTIONS, named
 
+    student, temperature = session.student, sampling.temperature
     prompts = [
-        session.student.prompt_ids([{"role": "user", "content": question}])
-        for question in QUESTIONS
+        student.prompt_ids([{"role": "user", "content": question}]) for question in QUESTIONS
     ]
     seeds = [derived_seed("voice", session.recipe.seed, question) for question in QUESTIONS]
-    groups = session.engine.sample(prompts, k, temperature, session.recipe.student.max_new, seeds)
+    groups = session.engine.sample(
+        prompts, sampling.k, temperature, session.recipe.student.max_new, seeds
+    )
     answers = [
-        (question, session.student.text(c.ids))
-        for question, group in zip(QUESTIONS, groups)
-        for c in group
+        (question, student.text(c.ids)) for question, group in zip(QUESTIONS, groups) for c in group
     ]
     session.run.append(
         "voice.jsonl",

@@ -1,19 +1,28 @@
-"""What happens in a run, as plain data. Learning code hands events to `session.emit`; the command
-line shows them.
+"""What happens in a run, as plain data. Learning code hands events to an `emit`; the command line
+shows them.
 
     session.emit(Progress("probing", 3, 40))
+    session.emit(SetAside("blank-1a2b", "the jail failed three times"))
     session.emit(Note("The jail is Landlock's."))
+    judge = Judge(repository, limits, on_note=notes_to(emit))  # of sandbox/, which knows no events
 
-`str(event)` is what a person reads.
+`str(event)` is what a person reads. What happens in one loop alone stands beside that loop
+(`climb.CycleDone`).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sandbox.reasons import counted, name_lines
+
 
 @dataclass(frozen=True)
 class Event:
     """Something that a person may want to know."""
+
+
+Emit = Callable[[Event], None]
+"""What events are handed to."""
 
 
 @dataclass(frozen=True)
@@ -38,5 +47,224 @@ class Note(Event):
         return self.text
 
 
-Emit = Callable[[Event], None]
-"""What events are handed to."""
+def notes_to(emit: Emit) -> Callable[[str], None]:
+    """What takes the sentences of a part that knows no events."""
+    return lambda text: emit(Note(text))
+
+
+def progress_to(emit: Emit) -> Callable[[str, int, int], None]:
+    """What takes (what, done, total) of a part that knows no events."""
+    return lambda what, done, total: emit(Progress(what, done, total))
+
+
+# ------------------------------------------------------------------------------ opening a run
+
+
+@dataclass(frozen=True)
+class RunStarted(Event):
+    """A new run has a folder."""
+
+    folder: str
+    repository: str
+    commit: str
+    python: str
+    python_version: str
+    recipe: str
+
+    def __str__(self) -> str:
+        return (
+            f"Run {self.folder}: {self.repository} at {self.commit[:10]}, its tests run by "
+            f"{self.python} (Python {self.python_version}); recipe {self.recipe}."
+        )
+
+
+@dataclass(frozen=True)
+class RunContinued(Event):
+    """The latest run goes on, which nobody had named."""
+
+    folder: str
+
+    def __str__(self) -> str:
+        return f"Going on with {self.folder}. (--new starts another run.)"
+
+
+@dataclass(frozen=True)
+class UncommittedChanges(Event):
+    """The work tree is not that of the last commit. `use`: what is done with it."""
+
+    repository: str
+    use: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.repository} has uncommitted changes: the last commit plus these changes is "
+            f"what {self.use}."
+        )
+
+
+# ----------------------------------------------------------------------------- tasks and prompts
+
+
+@dataclass(frozen=True)
+class TasksMined(Event):
+    """Mining has ended."""
+
+    train: int
+    heldout: int
+    excluded: dict[str, int]
+    """How much was left out, by reason."""
+    left_out: dict[str, list[str]]
+    """{reason: names}, where the reason has none in it."""
+
+    def __str__(self) -> str:
+        words = (
+            f"{self.train + self.heldout} tasks mined: {self.train} for training, "
+            f"{self.heldout} held out. "
+        )
+        words += f"Left out: {counted(self.excluded)}." if self.excluded else ""
+        return "\n".join([words, *(name_lines(self.left_out) if self.left_out else [])])
+
+
+@dataclass(frozen=True)
+class SecretFound(Event):
+    """A task is left out, because it holds what looks like a secret."""
+
+    name: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.name} is left out: {self.why}."
+
+
+@dataclass(frozen=True)
+class PromptsWritten(Event):
+    """Every task's prompt is a file in `folder`."""
+
+    extents: str
+    """How much the prompts show, as a sentence."""
+    folder: str
+
+    def __str__(self) -> str:
+        return f"{self.extents} They are in {self.folder}."
+
+
+@dataclass(frozen=True)
+class PromptsTooLong(Event):
+    """These tasks have no prompt of so many tokens."""
+
+    names: tuple[str, ...]
+    tokens: int
+
+    def __str__(self) -> str:
+        return (
+            f"Left out, because not even the function itself fits into {self.tokens} tokens: "
+            f"{', '.join(self.names)}. --set student.max_prompt=N gives a new run more room."
+        )
+
+
+@dataclass(frozen=True)
+class SetAside(Event):
+    """The run goes on without a task, because the jail failed on it."""
+
+    name: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.name} is set aside for the rest of this run: {self.why}"
+
+
+@dataclass(frozen=True)
+class Unmeasured(Event):
+    """A task has no place in a comparison, because the jail failed on it."""
+
+    name: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.name} is left out: {self.why}"
+
+
+@dataclass(frozen=True)
+class AnswersTooLong(Event):
+    """Verified answers that the student could not write."""
+
+    count: int
+    max_new: int
+    """Tokens that it may write."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.count} verified answers are longer than the {self.max_new} tokens that the "
+            "student may write, and are left out."
+        )
+
+
+# ------------------------------------------------------------------------------------------ fix
+
+
+@dataclass(frozen=True)
+class FunctionTooLong(Event):
+    """A failing test about a function that fits into no prompt."""
+
+    test: str
+    tokens: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.test}: not even the function alone fits into {self.tokens} tokens, which is "
+            "what the student was trained on at most."
+        )
+
+
+@dataclass(frozen=True)
+class StudentLoaded(Event):
+    """The student is loaded with torch; where llama.cpp can write, to export it."""
+
+    to_export: bool
+
+    def __str__(self) -> str:
+        return "The student is loaded with torch" + (
+            ": only this once, to write its files for llama.cpp." if self.to_export else "."
+        )
+
+
+@dataclass(frozen=True)
+class TrainingModelWrites(Event):
+    """Edits are not written by llama.cpp."""
+
+    why: str
+
+    def __str__(self) -> str:
+        return f"The training model writes the edits itself, because {self.why}."
+
+
+@dataclass(frozen=True)
+class FilesWritten(Event):
+    """The work tree has the fixes."""
+
+    paths: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"Written: {', '.join(self.paths)}"
+
+
+@dataclass(frozen=True)
+class BranchCommitted(Event):
+    """A new branch has the fixes."""
+
+    branch: str
+    commit: str
+
+    def __str__(self) -> str:
+        return f"Branch {self.branch}: {self.commit[:10]}"
+
+
+@dataclass(frozen=True)
+class NothingWritten(Event):
+    """There are fixes, and nobody said where they are to go."""
+
+    def __str__(self) -> str:
+        return (
+            "Nothing was written: --apply writes it to the work tree, --branch NAME commits it "
+            "beside that."
+        )

@@ -1,25 +1,47 @@
 """One run at work: its student, what samples, who judges, and the prompts, each opened when it is
 first needed. It knows nothing of the loops, which are `bootstrap.py`, `climb.py`, `evaluate.py`.
 
-    with open_judge(run, screen) as judge:
-        session = Session(run, judge, screen, hired)
+    with open_judge(run, emit) as judge:
+        session = Session(run, judge, emit, hired)
         session.student, session.engine, session.prompts, session.judge_replies(pairs)
 
-`screen` is whoever shows a person what happens: it has `say(sentence)`, `progress(what, done,
-total)`, and `patience()`, a context manager whose `check()` raises KeyboardInterrupt between two
-parts of a step where the person wants it to end.
+`emit` is handed what a person may want to know (`events.py`). A loop that can stop between two
+steps asks `session.stopping()` whether it is to.
 """
 
+from __future__ import annotations
+
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recipes import stages
-from recipes.events import Event, Progress
-from sandbox.errors import UsageError
+from recipes.events import (
+    Emit,
+    Event,
+    Note,
+    Progress,
+    PromptsTooLong,
+    SetAside,
+    notes_to,
+    progress_to,
+)
+from recipes.shutdown import GracefulShutdown
+from sandbox.errors import HarnessError, UsageError
+
+if TYPE_CHECKING:  # what `--help` need not load
+    from recipes.learning.measure import TaskProbe
+    from recipes.learning.student import Student
+    from recipes.rollouts.rollout import Engine, Rollout
+    from recipes.runfolder.run import Run
+    from recipes.settings import Recipe
+    from recipes.teachers.options import Hired
+    from sandbox.judge.verdict import Judge, Limits, Verdict
+    from sandbox.tasks.task import Task
 
 CHUNK = 24
 """Tasks whose rollouts are sampled together, at most."""
@@ -28,20 +50,21 @@ CHUNK_TOKENS = 12_288
 draws are those of a probe that was not: a chunk is to take no more than about a minute."""
 
 
-def open_judge(run, screen):
+def open_judge(run: Run, emit: Emit) -> Judge:
+    """Who judges the edits of a run; to be closed."""
     from sandbox.cache import make_room
     from sandbox.judge.settings import Suite
     from sandbox.judge.verdict import Judge
     from sandbox.repo import restore_snapshot
 
     restore_snapshot(run.repository)
-    make_room(screen.say)
+    make_room(notes_to(emit))
     return Judge(
         run.repository,
         limits_of(run.recipe),
         Suite(preload=run.survey.modules, test_files=run.survey.test_files, roles=run.survey.roles),
         memory=run.folder / "verdicts.jsonl",
-        on_note=screen.say,
+        on_note=notes_to(emit),
     )
 
 
@@ -53,14 +76,12 @@ def open_replies(folder: Path) -> Iterator[Callable[[str, str], tuple[str, float
     from recipes.runfolder.run import Run
     from sandbox.episode import judge_reply
 
-    class Said:
-        @staticmethod
-        def say(text: str) -> None:
-            sys.stderr.write(f"{text}\n")
+    def emit(event: Event) -> None:
+        sys.stderr.write(f"{event}\n")
 
     run = Run.open(folder)
     tasks, style = {t.instance_id: t for t in run.tasks}, run.recipe.prompt.style
-    with open_judge(run, Said) as judge:
+    with open_judge(run, emit) as judge:
 
         def judged(instance_id: str, text: str) -> tuple[str, float]:
             verdict = judge_reply(judge, tasks[instance_id], text, style)
@@ -69,7 +90,7 @@ def open_replies(folder: Path) -> Iterator[Callable[[str, str], tuple[str, float
         yield judged
 
 
-def limits_of(recipe):
+def limits_of(recipe: Recipe) -> Limits:
     from sandbox.judge.verdict import Limits
 
     return Limits(
@@ -83,45 +104,48 @@ def limits_of(recipe):
 class RolloutBar:
     """A bar that counts rollouts as they are written, from the first one on."""
 
-    def __init__(self, screen, what: str, total: int, done: int = 0) -> None:
-        self._screen, self._what, self._total, self._done = screen, f"{what}, rollouts", total, done
+    def __init__(self, emit: Emit, what: str, total: int, done: int = 0) -> None:
+        self._emit, self._what, self._total, self._done = emit, f"{what}, rollouts", total, done
         self.add(0)
 
     def add(self, ended: int) -> None:
         """The last one counts when all are judged (`end`)."""
         self._done += ended
-        self._screen.progress(self._what, max(0, min(self._done, self._total - 1)), self._total)
+        done = max(0, min(self._done, self._total - 1))
+        self._emit(Progress(self._what, done, self._total))
 
     def end(self) -> None:
-        self._screen.progress(self._what, self._total, self._total)
+        self._emit(Progress(self._what, self._total, self._total))
 
 
 class Session:
     """The student at work on one run, and those that it works with."""
 
-    def __init__(self, run, judge, screen, hired=None) -> None:
-        """`judge` may be None where nothing is judged; `hired`: the API teacher, if there is one."""
-        self.run, self.recipe, self.judge = run, run.recipe, judge
-        self.screen, self.hired = screen, hired
+    def __init__(
+        self,
+        run: Run,
+        judge: Judge | None,
+        emit: Emit,
+        hired: Hired | None = None,
+        stopping: Callable[[], GracefulShutdown] = GracefulShutdown,
+    ) -> None:
+        """`judge` may be None where nothing is judged; `hired`: the API teacher, if there is one;
+        `stopping` opens what hears Ctrl-C while a loop is at work."""
+        self.run, self.recipe, self._judge = run, run.recipe, judge
+        self.emit, self.hired, self.stopping = emit, hired, stopping
         self.tree, self._all_tasks = run.repository.snapshot, run.tasks
-        self._student = self._engine = None
+        self._student: Student | None = None
+        self._engine: Engine | None = None
         self.prompt_facts: dict = {}
         """How much the prompts show (`prompts.summary`), once they have been built."""
 
-    def emit(self, event: Event) -> None:
-        """Show a person what happens."""
-        if isinstance(event, Progress):
-            self.screen.progress(event.what, event.done, event.total)
-        else:
-            self.screen.say(str(event))
-
-    def stopping(self) -> AbstractContextManager:
-        """While a loop is at work that can stop between two steps: the object's `requested` says
-        whether a person wants that, its `check()` raises KeyboardInterrupt then."""
-        return self.screen.patience()
+    @property
+    def judge(self) -> Judge:
+        assert self._judge is not None, "nothing is judged in this session"
+        return self._judge
 
     @property
-    def student(self):
+    def student(self) -> Student:
         if self._student is None:
             from recipes.learning.student import Student
 
@@ -130,7 +154,7 @@ class Session:
             recipe = replace(self.recipe, rollout=replace(self.recipe.rollout, engine=engine))
             self._student = Student.load(recipe, self.model_path(), self.recipe.seed)
         while self._student.notes:  # some come later, when memory has run out
-            self.screen.say(self._student.notes.pop(0))
+            self.emit(Note(self._student.notes.pop(0)))
         return self._student
 
     def model_path(self) -> Path | str:
@@ -144,13 +168,13 @@ class Session:
             made = make_student(
                 nano_folder(self.recipe.seed).parent,
                 self.recipe.seed,
-                on_progress=self.screen.progress,
+                on_progress=progress_to(self.emit),
             )
-        make_room(self.screen.say)
+        make_room(notes_to(self.emit))
         return made
 
     @property
-    def tasks(self) -> list:
+    def tasks(self) -> list[Task]:
         """The tasks of the run, but for those that have been set aside."""
         return [t for t in self._all_tasks if t.instance_id not in self.run.set_aside]
 
@@ -159,29 +183,24 @@ class Session:
         """{instance_id: messages} of the tasks that can be put within the recipe's longest prompt."""
         from sandbox.tasks.prompts import Budget, build, extents_in_words, summary
 
-        settings, budget, built = (
+        settings, budget = (
             self.recipe.prompt,
             Budget.of(self.student, self.recipe.student.max_prompt),
-            {},
         )
+        built = {}
         for task in self._all_tasks:
             built[task.instance_id] = build(task, self.tree, settings.style, budget)
-            self.screen.progress("building prompts", len(built), len(self._all_tasks))
+            self.emit(Progress("building prompts", len(built), len(self._all_tasks)))
         self.prompt_facts = summary(list(built.values()), budget.tokens)
         if self.prompt_facts != self.run.content.get("prompts"):
-            self.screen.say(extents_in_words(list(built.values()), budget.tokens))
+            self.emit(Note(extents_in_words(list(built.values()), budget.tokens)))
         chats = {name: prompt.messages for name, prompt in built.items() if prompt}
-        if lost := [name for name in built if name not in chats]:
-            self.screen.say(
-                f"Left out, because not even the function itself fits into {budget.tokens} tokens: "
-                f"{', '.join(lost)}. "
-                "--set student.max_prompt=N gives a new run more room."
-            )
+        if lost := tuple(name for name in built if name not in chats):
+            self.emit(PromptsTooLong(lost, budget.tokens))
         if not chats:
             raise UsageError(
                 f"No task's function fits into a prompt of {budget.tokens} tokens. Give a new run "
-                "more with "
-                "--set student.max_prompt=N, or choose another recipe."
+                "more with --set student.max_prompt=N, or choose another recipe."
             )
         return chats
 
@@ -191,7 +210,7 @@ class Session:
         return {name: self.student.prompt_ids(messages) for name, messages in self.chats.items()}
 
     @property
-    def engine(self):
+    def engine(self) -> Engine:
         """What samples; the run keeps the one that it began with, so that a continued run writes
         the same."""
         if self._engine is None:
@@ -201,15 +220,14 @@ class Session:
             name = self.run.content.get("engine")
             if name is None:
                 name, why = choosing.choose(self.student, self.recipe)
-                self.screen.say(why)
+                self.emit(Note(why))
                 self.run.content["engine"] = name
                 self.run.write()
             for note in choosing.notes(name, self.student):
-                self.screen.say(note)
-            self._engine = choosing.open_engine(
-                name, self.student, self.recipe, cache_folder() / "gguf", self.screen.progress
-            )
-            make_room(self.screen.say)
+                self.emit(Note(note))
+            gguf, on_progress = cache_folder() / "gguf", progress_to(self.emit)
+            self._engine = choosing.open_engine(name, self.student, self.recipe, gguf, on_progress)
+            make_room(notes_to(self.emit))
         return self._engine
 
     def check_policy(self) -> None:
@@ -218,15 +236,40 @@ class Session:
 
         check_policy(self.engine, list(self.prompts.values()), self.recipe)
 
-    def by_split(self, split: str) -> list:
+    def by_split(self, split: str) -> list[Task]:
         return [t for t in self.tasks if t.split == split and t.instance_id in self.prompts]
 
-    def judge_replies(self, pairs: list, style: str | None = None) -> list:
+    def judge_replies(
+        self, pairs: Iterable[tuple[Task, str]], style: str | None = None
+    ) -> list[Verdict | HarnessError]:
         """Verdicts for (task, reply text) pairs, written in the student's style if no other is
         named; a HarnessError in the place of each that the jail failed on again and again."""
         from sandbox.episode import judge_replies
 
         return judge_replies(self.judge, pairs, style or self.recipe.prompt.style)
+
+    def measure(
+        self,
+        pairs: list[tuple[Task, list[int]]],
+        k: int,
+        temperature: float,
+        seed: int,
+        on_ended: Callable[[int], None],
+    ) -> Iterator[tuple[TaskProbe | None, list[Rollout]]]:
+        """k rollouts of each (task, prompt ids), judged, as `measure.probe` yields them."""
+        from recipes.learning.measure import probe
+
+        return probe(
+            self.engine,
+            pairs,
+            k,
+            temperature,
+            self.recipe.student.max_new,
+            seed,
+            self.judge_replies,
+            self.chunk(k),
+            on_ended,
+        )
 
     def chunk(self, k: int) -> int:
         """Tasks that are sampled together."""
@@ -234,7 +277,7 @@ class Session:
             return CHUNK
         return max(1, min(CHUNK, CHUNK_TOKENS // (k * self.recipe.student.max_new)))
 
-    def set_aside(self, groups: list) -> None:
+    def set_aside(self, groups: list[list[Rollout]]) -> None:
         """The run goes on without the tasks whose rollouts the jail could not judge. Only at the
         end of a step: if that ends early because the machine is at fault, the tasks are not."""
         from recipes.rollouts.rollout import failures_of
@@ -243,9 +286,9 @@ class Session:
             self.run.content["set_aside"] = {**self.run.set_aside, **failures}
             self.run.write()
         for name, why in failures.items():
-            self.screen.say(f"{name} is set aside for the rest of this run: {why}")
+            self.emit(SetAside(name, why))
 
-    def drop(self, file: str, cut_off) -> None:
+    def drop(self, file: str, cut_off: Callable[[dict], bool]) -> None:
         """Drop the lines of a step that was cut off before they counted."""
         records = self.run.read(file)
         kept = [r for r in records if not cut_off(r)]

@@ -97,8 +97,8 @@ def probe_after(cycle: int) -> str:
 
 def cycle_of(probe: str) -> int | None:
     """The cycle of such a name; None of any other."""
-    found = re.fullmatch(rf"{CLIMB.name}-([0-9]+)", probe)
-    return int(found[1]) if found else None
+    match = re.fullmatch(rf"{CLIMB.name}-([0-9]+)", probe)
+    return int(match[1]) if match else None
 
 
 def is_probe(name: str) -> bool:

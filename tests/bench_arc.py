@@ -49,8 +49,9 @@ def main() -> None:
 def run_seed(seed: int, repo: Path | None, scratch: Path) -> list[dict]:
     """All arms of one seed: [{"seed", "arm", "temperature", "taught", "untaught", "heldout",
     "seconds"}]."""
-    from coldstart import Screen, versions
+    from coldstart import open_screen
     from recipes.bootstrap import distil, mine_tasks, probe
+    from recipes.runfolder.opening import versions
     from recipes.runfolder.run import Run
     from recipes.session import Session, open_judge
     from recipes.settings import load
@@ -61,13 +62,13 @@ def run_seed(seed: int, repo: Path | None, scratch: Path) -> list[dict]:
     scratch.mkdir()
     if repo is None:
         write_practice_repository(repo := scratch / "practice")
-    screen = Screen(as_json=True)
+    emit = open_screen(as_json=True).emit
     with Run.create(
         scratch / "run", open_repository(repo), load("nano", [f"seed={seed}"]), versions()
     ) as run:
-        mine_tasks(run, screen)
-        with open_judge(run, screen) as judge:
-            session = Session(run, judge, screen)
+        mine_tasks(run, emit)
+        with open_judge(run, emit) as judge:
+            session = Session(run, judge, emit)
             arms = Arms(seed, session)
             arms.measure("cold", 0.0)
             cold = session.student.snapshot()

@@ -218,13 +218,14 @@ def tree_seconds(root: int) -> float:
 
 def measure_ours(run, arguments) -> dict:
     """Cycles as `climb` does them. Writes the tasks that they chose to --tasks, for the others."""
-    from coldstart import Screen
+    from coldstart import open_screen
     from recipes.learning.reinforce import ClimbState, cycle
     from recipes.session import Session, open_judge
 
-    screen, clock, chosen, state = Screen(as_json=True), Clock(), [], ClimbState()
-    with open_judge(run, screen) as judge:
-        session = Session(run, judge, screen)
+    emit = open_screen(as_json=True).emit
+    clock, chosen, state = Clock(), [], ClimbState()
+    with open_judge(run, emit) as judge:
+        session = Session(run, judge, emit)
         session.student.restore(run.checkpoint("last"))
         train, engine, student = session.by_split("train"), session.engine, session.student
         stream, snapshot, sampled = engine.stream, student.snapshot, [0.0]

@@ -81,7 +81,7 @@ def main() -> None:
 def climbed(folder: Path, into: Path, engine: str, seed: int, cycles: int) -> dict:
     """{"engine", "seed", "before", "after" (group -> summary), "solved" (group -> {instance_id:
     share of k}), "drift", "seconds"}"""
-    from coldstart import Screen
+    from coldstart import open_screen
     from recipes import stages
     from recipes.bootstrap import probe
     from recipes.climb import climb
@@ -89,9 +89,9 @@ def climbed(folder: Path, into: Path, engine: str, seed: int, cycles: int) -> di
     from recipes.session import Session, open_judge
     from tests.bootstrapped import copy_of
 
-    run, screen = copy_of(folder, into, engine, seed), Screen(as_json=True)
-    with run, open_judge(run, screen) as judge:
-        session = Session(run, judge, screen)
+    run, emit = copy_of(folder, into, engine, seed), open_screen(as_json=True).emit
+    with run, open_judge(run, emit) as judge:
+        session = Session(run, judge, emit)
         done = climb(session, cycles, None)
         phase = stages.probe_after(done)
         probe(session, phase)

@@ -34,7 +34,7 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from coldstart import Screen  # noqa: E402
+from coldstart import open_screen  # noqa: E402
 from recipes.learning.loss import Sampled  # noqa: E402
 from recipes.learning.student import Sample, Student  # noqa: E402
 from recipes.rollouts.choosing import open_engine  # noqa: E402
@@ -135,7 +135,7 @@ def nano(folder: Path, options) -> None:
 
 def nano_at_work(folder: Path, options) -> None:
     run = Run.open(options.run)
-    session = Session(run, None, Screen(as_json=True))
+    session = Session(run, None, open_screen(as_json=True).emit)
     student, recipe = session.student, run.recipe
     torch.set_num_threads(options.threads)
     student.restore(run.checkpoint(options.checkpoint))

@@ -1,6 +1,7 @@
 """`fix` from end to end: a student that knows some functions mends them where they were broken, and
 says so where it cannot."""
 
+import functools
 import json
 import os
 import shutil
@@ -8,11 +9,15 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from coldstart import Screen, coloured, write_fixes
+from coldstart import confirm, open_screen
+from recipes.fix import write_fixes
+from recipes.fixing.options import FixOptions
+from recipes.reporting.terminal import coloured
 from sandbox.errors import UsageError
 from sandbox.source import find, read_text, with_body
 from sandbox.worktree import WorkTree
@@ -325,12 +330,15 @@ def test_a_file_with_other_changes_is_not_written_unasked(place, known):
     assert read_text(clone / CORE) == SOURCE + "# mine\n"
     # And --yes says so beforehand.
     changed = {CORE: (SOURCE + "# mine\n", SOURCE)}
+    asked = FixOptions((), None, 16, None, apply_it=True, branch=None, yes=False)
+
+    def write(options: FixOptions) -> dict:
+        ask = functools.partial(confirm, True)
+        return write_fixes(changed, WorkTree(clone), options, ask, open_screen(True).emit)
+
     with pytest.raises(UsageError, match="--yes"):
-        write_fixes(changed, WorkTree(clone), True, False, None, Screen(as_json=True))
-    assert (
-        write_fixes(changed, WorkTree(clone), True, True, None, Screen(as_json=True))["applied"]
-        and read_text(clone / CORE) == SOURCE
-    )
+        write(asked)
+    assert write(replace(asked, yes=True))["applied"] and read_text(clone / CORE) == SOURCE
 
 
 def test_a_diff_in_colour(monkeypatch):
@@ -368,8 +376,7 @@ def test_bad_requests_are_refused_in_a_sentence(place, known):
 def test_where_llama_cpp_cannot_read_the_student_the_training_model_writes(place, capsys):
     from tokenizers import pre_tokenizers
 
-    from coldstart import Screen
-    from recipes.fix import open_writer
+    from recipes.fixing.writer import open_engine
     from recipes.rollouts.model_engine import ModelEngine
     from recipes.runfolder.run import Run
 
@@ -383,11 +390,11 @@ def test_where_llama_cpp_cannot_read_the_student_the_training_model_writes(place
     content["recipe"]["student"]["model"] = str(place / "model")
     (place / "odd" / "run.json").write_text(json.dumps(content))
     run = Run.open(place / "odd")
-    engine = open_writer(
+    engine = open_engine(
         run,
         run.checkpoint("best"),
         [[{"role": "user", "content": "def f():\n"}]],
-        Screen(as_json=False),
+        open_screen(as_json=False).emit,
     )
     assert isinstance(engine, ModelEngine) and not (place / "odd" / "gguf").exists()
     assert "writes the edits itself, because its tokenizer" in capsys.readouterr().out

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from recipes.fix import Search, lines, summary_lines
-from recipes.rollouts.engine import Completion, Engine
+from recipes.fixing.search import Search, SearchOptions
+from recipes.fixing.words import lines, summary_lines
+from recipes.rollouts.rollout import Completion, Engine
 from sandbox.errors import UsageError
 from sandbox.judge.fixing import choose_failing, failing_tasks, one_function, verify, with_files
 from sandbox.judge.settings import Suite
@@ -142,9 +143,8 @@ def kit(tmp_path_factory):
 def bench(kit):
     """(judge, survey, task of test_both)"""
     repository, found = kit
-    with Judge(
-        repository, LIMITS, Suite(preload=found.modules, test_files=found.test_files)
-    ) as judge:
+    suite = Suite(preload=found.modules, test_files=found.test_files)
+    with Judge(repository, LIMITS, suite) as judge:
         failing = failing_tasks(judge, found, found.failing, 0, lambda *_: None)
         assert [t.FAIL_TO_PASS for t in failing.tasks] == [tuple(BOTH), LOUD]
         assert failing.left_out == {MISSING: "failing test that calls no function of the project"}
@@ -242,7 +242,8 @@ class Told(Engine):
 def searched(kit, engine: Told, *names: str, samples: int = 8, seconds=None, style: str = "blocks"):
     """(the search, its outcomes)"""
     recipe = tiny_recipe(prompt={"style": style}, student={"max_prompt": 9000})
-    search = Search(kit[0], LIMITS, recipe, names, samples, seconds, lambda chats: engine)
+    options = SearchOptions(names, samples, seconds)
+    search = Search(kit[0], LIMITS, recipe, options, lambda chats: engine)
     outcomes = list(search.outcomes())
     assert engine.closed or not outcomes
     return search, outcomes

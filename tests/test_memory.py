@@ -12,7 +12,7 @@ import llama_cpp.llama_cpp as llama_cpp
 import pytest
 import torch
 
-from coldstart import Screen
+from coldstart import open_screen
 from recipes.learning import weights
 from recipes.learning.limits import LEAST_MICRO_TOKENS, is_out_of_memory
 from recipes.learning.memory import (
@@ -173,10 +173,10 @@ def test_a_run_that_goes_on_plans_with_the_engine_that_it_began_with(tmp_path, c
     run = write_run(tmp_path / "run", calc, upto="mine")
     run.content["recipe"]["student"]["model"] = str(make_tiny(tmp_path / "m"))
     run.content["recipe"]["rollout"]["engine"] = "auto"
-    screen = Screen(as_json=True)
-    fresh = Session(run, None, screen).student.planned.need.engine.held
+    emit = open_screen(as_json=True).emit
+    fresh = Session(run, None, emit).student.planned.need.engine.held
     run.content["engine"] = "model"
-    assert fresh and not Session(run, None, screen).student.planned.need.engine.held
+    assert fresh and not Session(run, None, emit).student.planned.need.engine.held
 
 
 def test_without_its_package_there_is_no_copy(monkeypatch):

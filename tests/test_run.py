@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from recipes.runfolder import checkpoint
-from recipes.runfolder.run import FORMAT, Run
+from recipes.runfolder.content import FORMAT
+from recipes.runfolder.run import Run
 from recipes.settings import load
 from sandbox import jsonl
 from sandbox.errors import UsageError

@@ -17,12 +17,13 @@ import pytest
 from click.testing import CliRunner
 
 import coldstart
+from recipes import shutdown
 from tests.conftest import ROOT
 
 BARS = """
 import time
-from coldstart import Screen
-screen = Screen(False)
+from coldstart import open_screen
+screen = open_screen(False)
 screen.progress("probing (climb-0050)", 100, 200)
 for done in range(101, 105):
     time.sleep(0.2)
@@ -33,14 +34,16 @@ screen.end_bar()
 """
 STEPS = """
 import sys, time
-from coldstart import Patience
-with Patience() as patience:
+from coldstart import interruption
+from recipes.reporting.terminal import say_finishing
+from recipes.shutdown import GracefulShutdown
+with GracefulShutdown(interruption, say_finishing) as shutdown:
     for step in range(3):
         print("begun", step, flush=True)
         for _ in range(10):
             time.sleep(0.05)
         print("kept", step, flush=True)
-        patience.check()
+        shutdown.check()
 """
 
 TRAP = """
@@ -155,8 +158,8 @@ def test_ctrl_c_cuts_nothing_off_that_ends_and_is_what_it_ended_for():
 
 
 def test_a_swallowed_ctrl_c_is_no_last_one(monkeypatch):
-    monkeypatch.setattr(coldstart, "GRACE", 0.05)
-    interruption = coldstart.Interruption()
+    monkeypatch.setattr(shutdown, "GRACE", 0.05)
+    interruption = shutdown.Interruption()
     with pytest.raises(KeyboardInterrupt):
         interruption.hear()
     interruption.hear()

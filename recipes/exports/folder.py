@@ -99,7 +99,7 @@ def choose_tasks(run: Run, tasks: list[Task], count: int) -> list[Task]:
 
 
 def compare(own: list[Rollout], exported: list[Rollout]) -> dict:
-    """What two replays (lists of Rollout) of the same tasks came to: {"n", "checkpoint", "export":
+    """What two replays of the same tasks came to: {"n", "checkpoint", "export":
     tasks solved by each, "same": replies that are the same to the letter, "lost": whether the
     export falls short by more than MAX_LOSS, "bound": MAX_LOSS}."""
     checkpoint, export = (
@@ -115,26 +115,28 @@ def compare(own: list[Rollout], exported: list[Rollout]) -> dict:
     }
 
 
-def lines(found: dict | None) -> list[str]:
+def lines(replay: dict | None) -> list[str]:
     """The comparison for a person; None where nothing was replayed."""
-    if found is None:
+    if replay is None:
         return ["Nothing was replayed, so nobody has seen this export solve a task."]
-    if not found["n"]:
+    if not replay["n"]:
         return [
             "No task was ever solved by this run's student, so there is none to replay: nobody has "
             "seen this export solve a task."
         ]
-    words = [
-        f"Replayed {found['n']} tasks at temperature 0: the checkpoint solves "
-        f"{found['checkpoint']}, its export {found['export']}; "
-        f"{found['same']} replies are the same to the letter."
+    sentences = [
+        f"Replayed {replay['n']} tasks at temperature 0: the checkpoint solves "
+        f"{replay['checkpoint']}, its export {replay['export']}; "
+        f"{replay['same']} replies are the same to the letter."
     ]
-    if found["lost"]:
-        words.append(
-            f"The export falls short of its checkpoint by more than {found['bound']:.0%} of the "
+    if replay["lost"]:
+        sentences.append(
+            f"The export falls short of its checkpoint by more than {replay['bound']:.0%} of the "
             "tasks: do not use it. Its adapter or its prompt format was lost, or it was quantised "
             "too coarsely."
         )
-    elif not found["checkpoint"]:
-        words.append("The checkpoint solves none of them at temperature 0, so this proves nothing.")
-    return words
+    elif not replay["checkpoint"]:
+        sentences.append(
+            "The checkpoint solves none of them at temperature 0, so this proves nothing."
+        )
+    return sentences

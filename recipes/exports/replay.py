@@ -1,18 +1,27 @@
 """A model export, and whether it answers as the checkpoint does: some tasks are put to both.
 
-found = export_model(session, "ollama", "best", folder, "q8_0", count=8)
+replay = export_model(session, "best", folder, options)
 """
 
-from pathlib import Path
+from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recipes.events import notes_to, progress_to
 from recipes.exports import folder as exporting
+from recipes.exports.options import ExportOptions
 from recipes.session import CHUNK, Session
+
+if TYPE_CHECKING:  # what `--help` need not load
+    from recipes.rollouts.rollout import Engine, Rollout
+    from sandbox.tasks.task import Task
 
 
 def export_model(
-    session: Session, target: str, checkpoint: str, folder: Path, quantisation: str, count: int
+    session: Session, checkpoint: str, folder: Path, options: ExportOptions
 ) -> dict | None:
-    """Write the files of a model export to `folder` and replay `count` tasks through them and
+    """Write the files of a model export to `folder` and replay some tasks through them and
     through the checkpoint, greedily; what `exporting.compare` says of that, None where nothing
     is to be replayed."""
     from recipes.exports import model
@@ -20,7 +29,7 @@ def export_model(
     from recipes.rollouts.model_engine import ModelEngine
     from sandbox.cache import cache_folder, make_room
 
-    source, found = session.run.checkpoint(checkpoint), None
+    source, replay, target = session.run.checkpoint(checkpoint), None, options.target
     session.student.restore(source)
     model.write(
         target,
@@ -29,35 +38,32 @@ def export_model(
         folder,
         cache_folder() / "gguf",
         session.recipe,
-        quantisation,
-        session.screen.progress,
+        options.quantisation,
+        progress_to(session.emit),
     )
-    make_room(session.screen.say)
-    if count:
-        chosen = exporting.choose_tasks(
-            session.run, [t for t in session.tasks if t.instance_id in session.prompts], count
-        )
-        own = _replay(
-            session,
-            ModelEngine(session.student),
-            [(t, session.prompts[t.instance_id]) for t in chosen],
-        )
+    make_room(notes_to(session.emit))
+    if options.count:
+        prompts = session.prompts
+        tasks = [t for t in session.tasks if t.instance_id in prompts]
+        chosen = exporting.choose_tasks(session.run, tasks, options.count)
+        pairs = [(t, prompts[t.instance_id]) for t in chosen]
+        own = _replay(session, ModelEngine(session.student), pairs)
         with model.opened(target, session.student, folder, session.recipe) as engine:
-            asked = [
+            pairs = [
                 (t, model.engine_prompt(engine, session.student, session.chats[t.instance_id]))
                 for t in chosen
             ]
-            found = exporting.compare(own, _replay(session, engine, asked))
+            replay = exporting.compare(own, _replay(session, engine, pairs))
     if target == "peft":
-        write_card(folder, session.run, checkpoint, found)
-    return found
+        write_card(folder, session.run, checkpoint, replay)
+    return replay
 
 
-def _replay(session: Session, engine, pairs: list[tuple]) -> list:
+def _replay(session: Session, engine: Engine, pairs: list[tuple[Task, list[int]]]) -> list[Rollout]:
     """The likeliest reply to each (task, prompt ids), judged: one Rollout a task."""
     from recipes.learning.measure import probe
 
-    found = probe(
+    groups = probe(
         engine,
         pairs,
         1,
@@ -67,5 +73,5 @@ def _replay(session: Session, engine, pairs: list[tuple]) -> list:
         session.judge_replies,
         CHUNK,
     )
-    by_name = {group[0].instance_id: group for _, group in found}
+    by_name = {group[0].instance_id: group for _, group in groups}
     return [rollout for task, _ in pairs for rollout in by_name[task.instance_id]]

@@ -1,0 +1,1 @@
+"""The search for edits that mend failing tests."""

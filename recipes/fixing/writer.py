@@ -1,0 +1,119 @@
+"""Who writes the edits of `fix`: the student, by llama.cpp where that can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recipes.events import (
+    Emit,
+    FunctionTooLong,
+    StudentLoaded,
+    TrainingModelWrites,
+    notes_to,
+    progress_to,
+)
+from recipes.learning.measure import derived_seed
+from recipes.rollouts.rollout import Engine
+from recipes.settings import Recipe
+from sandbox.cache import cache_folder, make_room
+from sandbox.tasks.prompts import Budget, build
+from sandbox.tasks.task import Task
+
+if TYPE_CHECKING:
+    from recipes.runfolder.run import Run
+
+OpenEngine = Callable[[list[list[dict]]], Engine]
+"""Opens what samples, by the conversations that it is to continue first of all."""
+
+
+class Writer:
+    """The student at a desk of its own: opened when the first edit is to be written."""
+
+    def __init__(self, recipe: Recipe, open_engine: OpenEngine, emit: Emit) -> None:
+        self._recipe, self._open_engine, self._emit = recipe, open_engine, emit
+        self._engine: Engine | None = None
+
+    def close(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+
+    def prompts(self, variants: list[Task], tree: Path) -> list[tuple[Task, list[int]]]:
+        """(task, prompt ids), but for those of which not even the least fits."""
+        style, most = self._recipe.prompt.style, self._recipe.student.max_prompt
+        if self._engine is None:
+            # What writes is opened with prompts at hand, by which its tokenizer is checked: here by
+            # their estimated length.
+            first = [build(variant, tree, style, Budget.estimated(most)) for variant in variants]
+            self._engine = self._open_engine([prompt.messages for prompt in first if prompt])
+        student = self._engine.student
+        budget = Budget.of(student, most)
+        prompts = [(variant, build(variant, tree, style, budget)) for variant in variants]
+        if any(prompt is None for _, prompt in prompts):
+            self._emit(FunctionTooLong(variants[0].FAIL_TO_PASS[0], most))
+        return [
+            (variant, student.prompt_ids(prompt.messages)) for variant, prompt in prompts if prompt
+        ]
+
+    def write(
+        self,
+        prompts: list[tuple[Task, list[int]]],
+        start: int,
+        count: int,
+        on_ended: Callable[[int], None],
+    ) -> tuple[list[tuple[Task, str]], int]:
+        """`count` replies to each prompt, those from number `start` on: (task, text) of the ones
+        that came to an end, and how many were cut off."""
+        assert self._engine is not None, "the prompts come first"
+        seed, text = self._recipe.seed, self._engine.student.text
+        groups = self._engine.sample(
+            [ids for _, ids in prompts],
+            count,
+            self._recipe.probe.temperature,
+            self._recipe.student.max_new,
+            [derived_seed("fix", seed, v.instance_id, v.function, start) for v, _ in prompts],
+            on_ended,
+        )
+        written = [(v, c) for (v, _), group in zip(prompts, groups) for c in group]
+        replies = [(v, text(c.ids)) for v, c in written if c.finished]
+        return replies, len(written) - len(replies)
+
+
+def open_engine(run: Run, checkpoint: Path, chats: list[list[dict]], emit: Emit) -> Engine:
+    """What samples: llama.cpp, from files that are exported where they are not there yet; else the
+    training model."""
+    from importlib.util import find_spec
+
+    settings, base_folder = run.recipe.student, cache_folder() / "gguf"
+    why = "llama-cpp-python or gguf is not installed"
+    can_export = bool(find_spec("llama_cpp") and find_spec("gguf"))
+    if can_export:
+        from recipes.rollouts import gguf_cache
+        from recipes.rollouts.file_engine import FileEngine, FileStudent
+
+        if files := gguf_cache.find(run.folder, checkpoint, base_folder):
+            return FileEngine(FileStudent(files), files, settings.longest, settings.threads)
+    from recipes.rollouts.model_engine import ModelEngine
+    from recipes.session import Session
+
+    emit(StudentLoaded(can_export))
+    student = Session(run, None, emit).student
+    student.restore(checkpoint)
+    if can_export:
+        try:
+            files = gguf_cache.export(
+                student,
+                run.folder,
+                checkpoint,
+                base_folder,
+                chats,
+                settings.longest,
+                progress_to(emit),
+            )
+            make_room(notes_to(emit))
+            return FileEngine(FileStudent(files), files, settings.longest, settings.threads)
+        except gguf_cache.NotExportable as error:
+            why = str(error)
+    emit(TrainingModelWrites(why))
+    return ModelEngine(student)
