@@ -335,7 +335,7 @@ def _base_tensors(
         yield "rope_freqs.weight", factors.shape, lambda: factors
 
 
-def _names(student: TrainedStudent) -> Callable[[str], str]:
+def _names(student: TrainedStudent) -> Callable[[str], str | None]:
     """transformers' name of a layer -> llama.cpp's."""
     import gguf
 
@@ -345,14 +345,7 @@ def _names(student: TrainedStudent) -> Callable[[str], str]:
         for a, name in gguf.MODEL_ARCH_NAMES.items()
         if name == ARCHITECTURES[config.model_type].name
     )
-    known = gguf.get_tensor_name_map(architecture, config.num_hidden_layers)
-
-    def name_of(layer: str) -> str:
-        found = known.get_name(layer)
-        assert found is not None, layer
-        return found
-
-    return name_of
+    return gguf.get_tensor_name_map(architecture, config.num_hidden_layers).get_name
 
 
 def _layout(student: TrainedStudent, matrices: str, merged: bool) -> list[tuple]:
