@@ -14,7 +14,7 @@ import sys
 
 import pytest
 
-from recipes.learning import loading, student
+from recipes.learning import loading, policy
 
 SIGNATURES = """
 import inspect, json, sys
@@ -66,12 +66,12 @@ def calls(module) -> list[tuple[str, int, list[str]]]:
 
 def test_every_call_is_found():
     assert {method for method, _, _ in calls(loading)} == {"from_pretrained", "get_peft_model"}
-    assert {method for method, _, _ in calls(student)} == {"for_training", "for_inference"}
+    assert {method for method, _, _ in calls(policy)} == {"for_training", "for_inference"}
 
 
 def test_calls_bind_to_unsloths_own_signatures(signatures):
     """By name, for its **kwargs would swallow a keyword that it no longer has."""
-    for method, positional, keywords in calls(loading) + calls(student):
+    for method, positional, keywords in calls(loading) + calls(policy):
         assert positional <= len(signatures[method]), method
         for keyword in keywords:
             assert keyword in signatures[method][positional:], (
