@@ -325,7 +325,7 @@ def _base_tensors(
             )
 
         yield f"{names(layer)}.{part}", shape, as_array
-    factors = _frequency_factors(_config(student))
+    factors = frequency_factors(_config(student))
     if factors is not None:
         yield "rope_freqs.weight", factors.shape, lambda: factors
 
@@ -389,7 +389,7 @@ def _ropes(config) -> list[dict]:
     )
 
 
-def _frequency_factors(config) -> np.ndarray | None:
+def frequency_factors(config) -> np.ndarray | None:
     """By how much Llama 3 divides each frequency of its rotary embedding, [head width / 2]; None
     for others.
 
