@@ -20,15 +20,17 @@ import fcntl
 import math
 import os
 import shutil
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
 from sandbox.errors import UsageError
+from sandbox.jsonl import sync
 
 GIB = 1 << 30
 BOUND_NAME = "COLDSTART_CACHE_GB"
@@ -123,6 +125,28 @@ def remove(path: Path) -> None:
         _delete(Entry(marker, {path: 0}, 0.0, False))
     else:
         _delete_aside(path)
+
+
+@contextmanager
+def made_aside(folder: Path) -> Iterator[Path]:
+    """An empty folder beside `folder` that takes its place when the block ends well, flushed to the
+    disk, and is removed when it does not. Where another process was faster, its folder stays."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        yield aside
+        for path in aside.iterdir():
+            path.chmod(0o644)
+            sync(path)
+        aside.chmod(0o755)
+        try:
+            aside.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+        sync(folder.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _marker(path: Path) -> Path | None:

@@ -330,7 +330,7 @@ def _base_tensors(
             )
 
         yield f"{names(layer)}.{part}", shape, as_array
-    factors = _frequency_factors(_config(student))
+    factors = frequency_factors(_config(student))
     if factors is not None:
         yield "rope_freqs.weight", factors.shape, lambda: factors
 
@@ -394,7 +394,7 @@ def _ropes(config: Any) -> list[dict]:
     )
 
 
-def _frequency_factors(config: Any) -> np.ndarray | None:
+def frequency_factors(config: Any) -> np.ndarray | None:
     """By how much Llama 3 divides each frequency of its rotary embedding, [head width / 2]; None
     for others.
 
