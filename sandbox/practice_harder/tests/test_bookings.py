@@ -66,15 +66,15 @@ def test_price_off():
 
 
 def test_diary_rooms():
-    assert Diary(["hall", "attic"]).rooms == ['hall', 'attic']
-    assert Diary(("a", "b")).rooms == ['a', 'b']
+    assert Diary(["hall", "attic"]).rooms == ["hall", "attic"]
+    assert Diary(("a", "b")).rooms == ["a", "b"]
 
 
 def test_diary_own_list():
     rooms = ["hall"]
     diary = Diary(rooms)
     rooms.append("attic")
-    assert diary.rooms == ['hall']
+    assert diary.rooms == ["hall"]
 
 
 def test_diary_no_bookings():
@@ -84,7 +84,7 @@ def test_diary_no_bookings():
 def test_book_first():
     diary = hall()
     booking = diary.book("hall", 9, 12, "Ada")
-    assert (booking.room, booking.start, booking.end, booking.who) == ('hall', 9, 12, 'Ada')
+    assert (booking.room, booking.start, booking.end, booking.who) == ("hall", 9, 12, "Ada")
     assert len(diary.bookings) == 1
 
 
@@ -110,7 +110,7 @@ def test_book_taken_by_a_later_one():
 
 
 def test_book_was_called_off():
-    assert hall(("hall", 9, 12, "Ada", Status.OFF)).book("hall", 9, 12, "Ben").who == 'Ben'
+    assert hall(("hall", 9, 12, "Ada", Status.OFF)).book("hall", 9, 12, "Ben").who == "Ben"
 
 
 def test_book_no_sense():
@@ -184,21 +184,21 @@ def test_cancel_nobody():
 
 
 def test_free_rooms_some():
-    assert hall(("hall", 9, 12, "Ada")).free_rooms(10, 11) == ['attic', 'cellar']
-    assert hall(("attic", 9, 12, "Ada"), ("cellar", 9, 10, "Ben")).free_rooms(8, 10) == ['hall']
+    assert hall(("hall", 9, 12, "Ada")).free_rooms(10, 11) == ["attic", "cellar"]
+    assert hall(("attic", 9, 12, "Ada"), ("cellar", 9, 10, "Ben")).free_rooms(8, 10) == ["hall"]
 
 
 def test_free_rooms_just_after():
-    assert hall(("hall", 9, 12, "Ada")).free_rooms(12, 13) == ['hall', 'attic', 'cellar']
-    assert hall(("hall", 9, 12, "Ada")).free_rooms(8, 9) == ['hall', 'attic', 'cellar']
+    assert hall(("hall", 9, 12, "Ada")).free_rooms(12, 13) == ["hall", "attic", "cellar"]
+    assert hall(("hall", 9, 12, "Ada")).free_rooms(8, 9) == ["hall", "attic", "cellar"]
 
 
 def test_free_rooms_part_of_the_time():
-    assert hall(("hall", 9, 12, "Ada")).free_rooms(11, 20) == ['attic', 'cellar']
+    assert hall(("hall", 9, 12, "Ada")).free_rooms(11, 20) == ["attic", "cellar"]
 
 
 def test_free_rooms_called_off():
-    assert hall(("hall", 9, 12, "Ada", Status.OFF)).free_rooms(9, 12) == ['hall', 'attic', 'cellar']
+    assert hall(("hall", 9, 12, "Ada", Status.OFF)).free_rooms(9, 12) == ["hall", "attic", "cellar"]
 
 
 def test_free_rooms_no_rooms():
@@ -230,19 +230,19 @@ def test_first_gap_other_room():
 
 
 def test_busiest_most_hours():
-    assert hall(("hall", 9, 12, "Ada"), ("attic", 9, 14, "Ben")).busiest() == 'attic'
+    assert hall(("hall", 9, 12, "Ada"), ("attic", 9, 14, "Ben")).busiest() == "attic"
     assert (
         hall(("cellar", 9, 11, "Ada"), ("attic", 9, 12, "Ben"), ("cellar", 12, 15, "Ada")).busiest()
-        == 'cellar'
+        == "cellar"
     )
 
 
 def test_busiest_tie():
-    assert hall(("attic", 9, 12, "Ada"), ("hall", 13, 16, "Ben")).busiest() == 'hall'
+    assert hall(("attic", 9, 12, "Ada"), ("hall", 13, 16, "Ben")).busiest() == "hall"
 
 
 def test_busiest_called_off():
-    assert hall(("hall", 9, 20, "Ada", Status.OFF), ("attic", 9, 10, "Ben")).busiest() == 'attic'
+    assert hall(("hall", 9, 20, "Ada", Status.OFF), ("attic", 9, 10, "Ben")).busiest() == "attic"
 
 
 def test_busiest_quiet():
@@ -251,8 +251,8 @@ def test_busiest_quiet():
 
 
 def test_bills_sure():
-    assert hall(("hall", 9, 12, "Ada", Status.SURE)).bills() == {'Ada': 2400}
-    assert hall(("hall", 17, 19, "Ben", Status.SURE)).bills() == {'Ben': 2000}
+    assert hall(("hall", 9, 12, "Ada", Status.SURE)).bills() == {"Ada": 2400}
+    assert hall(("hall", 17, 19, "Ben", Status.SURE)).bills() == {"Ben": 2000}
 
 
 def test_bills_several():
@@ -260,7 +260,7 @@ def test_bills_several():
         ("hall", 9, 10, "Ada", Status.SURE),
         ("attic", 9, 11, "Ada", Status.SURE),
         ("hall", 10, 11, "Ben", Status.SURE),
-    ).bills() == {'Ada': 2400, 'Ben': 800}
+    ).bills() == {"Ada": 2400, "Ben": 800}
 
 
 def test_bills_not_sure():
@@ -274,19 +274,19 @@ def test_bills_none():
 def test_plan_in_order():
     assert hall(("hall", 14, 16, "Ben", Status.SURE), ("hall", 9, 12, "Ada", Status.SURE)).plan(
         "hall"
-    ) == ['9-12 Ada', '14-16 Ben']
+    ) == ["9-12 Ada", "14-16 Ben"]
 
 
 def test_plan_not_sure():
-    assert hall(("hall", 9, 12, "Ada")).plan("hall") == ['9-12 Ada?']
+    assert hall(("hall", 9, 12, "Ada")).plan("hall") == ["9-12 Ada?"]
 
 
 def test_plan_called_off():
     assert hall(("hall", 9, 12, "Ada", Status.OFF), ("hall", 9, 10, "Ben", Status.SURE)).plan(
         "hall"
-    ) == ['9-10 Ben']
+    ) == ["9-10 Ben"]
 
 
 def test_plan_other_room():
-    assert hall(("hall", 9, 12, "Ada"), ("attic", 9, 10, "Ben")).plan("attic") == ['9-10 Ben?']
+    assert hall(("hall", 9, 12, "Ada"), ("attic", 9, 10, "Ben")).plan("attic") == ["9-10 Ben?"]
     assert hall(("hall", 9, 12, "Ada")).plan("cellar") == []

@@ -15,47 +15,47 @@ WOOD = ["TTT", "T.T", "..T"]
 
 
 def test_mark_at_inside():
-    assert mark_at(GARDEN, 0, 0) == 'T'
-    assert mark_at(GARDEN, 1, 3) == '#'
-    assert mark_at(GARDEN, 2, 1) == '.'
+    assert mark_at(GARDEN, 0, 0) == "T"
+    assert mark_at(GARDEN, 1, 3) == "#"
+    assert mark_at(GARDEN, 2, 1) == "."
 
 
 def test_mark_at_last():
-    assert mark_at(GARDEN, 2, 3) == '.'
-    assert mark_at(WOOD, 2, 2) == 'T'
+    assert mark_at(GARDEN, 2, 3) == "."
+    assert mark_at(WOOD, 2, 2) == "T"
 
 
 def test_mark_at_outside():
-    assert mark_at(WOOD, 3, 0) == '~'
-    assert mark_at(WOOD, 0, 3) == '~'
+    assert mark_at(WOOD, 3, 0) == "~"
+    assert mark_at(WOOD, 0, 3) == "~"
 
 
 def test_mark_at_negative():
-    assert mark_at(WOOD, -1, 0) == '~'
-    assert mark_at(WOOD, 0, -1) == '~'
+    assert mark_at(WOOD, -1, 0) == "~"
+    assert mark_at(WOOD, 0, -1) == "~"
 
 
 def test_mark_at_no_map():
-    assert mark_at([], 0, 0) == '~'
+    assert mark_at([], 0, 0) == "~"
 
 
 def test_beside_middle():
-    assert beside(GARDEN, 1, 1) == '....'
-    assert beside(WOOD, 1, 1) == 'TT.T'
+    assert beside(GARDEN, 1, 1) == "...."
+    assert beside(WOOD, 1, 1) == "TT.T"
 
 
 def test_beside_corner():
-    assert beside(GARDEN, 0, 0) == '~..~'
-    assert beside(GARDEN, 2, 3) == '#~~.'
+    assert beside(GARDEN, 0, 0) == "~..~"
+    assert beside(GARDEN, 2, 3) == "#~~."
 
 
 def test_beside_order():
-    assert beside([".1.", "4.2", ".3."], 1, 1) == '1234'
+    assert beside([".1.", "4.2", ".3."], 1, 1) == "1234"
 
 
 def test_beside_outside():
-    assert beside(["ab"], -1, 1) == '~~b~'
-    assert beside(["ab"], 0, 2) == '~~~b'
+    assert beside(["ab"], -1, 1) == "~~b~"
+    assert beside(["ab"], 0, 2) == "~~~b"
 
 
 def test_trees_around_middle():
@@ -140,24 +140,28 @@ def test_field_size_water():
 
 
 def test_rim_square():
-    assert rim(["abc", "hid", "gfe"]) == 'abcdefgh'
+    assert rim(["abc", "hid", "gfe"]) == "abcdefgh"
 
 
 def test_rim_two_lines():
-    assert rim(["ab", "dc"]) == 'abcd'
+    assert rim(["ab", "dc"]) == "abcd"
+
+
+def test_rim_tall():
+    assert rim(["abc", "jxd", "ixe", "hgf"]) == "abcdefghij"
 
 
 def test_rim_wide():
-    assert rim(["abcd", "jxxe", "ihgf"]) == 'abcdefghij'
-    assert rim(["ab", "fc", "ed"]) == 'abcdef'
+    assert rim(["abcd", "jxxe", "ihgf"]) == "abcdefghij"
+    assert rim(["ab", "fc", "ed"]) == "abcdef"
 
 
 def test_rim_one_line():
-    assert rim(["abc"]) == 'abc'
+    assert rim(["abc"]) == "abc"
 
 
 def test_rim_none():
-    assert rim([]) == ''
+    assert rim([]) == ""
 
 
 def test_walking_cost_straight():
@@ -180,25 +184,25 @@ def test_walking_cost_none():
 
 
 def test_next_year_grows():
-    assert next_year(["T.T"]) == ['TTT']
-    assert next_year(["T.", ".T"]) == ['TT', 'TT']
+    assert next_year(["T.T"]) == ["TTT"]
+    assert next_year(["T.", ".T"]) == ["TT", "TT"]
 
 
 def test_next_year_too_few():
-    assert next_year(["T..", "..."]) == ['T..', '...']
+    assert next_year(["T..", "..."]) == ["T..", "..."]
 
 
 def test_next_year_too_many():
-    assert next_year([".T.", "T.T", "..."]) == ['TTT', 'T.T', '...']
-    assert next_year([".T.", "T.T", ".T."]) == ['TTT', 'T.T', 'TTT']
+    assert next_year([".T.", "T.T", "..."]) == ["TTT", "T.T", "..."]
+    assert next_year([".T.", "T.T", ".T."]) == ["TTT", "T.T", "TTT"]
 
 
 def test_next_year_other_marks():
-    assert next_year(["T#T", "T~T"]) == ['T#T', 'T~T']
+    assert next_year(["T#T", "T~T"]) == ["T#T", "T~T"]
 
 
 def test_next_year_at_once():
-    assert next_year(["T.T", "...", "T.T"]) == ['TTT', 'T.T', 'TTT']
+    assert next_year(["T.T", "...", "T.T"]) == ["TTT", "T.T", "TTT"]
 
 
 def test_next_year_none():

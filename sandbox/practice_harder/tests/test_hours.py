@@ -36,22 +36,22 @@ def test_to_minutes_minutes():
 
 
 def test_to_clock_usual():
-    assert to_clock(570) == '09:30'
-    assert to_clock(845) == '14:05'
+    assert to_clock(570) == "09:30"
+    assert to_clock(845) == "14:05"
 
 
 def test_to_clock_zeros():
-    assert to_clock(0) == '00:00'
-    assert to_clock(65) == '01:05'
+    assert to_clock(0) == "00:00"
+    assert to_clock(65) == "01:05"
 
 
 def test_to_clock_past_midnight():
-    assert to_clock(1440) == '00:00'
-    assert to_clock(1500) == '01:00'
+    assert to_clock(1440) == "00:00"
+    assert to_clock(1500) == "01:00"
 
 
 def test_to_clock_before_midnight():
-    assert to_clock(-30) == '23:30'
+    assert to_clock(-30) == "23:30"
 
 
 def test_parse_span_usual():
@@ -133,7 +133,7 @@ def test_merged_inside():
 
 
 def test_merged_any_order():
-    assert merged([(840, 900), (540, 600), (605, 630)]) == [(540, 630), (840, 900)]
+    assert merged([(840, 900), (540, 600), (905, 930), (605, 630)]) == [(540, 630), (840, 930)]
 
 
 def test_merged_none():
@@ -141,18 +141,18 @@ def test_merged_none():
 
 
 def test_next_opening_later():
-    assert next_opening(["9:00-12:00", "14:00-18:00"], "10:00") == '14:00'
-    assert next_opening(["14:00-18:00", "9:00-12:00"], "8:00") == '09:00'
+    assert next_opening(["9:00-12:00", "14:00-18:00"], "10:00") == "14:00"
+    assert next_opening(["14:00-18:00", "9:00-12:00"], "8:00") == "09:00"
 
 
 def test_next_opening_right_now():
-    assert next_opening(["9:00-12:00", "14:00-18:00"], "14:00") == '14:00'
-    assert next_opening(["9:00-12:00"], "9:00") == '09:00'
+    assert next_opening(["9:00-12:00", "14:00-18:00"], "14:00") == "14:00"
+    assert next_opening(["9:00-12:00"], "9:00") == "09:00"
 
 
 def test_next_opening_tomorrow():
-    assert next_opening(["14:00-18:00", "9:00-12:00"], "19:00") == '09:00'
-    assert next_opening(["9:00-12:00"], "9:01") == '09:00'
+    assert next_opening(["14:00-18:00", "9:00-12:00"], "19:00") == "09:00"
+    assert next_opening(["9:00-12:00"], "9:01") == "09:00"
 
 
 def test_next_opening_never():
@@ -160,23 +160,23 @@ def test_next_opening_never():
 
 
 def test_to_slot_between():
-    assert to_slot("9:05", 15) == '09:15'
-    assert to_slot("9:31", 30) == '10:00'
+    assert to_slot("9:05", 15) == "09:15"
+    assert to_slot("9:31", 30) == "10:00"
 
 
 def test_to_slot_on_slot():
-    assert to_slot("9:30", 15) == '09:30'
-    assert to_slot("10:00", 30) == '10:00'
+    assert to_slot("9:30", 15) == "09:30"
+    assert to_slot("10:00", 30) == "10:00"
 
 
 def test_to_slot_last_of_day():
-    assert to_slot("23:50", 15) == '00:00'
-    assert to_slot("24:00", 15) == '00:00'
+    assert to_slot("23:50", 15) == "00:00"
+    assert to_slot("24:00", 15) == "00:00"
 
 
 def test_to_slot_odd_slot():
-    assert to_slot("9:00", 7) == '09:06'
-    assert to_slot("0:01", 50) == '00:50'
+    assert to_slot("9:00", 7) == "09:06"
+    assert to_slot("0:01", 50) == "00:50"
 
 
 def test_paid_minutes_short():

@@ -52,6 +52,12 @@ def test_inventory_starts_empty():
     assert Inventory().items == {}
 
 
+def test_inventory_small_names():
+    store = Inventory()
+    store.add("Rope")
+    assert list(store.items) == ["rope"]
+
+
 def test_inventory_each_has_its_own():
     first = Inventory()
     first.add("rope")
@@ -60,12 +66,12 @@ def test_inventory_each_has_its_own():
 
 def test_item_known():
     assert stocked().item("rope").count == 5
-    assert stocked().item("rope").shelf == 'A1'
+    assert stocked().item("rope").shelf == "A1"
 
 
 def test_item_case_and_blanks():
     assert stocked().item(" LAMP ").cents == 1250
-    assert stocked().item("Sack").name == 'sack'
+    assert stocked().item("Sack").name == "sack"
 
 
 def test_item_unknown():
@@ -99,7 +105,7 @@ def test_add_more():
 def test_add_case():
     store = stocked()
     assert store.add(" ROPE", 1) == 6
-    assert sorted(store.items) == ['lamp', 'rope', 'sack']
+    assert sorted(store.items) == ["lamp", "rope", "sack"]
 
 
 def test_add_price():
@@ -158,18 +164,18 @@ def test_take_unknown():
 
 def test_put_on_one():
     store = stocked()
-    assert store.put_on("B2", "lamp") == ['lamp']
-    assert store.item("lamp").shelf == 'B2'
+    assert store.put_on("B2", "lamp") == ["lamp"]
+    assert store.item("lamp").shelf == "B2"
 
 
 def test_put_on_moved():
     store = stocked()
-    assert store.put_on("B2", "sack") == ['sack']
-    assert store.put_on("A1") == ['rope']
+    assert store.put_on("B2", "sack") == ["sack"]
+    assert store.put_on("A1") == ["rope"]
 
 
 def test_put_on_joined():
-    assert stocked().put_on("A1", "Lamp") == ['lamp', 'rope', 'sack']
+    assert stocked().put_on("A1", "Lamp") == ["lamp", "rope", "sack"]
 
 
 def test_put_on_empty():
@@ -182,18 +188,18 @@ def test_put_on_unknown():
 
 
 def test_to_order_floor_first():
-    assert stocked().to_order() == ['lamp']
+    assert stocked().to_order() == ["lamp"]
 
 
 def test_to_order_higher_limit():
-    assert stocked().to_order(5) == ['lamp', 'rope']
-    assert stocked().to_order(8) == ['lamp', 'rope', 'sack']
+    assert stocked().to_order(5) == ["lamp", "rope"]
+    assert stocked().to_order(8) == ["lamp", "rope", "sack"]
 
 
 def test_to_order_tie():
     store = stocked()
     store.take("rope", 3)
-    assert store.to_order() == ['lamp', 'rope']
+    assert store.to_order() == ["lamp", "rope"]
 
 
 def test_to_order_nothing():
@@ -224,19 +230,25 @@ def test_worth_after_taking():
 def test_rename_new_name():
     store = stocked()
     item = store.rename("rope", "cord")
-    assert (item.name, item.count, item.cents, item.shelf) == ('cord', 5, 300, 'A1')
+    assert (item.name, item.count, item.cents, item.shelf) == ("cord", 5, 300, "A1")
 
 
 def test_rename_old_is_gone():
     store = stocked()
     store.rename("Rope", "cord")
-    assert sorted(store.items) == ['cord', 'lamp', 'sack']
+    assert sorted(store.items) == ["cord", "lamp", "sack"]
 
 
 def test_rename_added_up():
     store = stocked()
     assert store.rename("rope", "sack").count == 13
     assert store.worth() == 6400
+
+
+def test_rename_case():
+    store = stocked()
+    store.rename("rope", " Sack ")
+    assert sorted(store.items) == ["lamp", "sack"]
 
 
 def test_rename_same_name():
@@ -250,16 +262,16 @@ def test_rename_unknown():
 
 
 def test_fill_up_needed():
-    assert stocked().fill_up({"rope": 9, "lamp": 3}) == {'rope': 4, 'lamp': 1}
+    assert stocked().fill_up({"rope": 9, "lamp": 3}) == {"rope": 4, "lamp": 1}
 
 
 def test_fill_up_enough():
-    assert stocked().fill_up({"rope": 5, "sack": 2, "lamp": 4}) == {'lamp': 2}
+    assert stocked().fill_up({"rope": 5, "sack": 2, "lamp": 4}) == {"lamp": 2}
 
 
 def test_fill_up_new():
-    assert stocked().fill_up({"boat": 2, "rope": 6}) == {'boat': 2, 'rope': 1}
-    assert Inventory().fill_up({"rope": 1}) == {'rope': 1}
+    assert stocked().fill_up({"boat": 2, "rope": 6}) == {"boat": 2, "rope": 1}
+    assert Inventory().fill_up({"rope": 1}) == {"rope": 1}
 
 
 def test_fill_up_none():

@@ -10,7 +10,7 @@ def account(*amounts, limit=0, owner="Ada"):
 
 def test_account_new():
     ada = Account("Ada")
-    assert ada.owner == 'Ada'
+    assert ada.owner == "Ada"
     assert ada.entries == []
 
 
@@ -47,13 +47,13 @@ def test_balance_debts():
 def test_book_entry():
     ada = account(500)
     assert ada.book("bread", -280) == 220
-    assert ada.entries == [('start', 500), ('bread', -280)]
+    assert ada.entries == [("start", 500), ("bread", -280)]
 
 
 def test_book_first():
     ada = account()
     assert ada.book("gift", 100) == 100
-    assert ada.entries == [('gift', 100)]
+    assert ada.entries == [("gift", 100)]
 
 
 def test_book_limit():
@@ -83,13 +83,13 @@ def test_book_nothing_is_noted():
     ada = account(100)
     with pytest.raises(Overdrawn):
         ada.book("boat", -300)
-    assert ada.entries == [('start', 100)]
+    assert ada.entries == [("start", 100)]
 
 
 def test_deposit_usual():
     ada = account(100)
     assert ada.deposit(250) == 350
-    assert ada.entries[-1] == ('deposit', 250)
+    assert ada.entries[-1] == ("deposit", 250)
 
 
 def test_deposit_twice():
@@ -119,7 +119,7 @@ def test_deposit_one_cent():
 def test_withdraw_usual():
     ada = account(1000)
     assert ada.withdraw(300) == 700
-    assert ada.entries == [('start', 1000), ('withdrawal', -300)]
+    assert ada.entries == [("start", 1000), ("withdrawal", -300)]
 
 
 def test_withdraw_all():
@@ -129,7 +129,7 @@ def test_withdraw_all():
 def test_withdraw_fee():
     ada = account(1000, limit=500)
     assert ada.withdraw(1200) == -250
-    assert ada.entries[-1] == ('withdrawal', -1250)
+    assert ada.entries[-1] == ("withdrawal", -1250)
 
 
 def test_withdraw_fee_counts():
@@ -170,8 +170,8 @@ def test_transfer_entries():
     ada = account(500)
     ben = account(owner="Ben")
     ada.transfer(ben, 1)
-    assert ada.entries[-1] == ('to Ben', -1)
-    assert ben.entries == [('from Ada', 1)]
+    assert ada.entries[-1] == ("to Ben", -1)
+    assert ben.entries == [("from Ada", 1)]
 
 
 def test_transfer_too_much():
@@ -202,20 +202,20 @@ def test_transfer_from_closed():
 
 def test_undo_last():
     ada = account(500, -120)
-    assert ada.undo() == ('start', -120)
+    assert ada.undo() == ("start", -120)
     assert ada.balance == 500
 
 
 def test_undo_entry():
     ada = account(500)
     ada.undo()
-    assert ada.entries == [('start', 500), ('undo start', -500)]
+    assert ada.entries == [("start", 500), ("undo start", -500)]
 
 
 def test_undo_twice():
     ada = account(500)
     ada.undo()
-    assert ada.undo() == ('undo start', -500)
+    assert ada.undo() == ("undo start", -500)
     assert ada.balance == 500
 
 
@@ -228,7 +228,7 @@ def test_undo_nothing():
 def test_interest_usual():
     ada = account(20000)
     assert ada.interest(2) == 400
-    assert ada.entries[-1] == ('interest', 400)
+    assert ada.entries[-1] == ("interest", 400)
 
 
 def test_interest_cents():
@@ -249,7 +249,7 @@ def test_interest_debts_cents():
 def test_interest_nothing():
     ada = account(30)
     assert ada.interest(3) == 0
-    assert ada.entries == [('start', 30)]
+    assert ada.entries == [("start", 30)]
     assert account().interest(5) == 0
 
 
@@ -262,7 +262,7 @@ def test_close_paid_out():
 def test_close_entry():
     ada = account(500)
     ada.close()
-    assert ada.entries[-1] == ('closing', -500)
+    assert ada.entries[-1] == ("closing", -500)
     assert ada.is_closed is True
 
 
@@ -280,26 +280,26 @@ def test_close_debts():
 
 
 def test_statement_lines():
-    assert account(500, -120).statement() == ['1. start: 5.-', '2. start: -1.20', 'balance: 3.80']
+    assert account(500, -120).statement() == ["1. start: 5.-", "2. start: -1.20", "balance: 3.80"]
 
 
 def test_statement_last():
     assert account(1, 2, 3, 4, 5, 6, 7).statement(2) == [
-        '6. start: 0.06',
-        '7. start: 0.07',
-        'balance: 0.28',
+        "6. start: 0.06",
+        "7. start: 0.07",
+        "balance: 0.28",
     ]
-    assert account(100, 200, 300).statement(1) == ['3. start: 3.-', 'balance: 6.-']
+    assert account(100, 200, 300).statement(1) == ["3. start: 3.-", "balance: 6.-"]
 
 
 def test_statement_five():
     assert len(account(1, 2, 3, 4, 5, 6, 7).statement()) == 6
-    assert account(1, 2, 3, 4, 5, 6).statement()[0] == '2. start: 0.02'
+    assert account(1, 2, 3, 4, 5, 6).statement()[0] == "2. start: 0.02"
 
 
 def test_statement_few():
-    assert account(250).statement(9) == ['1. start: 2.50', 'balance: 2.50']
+    assert account(250).statement(9) == ["1. start: 2.50", "balance: 2.50"]
 
 
 def test_statement_empty():
-    assert account().statement() == ['balance: 0.-']
+    assert account().statement() == ["balance: 0.-"]

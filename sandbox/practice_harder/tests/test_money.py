@@ -65,31 +65,33 @@ def test_parse_price_no_price():
     with pytest.raises(ValueError):
         parse_price("free")
     with pytest.raises(ValueError):
+        parse_price("-3.50")
+    with pytest.raises(ValueError):
         parse_price("")
     with pytest.raises(ValueError):
         parse_price(".50")
 
 
 def test_show_price_with_cents():
-    assert show_price(350) == '3.50'
-    assert show_price(1299) == '12.99'
+    assert show_price(350) == "3.50"
+    assert show_price(1299) == "12.99"
 
 
 def test_show_price_whole():
-    assert show_price(1200) == '12.-'
-    assert show_price(100) == '1.-'
+    assert show_price(1200) == "12.-"
+    assert show_price(100) == "1.-"
 
 
 def test_show_price_small():
-    assert show_price(5) == '0.05'
-    assert show_price(0) == '0.-'
-    assert show_price(70) == '0.70'
+    assert show_price(5) == "0.05"
+    assert show_price(0) == "0.-"
+    assert show_price(70) == "0.70"
 
 
 def test_show_price_debts():
-    assert show_price(-350) == '-3.50'
-    assert show_price(-200) == '-2.-'
-    assert show_price(-5) == '-0.05'
+    assert show_price(-350) == "-3.50"
+    assert show_price(-200) == "-2.-"
+    assert show_price(-1) == "-0.01"
 
 
 def test_split_bill_even():
@@ -167,7 +169,7 @@ def test_with_tip_even():
 def test_with_tip_ten_cent_pieces():
     assert with_tip(1010, 10) == 1120
     assert with_tip(999, 10) == 1099
-    assert with_tip(1234, 5) == 1304
+    assert with_tip(2001, 10) == 2211
 
 
 def test_with_tip_no_tip():
@@ -211,17 +213,17 @@ def test_change_coins_small():
 
 
 def test_best_offer_cheapest():
-    assert best_offer({"mill": 300, "inn": 250, "farm": 400}) == 'inn'
-    assert best_offer({"b": 2, "a": 3}) == 'b'
+    assert best_offer({"mill": 300, "inn": 250, "farm": 400}) == "inn"
+    assert best_offer({"b": 2, "a": 3}) == "b"
 
 
 def test_best_offer_tie():
-    assert best_offer({"mill": 250, "inn": 250}) == 'inn'
-    assert best_offer({"b": 9, "c": 5, "a": 5}) == 'a'
+    assert best_offer({"mill": 250, "inn": 250}) == "inn"
+    assert best_offer({"b": 9, "c": 5, "a": 5}) == "a"
 
 
 def test_best_offer_one():
-    assert best_offer({"inn": 120}) == 'inn'
+    assert best_offer({"inn": 120}) == "inn"
 
 
 def test_best_offer_none():
@@ -247,7 +249,7 @@ def test_late_fee_limit():
 
 def test_late_fee_in_time():
     assert late_fee(10000, 0) == 0
-    assert late_fee(10000, -3) == 0
+    assert late_fee(10000, -30) == 0
 
 
 def test_late_fee_cents():

@@ -13,27 +13,27 @@ from townkit.scores import (
 
 
 def test_award_middle():
-    assert award(95) == 'gold'
-    assert award(80) == 'silver'
-    assert award(65) == 'bronze'
-    assert award(10) == '-'
+    assert award(95) == "gold"
+    assert award(80) == "silver"
+    assert award(65) == "bronze"
+    assert award(10) == "-"
 
 
 def test_award_limits():
-    assert award(90) == 'gold'
-    assert award(75) == 'silver'
-    assert award(60) == 'bronze'
+    assert award(90) == "gold"
+    assert award(75) == "silver"
+    assert award(60) == "bronze"
 
 
 def test_award_just_below():
-    assert award(89) == 'silver'
-    assert award(74) == 'bronze'
-    assert award(59) == '-'
+    assert award(89) == "silver"
+    assert award(74) == "bronze"
+    assert award(59) == "-"
 
 
 def test_award_extremes():
-    assert award(100) == 'gold'
-    assert award(0) == '-'
+    assert award(100) == "gold"
+    assert award(0) == "-"
 
 
 def test_judged_enough():
@@ -56,20 +56,20 @@ def test_judged_none():
 
 
 def test_places_all_differ():
-    assert places({"Ada": 9, "Ben": 12, "Cleo": 7}) == {'Ada': 2, 'Ben': 1, 'Cleo': 3}
+    assert places({"Ada": 9, "Ben": 12, "Cleo": 7}) == {"Ada": 2, "Ben": 1, "Cleo": 3}
 
 
 def test_places_tie():
-    assert places({"Ada": 9, "Ben": 9, "Cleo": 7}) == {'Ada': 2, 'Ben': 2, 'Cleo': 3}
-    assert places({"Ada": 9, "Ben": 12, "Cleo": 9}) == {'Ada': 3, 'Ben': 1, 'Cleo': 3}
+    assert places({"Ada": 9, "Ben": 9, "Cleo": 7}) == {"Ada": 2, "Ben": 2, "Cleo": 3}
+    assert places({"Ada": 9, "Ben": 12, "Cleo": 9}) == {"Ada": 3, "Ben": 1, "Cleo": 3}
 
 
 def test_places_all_equal():
-    assert places({"a": 1, "b": 1, "c": 1}) == {'a': 3, 'b': 3, 'c': 3}
+    assert places({"a": 1, "b": 1, "c": 1}) == {"a": 3, "b": 3, "c": 3}
 
 
 def test_places_below_zero():
-    assert places({"a": -2, "b": 0}) == {'a': 2, 'b': 1}
+    assert places({"a": -2, "b": 0}) == {"a": 2, "b": 1}
 
 
 def test_places_none():
@@ -97,42 +97,42 @@ def test_league_points_none():
 
 
 def test_streak_end():
-    assert streak("WWLDD") == '2 x D'
-    assert streak("LWWW") == '3 x W'
+    assert streak("WWLDD") == "2 x D"
+    assert streak("LWWW") == "3 x W"
 
 
 def test_streak_one():
-    assert streak("WWL") == '1 x L'
-    assert streak("D") == '1 x D'
+    assert streak("WWL") == "1 x L"
+    assert streak("D") == "1 x D"
 
 
 def test_streak_all_the_same():
-    assert streak("WWWW") == '4 x W'
+    assert streak("WWWW") == "4 x W"
 
 
 def test_streak_again():
-    assert streak("WLWWLWW") == '2 x W'
+    assert streak("WLWWLWW") == "2 x W"
 
 
 def test_streak_none():
-    assert streak("") == ''
+    assert streak("") == ""
 
 
 def test_elected_most():
-    assert elected(["Ada", "Ben", "Ben", "Cleo"]) == 'Ben'
+    assert elected(["Ada", "Ben", "Ben", "Cleo"]) == "Ben"
 
 
 def test_elected_tie():
-    assert elected(["Ben", "Ada", "Ada", "Ben"]) == 'Ben'
-    assert elected(["Cleo", "Ada"]) == 'Cleo'
+    assert elected(["Ben", "Ada", "Ada", "Ben"]) == "Ben"
+    assert elected(["Cleo", "Ada"]) == "Cleo"
 
 
 def test_elected_late():
-    assert elected(["Ada", "Ben", "Cleo", "Cleo"]) == 'Cleo'
+    assert elected(["Ada", "Ben", "Cleo", "Cleo"]) == "Cleo"
 
 
 def test_elected_one():
-    assert elected(["Ada"]) == 'Ada'
+    assert elected(["Ada"]) == "Ada"
 
 
 def test_elected_none():
@@ -140,19 +140,19 @@ def test_elected_none():
 
 
 def test_improved_largest_first():
-    assert improved({"Ada": 3, "Ben": 5}, {"Ada": 4, "Ben": 9}) == ['Ben', 'Ada']
+    assert improved({"Ada": 3, "Ben": 5}, {"Ada": 4, "Ben": 9}) == ["Ben", "Ada"]
 
 
 def test_improved_worse():
-    assert improved({"Ada": 3, "Ben": 5, "Cleo": 1}, {"Ada": 2, "Ben": 5, "Cleo": 2}) == ['Cleo']
+    assert improved({"Ada": 3, "Ben": 5, "Cleo": 1}, {"Ada": 2, "Ben": 5, "Cleo": 2}) == ["Cleo"]
 
 
 def test_improved_newcomer():
-    assert improved({"Ada": 3}, {"Ada": 4, "Ben": 2, "Cleo": 0}) == ['Ben', 'Ada']
+    assert improved({"Ada": 3}, {"Ada": 4, "Ben": 2, "Cleo": 0}) == ["Ben", "Ada"]
 
 
 def test_improved_tie():
-    assert improved({"b": 1, "a": 1, "c": 0}, {"b": 2, "c": 1, "a": 2}) == ['a', 'b', 'c']
+    assert improved({"b": 1, "a": 1, "c": 0}, {"b": 2, "c": 1, "a": 2}) == ["a", "b", "c"]
 
 
 def test_improved_gone():
@@ -161,24 +161,24 @@ def test_improved_gone():
 
 def test_finish_times_staggered():
     assert finish_times({"Ada": 0, "Ben": 30}, {"Ada": 100, "Ben": 120}) == [
-        ('Ben', 90),
-        ('Ada', 100),
+        ("Ben", 90),
+        ("Ada", 100),
     ]
 
 
 def test_finish_times_no_start():
-    assert finish_times({"Ben": 50}, {"Ada": 70, "Ben": 90}) == [('Ben', 40), ('Ada', 70)]
+    assert finish_times({"Ben": 50}, {"Ada": 70, "Ben": 90}) == [("Ben", 40), ("Ada", 70)]
 
 
 def test_finish_times_not_arrived():
-    assert finish_times({"Ada": 0, "Ben": 5}, {"Ben": 25}) == [('Ben', 20)]
+    assert finish_times({"Ada": 0, "Ben": 5}, {"Ben": 25}) == [("Ben", 20)]
 
 
 def test_finish_times_tie():
     assert finish_times({}, {"Cleo": 60, "Ada": 60, "Ben": 59}) == [
-        ('Ben', 59),
-        ('Ada', 60),
-        ('Cleo', 60),
+        ("Ben", 59),
+        ("Ada", 60),
+        ("Cleo", 60),
     ]
 
 
@@ -215,17 +215,17 @@ def test_word_points_empty():
 
 
 def test_pairings_even():
-    assert pairings(["a", "b", "c", "d"]) == [('a', 'd'), ('b', 'c')]
-    assert pairings(["a", "b"]) == [('a', 'b')]
+    assert pairings(["a", "b", "c", "d"]) == [("a", "d"), ("b", "c")]
+    assert pairings(["a", "b"]) == [("a", "b")]
 
 
 def test_pairings_odd():
-    assert pairings(["a", "b", "c"]) == [('a', 'c'), ('b', 'free')]
-    assert pairings(["a", "b", "c", "d", "e"]) == [('a', 'e'), ('b', 'd'), ('c', 'free')]
+    assert pairings(["a", "b", "c"]) == [("a", "c"), ("b", "free")]
+    assert pairings(["a", "b", "c", "d", "e"]) == [("a", "e"), ("b", "d"), ("c", "free")]
 
 
 def test_pairings_one():
-    assert pairings(["a"]) == [('a', 'free')]
+    assert pairings(["a"]) == [("a", "free")]
 
 
 def test_pairings_none():

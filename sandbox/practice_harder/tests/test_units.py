@@ -12,19 +12,19 @@ from townkit.units import (
 
 
 def test_measured_blank():
-    assert measured("2 kg") == ('weight', 2000)
-    assert measured("12 cm") == ('length', 12)
+    assert measured("2 kg") == ("weight", 2000)
+    assert measured("12 cm") == ("length", 12)
 
 
 def test_measured_no_blank():
-    assert measured("3ell") == ('length', 180)
-    assert measured("500g") == ('weight', 500)
+    assert measured("3ell") == ("length", 180)
+    assert measured("500g") == ("weight", 500)
 
 
 def test_measured_units():
-    assert measured("4 lot") == ('weight', 60)
-    assert measured("2 sack") == ('weight', 48000)
-    assert measured("1 rod") == ('length', 450)
+    assert measured("4 lot") == ("weight", 60)
+    assert measured("2 sack") == ("weight", 48000)
+    assert measured("1 rod") == ("length", 450)
 
 
 def test_measured_no_unit():
@@ -39,6 +39,8 @@ def test_measured_no_number():
         measured("kg")
     with pytest.raises(ValueError):
         measured("half kg")
+    with pytest.raises(ValueError):
+        measured("-3 kg")
 
 
 def test_converted_down():
@@ -69,18 +71,18 @@ def test_converted_same():
 
 
 def test_in_units_split():
-    assert in_units(1250, ["g", "kg"]) == {'kg': 1, 'g': 250}
-    assert in_units(49030, ["kg", "sack", "lot"]) == {'sack': 2, 'kg': 1, 'lot': 2}
+    assert in_units(1250, ["g", "kg"]) == {"kg": 1, "g": 250}
+    assert in_units(49030, ["kg", "sack", "lot"]) == {"sack": 2, "kg": 1, "lot": 2}
 
 
 def test_in_units_zeros():
-    assert in_units(24015, ["sack", "kg", "lot"]) == {'sack': 1, 'lot': 1}
-    assert in_units(500, ["kg", "g"]) == {'g': 500}
+    assert in_units(24015, ["sack", "kg", "lot"]) == {"sack": 1, "lot": 1}
+    assert in_units(500, ["kg", "g"]) == {"g": 500}
 
 
 def test_in_units_rest_is_lost():
-    assert in_units(1250, ["kg"]) == {'kg': 1}
-    assert in_units(70, ["ell"]) == {'ell': 1}
+    assert in_units(1250, ["kg"]) == {"kg": 1}
+    assert in_units(70, ["ell"]) == {"ell": 1}
 
 
 def test_in_units_nothing():
@@ -89,24 +91,24 @@ def test_in_units_nothing():
 
 
 def test_show_length_all():
-    assert show_length(532) == '1 rod 1 ell 22 cm'
-    assert show_length(1000) == '2 rod 1 ell 40 cm'
+    assert show_length(532) == "1 rod 1 ell 22 cm"
+    assert show_length(1000) == "2 rod 1 ell 40 cm"
 
 
 def test_show_length_parts():
-    assert show_length(60) == '1 ell'
-    assert show_length(450) == '1 rod'
-    assert show_length(455) == '1 rod 5 cm'
-    assert show_length(120) == '2 ell'
+    assert show_length(60) == "1 ell"
+    assert show_length(450) == "1 rod"
+    assert show_length(455) == "1 rod 5 cm"
+    assert show_length(120) == "2 ell"
 
 
 def test_show_length_small():
-    assert show_length(59) == '59 cm'
-    assert show_length(1) == '1 cm'
+    assert show_length(59) == "59 cm"
+    assert show_length(1) == "1 cm"
 
 
 def test_show_length_nothing():
-    assert show_length(0) == '0 cm'
+    assert show_length(0) == "0 cm"
 
 
 def test_barrels_full():
@@ -133,25 +135,25 @@ def test_barrels_nothing():
 
 
 def test_scaled_more():
-    assert scaled({"egg": 4, "roll": 8}, 8) == {'egg': 8, 'roll': 16}
-    assert scaled({"egg": 4}, 6) == {'egg': 6}
+    assert scaled({"egg": 4, "roll": 8}, 8) == {"egg": 8, "roll": 16}
+    assert scaled({"egg": 4}, 6) == {"egg": 6}
 
 
 def test_scaled_fewer():
-    assert scaled({"egg": 4, "roll": 8}, 2) == {'egg': 2, 'roll': 4}
+    assert scaled({"egg": 4, "roll": 8}, 2) == {"egg": 2, "roll": 4}
 
 
 def test_scaled_rounding():
-    assert scaled({"egg": 3}, 2) == {'egg': 2}
-    assert scaled({"egg": 1, "roll": 5}, 5) == {'egg': 2, 'roll': 7}
+    assert scaled({"egg": 3}, 2) == {"egg": 2}
+    assert scaled({"egg": 1, "roll": 5}, 5) == {"egg": 2, "roll": 7}
 
 
 def test_scaled_four():
-    assert scaled({"egg": 3, "bun": 1}, 4) == {'egg': 3, 'bun': 1}
+    assert scaled({"egg": 3, "bun": 1}, 4) == {"egg": 3, "bun": 1}
 
 
 def test_scaled_nobody():
-    assert scaled({"egg": 3}, 0) == {'egg': 0}
+    assert scaled({"egg": 3}, 0) == {"egg": 0}
     assert scaled({}, 9) == {}
 
 
@@ -183,31 +185,31 @@ def test_speed_slow():
 
 
 def test_weather_word_no_wind():
-    assert weather_word(-5) == 'frost'
-    assert weather_word(5) == 'cool'
-    assert weather_word(15) == 'mild'
-    assert weather_word(30) == 'hot'
+    assert weather_word(-5) == "frost"
+    assert weather_word(5) == "cool"
+    assert weather_word(15) == "mild"
+    assert weather_word(30) == "hot"
 
 
 def test_weather_word_limits():
-    assert weather_word(0) == 'cool'
-    assert weather_word(12) == 'mild'
-    assert weather_word(22) == 'mild'
-    assert weather_word(23) == 'hot'
+    assert weather_word(0) == "cool"
+    assert weather_word(12) == "mild"
+    assert weather_word(22) == "mild"
+    assert weather_word(23) == "hot"
 
 
 def test_weather_word_just_below():
-    assert weather_word(-1) == 'frost'
-    assert weather_word(11) == 'cool'
+    assert weather_word(-1) == "frost"
+    assert weather_word(11) == "cool"
 
 
 def test_weather_word_wind():
-    assert weather_word(5, 60) == 'frost'
-    assert weather_word(12, 10) == 'cool'
-    assert weather_word(25, 30) == 'mild'
+    assert weather_word(5, 60) == "frost"
+    assert weather_word(12, 10) == "cool"
+    assert weather_word(25, 30) == "mild"
 
 
 def test_weather_word_little_wind():
-    assert weather_word(12, 9) == 'mild'
-    assert weather_word(0, 9) == 'cool'
-    assert weather_word(12, 19) == 'cool'
+    assert weather_word(12, 9) == "mild"
+    assert weather_word(0, 9) == "cool"
+    assert weather_word(12, 19) == "cool"

@@ -17,7 +17,7 @@ def check_digit(number):
 
 
 def is_file_number(text):
-    """Tell whether a file number such as '412-7-9' ends in its check digit."""
+    """Tell whether a file number such as '412-7-8' ends in its check digit."""
     number, dash, last = text.rpartition("-")
     return dash == "-" and last == str(check_digit(number))
 

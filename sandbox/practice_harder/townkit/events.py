@@ -35,7 +35,7 @@ def event_words(line):
     minute, _, place = head.strip().partition(" ")
     if not colon or not minute.isdigit():
         raise ValueError(f"no event: {line!r}")
-    return int(minute), place.strip(), text.strip().rstrip("!"), text.count("!")
+    return int(minute), place.strip(), text.rstrip("! ").strip(), text.count("!")
 
 
 class EventLog:

@@ -72,11 +72,11 @@ class Inventory:
 
     def rename(self, old, new):
         """Give the item another name. What is there of that name already is added to it."""
-        item = self.item(old)
+        item, key = self.item(old), new.strip().lower()
         del self.items[item.name]
-        count = self.items[new].count if new in self.items else 0
-        self.items[new] = Item(new, item.count + count, item.cents, item.shelf)
-        return self.items[new]
+        count = self.items[key].count if key in self.items else 0
+        self.items[key] = Item(key, item.count + count, item.cents, item.shelf)
+        return self.items[key]
 
     def fill_up(self, targets):
         """Return what must be bought so that there is as much as targets says: name to count."""
