@@ -51,17 +51,17 @@ def test_shortened_empty():
 
 
 def test_wrapped_lines():
-    assert wrapped("the mill is shut on friday", 11) == ["the mill is", "shut on", "friday"]
-    assert wrapped("a b c d", 3) == ["a b", "c d"]
+    assert wrapped("the mill is shut on friday", 11) == ["the mill is", "  shut on", "  friday"]
+    assert wrapped("a b c d", 3) == ["a b", "  c", "  d"]
 
 
 def test_wrapped_exact():
-    assert wrapped("to the inn", 6) == ["to the", "inn"]
-    assert wrapped("to the inn", 5) == ["to", "the", "inn"]
+    assert wrapped("to the inn", 6) == ["to the", "  inn"]
+    assert wrapped("to the inn", 5) == ["to", "  the", "  inn"]
 
 
 def test_wrapped_long_word():
-    assert wrapped("the watchtower is old", 6) == ["the", "watchtower", "is old"]
+    assert wrapped("the watchtower is old", 6) == ["the", "  watchtower", "  is", "  old"]
 
 
 def test_wrapped_blanks():

@@ -14,13 +14,13 @@ def shortened(text, width):
 
 
 def wrapped(text, width):
-    """Break a text into lines no longer than width; a word that is longer has a line of its own."""
+    """Break a text into lines no longer than width where words allow it, for a hanging sign."""
     lines = []
     for word in text.split():
         if lines and len(lines[-1]) + 1 + len(word) <= width:
             lines[-1] += " " + word
         else:
-            lines.append(word)
+            lines.append("  " + word if lines else word)
     return lines
 
 

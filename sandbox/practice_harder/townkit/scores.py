@@ -49,7 +49,7 @@ def streak(letters):
 
 
 def elected(votes):
-    """Return who has the most votes; among equals, who was named first."""
+    """Return who is elected by votes, a list of names."""
     counts = {}
     for name in votes:
         counts[name] = counts.get(name, 0) + 1
