@@ -150,6 +150,10 @@ def test_missing_empty():
     assert missing({}) == ["name", "street", "house"]
 
 
+def test_problems_empty():
+    assert problems({}) == ["name is missing", "street is missing", "house is missing"]
+
+
 def test_problems_none():
     assert problems({"name": "Ada", "street": "Mill Lane", "house": "7b"}) == []
 

@@ -120,6 +120,11 @@ def test_parse_sections_again():
     }
 
 
+def test_parse_sections_no_section():
+    assert parse_sections("flag") == {"main": {"flag": ""}}
+    assert parse_sections("a = 1\nb=2") == {"main": {"a": "1", "b": "2"}}
+
+
 def test_parse_sections_odd():
     assert parse_sections("[a]\nflag\nsum = 1=1") == {"a": {"flag": "", "sum": "1=1"}}
     assert parse_sections("[a]") == {}

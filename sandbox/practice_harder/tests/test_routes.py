@@ -43,6 +43,10 @@ def test_dead_ends_line():
     assert dead_ends([("b", "a"), ("b", "c")]) == ["a", "c"]
 
 
+def test_dead_ends_star():
+    assert dead_ends([("m", place) for place in "fcaebd"]) == ["a", "b", "c", "d", "e", "f"]
+
+
 def test_dead_ends_two_roads_to_one_place():
     assert dead_ends([("a", "b"), ("b", "a"), ("b", "c"), ("c", "d")]) == ["a", "d"]
 

@@ -2,6 +2,7 @@
 
 WEIGHTS = (3, 1, 7)
 REQUIRED = ("name", "street", "house")
+LONGEST_NAME = 20
 
 
 def is_house_number(text):
@@ -31,7 +32,7 @@ def is_cart_plate(text):
 
 
 def clean_phone(text, area="055"):
-    """Bring a telephone number into the form that the town's directory has."""
+    """Write a telephone number as digits only, with an area; '+' becomes '00'."""
     digits = "".join(letter for letter in text if letter.isdigit())
     if text.strip().startswith("+"):
         digits = "00" + digits
@@ -48,7 +49,7 @@ def problems(record):
     found = [f"{name} is missing" for name in missing(record)]
     if record.get("house") and not is_house_number(record["house"]):
         found.append(f"no house number: {record['house']}")
-    if len(record.get("name", "")) > 20:
+    if len(record.get("name", "")) > LONGEST_NAME:
         found.append("name is too long")
     return found
 

@@ -44,7 +44,10 @@ def next_workday(day, holidays=()):
 
 
 def nights(arrival, departure):
-    """Count the nights of a stay. The town charges at least one."""
+    """Count the nights of a stay. The town charges at least one.
+
+    Raises ValueError where the two days are in the wrong order.
+    """
     stay = date.fromisoformat(departure) - date.fromisoformat(arrival)
     if stay.days < 0:
         raise ValueError("departure before arrival")

@@ -30,7 +30,10 @@ class Event:
 
 
 def event_words(line):
-    """Take a line such as '12 harbour: a light!' apart: (minute, place, text, number of '!')."""
+    """Take a line such as '12 harbour: a light!' apart: (minute, place, text, number of '!').
+
+    Raises ValueError where it is none.
+    """
     head, colon, text = line.partition(":")
     minute, _, place = head.strip().partition(" ")
     if not colon or not minute.isdigit():
@@ -100,6 +103,6 @@ class EventLog:
         return any(b - a <= within for a, b in zip(minutes, minutes[count - 1 :]))
 
     def report(self):
-        """Return the log in lines, the alarms before all other events."""
+        """Return the log in lines, the alarms first; an empty one says 'all quiet'."""
         ordered = sorted(self.events, key=lambda event: event.level < Level.ALARM)
         return [event.line() for event in ordered] or ["all quiet"]

@@ -40,17 +40,20 @@ def receipt_line(name, price, width):
     return f"{shortened(name, room - 2)} ".ljust(room + 1, ".") + f" {price}"
 
 
-def listed(words):
-    """Write words as a list in a sentence."""
-    if not words:
+def listed(names):
+    """Write names as a list in a sentence, for notices; none at all are 'nobody'."""
+    if not names:
         return "nobody"
-    if len(words) == 1:
-        return words[0]
-    return ", ".join(words[:-1]) + " and " + words[-1]
+    if len(names) == 1:
+        return names[0]
+    return ", ".join(names[:-1]) + " and " + names[-1]
 
 
 def file_name(title):
-    """Make the name of a file of a title: small letters and digits, '-' for what is between."""
+    """Make the name of a file of a title: small letters and digits, '-' for what is between.
+
+    '&' is written out, and what has no name at all is 'untitled'.
+    """
     title = title.lower().replace("&", " and ")
     kept = "".join(letter if letter.isalnum() else " " for letter in title)
     return "-".join(kept.split()) or "untitled"

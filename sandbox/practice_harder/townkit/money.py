@@ -27,7 +27,10 @@ def show_price(cents):
 
 
 def split_bill(cents, people):
-    """Split a bill into whole cents, one amount a person; the shares add up to the bill."""
+    """Split a bill into whole cents, one amount a person; the shares add up to the bill.
+
+    Raises ValueError where nobody is there to pay.
+    """
     if people < 1:
         raise ValueError("there is nobody to pay")
     share, rest = divmod(cents, people)
@@ -72,7 +75,7 @@ def best_offer(offers):
 
 
 def late_fee(cents, days):
-    """Return the fee on a bill that is paid days late: two percent a week begun, up to a limit."""
+    """Return the fee on a bill that is paid days late: two percent a week begun, at most half."""
     if days <= 0:
         return 0
     weeks = (days + 6) // 7

@@ -20,7 +20,7 @@ def parse_point(text):
 
 
 def parse_record(line):
-    """Read 'name: value; name: value' as a dict."""
+    """Read 'name: value; name: value' as a dict, with the names in small letters."""
     record = {}
     for part in line.split(";"):
         name, colon, value = part.partition(":")
@@ -43,7 +43,7 @@ def parse_sections(text):
 
 
 def parse_command(text):
-    """Take a command apart: (verb, list of words, dict of options written 'name=value')."""
+    """Take a command apart: (verb in small letters, words, options 'name=value' as a dict)."""
     verb, *words = text.split() or [""]
     options = dict(word.split("=", 1) for word in words if "=" in word)
     return verb.lower(), [word for word in words if "=" not in word], options
@@ -57,7 +57,10 @@ def release_parts(text):
 
 
 def latest_release(releases):
-    """Return the latest of releases such as 'r3.2'; drafts, which end in 'x', do not count."""
+    """Return the latest of releases such as 'r3.2'; drafts, which end in 'x', do not count.
+
+    Returns '' where there is none.
+    """
     final = [release for release in releases if not release.endswith("x")]
     return max(final, key=release_parts, default="")
 

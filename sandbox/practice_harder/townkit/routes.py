@@ -43,7 +43,10 @@ def route(lanes, start, goal):
 
 
 def work_order(needs):
-    """Put the steps of a plan in order, what they need first; needs is a dict of step to steps."""
+    """Put the steps of a plan in order, what they need first; needs is a dict of step to steps.
+
+    Raises ValueError where that cannot be done.
+    """
     order, left = [], sorted({*needs, *(step for steps in needs.values() for step in steps)})
     while left:
         ready = [step for step in left if set(needs.get(step, [])) <= set(order)]
@@ -63,7 +66,10 @@ def bus_fare(stops):
 
 
 def tour_length(distances, stops):
-    """Add up the distances along the stops; (a, b) in the dict serves both ways."""
+    """Add up the distances along the stops; (a, b) in the dict serves both ways.
+
+    Raises ValueError where there is no road.
+    """
     length = 0
     for leg in zip(stops, stops[1:]):
         if leg not in distances and leg[::-1] not in distances:

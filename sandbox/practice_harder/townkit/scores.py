@@ -12,7 +12,7 @@ def award(points):
 
 
 def judged(marks):
-    """Return the sum of the judges' marks. Where enough judges sit, best and worst do not count."""
+    """Return the sum of the judges' marks. Of four or more, best and worst do not count."""
     if len(marks) < 4:
         return sum(marks)
     return sum(sorted(marks)[1:-1])

@@ -7,7 +7,7 @@ def column(rows, name, missing=""):
 
 
 def group_sums(rows, key, value):
-    """Add up the column value for each of what stands in the column key."""
+    """Add up the column value for each key; rows without a key are left out."""
     sums = {}
     for row in rows:
         if row.get(key) is not None:

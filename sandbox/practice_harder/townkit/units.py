@@ -25,7 +25,10 @@ def measured(text):
 
 
 def converted(number, unit, other):
-    """Convert a number of one unit into another of UNITS."""
+    """Convert a number of one unit into another of UNITS.
+
+    Raises ValueError where there is no way to do it.
+    """
     kind, size = UNITS[unit]
     if UNITS[other][0] != kind:
         raise ValueError(f"{unit} cannot be converted into {other}")
@@ -65,7 +68,10 @@ def scaled(recipe, people):
 
 
 def speed(kilometres, duration):
-    """Return the speed of a cart, in whole kilometres an hour; the duration is such as '1h30'."""
+    """Return the speed of a cart, in whole kilometres an hour; the duration is such as '1h30'.
+
+    Raises ValueError where no time has passed.
+    """
     minutes = parse_duration(duration)
     if minutes == 0:
         raise ValueError("nobody is that fast")
@@ -73,7 +79,10 @@ def speed(kilometres, duration):
 
 
 def weather_word(celsius, wind=0):
-    """Return the word for a temperature on the town's weather board. Wind makes it feel colder."""
+    """Return the word for a temperature on the town's weather board. Wind makes it feel colder.
+
+    It is frost below 0, cool below 12, and hot above 22.
+    """
     felt = celsius - wind // 10
     if felt < 0:
         return "frost"
