@@ -21,6 +21,8 @@ class Event:
     """Something that a person may want to know."""
 
 
+OnProgress = Callable[[str, int, int], None]
+"""What is told of progress where no events are known: what, done, total."""
 Emit = Callable[[Event], None]
 """What events are handed to."""
 
@@ -52,7 +54,7 @@ def notes_to(emit: Emit) -> Callable[[str], None]:
     return lambda text: emit(Note(text))
 
 
-def progress_to(emit: Emit) -> Callable[[str, int, int], None]:
+def progress_to(emit: Emit) -> OnProgress:
     """What takes (what, done, total) of a part that knows no events."""
     return lambda what, done, total: emit(Progress(what, done, total))
 

@@ -157,19 +157,15 @@ class Session:
             self.emit(Note(self._student.notes.pop(0)))
         return self._student
 
-    def model_path(self) -> Path | str:
-        if self.recipe.student.model != "nano":
-            return self.recipe.student.model
-        from recipes.learning.tokens import nano_folder
-        from recipes.nano.nano_student import make_student
+    def model_path(self) -> str:
+        from recipes.learning.local_model import is_made_here, local_model
         from sandbox.cache import make_room
 
+        model, seed = self.recipe.student.model, self.recipe.seed
+        if not is_made_here(model):
+            return model
         with self.run.timed(stages.STUDENT):
-            made = make_student(
-                nano_folder(self.recipe.seed).parent,
-                self.recipe.seed,
-                on_progress=progress_to(self.emit),
-            )
+            made = local_model(model, seed, progress_to(self.emit))
         make_room(notes_to(self.emit))
         return made
 

@@ -10,9 +10,10 @@ import torch
 
 from recipes.learning import weights
 from recipes.nano import nano_student
-from recipes.rollouts import gguf
+from recipes.rollouts import gguf, gguf_vocabulary
 from recipes.rollouts.choosing import policy_gap
-from recipes.rollouts.gguf import base_digest, export_base, unsupported, vocabulary_note, write_base
+from recipes.rollouts.gguf import base_digest, export_base, unsupported, write_base
+from recipes.rollouts.gguf_vocabulary import vocabulary_note
 from recipes.rollouts.llama_engine import LlamaEngine
 from tests.tiny import load_tiny, make_tiny, make_tokenizer
 
@@ -185,7 +186,9 @@ def test_llama_cpp_reads_and_writes_the_same_text(tmp_path, splits):
     from tokenizers import Regex, pre_tokenizers
 
     qwen, llama = (
-        steps[0][0] for steps, name in gguf.SPLITS.items() if name in ("qwen2", "llama-bpe")
+        steps[0][0]
+        for steps, name in gguf_vocabulary.SPLITS.items()
+        if name in ("qwen2", "llama-bpe")
     )
     pattern = {"qwen2": qwen, "llama 3": llama, "nano": nano_student.SPLIT}.get(splits)
     steps = [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=pattern is None)]

@@ -7,7 +7,7 @@ import pytest
 
 from recipes.learning import weights
 from recipes.nano import nano_student
-from recipes.rollouts import gguf
+from recipes.rollouts import gguf_vocabulary
 from recipes.rollouts.file_engine import FileEngine, FileStudent
 from recipes.rollouts.gguf_cache import NotExportable, export, find
 from recipes.rollouts.llama_engine import LlamaEngine
@@ -20,7 +20,9 @@ CHATML = (
     "| trim + '<|im_end|>\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-QWEN, LLAMA = (steps[0][0] for steps, name in gguf.SPLITS.items() if name in ("qwen2", "llama-bpe"))
+QWEN, LLAMA = (
+    steps[0][0] for steps, name in gguf_vocabulary.SPLITS.items() if name in ("qwen2", "llama-bpe")
+)
 CHATS = [
     [{"role": "user", "content": text}]
     for text in (

@@ -24,16 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recipes.events import OnProgress
 from recipes.learning.policy import TRAINED
 from recipes.rollouts.engine import Engine
-from recipes.rollouts.engine_kind import OnProgress, TrainedStudent, engine_kind
-from recipes.rollouts.gguf import (
-    export_base,
-    unsupported,
-    vocabulary_note,
-    write_adapter,
-    write_merged,
-)
+from recipes.rollouts.engine_kind import TrainedStudent, engine_kind
+from recipes.rollouts.gguf import export_base, unsupported, write_adapter, write_merged
+from recipes.rollouts.gguf_vocabulary import vocabulary_note
 from recipes.rollouts.model_engine import ModelEngine
 from recipes.runfolder import checkpoint
 from recipes.settings import Recipe

@@ -15,12 +15,13 @@ import hashlib
 import importlib.util
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from recipes.events import OnProgress
 from recipes.learning.gguf_tokenizer import Fields, UnknownTokenizer, tokenizer_files
 from sandbox.cache import hold, made_aside
 from sandbox.errors import UsageError
@@ -100,9 +101,7 @@ def folder_of(file: Path, root: Path) -> Path:
     return root / f"gguf-{FORMAT}-{stem}-{digest[:16]}"
 
 
-def convert(
-    file: Path, root: Path, on_progress: Callable[[str, int, int], None] | None = None
-) -> Path:
+def convert(file: Path, root: Path, on_progress: OnProgress | None = None) -> Path:
     """The folder with the student of a GGUF file, made if it is not there yet: written aside and
     renamed; held in the cache. Raises UsageError for files that cannot be read, and for models
     that this program does not know."""
@@ -298,11 +297,7 @@ def _stretched(factors: np.ndarray, config: dict[str, Any], file: Path) -> dict[
 
 
 def _write_weights(
-    path: Path,
-    reader: Any,
-    config: dict[str, Any],
-    file: Path,
-    on_progress: Callable[[str, int, int], None] | None,
+    path: Path, reader: Any, config: dict[str, Any], file: Path, on_progress: OnProgress | None
 ) -> None:
     """model.safetensors: every tensor under transformers' name."""
     from safetensors.torch import save_file

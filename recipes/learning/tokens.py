@@ -17,6 +17,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
+from recipes.learning import gguf_student
+from recipes.learning.local_model import NANO, nano_folder
 from recipes.settings import Recipe
 from sandbox.jsonl import valid
 from sandbox.tasks.prompts import BYTES_PER_TOKEN, Budget
@@ -31,15 +33,22 @@ class NoTokenizer(Exception):
 class ChatTokenizer:
     """What a model's tokenizer.json and chat template make of a conversation."""
 
-    def __init__(self, tokenizer: Path, config: dict, template: str | None) -> None:
+    def __init__(self, texts: dict[str, str], model: str) -> None:
+        """`texts`: {name of file: its text}, the tokenizer at the least. Raises NoTokenizer."""
         from tokenizers import Tokenizer
 
         try:
-            self._tokenizer = Tokenizer.from_file(str(tokenizer))
+            self._tokenizer = Tokenizer.from_str(texts[TOKENIZER])
         except Exception as error:  # the library has no class of its own for what it cannot read
-            raise NoTokenizer(f"{tokenizer} cannot be read ({error})") from None
+            raise NoTokenizer(f"{TOKENIZER} of {model} cannot be read ({error})") from None
+        try:
+            config = json.loads(texts.get(CONFIG, "{}"))
+        except ValueError as error:
+            raise NoTokenizer(f"{CONFIG} of {model} cannot be read ({error})") from None
+        template = texts.get(TEMPLATE, config.get("chat_template"))
         self._tokenizer.no_truncation()
-        self._config, self._source = config, template
+        self._config = config
+        self._source = template if isinstance(template, str) else None
 
     def prompt_ids(self, messages: list[dict]) -> list[int]:
         """As `Student.prompt_ids`."""
@@ -100,18 +109,18 @@ class ChatTokenizer:
 
 
 def open_tokenizer(model: str) -> ChatTokenizer:
-    """The tokenizer of a folder or hub id; from the hub it is fetched where it is not here yet and
-    there is a network. Raises NoTokenizer."""
-    find = _in_folder if Path(model).is_dir() else _in_hub
-    tokenizer, config, template = (find(model, name) for name in (TOKENIZER, CONFIG, TEMPLATE))
-    if tokenizer is None:
+    """The tokenizer of a folder, a GGUF file or a hub id; from the hub it is fetched where it is
+    not here yet and there is a network. Raises NoTokenizer, and UsageError for a GGUF file that
+    cannot be read."""
+    if file := gguf_student.find(model):
+        texts = gguf_student.tokenizer_texts(file)
+    else:
+        find = _in_folder if Path(model).is_dir() else _in_hub
+        files = {name: find(model, name) for name in (TOKENIZER, CONFIG, TEMPLATE)}
+        texts = {name: path.read_text(encoding="utf-8") for name, path in files.items() if path}
+    if TOKENIZER not in texts:
         raise NoTokenizer(f"{model} has no file {TOKENIZER} here, and it cannot be fetched")
-    try:
-        settings = json.loads(config.read_text(encoding="utf-8")) if config else {}
-    except ValueError as error:
-        raise NoTokenizer(f"{config} cannot be read ({error})") from None
-    source = template.read_text(encoding="utf-8") if template else settings.get("chat_template")
-    found = ChatTokenizer(tokenizer, settings, source if isinstance(source, str) else None)
+    found = ChatTokenizer(texts, model)
     from jinja2.exceptions import TemplateError
 
     try:
@@ -128,7 +137,7 @@ def budget_of(recipe: Recipe) -> tuple[Budget, str]:
     counted or "")."""
     model = recipe.student.model
     try:
-        if model == "nano":
+        if model == NANO:
             model = _made_nano_folder(recipe.seed)
         return Budget.of(open_tokenizer(model), recipe.student.max_prompt), ""
     except NoTokenizer as error:
@@ -136,16 +145,6 @@ def budget_of(recipe: Recipe) -> tuple[Budget, str]:
             f"Tokens are estimated at {BYTES_PER_TOKEN} bytes each, because {error}: "
             "the student may be shown a little more or less."
         )
-
-
-def nano_folder(seed: int) -> Path:
-    """Where the student that is made on the spot lies, or is to lie; held in the cache."""
-    from recipes.nano.nano_student import STEPS, recipe_hash
-    from sandbox.cache import cache_folder, hold
-
-    folder = cache_folder() / "students" / f"nano-{recipe_hash(seed, STEPS)}"
-    hold(folder)
-    return folder
 
 
 def _made_nano_folder(seed: int) -> str:

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import torch
 
+from recipes.events import OnProgress
 from recipes.learning.memory import estimate, gib
 from recipes.learning.student import Sample, Student
 from recipes.rollouts.engine import Engine
-from recipes.rollouts.engine_kind import FALLBACK, EngineKind, OnProgress, engine_kind
+from recipes.rollouts.engine_kind import FALLBACK, EngineKind, engine_kind
 from recipes.rollouts.engines import AUTO, ENGINES
 from recipes.settings import Recipe
 from sandbox.errors import HarnessError, UsageError

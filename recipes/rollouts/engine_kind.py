@@ -11,6 +11,7 @@ from importlib import import_module, util
 from pathlib import Path
 from typing import Protocol
 
+from recipes.events import OnProgress
 from recipes.learning.adapter import Adapter
 from recipes.learning.limits import MemoryLimits
 from recipes.learning.policy import Policy
@@ -22,9 +23,6 @@ from recipes.settings import Recipe
 
 FALLBACK = list(ENGINES)[-1]
 """The engine that samples any student."""
-
-OnProgress = Callable[[str, int, int], None]
-"""(what, done, total)"""
 
 
 class TrainedStudent(ReadStudent, Protocol):

@@ -22,13 +22,7 @@ between transformers and llama.cpp: llama.cpp's `llama` rotates neighbouring pai
 not its halves, so the rows of query and key projections are permuted; Gemma's norms hold weight - 1
 in transformers and the weight in GGUF; Llama 3's stretched frequencies are a tensor of factors.
 
-The vocabulary is a real one where the tokenizer is a byte-level BPE whose way of splitting text
-llama.cpp knows (`SPLITS`), with the chat template; so other programs can serve the file. Else it is
-written without one (`no_vocab`): token ids go in and out, and `vocabulary_note` says so. The nano
-student's own way of splitting is no such way, and comes close: digits and letters as `smollm` does,
-and the tokens of line ends, indents and triple quotes are cut out first of all, as added tokens are
-(the longest first, so quotes before an indented line lose their line end to the indent, which no
-prompt of that student has).
+The vocabulary is in `gguf_vocabulary.py`.
 """
 
 import hashlib
@@ -45,9 +39,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from recipes.events import OnProgress
 from recipes.learning.shape import head_width
 from recipes.learning.weights import base_parameters, is_small, weights
-from recipes.rollouts.engine_kind import OnProgress, TrainedStudent
+from recipes.rollouts.engine_kind import TrainedStudent
+from recipes.rollouts.gguf_vocabulary import vocabulary_of, write_vocabulary
 from sandbox.cache import hold, remove
 from sandbox.jsonl import sync
 
@@ -76,35 +72,6 @@ ARCHITECTURES = {
     "gemma": Architecture("gemma", norm_shift=1.0),
     "gemma3_text": Architecture("gemma3", norm_shift=1.0, sliding=True),
 }
-
-NANO_SPLIT = r'"""\n?|\n *| ?[A-Za-z]+|[0-9]| ?[^\sA-Za-z0-9]| +|\s'
-"""How the nano student splits text (`nano_student.SPLIT`): written out as the others are, so that
-nothing of how it is made is imported for another student."""
-
-SPLITS = {
-    (("bytes", True),): "gpt-2",
-    (("digits", True), ("bytes", True)): "smollm",
-    (
-        (
-            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-            "Isolated",
-        ),
-        ("bytes", False),
-    ): "qwen2",
-    (
-        (
-            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-            "Isolated",
-        ),
-        ("bytes", False),
-    ): "llama-bpe",
-    ((NANO_SPLIT, "Isolated"), ("bytes", False)): "smollm",
-}
-"""Steps of a tokenizer's pre-tokenizer -> llama.cpp's name of it."""
-
-CUT_OUT_FIRST = {NANO_SPLIT: re.compile(r'"""\n?|\n *|  +')}
-"""Tokens that are cut out of the text before anything else, where the named pre-tokenizer would not
-part them from what follows."""
 
 
 def unsupported(student: TrainedStudent, longest: int) -> str:
@@ -191,7 +158,7 @@ def base_digest(student: TrainedStudent, matrices: str = "Q8_0") -> str:
                 _config(student).to_dict(),
                 student.tokens.tokenizer.chat_template,
                 sorted(student.end_ids),
-                _tokenizer_data(student.tokens.tokenizer),
+                vocabulary_of(student.tokens.tokenizer),
             ],
             sort_keys=True,
             default=str,
@@ -245,7 +212,7 @@ def _write_model(
     )
     _write_shape(student, writer)
     writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{kind}"])
-    _write_vocabulary(student, writer)
+    write_vocabulary(student, writer)
     for name, shape, _, stored, size in layout:
         writer.add_tensor_info(name, shape, np.dtype(np.float32), size, raw_dtype=stored)
     writer.write_header_to_file()
@@ -293,18 +260,6 @@ def write_adapter(
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-
-
-def vocabulary_note(student: TrainedStudent) -> str:
-    """A sentence, where the file has no vocabulary; else empty."""
-    return (
-        ""
-        if _pre_tokenizer(student.tokens.tokenizer)
-        else (
-            "This model's tokenizer is not one that is written to GGUF, so its file holds no "
-            "vocabulary: other programs cannot serve it."
-        )
-    )
 
 
 # ---- tensors -------------------------------------------------------------------------------------
@@ -439,90 +394,3 @@ def _write_shape(student: TrainedStudent, writer: Any) -> None:
             [kind == "sliding_attention" for kind in config.layer_types]
         )
         writer.add_rope_freq_base_swa(_ropes(config)[1]["rope_theta"])
-
-
-def _write_vocabulary(student: TrainedStudent, writer: Any) -> None:
-    """Tokens, merges, special tokens and chat template; or that there are none."""
-    import gguf
-
-    tokenizer, size = student.tokens.tokenizer, _config(student).vocab_size
-    pre = _pre_tokenizer(tokenizer)
-    if pre is None:
-        writer.add_tokenizer_model("no_vocab")
-        return
-    data = _tokenizer_data(tokenizer)
-    assert data is not None  # a pre-tokenizer is known of a tokenizer.json alone
-    added = {token["id"]: token for token in data["added_tokens"]}
-    cut_out = next(
-        (
-            pattern
-            for split, pattern in CUT_OUT_FIRST.items()
-            if (split, "Isolated") in _split_steps(data)
-        ),
-        None,
-    )
-    texts = [f"[UNUSED {i}]" for i in range(size)]
-    types = [gguf.TokenType.UNUSED] * size
-    for text, i in data["model"]["vocab"].items():
-        texts[i], types[i] = text, gguf.TokenType.NORMAL
-        plain = tokenizer.decode([i], skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        if cut_out is not None and cut_out.fullmatch(plain):
-            texts[i], types[i] = plain, gguf.TokenType.USER_DEFINED
-    for i, token in added.items():
-        texts[i], types[i] = (
-            token["content"],
-            gguf.TokenType.CONTROL if token["special"] else gguf.TokenType.USER_DEFINED,
-        )
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(pre)
-    writer.add_token_list(texts)
-    writer.add_token_types(types)
-    writer.add_token_merges(
-        [merge if isinstance(merge, str) else " ".join(merge) for merge in data["model"]["merges"]]
-    )
-    begin = tokenizer.bos_token_id
-    # As prompts begin when it is trained; a chat template and its tokenizer do not always agree on
-    # that.
-    writer.add_add_bos_token(
-        begin is not None and student.prompt_ids([{"role": "user", "content": "a"}])[:1] == [begin]
-    )
-    if begin is not None:
-        writer.add_bos_token_id(begin)
-    writer.add_eos_token_id(student.tokens.end_id)
-    if other := sorted(student.end_ids - {student.tokens.end_id}):
-        writer.add_eot_token_id(other[0])
-    writer.add_pad_token_id(student.tokens.pad_id)
-    if tokenizer.chat_template is not None:
-        writer.add_chat_template(tokenizer.chat_template)
-
-
-def _pre_tokenizer(tokenizer: Any) -> str | None:
-    """llama.cpp's name for how this tokenizer splits text; None where it is no byte-level BPE or
-    splits in a way of its own."""
-    data = _tokenizer_data(tokenizer)
-    if data is None or data["model"]["type"] != "BPE" or data["model"].get("byte_fallback"):
-        return None
-    return SPLITS.get(_split_steps(data))
-
-
-def _tokenizer_data(tokenizer: Any) -> dict | None:
-    """The content of tokenizer.json; None for a tokenizer written in Python."""
-    raw = getattr(tokenizer, "backend_tokenizer", None)
-    return None if raw is None else json.loads(raw.to_str())
-
-
-def _split_steps(data: dict) -> tuple[tuple, ...]:
-    """The steps of a pre-tokenizer, as `SPLITS` names them."""
-    given = data["pre_tokenizer"] or {}
-    steps = given.get("pretokenizers", [given])
-    return tuple(
-        ("bytes", step["use_regex"])
-        if step["type"] == "ByteLevel"
-        else ("digits", step["individual_digits"])
-        if step["type"] == "Digits"
-        else (step["pattern"].get("Regex"), step["behavior"])
-        if step["type"] == "Split"
-        else (step["type"],)
-        for step in steps
-        if step
-    )

@@ -24,7 +24,8 @@ from recipes.runfolder import checkpoint
 from sandbox.cache import hold
 
 if TYPE_CHECKING:  # they need torch, and who finds what is there does not
-    from recipes.rollouts.engine_kind import OnProgress, TrainedStudent
+    from recipes.events import OnProgress
+    from recipes.rollouts.engine_kind import TrainedStudent
 
 BASE_KEY, END_KEY = "coldstart.base", "coldstart.end_ids"
 """Of the adapter's metadata: the name of the base's file; the tokens that end a completion, with
@@ -72,7 +73,8 @@ def export(
     """Write what is not there yet of the files of the student, which holds the checkpoint. `chats`
     are conversations whose token ids must come out the same; `longest` is what prompt and
     completion may have together, tokens. Raises NotExportable, OSError."""
-    from recipes.rollouts.gguf import export_base, unsupported, vocabulary_note, write_adapter
+    from recipes.rollouts.gguf import export_base, unsupported, write_adapter
+    from recipes.rollouts.gguf_vocabulary import vocabulary_note
 
     if why := unsupported(student, longest):
         raise NotExportable(why)

@@ -3,11 +3,13 @@
 
 from pathlib import Path
 
+from recipes.events import OnProgress
 from recipes.learning.shape import Shape
 from recipes.learning.weights import SMALL
 from recipes.rollouts.engine import Engine
-from recipes.rollouts.engine_kind import EngineKind, EngineMemory, OnProgress, TrainedStudent
-from recipes.rollouts.gguf import export_base, unsupported, vocabulary_note
+from recipes.rollouts.engine_kind import EngineKind, EngineMemory, TrainedStudent
+from recipes.rollouts.gguf import export_base, unsupported
+from recipes.rollouts.gguf_vocabulary import vocabulary_note
 from recipes.settings import Recipe
 
 COPY, CACHE = "llama.cpp's copy", "its cache and buffers"

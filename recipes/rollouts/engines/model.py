@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from recipes.events import OnProgress
 from recipes.learning.shape import Shape
 from recipes.learning.weights import SMALL
-from recipes.rollouts.engine_kind import EngineKind, EngineMemory, OnProgress, TrainedStudent
+from recipes.rollouts.engine_kind import EngineKind, EngineMemory, TrainedStudent
 from recipes.rollouts.model_engine import CACHE_BYTES, MAX_ROWS, ModelEngine
 from recipes.settings import Recipe
 
