@@ -259,11 +259,18 @@ teacher_options = group(
 
 @cli.command()
 @click.argument("folder", type=PATH)
-def demo(folder: Path) -> None:
+@click.option(
+    "--part",
+    type=click.Choice(("all", "easy", "harder")),
+    default="all",
+    show_default=True,
+    help="easy: small functions of one line; harder: code as people write it, with state and rules.",
+)
+def demo(folder: Path, part: str) -> None:
     """Write a practice repository with tests into FOLDER."""
     from sandbox.practice import write_practice_repository
 
-    write_practice_repository(folder)
+    write_practice_repository(folder, part)
     click.echo(
         valid(
             f"A practice repository is in {folder}. Next: python coldstart.py bootstrap "

@@ -148,7 +148,10 @@ class Session:
     def student(self) -> Student:
         if self._student is None:
             from recipes.learning.student import Student
+            from recipes.learning.threads import threads_of
 
+            student = replace(self.recipe.student, threads=threads_of(self.run))
+            self.recipe = replace(self.recipe, student=student)
             # The memory is planned with the engine that the run began with.
             engine = self.run.content.get("engine", self.recipe.rollout.engine)
             recipe = replace(self.recipe, rollout=replace(self.recipe.rollout, engine=engine))

@@ -41,7 +41,8 @@ class StudentSettings:
     """Which model learns, and the adapter that it learns in."""
 
     model: str = "nano"
-    """`nano` (made on the spot), a Hugging Face hub id, or a local `save_pretrained` folder."""
+    """`nano` (made on the spot), a Hugging Face hub id, a local `save_pretrained` folder, the path
+    of a GGUF file, or `package:NAME`, the GGUF file in an installed Python package."""
     lora_rank: Positive[int] = 16
     """Rank r of the LoRA matrices (Hu et al. 2021, arXiv:2106.09685)."""
     lora_alpha: Positive[int] = 16
@@ -51,9 +52,10 @@ class StudentSettings:
     (`sandbox/tasks/prompts.py`)."""
     max_new: Positive[int] = 512
     """Tokens. A completion that has not ended by then is `truncated`."""
-    threads: Positive[int] = 1
-    """CPU threads for torch when there is no CUDA card. Part of the recipe because sums depend on
-    it: same seed, same threads, same bytes."""
+    threads: NotNegative[int] = 1
+    """CPU threads for torch and llama.cpp when there is no CUDA card; 0: as many as this machine is
+    fastest with when the run begins, which the run then keeps. Sums depend on it: same seed, same
+    threads, same bytes."""
 
     @property
     def longest(self) -> int:
@@ -310,8 +312,8 @@ def _values(section: Any, path: str = "") -> list[tuple[str, object]]:
 
 
 def fitting_recipe() -> str:
-    """The name of the recipe that fits this machine: by the memory of its CUDA card, `nano` without
-    one.
+    """The name of the recipe that fits this machine: by the memory of its CUDA card, `smollm2`
+    without one.
 
     Asks the driver's own `nvidia-smi` and so imports no torch.
     """
@@ -319,7 +321,7 @@ def fitting_recipe() -> str:
     fitting = [
         (need, name) for name, need in CARD_MEMORY_MIB.items() if name in names() and need <= memory
     ]
-    return max(fitting)[1] if fitting else "nano"
+    return max(fitting)[1] if fitting else "smollm2"
 
 
 CARD_MEMORY_MIB = {"rtx-8gb": 7_500, "rtx-12gb": 11_500, "rtx-16gb": 15_500, "rtx-24gb": 23_000}

@@ -1,10 +1,12 @@
-"""A repository to practise on: `handykit`, a small utility library with tests, written to an empty
-folder.
+"""A repository to practise on, written to an empty folder: `handykit`, small functions of one line,
+and `townkit`, code as people write it.
 
-    write_practice_repository(Path("practice"))
+    write_practice_repository(Path("practice"), "all")
 
-It is for trying the whole program out where no repository of one's own is at hand, and small enough
-that the nano student can learn it. 20 families of 14 sibling functions in six modules; what makes a
+It is for trying the whole program out where no repository of one's own is at hand. The harder half,
+`townkit`, lies as it is in `practice_harder/`: functions that call each other, classes with state,
+docstrings that do not give the answer away. The easy half is made here, and small enough that the
+nano student can learn it. 20 families of 14 sibling functions in six modules; what makes a
 family is one kind of sentence and one kind of body, in which a few words decide: an operator, a
 constant, a character, a unit. So a student that was shown some members of a family can find the
 others by trying.
@@ -31,6 +33,8 @@ from pathlib import Path
 from sandbox.errors import UsageError
 
 PACKAGE = "handykit"
+HARDER = Path(__file__).parent / "practice_harder"
+PARTS = ("all", "easy", "harder")
 DATE = "2024-03-01T12:00:00+00:00"
 AUTHOR, EMAIL = "Practice", "practice@example.org"
 
@@ -492,8 +496,9 @@ MODULES: dict[str, tuple[str, str, tuple[Family, ...]]] = {
 # -------------------------------------------------------------------------------------------- files
 
 
-def write_practice_repository(directory: Path) -> None:
-    """Write the repository with its one commit to `directory`, which must be empty or not exist.
+def write_practice_repository(directory: Path, part: str = "easy") -> None:
+    """Write the repository with its one commit to `directory`, which must be empty or not exist;
+    `part`: one of PARTS.
 
     Raises UsageError otherwise, and where git is not installed.
     """
@@ -504,21 +509,35 @@ def write_practice_repository(directory: Path) -> None:
         )
     if shutil.which("git") is None:
         raise UsageError("The practice repository is a git repository, and git is not installed.")
-    for path, text in sorted(practice_files().items()):
+    for path, text in sorted(practice_files(part).items()):
         target = directory / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8", newline="\n")
     commit_all(directory)
 
 
-def practice_files() -> dict[str, str]:
-    """path -> text of every file of the repository"""
-    files = {
+def practice_files(part: str = "easy") -> dict[str, str]:
+    """path -> text of every file of the repository, or of a part of it"""
+    common = {
         "README.md": readme(),
         "pyproject.toml": PYPROJECT,
         ".gitignore": "__pycache__/\n.pytest_cache/\n",
-        f"{PACKAGE}/__init__.py": '"""Small functions for everyday use."""\n',
     }
+    halves = {"easy": [easy_files], "harder": [harder_files]}.get(part, [easy_files, harder_files])
+    return common | {path: text for half in halves for path, text in half().items()}
+
+
+def harder_files() -> dict[str, str]:
+    """path -> text of every file of `townkit`"""
+    return {
+        file.relative_to(HARDER).as_posix(): file.read_text(encoding="utf-8")
+        for file in HARDER.rglob("*.py")
+    }
+
+
+def easy_files() -> dict[str, str]:
+    """path -> text of every file of `handykit`"""
+    files = {f"{PACKAGE}/__init__.py": '"""Small functions for everyday use."""\n'}
     for module, (docstring, imports, families) in MODULES.items():
         functions = [function for family in families for function in family()]
         source = library_module(docstring, imports, functions)

@@ -104,7 +104,7 @@ def student(tmp_path_factory) -> Path:
 def place(tmp_path_factory) -> Path:
     """A folder with the practice repository in it."""
     folder = tmp_path_factory.mktemp("place")
-    run_cli("demo", "practice", cwd=folder)
+    run_cli("demo", "practice", "--part", "easy", cwd=folder)
     return folder
 
 

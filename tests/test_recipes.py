@@ -223,9 +223,9 @@ def nvidia_smi(tmp_path, monkeypatch, script: str | None) -> None:
         "echo 4096",
     ],
 )
-def test_nano_without_a_card_that_is_large_enough(tmp_path, monkeypatch, script):
+def test_smollm2_without_a_card_that_is_large_enough(tmp_path, monkeypatch, script):
     nvidia_smi(tmp_path, monkeypatch, script)
-    assert fitting_recipe() == "nano" == load("auto").name
+    assert fitting_recipe() == "smollm2" == load("auto").name
 
 
 @pytest.mark.parametrize(
@@ -243,9 +243,9 @@ def test_the_recipe_of_the_card(tmp_path, monkeypatch, memory, wanted):
     # A card without a recipe of its own gets the next smaller one.
     order = sorted(CARD_MEMORY_MIB, key=CARD_MEMORY_MIB.get)
     there = [name for name in order[: order.index(wanted) + 1] if name in names()]
-    assert fitting_recipe() == (there[-1] if there else "nano")
+    assert fitting_recipe() == (there[-1] if there else "smollm2")
 
 
 def test_the_first_of_several_cards_counts(tmp_path, monkeypatch):
     nvidia_smi(tmp_path, monkeypatch, "echo 1000; echo 24564")
-    assert fitting_recipe() == "nano"
+    assert fitting_recipe() == "smollm2"

@@ -22,7 +22,7 @@ def place(tmp_path_factory) -> Path:
     """A folder with a bootstrapped run of the practice repository."""
     folder = tmp_path_factory.mktemp("place")
     student = make_student(tmp_path_factory.mktemp("models") / "student")
-    run_cli("demo", "practice", cwd=folder)
+    run_cli("demo", "practice", "--part", "easy", cwd=folder)
     run_cli(
         "bootstrap", "--repo", "practice", "--run", "run", *settings(student, **CLIMB), cwd=folder
     )

@@ -15,6 +15,7 @@ from recipes.events import (
     progress_to,
 )
 from recipes.learning.measure import derived_seed
+from recipes.learning.threads import threads_of
 from recipes.rollouts.rollout import Engine
 from recipes.settings import Recipe
 from sandbox.cache import cache_folder, make_room
@@ -93,7 +94,7 @@ def open_engine(run: Run, checkpoint: Path, chats: list[list[dict]], emit: Emit)
         from recipes.rollouts.file_engine import FileEngine, FileStudent
 
         if files := gguf_cache.find(run.folder, checkpoint, base_folder):
-            return FileEngine(FileStudent(files), files, settings.longest, settings.threads)
+            return FileEngine(FileStudent(files), files, settings.longest, threads_of(run))
     from recipes.rollouts.model_engine import ModelEngine
     from recipes.session import Session
 
@@ -112,7 +113,7 @@ def open_engine(run: Run, checkpoint: Path, chats: list[list[dict]], emit: Emit)
                 progress_to(emit),
             )
             make_room(notes_to(emit))
-            return FileEngine(FileStudent(files), files, settings.longest, settings.threads)
+            return FileEngine(FileStudent(files), files, settings.longest, threads_of(run))
         except gguf_cache.NotExportable as error:
             why = str(error)
     emit(TrainingModelWrites(why))

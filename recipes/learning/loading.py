@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 import torch
 from safetensors import SafetensorError
 
+from recipes.learning import memory
+from recipes.learning.shape import Shape
 from recipes.settings import Recipe
 from sandbox.errors import UsageError
 
@@ -94,6 +96,8 @@ def _load_with_transformers(recipe: Recipe, path: str, seed: int) -> tuple[Any, 
         parameter.requires_grad_(False)
     if cuda:
         _recompute_activations(model)
+    elif memory.is_kept_unpacked(Shape.of(model.config), cuda):
+        _unpack(model)
     else:
         _forbid_repacking(model)
     torch.manual_seed(seed)
@@ -149,6 +153,24 @@ def _linear_names(model: Any) -> list[str]:
             if isinstance(module, torch.nn.Linear) and module is not head
         }
     )
+
+
+def _unpack(model: Any) -> None:
+    """Replace each 4-bit layer by an ordinary one that holds the same weights, rounded to NF4, in
+    32 bits: the same function, for which bitsandbytes would unpack every matrix anew in each
+    forward and each backward pass, half of a step on the CPU."""
+    from bitsandbytes.functional import dequantize_4bit
+    from bitsandbytes.nn import Linear4bit
+
+    packed = [(name, m) for name, m in model.named_modules() if isinstance(m, Linear4bit)]
+    for name, layer in packed:
+        plain = torch.nn.Linear(
+            layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta"
+        )
+        weight = dequantize_4bit(layer.weight.data, layer.weight.quant_state).float()
+        plain.weight = torch.nn.Parameter(weight, requires_grad=False)
+        plain.bias = layer.bias
+        model.set_submodule(name, plain)
 
 
 def _forbid_repacking(model: Any) -> None:

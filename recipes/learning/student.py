@@ -100,8 +100,11 @@ class Student:
         cuda = torch.cuda.is_available()
         free = memory.available(cuda)
         need = memory.plan(read_config(str(model_path)), recipe, cuda, free)
-        # On the CPU it never depends on what else runs: same seed, same bytes.
-        micro_tokens = memory.fitting_micro_tokens(need, free) if cuda else memory.MICRO_TOKENS
+        micro_tokens = (
+            memory.fitting_micro_tokens(need, free)
+            if cuda
+            else memory.micro_tokens_on_the_cpu(need)
+        )
         notes = [memory.in_words(need, max(micro_tokens, recipe.student.longest), free)]
         try:
             loaded = load_model(recipe, str(model_path), seed)
