@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from coldstart import open_screen
-from recipes.learning import weights
+from recipes.learning import shape, weights
 from recipes.learning.limits import LEAST_MICRO_TOKENS, is_out_of_memory
 from recipes.learning.memory import (
     GIB,
@@ -52,8 +52,14 @@ def config(model_type: str, **values):
     return AutoConfig.for_model(model_type, **values)
 
 
-@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "gemma", "mistral"])
-def test_weights_and_adapter_are_counted_as_the_model_has_them(tmp_path, kind):
+@pytest.mark.parametrize(
+    "kind, unpacked",
+    [("llama", True), ("llama", False), ("qwen2", False), ("qwen3", True), ("gemma", False)],
+)
+def test_weights_and_adapter_are_counted_as_the_model_has_them(
+    tmp_path, kind, unpacked, monkeypatch
+):
+    monkeypatch.setattr(shape, "UNPACKED", shape.UNPACKED if unpacked else 0)
     student = load_tiny(make_tiny(tmp_path / "m", kind, hidden=128))
     need = estimate(student.config, tiny_recipe(), cuda=False)
     adapter = sum(p.numel() for p in student.policy.trainable)
@@ -67,8 +73,9 @@ def test_weights_and_adapter_are_counted_as_the_model_has_them(tmp_path, kind):
         for name, p in student.policy.model.named_parameters()
         if "base_layer.weight" not in name and "lora" not in name
     )
+    a_weight = 4 if unpacked else 0.5 + 4 / 64
     assert need.adapter == adapter * 16
-    assert need.weights == pytest.approx(linear * (0.5 + 4 / 64) + other * 4, rel=0.01)
+    assert need.weights == pytest.approx(linear * a_weight + other * 4, rel=0.01)
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from recipes.learning import shape
 from recipes.learning.logprobs import Sample, micro_batches, plan
 from recipes.learning.loss import KlTerm, Sampled
 from recipes.learning.memory import MICRO_TOKENS
@@ -98,7 +99,24 @@ def test_only_the_adapter_is_trained_and_the_base_is_four_bit(student):
         for _, m in student.policy.model.named_modules()
         if hasattr(m, "base_layer")
     }
-    assert kinds == {"Linear4bit"}
+    assert kinds == {"Linear"}, "rounded once, and kept unpacked"
+
+
+def test_the_base_is_rounded_to_four_bits(student, folders, monkeypatch):
+    """What is kept unpacked is what 4-bit layers would compute with."""
+    from bitsandbytes.functional import dequantize_4bit
+
+    monkeypatch.setattr(shape, "UNPACKED", 0)
+    packed = dict(load_tiny(folders["llama"]).policy.model.named_parameters())
+    layers = {n: p for n, p in student.policy.model.named_parameters() if "base_layer.weight" in n}
+    assert layers
+    for name, weight in layers.items():
+        assert hasattr(packed[name], "quant_state")
+        assert torch.equal(dequantize_4bit(packed[name].data, packed[name].quant_state), weight)
+    ids = torch.tensor([[5, 6, 7, 8]])
+    with torch.no_grad():
+        ours, theirs = (s.policy.forward(ids) for s in (student, load_tiny(folders["llama"])))
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
 def test_inference_leaves_the_base_weights_as_they_were(student):

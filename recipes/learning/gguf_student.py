@@ -271,7 +271,7 @@ def _stretched(factors: np.ndarray, config: dict[str, Any], file: Path) -> dict[
     where none fits."""
     from transformers import AutoConfig
 
-    from recipes.rollouts.gguf import frequency_factors
+    from recipes.learning.rotary import frequency_factors
 
     for exponent in range(5, 16):
         rope = {

@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 import torch
 from safetensors import SafetensorError
 
-from recipes.learning import memory
 from recipes.learning.shape import Shape
 from recipes.settings import Recipe
 from sandbox.errors import UsageError
@@ -96,7 +95,7 @@ def _load_with_transformers(recipe: Recipe, path: str, seed: int) -> tuple[Any, 
         parameter.requires_grad_(False)
     if cuda:
         _recompute_activations(model)
-    elif memory.is_kept_unpacked(Shape.of(model.config), cuda):
+    elif Shape.of(model.config).is_kept_unpacked(cuda):
         _unpack(model)
     else:
         _forbid_repacking(model)

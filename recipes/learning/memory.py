@@ -35,8 +35,6 @@ MICRO_TOKENS = 4096
 """Padded tokens in one forward and backward pass, where memory allows: more are no faster."""
 CUDA_LIBRARIES = GIB * 3 // 4
 """The CUDA context, cuBLAS's workspace and the kernels, which no configuration tells."""
-UNPACKED = GIB
-"""Bytes that the layers' matrices may have in 32 bits for the CPU to keep them so."""
 CPU_PASS = 2 * GIB
 """Bytes that a forward and backward pass may keep on the CPU. No more than this, however much is
 free: sums depend on how a batch is cut, so the same seed gives the same bytes on any machine."""
@@ -111,7 +109,7 @@ def estimate(config: Any, recipe: Recipe, cuda: bool, engine: str = FALLBACK) ->
     # On a card all but one are recomputed.
     kept = layers * number * hidden + 2 * layer if cuda else (layers + 1) * layer
     return MemoryEstimate(
-        weights=int(shape.inside * (4 if is_kept_unpacked(shape, cuda) else 0.5 + scales))
+        weights=int(shape.inside * (4 if shape.is_kept_unpacked(cuda) else 0.5 + scales))
         + (shape.tables + (2 * layers + 1) * hidden) * number,
         adapter=adapter * (4 + 4 + (2 if cuda else 8)),
         libraries=CUDA_LIBRARIES if cuda else 0,
@@ -121,11 +119,6 @@ def estimate(config: Any, recipe: Recipe, cuda: bool, engine: str = FALLBACK) ->
         # A shared prompt's keys and values, cut off, and their gradient.
         per_token=kept + shape.cached_values * (number + 8),
     )
-
-
-def is_kept_unpacked(shape: Shape, cuda: bool) -> bool:
-    """Whether the base, rounded to NF4, is kept in 32 bits: on the CPU, where it is small."""
-    return not cuda and shape.inside * 4 <= UNPACKED
 
 
 def micro_tokens_on_the_cpu(need: MemoryEstimate) -> int:

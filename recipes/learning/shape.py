@@ -7,6 +7,9 @@ shape.inside, shape.tables    # weights of the linear layers, of embedding and h
 from dataclasses import dataclass
 from typing import Any
 
+UNPACKED = 1 << 30
+"""Bytes that the layers' matrices may have in 32 bits for the CPU to keep them so."""
+
 
 def head_width(config: Any) -> int:
     """Values in one attention head's key or value, of a transformers configuration."""
@@ -88,3 +91,7 @@ class Shape:
     def cached_values(self) -> int:
         """Values that the key/value cache holds of one token, all layers together."""
         return 2 * self.layers * self.keys
+
+    def is_kept_unpacked(self, cuda: bool) -> bool:
+        """Whether the base, rounded to 4 bits, is kept in 32: on the CPU, where it is small."""
+        return not cuda and 4 * self.inside <= UNPACKED

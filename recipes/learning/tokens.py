@@ -40,11 +40,11 @@ class ChatTokenizer:
         try:
             self._tokenizer = Tokenizer.from_str(texts[TOKENIZER])
         except Exception as error:  # the library has no class of its own for what it cannot read
-            raise NoTokenizer(f"{TOKENIZER} of {model} cannot be read ({error})") from None
+            raise NoTokenizer(f"{TOKENIZER} cannot be read ({model}: {error})") from None
         try:
             config = json.loads(texts.get(CONFIG, "{}"))
         except ValueError as error:
-            raise NoTokenizer(f"{CONFIG} of {model} cannot be read ({error})") from None
+            raise NoTokenizer(f"{CONFIG} cannot be read ({model}: {error})") from None
         template = texts.get(TEMPLATE, config.get("chat_template"))
         self._tokenizer.no_truncation()
         self._config = config

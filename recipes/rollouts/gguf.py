@@ -40,6 +40,7 @@ import numpy as np
 import torch
 
 from recipes.events import OnProgress
+from recipes.learning.rotary import frequency_factors, ropes
 from recipes.learning.shape import head_width
 from recipes.learning.weights import base_parameters, is_small, weights
 from recipes.rollouts.engine_kind import TrainedStudent
@@ -101,7 +102,7 @@ def unsupported(student: TrainedStudent, longest: int) -> str:
             f"its attention sees {window} tokens only, fewer than prompt and completion may "
             "have together"
         )
-    for rope in _ropes(config):
+    for rope in ropes(config):
         kind = rope.get("rope_type", "default")
         if kind not in ("default", "linear") and not (
             kind == "llama3" and architecture.name == "llama"
@@ -338,39 +339,11 @@ def _permuted(student: TrainedStudent, layer: str, array: np.ndarray) -> np.ndar
 # ---- metadata ------------------------------------------------------------------------------------
 
 
-def _ropes(config: Any) -> list[dict]:
-    """The parameters of the rotary embedding: one set, or for Gemma 3 one of the global and one of
-    the sliding layers."""
-    rope = config.rope_parameters
-    return (
-        [rope[kind] for kind in ("full_attention", "sliding_attention")]
-        if "full_attention" in rope
-        else [rope]
-    )
-
-
-def frequency_factors(config: Any) -> np.ndarray | None:
-    """By how much Llama 3 divides each frequency of its rotary embedding, [head width / 2]; None
-    for others.
-
-    As transformers does it: low frequencies by `factor`, high ones not at all, in between a linear
-    passage.
-    """
-    rope = _ropes(config)[0]
-    if rope.get("rope_type") != "llama3":
-        return None
-    width, low, high = head_width(config), rope["low_freq_factor"], rope["high_freq_factor"]
-    frequency = 1.0 / rope["rope_theta"] ** (np.arange(0, width, 2, dtype=np.float64) / width)
-    turns = rope["original_max_position_embeddings"] * frequency / (2 * np.pi)
-    share = np.clip((turns - low) / (high - low), 0.0, 1.0)
-    return (1.0 / ((1 - share) / rope["factor"] + share)).astype(np.float32)
-
-
 def _write_shape(student: TrainedStudent, writer: Any) -> None:
     """The model's hyperparameters."""
     import gguf
 
-    config, rope = _config(student), _ropes(_config(student))[0]
+    config, rope = _config(student), ropes(_config(student))[0]
     writer.add_name(student.name)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     writer.add_vocab_size(config.vocab_size)
@@ -393,4 +366,4 @@ def _write_shape(student: TrainedStudent, writer: Any) -> None:
         writer.add_sliding_window_pattern(
             [kind == "sliding_attention" for kind in config.layer_types]
         )
-        writer.add_rope_freq_base_swa(_ropes(config)[1]["rope_theta"])
+        writer.add_rope_freq_base_swa(ropes(config)[1]["rope_theta"])
