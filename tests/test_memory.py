@@ -26,7 +26,7 @@ from recipes.learning.memory import (
     plan,
 )
 from recipes.nano import dense_decoder
-from recipes.rollouts import llama_engine
+from recipes.rollouts import llama_engine, llama_files
 from recipes.rollouts.engine_kind import EngineKind
 from recipes.rollouts.engines import llama_cpp as llama_cpp_engine
 from recipes.rollouts.engines.llama_cpp import CACHE, COPY
@@ -151,7 +151,7 @@ def test_llama_cpps_cache_and_buffers_are_what_it_says_itself(
             max_position_embeddings=2048,
         )
     )
-    monkeypatch.setattr(llama_engine, "listen", lambda: llama_cpp.llama_log_set(_hear, None))
+    monkeypatch.setattr(llama_files, "listen", lambda: llama_cpp.llama_log_set(_hear, None))
     for numbers in (llama_engine.SLOTS, llama_engine.WRITERS, llama_engine.MICRO_BATCH):
         monkeypatch.setitem(numbers, "cuda", numbers["cpu"])
     if flash:
@@ -535,7 +535,7 @@ def test_the_recipe_of_a_card_fits_it_as_its_header_says(name):
     assert (
         f"Memory: {need.total(tokens) / GIB:.1f} GiB of the card. ESTIMATED" in text
         and f"--recipe {name}" in text
-        and f"4-bit weights {gib['weights']}, adapter and optimiser {gib['adapter']}, CUDA "
+        and f"weights {gib['weights']}, adapter and optimiser {gib['adapter']}, CUDA "
         f"{gib['libraries']}, "
         f"logits {gib['scratch']}, one forward and backward pass"
         in text

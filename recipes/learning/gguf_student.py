@@ -138,18 +138,23 @@ def tokenizer_texts(file: Path, fields: Fields | None = None) -> dict[str, str]:
 def check_tokens(file: Path, tokenizer: str) -> None:
     """Raise UsageError where this tokenizer.json does not make of a page of code what llama.cpp
     makes of it by the file itself."""
-    import llama_cpp
+    import llama_cpp.llama_cpp as llama
     from tokenizers import Tokenizer
 
-    theirs = llama_cpp.Llama(str(file), vocab_only=True, verbose=False)
-    ours = Tokenizer.from_str(tokenizer)
-    for line in PAGE:
-        wanted = theirs.tokenize(line.encode(), add_bos=False, special=False)
-        if ours.encode(line, add_special_tokens=False).ids != wanted:
-            raise UsageError(
-                f"{file} cannot be a student: its tokenizer, as it is read here, does not split "
-                f"{line!r} as llama.cpp does."
-            )
+    from recipes.rollouts.llama_files import load_file, tokens
+
+    ours, model = Tokenizer.from_str(tokenizer), load_file(file, vocab_only=True)
+    try:
+        vocabulary = llama.llama_model_get_vocab(model)
+        for line in PAGE:
+            wanted = tokens(vocabulary, line, special=False)
+            if ours.encode(line, add_special_tokens=False).ids != wanted:
+                raise UsageError(
+                    f"{file} cannot be a student: its tokenizer, as it is read here, does not "
+                    f"split {line!r} as llama.cpp does."
+                )
+    finally:
+        llama.llama_model_free(model)
 
 
 def _fields(reader: Any) -> Fields:

@@ -157,7 +157,7 @@ def fitting_micro_tokens(need: MemoryEstimate, free: int) -> int:
 def in_words(need: MemoryEstimate, micro_tokens: int, free: int) -> str:
     """The estimate, for a person."""
     parts = {
-        "4-bit weights": need.weights,
+        "weights": need.weights,
         "adapter and optimiser": need.adapter,
         "CUDA": need.libraries,
         "logits and unpacked weights": need.scratch,

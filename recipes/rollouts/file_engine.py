@@ -24,9 +24,9 @@ from typing import Any
 import llama_cpp.llama_cpp as llama
 
 from recipes.rollouts.engine import ReadStudent
-from recipes.rollouts.llama_engine import LlamaEngine, listen, load_file
+from recipes.rollouts.llama_engine import LlamaEngine
+from recipes.rollouts.llama_files import last_message, listen, load_file, tokens
 from sandbox.errors import HarnessError, UsageError
-from sandbox.jsonl import valid
 
 TYPES = {"q8_0": llama.LLAMA_FTYPE_MOSTLY_Q8_0, "q4_k_m": llama.LLAMA_FTYPE_MOSTLY_Q4_K_M}
 
@@ -74,12 +74,7 @@ class FileStudent:
     def tokens(self, text: str, begin: bool = False) -> list[int]:
         """Token ids of a text in which special tokens are written out; with `begin` after the first
         token of all, where the file says that there is one."""
-        data = valid(text).encode()
-        room = len(data) + 2  # no text has more tokens than bytes
-        ids = (llama.llama_token * room)()
-        return list(
-            ids[: llama.llama_tokenize(self._vocabulary, data, len(data), ids, room, begin, True)]
-        )
+        return tokens(self._vocabulary, text, begin)
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of a completion, without its end token."""
@@ -157,7 +152,7 @@ class FileEngine(LlamaEngine):
 def quantise(source: Path, target: Path, kind: str, threads: int) -> None:
     """Write the float16 GGUF file `source` to `target` as one of TYPES. Raises HarnessError where
     llama.cpp fails."""
-    last_message = listen()
+    listen()
     settings = llama.llama_model_quantize_default_params()
     settings.ftype, settings.nthread = TYPES[kind], threads
     if llama.llama_model_quantize(

@@ -39,6 +39,7 @@ import numpy as np
 from recipes.learning.measure import derived_seed
 from recipes.learning.shape import cached_values
 from recipes.rollouts.engine import Completion, Engine, ReadStudent, check_arguments, count_nothing
+from recipes.rollouts.llama_files import OTHERWISE, last_message, load_file
 from recipes.rollouts.sampling import Draws
 from sandbox.errors import HarnessError, UsageError
 
@@ -64,17 +65,6 @@ BATCH_TOKENS = 2048
 MICRO_BATCH = {"cpu": 256, "cuda": 512}
 """On the CPU the attention scores of so many stay in its cache: a prompt of 2048 is read 5 % faster
 than with 512."""
-
-OTHERWISE = "A run that is started with --set rollout.engine=model does without it."
-
-_messages: deque[str] = deque(maxlen=8)
-"""llama.cpp's last warnings and errors."""
-
-
-@llama.llama_log_callback
-def _listen(level: int, text: bytes, _user_data: object) -> None:
-    if level in (3, 4):  # GGML_LOG_LEVEL_WARN, GGML_LOG_LEVEL_ERROR
-        _messages.append(text.decode("utf-8", "replace").strip())
 
 
 @dataclass
@@ -152,7 +142,7 @@ class LlamaEngine(Engine):
         if not self._context:
             self.close()
             raise UsageError(
-                f"llama.cpp cannot make room for rollouts ({_last_message()}). {OTHERWISE}"
+                f"llama.cpp cannot make room for rollouts ({last_message()}). {OTHERWISE}"
             )
         self.memory = llama.llama_get_memory(self._context)
 
@@ -234,7 +224,7 @@ class LlamaEngine(Engine):
             (ctypes.c_float * 1)(1.0),
         ):
             raise HarnessError(
-                f"llama.cpp does not take the student's adapter ({_last_message()}). {OTHERWISE}"
+                f"llama.cpp does not take the student's adapter ({last_message()}). {OTHERWISE}"
             )
         if self._adapter:
             llama.llama_adapter_lora_free(self._adapter)
@@ -248,7 +238,7 @@ class LlamaEngine(Engine):
         self._batch.fill(tokens, positions, sequences, wanted)
         if code := llama.llama_decode(self._context, self._batch.structure):
             raise HarnessError(
-                f"llama.cpp failed while sampling (code {code}: {_last_message()}). {OTHERWISE}"
+                f"llama.cpp failed while sampling (code {code}: {last_message()}). {OTHERWISE}"
             )
         if not any(wanted):
             return np.empty((0, self.vocabulary), np.float32)
@@ -486,28 +476,3 @@ def fastest_matrices(device: str) -> str:
         if device == "cpu" and b"AVX512_BF16 = 1" in llama.llama_print_system_info()
         else "Q8_0"
     )
-
-
-def load_file(base: Path, gpu: bool = False, vocab_only: bool = False) -> Any:
-    """llama.cpp's model of a GGUF file; it may be the vocabulary alone. Raises UsageError."""
-    listen()
-    llama.llama_backend_init()
-    parameters = llama.llama_model_default_params()
-    parameters.n_gpu_layers, parameters.vocab_only = 999 if gpu else 0, vocab_only
-    model = llama.llama_model_load_from_file(str(base).encode(), parameters)
-    if not model:
-        raise UsageError(
-            f"llama.cpp cannot load {base} ({_last_message()}). Delete the file to have it made "
-            "again. " + OTHERWISE
-        )
-    return model
-
-
-def listen() -> Callable[[], str]:
-    """Keep what llama.cpp would print to itself; returns what tells its last warning or error."""
-    llama.llama_log_set(_listen, None)
-    return _last_message
-
-
-def _last_message() -> str:
-    return _messages[-1] if _messages else "it gives no reason"
