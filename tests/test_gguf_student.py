@@ -160,6 +160,23 @@ def test_sentencepiece_is_read_as_llama_cpp_reads_it(tmp_path, prefix):
     assert (tokenizer.eos_token, tokenizer.bos_token) == ("</s>", "<s>")
 
 
+@pytest.mark.parametrize("prefix", [True, False])
+def test_an_export_carries_the_vocabulary_on(tmp_path, prefix):
+    from recipes.rollouts.file_engine import Files, FileStudent
+
+    file = with_vocabulary(write_gguf(tmp_path), sentencepiece(prefix))
+    student = load_tiny(convert(file, tmp_path))
+    write_base(student, tmp_path / "exported.gguf")
+    exported = FileStudent(Files(tmp_path / "exported.gguf", None, student.end_ids))
+    for text in PAGE:
+        assert exported.tokens(text) == student.tokens.completion_ids(text)[:-1]
+    before, after = (
+        {k: f.contents() for k, f in gguf.GGUFReader(f).fields.items() if "tokenizer" in k}
+        for f in (file, tmp_path / "exported.gguf")
+    )
+    assert before == after
+
+
 def test_a_tokenizer_that_is_read_wrong_is_noticed(tmp_path, monkeypatch):
     file = with_vocabulary(write_gguf(tmp_path), sentencepiece(True))
     monkeypatch.setattr(

@@ -282,3 +282,17 @@ def test_small_mistakes_are_caught(suites):
         space[function.name] = original
     assert tried > 1000
     assert survived == []
+
+
+def test_the_harder_half_is_written_beside_the_easy_one(tmp_path):
+    both, harder = practice_files("all"), practice_files("harder")
+    assert set(both) == {*FILES, *harder} and not any(p.startswith(PACKAGE) for p in harder)
+    assert sum(p.startswith("townkit/") for p in harder) == 16
+    write_practice_repository(tmp_path / "harder", "harder")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=tmp_path / "harder",
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout

