@@ -11,7 +11,7 @@ from recipes.nano import dense_decoder
 from recipes.nano.dense_decoder import DenseDecoder, fits
 from recipes.rollouts.choosing import policy_gap
 from recipes.rollouts.model_engine import ModelEngine, padded
-from tests.test_gguf_export import MODELS
+from tests.test_gguf import MODELS
 from tests.tiny import load_tiny, make_tiny
 
 ROOM = 12

@@ -25,7 +25,7 @@ from sandbox.errors import UsageError
 from sandbox.jsonl import valid
 from tests.asked import messages
 from tests.conftest import CALC, make_repo, run_cli
-from tests.test_gguf_export import LONG, MODELS
+from tests.test_gguf import LONG, MODELS
 from tests.tiny import load_tiny, make_tiny, make_tokenizer, tiny_recipe
 
 LEARNED = ("add", "Counter.up", "Counter.twice", "area")

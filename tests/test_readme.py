@@ -159,7 +159,7 @@ def test_the_table_of_recipes_says_what_they_say(name):
     student = load(name).student
     row = next(line for line in README.splitlines() if line.startswith(f"| `{name}` |"))
     assert f"| {student.max_prompt} |" in row
-    if name != "nano":
+    if name not in ("nano", "smollm2"):
         memory = re.search(r"# Memory: (.+ GiB) of the card", (FOLDER / f"{name}.toml").read_text())
         assert f"| {memory[1]} |" in row and student.model.partition("/")[2] in row
 

@@ -20,7 +20,7 @@ from tests.conftest import CALC, ROOT, git, make_repo, run_cli
 from tests.teacher_server import AGAIN, ServerProcess, TeacherServer
 from tests.test_arc import last_line, lines, make_student, settings
 from tests.test_crash import kill
-from tests.test_outgoing import CLOUD_ID, CLOUD_SECRET, PASSWORD, PRIVATE_KEY, TOKEN
+from tests.test_secrets import CLOUD_ID, CLOUD_SECRET, PASSWORD, PRIVATE_KEY, TOKEN
 
 KEY = "sk-of-this-test-6b1f02c9d4e87a35"
 WITH_KEY = {"COLDSTART_TEACHER_KEY": KEY}
