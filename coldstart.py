@@ -511,7 +511,7 @@ def evaluate(options: EvalOptions, run_folder, checkpoint, as_json) -> None:
 
     os.environ["HF_HUB_OFFLINE"] = "1"
     run, screen = find_run(run_folder), open_screen(as_json)
-    sampling = options.sampling(run.recipe.probe)
+    sampling = options.sampling(run.recipe)
     with run.keep(checkpoint) as folder:
         name = folder.name
         announce_jail(screen.emit)

@@ -159,7 +159,7 @@ def probe(session: Session, phase: str) -> None:
         total, done = settings.k * len(wanted), settings.k * len(known)
         bar, unmeasured = RolloutBar(session.emit, f"probing ({phase})", total, done), []
         for measured, group in session.measure(
-            pending, settings.k, settings.temperature, session.recipe.seed, bar.add
+            pending, session.probing, session.recipe.seed, bar.add
         ):
             session.run.append("rollouts.jsonl", [{"phase": phase, **r.record()} for r in group])
             if measured:

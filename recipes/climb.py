@@ -140,9 +140,7 @@ def _heldout(session: Session) -> dict:
     probes: list[TaskProbe] = []
     unmeasured: list[list[Rollout]] = []
     bar = RolloutBar(session.emit, "measuring held-out tasks", settings.k * len(pairs))
-    for measured, group in session.measure(
-        pairs, settings.k, settings.temperature, seed + 1, bar.add
-    ):
+    for measured, group in session.measure(pairs, session.probing, seed + 1, bar.add):
         if measured:
             probes.append(measured)
         else:

@@ -1,7 +1,7 @@
 """Base and checkpoint on the same tasks and seeds, and what they say of themselves.
 
 options = EvalOptions("heldout", k=16, temperature=None, voice=False)
-result = evaluate(session, "best", options, options.sampling(recipe.probe))
+result = evaluate(session, "best", options, options.sampling(recipe))
 """
 
 from __future__ import annotations
@@ -13,16 +13,9 @@ from recipes.events import Unmeasured
 from recipes.session import RolloutBar, Session
 
 if TYPE_CHECKING:  # what `--help` need not load
-    from recipes.settings import ProbeSettings
+    from recipes.rollouts.rollout import Sampling
+    from recipes.settings import Recipe
     from sandbox.tasks.task import Task
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How each task is sampled."""
-
-    k: int
-    temperature: float
 
 
 @dataclass(frozen=True)
@@ -37,12 +30,15 @@ class EvalOptions:
     voice: bool
     """Whether it is asked who it is."""
 
-    def sampling(self, settings: ProbeSettings) -> Sampling:
+    def sampling(self, recipe: Recipe) -> Sampling:
         """How that is sampled. Raises UsageError where k samples would all be the same."""
         from recipes.reporting.evaluation import samples
+        from recipes.rollouts.rollout import Sampling
 
-        temperature = settings.temperature if self.temperature is None else self.temperature
-        return Sampling(samples(self.k, temperature, settings.k), temperature)
+        settings, temperature = recipe.probe, self.temperature
+        temperature = settings.temperature if temperature is None else temperature
+        n = samples(self.k, temperature, settings.k)
+        return Sampling(n, temperature, recipe.student.max_new)
 
 
 def evaluate(session: Session, checkpoint: str, options: EvalOptions, sampling: Sampling) -> dict:
@@ -52,7 +48,7 @@ def evaluate(session: Session, checkpoint: str, options: EvalOptions, sampling: 
     from recipes.reporting import evaluation
     from recipes.teachers.identity import count
 
-    k, temperature = sampling.k, sampling.temperature
+    k, temperature = sampling.n, sampling.temperature
     folder, spoken = session.run.checkpoint(checkpoint), {}
     chosen = evaluation.tasks_of(
         [t for t in session.tasks if t.instance_id in session.prompts], options.split
@@ -83,12 +79,12 @@ def _measure(
     file does)."""
     from recipes.reporting import evaluation
 
-    (shown, adapter), k, temperature = name, sampling.k, sampling.temperature
+    (shown, adapter), k, temperature = name, sampling.n, sampling.temperature
     pairs = [(t, session.prompts[t.instance_id]) for t in tasks]
     seed = session.recipe.seed + evaluation.SEED_STEP
     bar = RolloutBar(session.emit, f"measuring {shown}", k * len(pairs))
     with session.stopping() as shutdown:
-        for measured, group in session.measure(pairs, k, temperature, seed, bar.add):
+        for measured, group in session.measure(pairs, sampling, seed, bar.add):
             if measured:
                 record = evaluation.record(adapter, k, temperature, measured)
                 session.run.append(evaluation.FILE, [record])
@@ -110,7 +106,7 @@ def _ask_who_it_is(session: Session, adapter: str, sampling: Sampling) -> list[s
     ]
     seeds = [derived_seed("voice", session.recipe.seed, question) for question in QUESTIONS]
     groups = session.engine.sample(
-        prompts, sampling.k, temperature, session.recipe.student.max_new, seeds
+        prompts, sampling.n, temperature, session.recipe.student.max_new, seeds
     )
     answers = [
         (question, student.text(c.ids)) for question, group in zip(QUESTIONS, groups) for c in group

@@ -30,13 +30,14 @@ from recipes.events import (
     notes_to,
     progress_to,
 )
+from recipes.rollouts.engine import count_nothing
 from recipes.shutdown import GracefulShutdown
 from sandbox.errors import HarnessError, UsageError
 
 if TYPE_CHECKING:  # what `--help` need not load
     from recipes.learning.measure import TaskProbe
     from recipes.learning.student import Student
-    from recipes.rollouts.rollout import Engine, Rollout
+    from recipes.rollouts.rollout import Engine, Rollout, Sampling
     from recipes.runfolder.run import Run
     from recipes.settings import Recipe
     from recipes.teachers.options import Hired
@@ -250,25 +251,23 @@ class Session:
     def measure(
         self,
         pairs: list[tuple[Task, list[int]]],
-        k: int,
-        temperature: float,
+        sampling: Sampling,
         seed: int,
-        on_ended: Callable[[int], None],
+        on_ended: Callable[[int], None] = count_nothing,
     ) -> Iterator[tuple[TaskProbe | None, list[Rollout]]]:
-        """k rollouts of each (task, prompt ids), judged, as `measure.probe` yields them."""
+        """Rollouts of each (task, prompt ids), judged, as `measure.probe` yields them."""
         from recipes.learning.measure import probe
 
-        return probe(
-            self.engine,
-            pairs,
-            k,
-            temperature,
-            self.recipe.student.max_new,
-            seed,
-            self.judge_replies,
-            self.chunk(k),
-            on_ended,
-        )
+        judge, chunk = self.judge_replies, self.chunk(sampling.n)
+        return probe(self.engine, pairs, sampling, seed, judge, chunk, on_ended)
+
+    @property
+    def probing(self) -> Sampling:
+        """How the recipe has its student measured."""
+        from recipes.rollouts.rollout import Sampling
+
+        settings = self.recipe.probe
+        return Sampling(settings.k, settings.temperature, self.recipe.student.max_new)
 
     def chunk(self, k: int) -> int:
         """Tasks that are sampled together."""

@@ -1,9 +1,10 @@
 """The arc on the practice repository, arm by arm: what distillation is for, and what REINFORCE adds
 to it.
 
-    python tests/bench_arc.py [--seeds 0,1,2] [--repo DIR] [--out FILE.json]
+    python tests/bench_arc.py [--recipe smollm2] [--part harder | --repo DIR] [--seeds 0,1,2]
+                              [--set KEY=VALUE ...] [--out FILE.json]
 
-For every seed (the base model is made from the seed, too) these arms start from the same cold
+For every seed (the nano student is made from the seed, too) these arms start from the same cold
 student:
 
     cold                   as it was made
@@ -34,19 +35,22 @@ ONLY_CYCLES = 20
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--recipe", default="nano")
+    parser.add_argument("--part", default="easy", help="of the practice repository")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--repo", type=Path)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     results = []
     with tempfile.TemporaryDirectory() as scratch:
         for seed in map(int, arguments.seeds.split(",")):
-            results += run_seed(seed, arguments.repo, Path(scratch) / str(seed))
+            results += run_seed(seed, arguments, Path(scratch) / str(seed))
             if arguments.out:
                 arguments.out.write_text(json.dumps(results, indent=1))
             show(results)
 
 
-def run_seed(seed: int, repo: Path | None, scratch: Path) -> list[dict]:
+def run_seed(seed: int, arguments: argparse.Namespace, scratch: Path) -> list[dict]:
     """All arms of one seed: [{"seed", "arm", "temperature", "taught", "untaught", "heldout",
     "seconds"}]."""
     from coldstart import open_screen
@@ -60,12 +64,11 @@ def run_seed(seed: int, repo: Path | None, scratch: Path) -> list[dict]:
     from sandbox.repo import open_repository
 
     scratch.mkdir()
-    if repo is None:
-        write_practice_repository(repo := scratch / "practice")
+    if (repo := arguments.repo) is None:
+        write_practice_repository(repo := scratch / "practice", arguments.part)
+    recipe = load(arguments.recipe, [*arguments.set, f"seed={seed}"])
     emit = open_screen(as_json=True).emit
-    with Run.create(
-        scratch / "run", open_repository(repo), load("nano", [f"seed={seed}"]), versions()
-    ) as run:
+    with Run.create(scratch / "run", open_repository(repo), recipe, versions()) as run:
         mine_tasks(run, emit)
         with open_judge(run, emit) as judge:
             session = Session(run, judge, emit)
@@ -98,23 +101,11 @@ class Arms:
         self.taught = {r["instance_id"] for r in self.session.run.read("trajectories.jsonl")}
 
     def measure(self, arm: str, seconds: float) -> None:
-        from recipes.learning.measure import probe
-
+        pairs = [(t, self.session.prompts[t.instance_id]) for t in self.session.tasks]
         for temperature in (self.recipe.probe.temperature, 1.0):
-            pairs = [(t, self.session.prompts[t.instance_id]) for t in self.session.tasks]
-            found = []
-            for chunk in probe(
-                self.session.engine,
-                pairs,
-                self.recipe.probe.k,
-                temperature,
-                self.recipe.student.max_new,
-                self.recipe.seed + 2,
-                self.session.judge_replies,
-                24,
-            ):
-                found += [p for p, _ in chunk]
-            self.rows.append((arm, temperature, seconds, found))
+            sampling = replace(self.session.probing, temperature=temperature)
+            probes = self.session.measure(pairs, sampling, self.recipe.seed + 2)
+            self.rows.append((arm, temperature, seconds, [p for p, _ in probes if p]))
 
     def reinforce(self, cycles: int) -> float:
         """Climb from where the student is; the seconds that it took."""

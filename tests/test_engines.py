@@ -162,6 +162,7 @@ from recipes import settings
 from recipes.learning.measure import probe
 from recipes.learning.student import Student
 from recipes.rollouts import choosing
+from recipes.rollouts.rollout import Sampling
 
 recipe = settings.load("nano", sys.argv[2:])
 student = Student.load(recipe, sys.argv[1], recipe.seed)
@@ -169,7 +170,7 @@ name, why = choosing.choose(student, recipe)
 engine = choosing.open_engine(name, student, recipe, Path())
 pairs = [(SimpleNamespace(instance_id=f"t{i}"), [5 + i, 9, 20]) for i in range(3)]
 judge = lambda pairs: [SimpleNamespace(status="resolved", reward=1.0) for _ in pairs]
-found = probe(engine, pairs, 2, 0.7, 8, recipe.seed, judge, 24)
+found = probe(engine, pairs, Sampling(2, 0.7, 8), recipe.seed, judge, 24)
 print(json.dumps([name, why, [[rollout.tokens for rollout in group] for _, group in found]]))
 """
 

@@ -18,7 +18,7 @@ from recipes.learning.measure import (
     summarise,
 )
 from recipes.rollouts.model_engine import ModelEngine
-from recipes.rollouts.rollout import UNJUDGED, failures_of
+from recipes.rollouts.rollout import UNJUDGED, Sampling, failures_of
 from sandbox.errors import HarnessError
 from tests.tiny import load_tiny, make_tiny
 
@@ -163,7 +163,15 @@ def judge(pairs):
 
 def measured(student, pairs, judge=judge, n=4, chunk=3, **more):
     return list(
-        probe(ModelEngine(student), pairs, n, 0.9, 8, seed=3, judge=judge, chunk=chunk, **more)
+        probe(
+            ModelEngine(student),
+            pairs,
+            Sampling(n, 0.9, 8),
+            seed=3,
+            judge=judge,
+            chunk=chunk,
+            **more,
+        )
     )
 
 
@@ -214,7 +222,7 @@ def test_a_task_is_there_before_the_next_chunk_is_judged(student):
         judged.append(len(pairs))
         return judge(pairs)
 
-    found = probe(ModelEngine(student), PAIRS * 8, 4, 0.9, 8, 3, watched, 1)
+    found = probe(ModelEngine(student), PAIRS * 8, Sampling(4, 0.9, 8), 3, watched, 1)
     next(found)
     assert len(judged) < 8 * len(PAIRS)
     found.close()

@@ -62,16 +62,10 @@ def export_model(
 def _replay(session: Session, engine: Engine, pairs: list[tuple[Task, list[int]]]) -> list[Rollout]:
     """The likeliest reply to each (task, prompt ids), judged: one Rollout a task."""
     from recipes.learning.measure import probe
+    from recipes.rollouts.rollout import Sampling
 
-    groups = probe(
-        engine,
-        pairs,
-        1,
-        0.0,
-        session.recipe.student.max_new,
-        session.recipe.seed,
-        session.judge_replies,
-        CHUNK,
-    )
+    likeliest = Sampling(1, 0.0, session.recipe.student.max_new)
+    judge, seed = session.judge_replies, session.recipe.seed
+    groups = probe(engine, pairs, likeliest, seed, judge, CHUNK)
     by_name = {group[0].instance_id: group for _, group in groups}
     return [rollout for task, _ in pairs for rollout in by_name[task.instance_id]]

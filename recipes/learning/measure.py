@@ -1,8 +1,9 @@
 """How good the student is: which tasks it solves how often, and how far such a number can be
 trusted.
 
-    for task_probe, rollouts in probe(engine, pairs, k=8, temperature=0.7, max_new=64, seed=0,
-                                      judge=judge, chunk=24): ...  # the caller writes each to disk
+    sampling = Sampling(n=8, temperature=0.7, max_new=64)
+    for task_probe, rollouts in probe(engine, pairs, sampling, seed=0, judge=judge, chunk=24):
+        ...  # the caller writes each to disk
     summarise(task_probes, temperature=0.7)  # {"n", "k", "pass_at_1", "ci95", "cold", ...}
 
 Only `probe` needs torch, and imports it when called.
@@ -171,15 +172,13 @@ def _mean(values: list[float]) -> float | None:
 def probe(
     engine: Engine,
     prompts_by_task: Pairs,
-    k: int,
-    temperature: float,
-    max_new: int,
+    sampling: Sampling,
     seed: int,
     judge: Judge,
     chunk: int,
     on_ended: Callable[[int], None] = count_nothing,
 ) -> Iterator[tuple[TaskProbe | None, list[Rollout]]]:
-    """Sample `k` rollouts of each (task, prompt ids) pair, `chunk` tasks together, and judge them;
+    """Sample rollouts of each (task, prompt ids) pair, `chunk` tasks together, and judge them;
     yields what a task came to as soon as it is judged. The TaskProbe is None where the jail failed:
     then the task was not measured, and `set_aside` says why.
 
@@ -197,10 +196,9 @@ def probe(
         for pairs in parts
     ]
     unjudged = 0
-    sampling = Sampling(k, temperature, max_new)
     for _, group in judged_groups(engine, seeded, sampling, judge, on_ended):
         unjudged += sum(rollout.status == UNJUDGED for rollout in group)
-        refuse_failing_jails(unjudged, k * len(prompts_by_task), group)
+        refuse_failing_jails(unjudged, sampling.n * len(prompts_by_task), group)
         yield _task_probe(group), group
 
 
