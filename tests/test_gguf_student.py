@@ -61,10 +61,13 @@ def llama_logprobs(file, ids) -> torch.Tensor:
 
 
 def largest_gap(file, folder, ids) -> float:
-    """Nats, of the tokens that are likely at all. llama.cpp rounds what it multiplies quantised
-    matrices with, so it is given the same weights in 32 bits."""
+    """Nats, of the tokens that follow and of the likeliest one at each place. llama.cpp rounds what
+    it multiplies quantised matrices with, so it is given the same weights in 32 bits."""
     theirs, ours = llama_logprobs(quantised(file, "ALL_F32"), ids), logprobs(folder, ids)
-    return float((theirs - ours)[theirs > -8].abs().max())
+    following, likeliest = torch.tensor(ids[1:]), theirs[:-1].argmax(-1)
+    gaps = (theirs - ours)[:-1].abs()
+    rows = torch.arange(len(ids) - 1)
+    return float(torch.stack([gaps[rows, following], gaps[rows, likeliest]]).max())
 
 
 def some_ids(vocabulary=384):
