@@ -11,20 +11,23 @@ Gemma, Gemma 3. The tokenizer and its special tokens are the file's own (`gguf_t
 file's metadata of them is kept beside (`VOCABULARY`), for an export carries it on.
 """
 
+from __future__ import annotations
+
 import hashlib
 import importlib.util
 import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from recipes.events import OnProgress
 from recipes.learning.gguf_tokenizer import Fields, UnknownTokenizer, tokenizer_files
 from sandbox.cache import hold, made_aside
 from sandbox.errors import UsageError
+
+if TYPE_CHECKING:  # what counting a prompt's tokens need not load
+    import numpy as np
 
 FORMAT = 1
 """Version of what `convert` writes; part of the folder's name."""
@@ -221,7 +224,7 @@ def _config(fields: Fields, tensors: dict[str, Any], file: Path) -> dict[str, An
     }
     config["rope_parameters"] = _rope(get, architecture, file)
     if "rope_freqs.weight" in tensors:
-        factors = np.asarray(tensors["rope_freqs.weight"].data, dtype=np.float32)
+        factors = tensors["rope_freqs.weight"].data.astype("float32")
         config["rope_parameters"] = _stretched(factors, config, file)
     return {**config, **_particular(architecture, get, config)}
 
@@ -274,6 +277,7 @@ def _stretched(factors: np.ndarray, config: dict[str, Any], file: Path) -> dict[
     """The parameters of Llama 3's stretched frequencies, of which a GGUF file has the outcome alone
     (`factors`, [head width / 2]): the published ones and their like are tried. Raises UsageError
     where none fits."""
+    import numpy as np
     from transformers import AutoConfig
 
     from recipes.learning.rotary import frequency_factors
@@ -328,7 +332,7 @@ def _weight(tensor: Any, config: dict[str, Any], file: Path) -> tuple[str, np.nd
             f"{file} is quantised as {tensor.tensor_type.name}, which is not undone here. The "
             "usual ones are: Q4_0 to Q8_0, Q2_K to Q6_K, IQ types, 16 and 32 bits."
         ) from None
-    array = array.astype(np.float32).reshape([int(n) for n in reversed(tensor.shape)])
+    array = array.astype("float32").reshape([int(n) for n in reversed(tensor.shape)])
     layer, _, part = tensor.name.rpartition(".")
     name = _names(config).get(layer)
     if name is None:
@@ -367,7 +371,7 @@ def _stored(array: np.ndarray, kind: str) -> Any:
     they lose least. `kind`: llama.cpp's type."""
     import torch
 
-    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    tensor = torch.from_numpy(array.copy())
     if array.ndim == 1:
         return tensor
     fits = kind != "BF16" and float(tensor.abs().max()) <= torch.finfo(torch.float16).max
