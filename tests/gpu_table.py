@@ -174,6 +174,7 @@ class Work:
 def exercise(student, recipe, new: int) -> dict:
     """What bootstrap and climb do with a student: the columns of its own that need no card."""
     from recipes.learning.logprobs import Sample
+    from recipes.learning.loss import Sampled
     from recipes.learning.memory import GIB
     from recipes.rollouts.model_engine import ModelEngine
 
@@ -186,8 +187,7 @@ def exercise(student, recipe, new: int) -> dict:
         [1.0] * size,
         1,
         1.0,
-        [c.logprobs for c in group],
-        2.0,
+        Sampled([c.logprobs for c in group], 2.0),
     )
     student.step(0.0, 1.0)
     student.accumulate(
