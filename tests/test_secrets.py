@@ -54,10 +54,10 @@ SECRETS = {
 
 
 @pytest.fixture(scope="module")
-def secretsed(tmp_path_factory):
+def with_secrets(tmp_path_factory):
     """(repository, secrets): secrets in a file that is tracked, in two that git ignores and in one
     that is called .env."""
-    folder = tmp_path_factory.mktemp("secretsed")
+    folder = tmp_path_factory.mktemp("with_secrets")
     make_repo(
         folder,
         {
@@ -79,8 +79,8 @@ def secretsed(tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", SECRETS)
-def test_a_secret_is_found_and_not_said(secretsed, kind):
-    _, secrets = secretsed
+def test_a_secret_is_found_and_not_said(with_secrets, kind):
+    _, secrets = with_secrets
     for text in (
         SECRETS[kind],
         f"The body of `f` is missing.\n\n```python\nimport os\n{SECRETS[kind]}\n\n\ndef f():\n    "
@@ -93,8 +93,8 @@ def test_a_secret_is_found_and_not_said(secretsed, kind):
         )
 
 
-def test_what_stands_in_files_that_are_kept_back(secretsed):
-    _, secrets = secretsed
+def test_what_stands_in_files_that_are_kept_back(with_secrets):
+    _, secrets = with_secrets
     assert secrets.reason("E  assert 'plain-but-mine-42' == ''") == "it holds a secret of .env"
     assert secrets.reason("said: quoted words here.") == "it holds a secret of .env"
     assert (
@@ -109,8 +109,8 @@ def test_what_stands_in_files_that_are_kept_back(secretsed):
     )
 
 
-def test_files_that_are_never_shown(secretsed):
-    repository, secrets = secretsed
+def test_files_that_are_never_shown(with_secrets):
+    repository, secrets = with_secrets
 
     def task(file="calc/core.py", shown=("tests/test_core.py::test_add",), **more):
         return Task(
@@ -130,8 +130,8 @@ def test_files_that_are_never_shown(secretsed):
     }
 
 
-def test_a_line_that_is_marked_is_let_through(secretsed):
-    _, secrets = secretsed
+def test_a_line_that_is_marked_is_let_through(with_secrets):
+    _, secrets = with_secrets
     for secret in (f'TOKEN = "{TOKEN}"', 'password = "not-one-at-all"', f'KEY = "{CLOUD_ID}"'):
         assert (
             secrets.reason(secret) and secrets.reason(f"{secret}  # pragma: allowlist secret") == ""
@@ -139,9 +139,9 @@ def test_a_line_that_is_marked_is_let_through(secretsed):
 
 
 @pytest.mark.slow
-def test_honest_code_is_let_through(secretsed):
+def test_honest_code_is_let_through(with_secrets):
     """All of this project's own source."""
-    _, secrets = secretsed
+    _, secrets = with_secrets
     why = {
         path.name: secrets.reason(path.read_text())
         for folder in ("sandbox", "recipes")
@@ -151,8 +151,8 @@ def test_honest_code_is_let_through(secretsed):
     assert secrets.reason("") == "" and secrets.reason("\udc80 no UTF-8") == ""
 
 
-def test_git_that_cannot_be_asked(secretsed, tmp_path, monkeypatch):
-    repository, _ = secretsed
+def test_git_that_cannot_be_asked(with_secrets, tmp_path, monkeypatch):
+    repository, _ = with_secrets
     assert ignored_files(repository, ["calc/core.py", "a.log", "local_ü.py"]) == {
         "a.log",
         "local_ü.py",

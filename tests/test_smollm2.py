@@ -12,9 +12,12 @@ from tests.conftest import run_cli
 from tests.test_arc import last_line, lines
 
 SETTINGS = {
-    "tasks.limit": 8,
+    "tasks.limit": 6,
+    "student.max_new": 32,
     "probe.k": 2,
-    "distil.steps": 14,
+    "distil.steps": 12,
+    "distil.batch": 4,
+    "teacher.share": 1.0,
     "distil.warmup": 2,
     "climb.cycles": 1,
     "climb.groups": 2,
@@ -47,7 +50,7 @@ def test_it_learns_what_it_is_shown(bootstrapped):
     assert after["taught"]["pass_at_1"] > before["taught"]["pass_at_1"] + 0.3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_climbs_is_evaluated_and_reported(bootstrapped):
     folder, _ = bootstrapped
     climbed = run_cli("climb", "--json", cwd=folder)
@@ -60,7 +63,7 @@ def test_it_climbs_is_evaluated_and_reported(bootstrapped):
     assert run_cli("report", cwd=folder).returncode == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_is_exported_with_its_vocabulary(bootstrapped):
     folder, _ = bootstrapped
     done = run_cli("export", "--to", "gguf", "--replay", "2", "--out", "out", "--json", cwd=folder)

@@ -19,6 +19,8 @@ from typing import Any
 Fields = dict[str, Any]
 """The metadata of a GGUF file, {key: value}."""
 
+FAST = "PreTrainedTokenizerFast"
+"""transformers' class of what has a tokenizer.json and nothing else."""
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 """Kinds of token: gguf.TokenType."""
 
@@ -222,7 +224,7 @@ def _config(fields: Fields) -> dict[str, Any]:
         "chat_template": fields.get("tokenizer.chat_template"),
     }
     return {
-        "tokenizer_class": "PreTrainedTokenizerFast",
+        "tokenizer_class": FAST,
         "clean_up_tokenization_spaces": False,
         "model_max_length": fields.get(f"{fields.get('general.architecture')}.context_length"),
         **{key: value for key, value in named.items() if value is not None},

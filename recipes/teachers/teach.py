@@ -5,6 +5,8 @@ What the tests verify of its answers is learned (trajectories.jsonl).
     teach(session)
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -187,10 +189,10 @@ def _say_unjudged(session: Session, unjudged: dict[str, str], asked: int) -> Non
 def _ask_api_teacher(session: Session, chosen: list[Task], stopping: Stopping) -> int:
     """Hold conversations about all tasks that may be sent, as far as the money goes, and return
     how many these are. Those of a run that was cut off are held again, at no cost."""
-    secret_filter = _secret_filter(session)
-    planned = _plan(session, chosen, secret_filter)
+    checker = _secret_filter(session)
+    planned = _plan(session, chosen, checker)
     tasks = [t for t in chosen if t.instance_id in planned.prompts]
-    with _open_teacher(session, secret_filter, stopping) as teacher:
+    with _open_teacher(session, checker, stopping) as teacher:
         lessons: dict[str, Lesson] = {}
         for lesson in teacher.teach(tasks, planned.prompts):
             lessons[lesson.task.instance_id] = lesson
@@ -206,19 +208,19 @@ def _ask_api_teacher(session: Session, chosen: list[Task], stopping: Stopping) -
     return len(lessons)
 
 
-def _hired(session: Session) -> "Hired":
+def _hired(session: Session) -> Hired:
     """The run's API teacher."""
     assert session.hired is not None
     return session.hired
 
 
-def _secret_filter(session: Session) -> "SecretFilter":
+def _secret_filter(session: Session) -> SecretFilter:
     from recipes.teachers.secrets import SecretFilter
 
     return SecretFilter(session.run.repository)
 
 
-def _plan(session: Session, tasks: list[Task], secret_filter: "SecretFilter") -> "Plan":
+def _plan(session: Session, tasks: list[Task], secret_filter: SecretFilter) -> Plan:
     """What would be sent of these tasks, said to the person."""
     from recipes.teachers.plan import plan
 
@@ -230,8 +232,8 @@ def _plan(session: Session, tasks: list[Task], secret_filter: "SecretFilter") ->
 
 @contextmanager
 def _open_teacher(
-    session: Session, secret_filter: "SecretFilter", stopping: Stopping
-) -> Iterator["ApiTeacher"]:
+    session: Session, secret_filter: SecretFilter, stopping: Stopping
+) -> Iterator[ApiTeacher]:
     """The API teacher with the run's ledger open."""
     from recipes.teachers.client import Client
     from recipes.teachers.conversation import ApiTeacher
@@ -259,7 +261,7 @@ def _open_teacher(
         yield ApiTeacher(scheduler, session.judge, secret_filter, settings, student, recipe.seed)
 
 
-def _keep_dialogues(session: Session, lessons: list["Lesson"]) -> None:
+def _keep_dialogues(session: Session, lessons: list[Lesson]) -> None:
     from recipes.teachers.conversation import ApiTeacher
 
     session.run.keep_only(
