@@ -7,7 +7,7 @@
 What is said to work was done: a matrix was multiplied in 4 bits, code in a jail tried to get out,
 llama.cpp was asked what it was built for. What could take this process down with it, or needs
 torch, is tried in a process of its own. On a machine with an NVIDIA card a fault is whatever keeps
-the card from learning; on one without, whatever keeps the nano student from it.
+the card from learning; on one without, whatever keeps a small student from it.
 """
 
 import textwrap

@@ -130,7 +130,7 @@ def check_disk(machine: Machine) -> Check:
             "make room: 1 GiB at the least, 20 GiB for a model of a few billion weights",
         )
     if least < ENOUGH_DISK:
-        return note("disk", f"{words}: enough for the nano student, scarce for a model from a hub")
+        return note("disk", f"{words}: enough for a small student, scarce for a model from a hub")
     return ok("disk", words)
 
 

@@ -53,7 +53,7 @@ def check_card(machine: Machine, devices: Path = Path("/sys/bus/pci/devices")) -
             "an NVIDIA card is there, but its driver does not answer (nvidia-smi)",
             DRIVER.get(system.family, "install NVIDIA's driver"),
         )
-    return note("card", "no NVIDIA card: the nano recipe runs on the processor")
+    return note("card", "no NVIDIA card: the recipe smollm2 runs on the processor")
 
 
 def _is_nvidia_card(device: Path) -> bool:
