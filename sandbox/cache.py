@@ -46,7 +46,7 @@ PARTS = {
     "trees": "snapshots of repositories",
     "bytecode": "compiled tests of snapshots",
     "surveys": "what runs of test suites showed",
-    "students": "students made on the spot",
+    "students": "students made or unpacked here",
     "gguf": "students as llama.cpp reads them",
     "teacher": "replies of API teachers, paid for",
 }
@@ -404,7 +404,7 @@ class Deleted:
         return dict(Counter(entry.part_of(path) for entry in self.gone for path in entry.sizes))
 
     def in_words(self) -> str:
-        """As in "snapshots of repositories (2), students made on the spot (1): 12.0 MiB"."""
+        """As in "snapshots of repositories (2), students made or unpacked here (1): 12.0 MiB"."""
         kinds = {**PARTS, OTHER: "what was half made"}
         named = [
             f"{what} ({self.counts[part]})" for part, what in kinds.items() if part in self.counts

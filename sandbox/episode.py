@@ -56,7 +56,7 @@ class Episode:
         self, judge: Judge, task: Task, messages: list[dict[str, str]], style: str, turns: int = 1
     ) -> None:
         """`messages`: what is asked (`prompts.py`), in the chat format of role and content;
-        `style`: how replies are to be written (`gate.py`). Raises ValueError for no turn at all."""
+        `style`: how replies are to be written (`edits.py`). Raises ValueError for no turn at all."""
         if turns < 1:
             raise ValueError("an episode has at least one turn")
         self.task = task
@@ -148,7 +148,7 @@ def judge_replies(
 
 def edit_of(text: str, task: Task, tree: Path, style: str) -> dict[str, str] | InvalidEdit:
     """The edit of the broken state that is in a reply, or why there is none. `tree`: the snapshot;
-    `style`: how replies are to be written (`gate.py`)."""
+    `style`: how replies are to be written (`edits.py`)."""
     try:
         return from_reply(text, task, task.broken(tree), style)
     except InvalidEdit as error:

@@ -227,7 +227,7 @@ def test_the_longest_unused_goes_first_and_use_counts(own, monkeypatch):
     cache.make_room(said.append)
     assert not old.exists() and used.exists() and new.exists() and made.exists()
     assert len(said) == 1 and said[0].startswith("The cache had outgrown its 0.3 MiB")
-    assert "students made on the spot (1): 0.1 MiB" in said[0]
+    assert "students made or unpacked here (1): 0.1 MiB" in said[0]
     cache.make_room(said.append)
     assert len(said) == 1
     monkeypatch.setenv(cache.BOUND_NAME, str(50 * KIB))
@@ -238,7 +238,7 @@ def test_the_longest_unused_goes_first_and_use_counts(own, monkeypatch):
     cache.make_room(said.append)
     assert len(said) == 2, "nothing was made since"
     assert "(3)" not in said[0] and "stay, which" not in said[0]
-    assert "students made on the spot (2)" in said[1]
+    assert "students made or unpacked here (2)" in said[1]
     assert "0.1 MiB stay, which are in use" in said[1]
 
 
@@ -410,7 +410,9 @@ def test_a_run_goes_on_when_everything_was_pruned(tmp_path, own):
     bound = {cache.BOUND_NAME: str(350 * KIB)}
     new = ("tasks", "--repo", "calc", "--recipe", "nano", "--limit", "1")
     said = run_cli(*new, "--run", "runs/one", cwd=tmp_path, env=bound).stdout
-    assert said.count("The cache had outgrown") == 1 and "students made on the spot (1)" in said
+    assert (
+        said.count("The cache had outgrown") == 1 and "students made or unpacked here (1)" in said
+    )
     assert not stale.exists()
     snapshot, bytecode = (list((own / part).iterdir()) for part in ("trees", "bytecode"))
     assert len(snapshot) == len(bytecode) == 1, "what it used itself is still there"

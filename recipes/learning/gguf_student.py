@@ -144,9 +144,15 @@ def check_tokens(file: Path, tokenizer: str) -> None:
     import llama_cpp.llama_cpp as llama
     from tokenizers import Tokenizer
 
-    from recipes.rollouts.llama_files import load_file, tokens
+    from recipes.rollouts.llama_files import last_message, load_file, tokens
 
-    ours, model = Tokenizer.from_str(tokenizer), load_file(file, vocab_only=True)
+    ours = Tokenizer.from_str(tokenizer)
+    try:
+        model = load_file(file, vocab_only=True)
+    except UsageError:  # what it says is of files that this program has made
+        raise UsageError(
+            f"{file} cannot be a student: llama.cpp cannot load it ({last_message()})."
+        ) from None
     try:
         vocabulary = llama.llama_model_get_vocab(model)
         for line in PAGE:

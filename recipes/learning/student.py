@@ -239,9 +239,11 @@ class Student:
 
 
 def _portable_name(model: str) -> str:
-    """The model's name without what belongs to this machine: a folder's last component, a hub id as
-    it is."""
+    """The model's name without what belongs to this machine: a folder's last component, a GGUF file's
+    name without its ending, a hub id as it is."""
     path = Path(model).expanduser()
+    if path.suffix == ".gguf":
+        return path.stem
     return (
         path.resolve().name
         if path.is_absolute() or path.is_dir() or model.startswith((".", "~"))

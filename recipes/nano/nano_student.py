@@ -50,15 +50,13 @@ import hashlib
 import importlib.metadata
 import platform
 import random
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from recipes.nano import nano_data
-from sandbox.jsonl import sync
+from sandbox.cache import made_aside
 
 STEPS = 827
 VOCABULARY = 1024
@@ -224,24 +222,10 @@ def save(model: Any, tokenizer: Any, folder: Path) -> None:
         clean_up_tokenization_spaces=False,
         chat_template=CHAT_TEMPLATE,
     )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with made_aside(folder) as aside:
         with no_progress_bar():
             model.save_pretrained(aside)
         tokenizer.save_pretrained(aside)
-        for path in aside.iterdir():
-            path.chmod(0o644)
-            sync(path)
-        aside.chmod(0o755)
-        try:
-            aside.rename(folder)
-        except OSError:
-            if not folder.is_dir():
-                raise
-        sync(folder.parent)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextmanager
