@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from recipes.nano import nano_data, nano_student
+from sandbox import cache
 from sandbox.practice import MODULES
 
 ROOT = Path(nano_student.__file__).parents[2]
@@ -244,7 +245,7 @@ def test_nothing_is_left_when_saving_fails(small, tmp_path, monkeypatch):
     def no_space(path):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(nano_student, "sync", no_space)
+    monkeypatch.setattr(cache, "sync", no_space)
     with pytest.raises(OSError, match="No space"):
         nano_student.make_student(tmp_path, steps=1)
     assert list(tmp_path.iterdir()) == []
