@@ -11,6 +11,7 @@ Each goes on where it was cut off, and does nothing where it is done.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from recipes import stages
@@ -158,9 +159,9 @@ def probe(session: Session, phase: str) -> None:
         session.check_policy()
         total, done = settings.k * len(wanted), settings.k * len(known)
         bar, unmeasured = RolloutBar(session.emit, f"probing ({phase})", total, done), []
-        for measured, group in session.measure(
-            pending, session.probing, session.recipe.seed, bar.add
-        ):
+        early = settings.stops_early and phase == stages.BEFORE.name
+        sampling = replace(session.probing, stops_early=early)
+        for measured, group in session.measure(pending, sampling, session.recipe.seed, bar.add):
             session.run.append("rollouts.jsonl", [{"phase": phase, **r.record()} for r in group])
             if measured:
                 record = {
@@ -171,6 +172,8 @@ def probe(session: Session, phase: str) -> None:
                     "resolved": measured.resolved,
                     "truncated": measured.truncated,
                 }
+                if measured.unsampled:
+                    record["unsampled"] = measured.unsampled
                 session.run.append("probe.jsonl", [record])
             else:
                 unmeasured.append(group)

@@ -31,6 +31,7 @@ from recipes.bounds import (
 from recipes.rollouts.engines import AUTO, ENGINES
 from sandbox.errors import UsageError
 from sandbox.tasks.kinds import KINDS
+from sandbox.tasks.styles import STYLES
 
 FOLDER = Path(__file__).parent
 BASELINE = "the baseline is the mean of the other rollouts"
@@ -67,12 +68,12 @@ class StudentSettings:
 class PromptSettings:
     """What the student is shown and told to write."""
 
-    style: Annotated[str, OneOf(("blocks", "compact", "body"))] = "blocks"
+    style: Annotated[str, OneOf(STYLES)] = "blocks"
     """`blocks`: function, visible tests and as much of the file as fits, answered with whole
     functions (or, where a task is about whole files, SEARCH/REPLACE); `compact`, for a small
     student: function and visible tests, and one sentence of what to write; `body`: signature and
     docstring alone, answered with the bare function body (for a student too small for anything
-    else)."""
+    else); `rewrite`: the same, with the body as it stands where it has a mistake."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,9 @@ class ProbeSettings:
     arXiv:2107.03374)."""
     temperature: Positive[float] = 0.7
     """Sampling temperature of probes."""
+    stops_early: bool = True
+    """Whether the first probe goes on to the next task where the first half of a task's samples were
+    all cut off. The others count as unsolved, and how many there are is said. No other probe does."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ a table.
     python tests/bench_rollout.py --layers 2 --vocabulary 8192 --prompts 256 --updates 3
     # the nano student alone
     python tests/bench_rollout.py --nano ~/.cache/coldstart/students/nano-HASH --model no
+    # a recipe's student, prompts of 500 tokens of Python, one, four and sixteen of them
+    python tests/bench_rollout.py --recipe smollm2 --model no
     # a run's student on its own tasks
     python tests/bench_rollout.py --run runs/latest --checkpoint cycle-0050 --model no
 
@@ -35,8 +37,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from coldstart import open_screen  # noqa: E402
+from recipes.learning.local_model import local_model  # noqa: E402
 from recipes.learning.loss import Sampled  # noqa: E402
 from recipes.learning.student import Sample, Student  # noqa: E402
+from recipes.rollouts import sampling  # noqa: E402
 from recipes.rollouts.choosing import open_engine  # noqa: E402
 from recipes.rollouts.engine import Engine  # noqa: E402
 from recipes.rollouts.llama_engine import fastest_matrices  # noqa: E402
@@ -69,6 +73,7 @@ def main() -> None:
     )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--nano", type=Path, help="folder of a nano student")
+    parser.add_argument("--recipe", help="whose student samples, from 1, 4 and 16 prompts")
     parser.add_argument("--run", type=Path, help="folder of a run with the nano recipe")
     parser.add_argument("--checkpoint", default="best", help="of that run")
     options = parser.parse_args()
@@ -77,6 +82,8 @@ def main() -> None:
             random_model(Path(folder), options)
         if options.nano:
             nano(Path(folder), options)
+        if options.recipe:
+            recipes_student(Path(folder), options)
         if options.run:
             nano_at_work(Path(folder), options)
 
@@ -131,6 +138,22 @@ def nano(folder: Path, options) -> None:
     with engines(student, recipe, folder, "model", "llama.cpp") as ours:
         race("nano", ours, prompts, others, options.turns)
     drift("nano (F16)", student, recipe, folder, prompts, 8, NEW, options.updates, recipe.climb.lr)
+
+
+def recipes_student(folder: Path, options) -> None:
+    """Whether tokens/s stay what they are where there are more prompts; `generate` reads one after
+    the other, so of it one is enough."""
+    recipe = load(options.recipe, [f"student.threads={options.threads}", "student.max_prompt=500"])
+    path = Path(local_model(recipe.student.model, recipe.seed))
+    student = open_student(recipe, path, 0.01)
+    source = Path(sampling.__file__).parent.parent.rglob("*.py")
+    ids = student.tokens.tokenizer("".join(p.read_text() for p in sorted(source)))["input_ids"]
+    others = other_side(path, student, "float32")
+    with engines(student, recipe, folder, "llama.cpp") as ours:
+        for count in (1, 4, 16):
+            prompts = [ids[500 * i : 500 * (i + 1)] for i in range(count)]
+            sides = others if count == 1 else {}
+            race(f"{options.recipe}, {count} x {GROUP}", ours, prompts, sides, options.turns)
 
 
 def nano_at_work(folder: Path, options) -> None:

@@ -1,29 +1,38 @@
-"""One update step (forward, backward, optimiser) of one group: coldstart's, and TRL's RLOOTrainer
-loss on the same tensors.
+"""One update step (forward, backward, optimiser): coldstart's, and the loss of TRL's trainers on the
+same tensors.
 
-    pip install -r requirements-bench.txt python tests/bench_update.py [--prompt 1024] [--group 8]
-    [--new 64] [--layers 12] [--threads 2] [--rows 1,2,4,8]
+    pip install -r requirements-bench.txt
+    python tests/bench_update.py [--step climb|distil] [--recipe smollm2] [--prompt 1024]
+                                 [--group 8] [--new 64] [--threads 2] [--rows 1,2,4,8]
 
-The model is random and Qwen2-shaped: 896 wide, a vocabulary of 151,936, NF4 base and LoRA of rank
-16, loaded by coldstart for all (float32, as on every CPU). TRL's trainer is made with its own
-defaults and is given --rows rows at a time, the gradient accumulated, without its gradient
-checkpointing (faster) and, for its smallest memory, one row with it. Every line is measured in a
-process of its own: seconds of one step after a short warm-up (the ratio is of processor time, for
-others may work on the same machine), and the process's peak memory (ru_maxrss), the loading
-included. Both losses are REINFORCE with the same advantages at ratio 1, summed over the tokens and
-divided by the rows, so the gradients' norms, which are printed, must agree.
+`climb` is one group, a prompt and its completions, by RLOOTrainer's loss; `distil` is as many
+prompts, with a completion each, by SFTTrainer's. Without --recipe the model is random and
+Qwen2-shaped (--layers of 896, a vocabulary of 151,936, LoRA of rank 16), with it the recipe's student.
+It is loaded by coldstart for all, in float32 as on every CPU: an NF4 base, which is kept unpacked
+where it is small; then TRL has lines for the same base in four bits (`4bit`), as QLoRA has it.
+
+TRL's trainer is made with its own defaults and is given --rows rows at a time, the gradient
+accumulated, without its gradient checkpointing (faster) and, for its smallest memory, one row with
+it. Every line is measured in a process of its own: seconds of one step after a short warm-up (the
+ratio is of processor time, for others may work on the same machine), and the process's peak memory
+(ru_maxrss), the loading included. Both losses are sums over the tokens with the same weights, so the
+gradients' norms, which are printed, must agree.
 """
 
 import argparse
 import json
+import random
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from recipes.learning.logprobs import Sample  # noqa: E402
 
 
 def main() -> None:
@@ -37,6 +46,8 @@ def main() -> None:
     ):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--rows", default="1,2,4,8", help="rows that TRL is given at a time")
+    parser.add_argument("--step", choices=("climb", "distil"), default="climb")
+    parser.add_argument("--recipe", help="whose student learns; without it a random model")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     parser.add_argument("--model", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -44,7 +55,17 @@ def main() -> None:
         print(json.dumps(measure(arguments)))
         return
     with tempfile.TemporaryDirectory() as scratch:
-        compare(arguments, make_model(Path(scratch) / "model", arguments.layers))
+        compare(arguments, model_of(arguments, Path(scratch) / "model"))
+
+
+def model_of(arguments, folder: Path) -> Path:
+    if not arguments.recipe:
+        return make_model(folder, arguments.layers)
+    from recipes.learning.local_model import local_model
+    from recipes.settings import load
+
+    recipe = load(arguments.recipe)
+    return Path(local_model(recipe.student.model, recipe.seed))
 
 
 def make_model(folder: Path, layers: int) -> Path:
@@ -70,10 +91,13 @@ def compare(arguments, model: Path) -> None:
         *(f"trl-{rows}" for rows in arguments.rows.split(",")),
         "trl-1-checkpointing",
     ]
+    if arguments.recipe:
+        names += [f"trl-{rows}-4bit" for rows in arguments.rows.split(",")]
     found = {}
     print(
-        f"prompt {arguments.prompt}, G = {arguments.group}, {arguments.new} new, "
-        f"{arguments.layers} layers, {arguments.threads} threads"
+        f"{arguments.step}, prompt {arguments.prompt}, G = {arguments.group}, {arguments.new} new, "
+        f"{arguments.recipe or f'{arguments.layers} layers'}, {arguments.threads} threads, "
+        f"TRL {version('trl')}"
     )
     print(
         f"{'':24}{'seconds':>10}{'CPU s':>10}{'peak GiB':>10}{'times ours':>12}{'memory':>9}   "
@@ -82,8 +106,9 @@ def compare(arguments, model: Path) -> None:
     for name in names:
         flags = [
             f"--{key}={getattr(arguments, key)}"
-            for key in ("prompt", "group", "new", "layers", "threads")
+            for key in ("prompt", "group", "new", "layers", "threads", "step")
         ]
+        flags += [f"--recipe={arguments.recipe}"] if arguments.recipe else []
         done = subprocess.run(
             [sys.executable, __file__, "--only", name, "--model", str(model), *flags],
             stdout=subprocess.PIPE,
@@ -115,37 +140,28 @@ def compare(arguments, model: Path) -> None:
 def measure(arguments) -> dict:
     """{"seconds", "cpu" (seconds of all threads), "peak" (bytes), "norm"} of one step of
     `arguments.only`."""
-    import random
-
-    from tests.tiny import load_tiny, tiny_recipe
-
-    student = load_tiny(
-        Path(arguments.model),
-        wake=0.01,
-        recipe=tiny_recipe(
-            student={
-                "threads": arguments.threads,
-                "lora_rank": 16,
-                "lora_alpha": 16,
-                "max_prompt": arguments.prompt,
-                "max_new": arguments.new,
-            }
-        ),
-    )
+    student = load_student(arguments)
     rng = random.Random(0)
-    prompt, short = [rng.randrange(2, 150_000) for _ in range(arguments.prompt)], [5] * 16
-    completions = [
-        [rng.randrange(2, 150_000) for _ in range(arguments.new)] for _ in range(arguments.group)
+
+    def text(length: int) -> tuple[int, ...]:
+        return tuple(rng.randrange(2, student.policy.vocabulary) for _ in range(length))
+
+    same = text(arguments.prompt)
+    distil = arguments.step == "distil"
+    samples = [
+        Sample(text(arguments.prompt) if distil else same, text(arguments.new))
+        for _ in range(arguments.group)
     ]
-    advantages = [(-1.0) ** i for i in range(arguments.group)]
+    weights = [1.0 if distil else (-1.0) ** i for i in range(arguments.group)]
     prepared = (
         our_step(student)
         if arguments.only == "coldstart"
-        else trl_step(student, *arguments.only.split("-")[1:])
+        else (sft_step if distil else rloo_step)(student, arguments.only.split("-")[1:])
     )
-    prepared(short, [c[:4] for c in completions[:2]], advantages[:2])()
+    short = [Sample(samples[0].prompt[:16], s.completion[:4]) for s in samples[:2]]
+    prepared(short, weights[:2])()
     student.step(0.0, 1.0)
-    learn = prepared(prompt, completions, advantages)
+    learn = prepared(samples, weights)
     started, worked = time.perf_counter(), time.process_time()
     learn()
     norm = student.step(1e-5, 1.0)
@@ -157,87 +173,133 @@ def measure(arguments) -> dict:
     }
 
 
-def our_step(student):
-    from recipes.learning.logprobs import Sample
+def load_student(arguments):
+    """The student of all lines, with an adapter that does something."""
+    from recipes.learning import shape
+    from recipes.settings import load
+    from tests.tiny import load_tiny, tiny_recipe
 
-    def prepared(prompt, completions, advantages):
-        samples = [Sample(tuple(prompt), tuple(c)) for c in completions]
-        return lambda: student.accumulate(samples, advantages, len(completions), 1.0)
+    if arguments.only.endswith("4bit"):
+        shape.UNPACKED = 0
+    recipe = load(arguments.recipe) if arguments.recipe else tiny_recipe()
+    lora = {} if arguments.recipe else {"lora_rank": 16, "lora_alpha": 16}
+    student = replace(
+        recipe.student,
+        threads=arguments.threads,
+        max_prompt=arguments.prompt,
+        max_new=arguments.new,
+        **lora,
+    )
+    return load_tiny(Path(arguments.model), wake=0.01, recipe=replace(recipe, student=student))
+
+
+def our_step(student):
+    def prepared(samples, weights):
+        return lambda: student.accumulate(samples, weights, len(samples), 1.0)
 
     return prepared
 
 
-def trl_step(student, rows: str, checkpointing: str = ""):
-    """RLOOTrainer's own loss, `rows` rows at a time."""
+def rloo_step(student, flags: list[str]):
+    """RLOOTrainer's own loss."""
     import torch
     from datasets import Dataset
     from trl import RLOOConfig, RLOOTrainer
 
-    from recipes.learning.logprobs import Sample
-
-    student.policy.model.config._name_or_path = ""
-    cuda = student.device.type == "cuda"
-    with tempfile.TemporaryDirectory() as scratch:
-        settings = RLOOConfig(
-            output_dir=scratch,
-            per_device_train_batch_size=2,
-            num_generations=2,
-            use_cpu=not cuda,
-            bf16=cuda,
-            beta=0.0,
-            gradient_checkpointing=bool(checkpointing),
-            report_to=[],
-        )
-        trainer = RLOOTrainer(
+    def make(common: dict):
+        return RLOOTrainer(
             model=student.policy.model,
             reward_funcs=lambda completions, **_: [0.0] * len(completions),
-            args=settings,
+            args=RLOOConfig(per_device_train_batch_size=2, num_generations=2, beta=0.0, **common),
             train_dataset=Dataset.from_dict({"prompt": ["a", "b"]}),
             processing_class=student.tokens.tokenizer,
         )
-    for parameter in (
-        student.policy.trainable
-    ):  # it has made them bfloat16, which a CPU is slow at, and our optimiser's are not
+
+    def inputs_of(samples, weights) -> dict:
+        prompts, completions = (
+            torch.tensor([getattr(s, part) for s in samples], device=student.device)
+            for part in ("prompt", "completion")
+        )
+        # TRL clips the ratio to what it sampled from: 1 here, as when the samples are fresh. Not
+        # part of what is timed.
+        with torch.no_grad():
+            old = torch.stack([p.sum() for p in student.logprobs(samples, 1.0)])
+        return {
+            "prompt_ids": prompts,
+            "prompt_mask": torch.ones_like(prompts),
+            "completion_ids": completions,
+            "old_logps": old,
+            "completion_mask": torch.ones_like(completions),
+            "advantages": torch.tensor(weights, device=student.device),
+        }
+
+    return trl_step(student, flags, make, inputs_of, lambda samples: len(samples))
+
+
+def sft_step(student, flags: list[str]):
+    """SFTTrainer's own loss: of the completions alone."""
+    import torch
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    def make(common: dict):
+        return SFTTrainer(
+            model=student.policy.model,
+            args=SFTConfig(per_device_train_batch_size=2, **common),
+            train_dataset=Dataset.from_dict({"prompt": ["a", "b"], "completion": ["c", "d"]}),
+            processing_class=student.tokens.tokenizer,
+        )
+
+    def inputs_of(samples, weights) -> dict:
+        ids = torch.tensor([s.prompt + s.completion for s in samples], device=student.device)
+        labels = ids.clone()
+        labels[:, : len(samples[0].prompt)] = -100
+        return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}
+
+    # Its loss is a mean over the tokens.
+    return trl_step(
+        student, flags, make, inputs_of, lambda samples: sum(len(s.completion) for s in samples)
+    )
+
+
+def trl_step(student, flags: list[str], make, inputs_of, summed):
+    """The loss of the trainer that `make` makes, so many rows at a time. `flags`: rows, and
+    "checkpointing" where it is to be on. `summed(samples)`: what makes a sum of TRL's mean."""
+    import torch
+
+    rows, checkpointing = int(flags[0]), "checkpointing" in flags
+    student.policy.model.config._name_or_path = ""
+    cuda = student.device.type == "cuda"
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer = make(
+            {
+                "output_dir": scratch,
+                "use_cpu": not cuda,
+                "bf16": cuda,
+                "gradient_checkpointing": checkpointing,
+                "report_to": [],
+            }
+        )
+    # It has made them bfloat16, which a CPU is slow at, and our optimiser's are not.
+    for parameter in student.policy.trainable:
         parameter.data = parameter.data.float()
     if checkpointing:
         student.policy.model.gradient_checkpointing_enable({"use_reentrant": False})
         student.policy.model.enable_input_require_grads()
 
-    def prepared(prompt, completions, advantages):
-        parts = []
-        for start in range(0, len(completions), int(rows)):
-            part = torch.tensor(completions[start : start + int(rows)], device=student.device)
-            prompts = torch.tensor([prompt] * len(part), device=student.device)
-            # TRL clips the ratio to what it sampled from: 1 here, as when the samples are fresh.
-            # Not part of what is timed.
-            with torch.no_grad():
-                old = torch.stack(
-                    [
-                        p.sum()
-                        for p in student.logprobs(
-                            [Sample(tuple(prompt), tuple(c)) for c in part.tolist()], 1.0
-                        )
-                    ]
-                )
-            student.policy.model.train()
-            parts.append(
-                {
-                    "prompt_ids": prompts,
-                    "prompt_mask": torch.ones_like(prompts),
-                    "completion_ids": part,
-                    "old_logps": old,
-                    "completion_mask": torch.ones_like(part),
-                    "advantages": torch.tensor(
-                        advantages[start : start + int(rows)], device=student.device
-                    ),
-                }
-            )
+    def prepared(samples, weights):
+        parts = [
+            (samples[at : at + rows], weights[at : at + rows])
+            for at in range(0, len(samples), rows)
+        ]
+        given = [(inputs_of(*part), summed(part[0])) for part in parts]
+        student.policy.model.train()
 
         def learn():
-            for inputs in parts:
+            for inputs, count in given:
                 with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=cuda):
                     loss = trainer.compute_loss(student.policy.model, inputs)
-                (loss * len(inputs["advantages"]) / len(completions)).backward()
+                (loss * count / len(samples)).backward()
 
         return learn
 

@@ -228,6 +228,23 @@ def test_a_task_is_there_before_the_next_chunk_is_judged(student):
     found.close()
 
 
+def test_a_probe_that_stops_early_samples_no_more_where_all_was_cut_off(student):
+    """The first half is the one that is always drawn, and what is left out counts as unsolved."""
+    heard = []
+    sampling = Sampling(4, 0.9, 8, stops_early=True)
+    early = list(probe(ModelEngine(student), PAIRS * 3, sampling, 3, judge, 7, heard.append))
+    first = measured(student, PAIRS * 3, n=2, chunk=7)
+    assert len(early) == 3 * len(PAIRS) and sum(heard) == 4 * 3 * len(PAIRS) and min(heard) > 0
+    stopped = {g[0].instance_id for _, g in first if all(r.status == "truncated" for r in g)}
+    assert stopped and len(stopped) < len(PAIRS)
+    for task_probe, group in early:
+        cut = task_probe.instance_id in stopped
+        assert (task_probe.k, task_probe.unsampled) == (4, 2 if cut else 0)
+        assert [r.index for r in group] == list(range(2 if cut else 4))
+        assert task_probe.resolved == sum(r.status == "resolved" for r in group)
+        assert group[:2] in [g for _, g in first]
+
+
 FAILURE = HarnessError("t2 could not be judged")
 
 

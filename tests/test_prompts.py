@@ -25,6 +25,7 @@ from sandbox.source import (
 from sandbox.tasks.gold import gold_reply
 from sandbox.tasks.prompts import Budget, build, extents_in_words, summary
 from sandbox.tasks.replies import without_thinking
+from sandbox.tasks.styles import BARE, STYLES, is_bare_body
 from sandbox.tasks.task import Task
 from tests.asked import ROOM
 from tests.shop import mined_shop
@@ -111,7 +112,7 @@ def looked_for(tasks, tree: Path, style: str) -> dict[str, int]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("style", ["blocks", "compact", "body"])
+@pytest.mark.parametrize("style", STYLES)
 def test_no_prompt_holds_the_gold_edit_a_hidden_test_or_a_twin(shop, style):
     tree, tasks = shop
     assert all(count > 20 for count in looked_for(tasks, tree, style).values())
@@ -120,7 +121,7 @@ def test_no_prompt_holds_the_gold_edit_a_hidden_test_or_a_twin(shop, style):
 
 def test_no_prompt_of_another_repository_does(mined_calc):
     repository, _, found = mined_calc
-    for style in ("blocks", "compact", "body"):
+    for style in STYLES:
         assert all(
             count > 2 for count in looked_for(found.tasks, repository.snapshot, style).values()
         )
@@ -166,6 +167,23 @@ def test_the_body_style_shows_signature_and_docstring_alone(shop):
     # Whole files cannot be asked for so.
     several = next(t for t in tasks if t.files)
     assert prompt(several, tree, "body") == prompt(several, tree, "blocks")
+
+
+@pytest.mark.slow
+def test_the_rewrite_style_shows_the_body_where_there_is_one(shop):
+    """A mistake is looked for in the body that has it; a body that is missing is not shown."""
+    tree, tasks = shop
+    alone = [t for t in tasks if not t.files]
+    for task in alone:
+        broken = task.broken(tree)[task.file]
+        whole = source_of(broken, find(broken, task.function))
+        shown = prompt(task, tree, "rewrite")
+        assert shown == (
+            prompt(task, tree, "body") if task.kind == "blank" else reindent(whole, "") + "\n"
+        )
+    assert {"blank", "mutate"} <= {t.kind for t in alone}
+    several = next(t for t in tasks if t.files)
+    assert prompt(several, tree, "rewrite") == prompt(several, tree, "blocks")
 
 
 FILLING = "".join(f"def filling_{i}():\n    return {i}\n\n\n" for i in range(3000))
@@ -349,7 +367,7 @@ def test_what_matters_most_comes_first(tmp_path):
 
 def test_a_prompt_never_passes_its_budget_and_more_room_never_shows_less(tmp_path):
     order = ["least", "part", "whole"]
-    for style in ("blocks", "compact", "body"):
+    for style in STYLES:
         found = sizes_and_prompts(rich_task(tmp_path), tmp_path, style)
         assert all(prompt.tokens <= tokens for tokens, prompt in found)
         assert [p.extent for _, p in found] == sorted(
@@ -360,7 +378,7 @@ def test_a_prompt_never_passes_its_budget_and_more_room_never_shows_less(tmp_pat
 
 def test_a_docstring_that_is_too_long_is_cut_before_the_task_is_left_out(tmp_path):
     task = rich_task(tmp_path, more="\n        ".join(["A long line of explanation."] * 60))
-    for style in ("blocks", "compact", "body"):
+    for style in STYLES:
         (_, first), *_ = sizes_and_prompts(task, tmp_path, style)
         said = first.messages[0]["content"]
         assert (
@@ -368,7 +386,7 @@ def test_a_docstring_that_is_too_long_is_cut_before_the_task_is_left_out(tmp_pat
             and '"""Compare by `helper` and `LIMIT`."""' in said
             and "A long line" not in said
         )
-        assert ("raise NotImplementedError" in said) == (style != "body")
+        assert ("raise NotImplementedError" in said) == (style not in BARE)
     assert build(task, tmp_path, "blocks", Budget.estimated(20)) is None
 
 
@@ -446,7 +464,7 @@ def test_many_files_are_not_all_named(tmp_path):
 # -------------------------------------------------------------------------- the reference's replies
 
 
-@pytest.mark.parametrize("style", ["blocks", "body"])
+@pytest.mark.parametrize("style", ["blocks", *BARE])
 def test_the_reference_s_reply_gives_the_gold_edit(place, style):
     tree, tasks = place
     for task in tasks:
@@ -455,8 +473,7 @@ def test_the_reference_s_reply_gives_the_gold_edit(place, style):
             assert reply == ""
             continue
         if (
-            style == "body"
-            and not task.files
+            is_bare_body(style, task)
             and len(
                 {
                     head_of(text[task.file], find(text[task.file], task.function))
@@ -640,7 +657,7 @@ MANY = settings(
 
 
 @MANY
-@given(files(), st.sampled_from(["blocks", "compact", "body"]))
+@given(files(), st.sampled_from(STYLES))
 def test_the_reference_s_reply_gives_the_gold_edit_whatever_the_code_holds(tmp_path, made, style):
     text, name = made
     (tmp_path / "a.py").write_bytes(to_bytes(text))
@@ -662,8 +679,8 @@ def test_the_reference_s_reply_gives_the_gold_edit_whatever_the_code_holds(tmp_p
     reply = gold_reply(task, tmp_path, style)
     new = gate(from_reply(reply, task, task.broken(tmp_path), style), task, tmp_path)["a.py"]
     # A body says nothing of the empty line between docstring and first statement.
-    assert new == text or style == "body" and ast.dump(parse(new)) == ast.dump(parse(text))
-    assert style == "body" or without_thinking(reply) == ("", reply)
+    assert new == text or style in BARE and ast.dump(parse(new)) == ast.dump(parse(text))
+    assert style in BARE or without_thinking(reply) == ("", reply)
 
 
 @MANY

@@ -12,6 +12,7 @@ import pytest
 from recipes import settings
 from recipes.settings import CARD_MEMORY_MIB, FOLDER, Recipe, fitting_recipe, from_dict, load, names
 from sandbox.errors import UsageError
+from sandbox.tasks.styles import STYLES
 
 FILES = sorted(p for p in FOLDER.glob("*.toml") if p.stem != "teachers")
 
@@ -32,7 +33,7 @@ def write(tmp_path, text: str) -> str:
 def test_every_recipe_loads(path):
     recipe, data = load(path.stem), tomllib.loads(path.read_text())
     assert recipe.name == path.stem and recipe == load(str(path))
-    assert recipe.prompt.style in ("blocks", "body")
+    assert recipe.prompt.style in STYLES
     for section, values in data.items():
         for key, value in values.items() if isinstance(values, dict) else ():
             loaded = getattr(getattr(recipe, section), key)

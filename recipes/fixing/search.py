@@ -26,6 +26,7 @@ from sandbox.node_ids import function_of
 from sandbox.repo import Repository
 from sandbox.source import read_text
 from sandbox.survey import Survey, survey
+from sandbox.tasks.styles import BARE
 from sandbox.tasks.task import Task
 
 ROUND = 8
@@ -150,7 +151,7 @@ class Search:
 
     def _seek(self, judge: Judge, shown: Survey, task: Task) -> Outcome:
         """Round after round, until an edit is verified."""
-        variants = one_function(task) if self.recipe.prompt.style == "body" else [task]
+        variants = one_function(task) if self.recipe.prompt.style in BARE else [task]
         prompts = self._writer.prompts(variants, judge.repository.snapshot)
         counts: Counter[str] = Counter()
         known: dict[str, Attempt] = {}

@@ -44,6 +44,8 @@ class TaskProbe:
     resolved: int
     truncated: int
     """Rollouts that were cut off by the token limit."""
+    unsampled: int = 0
+    """Rollouts that were not sampled, because all before them were cut off (`stops_early`)."""
 
     @property
     def state(self) -> str:
@@ -199,16 +201,17 @@ def probe(
     for _, group in judged_groups(engine, seeded, sampling, judge, on_ended):
         unjudged += sum(rollout.status == UNJUDGED for rollout in group)
         refuse_failing_jails(unjudged, sampling.n * len(prompts_by_task), group)
-        yield _task_probe(group), group
+        yield _task_probe(group, sampling.n), group
 
 
-def _task_probe(group: list[Rollout]) -> TaskProbe | None:
+def _task_probe(group: list[Rollout], k: int) -> TaskProbe | None:
     statuses = [rollout.status for rollout in group]
     if UNJUDGED in statuses:
         return None
     return TaskProbe(
         instance_id=group[0].instance_id,
-        k=len(group),
+        k=k,
         resolved=statuses.count("resolved"),
         truncated=statuses.count("truncated"),
+        unsampled=k - len(group),
     )

@@ -51,7 +51,7 @@ def read_probes(run: "Run", phase: str) -> list[TaskProbe]:
     tables that are compared are about the same tasks."""
     aside = run.set_aside
     probes = [
-        TaskProbe(r["instance_id"], r["k"], r["resolved"], r["truncated"])
+        TaskProbe(r["instance_id"], r["k"], r["resolved"], r["truncated"], r.get("unsampled", 0))
         for r in run.read("probe.jsonl")
         if r["phase"] == phase and r["instance_id"] not in aside
     ]
@@ -280,11 +280,17 @@ def heldout_words(line: dict, best: bool) -> str:
 
 def cut_off_sentence(probes: list[TaskProbe], max_new: int) -> str:
     """What a person is told of cold tasks whose rollouts were cut off; "" where there are none."""
-    cut_off = sum(p.cut_off for p in probes)
+    cut_off, stopped = sum(p.cut_off for p in probes), sum(p.unsampled > 0 for p in probes)
     if not cut_off:
         return ""
-    return (
+    sentence = (
         f"{cut_off} of {len(probes)} tasks for training were never solved and cut off at {max_new} "
         "tokens: they are taught like "
         "the other cold ones. --set student.max_new=N gives a new run more room."
     )
+    if stopped:
+        sentence += (
+            f" Of {stopped} the first half of the samples were all cut off, and the others were not "
+            "sampled; these count as unsolved."
+        )
+    return sentence

@@ -15,6 +15,10 @@ Token ids go in and out. A completion is drawn (`draws`) with random numbers of 
 derives from the group's seed and the completion's index, so which others share its batch matters by
 rounding alone. The log-probability kept is that of the chosen token at the sampling temperature.
 
+Attention looks at all cells of the cache and masks those of others, so a prompt that is held costs
+time. A completion that is young counts as a row of its own, for it may soon be one: so no more
+prompts are read than the rows that come of them have room for.
+
 The adapter is read from the student at each call. If it is another one than llama.cpp holds, it
 goes there through a file in memory: as a GGUF LoRA, or, for a model small enough to be written as
 F16, as a whole model with the adapter added in, in place of the one before. There a LoRA's two
@@ -44,9 +48,11 @@ from recipes.rollouts.sampling import Draws
 from sandbox.errors import HarnessError, UsageError
 
 SLOTS = {"cpu": 8, "cuda": 64}
-"""Rows computed together, at most. On the CPU more do not pay: attention looks at all cells of the
-cache and masks those of others. With 16 the nano student is a fifth slower, and 12 layers of 896
-are no faster. The number for a card is a guess, for none has run this."""
+"""Rows computed together, at most. On the CPU more do not pay: with 16 the nano student is a fifth
+slower, and 12 layers of 896 are no faster. The number for a card is a guess, for none has run this."""
+
+YOUNG = 4
+"""Tokens within which the completions of a group part, most of those that ever do."""
 
 CACHE_BYTES = 1 << 30
 """Size of the key/value cache, unless the longest prompt and completion alone need more. A
@@ -107,6 +113,11 @@ class _Row:
     def position(self) -> int:
         """Of the last token, which llama.cpp has not read yet."""
         return len(self.group.prompt) + len(self.members[0].ids) - 1
+
+    @property
+    def expected(self) -> int:
+        """Rows that it is, or may soon be."""
+        return len(self.members) if len(self.members[0].ids) < YOUNG else 1
 
 
 class LlamaEngine(Engine):
@@ -307,7 +318,8 @@ class _Sampling:
         would otherwise."""
         begun: list[_Row] = []
         writing = sum(len(row.members) for row in self.rows)
-        while self.waiting and len(self.rows) + len(begun) < self.engine.slots:
+        expected = sum(row.expected for row in self.rows)
+        while self.waiting and expected < self.engine.slots:
             g, i = self.waiting[0]
             read = len(self.prompts[g]) if i == 0 else 0
             count = min(
@@ -316,6 +328,7 @@ class _Sampling:
             if count < (min(self.n - i, self.engine.writers) if writing else 1):
                 break
             writing += count
+            expected += count
             self.cells -= read + count * self.max_new
             if i == 0:
                 self.group = _Group(g, self.prompts[g], self.homes.popleft(), self.n)

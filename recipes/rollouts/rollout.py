@@ -14,7 +14,7 @@ it samples the policy that is trained.
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from recipes.rollouts.engine import Completion, Engine, count_nothing
@@ -47,7 +47,6 @@ class Attempt:
 
     task: Named
     seed: int
-    """Of the task's group."""
     index: int
     completion: Completion
     text: str
@@ -59,8 +58,9 @@ class Rollout:
 
     instance_id: str
     seed: int
-    """Of the task's group; with `index` and the checkpoint it reproduces the completion."""
+    """Of the completions that were drawn together; with the checkpoint it reproduces them."""
     index: int
+    """Among all of its task."""
     text: str
     tokens: int
     """Length of the completion, its end token included."""
@@ -89,6 +89,8 @@ class Sampling:
     """0 takes the likeliest token."""
     max_new: int
     """Tokens of a completion, at most."""
+    stops_early: bool = False
+    """Where the first half of a prompt's completions are all cut off, the others are not sampled."""
 
 
 def sample_rollouts(
@@ -147,20 +149,54 @@ def _sampled(
     on_ended: Callable[[int], None],
 ) -> Iterator[tuple[list[int], list[list[Attempt]]]]:
     """(indices of pairs, what was written for them), some at a time."""
-    prompts = [prompt for _, prompt in pairs]
-    for part in engine.stream(
-        prompts, sampling.n, sampling.temperature, sampling.max_new, seeds, on_ended
-    ):
+    half = (sampling.n + 1) // 2 if sampling.stops_early else sampling.n
+    begun: dict[int, list[Attempt]] = {}
+    for part in _written(engine, pairs, replace(sampling, n=half), seeds, on_ended):
+        ended = {i: g for i, g in part.items() if half == sampling.n or _all_cut_off(g)}
+        if ended and half < sampling.n:
+            on_ended((sampling.n - half) * len(ended))
+        begun |= {i: group for i, group in part.items() if i not in ended}
+        if ended:
+            yield list(ended), list(ended.values())
+    if not begun:
+        return
+    order, rest = sorted(begun), replace(sampling, n=sampling.n - half)
+    others, other_seeds = [pairs[i] for i in order], [seeds[i] + 1 for i in order]
+    for part in _written(engine, others, rest, other_seeds, on_ended, half):
         yield (
-            list(part),
-            [
-                [
-                    Attempt(pairs[i][0], seeds[i], index, one, engine.student.text(one.ids))
-                    for index, one in enumerate(group)
-                ]
-                for i, group in part.items()
-            ],
+            [order[place] for place in part],
+            [begun[order[place]] + group for place, group in part.items()],
         )
+
+
+def _written(
+    engine: Engine,
+    pairs: Pairs,
+    sampling: Sampling,
+    seeds: Sequence[int],
+    on_ended: Callable[[int], None],
+    first: int = 0,
+) -> Iterator[dict[int, list[Attempt]]]:
+    """{index of a pair: what was written for it}, some at a time; counted from `first`."""
+    for part in engine.stream(
+        [prompt for _, prompt in pairs],
+        sampling.n,
+        sampling.temperature,
+        sampling.max_new,
+        seeds,
+        on_ended,
+    ):
+        yield {
+            i: [
+                Attempt(pairs[i][0], seeds[i], index, one, engine.student.text(one.ids))
+                for index, one in enumerate(group, first)
+            ]
+            for i, group in part.items()
+        }
+
+
+def _all_cut_off(group: list[Attempt]) -> bool:
+    return not any(attempt.completion.finished for attempt in group)
 
 
 def judged(groups: list[list[Attempt]], judge: Judge) -> list[list[Rollout]]:

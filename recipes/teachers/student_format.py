@@ -19,6 +19,7 @@ from sandbox.episode import files_with
 from sandbox.judge.gate import InvalidEdit
 from sandbox.source import FUNCTIONS, body_nodes, body_of, find, parse
 from sandbox.tasks.replies import untagged, without_thinking
+from sandbox.tasks.styles import is_bare_body
 from sandbox.tasks.task import Task
 
 
@@ -43,7 +44,7 @@ class StudentFormat:
         thought, answer = without_thinking(reply.content)
         thoughts = filter(None, (untagged(reply.reasoning), thought))
         thought, content = cut("\n\n".join(thoughts)), cut(answer)
-        if self.style == "body" and not task.files:
+        if is_bare_body(self.style, task):
             return _bare_body(task, content, tree)
         if self.reasoning and thought:
             return f"<think>\n{thought}\n</think>\n\n{content}"

@@ -39,6 +39,7 @@ from sandbox.source import (
     with_body,
 )
 from sandbox.tasks.replies import BROKEN, PYTHON, THINKING, Part, module_of, read
+from sandbox.tasks.styles import is_bare_body
 from sandbox.tasks.task import Task
 
 MAX_ENTRIES = 1000
@@ -48,9 +49,9 @@ MAX_ENTRIES = 1000
 def from_reply(
     reply: str, task: Task, broken: dict[str, str], style: str = "blocks"
 ) -> dict[str, str]:
-    """The edit that a reply asks for. `style`: `blocks` or `body`. Raises InvalidEdit."""
+    """The edit that a reply asks for. `style`: one of `styles.STYLES`. Raises InvalidEdit."""
     reply = reply.removeprefix("\ufeff").replace("\r\n", "\n")
-    if style == "body" and not task.files:
+    if is_bare_body(style, task):
         return _from_body(reply, task, broken)
     return Application(Blocks(read(reply), task, broken), task, broken).changed_files()
 

@@ -13,8 +13,9 @@ long; imports; the signatures of its neighbours; the other tests; and then more 
 nearest first. Where everything fits the file is shown as a whole.
 
 `blocks`: all of that. `compact`, for a small student: the function and its tests, and one sentence
-of what to write. `body`: signature and docstring of the function, answered with its bare body; a
-task about whole files (`Task.files`) cannot be put so, and has `blocks` for its style in any case.
+of what to write. `body`: signature and docstring of the function, answered with its bare body;
+`rewrite`: the same with the body as it stands, where there is one (`Kind.shows_body`). A task about
+whole files (`Task.files`) cannot be put so, and has `blocks` for its style in any case.
 The reply formats are those of `sandbox/judge/edits.py`. No prompt holds the gold edit, a hidden test
 or a twin.
 """
@@ -27,9 +28,11 @@ from typing import Protocol
 
 from sandbox.jsonl import valid
 from sandbox.node_ids import function_of
-from sandbox.source import find, head_of, reindent
+from sandbox.source import find, head_of, reindent, source_of
 from sandbox.tasks.excerpts import Outline, Piece, View, split_lines, with_short_docstring
+from sandbox.tasks.kinds import kind_of
 from sandbox.tasks.statements import helpers_of_tests, sources_of_tests
+from sandbox.tasks.styles import BARE, is_bare_body
 from sandbox.tasks.task import Task
 
 BYTES_PER_TOKEN = 3
@@ -123,9 +126,10 @@ class Prompt:
 
 def build(task: Task, tree: Path, style: str, budget: Budget) -> Prompt | None:
     """The prompt of a task whose files are in `tree`; None where not even the least fits."""
-    if style == "body" and not task.files:
-        return _bare_head(task, tree, budget)
-    style = "blocks" if style == "body" else style
+    if is_bare_body(style, task):
+        shows_body = style == "rewrite" and kind_of(task.kind).shows_body
+        return _bare_function(task, tree, budget, shows_body)
+    style = "blocks" if style in BARE else style
     for short in (False, True):
         draft = _Draft(task, tree, style, budget, short)
         if draft.as_it_is().tokens <= budget.tokens:
@@ -164,17 +168,19 @@ def summary(prompts: Sequence[Prompt | None], budget: int) -> dict:
     }
 
 
-def _bare_head(task: Task, tree: Path, budget: Budget) -> Prompt | None:
-    """Signature and docstring; of a docstring that is too long its first line."""
+def _bare_function(task: Task, tree: Path, budget: Budget, shows_body: bool) -> Prompt | None:
+    """Signature, docstring and, if it is to be shown, body; of a docstring that is too long its
+    first line."""
     text = task.broken(tree)[task.file]
     targets = Outline(text, [task.function]).targets
     function = find(text, task.function)
     assert function is not None  # the task was made of it
-    heads = [(head_of(text, function), "whole")]
+    sources = [((source_of if shows_body else head_of)(text, function), "whole")]
     if targets and (short := with_short_docstring(text, targets[0])):
-        heads.append(("\n".join(short[0]), "least"))
-    for head, extent in heads:
-        messages = [{"role": "user", "content": valid(reindent(head, "") + "\n")}]
+        head, body = short
+        sources.append(("\n".join(head + body if shows_body else head), "least"))
+    for source, extent in sources:
+        messages = [{"role": "user", "content": valid(reindent(source, "") + "\n")}]
         if (tokens := budget.chat(messages)) <= budget.tokens:
             return Prompt(messages, tokens, extent)
     return None

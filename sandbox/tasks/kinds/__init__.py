@@ -65,6 +65,8 @@ class Kind:
     """(task) -> what a reply with the gold edit says first."""
     tells_failures: bool = True
     """Whether the statement wants `failures`; they cost a run with tracebacks."""
+    shows_body: bool = True
+    """Whether the broken function has a body that is worth a look."""
 
 
 def kind_of(name: str) -> Kind:

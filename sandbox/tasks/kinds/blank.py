@@ -39,4 +39,4 @@ def is_filled_in(task: Task) -> str:
     return f"The body of `{task.function}` is filled in."
 
 
-KIND = Kind("function", drafts, statement, is_filled_in, tells_failures=False)
+KIND = Kind("function", drafts, statement, is_filled_in, tells_failures=False, shows_body=False)

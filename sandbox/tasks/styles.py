@@ -1,0 +1,13 @@
+"""How a task is put to a model, and how the answer is written: the styles that `prompt.style` names.
+`prompts.py` writes the prompts, `sandbox/judge/edits.py` reads the answers."""
+
+from sandbox.tasks.task import Task
+
+STYLES = ("blocks", "compact", "body", "rewrite")
+BARE = ("body", "rewrite")
+"""Those that are answered with the bare body of the task's function."""
+
+
+def is_bare_body(style: str, task: Task) -> bool:
+    """Whether the answer is a bare body. That of a task about whole files never is."""
+    return style in BARE and not task.files
