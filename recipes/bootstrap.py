@@ -224,6 +224,7 @@ def distil(session: Session) -> None:
         return
     examples = _examples(session)
     folder, start = run.folder / "checkpoints", 0
+    steps = distillation.planned_steps(len(examples), settings) if examples else 0
     if "last" in run.content["checkpoints"]:
         start = session.student.restore(run.checkpoint("last"))["step"]
     with session.stopping() as shutdown, run.step(stages.DISTIL.name):
@@ -240,7 +241,7 @@ def distil(session: Session) -> None:
                 run.name_checkpoints(last=name)
                 shutdown.check()
         name = stages.checkpoint_after(0)
-        session.student.save(folder / name, {"step": settings.steps})
+        session.student.save(folder / name, {"step": steps})
         run.name_checkpoints(distilled=name, last=name, best=name)
 
 

@@ -166,7 +166,10 @@ class DistilSettings:
     """The supervised phase on verified trajectories."""
 
     steps: Positive[int] = 100
-    """Optimiser steps."""
+    """Optimiser steps; at most, where `epochs` is given."""
+    epochs: NotNegative[float] = 0.0
+    """Times that each trajectory is seen, so that few of them take fewer steps; 0: as often as `steps`
+    allow."""
     batch: Positive[int] = 16
     """Trajectories a step."""
     lr: Positive[float] = 2e-4

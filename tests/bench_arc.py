@@ -1,8 +1,7 @@
-"""The arc on the practice repository, arm by arm: what distillation is for, and what REINFORCE adds
-to it.
+"""The arc, arm by arm: what distillation is for, and what REINFORCE adds to it.
 
-    python tests/bench_arc.py [--recipe smollm2] [--part harder | --repo DIR] [--seeds 0,1,2]
-                              [--set KEY=VALUE ...] [--out FILE.json]
+    python tests/bench_arc.py [--recipe smollm2] [--part harder | --repo DIR | --library toolz]
+                              [--seeds 0,1,2] [--set KEY=VALUE ...] [--out FILE.json]
 
 For every seed (the nano student is made from the seed, too) these arms start from the same cold
 student:
@@ -13,9 +12,11 @@ student:
     distilled + REINFORCE  the recipe's cycles on the student's own rollouts
     distilled + more SFT   fine-tuning goes on instead, for as many seconds as REINFORCE took
 
-Each arm's pass@1 is measured with the recipe's k samples at the recipe's temperature and at
-temperature 1, on the taught, the untaught (tests only) and the held-out tasks. The rewards are real
-verdicts from the jail.
+Each arm's pass@1 is measured with the recipe's k samples at the recipe's temperature (and at others:
+--temperatures .7,1), on the taught, the untaught (tests only) and the held-out tasks, of hard tasks
+alone. The rewards are real verdicts from the jail. At the end stands what REINFORCE gained over the
+fine-tuning that went on, task by task, over all seeds, with a 95 % interval (paired bootstrap over
+tasks). REINFORCE alone ends when IDLE cycles in a row taught nothing.
 """
 
 import argparse
@@ -27,9 +28,12 @@ from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from tests import libraries  # noqa: E402
 
 ONLY_CYCLES = 20
-"""Cycles of REINFORCE without distillation."""
+"""Cycles of REINFORCE without distillation, at most."""
+IDLE = 5
+GROUPS = ("taught", "untaught", "heldout")
 
 
 def main() -> None:
@@ -39,6 +43,8 @@ def main() -> None:
     parser.add_argument("--part", default="easy", help="of the practice repository")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--repo", type=Path)
+    parser.add_argument("--library", help="of tests/libraries.py, such as toolz")
+    parser.add_argument("--temperatures", default="", help="instead of the recipe's own")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     results = []
@@ -48,11 +54,26 @@ def main() -> None:
             if arguments.out:
                 arguments.out.write_text(json.dumps(results, indent=1))
             show(results)
+            for group in GROUPS[1:]:
+                show_difference(results, group)
+
+
+def repository_of(arguments: argparse.Namespace, scratch: Path) -> Path:
+    """What the tasks are mined from."""
+    from sandbox.practice import write_practice_repository
+
+    if arguments.repo:
+        return arguments.repo
+    if arguments.library:
+        (pinned,) = (p for p in libraries.PINNED if p.startswith(arguments.library))
+        return libraries.fetch(pinned, scratch / "library")
+    write_practice_repository(scratch / "practice", arguments.part)
+    return scratch / "practice"
 
 
 def run_seed(seed: int, arguments: argparse.Namespace, scratch: Path) -> list[dict]:
     """All arms of one seed: [{"seed", "arm", "temperature", "taught", "untaught", "heldout",
-    "seconds"}]."""
+    "solved": {instance_id: share of its samples}, "seconds"}]."""
     from coldstart import open_screen
     from recipes.bootstrap import distil, mine_tasks, probe
     from recipes.runfolder.opening import versions
@@ -60,25 +81,24 @@ def run_seed(seed: int, arguments: argparse.Namespace, scratch: Path) -> list[di
     from recipes.session import Session, open_judge
     from recipes.settings import load
     from recipes.teachers.teach import teach
-    from sandbox.practice import write_practice_repository
     from sandbox.repo import open_repository
 
     scratch.mkdir()
-    if (repo := arguments.repo) is None:
-        write_practice_repository(repo := scratch / "practice", arguments.part)
+    repo = repository_of(arguments, scratch)
     recipe = load(arguments.recipe, [*arguments.set, f"seed={seed}"])
     emit = open_screen(as_json=True).emit
     with Run.create(scratch / "run", open_repository(repo), recipe, versions()) as run:
         mine_tasks(run, emit)
         with open_judge(run, emit) as judge:
             session = Session(run, judge, emit)
-            arms = Arms(seed, session)
+            temperatures = [float(t) for t in arguments.temperatures.split(",") if t]
+            arms = Arms(seed, session, temperatures or [recipe.probe.temperature])
             arms.measure("cold", 0.0)
             cold = session.student.snapshot()
             probe(session, "before")
             teach(session)
             arms.split()
-            arms.measure("REINFORCE only", arms.reinforce(ONLY_CYCLES))
+            arms.measure("REINFORCE only", arms.reinforce(ONLY_CYCLES, until_idle=True))
             session.student.rollback(cold)
             started = time.monotonic()
             distil(session)
@@ -94,26 +114,35 @@ def run_seed(seed: int, arguments: argparse.Namespace, scratch: Path) -> list[di
 class Arms:
     """The arms of one seed, in one session."""
 
-    def __init__(self, seed: int, session) -> None:
-        self.seed, self.session, self.recipe, self.rows = seed, session, session.recipe, []
+    def __init__(self, seed: int, session, temperatures: list[float]) -> None:
+        self.seed, self.session, self.temperatures = seed, session, temperatures
+        self.recipe, self.rows = session.recipe, []
 
     def split(self) -> None:
         self.taught = {r["instance_id"] for r in self.session.run.read("trajectories.jsonl")}
 
     def measure(self, arm: str, seconds: float) -> None:
-        pairs = [(t, self.session.prompts[t.instance_id]) for t in self.session.tasks]
-        for temperature in (self.recipe.probe.temperature, 1.0):
+        prompts = self.session.prompts
+        pairs = [
+            (t, prompts[t.instance_id])
+            for t in self.session.tasks
+            if t.hard and t.instance_id in prompts
+        ]
+        for temperature in self.temperatures:
             sampling = replace(self.session.probing, temperature=temperature)
             probes = self.session.measure(pairs, sampling, self.recipe.seed + 2)
             self.rows.append((arm, temperature, seconds, [p for p, _ in probes if p]))
+            solved = [p.resolved / p.k for p in self.rows[-1][3]]
+            print(f"  seed {self.seed}, {arm}: {sum(solved) / len(solved):.3f} of all", flush=True)
 
-    def reinforce(self, cycles: int) -> float:
+    def reinforce(self, cycles: int, until_idle: bool = False) -> float:
         """Climb from where the student is; the seconds that it took."""
-        from recipes.learning.reinforce import ClimbState, cycle
+        from recipes.learning.reinforce import ClimbState, cycle, in_words
 
         started, state, train = time.monotonic(), ClimbState(), self.session.by_split("train")
+        idle = 0
         for _ in range(cycles):
-            cycle(
+            done = cycle(
                 self.session.engine,
                 train,
                 self.session.prompts,
@@ -121,6 +150,10 @@ class Arms:
                 self.recipe,
                 self.session.judge_replies,
             )
+            print(f"    {in_words(done)}", flush=True)
+            idle = 0 if done.metrics["groups/used"] else idle + 1
+            if until_idle and idle == IDLE:
+                break
         return time.monotonic() - started
 
     def more_sft(self, seconds: float) -> float:
@@ -161,6 +194,11 @@ class Arms:
                 "arm": arm,
                 "temperature": temperature,
                 "seconds": round(seconds, 1),
+                "solved": {p.instance_id: p.resolved / p.k for p in found},
+                "in": {
+                    name: [p.instance_id for p in found if inside(p.instance_id)]
+                    for name, inside in groups.items()
+                },
                 **{
                     name: summarise([p for p in found if inside(p.instance_id)], temperature)
                     for name, inside in groups.items()
@@ -168,6 +206,33 @@ class Arms:
             }
             for arm, temperature, seconds, found in self.rows
         ]
+
+
+def show_difference(results: list[dict], group: str) -> None:
+    """What REINFORCE gained over more fine-tuning on the tasks of a group, all seeds together."""
+    from recipes.learning.measure import paired_interval
+
+    for temperature in sorted({r["temperature"] for r in results}):
+        rows = {
+            (r["seed"], r["arm"]): r["solved"] for r in results if r["temperature"] == temperature
+        }
+        pairs = [
+            (
+                rows[r["seed"], "distilled + more SFT"][name],
+                rows[r["seed"], "distilled + REINFORCE"][name],
+            )
+            for r in results
+            if r["arm"] == "distilled" and r["temperature"] == temperature
+            for name in r["in"][group]
+        ]
+        before, after = zip(*pairs)
+        low, high = paired_interval(before, after, 0)
+        gain = sum(after) / len(after) - sum(before) / len(before)
+        print(
+            f"{group}, T {temperature}: REINFORCE over more SFT {gain:+.3f} "
+            f"[{low:+.3f}, {high:+.3f}], {len(pairs)} pairs"
+        )
+    sys.stdout.flush()
 
 
 def show(results: list[dict]) -> None:

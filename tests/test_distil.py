@@ -1,8 +1,10 @@
 """Distillation lowers the loss, and a restart changes nothing."""
 
+from dataclasses import replace
+
 import pytest
 
-from recipes.learning.distil import batch_indices, distil, learning_rate
+from recipes.learning.distil import batch_indices, distil, learning_rate, planned_steps
 from recipes.learning.student import Sample
 from recipes.settings import DistilSettings
 from tests.tiny import adapter_bytes, load_tiny, make_tiny
@@ -57,6 +59,15 @@ def test_every_epoch_sees_every_example_once_in_its_own_order():
     assert len({tuple(epoch) for epoch in epochs}) > 3
     assert [i for step in range(9) for i in batch_indices(6, 4, 1, step)] != stream
     assert sorted(batch_indices(3, 8, 0, 0)[:3]) == [0, 1, 2]
+
+
+def test_epochs_say_how_many_steps_there_are_and_steps_how_many_at_most(folder, examples):
+    settings = replace(SETTINGS, steps=100, epochs=2.5)
+    assert planned_steps(24, settings) == 15 and planned_steps(1, settings) == 1
+    assert planned_steps(1000, settings) == 100 and planned_steps(24, SETTINGS) == 12
+    steps = list(distil(load_tiny(folder), examples, settings, 0))
+    assert len(steps) == 4 and {s.steps for s in steps} == {4}
+    assert steps[-1].lr == pytest.approx(1e-3), "it has not fallen to the end"
 
 
 def test_the_learning_rate_rises_and_falls_in_straight_lines():

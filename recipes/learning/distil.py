@@ -10,9 +10,10 @@ completions included (no per-completion mean, which would favour short ones), an
 nats a token, comparable between batches and with the pretraining's.
 """
 
+import math
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from recipes.learning.measure import derived_seed
 from recipes.learning.student import Sample, Student
@@ -42,7 +43,7 @@ def distil(
     seed: int,
     start_step: int = 0,
 ) -> Iterator[Step]:
-    """Take the steps from `start_step` to `settings.steps`, one at each `next`.
+    """Take the steps from `start_step` to the last (`planned_steps`), one at each `next`.
 
     The examples of a step depend on (examples, batch, seed, step) alone, so a run that was killed
     and goes on from a checkpoint of step s with `start_step=s` ends in the same adapter. Raises
@@ -50,6 +51,7 @@ def distil(
     """
     if not examples:
         raise ValueError("distil() needs at least one example")
+    settings = replace(settings, steps=planned_steps(len(examples), settings))
     for step in range(start_step, settings.steps):
         batch = [examples[i] for i in batch_indices(len(examples), settings.batch, seed, step)]
         tokens = sum(len(sample.completion) for sample in batch)
@@ -57,6 +59,13 @@ def distil(
         lr = learning_rate(settings, step)
         grad_norm = student.step(lr, settings.clip)
         yield Step(step=step + 1, steps=settings.steps, loss=stats.loss, grad_norm=grad_norm, lr=lr)
+
+
+def planned_steps(count: int, settings: DistilSettings) -> int:
+    """Steps that `count` examples are to have."""
+    if not settings.epochs:
+        return settings.steps
+    return min(settings.steps, math.ceil(settings.epochs * count / settings.batch))
 
 
 def batch_indices(count: int, batch: int, seed: int, step: int) -> list[int]:
