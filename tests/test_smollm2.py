@@ -6,7 +6,9 @@ import pytest
 from recipes.learning.gguf_student import find
 from recipes.learning.tokens import budget_of
 from recipes.settings import load
-from tests.conftest import run_cli
+from sandbox.source import find as find_function
+from sandbox.source import read_text, with_body
+from tests.conftest import git, run_cli
 from tests.test_arc import last_line, lines
 
 SETTINGS = {
@@ -59,6 +61,23 @@ def test_it_climbs_is_evaluated_and_reported(bootstrapped):
     measured = run_cli("eval", "--k", "1", "--json", cwd=folder)
     assert measured.returncode == 0 and "heldout" in last_line(measured)["probe"]
     assert run_cli("report", cwd=folder).returncode == 0
+
+
+@pytest.mark.long
+def test_it_mends_what_it_was_taught(bootstrapped):
+    """Where the body says something else today, and tests fail for it."""
+    folder, _ = bootstrapped
+    probes = [p for p in lines(folder / "runs/latest/probe.jsonl") if p["phase"] == "after"]
+    known = max(probes, key=lambda p: p["resolved"])["instance_id"]
+    (task,) = (t for t in lines(folder / "runs/latest/tasks.jsonl") if t["instance_id"] == known)
+    git(folder, "clone", "-q", "practice", "broken")
+    file = folder / "broken" / task["file"]
+    text = read_text(file)
+    file.write_text(with_body(text, find_function(text, task["function"]), "return 12345"))
+    done = run_cli("fix", "--repo", "broken", "--samples", "8", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    (outcome,) = last_line(done)["outcomes"]
+    assert outcome["fixed"] and "-    return 12345" in outcome["patch"]
 
 
 @pytest.mark.long
