@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--repo", type=Path)
     parser.add_argument("--library", help="of tests/libraries.py, such as toolz")
     parser.add_argument("--temperatures", default="", help="instead of the recipe's own")
+    parser.add_argument("--no-cold-arms", action="store_true", help="the last three arms alone")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     results = []
@@ -93,13 +94,15 @@ def run_seed(seed: int, arguments: argparse.Namespace, scratch: Path) -> list[di
             session = Session(run, judge, emit)
             temperatures = [float(t) for t in arguments.temperatures.split(",") if t]
             arms = Arms(seed, session, temperatures or [recipe.probe.temperature])
-            arms.measure("cold", 0.0)
             cold = session.student.snapshot()
+            if not arguments.no_cold_arms:
+                arms.measure("cold", 0.0)
             probe(session, "before")
             teach(session)
             arms.split()
-            arms.measure("REINFORCE only", arms.reinforce(ONLY_CYCLES, until_idle=True))
-            session.student.rollback(cold)
+            if not arguments.no_cold_arms:
+                arms.measure("REINFORCE only", arms.reinforce(ONLY_CYCLES, until_idle=True))
+                session.student.rollback(cold)
             started = time.monotonic()
             distil(session)
             arms.measure("distilled", time.monotonic() - started)
