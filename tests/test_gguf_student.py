@@ -220,6 +220,29 @@ def test_models_that_are_not_known_are_named(tmp_path):
         convert(tmp_path / "mamba.gguf", tmp_path)
 
 
+@pytest.mark.parametrize(
+    "key, value, says",
+    [
+        ("llama.attention.head_count_kv", [2, 1], "layers differ in size"),
+        ("llama.feed_forward_length", [64, 32], "layers differ in size"),
+        ("llama.rope.dimension_count", 4, "rotates a part of each head"),
+    ],
+)
+def test_shapes_that_are_not_read_are_said_so(tmp_path, key, value, says):
+    file = tmp_path / "odd.gguf"
+    writer = gguf.GGUFWriter(file, "llama")
+    fields = {"llama.embedding_length": 16, "llama.attention.head_count": 2, key: value}
+    for name, content in fields.items():
+        (writer.add_array if isinstance(content, list) else writer.add_uint32)(name, content)
+    writer.add_tensor("token_embd.weight", np.zeros((4, 16), dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(UsageError, match=says):
+        convert(file, tmp_path)
+
+
 def test_a_student_is_made_once(tmp_path, monkeypatch):
     file = write_gguf(tmp_path)
     folder = convert(file, tmp_path)

@@ -211,6 +211,12 @@ def _config(fields: Fields, tensors: dict[str, Any], file: Path) -> dict[str, An
         return fields.get(f"{architecture}.{key}", default)
 
     heads, width, ends = get("attention.head_count"), get("embedding_length"), end_ids(fields)
+    for key in ("attention.head_count", "attention.head_count_kv", "feed_forward_length"):
+        if isinstance(get(key), list):
+            raise UsageError(
+                f"{file} holds a model whose layers differ in size ({key}), which is not read from "
+                "GGUF."
+            )
     config = {
         "model_type": MODEL_TYPES[architecture],
         "vocab_size": int(tensors["token_embd.weight"].shape[1]),
@@ -228,6 +234,11 @@ def _config(fields: Fields, tensors: dict[str, Any], file: Path) -> dict[str, An
         "eos_token_id": ends[0] if ends else None,
         "pad_token_id": fields.get("tokenizer.ggml.padding_token_id", ends[0] if ends else None),
     }
+    if get("rope.dimension_count", config["head_dim"]) != config["head_dim"]:
+        raise UsageError(
+            f"{file} holds a model that rotates a part of each head only, which is not read from "
+            "GGUF."
+        )
     config["rope_parameters"] = _rope(get, architecture, file)
     if "rope_freqs.weight" in tensors:
         factors = tensors["rope_freqs.weight"].data.astype("float32")

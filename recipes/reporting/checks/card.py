@@ -3,8 +3,10 @@
 import subprocess
 from pathlib import Path
 
+from recipes.learning.gguf_student import find
 from recipes.reporting.checks.machine import Card, Check, Machine, fault, note, ok
-from recipes.settings import CARD_MEMORY_MIB, fitting_recipe, names
+from recipes.settings import CARD_MEMORY_MIB, fitting_recipe, load, names
+from sandbox.errors import UsageError
 
 DRIVER = {
     "debian": "sudo ubuntu-drivers install, on Debian sudo apt install nvidia-driver; then restart",
@@ -61,9 +63,15 @@ def _is_nvidia_card(device: Path) -> bool:
 
 
 def check_recipe(machine: Machine) -> Check:
-    """Which recipe fits, and why."""
+    """Which recipe fits, and why; a student that is missing is a fault."""
     name = fitting_recipe()
     if machine.card is None:
+        try:
+            find(load(name).student.model)
+        except UsageError as error:
+            words, _, command = str(error).partition(": ")
+            is_pip = command.startswith("pip ")
+            return fault("recipe", f"{name}: {words}", f"{machine.python} -m {command}" * is_pip)
         return ok("recipe", f"{name}: there is no card that could do more")
     needs = ", ".join(
         f"{recipe} from {need} MiB" for recipe, need in CARD_MEMORY_MIB.items() if recipe in names()
