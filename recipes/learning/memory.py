@@ -35,6 +35,8 @@ MICRO_TOKENS = 4096
 """Padded tokens in one forward and backward pass, where memory allows: more are no faster."""
 CUDA_LIBRARIES = GIB * 3 // 4
 """The CUDA context, cuBLAS's workspace and the kernels, which no configuration tells."""
+CPU_LIBRARIES = GIB * 2 // 5
+"""torch, transformers, PEFT and llama.cpp as they are imported, seen on the CPU."""
 CPU_PASS = 2 * GIB
 """Bytes that a forward and backward pass may keep on the CPU. No more than this, however much is
 free: sums depend on how a batch is cut, so the same seed gives the same bytes on any machine."""
@@ -112,7 +114,7 @@ def estimate(config: Any, recipe: Recipe, cuda: bool, engine: str = FALLBACK) ->
         weights=int(shape.inside * (4 if shape.is_kept_unpacked(cuda) else 0.5 + scales))
         + (shape.tables + (2 * layers + 1) * hidden) * number,
         adapter=adapter * (4 + 4 + (2 if cuda else 8)),
-        libraries=CUDA_LIBRARIES if cuda else 0,
+        libraries=CUDA_LIBRARIES if cuda else CPU_LIBRARIES,
         scratch=max(a * b for a, b in shape.linear) * number
         + 3 * 4 * max(shape.vocabulary, min(HEAD_LOGITS, MICRO_TOKENS * shape.vocabulary)),
         engine=engine_kind(engine).memory(shape, recipe, cuda),
@@ -159,7 +161,7 @@ def in_words(need: MemoryEstimate, micro_tokens: int, free: int) -> str:
     parts = {
         "weights": need.weights,
         "adapter and optimiser": need.adapter,
-        "CUDA": need.libraries,
+        "libraries": need.libraries,
         "logits and unpacked weights": need.scratch,
         **need.engine.held,
         f"a pass of {micro_tokens} tokens": need.per_token * micro_tokens,
