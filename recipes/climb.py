@@ -57,7 +57,12 @@ def climb(session: Session, cycles: int, minutes: float | None) -> int:
 
     run, recipe = session.run, session.recipe
     counters = session.student.restore(run.checkpoint("last"))
-    state = ClimbState.from_dict(counters.get("climb", {}))
+    if "climb" in counters:
+        state = ClimbState.from_dict(counters["climb"])
+    else:
+        train = {t.instance_id for t in session.by_split("train")}
+        probes = tables.read_probes(run, stages.bootstrapped())
+        state = ClimbState.after_probe([p for p in probes if p.instance_id in train])
     _forget_after(session, state.cycle, counters.get("metrics"))
     if recipe.climb.kl:
         session.student.freeze_reference(run.checkpoint("distilled"))

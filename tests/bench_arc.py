@@ -142,7 +142,10 @@ class Arms:
         """Climb from where the student is; the seconds that it took."""
         from recipes.learning.reinforce import ClimbState, cycle, in_words
 
-        started, state, train = time.monotonic(), ClimbState(), self.session.by_split("train")
+        started, train = time.monotonic(), self.session.by_split("train")
+        names = {t.instance_id for t in train}
+        measured = self.rows[-1][3] if self.rows else []
+        state = ClimbState.after_probe([p for p in measured if p.instance_id in names])
         idle = 0
         for _ in range(cycles):
             done = cycle(

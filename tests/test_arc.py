@@ -261,6 +261,22 @@ def test_climb_says_what_it_did(climbed, bootstrapped):
     assert (run / "checkpoints" / result["best_checkpoint"] / "adapter_model.safetensors").is_file()
 
 
+def test_climb_begins_with_what_the_probe_has_shown(climbed):
+    """Its first groups are not spent on finding out again which tasks are cold."""
+    run, _ = climbed
+    probed = {
+        r["instance_id"]: r["resolved"] / r["k"]
+        for r in lines(run / "probe.jsonl")
+        if r["phase"] == "after"
+    }
+    train = {t["instance_id"] for t in lines(run / "tasks.jsonl") if t["split"] == "train"}
+    sampled = {r["instance_id"] for r in lines(run / "rollouts.jsonl") if r["phase"] == "climb"}
+    counters = json.loads((run / "checkpoints/cycle-0002/trainer.json").read_text())["counters"]
+    rates = counters["climb"]["p"]
+    assert set(rates) == train and train - sampled
+    assert {n: rates[n] for n in train - sampled} == {n: probed[n] for n in train - sampled}
+
+
 def test_climb_without_network_and_key_gives_the_same(climbed, bootstrapped, place):
     without = (
         ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--net", "--map-current-user"]

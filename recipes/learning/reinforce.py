@@ -33,7 +33,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from recipes.learning.loss import KlTerm, Sampled
-from recipes.learning.measure import derived_seed
+from recipes.learning.measure import TaskProbe, derived_seed
 from recipes.learning.student import Sample, Student
 from recipes.rollouts.engine import Engine, count_nothing
 from recipes.rollouts.rollout import (
@@ -73,6 +73,12 @@ class ClimbState:
     """Best held-out pass@1 so far; see `is_best`."""
     best_cycle: int | None = None
     """The cycle after which it was measured."""
+
+    @classmethod
+    def after_probe(cls, probes: Sequence[TaskProbe]) -> "ClimbState":
+        """Before the first cycle: how often each task was solved when it was last measured. So the
+        first groups are of tasks that can teach, and not of all to see which do."""
+        return cls(solve_rate={p.instance_id: p.resolved / p.k for p in probes})
 
     def is_best(self, pass_at_1: float) -> bool:
         """Note a held-out measurement; True if it beats all earlier ones, so that this adapter is
