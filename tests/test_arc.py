@@ -271,7 +271,7 @@ def test_climb_begins_with_what_the_probe_has_shown(climbed):
     }
     train = {t["instance_id"] for t in lines(run / "tasks.jsonl") if t["split"] == "train"}
     sampled = {r["instance_id"] for r in lines(run / "rollouts.jsonl") if r["phase"] == "climb"}
-    counters = json.loads((run / "checkpoints/cycle-0002/trainer.json").read_text())["counters"]
+    counters = json.loads((run / "checkpoints/cycle-0002/counters.json").read_text())["counters"]
     rates = counters["climb"]["p"]
     assert set(rates) == train and train - sampled
     assert {n: rates[n] for n in train - sampled} == {n: probed[n] for n in train - sampled}
