@@ -152,6 +152,17 @@ def test_same_base_same_bytes_and_the_adapter_is_no_part_of_it(tmp_path):
     assert base_digest(loaded(tmp_path / "2", seed=1)) != base_digest(student)
 
 
+def test_the_digest_is_of_what_is_written(tmp_path):
+    """Not of what else a library notes in the configuration, which unsloth does all the time."""
+    student = loaded(tmp_path)
+    before = base_digest(student)
+    student.config.use_cache = not student.config.use_cache
+    student.config.architectures = ["Another"]
+    assert base_digest(student) == before
+    student.config.rms_norm_eps *= 2
+    assert base_digest(student) != before
+
+
 def test_a_finished_file_is_used_again_and_an_unfinished_one_removed(tmp_path, monkeypatch):
     student = loaded(tmp_path)
     monkeypatch.setattr(

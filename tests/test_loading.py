@@ -15,6 +15,7 @@ import sys
 import pytest
 
 from recipes.learning import loading, policy
+from tests.conftest import ROOT
 
 SIGNATURES = """
 import inspect, json, sys
@@ -77,3 +78,42 @@ def test_calls_bind_to_unsloths_own_signatures(signatures):
             assert keyword in signatures[method][positional:], (
                 f"FastLanguageModel.{method} has no parameter {keyword}"
             )
+
+
+STAND_IN = """
+import os, sys
+where = os.environ.get("UNSLOTH_COMPILE_LOCATION", "unsloth_compiled_cache")
+sys.path.insert(0, where)
+os.makedirs(where, exist_ok=True)
+open(os.path.join(where, "generated.py"), "w").close()
+import generated
+"""
+"""What unsloth_zoo does when it is imported, and later."""
+
+
+def test_unsloth_neither_writes_to_the_working_directory_nor_imports_from_it(tmp_path):
+    """Whatever the environment says, and whatever lies there."""
+    (tmp_path / "packages/unsloth").mkdir(parents=True)
+    (tmp_path / "packages/unsloth/__init__.py").write_text(STAND_IN)
+    trap = tmp_path / "repository/unsloth_compiled_cache/generated.py"
+    trap.parent.mkdir(parents=True)
+    trap.write_text("raise SystemExit('imported from the working directory')\n")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from recipes.learning.unsloth_import import import_unsloth; import_unsloth()",
+        ],
+        cwd=tmp_path / "repository",
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{ROOT}:{tmp_path / 'packages'}",
+            "XDG_CACHE_HOME": str(tmp_path / "cache"),
+            "UNSLOTH_COMPILE_LOCATION": "unsloth_compiled_cache",
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert (tmp_path / "cache/coldstart/unsloth/generated.py").is_file()
+    assert [p for p in (tmp_path / "repository").rglob("*")] == [trap.parent, trap]

@@ -95,7 +95,8 @@ class Adapter:
     def _config_text(self) -> str:
         """PEFT's adapter_config.json, the same bytes in every run and on every machine."""
         config = self._model.peft_config[TRAINED].to_dict()
-        config.update(inference_mode=True, base_model_name_or_path=self._name)
+        # Which classes of which library the base has here is nothing to who loads it elsewhere.
+        config.update(inference_mode=True, base_model_name_or_path=self._name, auto_mapping=None)
         for key, value in config.items():
             if isinstance(value, (set, frozenset)):  # its order changes with the hash seed
                 config[key] = sorted(value)

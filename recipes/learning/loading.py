@@ -11,25 +11,25 @@ and PEFT do, on a card as on the CPU. What comes back is a PEFT model with one t
 import contextlib
 import importlib.util
 import io
-import json
 import os
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
 
+from recipes.learning.limits import is_out_of_memory
 from recipes.learning.shape import Shape
+from recipes.learning.unsloth_import import import_unsloth
 from recipes.settings import Recipe
 from sandbox.errors import UsageError
 
 
 def read_config(path: str) -> Any:
     """The configuration of the model at `path`. Raises UsageError as `load_model`."""
-    with quiet(), loading_errors(path):
-        if _uses_unsloth():
-            import unsloth  # noqa: F401  # before transformers, which it patches
+    with loading_errors(path), quiet():
         from transformers import AutoConfig
 
         return AutoConfig.from_pretrained(path)
@@ -55,7 +55,7 @@ def load_model(recipe: Recipe, path: str, seed: int) -> LoadedModel:
     if not torch.cuda.is_available():
         _make_cpu_deterministic(recipe.student.threads)
     unsloth = _uses_unsloth()
-    with quiet(), loading_errors(path):
+    with loading_errors(path), quiet():
         model, tokenizer = (_load_with_unsloth if unsloth else _load_with_transformers)(
             recipe, path, seed
         )
@@ -113,11 +113,15 @@ def _load_with_transformers(recipe: Recipe, path: str, seed: int) -> tuple[Any, 
 
 def _load_with_unsloth(recipe: Recipe, path: str, seed: int) -> tuple[Any, Any]:
     """The same through unsloth, whose fused kernels halve time and memory on a CUDA card."""
-    os.environ["UNSLOTH_RETURN_HIDDEN_STATES"] = "1"  # see Policy.forward
-    from unsloth import FastLanguageModel  # before transformers, which it patches
+    from unsloth import FastLanguageModel
 
     model, tokenizer = FastLanguageModel.from_pretrained(
-        path, max_seq_length=recipe.student.longest, dtype=torch.bfloat16, load_in_4bit=True
+        # Its own calls change the working directory's meaning for a relative path.
+        str(Path(path).resolve()) if Path(path).is_dir() else path,
+        max_seq_length=recipe.student.longest,
+        dtype=torch.bfloat16,
+        load_in_4bit=True,
+        device_map={"": 0},  # one card, as elsewhere; it would spread over several
     )
     model = FastLanguageModel.get_peft_model(
         model,
@@ -220,7 +224,8 @@ def _refuse_altered_logits(config: Any, path: str) -> None:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Libraries greet, warn and draw progress bars while they load; a person who asked for JSON
-    wants none of it."""
+    wants none of it. Imports unsloth where it will load the model, for it must come before
+    transformers."""
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     with (
@@ -230,6 +235,8 @@ def quiet() -> Iterator[None]:
     ):
         warnings.simplefilter("ignore")
         # Whatever is wrong with the library shows better where it is used.
+        if _uses_unsloth():
+            import_unsloth()
         with contextlib.suppress(Exception):
             from transformers.utils import logging
 
@@ -246,6 +253,8 @@ def loading_errors(path: str) -> Iterator[None]:
     except UsageError:
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         text = " ".join(str(e) for e in _chain(error))
         if "torchvision::" in text or (
             "Could not import module" in text and importlib.util.find_spec("torchvision")
@@ -257,16 +266,22 @@ def loading_errors(path: str) -> Iterator[None]:
                 "requirements for machines without "
                 f"a GPU. ({first_line(_chain(error)[-1])})"
             ) from None
-        if isinstance(
-            error, (OSError, ValueError, KeyError, SafetensorError, json.JSONDecodeError)
-        ):
+        # unsloth says RuntimeError and NotImplementedError where a model is not found.
+        if isinstance(error, (OSError, ValueError, KeyError, SafetensorError, RuntimeError)):
             raise UsageError(
                 f"The model {str(path)!r} cannot be loaded: it must be a folder written by "
                 "save_pretrained with a "
                 "tokenizer in it, or a Hugging Face id that is cached or can be downloaded. "
-                f"({first_line(error)})"
+                f"{_how_to_download(path)}({first_line(error)})"
             ) from None
         raise
+
+
+def _how_to_download(path: str) -> str:
+    """A sentence for what may be the name of a model on the hub; "" for other things."""
+    if path.count("/") != 1 or path.startswith((".", "/", "~")):
+        return ""
+    return f"`hf download {path}` fetches it. "
 
 
 def _chain(error: BaseException) -> list[BaseException]:

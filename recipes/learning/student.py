@@ -98,8 +98,11 @@ class Student:
         damaged or of another model.
         """
         cuda = torch.cuda.is_available()
+        # First the configuration, and with it unsloth: it says how CUDA is to hand out memory, and
+        # asking how much is free begins with that.
+        config = read_config(str(model_path))
         free = memory.available(cuda)
-        need = memory.plan(read_config(str(model_path)), recipe, cuda, free)
+        need = memory.plan(config, recipe, cuda, free)
         micro_tokens = (
             memory.fitting_micro_tokens(need, free)
             if cuda

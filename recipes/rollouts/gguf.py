@@ -156,7 +156,7 @@ def base_digest(student: TrainedStudent, matrices: str = "Q8_0") -> str:
                 FORMAT,
                 _kind(student, matrices),
                 version("gguf"),
-                _config(student).to_dict(),
+                _said_of_shape(student),
                 student.tokens.tokenizer.chat_template,
                 sorted(student.end_ids),
                 vocabulary_of(student.tokens.tokenizer),
@@ -337,6 +337,19 @@ def _permuted(student: TrainedStudent, layer: str, array: np.ndarray) -> np.ndar
 
 
 # ---- metadata ------------------------------------------------------------------------------------
+
+
+def _said_of_shape(student: TrainedStudent) -> list:
+    """What `_write_shape` tells a writer: of the configuration, all that decides the file. unsloth
+    changes other things in it while it trains and samples."""
+    said: list = []
+
+    class Listener:
+        def __getattr__(self, method: str) -> Callable[..., None]:
+            return lambda *values: said.append([method, *values])
+
+    _write_shape(student, Listener())
+    return said
 
 
 def _write_shape(student: TrainedStudent, writer: Any) -> None:

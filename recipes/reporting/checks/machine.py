@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from recipes.learning import unsloth_import
+
 TRIAL_SECONDS = 120.0
 """After which a trial is given up; it takes a few seconds, more where the disk is slow to give the
 libraries."""
@@ -28,7 +30,7 @@ import importlib.util
 if importlib.util.find_spec("torchvision"):
     import torchvision
 if device == "cuda" and importlib.util.find_spec("unsloth"):
-    import unsloth
+    import unsloth  # by the environment of `try_out`
     say(unsloth=unsloth.__version__)
 import transformers, peft
 say(transformers=transformers.__version__, peft=peft.__version__)
@@ -155,7 +157,7 @@ def try_out(python: str, code: str) -> Trial:
             errors="replace",
             timeout=TRIAL_SECONDS,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, "HF_HUB_OFFLINE": "1"},
+            env={**os.environ, "HF_HUB_OFFLINE": "1", **unsloth_import.settings()},
         )
     except subprocess.TimeoutExpired:
         return Trial({}, "it takes too long")
