@@ -173,6 +173,15 @@ def test_no_git_and_no_compiler(monkeypatch, tmp_path):
     assert "build-essential" in basics.check_compiler(debian).fix
 
 
+def test_kernels_of_a_card_need_python_s_headers(tmp_path):
+    bare = Machine(DEBIAN, card=CARD, headers=str(tmp_path))
+    found = basics.check_compiler(bare)
+    assert found.state == "fault" and "python3-dev" in found.fix
+    (tmp_path / "Python.h").touch()
+    assert basics.check_compiler(bare).state == "ok"
+    assert basics.check_compiler(Machine(DEBIAN, headers=str(tmp_path / "none"))).state == "ok"
+
+
 def test_a_full_disk(monkeypatch, tmp_path):
     assert basics.check_disk(Machine(DEBIAN, tmp_path / "not" / "there")).state in ("ok", "note")
     monkeypatch.setattr(basics, "LEAST_DISK", 1 << 60)
@@ -241,9 +250,14 @@ FACTS = {"torch": "2.13.0", "built_for": None, "cuda": False, "bitsandbytes": "0
             {"torch": "ok", "4-bit": "fault", "model libraries": "ok"},
         ),
         (
-            {**FACTS, "built_for": "12.8", "cuda": True, "unsloth": "2026.10"},
+            {**FACTS, "built_for": "12.8", "cuda": True, "unsloth": "2026.10", "kernel": 0.0},
             CARD,
             {"torch": "ok", "4-bit": "ok", "model libraries": "fault", "unsloth": "ok"},
+        ),
+        (
+            {**FACTS, "built_for": "12.8", "cuda": True, "unsloth": "2026.10"},
+            CARD,
+            {"torch": "ok", "4-bit": "ok", "model libraries": "fault", "unsloth": "fault"},
         ),
         (
             {**FACTS, "built_for": "12.8", "cuda": True, "transformers": "5.17.0", "peft": "0.21"},

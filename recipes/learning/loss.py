@@ -1,6 +1,6 @@
 """The one loss, of distillation and of REINFORCE, and what else is computed of samples.
 
-    objective = Objective(policy, limits)
+    objective = Objective(policy, limits, notes)
     objective.accumulate(samples, weights, norm, temperature)  # backward of -(w * logp).sum() / norm
     objective.entropy(samples, temperature)
 
@@ -8,23 +8,28 @@ How the log-probabilities come about, a prompt read once for all its completions
 `logprobs.py`.
 """
 
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 
 from recipes.learning.limits import MemoryLimits
+from recipes.learning.loading import first_line
 from recipes.learning.logprobs import (
     Sample,
     Sharing,
     flat_logprobs,
     head_rows,
+    longest_shared,
     micro_batches,
     passes,
     plain_hidden,
 )
 from recipes.learning.policy import Policy
+from sandbox.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -65,9 +70,28 @@ class Objective:
 
     policy: Policy
     limits: MemoryLimits
-    longest_shared: int
-    """The longest prompt and completion, in tokens, of samples that share the work on their prompt;
-    0: none do."""
+    notes: list[str]
+    """Where sentences for a person are added."""
+
+    @cached_property
+    def longest_shared(self) -> int:
+        """The longest prompt and completion, in tokens, of samples that share the work on their
+        prompt; 0: none do. Measured when it is first asked for, which compiles every layer's kernels
+        on a card: commands that never train do without. Raises UsageError where these cannot be
+        compiled."""
+        try:
+            longest, why_not = longest_shared(self.policy)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise UsageError(
+                f"The kernels for this card cannot be compiled ({first_line(error)}). "
+                "`python coldstart.py doctor` looks for the compiler and for Python's headers."
+            ) from None
+        if why_not:
+            self.notes.append(
+                "The completions of a task do not share the work on their prompt, because this "
+                f"model cannot ({why_not}): an update takes several times as long as it might."
+            )
+        return longest
 
     def accumulate(
         self,

@@ -30,6 +30,7 @@ class Policy:
         self.head = causal.get_output_embeddings()
         """The frozen layer that `logits` applies."""
         self.config = causal.config
+        self._longest = getattr(causal, "max_seq_length", 0) if unsloth else 0
         self.vocabulary: int = self.head.weight.shape[0]
         """Rows of the head."""
         self.trainable = [p for p in model.parameters() if p.requires_grad]
@@ -74,6 +75,10 @@ class Policy:
         goes to the decoder itself: from the top, unsloth keeps a cache of its own that cannot drop
         finished rows.
         """
+        if self._longest and tokens_BT.shape[1] > self._longest:
+            raise ValueError(
+                f"{tokens_BT.shape[1]} tokens, and unsloth would cut them off at {self._longest}"
+            )
         asked = cache is not None
         given = None if cache is True else cache
         from_top = self.on_unsloth and not filled

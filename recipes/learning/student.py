@@ -27,7 +27,7 @@ from recipes.learning import memory
 from recipes.learning.adapter import Adapter, Tensors
 from recipes.learning.limits import MemoryLimits, is_out_of_memory
 from recipes.learning.loading import LoadedModel, load_model, read_config
-from recipes.learning.logprobs import Sample, longest_shared
+from recipes.learning.logprobs import Sample
 from recipes.learning.loss import KlTerm, Objective, Sampled, Stats
 from recipes.learning.memory import MemoryEstimate
 from recipes.learning.optimiser import Optimiser
@@ -76,13 +76,7 @@ class Student:
         self.optimiser = Optimiser(self.policy.trainable, self.policy.device)
         self.limits = MemoryLimits(planned.micro_tokens, self.policy.device, notes)
         notes += self.tokens.notes
-        longest, why_not = longest_shared(self.policy)
-        self.objective = Objective(self.policy, self.limits, longest)
-        if why_not:
-            notes.append(
-                "The completions of a task do not share the work on their prompt, because this "
-                f"model cannot ({why_not}): an update takes several times as long as it might."
-            )
+        self.objective = Objective(self.policy, self.limits, notes)
 
     @classmethod
     def load(

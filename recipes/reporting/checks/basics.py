@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from recipes.reporting.checks.machine import Check, Machine, System, fault, note, ok
+from recipes.reporting.checks.machine import HEADERS, Check, Machine, System, fault, note, ok
 from sandbox.errors import HarnessError, UsageError
 
 MIB = 1 << 20
@@ -107,6 +107,9 @@ def fix_jail(system: System, proc_sys: Path = Path("/proc/sys")) -> str:
 
 def check_compiler(machine: Machine) -> Check:
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
+    if compiler and machine.card and not (Path(machine.headers) / "Python.h").is_file():
+        words = "Python.h is missing: unsloth's kernels are compiled with it when first used"
+        return fault("compiler", words, machine.system.install(HEADERS))
     if compiler:
         return ok("compiler", compiler)
     install = machine.system.install(COMPILER)

@@ -1,6 +1,6 @@
 """torch, what is built on it, and llama.cpp: each tried in another process."""
 
-from recipes.reporting.checks.machine import Check, Machine, fault, note, ok, try_out
+from recipes.reporting.checks.machine import HEADERS, Check, Machine, fault, note, ok, try_out
 
 LLAMA_TRIAL = """
 import json, llama_cpp
@@ -66,8 +66,11 @@ def check_unsloth(machine: Machine) -> Check | None:
     facts = machine.torch.facts
     if "error" not in facts or not facts["cuda"]:
         return None
+    if "kernel" in facts:
+        return ok("unsloth", f"{facts['unsloth']}, and a kernel of it was compiled")
     if "unsloth" in facts:
-        return ok("unsloth", facts["unsloth"])
+        words = f"{facts['unsloth']}, but a kernel of it does not compile: {machine.torch.end}"
+        return fault("unsloth", words, machine.system.install(HEADERS))
     return note(
         "unsloth",
         "is not there or does not load: training goes through plain transformers, slower and with "

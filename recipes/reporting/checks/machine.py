@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,9 +33,15 @@ if importlib.util.find_spec("torchvision"):
 if device == "cuda" and importlib.util.find_spec("unsloth"):
     import unsloth  # by the environment of `try_out`
     say(unsloth=unsloth.__version__)
+    from transformers.models.llama.modeling_llama import LlamaRMSNorm
+    from unsloth.kernels import fast_rms_layernorm
+    norm, x = LlamaRMSNorm(64).to("cuda", torch.bfloat16), x[None].to(torch.bfloat16)
+    say(kernel=float((fast_rms_layernorm(norm, x) - norm(x)).abs().max()))  # Triton compiles it
 import transformers, peft
 say(transformers=transformers.__version__, peft=peft.__version__)
 """
+HEADERS = {"debian": "python3-dev", "fedora": "python3-devel", "arch": "python"}
+"""The package with Python.h, of the system's own interpreter."""
 INSTALL = {
     "debian": "sudo apt install {}",
     "fedora": "sudo dnf install {}",
@@ -133,6 +140,8 @@ class Machine:
     card: Card | None = None
     python: str = sys.executable
     """The interpreter whose libraries are tried."""
+    headers: str = sysconfig.get_path("include")
+    """Where its Python.h is."""
 
     @cached_property
     def torch(self) -> Trial:
