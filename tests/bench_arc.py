@@ -45,7 +45,11 @@ def main() -> None:
     parser.add_argument("--repo", type=Path)
     parser.add_argument("--library", help="of tests/libraries.py, such as toolz")
     parser.add_argument("--temperatures", default="", help="instead of the recipe's own")
-    parser.add_argument("--no-cold-arms", action="store_true", help="the last three arms alone")
+    parser.add_argument(
+        "--no-cold-arms",
+        action="store_true",
+        help="the last three arms alone; every task is taken for cold, and not probed first",
+    )
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     results = []
@@ -95,7 +99,9 @@ def run_seed(seed: int, arguments: argparse.Namespace, scratch: Path) -> list[di
             temperatures = [float(t) for t in arguments.temperatures.split(",") if t]
             arms = Arms(seed, session, temperatures or [recipe.probe.temperature])
             cold = session.student.snapshot()
-            if not arguments.no_cold_arms:
+            if arguments.no_cold_arms:
+                assume_cold(session)
+            else:
                 arms.measure("cold", 0.0)
             probe(session, "before")
             teach(session)
@@ -112,6 +118,15 @@ def run_seed(seed: int, arguments: argparse.Namespace, scratch: Path) -> list[di
             session.student.rollback(distilled)
             arms.measure("distilled + more SFT", arms.more_sft(seconds))
             return arms.finish()
+
+
+def assume_cold(session) -> None:
+    """Write down the probe of a student that solves nothing."""
+    k = session.recipe.probe.k
+    with session.run.step("before"):
+        for task in session.tasks:
+            record = {"phase": "before", "instance_id": task.instance_id, "k": k}
+            session.run.append("probe.jsonl", [{**record, "resolved": 0, "truncated": 0}])
 
 
 class Arms:
