@@ -148,15 +148,21 @@ class Session:
     @property
     def student(self) -> Student:
         if self._student is None:
+            from recipes.learning.loader import loader_of
             from recipes.learning.student import Student
             from recipes.learning.threads import threads_of
 
-            student = replace(self.recipe.student, threads=threads_of(self.run))
+            path = self.model_path()
+            student = replace(
+                self.recipe.student,
+                threads=threads_of(self.run),
+                loader=loader_of(self.run, path, self.emit),
+            )
             self.recipe = replace(self.recipe, student=student)
             # The memory is planned with the engine that the run began with.
             engine = self.run.content.get("engine", self.recipe.rollout.engine)
             recipe = replace(self.recipe, rollout=replace(self.recipe.rollout, engine=engine))
-            self._student = Student.load(recipe, self.model_path(), self.recipe.seed)
+            self._student = Student.load(recipe, path, self.recipe.seed)
         while self._student.notes:  # some come later, when memory has run out
             self.emit(Note(self._student.notes.pop(0)))
         return self._student

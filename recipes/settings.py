@@ -28,6 +28,7 @@ from recipes.bounds import (
     ShareUpTo,
     reason,
 )
+from recipes.learning.loader import LOADERS
 from recipes.rollouts.engines import AUTO, ENGINES
 from sandbox.errors import UsageError
 from sandbox.tasks.kinds import KINDS
@@ -44,6 +45,9 @@ class StudentSettings:
     model: str = "nano"
     """`nano` (made on the spot), a Hugging Face hub id, a local `save_pretrained` folder, the path
     of a GGUF file, or `package:NAME`, the GGUF file in an installed Python package."""
+    loader: Annotated[str, OneOf(LOADERS)] = "auto"
+    """What loads it on a card: `unsloth`, `transformers`, or `auto`: unsloth where it is installed,
+    unless one step of each, measured when the run begins, shows transformers to be faster."""
     lora_rank: Positive[int] = 16
     """Rank r of the LoRA matrices (Hu et al. 2021, arXiv:2106.09685)."""
     lora_alpha: Positive[int] = 16

@@ -13,9 +13,12 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
-from recipes.learning import loading, policy
+from recipes.learning import loader, loading, policy
+from sandbox.errors import UsageError
 from tests.conftest import ROOT
+from tests.tiny import make_tiny, tiny_recipe
 
 SIGNATURES = """
 import inspect, json, sys
@@ -117,3 +120,31 @@ def test_unsloth_neither_writes_to_the_working_directory_nor_imports_from_it(tmp
     assert done.returncode == 0, done.stderr + done.stdout
     assert (tmp_path / "cache/coldstart/unsloth/generated.py").is_file()
     assert [p for p in (tmp_path / "repository").rglob("*")] == [trap.parent, trap]
+
+
+def test_the_loader_is_the_faster_one_and_unsloth_where_they_are_alike():
+    assert loader.choose({"unsloth": 2.0, "transformers": 1.95})[0] == "unsloth"
+    name, why = loader.choose({"unsloth": 6.6, "transformers": 2.0})
+    assert name == "transformers" and "unsloth 6.60 s, transformers 2.00 s" in why
+    assert loader.choose({"unsloth": 2.0, "transformers": "no memory"})[0] == "unsloth"
+    name, why = loader.choose({"unsloth": "no kernel", "transformers": 2.0})
+    assert name == "transformers" and "unsloth cannot (no kernel)" in why
+
+
+def test_a_step_of_a_loader_is_measured_in_a_process_of_its_own(tmp_path):
+    recipe = tiny_recipe(student={"max_prompt": 24, "max_new": 4})
+    folder = make_tiny(tmp_path / "model")
+    assert 0 < loader.step_seconds(recipe, str(folder), "transformers") < 60
+    assert "cannot be loaded" in loader.step_seconds(recipe, str(tmp_path / "no"), "transformers")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card")
+def test_without_a_card_nothing_is_tried(tmp_path):
+    class Opened:
+        recipe = tiny_recipe()
+        content: dict = {"checkpoints": {}}
+
+    assert loader.loader_of(Opened(), "no model", pytest.fail) == "auto"
+    assert not loader.uses_unsloth("auto") and not loader.uses_unsloth("transformers")
+    with pytest.raises(UsageError, match="needs a CUDA card"):
+        loader.uses_unsloth("unsloth")

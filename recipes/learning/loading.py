@@ -21,15 +21,17 @@ import torch
 from safetensors import SafetensorError
 
 from recipes.learning.limits import is_out_of_memory
+from recipes.learning.loader import uses_unsloth
 from recipes.learning.shape import Shape
 from recipes.learning.unsloth_import import import_unsloth
 from recipes.settings import Recipe
 from sandbox.errors import UsageError
 
 
-def read_config(path: str) -> Any:
-    """The configuration of the model at `path`. Raises UsageError as `load_model`."""
-    with loading_errors(path), quiet():
+def read_config(path: str, unsloth: bool = False) -> Any:
+    """The configuration of the model at `path`; `unsloth`: whether unsloth will load it. Raises
+    UsageError as `load_model`."""
+    with loading_errors(path), quiet(unsloth):
         from transformers import AutoConfig
 
         return AutoConfig.from_pretrained(path)
@@ -54,17 +56,13 @@ def load_model(recipe: Recipe, path: str, seed: int) -> LoadedModel:
     """
     if not torch.cuda.is_available():
         _make_cpu_deterministic(recipe.student.threads)
-    unsloth = _uses_unsloth()
-    with loading_errors(path), quiet():
+    unsloth = uses_unsloth(recipe.student.loader)
+    with loading_errors(path), quiet(unsloth):
         model, tokenizer = (_load_with_unsloth if unsloth else _load_with_transformers)(
             recipe, path, seed
         )
         _refuse_altered_logits(model.get_base_model().config, path)
     return LoadedModel(model, tokenizer, unsloth)
-
-
-def _uses_unsloth() -> bool:
-    return torch.cuda.is_available() and importlib.util.find_spec("unsloth") is not None
 
 
 def _load_with_transformers(recipe: Recipe, path: str, seed: int) -> tuple[Any, Any]:
@@ -222,7 +220,7 @@ def _refuse_altered_logits(config: Any, path: str) -> None:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def quiet(unsloth: bool = False) -> Iterator[None]:
     """Libraries greet, warn and draw progress bars while they load; a person who asked for JSON
     wants none of it. Imports unsloth where it will load the model, for it must come before
     transformers."""
@@ -235,7 +233,7 @@ def quiet() -> Iterator[None]:
     ):
         warnings.simplefilter("ignore")
         # Whatever is wrong with the library shows better where it is used.
-        if _uses_unsloth():
+        if unsloth:
             import_unsloth()
         with contextlib.suppress(Exception):
             from transformers.utils import logging

@@ -26,6 +26,7 @@ import torch
 from recipes.learning import memory
 from recipes.learning.adapter import Adapter, Tensors
 from recipes.learning.limits import MemoryLimits, is_out_of_memory
+from recipes.learning.loader import TRANSFORMERS, uses_unsloth
 from recipes.learning.loading import LoadedModel, load_model, read_config
 from recipes.learning.logprobs import Sample
 from recipes.learning.loss import KlTerm, Objective, Sampled, Stats
@@ -94,7 +95,7 @@ class Student:
         cuda = torch.cuda.is_available()
         # First the configuration, and with it unsloth: it says how CUDA is to hand out memory, and
         # asking how much is free begins with that.
-        config = read_config(str(model_path))
+        config = read_config(str(model_path), uses_unsloth(recipe.student.loader))
         free = memory.available(cuda)
         need = memory.plan(config, recipe, cuda, free)
         micro_tokens = (
@@ -111,7 +112,7 @@ class Student:
             raise UsageError(
                 f"The model {str(model_path)!r} does not fit into memory. {notes[0]}"
             ) from None
-        if cuda and not loaded.unsloth:
+        if cuda and not loaded.unsloth and recipe.student.loader != TRANSFORMERS:
             notes.append(
                 "unsloth is not installed: training goes through plain transformers, slower and "
                 "with more memory."
