@@ -4,30 +4,33 @@ is for: one table.
     pip install -r requirements.txt -r requirements-bench.txt
     # where nvcc is
     CMAKE_ARGS=-DGGML_CUDA=on pip install --force-reinstall --no-deps llama-cpp-python
-    python tests/gpu_table.py [--recipes rtx-8gb,rtx-12gb,rtx-16gb,rtx-24gb] [--new 64] [--folder DIR]
+    python tests/gpu_table.py [--recipes rtx-8gb,rtx-12gb,rtx-16gb,rtx-24gb] [--new 64]
+                              [--loaders unsloth,transformers] [--folder DIR]
+    python tests/gpu_table.py --device cpu          # all of it on a tiny model, without a card
 
-For a short time on a rented card. NOT RUN YET: no card was to be had when it was written; the part
-that needs none is tested (`tests/test_gpu.py`). A model of the real shape with random weights is
-made in --folder (3 to 30 GB, kept for the next time), and loaded as a run loads it, by unsloth
-where it is installed. `torch.cuda.set_per_process_memory_fraction` gives the process what the
+For a short time on a rented card. NOT RUN ON A CARD YET: none was to be had when it was written;
+with --device cpu it is run by a test (`tests/test_gpu.py`), so that no slip costs the rented hour. A
+model of the real shape with random weights is made in --folder (3 to 30 GB, kept for the next time),
+and loaded by each of the loaders. `torch.cuda.set_per_process_memory_fraction` gives the process what the
 recipe's card has, less 0.7 GiB for a desktop. Then it does what bootstrap and climb do with a
 student, at the longest prompt that the recipe allows: samples a group (--new tokens each), takes a
 distillation step and a REINFORCE step on completions of the recipe's length, measures the entropy,
 saves, and goes on from the checkpoint.
 
 The columns: the path of the log-probabilities (shared: the prompt's work is shared by its
-completions), whether unsloth loaded it, seconds to load, sampled tokens a second, seconds of the
-REINFORCE step, the micro-batch before and after (smaller: memory ran out and it adapted), GiB at
-the peak as torch's allocator counts them, GiB as estimated (the training model samples, so without
-a copy for llama.cpp), and the drift, which must be small. After these, on the same student, prompt
-and completions, what people would use instead, each in the memory of the card, too: tokens a second
-of the model's own `generate` (unsloth's, where it loaded the model); of llama.cpp, where it was
-built for the card; seconds of a step with the loss of TRL's RLOOTrainer, one row at a time, and its
-peak, GiB. What could not be measured is a dash, and why is said below the row.
+completions), seconds to load, sampled tokens a second, seconds of the REINFORCE step, the
+micro-batch before and after (smaller: memory ran out and it adapted), GiB at the peak as torch's
+allocator counts them, GiB as estimated (the training model samples, so without a copy for
+llama.cpp), and the drift, which must be small. After these, on the same student, prompt and
+completions, what people would use instead, in the memory of the card, too: tokens a second of the
+model's own `generate` (unsloth's, where it loaded the model); of llama.cpp, where it was built for
+the card. The last row of a recipe is a step with the loss of TRL's RLOOTrainer, one row at a time:
+its seconds and its peak. What could not be measured is a dash, and why is said below the row.
 """
 
 import argparse
 import json
+import os
 import random
 import subprocess
 import sys
@@ -41,7 +44,6 @@ sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent)]
 DESKTOP = 7 * (1 << 30) // 10
 COLUMNS = (
     "path",
-    "unsloth",
     "load_s",
     "tokens/s",
     "step_s",
@@ -52,9 +54,10 @@ COLUMNS = (
     "drift",
     "generate/s",
     "llama.cpp/s",
-    "trl_step_s",
-    "trl_GiB",
 )
+TRL = "TRL"
+TINY = {"max_prompt": 48, "max_new": 8, "lora_rank": 4, "lora_alpha": 4}
+"""Of a recipe's student, on the stand-in."""
 
 
 def main() -> None:
@@ -62,61 +65,81 @@ def main() -> None:
     parser.add_argument("--recipes", default="rtx-8gb,rtx-12gb,rtx-16gb,rtx-24gb")
     parser.add_argument("--new", type=int, default=64)
     parser.add_argument("--folder", type=Path, default=Path("gpu-models"))
+    parser.add_argument("--loaders", default="unsloth,transformers")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.only:
-        print(json.dumps(line(arguments.only, arguments.folder, arguments.new)))
+        print(json.dumps(line(*arguments.only.split(), arguments)))
         return
-    print(f"{'':10}" + "".join(f"{name:>13}" for name in COLUMNS))
+    loaders = arguments.loaders.split(",") if arguments.device == "cuda" else ["transformers"]
+    print(f"{'':22}" + "".join(f"{name:>13}" for name in COLUMNS))
     for name in arguments.recipes.split(","):
-        # A process each: an allocator that another recipe has filled would be another card.
-        done = subprocess.run(
-            [
-                sys.executable,
-                __file__,
-                "--only",
-                name,
-                "--folder",
-                str(arguments.folder),
-                "--new",
-                str(arguments.new),
-            ],
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            print(
-                f"{name:10} failed: {(done.stderr.strip().splitlines() or ['without a word'])[-1]}",
-                flush=True,
-            )
-            continue
-        found = json.loads(done.stdout.splitlines()[-1])
-        print(
-            f"{name:10}" + "".join(f"{shown(found.get(column)):>13}" for column in COLUMNS),
-            flush=True,
-        )
-        for what, why in found["not measured"].items():
-            print(f"{'':10} {what}: {why}", flush=True)
+        for what in (*loaders, TRL):
+            print_row(name, what, arguments)
+
+
+def print_row(name: str, what: str, arguments) -> None:
+    """In a process of its own: an allocator that another row has filled would be another card, and
+    unsloth patches transformers and TRL for good."""
+    flags = ("--folder", arguments.folder, "--new", arguments.new, "--device", arguments.device)
+    done = subprocess.run(
+        [sys.executable, __file__, "--only", f"{name} {what}", *map(str, flags)],
+        capture_output=True,
+        text=True,
+    )
+    title = f"{name} {what}"
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["without a word"])[-1]
+        print(f"{title:22} failed: {last}", flush=True)
+        return
+    found = json.loads(done.stdout.splitlines()[-1])
+    print(f"{title:22}" + "".join(f"{shown(found.get(c)):>13}" for c in COLUMNS), flush=True)
+    for column, why in found["not measured"].items():
+        print(f"{'':22} {column}: {why}", flush=True)
 
 
 def shown(value) -> str:
     return "-" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def line(name: str, folder: Path, new: int) -> dict:
-    """One recipe's row, in a process that uses the card for nothing else."""
+def line(name: str, what: str, arguments) -> dict:
+    """A recipe's row of this loader, or of TRL, in a process that uses the card for nothing
+    else."""
     import torch
 
+    from recipes.learning.loader import TRANSFORMERS
     from recipes.settings import CARD_MEMORY_MIB, load
+    from tests.tiny import make_tiny
 
-    recipe = load(name)
-    model = make_model(recipe.student.model, folder)
-    room = CARD_MEMORY_MIB[name] * (1 << 20) - DESKTOP
-    torch.cuda.set_per_process_memory_fraction(min(1.0, room / torch.cuda.mem_get_info()[1]))
+    recipe, folder, new = load(name), arguments.folder, arguments.new
+    loader = TRANSFORMERS if what == TRL else what
+    recipe = replace(recipe, student=replace(recipe.student, loader=loader))
+    if arguments.device == "cpu":
+        recipe = replace(recipe, student=replace(recipe.student, **TINY))
+        model = make_tiny(folder / "tiny", "qwen2")
+    else:
+        model = make_model(recipe.student.model, folder)
+        room = CARD_MEMORY_MIB[name] * (1 << 20) - DESKTOP
+        torch.cuda.set_per_process_memory_fraction(min(1.0, room / torch.cuda.mem_get_info()[1]))
     reset_peak()
     student, loaded = opened(recipe, model)
+    if what == TRL:
+        return trl_row(student, recipe)
     found = {"load_s": loaded, **exercise(student, recipe, new), "peak_GiB": peak_gib()}
     return {**found, **beside(student, recipe, new, folder)}
+
+
+def trl_row(student, recipe) -> dict:
+    try:
+        seconds = trl_seconds(student, recipe, Work(recipe))
+    except Exception as error:  # whatever is wrong with another program, the table goes on
+        return {"not measured": {"step_s": in_words(error)}}
+    return {"step_s": seconds, "peak_GiB": peak_gib(), "not measured": {}}
+
+
+def in_words(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
 def make_model(student: str, folder: Path) -> Path:
@@ -210,7 +233,6 @@ def exercise(student, recipe, new: int) -> dict:
         student.restore(Path(scratch) / "c")
     return {
         "path": "shared" if student.objective.longest_shared else "plain",
-        "unsloth": student.policy.on_unsloth,
         "tokens/s": sum(len(c.ids) for c in group) / sampled,
         "step_s": stepped,
         "micro": micro,
@@ -231,18 +253,13 @@ def beside(student, recipe, new: int, folder: Path) -> dict:
             "llama.cpp/s",
             lambda: size * new / llama_seconds(student, recipe, work.prompt, size, new, folder),
         ),
-        ("trl_step_s", lambda: trl_seconds(student, recipe, work)),
     ):
         reset_peak()
         try:
             found[name] = measure()
         except Exception as error:  # whatever is wrong with another program, the table goes on
-            why_not[name] = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-    return {
-        **found,
-        "trl_GiB": peak_gib() if "trl_step_s" in found else None,
-        "not measured": why_not,
-    }
+            why_not[name] = in_words(error)
+    return {**found, "not measured": why_not}
 
 
 def generate_seconds(student, prompt, size: int, new: int) -> float:
@@ -250,10 +267,17 @@ def generate_seconds(student, prompt, size: int, new: int) -> float:
     from bench_rollout import generate
 
     student.policy.mode(training=False)  # unsloth has a switch of its own for it
-    with torch.autocast(
-        student.device.type, dtype=torch.bfloat16, enabled=student.device.type == "cuda"
-    ):
-        return timed(lambda: generate(student.policy.model, list(prompt), new, group=size))[0]
+    # With hidden states in place of logits it would draw from these.
+    name = "UNSLOTH_RETURN_HIDDEN_STATES"
+    before = os.environ.get(name)
+    os.environ[name] = "0"
+    try:
+        with torch.autocast(
+            student.device.type, dtype=torch.bfloat16, enabled=student.device.type == "cuda"
+        ):
+            return timed(lambda: generate(student.policy.model, list(prompt), new, group=size))[0]
+    finally:
+        os.environ.pop(name) if before is None else os.environ.update({name: before})
 
 
 def llama_seconds(student, recipe, prompt, size: int, new: int, folder: Path) -> float:
@@ -270,9 +294,12 @@ def llama_seconds(student, recipe, prompt, size: int, new: int, folder: Path) ->
 
 
 def trl_seconds(student, recipe, work: Work) -> float:
-    from bench_update import trl_step
+    from bench_update import rloo_step
 
-    learn = trl_step(student, "1")(work.prompt, work.completions, work.advantages)
+    from recipes.learning.logprobs import Sample
+
+    samples = [Sample(work.prompt, completion) for completion in work.completions]
+    learn = rloo_step(student, ["1"])(samples, work.advantages)
 
     def step():
         learn()
