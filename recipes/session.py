@@ -163,9 +163,20 @@ class Session:
             engine = self.run.content.get("engine", self.recipe.rollout.engine)
             recipe = replace(self.recipe, rollout=replace(self.recipe.rollout, engine=engine))
             self._student = Student.load(recipe, path, self.recipe.seed)
+            self._record_source(path)
         while self._student.notes:  # some come later, when memory has run out
             self.emit(Note(self._student.notes.pop(0)))
         return self._student
+
+    def _record_source(self, path: str) -> None:
+        """Where it is another model than the recipe names, the run says which."""
+        from recipes.learning.student import same_model
+
+        assert self._student is not None
+        source = self._student.source
+        if not same_model(source, path) and self.run.content.get("loaded") != source:
+            self.run.content["loaded"] = source
+            self.run.write()
 
     def model_path(self) -> str:
         from recipes.learning.local_model import is_made_here, local_model

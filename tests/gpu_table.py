@@ -3,7 +3,7 @@ is for: one table.
 
     pip install -r requirements.txt -r requirements-bench.txt
     # where nvcc is
-    CMAKE_ARGS=-DGGML_CUDA=on pip install --force-reinstall --no-deps llama-cpp-python
+    CMAKE_ARGS=-DGGML_CUDA=on pip install --force-reinstall --no-deps --no-binary llama-cpp-python llama-cpp-python
     python tests/gpu_table.py [--recipes rtx-8gb,rtx-12gb,rtx-16gb,rtx-24gb] [--new 64]
                               [--loaders unsloth,transformers] [--folder DIR]
     python tests/gpu_table.py --device cpu          # all of it on a tiny model, without a card

@@ -27,7 +27,7 @@ from recipes.learning.memory import (
 )
 from recipes.nano import dense_decoder
 from recipes.rollouts import llama_engine, llama_files
-from recipes.rollouts.engine_kind import EngineKind
+from recipes.rollouts.engine_kind import EngineKind, engine_kind
 from recipes.rollouts.engines import llama_cpp as llama_cpp_engine
 from recipes.rollouts.engines.llama_cpp import CACHE, COPY
 from recipes.rollouts.gguf import export_base
@@ -164,6 +164,12 @@ def test_llama_cpps_cache_and_buffers_are_what_it_says_itself(
     assert len(HEARD) == 3 and sum(HEARD.values()) == pytest.approx(said, rel=0.05)
 
 
+@pytest.fixture
+def built_for_a_card(monkeypatch):
+    monkeypatch.setattr(llama_cpp, "llama_supports_gpu_offload", lambda: True)
+
+
+@pytest.mark.usefixtures("built_for_a_card")
 @pytest.mark.parametrize(
     "engine, free, copied",
     [("auto", 80, True), ("auto", 16, False), ("llama.cpp", 16, True), ("model", 80, False)],
@@ -189,6 +195,14 @@ def test_a_run_that_goes_on_plans_with_the_engine_that_it_began_with(tmp_path, c
 def test_without_its_package_there_is_no_copy(monkeypatch):
     monkeypatch.setattr(EngineKind, "missing_package", lambda kind: "gguf" if kind.packages else "")
     assert plan(config(**QWEN_7B), RECIPE, True, 80 * GIB).engine.held == {}
+
+
+def test_a_build_for_the_processor_gives_no_copy_on_a_card(monkeypatch):
+    monkeypatch.setattr(llama_cpp, "llama_supports_gpu_offload", lambda: False)
+    assert plan(config(**QWEN_7B), RECIPE, True, 80 * GIB).engine.held == {}
+    assert COPY in plan(config(**QWEN_7B), RECIPE, False, 80 * GIB).engine.held
+    kind = engine_kind("llama.cpp")
+    assert "CMAKE_ARGS=-DGGML_CUDA=on" in kind.wrong_build(True) and kind.wrong_build(False) == ""
 
 
 def test_a_batch_of_one_group_may_pass_the_samplers_limit():
@@ -560,6 +574,7 @@ def test_the_recipe_of_a_card_fits_it_as_its_header_says(name):
         )
 
 
+@pytest.mark.usefixtures("built_for_a_card")
 def test_what_the_headers_say_of_other_settings():
     def total(name, **student):
         need, recipe = planned(name, name, **student)

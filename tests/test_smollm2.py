@@ -16,6 +16,7 @@ SETTINGS = {
     "student.max_new": 32,
     "probe.k": 2,
     "distil.steps": 12,
+    "distil.epochs": 0,
     "distil.batch": 4,
     "teacher.share": 1.0,
     "distil.warmup": 2,

@@ -45,6 +45,8 @@ class LoadedModel(NamedTuple):
     tokenizer: Any
     unsloth: bool
     """Whether unsloth loaded them."""
+    source: str
+    """The model that was read: unsloth may take one of its own that is already in 4 bits."""
 
 
 def load_model(recipe: Recipe, path: str, seed: int) -> LoadedModel:
@@ -58,14 +60,14 @@ def load_model(recipe: Recipe, path: str, seed: int) -> LoadedModel:
         _make_cpu_deterministic(recipe.student.threads)
     unsloth = uses_unsloth(recipe.student.loader)
     with loading_errors(path), quiet(unsloth):
-        model, tokenizer = (_load_with_unsloth if unsloth else _load_with_transformers)(
+        model, tokenizer, source = (_load_with_unsloth if unsloth else _load_with_transformers)(
             recipe, path, seed
         )
         _refuse_altered_logits(model.get_base_model().config, path)
-    return LoadedModel(model, tokenizer, unsloth)
+    return LoadedModel(model, tokenizer, unsloth, source)
 
 
-def _load_with_transformers(recipe: Recipe, path: str, seed: int) -> tuple[Any, Any]:
+def _load_with_transformers(recipe: Recipe, path: str, seed: int) -> tuple[Any, Any, str]:
     """NF4 base through bitsandbytes, adapter through PEFT, on the CPU or on a CUDA card without
     unsloth."""
     from peft import LoraConfig, get_peft_model
@@ -106,13 +108,14 @@ def _load_with_transformers(recipe: Recipe, path: str, seed: int) -> tuple[Any, 
         target_modules=_linear_names(model),
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, config), tokenizer
+    return get_peft_model(model, config), tokenizer, path
 
 
-def _load_with_unsloth(recipe: Recipe, path: str, seed: int) -> tuple[Any, Any]:
+def _load_with_unsloth(recipe: Recipe, path: str, seed: int) -> tuple[Any, Any, str]:
     """The same through unsloth, whose fused kernels halve time and memory on a CUDA card."""
     from unsloth import FastLanguageModel
 
+    sources = [path]
     model, tokenizer = FastLanguageModel.from_pretrained(
         # Its own calls change the working directory's meaning for a relative path.
         str(Path(path).resolve()) if Path(path).is_dir() else path,
@@ -120,6 +123,7 @@ def _load_with_unsloth(recipe: Recipe, path: str, seed: int) -> tuple[Any, Any]:
         dtype=torch.bfloat16,
         load_in_4bit=True,
         device_map={"": 0},  # one card, as elsewhere; it would spread over several
+        on_model_resolved=sources.append,
     )
     model = FastLanguageModel.get_peft_model(
         model,
@@ -131,7 +135,7 @@ def _load_with_unsloth(recipe: Recipe, path: str, seed: int) -> tuple[Any, Any]:
         use_gradient_checkpointing="unsloth",
         random_state=seed,
     )
-    return model, getattr(tokenizer, "tokenizer", tokenizer)
+    return model, getattr(tokenizer, "tokenizer", tokenizer), sources[-1]
 
 
 def _recompute_activations(model: Any) -> None:

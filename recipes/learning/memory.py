@@ -87,7 +87,11 @@ def plan(config: Any, recipe: Recipe, cuda: bool, free: int) -> MemoryEstimate:
     as `rollout.engine` says, and with `auto` the first whose packages are installed and that fits.
     """
     wanted = list(ENGINES) if recipe.rollout.engine == AUTO else [recipe.rollout.engine]
-    there = [name for name in wanted if not engine_kind(name).missing_package()] or [FALLBACK]
+    there = [
+        name
+        for name in wanted
+        if not engine_kind(name).missing_package() and not engine_kind(name).wrong_build(cuda)
+    ] or [FALLBACK]
     for name in there:
         found = estimate(config, recipe, cuda, name)
         if found.fits(recipe.student.longest, free):

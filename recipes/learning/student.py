@@ -66,6 +66,8 @@ class Student:
         """Used by `load` and by nothing else."""
         self.name = name
         """The base model's name as checkpoints record it: never a path."""
+        self.source = loaded.source
+        """The model that was read: a path, or a name on the hub."""
         self.planned = planned
         self.notes = notes
         """Sentences that a person should read once; more may come while it learns."""
@@ -116,6 +118,10 @@ class Student:
             notes.append(
                 "unsloth is not installed: training goes through plain transformers, slower and "
                 "with more memory."
+            )
+        if loaded.unsloth and not same_model(loaded.source, str(model_path)):
+            notes.append(
+                f"unsloth took {loaded.source} for {model_path}: the same model, already in 4 bits."
             )
         planned = Planned(need, free, micro_tokens)
         student = cls(loaded, _portable_name(recipe.student.model), planned, notes)
@@ -234,6 +240,11 @@ class Student:
         self.counters = content["counters"]
         self.limits.take(self.counters)
         return self.counters
+
+
+def same_model(one: str, other: str) -> bool:
+    """Whether both name one folder, or one model on the hub."""
+    return one == other or Path(one).is_dir() and Path(one).resolve() == Path(other).resolve()
 
 
 def _portable_name(model: str) -> str:

@@ -113,4 +113,4 @@ def _obstacle(kind: EngineKind, student: Student, recipe: Recipe) -> str:
     """Why the engine cannot sample this student on this machine; empty if it can."""
     if name := kind.missing_package():
         return f"the package {name} is not installed"
-    return kind.obstacle(student, recipe)
+    return kind.wrong_build(student.device.type == "cuda") or kind.obstacle(student, recipe)

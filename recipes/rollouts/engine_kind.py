@@ -1,7 +1,7 @@
 """What is known of an engine before it is opened. `recipes/rollouts/engines` lists them.
 
 kind = engine_kind("llama.cpp")
-kind.missing_package() or kind.obstacle(student, recipe)    # why not, or ""
+kind.missing_package() or kind.wrong_build(cuda) or kind.obstacle(student, recipe)  # why not, or ""
 engine = kind.open(student, recipe, folder)
 """
 
@@ -64,6 +64,11 @@ def nothing_in_the_way(student: TrainedStudent, recipe: Recipe) -> str:
     return ""
 
 
+def any_build(cuda: bool) -> str:
+    """Of an engine whose package has only one build."""
+    return ""
+
+
 def no_notes(student: TrainedStudent) -> list[str]:
     """Of an engine of which a person need not know anything."""
     return []
@@ -94,6 +99,9 @@ class EngineKind:
     obstacle: Callable[[TrainedStudent, Recipe], str] = nothing_in_the_way
     """Why it cannot sample this student on this machine, in words for the middle of a sentence;
     empty if it can. Asked only where all packages are there."""
+    wrong_build: Callable[[bool], str] = any_build
+    """(whether on a card) -> why its package as it was built is of no use there, and what to do;
+    empty if it is. Asked as `obstacle` is."""
     notes: Callable[[TrainedStudent], list[str]] = no_notes
     """Sentences that a person should know about it."""
     packages: dict[str, str] = field(default_factory=dict)

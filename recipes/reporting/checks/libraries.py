@@ -93,8 +93,9 @@ def check_llama(machine: Machine) -> Check:
         return note(
             "llama.cpp",
             f"llama-cpp-python {version} is built without CUDA: rollouts would leave the card idle",
+            # --no-deps: else pip may put another torch in place of the one that fits the card.
             f'CMAKE_ARGS="-DGGML_CUDA=on" {machine.python} -m pip install --force-reinstall '
-            f'--no-cache-dir --no-binary llama-cpp-python "llama-cpp-python=={version}"',
+            f'--no-deps --no-cache-dir --no-binary llama-cpp-python "llama-cpp-python=={version}"',
         )
     built_for = "a card" if gpu else "the processor"
     return ok("llama.cpp", f"llama-cpp-python {version}, built for {built_for}")

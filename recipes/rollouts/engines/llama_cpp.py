@@ -16,14 +16,20 @@ COPY, CACHE = "llama.cpp's copy", "its cache and buffers"
 
 
 def obstacle(student: TrainedStudent, recipe: Recipe) -> str:
-    """A model that is not exported to GGUF, or llama.cpp without CUDA beside a card."""
-    if why := unsupported(student, recipe.student.longest):
-        return why
-    if student.device.type == "cuda":
+    """A model that is not exported to GGUF."""
+    return unsupported(student, recipe.student.longest)
+
+
+def wrong_build(cuda: bool) -> str:
+    """llama.cpp without CUDA beside a card."""
+    if cuda:
         from llama_cpp import llama_cpp
 
         if not llama_cpp.llama_supports_gpu_offload():
-            return "llama-cpp-python was built without CUDA"
+            return (
+                "llama-cpp-python was built without CUDA (where nvcc is: CMAKE_ARGS=-DGGML_CUDA=on "
+                "pip install --force-reinstall --no-deps --no-binary llama-cpp-python llama-cpp-python)"
+            )
     return ""
 
 
@@ -86,6 +92,7 @@ ENGINE = EngineKind(
     open_engine,
     memory,
     obstacle,
+    wrong_build,
     notes,
     packages={"llama_cpp": "llama-cpp-python", "gguf": "gguf"},
     fits="its copy of the student, {size} with its cache, fits beside it",
