@@ -352,6 +352,23 @@ def test_what_did_not_fit_is_remembered_by_the_checkpoint(tmp_path):
     )
 
 
+def test_one_sample_that_does_not_fit_is_not_tried_again_and_again(tmp_path):
+    student = load_tiny(make_tiny(tmp_path / "m", "qwen2"))
+    learn(student)
+    forward, calls = student.policy.forward, []
+
+    def limited(tokens_BT, *args, **kwargs):
+        calls.append(tokens_BT.numel())
+        if tokens_BT.numel() > 10:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB.")
+        return forward(tokens_BT, *args, **kwargs)
+
+    student.policy.forward = limited
+    with pytest.raises(UsageError, match="even one completion"):
+        student.accumulate(SAMPLES[:1], [1.0], 5, 0.7)
+    assert len(calls) == 1 and student.limits.micro_tokens == MICRO_TOKENS
+
+
 PROMPTS = [[5, 9, 20], [30] * 12, list(range(40, 60)), [7, 7, 7, 7]]
 
 

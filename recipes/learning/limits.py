@@ -1,7 +1,7 @@
 """How much is computed at once, and what is done when memory did not suffice for it.
 
 limits = MemoryLimits(4096, device, notes)
-stats = limits.fitting(work, parameters)    # again in halves, until it fits
+stats = limits.fitting(work, parameters, longest=900)    # again in halves, until it fits
 batch = limits.sampling(work, rows=64, tokens=64 * 200)    # None: come with less
 """
 
@@ -42,10 +42,12 @@ class MemoryLimits:
         """The most padded tokens, prompts and completions together, of a batch that the training
         model samples; None: what its engine's own limits allow. Set when memory runs out."""
 
-    def fitting(self, work: Callable[[], Result], parameters: list[torch.nn.Parameter]) -> Result:
+    def fitting(
+        self, work: Callable[[], Result], parameters: list[torch.nn.Parameter], longest: int
+    ) -> Result:
         """What `work()` returns. Where memory runs out it is called again, with micro-batches of
-        half the size and the parameters' gradient as it was. Raises UsageError when memory does not
-        suffice for one sample."""
+        half the size and the parameters' gradient as it was; not where they were as small as the
+        longest sample (tokens) already. Raises UsageError when memory does not suffice for it."""
         before = [
             parameter.grad if parameter.grad is None else parameter.grad.clone()
             for parameter in parameters
@@ -59,7 +61,7 @@ class MemoryLimits:
             # Only here, because the error holds on to everything that the failed pass had made.
             for parameter, grad in zip(parameters, before):
                 parameter.grad = grad if grad is None else grad.clone()
-            if self.micro_tokens <= LEAST_MICRO_TOKENS:
+            if self.micro_tokens <= max(LEAST_MICRO_TOKENS, longest):
                 raise UsageError(TOO_LITTLE_MEMORY)
             self.micro_tokens //= 2
             self._say_halved(f"computed {self.micro_tokens} tokens at a time")

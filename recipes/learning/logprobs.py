@@ -170,6 +170,11 @@ def plan(samples: Sequence[Sample], limit: int, longest_shared: int) -> list[Pla
     return [*map(Plain, micro_batches(samples, limit, alone)), *shared]
 
 
+def longest_of(samples: Sequence[Sample]) -> int:
+    """Tokens of the longest: what a pass has at least."""
+    return max(map(_length, samples), default=0)
+
+
 def _length(sample: Sample) -> int:
     return len(sample.prompt) + len(sample.completion)
 

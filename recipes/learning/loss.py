@@ -9,20 +9,21 @@ How the log-probabilities come about, a prompt read once for all its completions
 """
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import torch
 
-from recipes.learning.limits import MemoryLimits
+from recipes.learning.limits import MemoryLimits, Result
 from recipes.learning.loading import first_line
 from recipes.learning.logprobs import (
     Sample,
     Sharing,
     flat_logprobs,
     head_rows,
+    longest_of,
     longest_shared,
     micro_batches,
     passes,
@@ -144,7 +145,7 @@ class Objective:
                 tokens += len(logp_N)
             return Stats(loss=loss, drift=moved / max(tokens, 1), tokens=tokens)
 
-        return self.limits.fitting(work, self.policy.trainable)
+        return self._fitting(work, samples)
 
     def logprobs(self, samples: Sequence[Sample], temperature: float) -> list[torch.Tensor]:
         """Log-probability of each completion token, nats, under logits / temperature: one float32
@@ -162,7 +163,7 @@ class Objective:
                 out |= zip(indices, flat_N.split([len(sample.completion) for sample in batch]))
             return [out[i] for i in range(len(samples))]
 
-        return self.limits.fitting(work, self.policy.trainable)
+        return self._fitting(work, samples)
 
     @torch.no_grad()
     def entropy(self, samples: Sequence[Sample], temperature: float) -> float:
@@ -185,7 +186,12 @@ class Objective:
             ]
             return float(torch.stack(sums).sum() / hidden_NH.shape[0])
 
-        return self.limits.fitting(work, self.policy.trainable)
+        return self._fitting(work, samples)
+
+    def _fitting(self, work: Callable[[], Result], samples: Sequence[Sample]) -> Result:
+        """`MemoryLimits.fitting`: one sample alone becomes no smaller."""
+        least = longest_of(samples) if len(samples) > 1 else self.limits.micro_tokens
+        return self.limits.fitting(work, self.policy.trainable, least)
 
     def _shift(
         self, logp_N: torch.Tensor, sampled: Sampled, indices: Sequence[int]

@@ -20,8 +20,8 @@ SMALL = 50_000_000
 def weights(
     student: TrainedStudent, merged: bool
 ) -> Iterator[tuple[str, tuple[int, ...], Callable[[], torch.Tensor]]]:
-    """(transformers' name, shape, function that makes the float32 tensor) of every weight of the
-    base; tied ones once.
+    """(transformers' name, shape, function that makes the float32 tensor, on the CPU) of every
+    weight of the base; tied ones once.
 
     With `merged` each matrix W that the adapter changes is W + B A alpha / rank (Hu et al. 2021,
     arXiv:2106.09685, equation 3).
@@ -36,9 +36,10 @@ def weights(
                 from bitsandbytes.functional import dequantize_4bit
 
                 parameter = dequantize_4bit(parameter.data, parameter.quant_state)
-            weight = parameter.detach().float()
+            # In 32 bits beside the card: an embedding of 152,000 rows would take 2 GiB of it.
+            weight = parameter.detach().cpu().float()
             if halves[0] is not None:
-                b, a = (half.detach().float() for half in halves)
+                b, a = (half.detach().cpu().float() for half in halves)
                 weight = weight + b @ a * student.adapter.scale
             return weight
 
