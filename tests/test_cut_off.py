@@ -92,8 +92,14 @@ def test_it_is_said_in_words(bootstrapped):
     train = result["teacher"]["asked"]
     assert (
         f"{train} of {train} tasks for training were never solved and cut off at "
-        "30 tokens: they are taught" in said
+        "30 tokens: they are taught"
+        in said
+        and f"Of {train} the first half of the samples were all cut off" in said
     )
+    before = [
+        r for r in lines(place / "run" / "probe.jsonl") if (r["phase"], r["k"]) == ("before", 2)
+    ]
+    assert before and all((r["unsampled"], r["truncated"]) == (1, 1) for r in before)
     assert (
         "--set student.max_new=N" in said
         and f"{train} cold tasks were given to the teacher" in said
