@@ -192,7 +192,11 @@ class Arms:
             for t in self.session.run.read("trajectories.jsonl")
         ]
         settings = replace(
-            self.recipe.distil, lr=self.recipe.distil.lr / 4, steps=100_000, final_lr=1.0
+            self.recipe.distil,
+            lr=self.recipe.distil.lr / 4,
+            steps=100_000,
+            epochs=0.0,
+            final_lr=1.0,
         )
         started = time.monotonic()
         for _ in distil(student, examples, settings, self.recipe.seed + 1):
