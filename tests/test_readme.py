@@ -78,6 +78,7 @@ OTHERS = {
     "python tests/bench_libraries.py": "fetches libraries",
     "python tests/bench_rollout.py": "takes an hour",
     "python tests/bench_update.py": "needs TRL",
+    "python tests/gpu_table.py": "needs a card; test_gpu.py runs it without one",
     "python tests/bench_verdict.py": "fetches libraries",
     "export COLDSTART_TEACHER_KEY=...": "is for a key",
     'eval "$(_COLDSTART_PY_COMPLETE=bash_source ./coldstart.py)"': "test_terminal.py completes in "

@@ -33,7 +33,10 @@ MARGIN = 1.05
 """unsloth is taken unless transformers is faster by more than this: it needs less memory."""
 TRIAL_SECONDS = 1800.0
 """After which a trial is given up; it loads a model of several gigabytes."""
-TRIAL = "import sys; sys.path.insert(0, sys.argv[1]); from recipes.learning.loader import trial; trial()"
+TRIAL = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from recipes.learning.loader import trial; print(trial())"
+)
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -109,8 +112,9 @@ def step_seconds(recipe: Recipe, model_path: str, loader: str) -> float | str:
     return float(json.loads(done.stdout.splitlines()[-1])["seconds"])
 
 
-def trial() -> None:
-    """What `step_seconds` runs: reads what is asked from standard input, prints {"seconds"}."""
+def trial() -> str:
+    """What `step_seconds` runs: reads what is asked from standard input, returns {"seconds"} as
+    JSON."""
     import random
     from dataclasses import replace
 
@@ -139,4 +143,4 @@ def trial() -> None:
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         seconds = time.perf_counter() - began
-    print(json.dumps({"seconds": seconds}))
+    return json.dumps({"seconds": seconds})
