@@ -28,13 +28,13 @@ from recipes.bounds import (
     ShareUpTo,
     reason,
 )
-from recipes.learning.loader import LOADERS
 from recipes.rollouts.engines import AUTO, ENGINES
 from sandbox.errors import UsageError
 from sandbox.tasks.kinds import KINDS
 from sandbox.tasks.styles import STYLES
 
 FOLDER = Path(__file__).parent
+LOADERS = ("auto", "unsloth", "transformers")
 BASELINE = "the baseline is the mean of the other rollouts"
 
 

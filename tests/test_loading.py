@@ -15,7 +15,7 @@ import sys
 import pytest
 import torch
 
-from recipes.learning import loader, loading, policy
+from recipes.learning import loader, loading, policy, unsloth_import
 from sandbox.errors import UsageError
 from tests.conftest import ROOT
 from tests.tiny import make_tiny, tiny_recipe
@@ -145,6 +145,8 @@ def test_without_a_card_nothing_is_tried(tmp_path):
         content: dict = {"checkpoints": {}}
 
     assert loader.loader_of(Opened(), "no model", pytest.fail) == "auto"
-    assert not loader.uses_unsloth("auto") and not loader.uses_unsloth("transformers")
+    assert not unsloth_import.uses_unsloth("auto") and not unsloth_import.uses_unsloth(
+        "transformers"
+    )
     with pytest.raises(UsageError, match="needs a CUDA card"):
-        loader.uses_unsloth("unsloth")
+        unsloth_import.uses_unsloth("unsloth")

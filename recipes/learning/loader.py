@@ -1,7 +1,6 @@
 """What loads the student on a card: unsloth, or plain transformers where its step is faster here.
 
-    loader = loader_of(run, model_path, emit)       # of LOADERS; a run keeps the one that it began with
-    uses_unsloth(loader)                            # whether it is unsloth that loads
+    loader = loader_of(run, model_path, emit)       # a run keeps the one that it began with
 
 With `student.loader = "auto"` one step of each is measured when a run begins, in processes of their
 own, for unsloth patches transformers for good. unsloth's kernels make a step faster; transformers
@@ -12,7 +11,6 @@ of prompts and completions, and on the card.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -21,14 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recipes.events import Emit, Note, Progress
-from sandbox.errors import UsageError
+from recipes.learning.unsloth_import import uses_unsloth
+from recipes.settings import LOADERS
 
 if TYPE_CHECKING:
     from recipes.runfolder.run import Run
     from recipes.settings import Recipe
 
-AUTO, UNSLOTH, TRANSFORMERS = "auto", "unsloth", "transformers"
-LOADERS = (AUTO, UNSLOTH, TRANSFORMERS)
+AUTO, UNSLOTH, TRANSFORMERS = LOADERS
 MARGIN = 1.05
 """unsloth is taken unless transformers is faster by more than this: it needs less memory."""
 TRIAL_SECONDS = 1800.0
@@ -38,18 +36,6 @@ TRIAL = (
     "from recipes.learning.loader import trial; print(trial())"
 )
 ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-def uses_unsloth(loader: str) -> bool:
-    """Whether unsloth loads: on a card, where it is installed and not forbidden. Raises UsageError
-    where it is asked for and cannot."""
-    import torch
-
-    card, there = torch.cuda.is_available(), importlib.util.find_spec("unsloth") is not None
-    if loader == UNSLOTH and not (card and there):
-        missing = "is not installed" if card else "needs a CUDA card, and there is none"
-        raise UsageError(f'student.loader is "unsloth", which {missing}. "auto" does without it.')
-    return card and there and loader != TRANSFORMERS
 
 
 def loader_of(run: Run, model_path: str, emit: Emit) -> str:

@@ -21,9 +21,8 @@ import torch
 from safetensors import SafetensorError
 
 from recipes.learning.limits import is_out_of_memory
-from recipes.learning.loader import uses_unsloth
 from recipes.learning.shape import Shape
-from recipes.learning.unsloth_import import import_unsloth
+from recipes.learning.unsloth_import import import_unsloth, uses_unsloth
 from recipes.settings import Recipe
 from sandbox.errors import UsageError
 

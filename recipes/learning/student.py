@@ -26,7 +26,6 @@ import torch
 from recipes.learning import memory
 from recipes.learning.adapter import Adapter, Tensors
 from recipes.learning.limits import MemoryLimits, is_out_of_memory
-from recipes.learning.loader import TRANSFORMERS, uses_unsloth
 from recipes.learning.loading import LoadedModel, load_model, read_config
 from recipes.learning.logprobs import Sample
 from recipes.learning.loss import KlTerm, Objective, Sampled, Stats
@@ -34,6 +33,7 @@ from recipes.learning.memory import MemoryEstimate
 from recipes.learning.optimiser import Optimiser
 from recipes.learning.policy import Policy
 from recipes.learning.student_tokens import StudentTokens
+from recipes.learning.unsloth_import import TRANSFORMERS, uses_unsloth
 from recipes.runfolder import checkpoint
 from recipes.settings import Recipe
 from sandbox.errors import UsageError

@@ -1,5 +1,6 @@
-"""unsloth, with what must be said before it is imported.
+"""Whether unsloth loads the student, and unsloth with what must be said before it is imported.
 
+uses_unsloth(recipe.student.loader)
 unsloth = import_unsloth()         # before transformers, which it patches
 
 It writes modules that it generates, and imports them, by a path that is relative to the working
@@ -7,8 +8,14 @@ directory unless it is told another one (unsloth_zoo/compiler.py): in the reposi
 this program it would write, and a folder of that name there would be imported outside the jail.
 """
 
+import importlib.util
 import os
 from typing import Any
+
+from recipes.settings import LOADERS
+from sandbox.errors import UsageError
+
+_, UNSLOTH, TRANSFORMERS = LOADERS
 
 SETTINGS = (
     "UNSLOTH_COMPILE_LOCATION",
@@ -32,3 +39,15 @@ def import_unsloth() -> Any:
     import unsloth
 
     return unsloth
+
+
+def uses_unsloth(loader: str) -> bool:
+    """Whether unsloth loads: on a card, where it is installed and not forbidden. Raises UsageError
+    where it is asked for and cannot."""
+    import torch
+
+    card, there = torch.cuda.is_available(), importlib.util.find_spec("unsloth") is not None
+    if loader == UNSLOTH and not (card and there):
+        missing = "is not installed" if card else "needs a CUDA card, and there is none"
+        raise UsageError(f'student.loader is "unsloth", which {missing}. "auto" does without it.')
+    return card and there and loader != TRANSFORMERS
