@@ -161,6 +161,10 @@ def test_the_digest_is_of_what_is_written(tmp_path):
     assert base_digest(student) == before
     student.config.rms_norm_eps *= 2
     assert base_digest(student) != before
+    stretched = loaded(tmp_path / "s", rope_parameters=STRETCHED)
+    before = base_digest(stretched)
+    stretched.config.rope_parameters = {**STRETCHED, "factor": 4.0}
+    assert base_digest(stretched) != before, "the factors are in the file"
 
 
 def test_a_finished_file_is_used_again_and_an_unfinished_one_removed(tmp_path, monkeypatch):

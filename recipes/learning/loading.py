@@ -116,7 +116,7 @@ def _load_with_unsloth(recipe: Recipe, path: str, seed: int) -> tuple[Any, Any, 
 
     sources = [path]
     model, tokenizer = FastLanguageModel.from_pretrained(
-        # Its own calls change the working directory's meaning for a relative path.
+        # Absolute, so that it means the same wherever it is looked up later.
         str(Path(path).resolve()) if Path(path).is_dir() else path,
         max_seq_length=recipe.student.longest,
         dtype=torch.bfloat16,

@@ -157,6 +157,7 @@ def base_digest(student: TrainedStudent, matrices: str = "Q8_0") -> str:
                 _kind(student, matrices),
                 version("gguf"),
                 _said_of_shape(student),
+                ropes(_config(student)),  # the factors of stretched frequencies are a tensor
                 student.tokens.tokenizer.chat_template,
                 sorted(student.end_ids),
                 vocabulary_of(student.tokens.tokenizer),
@@ -340,8 +341,8 @@ def _permuted(student: TrainedStudent, layer: str, array: np.ndarray) -> np.ndar
 
 
 def _said_of_shape(student: TrainedStudent) -> list:
-    """What `_write_shape` tells a writer: of the configuration, all that decides the file. unsloth
-    changes other things in it while it trains and samples."""
+    """What `_write_shape` tells a writer: of the configuration, all that decides the file beside the
+    rotary embedding. unsloth changes other things in it while it trains and samples."""
     said: list = []
 
     class Listener:

@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import llama_cpp.llama_cpp as llama
-
 from recipes.rollouts.file_engine import Files, FileStudent
 from recipes.rollouts.llama_engine import fastest_matrices
 from recipes.runfolder import checkpoint
@@ -73,13 +71,14 @@ def export(
     """Write what is not there yet of the files of the student, which holds the checkpoint. `chats`
     are conversations whose token ids must come out the same; `longest` is what prompt and
     completion may have together, tokens. Raises NotExportable, OSError."""
+    from recipes.rollouts.engines.llama_cpp import wrong_build
     from recipes.rollouts.gguf import export_base, unsupported, write_adapter
     from recipes.rollouts.gguf_vocabulary import vocabulary_note
 
     if why := unsupported(student, longest):
         raise NotExportable(why)
-    if student.device.type == "cuda" and not llama.llama_supports_gpu_offload():
-        raise NotExportable("llama-cpp-python was built without CUDA")
+    if why := wrong_build(student.device.type == "cuda"):
+        raise NotExportable(why)
     if vocabulary_note(student):
         raise NotExportable("its tokenizer is not one that is written to GGUF")
     base = export_base(student, base_folder, on_progress, fastest_matrices(student.device.type))
