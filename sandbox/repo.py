@@ -29,6 +29,7 @@ from sandbox.interpreter import (
     path_inside,
 )
 from sandbox.jail.choice import jail_notice, open_jail
+from sandbox.jail.jail import tasks_allowed
 from sandbox.jail.layout import INSTALL_HINT, Layout, is_below
 from sandbox.project import look
 from sandbox.quiet_git import Absent, ask, blobs
@@ -310,11 +311,21 @@ def _write_bytecode(repository: Repository, files: dict[str, bytes], aside: Path
 
 
 def check_jail(repository: Repository) -> str:
-    """Start a jail and try to get out of it: the network, a file of the host, its processes, the
-    kernel's settings, namespaces.
+    """Start a jail and try to get out of it, as `try_jail` does.
 
     Returns what a person should know of the jail, "" where it is that of bubblewrap. Raises
-    UsageError that says what to install or allow where there is no working jail, or what got out.
+    UsageError where there is no working jail.
+    """
+    try_jail(repository)
+    return jail_notice()
+
+
+def try_jail(repository: Repository) -> str:
+    """Start a jail and try to get out of it: the network, a file of the host, its processes, the
+    kernel's settings, namespaces; and to run more processes and threads than it may.
+
+    Returns in words which limits the kernel holds by itself here. Raises UsageError that says what
+    to install or allow where there is no working jail, or what got out.
     """
     secret = cache_folder() / f".secret-{os.getpid()}"
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -323,6 +334,7 @@ def check_jail(repository: Repository) -> str:
             "port": listener.getsockname()[1],
             "secret": str(secret),
             "pid": os.getpid(),
+            "tasks": tasks_allowed(),
             "command": Path(f"/proc/{os.getpid()}/cmdline").read_bytes().decode("utf-8", "replace"),
         }
         request = {
@@ -336,11 +348,12 @@ def check_jail(repository: Repository) -> str:
         try:
             with open_jail(repository.layout(), tier="fresh") as jail:
                 reply = jail.ask(request)
+                in_group = jail.group is not None
         except HarnessError as error:
             raise UsageError(f"No working jail: {error} {INSTALL_HINT}") from None
         finally:
             secret.unlink()
-    if "escapes" not in reply:
+    if not {"escapes", "tasks"} <= reply.keys():
         raise UsageError("No working jail: what was started in it did not answer.")
     if reply["escapes"]:
         raise UsageError(
@@ -348,4 +361,19 @@ def check_jail(repository: Repository) -> str:
             "not run a model's code "
             "on this machine."
         )
-    return jail_notice()
+    return limits_in_words(reply["tasks"], tasks_allowed(), in_group)
+
+
+def limits_in_words(tasks: int, allowed: int, in_group: bool) -> str:
+    """`tasks`: how many processes and threads the kernel let a jail have that tried more than are
+    allowed; `in_group`: whether the jail has a cgroup of its own."""
+    by_kernel, by_looking = ["memory of one process, its files and time"], []
+    if tasks <= allowed:
+        by_kernel.insert(0, f"{tasks} processes and threads")
+    else:
+        by_looking.append("processes")
+    (by_kernel if in_group else by_looking).append("memory of all processes")
+    words = f"limits by the kernel: {', '.join(by_kernel)}"
+    if by_looking:
+        words += f"; by a watchdog, which looks now and then: {', '.join(by_looking)}"
+    return words

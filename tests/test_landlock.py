@@ -1167,6 +1167,7 @@ def test_the_escapes_that_are_tried_at_the_start_fail(repository, tmp_path):
             "port": listener.getsockname()[1],
             "secret": str(tmp_path / "secret"),
             "pid": os.getpid(),
+            "tasks": 128,
             "command": Path("/proc/self/cmdline").read_bytes().decode(),
         }
         assert ask(jail, (), {}, [], escapes=facts)["escapes"] == []

@@ -6,6 +6,11 @@ writable host path at all; no process, memory or descriptor of the host; no envi
 ours; no capability and no way to get one; no system call of those that `seccomp.py` lists; a limit
 of memory, disk, output, open files, processes and time; everything in it dies with it.
 
+Processes and threads are counted by the kernel, in each user namespace by itself (Linux 5.14;
+before, with all that the user runs). It adds up the memory of all processes only where the jail can
+have a cgroup (`cgroup.py`); elsewhere that is done ten times a second at most, so on a busy machine
+there can be more for a moment.
+
 What it does not cover: the kernel is shared, so a hole in the kernel is a hole in the jail;
 processor time is shared; the jailed code can read what it may see (the project and its
 interpreter). Runs at the same time can signal to each other by locks on files that all of them may

@@ -14,6 +14,7 @@ A jail is of one of three tiers, which is what the process in it has loaded befo
 """
 
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from sandbox.errors import HarnessError
+from sandbox.jail.cgroup import open_group
 from sandbox.jail.connection import Connection
 from sandbox.jail.layout import INSIDE, Layout, open_temporary_folder
 from sandbox.judge.figures import is_progress, processor_seconds, seconds_of
@@ -34,6 +36,10 @@ REPORT_MB = 2
 """Longest report of a verdict, MiB; a request that surveys a whole suite asks for more."""
 OWN_KEYS = {"timeout", "died", "harness", "progress", "ask", "entered", "cpu", "held", "tier"}
 """Keys of a reply that come from the jail itself, and never from the code that was run."""
+LEAST_TASKS, MOST_TASKS, TASKS_PER_CORE = 128, 512, 4
+WRITABLE, KEEPERS = 3, 1
+"""Of a request: file systems of `Layout.scratch_mb` that it may fill; processes that are none of
+the tests'."""
 START_SECONDS = 60.0
 OVERTIME = 15.0
 """Seconds after a request's own time, which the zygote keeps, before the zygote counts as dead."""
@@ -47,6 +53,13 @@ class Launch:
     environment: dict[str, str]
     config: dict[str, Any]
     """What its first process is told of its surroundings (`inside/zygote.py`)."""
+
+
+def tasks_allowed() -> int:
+    """How many processes and threads together a request may have. More on a machine of many cores:
+    numerical libraries start a thread for each of them, in each process."""
+    cores = len(os.sched_getaffinity(0))
+    return min(MOST_TASKS, max(LEAST_TASKS, TASKS_PER_CORE * cores))
 
 
 class Jail(ABC):
@@ -72,12 +85,14 @@ class Jail(ABC):
         self._began = time.monotonic()
         self._asked_at = self._deadline = self._began
         self._held_at_first: tuple[int, int] | None = None
+        self._scratch_mb = layout.scratch_mb
+        self.group = open_group()
         try:
             self._stage.chmod(0o755)
             self._diagnostics = tempfile.TemporaryFile()
             launch = self._prepare(layout, path)
             self._process = subprocess.Popen(
-                launch.command,
+                self.group.entering(launch.command) if self.group else launch.command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._diagnostics,
@@ -90,6 +105,7 @@ class Jail(ABC):
             self._send(
                 {
                     "scratch_mb": layout.scratch_mb,
+                    "tasks": tasks_allowed(),
                     "tier": tier,
                     "files": list(files),
                     "preload": list(layout.preload),
@@ -126,6 +142,13 @@ class Jail(ABC):
         `receive` gives its reply."""
         self._asked_at = time.monotonic()
         self._deadline = self._asked_at + request["timeout"] + OVERTIME
+        if self.group:
+            # What lies in the writable folders is in memory, too.
+            writable = WRITABLE * self._scratch_mb
+            try:
+                self.group.limit(request["memory_mb"] + writable, KEEPERS + tasks_allowed())
+            except OSError as error:
+                raise HarnessError(f"The jail cannot be limited: {error}.") from None
         # What is inside writes texts as UTF-8: so the bytes are those of the file's own encoding.
         files = {path: as_sent(text) for path, text in request.get("files", {}).items()}
         body = json.dumps({**request, "files": files}).encode()
@@ -219,6 +242,8 @@ class Jail(ABC):
             if self._connection is not None:
                 self._connection.close()
             self._process = None
+        if self.group:
+            self.group.close()
         if self._diagnostics is not None:
             self._diagnostics.close()
         # In this process's mount namespace the stage holds empty folders and copies only: the binds

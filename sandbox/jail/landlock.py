@@ -15,8 +15,9 @@ processes and time; all that a request started ends with it.
 
 What it does not cover, beside what `bubblewrap.py` says of itself:
 
-- The code runs as the same user as coldstart (root's as `nobody`). What neither Landlock nor the
-  filter knows of is open to it as that user.
+- The code runs as the same user as coldstart (root's as one that no other process has: in a
+  container without such an id as `nobody`). What neither Landlock nor the filter knows of is open
+  to it as that user.
 - Names, sizes and times of the host's files can be asked for, and what links point to; not their
   contents, and no folder is listed. Where an installed copy of the project is hidden, its names can
   be listed.
@@ -27,8 +28,10 @@ What it does not cover, beside what `bubblewrap.py` says of itself:
   what that had started.
 - Each request copies the tree: 0.1 ms a file in memory, but a millisecond and more on some disks.
   (In memory where there is room for it.)
-- How many processes a user may run is limited for all of them together: a run that starts very many
-  hinders the others for its time.
+- How many processes an ordinary user, or `nobody`, may run the kernel limits for all of them
+  together: a run that starts very many hinders the others for its time, and that it has started too
+  many is noticed by looking. Root's jail has its user for itself, and so its own limit; any jail
+  has where it can have a cgroup (`cgroup.py`).
 
 Tests that need these fail in it, so that they are never part of a task: sockets (pairs of them
 work), /tmp and /dev/shm by these names, semaphores with names (`multiprocessing.Lock` and `Pool`),
@@ -156,7 +159,7 @@ class LandlockJail(Jail):
         file.write_text(json.dumps(confinement))
         file.chmod(0o644)
         for folder in (scratch, collected, *trees):
-            _give_away(folder)
+            folder.chmod(0o700)
         config = {
             "root": self._tree,
             "trees": confinement["trees"],
@@ -212,13 +215,6 @@ def _paths_below(layout: Layout) -> re.Pattern[str]:
     ]
     others = "".join(f"(?!{re.escape(place)}(?![^/\"]))" for place in kept)
     return re.compile(r"(?<![\w./-])" + re.escape(root) + r"(?![\w.-])" + others)
-
-
-def _give_away(folder: Path) -> None:
-    """Close the folder to all but the user that the jail runs as."""
-    folder.chmod(0o700)
-    for inner, _, _ in os.walk(folder) if os.geteuid() == 0 else ():
-        os.chown(inner, NOBODY, NOBODY)
 
 
 def _readable(path: str, hidden: list[str]) -> list[list]:

@@ -8,8 +8,8 @@ from pathlib import Path
 INSIDE = Path(__file__).parent / "inside"
 """The code that runs in a jail."""
 NOBODY = 65534
-"""The user that a jail of root's runs as (`drop_root.py`, which runs alone, has the number, too).
-"""
+"""The user that a jail of root's runs as (`drop_root.py`, which runs alone, has the number, too);
+Landlock's only where it can have no user of its own."""
 SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/libx32")
 SYSTEM_FILES = (
     "/etc/ld.so.cache",

@@ -50,7 +50,7 @@ def check_jail(machine: Machine) -> Check:
     """Really starts a jail, around a small project made for it, and tries to get out."""
     system = machine.system
     try:
-        notice = _try_to_escape()
+        notice, limits = _try_to_escape()
     except (UsageError, HarnessError) as error:
         is_missing = "No working jail" in str(error)
         return fault("jail", str(error), fix_jail(system) if is_missing else "")
@@ -58,18 +58,20 @@ def check_jail(machine: Machine) -> Check:
         words = "could not be tried, because git does not work"
         return fault("jail", words, system.install("git"))
     if notice:
-        return note("jail", notice, fix_jail(system))
+        return note("jail", f"{notice} It has {limits}.", fix_jail(system))
     return ok(
         "jail",
-        "bubblewrap; code in it was refused the network, the home folder and the host's processes",
+        "bubblewrap; code in it was refused the network, the home folder and the host's processes; "
+        + limits,
     )
 
 
-def _try_to_escape() -> str:
-    """What a person should know of the jail. Raises UsageError and HarnessError where it does not
-    hold, OSError and SubprocessError where git does not work."""
+def _try_to_escape() -> tuple[str, str]:
+    """What a person should know of the jail, and its limits in words. Raises UsageError and
+    HarnessError where it does not hold, OSError and SubprocessError where git does not work."""
     from sandbox.cache import remove
-    from sandbox.repo import check_jail, open_repository
+    from sandbox.jail.choice import jail_notice
+    from sandbox.repo import open_repository, try_jail
 
     with tempfile.TemporaryDirectory(prefix="coldstart-doctor-") as folder:
         project = Path(folder) / "project"
@@ -83,7 +85,8 @@ def _try_to_escape() -> str:
             )
         repository = open_repository(project, sys.executable)
         try:
-            return check_jail(repository)
+            limits = try_jail(repository)
+            return jail_notice(), limits
         finally:
             remove(repository.snapshot)
 

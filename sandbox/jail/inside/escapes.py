@@ -1,7 +1,10 @@
 """Real escapes, tried from inside the jail before it is trusted. Standard library only, Python >=
 3.9.
 
-    succeeded({"port", "secret", "pid", "command"}) -> names of the attempts that got out
+    tried({"port", "secret", "pid", "command", "tasks"}) -> {"escapes", "tasks"}
+
+"escapes" are the names of the attempts that got out; "tasks" is how many processes and threads
+could be had of one more than `tasks`, the limit: with that one, the kernel does not hold it.
 
 `port` is a listening socket of the host's loopback, `secret` a file of the host that its owner can
 read, `pid` and `command` the process that started the jail. Nothing is changed where an attempt
@@ -13,9 +16,12 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
+import threading
 from typing import Any
 
 CLONE_NEWUSER = 0x10000000
+STACK = 64 << 10
+"""Bytes of memory that each thread takes."""
 
 
 def network(facts: dict[str, Any]) -> None:
@@ -70,6 +76,26 @@ ATTEMPTS = (
     capabilities,
     new_namespace,
 )
+
+
+def tasks_at_once(most: int) -> int:
+    """How many processes and threads the kernel lets this process be, up to `most`. All but the
+    first are threads, which it counts as it does processes, for of these the watchdog ends so many.
+    """
+    threading.stack_size(STACK)
+    end, threads = threading.Event(), 0
+    try:
+        while 1 + threads < most:
+            threading.Thread(target=end.wait).start()
+            threads += 1
+    except RuntimeError:  # refused
+        pass
+    end.set()
+    return 1 + threads
+
+
+def tried(facts: dict[str, Any]) -> dict[str, Any]:
+    return {"escapes": succeeded(facts), "tasks": tasks_at_once(facts["tasks"] + 1)}
 
 
 def succeeded(facts: dict[str, Any]) -> list[str]:

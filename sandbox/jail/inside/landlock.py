@@ -5,8 +5,9 @@ As a script it is the jail's first process:
 
     landlock.py OWNER USER STAGE FOLDER... -- COMMAND...
 
-It becomes USER (an id; empty: stays who it is), in a mount namespace of its own where root's
-FOLDERs are closed to USER, and starts the COMMAND, the zygote, confined by STAGE/confinement.json.
+Started by root it becomes a user of its own (USER, an id, where it can have none; empty: it stays
+who it is), in a mount namespace of its own where FOLDERs are open that are closed to that one, and
+starts the COMMAND, the zygote, confined by STAGE/confinement.json.
 OWNER is the process that started it, and everything ends with that one. The zygote imports it as a
 module:
 
@@ -23,9 +24,11 @@ from __future__ import annotations
 
 import base64
 import ctypes
+import grp
 import json
 import marshal
 import os
+import pwd
 import shutil
 import signal
 import stat
@@ -45,6 +48,9 @@ os, shutil, signal, time = map(_kept, (os, shutil, signal, time))
 libc = ctypes.CDLL(None, use_errno=True)
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 """System calls, by the same numbers on every processor."""
+OWN_USERS = 0x70000000
+"""The user id of a jail of root's is this and the process id of its first process, which is below
+2^22. Distributions, containers and systemd give no user an id from here to 2^31."""
 MINIMUM = 6
 """The first version of Landlock (Linux 6.12) that keeps signals inside."""
 (
@@ -133,19 +139,14 @@ def main() -> None:
     split = sys.argv.index("--")
     owner, user, stage, *folders = sys.argv[1:split]
     command = sys.argv[split + 1 :]
-    if user:
-        open_the_way(folders, stage)
-        os.setgroups([])
-        os.setresgid(int(user), int(user), int(user))
-        os.setresuid(int(user), int(user), int(user))
-    os.chdir("/")
     with open(os.path.join(stage, "confinement.json")) as file:
         confinement = json.load(file)
-    keep(
-        int(owner),
-        (0, 1),
-        [confinement["scratch"], confinement["collected"], *confinement["trees"]],
-    )
+    own_folders = [confinement["scratch"], confinement["collected"], *confinement["trees"]]
+    if user:
+        open_the_way(folders, stage)
+        become(own_user() or int(user), own_folders)
+    os.chdir("/")
+    keep(int(owner), (0, 1), own_folders)
     confine_zygote(confinement)
     os.execv(command[0], command)
 
@@ -242,13 +243,8 @@ def prepare(confinement: dict[str, Any], root: str) -> None:
         else compiled_tests(confinement["trees"][0], confinement["known_as"], root)
     )
     confinement["tree_bytes"], confinement["put_by"] = sum(map(used, confinement["trees"])), False
-
-
-def processes() -> int:
-    """How many processes and threads the machine runs: the limit of processes counts all of a
-    user's, and this is more."""
-    with open("/proc/loadavg") as file:
-        return int(file.read().split()[3].partition("/")[2])
+    # Asked by the zygote: the first process is its parent.
+    confinement["own_user"] = os.getuid() == OWN_USERS + os.getppid()
 
 
 # ------------------------------------------------------------------------------------------ keeping
@@ -540,6 +536,34 @@ def moved_code(code: types.CodeType, old: str, new: str) -> types.CodeType:
 
 
 # --------------------------------------------------------------------------------------------- root
+
+
+def own_user() -> int | None:
+    """A user id that no process has but those that this one will start, so that what the kernel
+    counts by user it counts for them alone; None where the id has a name, or where a container has
+    only smaller ones."""
+    user = OWN_USERS + os.getpid()
+    for file, called in (("uid_map", pwd.getpwuid), ("gid_map", grp.getgrgid)):
+        with open("/proc/self/" + file) as lines:
+            ranges = [list(map(int, line.split())) for line in lines]
+        if not any(first <= user < first + count for first, _, count in ranges):
+            return None
+        try:
+            called(user)
+            return None
+        except KeyError:
+            pass
+    return user
+
+
+def become(user: int, folders: list[str]) -> None:
+    """Become this user for good, and let it own `folders` and those in them."""
+    for folder in folders:
+        for inner, _, _ in os.walk(folder):
+            os.chown(inner, user, user)
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
 
 
 def open_the_way(folders: list[str], stage: str) -> None:

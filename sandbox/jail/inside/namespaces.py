@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import re
 import shutil
 import signal
 import socket
@@ -15,9 +16,10 @@ import struct
 from typing import Any
 
 import kept
+import zygote_limits
 
 # Asked in forks of a process, too, that has collected the project's tests.
-fcntl, os, shutil, socket, struct = map(kept.module, (fcntl, os, shutil, socket, struct))
+fcntl, os, re, shutil, socket, struct = map(kept.module, (fcntl, os, re, shutil, socket, struct))
 libc = ctypes.PyDLL(None, use_errno=True)
 NEWNS, NEWPID, NEWIPC, NEWNET = 0x00020000, 0x20000000, 0x08000000, 0x40000000
 MS_MOVE = 8192
@@ -35,6 +37,10 @@ SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 SCRATCH = "/scratch"
 END = signal.SIGKILL
 """Ends the first process of a child, and with it all in its namespace."""
+COUNTS_APART = (5, 14)
+"""The version of Linux that counts the processes of a user in each user namespace by themselves."""
+HARNESS = 2
+"""Processes that count with the tests', beside the zygote: bubblewrap's, the first of the child."""
 
 
 def begin(config: dict[str, Any]) -> None:
@@ -171,10 +177,13 @@ def hide(config: dict[str, Any]) -> None:
         mount("tmpfs", folder, "tmpfs", MS_RDONLY, "size=4k")
 
 
-def confine_tests(config: dict[str, Any]) -> int:
-    """The last thing before the system call filter. Returns how many processes and threads of
-    others count against this one's limit."""
-    return 0
+def confine_tests(config: dict[str, Any], threads: int) -> int:
+    """The last thing before the system call filter. `threads`: those of the zygote. Returns the
+    limit of processes and threads."""
+    version = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    if version and tuple(map(int, version.groups())) >= COUNTS_APART:
+        return HARNESS + threads + int(config["tasks"])
+    return zygote_limits.tasks_beside_others()
 
 
 def as_known(bytecode: dict[str, str], config: dict[str, Any]) -> None:

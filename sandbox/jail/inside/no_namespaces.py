@@ -10,9 +10,13 @@ import signal
 from typing import Any
 
 import landlock
+import zygote_limits
 
 END = signal.SIGTERM
 """Ends the keeper of a child, which has things to do at its end."""
+HARNESS = 2
+"""Processes that count with the tests', beside the zygote: the first one, the child's keeper. (Its
+watcher, which comes a moment later, takes the place of one of the tests'.)"""
 
 
 def begin(config: dict[str, Any]) -> None:
@@ -53,10 +57,13 @@ def hide(config: dict[str, Any]) -> None:
     """No process may read the folders that the copy was made from, nor another's /proc entry."""
 
 
-def confine_tests(config: dict[str, Any]) -> int:
-    others: int = landlock.processes()
+def confine_tests(config: dict[str, Any], threads: int) -> int:
+    if config["landlock"]["own_user"]:
+        tasks = HARNESS + threads + int(config["tasks"])
+    else:
+        tasks = zygote_limits.tasks_beside_others()
     landlock.confine_tests(config["landlock"])
-    return others
+    return tasks
 
 
 def as_known(bytecode: dict[str, str], config: dict[str, Any]) -> None:

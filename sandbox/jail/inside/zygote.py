@@ -4,7 +4,7 @@ and pytest, Python >= 3.9.
 Frames on standard input and output: four bytes of length, then JSON. The first one in is the
 configuration:
 
-    {"root", "trees", "scratch_mb", "late_binds": [[from, to]], "preload": [module],
+    {"root", "trees", "scratch_mb", "tasks", "late_binds": [[from, to]], "preload": [module],
      "tier": "in-process" | "forked" | "fresh", "seccomp": base64 of the filter,
      "landlock": {...} in a jail without namespaces, whose zygote has a filter of its own}
 
@@ -160,12 +160,12 @@ class Zygote:
         began = 0.0 if self.config["tier"] == "fresh" else time.process_time()
         reports_read, reports_write = os.pipe()
         answers_read, answers_write = os.pipe()
-        mine = os.getpid()
+        mine, threads = os.getpid(), len(os.listdir("/proc/self/task"))
         pid = clone(self.isolation.flags())
         if pid == 0:
             os.close(reports_read)
             os.close(answers_write)
-            self._first_process(body, mine, (answers_read, reports_write))
+            self._first_process(body, mine, threads, (answers_read, reports_write))
         wipe(body)
         os.close(reports_write)
         os.close(answers_read)
@@ -180,9 +180,12 @@ class Zygote:
         reply["held"] = held()
         return reply
 
-    def _first_process(self, body: bytearray, parent: int, pipes: tuple[int, int]) -> None:
+    def _first_process(
+        self, body: bytearray, parent: int, threads: int, pipes: tuple[int, int]
+    ) -> None:
         """The first process of a child: prepares its place, forks the process that runs the tests,
-        and waits for that one. `pipes`: its descriptors of answers and reports. Does not return."""
+        and waits for that one. `threads`: how many the zygote has; `pipes`: its descriptors of
+        answers and reports. Does not return."""
         isolation, config, reports = self.isolation, self.config, pipes[1]
         try:
             isolation.enter(config, parent, pipes)
@@ -196,12 +199,12 @@ class Zygote:
             zygote_view.remove(isolation, config, request.get("remove", ()))
             isolation.hide(config)
             zygote_seal.give_up_capabilities()
-            others = isolation.confine_tests(config)
+            tasks = isolation.confine_tests(config, threads)
             zygote_seal.refuse_calls(config["seccomp"])
             write_frame(reports, {"entered": True})  # from here on a failure is the tests' own
             pid = isolation.fork_tests()
             if pid == 0:
-                self._run(request, pipes, others)
+                self._run(request, pipes, tasks)
                 os._exit(0)
             os.close(reports)
             while os.wait()[0] != pid:
@@ -214,9 +217,9 @@ class Zygote:
         finally:
             os._exit(0)
 
-    def _run(self, request: dict[str, Any], pipes: tuple[int, int], others: int) -> None:
+    def _run(self, request: dict[str, Any], pipes: tuple[int, int], tasks: int) -> None:
         """Do what is asked, and write the reply."""
-        zygote_serve.enter(request, self.private, others)
+        zygote_serve.enter(request, self.private, tasks)
         if self.answer is not None:
             reply = self.answer(request, zygote_serve.asker(*pipes))
         else:

@@ -11,15 +11,24 @@ from typing import Any
 import kept
 
 resource = kept.module(resource)
-MAX_PROCESSES, MAX_THREADS = 128, 512
-"""In one jail, threads with processes."""
+MAX_PROCESSES = 128
+MAX_BESIDE_OTHERS = 512
+"""Processes and threads, where the kernel counts with them all that the user runs: what others
+start meanwhile is to take nothing from a test."""
 WATCH_EVERY = 0.1
 """Seconds between two looks at how much memory a child uses."""
 
 
-def limit(request: dict[str, Any], others: int) -> None:
-    """Let the system limit this process. `others`: processes and threads that count for the same
-    user, and are none of the child's."""
+def tasks_beside_others() -> int:
+    """The limit where the kernel counts all that the user runs, which is taken for what the whole
+    machine runs now."""
+    with open("/proc/loadavg") as file:
+        return MAX_BESIDE_OTHERS + int(file.read().split()[3].partition("/")[2])
+
+
+def limit(request: dict[str, Any], tasks: int) -> None:
+    """Let the system limit this process. `tasks`: processes and threads, with all others that the
+    kernel counts with this one."""
     # Libraries reserve far more address space than they ever use, so that limit is wide; the one
     # that counts is on data.
     for name, value in (
@@ -28,14 +37,15 @@ def limit(request: dict[str, Any], others: int) -> None:
         ("RLIMIT_DATA", request["memory_mb"] << 20),
         ("RLIMIT_FSIZE", 256 << 20),
         ("RLIMIT_NOFILE", 1024),
-        ("RLIMIT_NPROC", MAX_THREADS + others),
+        ("RLIMIT_NPROC", tasks),
         ("RLIMIT_CPU", int(request["timeout"]) + 5),
     ):
         resource.setrlimit(getattr(resource, name), (value, value))
 
 
 class Watchdog:
-    """Counts what a child started, and adds up its memory. Proportional set sizes: what the child
+    """Counts what a child started, and adds up its memory, now and then: on a busy machine it looks
+    late, so what can be is limited by the system as well. Proportional set sizes: what the child
     shares with this process, or with its own forks, counts once."""
 
     def __init__(self, limit_mb: int, started: Callable[[], list[int]]) -> None:

@@ -19,13 +19,13 @@ OUTPUT_SHOWN = 8000
 """Bytes of the end of what a run printed."""
 
 
-def enter(request: dict[str, Any], private: tuple[int, int], others: int) -> None:
+def enter(request: dict[str, Any], private: tuple[int, int], tasks: int) -> None:
     """Prepare this process: a session, limits and output of its own, and none of the zygote's
-    `private` descriptors. `others`: as for `limit`."""
+    `private` descriptors. `tasks`: as for `limit`."""
     # A session of its own: where the kernel shares the processor among sessions, a thousand
     # processes take no more of it than one.
     os.setsid()
-    limit(request, others)
+    limit(request, tasks)
     output = open_output(request)
     for fd in (1, 2):
         os.dup2(output, fd)
@@ -69,7 +69,7 @@ def answer(
     if "escapes" in request:
         import escapes
 
-        return {"outcomes": {}, "escapes": escapes.succeeded(request["escapes"])}
+        return {"outcomes": {}, **escapes.tried(request["escapes"])}
     if "worker" in request:
         import worker
 
