@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from recipes import stages
 from recipes.events import Event, Note
-from recipes.reporting import tables
+from recipes.reporting import tables, times
 from recipes.reporting.alarm import alarm
 from recipes.session import RolloutBar, Session
 from sandbox.errors import HarnessError, UsageError
@@ -39,6 +40,25 @@ class CycleDone(Event):
         from recipes.learning.reinforce import in_words
 
         return in_words(self.result) + tables.heldout_words(self.metrics, self.best)
+
+
+@dataclass(frozen=True)
+class TimeAhead(Event):
+    """How long climbing will take."""
+
+    seconds: float
+    """Of a cycle."""
+    cycles: int
+    """That are left."""
+    source: str
+    """What that was measured by."""
+
+    def __str__(self) -> str:
+        return (
+            f"About {times.duration(self.seconds)} a cycle on this machine, and "
+            f"{times.duration(self.seconds * self.cycles)} for the {self.cycles} that are left "
+            f"(by {self.source})."
+        )
 
 
 def check_bootstrapped(run: Run) -> None:
@@ -68,21 +88,43 @@ def climb(session: Session, cycles: int, minutes: float | None) -> int:
         session.student.freeze_reference(run.checkpoint("distilled"))
     started = time.monotonic()
     session.check_policy()
+    _say_time_ahead(session, counters, cycles - state.cycle)
     if state.best_pass_at_1 is None and (summaries := _heldout(session)):
         state.is_best(summaries["heldout"]["pass_at_1"])
-    with session.stopping() as shutdown, run.timed(stages.CLIMB.name):
+    first = state.cycle + 1
+    with session.stopping() as shutdown:
         while state.cycle < cycles and (
             minutes is None or time.monotonic() - started < 60 * minutes
         ):
-            result = _cycle(session, state, cycles)
-            line, best = dict(result.metrics), False
-            if result.cycle % recipe.climb.eval_every == 0 or result.cycle == cycles:
-                summaries = _heldout(session)
-                line |= tables.heldout_metrics(summaries)
-                best = not summaries or state.is_best(summaries["heldout"]["pass_at_1"])
-            _write_down(session, state, CycleDone(result, line, best))
+            with run.timed(stages.CLIMB.name):
+                began = time.monotonic()
+                result = _cycle(session, state, cycles)
+                seconds = time.monotonic() - began + times.heldout_seconds(run)
+                line, best = dict(result.metrics), False
+                if result.cycle % recipe.climb.eval_every == 0 or result.cycle == cycles:
+                    summaries = _heldout(session)
+                    line |= tables.heldout_metrics(summaries)
+                    best = not summaries or state.is_best(summaries["heldout"]["pass_at_1"])
+                _write_down(session, state, CycleDone(result, line, best))
+            if first == state.cycle < cycles:
+                session.emit(TimeAhead(seconds, cycles - state.cycle, f"cycle {first}"))
             shutdown.check()
     return state.cycle
+
+
+def _say_time_ahead(session: Session, counters: dict, left: int) -> None:
+    """How long `left` cycles will take: by those that the run has, else by its bootstrap, whose
+    checkpoint left `counters`."""
+    run, source = session.run, "the cycles so far"
+    seconds = times.cycle_seconds(run)
+    if seconds is None:
+        source = "how fast the probe sampled and fine-tuning learned"
+        prompts = [len(session.prompts[t.instance_id]) for t in session.by_split("train")]
+        shares = session.student.objective.longest_shared > 0
+        update = times.Update(counters.get("step", 0), fmean(prompts or [0]), shares)
+        seconds = times.expected_cycle_seconds(run, update)
+    if seconds is not None and left > 0:
+        session.emit(TimeAhead(seconds, left, source))
 
 
 def _cycle(session: Session, state: ClimbState, cycles: int) -> CycleResult:

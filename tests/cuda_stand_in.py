@@ -133,16 +133,12 @@ def prepare() -> None:
 
 def _replace(owner: type, **settings: Any) -> None:
     """`from_pretrained` with these in place of what it is given."""
-    original = owner.from_pretrained
+    original = owner.__dict__["from_pretrained"]
 
-    def changed(*args: Any, **given: Any) -> Any:
-        return original(*args, **{**given, **settings})
+    def changed(cls: type, *args: Any, **given: Any) -> Any:
+        return original.__get__(None, cls)(*args, **{**given, **settings})
 
-    owner.from_pretrained = (
-        staticmethod(changed)
-        if owner.__dict__.get("from_pretrained").__class__ is staticmethod
-        else classmethod(lambda cls, *a, **k: original.__func__(cls, *a, **{**k, **settings}))
-    )
+    owner.from_pretrained = classmethod(changed)
 
 
 def _dequantize(W, quant_state=None, out=None, use_global_buffer=False, dtype=None):

@@ -2,8 +2,7 @@
 is for: one table.
 
     pip install -r requirements.txt -r requirements-bench.txt
-    # where nvcc is
-    CMAKE_ARGS=-DGGML_CUDA=on pip install --force-reinstall --no-deps --no-binary llama-cpp-python llama-cpp-python
+    python coldstart.py doctor                 # has the command that builds llama.cpp for the card
     python tests/gpu_table.py [--recipes rtx-8gb,rtx-12gb,rtx-16gb,rtx-24gb] [--new 64]
                               [--loaders unsloth,transformers] [--folder DIR]
     python tests/gpu_table.py --device cpu          # all of it on a tiny model, without a card

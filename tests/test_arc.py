@@ -4,6 +4,7 @@ bootstrapped, and climbs."""
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -259,6 +260,12 @@ def test_climb_says_what_it_did(climbed, bootstrapped):
                 dropped["truncated"] += any(r["status"] == "truncated" for r in group)
     assert result["zero_variance"] == dropped
     assert (run / "checkpoints" / result["best_checkpoint"] / "adapter_model.safetensors").is_file()
+    assert re.search(
+        r"About \d+ s a cycle on this machine, .* 2 that are left \(by how", done.stderr
+    )
+    assert re.search(
+        r"About \d+ s a cycle on this machine, .* 1 that are left \(by cy", done.stderr
+    )
 
 
 def test_climb_begins_with_what_the_probe_has_shown(climbed):

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,14 @@ from recipes.reporting import doctor
 from recipes.reporting.checks import basics, card, libraries
 from recipes.reporting.checks.card import check_card, check_recipe, find_card
 from recipes.reporting.checks.machine import Card, Check, Machine, System
+from recipes.reporting.checks.speed import check_speed
 from recipes.reporting.doctor import can_run
 from recipes.teachers.endpoint import find_endpoint
 from tests.conftest import ROOT, run_cli
 from tests.teacher_server import TeacherServer
 from tests.test_cli import without_jails
 from tests.tiny import tiny_recipe
+from tests.written_run import write_run
 
 DEBIAN = System("debian")
 HERE = Machine(DEBIAN)
@@ -62,6 +65,7 @@ def test_this_machine_for_people_and_machines(tmp_path):
         "disk",
         "cache",
         "recipe",
+        "a cycle",
     }
     assert (
         found["able"]
@@ -83,6 +87,17 @@ def test_it_imports_no_torch_itself():
         "list(examine(this_system(), Path('.')))\nassert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_how_long_a_cycle_takes_is_known_from_the_latest_run(calc, tmp_path):
+    """written_run: 90 seconds for six cycles."""
+    check = check_speed(Machine(DEBIAN, tmp_path))
+    assert check.state == "ok" and "not known" in check.words
+    run = write_run(tmp_path / "run", calc)
+    (tmp_path / "latest").symlink_to("run")
+    assert "about 15 s" in check_speed(Machine(DEBIAN, tmp_path)).words
+    run.keep_only("metrics.jsonl", [])
+    assert "not known" in check_speed(Machine(DEBIAN, tmp_path)).words
 
 
 # ------------------------------------------------------------------------------------------ systems
@@ -272,6 +287,15 @@ def test_what_is_said_of_what_the_trial_showed(tmp_path, facts, card, states):
     found = library_checks(str(python), card)
     assert {check.name: check.state for check in found} == states
     assert all(bool(check.fix) == (check.state != "ok") for check in found)
+
+
+@pytest.mark.parametrize("driver, cuda, is_old", [("550.1", "13.0", 1), ("550.1", "12.8", 0)])
+def test_a_driver_that_is_too_old_for_this_torch(tmp_path, driver, cuda, is_old):
+    facts = json.dumps({"torch": "2.13.0", "built_for": cuda, "cuda": False})
+    python = script(tmp_path, "python", f"echo '{facts}'; exit 1")
+    found = library_checks(str(python), replace(CARD, driver=driver))
+    [check] = [check for check in found if check.name == "torch"]
+    assert check.state == "fault" and ("driver of 580" in check.words) == bool(is_old)
 
 
 def test_llama_cpp_that_is_missing_or_built_without_a_card(tmp_path):

@@ -202,7 +202,7 @@ def test_a_build_for_the_processor_gives_no_copy_on_a_card(monkeypatch):
     assert plan(config(**QWEN_7B), RECIPE, True, 80 * GIB).engine.held == {}
     assert COPY in plan(config(**QWEN_7B), RECIPE, False, 80 * GIB).engine.held
     kind = engine_kind("llama.cpp")
-    assert "CMAKE_ARGS=-DGGML_CUDA=on" in kind.wrong_build(True) and kind.wrong_build(False) == ""
+    assert "coldstart.py doctor" in kind.wrong_build(True) and kind.wrong_build(False) == ""
 
 
 def test_a_batch_of_one_group_may_pass_the_samplers_limit():

@@ -5,7 +5,14 @@ import json
 
 import pytest
 
-from recipes.reporting.status import duration, run_facts, sparkline, status_lines
+from recipes.reporting.status import run_facts, sparkline, status_lines
+from recipes.reporting.times import (
+    Update,
+    cycle_seconds,
+    duration,
+    expected_cycle_seconds,
+    heldout_seconds,
+)
 from recipes.runfolder.run import Run
 from tests.conftest import run_cli
 from tests.written_run import write_run
@@ -132,3 +139,35 @@ def test_while_another_process_holds_the_run_and_a_line_is_half_written(climbed,
     assert {p for p in after if after[p] != before.get(p)} == {run.folder / "metrics.jsonl"}, (
         "status wrote something"
     )
+
+
+def test_the_time_that_is_left_goes_by_the_cycles_so_far(calc, climbed, tmp_path):
+    """written_run: 90 seconds for six cycles."""
+    assert run_facts(climbed)["seconds_left"] == 0
+    run = write_run(tmp_path / "run", calc)
+    run.content["recipe"]["climb"]["cycles"] = 20
+    found = run_facts(run)
+    assert found["seconds_left"] == 14 * 15
+    assert "about 4 min of climbing" in "\n".join(status_lines(found, 80))
+
+
+def test_a_cycle_is_expected_to_take_what_bootstrap_has_measured(calc, tmp_path):
+    """written_run: a probe of 16 tasks, 4 samples of 9 tokens each, in 30 s; fine-tuning in 60 s;
+    cycles of 8 groups of 4, and 4 tasks held out."""
+    run = write_run(tmp_path / "run", calc, cycles=0)
+    run.content["recipe"]["climb"]["eval_every"] = 2
+    assert cycle_seconds(run) is None
+    assert heldout_seconds(run) == pytest.approx(30 / 64 * 4 * 4 / 2)
+    sampled = 30 / 64 * 4 * 8 + heldout_seconds(run)
+    train = {t.instance_id for t in run.tasks if t.split == "train"}
+    probes = [p for p in run.read("probe.jsonl") if p["phase"] == "after"]
+    warm = min(8, sum(p["instance_id"] in train and 0 < p["resolved"] < 4 for p in probes))
+    assert warm, "what follows would be about nothing"
+    token = 60 / (10 * run.recipe.distil.batch * (31 + 9))
+    assert expected_cycle_seconds(run, Update(10, 31.0, shares=True)) == pytest.approx(
+        sampled + warm * (31 + 4 * 9) * token
+    )
+    assert expected_cycle_seconds(run, Update(10, 31.0, shares=False)) == pytest.approx(
+        sampled + warm * 4 * (31 + 9) * token
+    )
+    assert expected_cycle_seconds(run, Update(0, 31.0, shares=True)) == pytest.approx(sampled)

@@ -267,22 +267,40 @@ def loading_errors(path: str) -> Iterator[None]:
                 "requirements for machines without "
                 f"a GPU. ({first_line(_chain(error)[-1])})"
             ) from None
-        # unsloth says RuntimeError and NotImplementedError where a model is not found.
+        # unsloth wraps what it says of a missing model in a RuntimeError.
         if isinstance(error, (OSError, ValueError, KeyError, SafetensorError, RuntimeError)):
             raise UsageError(
-                f"The model {str(path)!r} cannot be loaded: it must be a folder written by "
-                "save_pretrained with a "
-                "tokenizer in it, or a Hugging Face id that is cached or can be downloaded. "
-                f"{_how_to_download(path)}({first_line(error)})"
+                f"The model {str(path)!r} cannot be loaded: {_what_is_wrong(path, error)} "
+                f"({first_line(error)})"
             ) from None
         raise
 
 
-def _how_to_download(path: str) -> str:
-    """A sentence for what may be the name of a model on the hub; "" for other things."""
+def _what_is_wrong(path: str, error: Exception) -> str:
+    """Why a model is not loaded, and what to do."""
+    if all(isinstance(e, RuntimeError) for e in _chain(error)):
+        return (
+            "a file of it is damaged, or a library fails on this machine; `python coldstart.py "
+            "doctor` tries the libraries."
+        )
+    if Path(path).is_dir():
+        return (
+            "what is in this folder is damaged, or is no model that transformers knows, with its "
+            "tokenizer, as save_pretrained writes them."
+        )
+    return " ".join(
+        [
+            "it is neither a folder nor a Hugging Face id that is cached or can be downloaded.",
+            *_how_to_download(path),
+        ]
+    )
+
+
+def _how_to_download(path: str) -> list[str]:
+    """A sentence for what may be the name of a model on the hub; none for other things."""
     if path.count("/") != 1 or path.startswith((".", "/", "~")):
-        return ""
-    return f"`hf download {path}` fetches it. "
+        return []
+    return [f"`hf download {path}` fetches it."]
 
 
 def _chain(error: BaseException) -> list[BaseException]:

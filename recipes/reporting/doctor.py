@@ -14,7 +14,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from recipes.reporting.checks import basics, card, libraries
+from recipes.reporting.checks import basics, card, libraries, speed
 from recipes.reporting.checks.machine import Check, Machine, System
 from recipes.reporting.checks.machine import this_system as this_system
 from recipes.reporting.checks.teacher import check_teacher as check_teacher
@@ -33,6 +33,7 @@ CHECKS: tuple[Callable[[Machine], Check | None], ...] = (
     basics.check_disk,
     basics.check_cache,
     card.check_recipe,
+    speed.check_speed,
 )
 """In the order in which they are shown. None says that there is nothing to say."""
 

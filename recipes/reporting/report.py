@@ -22,7 +22,7 @@ from markupsafe import Markup
 from recipes import stages
 from recipes.learning.measure import STATES, TaskProbe, derived_seed
 from recipes.reporting import charts, evaluation
-from recipes.reporting.status import duration, run_facts
+from recipes.reporting.status import run_facts
 from recipes.reporting.tables import (
     APART,
     GROUP_WORDS,
@@ -31,6 +31,7 @@ from recipes.reporting.tables import (
     grouped,
     read_probes,
 )
+from recipes.reporting.times import duration
 from recipes.runfolder.run import Run
 from recipes.teachers.ledger import read_summary
 from sandbox import patches

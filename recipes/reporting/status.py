@@ -13,6 +13,7 @@ from recipes import stages
 from recipes.learning.measure import STATES
 from recipes.reporting.alarm import alarm
 from recipes.reporting.tables import APART, HARDNESS, probe_summary, read_probes
+from recipes.reporting.times import cycle_seconds, duration
 from recipes.runfolder.run import Run
 from recipes.teachers.ledger import read_summary
 
@@ -25,12 +26,14 @@ def run_facts(run: Run) -> dict:
     """What `status` tells: {"run", "phase", "cycles", "probes": {phase: P}, "seconds",
     "checkpoints", "next", "step", "tasks": {split: {when: {state: n, "truncated": n}}},
     "heldout_curve": [[cycle, pass@1]], "heldout_curves": {"hard" | "soft": the same}, "alarm",
-    "set_aside", "teacher", "usd", "seconds_total", "best", "idle_seconds", "at_work"}.
+    "set_aside", "teacher", "usd", "seconds_total", "seconds_left", "best", "idle_seconds",
+    "at_work"}.
 
     `step` is the part of the current step that is done ({"name", "done", "total"}) where it can be
     counted, else None; `best` is {"checkpoint", "heldout_pass_at_1", "hard", "soft"} (held-out
     pass@1), or None before there is one; `idle_seconds` have passed since the run folder last
-    changed; `at_work`: whether another command takes the run further at this moment.
+    changed; `at_work`: whether another command takes the run further at this moment;
+    `seconds_left`: of the cycles that its recipe plans, by those so far (None before the first).
     """
     content, metrics = run.content, run.read("metrics.jsonl")
     reached = content["done"], len(metrics), run.recipe.climb.cycles
@@ -60,6 +63,7 @@ def run_facts(run: Run) -> dict:
         else "reference",
         "usd": read_summary(run.folder)["usd"],
         "seconds_total": round(sum(content["seconds"].values()), 1),
+        "seconds_left": _seconds_left(run, len(metrics)),
         "best": _best(content["checkpoints"], curve, curves),
         "idle_seconds": round(_idle(run.folder), 1),
         "at_work": run.is_at_work,
@@ -149,6 +153,11 @@ def _best(checkpoints: dict, curve: list, curves: dict[str, list]) -> dict | Non
         "heldout_pass_at_1": measured(curve),
         **{name: measured(c) for name, c in curves.items()},
     }
+
+
+def _seconds_left(run: Run, cycles: int) -> float | None:
+    one = cycle_seconds(run)
+    return None if one is None else round(one * max(0, run.recipe.climb.cycles - cycles), 1)
 
 
 def _idle(folder: Path) -> float:
@@ -259,6 +268,8 @@ def _cost_lines(facts: dict) -> list[str]:
     if facts["seconds"]:
         parts = ", ".join(f"{name} {duration(time)}" for name, time in facts["seconds"].items())
         lines.append(f"time             {duration(facts['seconds_total'])} ({parts})")
+    if facts["seconds_left"]:
+        lines.append(f"left             about {duration(facts['seconds_left'])} of climbing")
     return lines
 
 
@@ -272,11 +283,3 @@ def sparkline(values: list[float], room: int) -> str:
         BARS[round((value - low) / (high - low) * (len(BARS) - 1)) if high > low else 0]
         for value in kept
     )
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3 h 20 min`."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

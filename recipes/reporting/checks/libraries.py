@@ -6,6 +6,9 @@ LLAMA_TRIAL = """
 import json, llama_cpp
 print(json.dumps({"version": llama_cpp.__version__, "gpu": bool(llama_cpp.llama_supports_gpu_offload())}))
 """
+LEAST_DRIVER = {"12": 525, "13": 580}
+"""{CUDA's major version: first driver that runs programs built for it}, as NVIDIA's table of minor
+version compatibility has it."""
 LARGEST_ERROR = 0.2
 """Of a product in NF4, relative; it is about 0.1."""
 
@@ -17,6 +20,14 @@ def check_torch(machine: Machine) -> Check:
     processor = "built for the processor alone"
     cuda = facts["built_for"]
     built = f"{facts['torch']}, {f'built for CUDA {cuda}' if cuda else processor}"
+    least = LEAST_DRIVER.get((cuda or "").partition(".")[0], 0)
+    if machine.card and not facts["cuda"] and machine.card.is_older(least):
+        return fault(
+            "torch",
+            f"{built}, which wants a driver of {least} or newer",
+            f'a newer driver, or {machine.python} -m pip install "torch<2.11" (CUDA 12, driver '
+            f"{LEAST_DRIVER['12']})",
+        )
     if machine.card and not facts["cuda"]:
         return fault(
             "torch",
@@ -92,7 +103,8 @@ def check_llama(machine: Machine) -> Check:
     if machine.card and not gpu:
         return note(
             "llama.cpp",
-            f"llama-cpp-python {version} is built without CUDA: rollouts would leave the card idle",
+            f"llama-cpp-python {version} is built without CUDA: the training model samples itself. "
+            "The command below wants nvcc, of NVIDIA's CUDA toolkit",
             # --no-deps: else pip may put another torch in place of the one that fits the card.
             f'CMAKE_ARGS="-DGGML_CUDA=on" {machine.python} -m pip install --force-reinstall '
             f'--no-deps --no-cache-dir --no-binary llama-cpp-python "llama-cpp-python=={version}"',

@@ -120,6 +120,11 @@ class Card:
     """MiB, as is `free`."""
     free: int
 
+    def is_older(self, driver: int) -> bool:
+        """Whether its driver's major version is below this one; no where it cannot be read."""
+        major = self.driver.partition(".")[0]
+        return major.isdigit() and int(major) < driver
+
 
 @dataclass(frozen=True)
 class Trial:

@@ -27,8 +27,8 @@ def wrong_build(cuda: bool) -> str:
 
         if not llama_cpp.llama_supports_gpu_offload():
             return (
-                "llama-cpp-python was built without CUDA (where nvcc is: CMAKE_ARGS=-DGGML_CUDA=on "
-                "pip install --force-reinstall --no-deps --no-binary llama-cpp-python llama-cpp-python)"
+                "llama-cpp-python was built without CUDA (`python coldstart.py doctor` has the "
+                "command that builds it for the card)"
             )
     return ""
 
