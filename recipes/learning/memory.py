@@ -40,6 +40,11 @@ CPU_LIBRARIES = GIB * 2 // 5
 CPU_PASS = 2 * GIB
 """Bytes that a forward and backward pass may keep on the CPU. No more than this, however much is
 free: sums depend on how a batch is cut, so the same seed gives the same bytes on any machine."""
+CPU_HEAP = 2.5
+"""Bytes that the C library's heap takes from the system for each byte that a pass keeps on the CPU:
+what is freed between two tensors that are kept is seldom large enough for the next one (SmolLM2,
+4 x 298 tokens: 3.6 GiB for 1.3). Memory that is asked of the system tensor by tensor
+(MALLOC_MMAP_THRESHOLD_) has no such gaps, and a pass takes half as long again."""
 SLACK = 0.92
 """Share of the free memory that is planned with: the allocator cannot use all of it."""
 
@@ -59,7 +64,9 @@ class MemoryEstimate:
     engine: EngineMemory
     """What samples."""
     per_token: int
-    """Of a forward and backward pass."""
+    """That a forward and backward pass keeps."""
+    heap: float = 1.0
+    """Bytes that the allocator takes for each of these."""
 
     @property
     def fixed(self) -> int:
@@ -74,7 +81,13 @@ class MemoryEstimate:
 
     def total(self, micro_tokens: int) -> int:
         """The most at any time: sampling and learning take turns."""
-        return self.fixed + max(self.engine.sampling, self.per_token * micro_tokens)
+        return self.fixed + max(self.engine.sampling, self.passing(micro_tokens))
+
+    def passing(self, micro_tokens: int) -> int:
+        """What a forward and backward pass takes. One that keeps more than CPU_PASS has tensors of
+        more than 32 MiB, which are asked of the system one by one and leave no gaps."""
+        kept = self.per_token * micro_tokens
+        return kept + int((self.heap - 1) * min(kept, CPU_PASS))
 
     def fits(self, longest: int, free: int) -> bool:
         """Whether there is room for all of it and a pass over the longest prompt and completion,
@@ -124,6 +137,7 @@ def estimate(config: Any, recipe: Recipe, cuda: bool, engine: str = FALLBACK) ->
         engine=engine_kind(engine).memory(shape, recipe, cuda),
         # A shared prompt's keys and values, cut off, and their gradient.
         per_token=kept + shape.cached_values * (number + 8),
+        heap=1.0 if cuda else CPU_HEAP,
     )
 
 
@@ -155,7 +169,7 @@ def fitting_micro_tokens(need: MemoryEstimate, free: int) -> int:
     """The largest micro-batch, in padded tokens, whose pass fits beside everything else: a power of
     two, at most MICRO_TOKENS."""
     tokens = MICRO_TOKENS
-    while tokens > LEAST_MICRO_TOKENS and need.fixed + need.per_token * tokens > SLACK * free:
+    while tokens > LEAST_MICRO_TOKENS and need.fixed + need.passing(tokens) > SLACK * free:
         tokens //= 2
     return tokens
 
@@ -168,7 +182,7 @@ def in_words(need: MemoryEstimate, micro_tokens: int, free: int) -> str:
         "libraries": need.libraries,
         "logits and unpacked weights": need.scratch,
         **need.engine.held,
-        f"a pass of {micro_tokens} tokens": need.per_token * micro_tokens,
+        f"a pass of {micro_tokens} tokens": need.passing(micro_tokens),
         "or, for sampling,": need.engine.sampling,
     }
     said = (
