@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from recipes.learning.gguf_student import find
+from recipes.learning.local_model import local_model
 from recipes.learning.tokens import budget_of
 from recipes.settings import load
 from sandbox.source import find as find_function
@@ -129,13 +130,12 @@ def test_prompts_are_counted_by_the_files_own_tokenizer():
 
 
 A_STEP = """
-import resource
-from recipes.learning.local_model import local_model
+import resource, sys
 from recipes.learning.student import Student
 from recipes.settings import load
 from tests.test_logprobs import draw_samples
 recipe = load("smollm2", ["student.threads=1"])
-student = Student.load(recipe, local_model(recipe.student.model, 0), 0)
+student = Student.load(recipe, sys.argv[1], 0)
 student.objective.longest_shared
 samples = draw_samples(1, [(250 - i, [48]) for i in range(2)])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -148,8 +148,9 @@ print(1024 * (after - before), student.planned.need.passing(2 * 298))
 @pytest.mark.slow
 def test_a_pass_takes_no_more_of_the_system_than_was_said_and_not_much_less():
     """In a process of its own, whose memory has not been larger before."""
+    path = local_model(load("smollm2").student.model, 0)
     done = subprocess.run(
-        [sys.executable, "-c", A_STEP], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", A_STEP, path], cwd=ROOT, capture_output=True, text=True, check=True
     )
     taken, said = map(int, done.stdout.split()[-2:])
     assert 0.4 * said <= taken <= said, (taken, said)
