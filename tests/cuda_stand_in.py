@@ -5,8 +5,7 @@ kernels through Triton's interpreter, bitsandbytes' CUDA entry points through it
     tests.cuda_stand_in.prepare()     # unsloth is imported, and what it takes of a card replaced
 
 It shows wiring and numbers, not speed or memory. Half precision is float16, for numpy, which the
-interpreter computes with, has no bfloat16. Wants the packages triton, unsloth and unsloth_zoo alone
-(`pip install --no-deps --target DIR triton unsloth unsloth_zoo`, and DIR in PYTHONPATH).
+interpreter computes with, has no bfloat16. CONTRIBUTING.md says what must be in PYTHONPATH.
 """
 
 import contextlib

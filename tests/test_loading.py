@@ -83,6 +83,32 @@ def test_calls_bind_to_unsloths_own_signatures(signatures):
             )
 
 
+def not_found() -> RuntimeError:
+    """As unsloth says it."""
+    error = RuntimeError("Unsloth: Failed to load model.")
+    error.__cause__ = OSError("no such file")
+    return error
+
+
+@pytest.mark.parametrize(
+    "name, error, words",
+    [
+        (
+            "Qwen/none",
+            OSError("offline"),
+            "neither a folder nor .* `hf download Qwen/none` fetches",
+        ),
+        ("Qwen/none", not_found(), "`hf download Qwen/none` fetches it. .Unsloth"),
+        ("./none", OSError("no"), r"can be downloaded. \(no\)"),
+        (".", ValueError("model type `x`"), "is no model that transformers knows.*type `x`"),
+        (".", RuntimeError("CUDA error: no kernel image"), "coldstart.py doctor.*no kernel image"),
+    ],
+)
+def test_what_is_wrong_with_a_model_is_said(name, error, words):
+    with pytest.raises(UsageError, match=words), loading.loading_errors(name):
+        raise error
+
+
 STAND_IN = """
 import os, sys
 where = os.environ.get("UNSLOTH_COMPILE_LOCATION", "unsloth_compiled_cache")
