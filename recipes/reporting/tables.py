@@ -1,6 +1,7 @@
 """What a run has come to: as data for machines (DESIGN.md, section 10), and as lines of text for
 people. Nothing is printed here."""
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from recipes.learning.measure import TaskProbe, summarise
@@ -133,6 +134,7 @@ def mined_facts(run: "Run", prompts: dict | None = None) -> dict:
                 "pass_to_pass": len(t.PASS_TO_PASS),
                 "twins": len(t.twin_tests),
                 "hard": t.hard,
+                **({} if t.hard else {"soft_because": t.soft_because}),
                 **_prompt_facts(t.instance_id, prompts),
             }
             for t in tasks
@@ -167,6 +169,10 @@ def task_lines(run: "Run") -> list[str]:
             f"{kind:8} {count['train']:7} {count['heldout']:9} {sorts['hard']:6} {sorts['soft']:6} "
             f"{sorts['with_twins']:11}"
         )
+    why = Counter(task.soft_because.partition(":")[0] for task in run.tasks if task.soft_because)
+    if why:
+        lines += ["", "Soft tasks are soft because"]
+        lines += [f"{number:5}  {reason}" for reason, number in why.most_common()]
     return lines
 
 

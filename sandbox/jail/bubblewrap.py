@@ -35,6 +35,7 @@ from sandbox.jail.jail import Jail, Launch
 from sandbox.jail.layout import (
     ENVIRONMENT,
     INSTALL_HINT,
+    OPTIONS,
     SYSTEM_FILES,
     SYSTEM_FOLDERS,
     Layout,
@@ -73,7 +74,7 @@ class BubblewrapJail(Jail):
             *_read_only(self._staged(binds)),
             *_masks(layout, late_binds),
             *("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"),
-            *(str(layout.python), "-I", "-B", "/coldstart/zygote.py"),
+            *(str(layout.python), *OPTIONS, "/coldstart/zygote.py"),
         ]
         config = {
             "root": str(layout.root),

@@ -59,6 +59,7 @@ from sandbox.jail.layout import (
     ENVIRONMENT,
     INSIDE,
     NOBODY,
+    OPTIONS,
     SYSTEM_FILES,
     SYSTEM_FOLDERS,
     Layout,
@@ -188,7 +189,7 @@ class LandlockJail(Jail):
             str(self._stage),
             *map(str, layout.folders),
             "--",
-            *(str(layout.python), "-I", "-B", str(inside / "zygote.py")),
+            *(str(layout.python), *OPTIONS, str(inside / "zygote.py")),
         ]
 
     def _rules(self, layout: Layout, inside: Path) -> list[list]:

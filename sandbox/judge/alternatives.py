@@ -1,7 +1,7 @@
 """Other right answers: an edit answers fresh inputs otherwise than the gold edit, and the project's
 own tests may accept both.
 
-    why = accepted(tests, asked, inputs, answers, ask, vary, seed)   # "" where they do not
+    why = accepted(tests, asked, inputs, answers, worker, vary, seed)   # "" where they do not
 
 The gold edit's answer is one of several where the tests ask for "any divisor" or for "each once, in
 any order". What they accept is found by asking them: they run on the intact tree, with none of the
@@ -25,16 +25,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sandbox.judge.black_box import (
-    AGREEMENT_OF_TWO,
-    MIN_DECIDED,
-    Tests,
-    agree,
-    agreement,
-    key_of,
-    plain,
-)
+from sandbox.jail.inside import values
+from sandbox.jail.inside.values import NotPlain
+from sandbox.judge.black_box import AGREEMENT_OF_TWO, MIN_DECIDED, Tests, Worker, agree, agreement
 from sandbox.judge.fuzz import perturbed, same
+from sandbox.judge.neutral import (
+    Answer,
+    Instance,
+    call_in,
+    key_of,
+    read_answer,
+    tree,
+    underneath,
+    with_value,
+)
 from sandbox.judge.screening import FunctionPatch
 from sandbox.node_ids import function_of
 
@@ -46,7 +50,7 @@ MAX_FUNCTIONS = 12
 """Functions of tests that are tried so, drawn by the seed."""
 TOLERANCES = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 CONTAINERS = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
-MEANINGLESS = (["None"], ["str", "no answer at all"])
+MEANINGLESS = (None, "no answer at all")
 """Two answers of which a test that looks at answers refuses one."""
 
 
@@ -55,46 +59,46 @@ class Relation:
     """A way in which answers differ that tests may accept."""
 
     words: str
-    agree: Callable[[dict, dict], bool]
+    agree: Callable[[Answer, Answer], bool]
     """Whether an edit's answer stands in this relation to the gold edit's."""
-    others: Callable[[dict], list[dict]]
-    """Answers in this relation to the gold edit's that are not the same."""
+    others: Callable[[dict, Answer], list[Answer]]
+    """Answers to a call in this relation to the gold edit's that are not the same."""
 
 
 def accepted(
     tests: Tests,
-    asked: list[tuple[dict, dict]],
-    inputs: list[tuple[dict, dict]],
-    answers: list[dict],
-    ask: Callable[[dict], dict],
+    asked: list[dict],
+    inputs: list[tuple[dict, Answer]],
+    answers: list[Answer],
+    worker: Worker,
     vary: Callable[[list[str], str], list[FunctionPatch]],
     seed: str,
 ) -> str:
     """In words, in what the tests let the edit's answers differ from the gold edit's; "" where they
-    do not. `asked`: the tests' own calls with the edit's answers; `inputs`: fresh ones with the
-    gold edit's, to which the edit gave `answers`; `ask` asks the edit once more, and `vary(tests,
-    seed)` gives the patches (`screening.py`) that change literals in tests. Raises
+    do not. `asked`: the tests' own calls, in which nothing is a handle; `inputs`: fresh ones with
+    the gold edit's answers, to which the edit gave `answers`; `worker` has the edit, and
+    `vary(tests, seed)` gives the patches (`screening.py`) that change literals in tests. Raises
     HarnessError."""
     gold = [right for _, right in inputs]
-    calls = {key_of(call): call for call, _ in asked}
-    known = dict(zip(calls, tests.gold(list(calls.values()))))
+    calls = {key_of(call): call for call in asked}
+    known = dict(zip(calls, zip(calls.values(), tests.gold(list(calls.values())))))
     for relation in _relations(answers, gold):
         share, wanted = agreement(answers, gold, relation.agree)
         if share >= wanted and _accept(tests, known, relation):
             return f"the tests accept them {relation.words}"
     share, wanted = agreement(answers, gold, _of_one_shape)
-    if share >= wanted and _Property(tests, known, ask, vary, seed).holds():
+    if share >= wanted and _Property(tests, set(known), worker, vary, seed).holds():
         return "what the tests say of an answer holds of them"
     return ""
 
 
-def _accept(tests: Tests, known: dict[str, dict], relation: Relation) -> bool:
+def _accept(tests: Tests, known: dict[str, tuple[dict, Answer]], relation: Relation) -> bool:
     """Whether all tests pass with other answers of this relation, wherever there are some."""
-    others = {key: relation.others(right) for key, right in known.items()}
+    others = {key: relation.others(*pair) for key, pair in known.items()}
     for number in range(max(map(len, others.values()), default=0)):
         changed = {key: found[number] for key, found in others.items() if number < len(found)}
-        answers = {**known, **changed}
-        passing = tests.passing(lambda call: answers.get(key_of(call), {}))
+        answers = {key: changed.get(key, right).wire for key, (_, right) in known.items()}
+        passing = tests.passing(lambda message: answers.get(key_of(call_in(message)), {}))
         if passing != set(tests.ids):
             return False
     return any(others.values())
@@ -103,7 +107,7 @@ def _accept(tests: Tests, known: dict[str, dict], relation: Relation) -> bool:
 # ---------------------------------------------------------------------------------------- relations
 
 
-def _relations(answers: list[dict], gold: list[dict]) -> Iterator[Relation]:
+def _relations(answers: list[Answer], gold: list[Answer]) -> Iterator[Relation]:
     """The finer ones first. Which containers and exceptions to try, the answers say."""
     yield _same_as("in another order", _sorted, _turned)
     yield _same_as(
@@ -166,39 +170,39 @@ def _of_values(
 ) -> Relation:
     """A relation of values; exceptions, and what is left of the arguments, are to be the same."""
 
-    def of_answers(mine: dict, right: dict) -> bool:
-        if "value" not in right or "value" not in mine:
+    def of_answers(mine: Answer, right: Answer) -> bool:
+        if mine.fault or mine.raised or right.raised:
             return agree(mine, right)
         try:
-            return agree({**mine, "value": right["value"]}, right) and agrees(
-                plain.decode(mine["value"]), plain.decode(right["value"])
-            )
-        except (TypeError, plain.NotPlain):  # not hashable, or not data
+            return _same_but_for_value(mine, right) and agrees(tree(mine.value), tree(right.value))
+        except (TypeError, NotPlain):  # not hashable, or no plain data
             return False
 
-    def others(right: dict) -> list[dict]:
-        if "value" not in right:
-            return []
-        value = plain.decode(right["value"])
-        found = []
+    def others(call: dict, right: Answer) -> list[Answer]:
+        found: list[Answer] = []
+        if right.fault or right.raised:
+            return found
         for change in changes:
             try:
-                other = change(value)
-                if not same(other, value):
-                    found.append({**right, "value": plain.encode(other)})
-            except (TypeError, plain.NotPlain):  # not hashable, or too large
+                value = tree(right.value)
+                if not same(other := change(value), value):
+                    found.append(with_value(call, right, "value", other))
+            except (TypeError, NotPlain):  # not hashable, or too large
                 continue
         return found
 
     return Relation(words, of_answers, others)
 
 
-def _other_containers(answers: list[dict], gold: list[dict]) -> list[type]:
+def _same_but_for_value(mine: Answer, right: Answer) -> bool:
+    return same(mine.after, right.after)
+
+
+def _other_containers(answers: list[Answer], gold: list[Answer]) -> list[type]:
     """Those of the edit's answers where the gold edit's are in another one."""
     kinds = {
-        (str(mine["value"][0]), right["value"][0])
+        (type(underneath(mine.value)).__name__, type(right.value).__name__)
         for mine, right in zip(answers, gold)
-        if "value" in right and isinstance(mine.get("value"), list) and mine["value"]
     }
     return [
         kind
@@ -207,34 +211,31 @@ def _other_containers(answers: list[dict], gold: list[dict]) -> list[type]:
     ]
 
 
-def _other_exceptions(answers: list[dict], gold: list[dict]) -> Iterator[Relation]:
+def _other_exceptions(answers: list[Answer], gold: list[Answer]) -> Iterator[Relation]:
     """Where the gold edit raises one, the edit another, and always the same one."""
     pairs = Counter(
-        (_names(mine), _names(right)) for mine, right in zip(answers, gold) if "raised" in right
+        (mine.raised, right.raised) for mine, right in zip(answers, gold) if right.raised
     )
-    instead: dict[tuple, tuple] = {}
+    instead: dict[str, str] = {}
     for (mine, right), _ in pairs.most_common():
-        instead.setdefault(right, mine)
-    instead = {right: mine for right, mine in instead.items() if mine and mine != right}
+        if mine and right:
+            instead.setdefault(right, mine)
+    instead = {right: mine for right, mine in instead.items() if mine != right}
     if not instead:
         return
 
-    def agrees(mine: dict, right: dict) -> bool:
-        wanted = instead.get(_names(right)) if "raised" in right else None
-        if wanted and wanted == _names(mine):
-            return agree({**mine, "raised": right["raised"]}, right)
+    def agrees(mine: Answer, right: Answer) -> bool:
+        if right.raised in instead and mine.raised == instead[right.raised]:
+            return True
         return agree(mine, right)
 
-    def others(right: dict) -> list[dict]:
-        other = instead.get(_names(right)) if "raised" in right else None
-        return [{**right, "raised": list(other)}] if other else []
+    def others(call: dict, right: Answer) -> list[Answer]:
+        if right.raised not in instead or right.exception is None:
+            return []
+        other = Instance(instead[right.raised], "BaseException", ["raised by the edit"])
+        return [with_value(call, right, "raised", other)]
 
     yield Relation("with another exception", agrees, others)
-
-
-def _names(answer: dict) -> tuple[str, ...]:
-    raised = answer.get("raised")
-    return tuple(map(str, raised)) if isinstance(raised, list) else ()
 
 
 def _to(kind: type, value: Any) -> Any:
@@ -261,19 +262,16 @@ def _everywhere(change: Callable, value: Any) -> Any:
 # --------------------------------------------------------------------------------------- properties
 
 
-def _of_one_shape(mine: dict, right: dict) -> bool:
+def _of_one_shape(mine: Answer, right: Answer) -> bool:
     """Whether both raise the same, or both give nothing, a number, or one kind of data."""
-    if "value" not in right or "value" not in mine:
+    if mine.fault or mine.raised or right.raised:
         return agree(mine, right)
-    try:
-        return agree({**mine, "value": right["value"]}, right) and _shape(
-            plain.decode(mine["value"])
-        ) == _shape(plain.decode(right["value"]))
-    except plain.NotPlain:
-        return False
+    return _same_but_for_value(mine, right) and _shape(mine.value) == _shape(right.value)
 
 
 def _shape(value: Any) -> str:
+    if isinstance(value, Instance):
+        return value.name
     return "number" if type(value) in (int, float) else type(value).__name__
 
 
@@ -283,14 +281,14 @@ class _Property:
     def __init__(
         self,
         tests: Tests,
-        known: dict[str, dict],
-        ask: Callable[[dict], dict],
+        known: set[str],
+        worker: Worker,
         vary: Callable[[list[str], str], list[FunctionPatch]],
         seed: str,
     ) -> None:
         self._tests, self._known, self._vary, self._seed = tests, known, vary, seed
-        self._answer = ask
-        self._asked_calls: list[tuple[dict, dict]] = []
+        self._worker = worker
+        self._asked_calls: list[tuple[dict, Answer]] = []
         """What was asked of the edit in one run."""
         self._parameters = tests.parameters()
 
@@ -329,7 +327,7 @@ class _Property:
             return DENIES
         return LEAVES if others >= MIN_DECIDED else SILENT
 
-    def _not_gold(self, pairs: list[tuple[dict, dict]]) -> int:
+    def _not_gold(self, pairs: list[tuple[dict, Answer]]) -> int:
         """How many of the edit's answers are not the gold edit's."""
         gold = self._tests.gold([call for call, _ in pairs])
         return sum(not agree(mine, right) for (_, mine), right in zip(pairs, gold))
@@ -342,13 +340,13 @@ class _Property:
                 if patches := self._vary(ids, f"{self._seed}/{number}"):
                     yield {"function_patches": patches, "ids": ids}
             return
-        values: list[tuple[list, dict]] = [
-            ([], {key: plain.decode(v) for key, v in own[test].items()}) for test in own
+        parameters: list[tuple[list, dict]] = [
+            ([], {key: values.load(v) for key, v in own[test].items()}) for test in own
         ]
-        known = {key_of(parameters) for parameters in own.values()}
+        known = {key_of(encoded) for encoded in own.values()}
         fresh = []
-        for _, drawn in perturbed(values, f"{self._seed}/{name}", ROUNDS * len(own)):
-            encoded = {key: plain.encode(value) for key, value in drawn.items()}
+        for _, drawn in perturbed(parameters, f"{self._seed}/{name}", ROUNDS * len(own)):
+            encoded = {key: values.dump(value) for key, value in drawn.items()}
             if (key := key_of(encoded)) not in known:
                 known.add(key)
                 fresh.append(encoded)
@@ -373,12 +371,13 @@ class _Property:
         """The tests that pass with the edit's answers."""
         self._asked_calls = []
 
-        def ask(call: dict) -> dict:
-            self._asked_calls.append((call, answer := self._answer(call)))
+        def ask(message: dict) -> dict:
+            call, answer = call_in(message), self._worker.answer(message)
+            self._asked_calls.append((call, read_answer(call, answer)))
             return answer
 
         return self._tests.passing(ask, changed)
 
 
-def _meaningless(value: list, call: dict) -> dict:
-    return {"value": value, "after": call}
+def _meaningless(value: str | None, message: dict) -> dict:
+    return {**call_in(message), **values.dump(value)}

@@ -2,21 +2,22 @@
 edit's answers are compared out here.
 
 The code that is judged shares a process with whatever runs in that process, and can forge what is
-reported there. So, for a task whose function takes and gives plain data (`hard`), it gets a process
-of its own, with no tests in the jail, that does nothing but answer calls. What crosses the border
-is typed JSON (`inside/plain.py`), decoded to built-in types and nothing else.
+reported there. So, for a `hard` task, it gets a process of its own, with no tests in the jail, that
+does nothing but answer calls. What crosses the border is typed JSON (`inside/values.py`): data and
+instances by value, functions and iterators as handles that are asked (`inside/handles.py`). The
+tests' process takes of an answer only what the right code was seen to give (`recording.seen_in`).
 """
 
-import json
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from sandbox.jail.inside import plain  # the same codec on both sides of the border
 from sandbox.jail.jail import Jail
 from sandbox.judge.fuzz import perturbed, same
+from sandbox.judge.neutral import Answer, has_handles, key_of, read_answer, read_call, write_call
 from sandbox.tasks.task import Task
 
 FRESH_INPUTS = 64
@@ -27,17 +28,17 @@ AGREEMENT, AGREEMENT_OF_TWO = 0.7, 0.85
 an honest solution may differ where the tests say nothing; a table of the tests' answers agrees on
 almost none. Where there are but two answers, a wrong rule is right half of the time, and nearly
 always about one of the two: there more is wanted, of either."""
+ANSWERS_MB = 32
+"""Longest report of the gold edit's answers, MiB."""
+ASKED_AGAIN = 32
+"""Calls of the tests that are put once more."""
 MIN_DECIDED = 4
 """With fewer inputs that decide anything, fresh inputs say nothing."""
 
 
-def key_of(data: Any) -> str:
-    """What typed data is known by."""
-    return json.dumps(data, sort_keys=True)
-
-
 class Worker:
-    """A jailed process with the edit in it and no tests, that answers calls."""
+    """A jailed process with the edit in it and no tests, that answers calls. It may ask back before
+    it answers (`inside/handles.py`)."""
 
     def __init__(self, jail: Jail, request: dict) -> None:
         self._jail, self._limit, self._over = jail, request["timeout"], False
@@ -48,7 +49,7 @@ class Worker:
         self._receive()
 
     def _receive(self) -> Any:
-        """What the worker has put as its question: its answer to the last call."""
+        """What the worker has put as its question: its answer to the last call, or a question."""
         message = self._jail.receive()
         self._answered_at = time.monotonic()
         if "ask" in message:
@@ -56,13 +57,17 @@ class Worker:
         self._over, self.reply = True, message
         return {"gone": True}
 
-    def answer(self, call: dict) -> dict:
-        """The answer to one call, as untrusted data; {"gone": True} where there is none."""
+    def answer(self, message: dict) -> dict:
+        """What it says to one message, as untrusted data; {"gone": True} where it says nothing."""
         if self._over:
             return {"gone": True}
-        self._jail.answer(call)
+        self._jail.answer(message)
         answer = self._receive()
         return answer if isinstance(answer, dict) else {"gone": True}
+
+    def answer_alone(self, call: dict) -> Answer:
+        """The answer to a call about which nobody can be asked."""
+        return read_answer(call, self.answer(alone(call)))
 
     @property
     def fault(self) -> tuple[str, str] | None:
@@ -91,25 +96,34 @@ class Tests:
     """A task's tests on the intact tree, with none of the edit's code in their process, and with
     somebody else's answers in place of its function's. Whatever it is asked raises HarnessError."""
 
+    __test__ = False  # pytest: no class of tests
+
     def __init__(
         self, jail: Jail, request: dict, key: list, on_reply: Callable[[dict], None]
     ) -> None:
-        """`jail`: an `in-process` one; `request`: complete, and with the tests' "ids"; `key`: how
-        the jail knows the function; `on_reply` hears of every reply."""
+        """`jail`: an `in-process` one; `request`: complete, with the tests' "ids" and what
+        `calls.Stub` takes; `key`: how the jail knows the function; `on_reply` hears of every
+        reply."""
         self._jail, self._request, self._key, self._on_reply = jail, request, key, on_reply
         self.ids = tuple(request["ids"])
 
-    def gold(self, calls: list[dict]) -> list[dict]:
+    def gold(self, calls: list[dict]) -> list[Answer]:
         """The gold edit's answers to calls; [] where there are none."""
-        return self._asked({"gold": self._key, "calls": calls}).get("answers", [])
+        asked = {
+            "gold": self._key,
+            "calls": [alone(call) for call in calls],
+            "report_mb": ANSWERS_MB,
+        }
+        return list(map(read_answer, calls, self._asked(asked).get("answers", [])))
 
     def parameters(self) -> dict[str, dict]:
         """{test: {name: value}} of the parametrized ones whose parameters are plain data."""
         return self._asked({"parameters": True}).get("parameters", {})
 
     def run(self, ask: Callable[[dict], dict] | None, changed: dict | None = None) -> dict:
-        """The runner's reply where `ask` answers every call (None: the gold edit does). `changed`:
-        of the request, "ids", or the tests themselves: "given" parameters, "function_patches"."""
+        """The runner's reply where `ask` answers every call (None: the gold edit does), and why
+        that could not go on ("trouble"). `changed`: of the request, "ids", or the tests themselves:
+        "given" parameters, "function_patches"."""
         request = {"function_patches": [], **(changed or {})}
         if ask is None:
             return self._asked(request)
@@ -122,7 +136,8 @@ class Tests:
     def passing(self, ask: Callable[[dict], dict] | None, changed: dict | None = None) -> set[str]:
         """Those that pass. Arguments as of `run`."""
         ids = (changed or {}).get("ids", self.ids)
-        outcomes = self.run(ask, changed).get("outcomes", {})
+        reply = self.run(ask, changed)
+        outcomes = {} if reply.get("trouble") else reply.get("outcomes", {})
         return {test for test in ids if outcomes.get(test) == "passed"}
 
     def _asked(self, changed: dict) -> dict:
@@ -141,40 +156,46 @@ class FreshAnswers:
     """Why; "" where it is resolved."""
     agreement: float | None
     """Share of the inputs that were answered on which it agrees; None where none was."""
-    answers: list[dict]
+    answers: list[Answer]
     """Untrusted data. Fewer than there are inputs where it stopped answering."""
+
+
+def alone(call: dict) -> dict:
+    """The request for a call about which nobody can be asked."""
+    return {"request": "call", "alone": True, **call}
 
 
 def drawn_calls(task: Task, seed: str) -> list[dict]:
     """Recorded calls of the task, changed by `seed`: none twice, and none that a test makes."""
-    recorded = [
-        (plain.decode(call["args"]), plain.decode(call["kwargs"])) for call, _ in task.recorded
-    ]
-    known, calls = {key_of(call) for call, _ in task.recorded}, []
-    for args, kwargs in perturbed(recorded, seed, DRAWN_INPUTS):
-        call = {"args": plain.encode(args), "kwargs": plain.encode(kwargs)}
+    known = {key_of(call) for call, _ in task.recorded}
+    calls = []
+    for changed in perturbed([read_call(c) for c, _ in task.recorded], seed, DRAWN_INPUTS):
+        args, kwargs, *state = changed
+        call = write_call([tuple(args), kwargs, *state])
         if (key := key_of(call)) not in known:
             known.add(key)
             calls.append(call)
     return calls
 
 
-def deciding(task: Task, calls: list[dict], gold: list[dict]) -> list[tuple[dict, dict]]:
+def deciding(task: Task, calls: list[dict], gold: list[Answer]) -> list[tuple[dict, Answer]]:
     """The fresh inputs: up to FRESH_INPUTS of (call, the gold edit's answer), in turn from each of
     its different answers, so that an answer which is right nearly always does not pass for a
     solution.
 
-    An input on which the gold edit gives no plain data decides nothing, nor does one on which it
-    raises, unless the tests make it raise that exception, too; of these there are no more than of
-    the others, for a refusal is an easy answer.
+    An input on which the gold edit gives nothing that can be compared decides nothing, nor does one
+    on which it raises, unless the tests make it raise that exception, too; of these there are no
+    more than of the others, for a refusal is an easy answer.
     """
-    raised = {answer["raised"][0] for _, answer in task.recorded if answer.get("raised")}
-    by_answer: dict[str, list[tuple[dict, dict]]] = {}
-    refused: list[tuple[dict, dict]] = []
+    raised = {read_answer(*pair).raised for pair in task.recorded}
+    by_answer: dict[str, list[tuple[dict, Answer]]] = {}
+    refused: list[tuple[dict, Answer]] = []
     for call, answer in zip(calls, gold):
-        if "value" in answer:
-            by_answer.setdefault(key_of(answer["value"]), []).append((call, answer))
-        elif (answer.get("raised") or [None])[0] in raised:
+        if answer.fault or not _says_something(answer, call):
+            continue
+        if answer.raised is None:
+            by_answer.setdefault(_told_apart(answer), []).append((call, answer))
+        elif answer.raised in raised:
             refused.append((call, answer))
     answered = [
         pair for turn in zip_longest(*by_answer.values()) for pair in turn if pair is not None
@@ -183,12 +204,39 @@ def deciding(task: Task, calls: list[dict], gold: list[dict]) -> list[tuple[dict
     return answered[: FRESH_INPUTS - len(refused)] + refused
 
 
-def on_fresh_inputs(worker: Worker, inputs: list[tuple[dict, dict]]) -> FreshAnswers:
+def _told_apart(answer: Answer) -> str:
+    """What an answer is told apart by from others."""
+    return answer.raised or key_of([answer.wire.get("value"), answer.wire.get("heap")])
+
+
+def _says_something(answer: Answer, call: dict) -> bool:
+    """Whether an answer can be compared: a function that was made for it cannot."""
+    known = {number for number, _ in call["heap"]}
+    return not any(
+        content[0] == "callable" and number not in known for number, content in answer.wire["heap"]
+    )
+
+
+def changed_its_mind(worker: Worker, said: list[tuple[dict, Answer]], seed: str) -> str:
+    """In words, that the worker answers the tests' own calls otherwise in another order than theirs:
+    it has answered by the order, which fresh inputs do not show where the tests leave few others.
+    "" where it does not. `said`: calls in which nothing is a handle, and what it has answered."""
+    pairs = [pair for pair in said if not pair[1].fault and not has_handles(pair[1].wire)]
+    pairs = random.Random(seed).sample(pairs, min(len(pairs), ASKED_AGAIN))
+    same_again = sum(agree(worker.answer_alone(call), before) for call, before in pairs)
+    if worker.fault or len(pairs) < MIN_DECIDED or same_again >= AGREEMENT_OF_TWO * len(pairs):
+        return ""
+    return (
+        f"In another order it answers {same_again} of {len(pairs)} of the tests' calls as before."
+    )
+
+
+def on_fresh_inputs(worker: Worker, inputs: list[tuple[dict, Answer]]) -> FreshAnswers:
     """What the worker answers to `inputs`, as `deciding` gives them. Who stops answering is never
     resolved, whatever it has answered before."""
     answers, gold = [], [answer for _, answer in inputs]
     for call, _ in inputs:
-        answer = worker.answer(call)
+        answer = worker.answer_alone(call)
         if worker.fault:
             break
         answers.append(answer)
@@ -212,32 +260,35 @@ def on_fresh_inputs(worker: Worker, inputs: list[tuple[dict, dict]]) -> FreshAns
 
 
 def agreement(
-    answers: list[dict], gold: list[dict], agrees: Callable[[dict, dict], bool] | None = None
+    answers: list[Answer],
+    gold: list[Answer],
+    agrees: Callable[[Answer, Answer], bool] | None = None,
 ) -> tuple[float, float]:
     """(share of the inputs on which an edit's answers agree with the gold edit's, the share that is
     wanted). Where the gold edit has but two different answers, the share is that of the answer
-    about which the edit is wrong more often, if it has MIN_DECIDED inputs. `agrees`: `agree`, or
-    another way to say so of two answers."""
+    about which the edit is wrong more often, if it has MIN_DECIDED inputs; so it is where it agrees
+    less often on values than on what is refused. `agrees`: `agree`, or another way to say so of two
+    answers."""
     agrees = agrees or agree
     by_answer: dict[str, list[bool]] = {}
+    values: list[bool] = []
     for mine, right in zip(answers, gold):
-        answer = key_of(right.get("value", right.get("raised")))
-        by_answer.setdefault(answer, []).append(agrees(mine, right))
+        agreed = agrees(mine, right)
+        by_answer.setdefault(_told_apart(right), []).append(agreed)
+        values += [] if right.raised else [agreed]
     judged = [[right for of_one in by_answer.values() for right in of_one]]
+    judged += [values] if len(values) >= MIN_DECIDED else []
     of_two = len(by_answer) <= 2
     judged += [of_one for of_one in by_answer.values() if of_two and len(of_one) >= MIN_DECIDED]
     share = min(sum(of_one) / len(of_one) for of_one in judged)
     return share, AGREEMENT_OF_TWO if of_two else AGREEMENT
 
 
-def agree(mine: dict, right: dict) -> bool:
-    """Whether an edit's answer to a call is the gold edit's, an exception included."""
-    if "value" not in right:
-        return mine.get("raised") == right.get("raised")
-    try:
-        return same(plain.decode(mine["value"]), plain.decode(right["value"])) and all(
-            same(plain.decode(mine["after"][part]), plain.decode(right["after"][part]))
-            for part in ("args", "kwargs")
-        )
-    except (KeyError, TypeError, plain.NotPlain):
+def agree(mine: Answer, right: Answer) -> bool:
+    """Whether an edit's answer to a call is the gold edit's: the value or the class of the
+    exception, and what the call left of its arguments and of the state beside them."""
+    if mine.fault or right.fault or mine.raised != right.raised:
         return False
+    if right.raised:
+        return True
+    return same(mine.value, right.value) and same(mine.after, right.after)

@@ -10,18 +10,14 @@ import time
 from dataclasses import replace
 
 from sandbox.errors import HarnessError
-from sandbox.judge.black_box import agree
-from sandbox.judge.confirm import Outside, function_key, run_twins
-from sandbox.judge.gate import gate
-from sandbox.judge.outcomes import read_reply
+from sandbox.judge.confirm import run_twins
+from sandbox.judge.outside import Outside, Recorded
 from sandbox.judge.processes import SUITE_REPORT_MB
 from sandbox.judge.screening import Screening
 from sandbox.tasks.task import Task
 
 ANOTHER_SECOND = 1.1
 """Seconds after which a clock that counts whole ones shows another."""
-MAX_RECORDED = 60
-"""Calls that are kept of a hard task: what fresh inputs are drawn from."""
 
 
 class Measuring:
@@ -30,7 +26,7 @@ class Measuring:
     def __init__(self, screening: Screening, outside: Outside) -> None:
         self._screening, self._outside = screening, outside
         self._processes = screening.processes
-        self._snapshot, self._recorded_at = screening.repository.snapshot, 0.0
+        self._recorded_at = 0.0
 
     def screen_many(self, pairs: list[tuple[Task, dict[str, str]]]) -> list[dict | HarnessError]:
         """The runner's replies for (task, files of the tree) pairs, as the screen has them."""
@@ -77,45 +73,31 @@ class Measuring:
 
         return self._processes.each(run, zip(tasks, twins))
 
-    def recorded_calls(self, tasks: list[Task]) -> list[tuple[list, ...] | HarnessError]:
-        """For each task the gold edit's calls and answers under its tests, where they are plain
-        data; () where they are not."""
+    def recorded_calls(self, tasks: list[Task]) -> list[Recorded | HarnessError]:
+        """For each task the gold edit's calls and answers under its tests, as far as they can be
+        heard from outside."""
         recorded = self._processes.each(self._record, ((task,) for task in tasks))
         self._recorded_at = time.monotonic()
         return recorded
 
     def repeated_calls(
-        self, tasks: list[Task], recorded: list[tuple[list, ...]]
-    ) -> list[tuple[list, ...] | HarnessError]:
-        """For each task as many of the calls that `recorded_calls` gave as a task keeps, where all
-        come out the same again: in a process of their own, and in another second, because a
-        function may read the clock. () where they do not, which makes the task soft."""
-        if any(recorded):
+        self, tasks: list[Task], recorded: list[Recorded]
+    ) -> list[Recorded | HarnessError]:
+        """For each task as much of what `recorded_calls` gave as a task keeps, where all comes out
+        the same again: in a process of their own, and in another second, because a function may
+        read the clock. What does not makes the task soft."""
+        if any(found.calls for found in recorded):
             time.sleep(max(0.0, self._recorded_at + ANOTHER_SECOND - time.monotonic()))
         return self._processes.each(self._repeated, zip(tasks, recorded))
 
     # No slower tier can record calls or repeat them: a jail that fails makes no task soft.
 
-    def _record(self, task: Task) -> tuple[list, ...]:
+    def _record(self, task: Task) -> Recorded:
         if not self._screening.has_in_process:
-            return ()
-        reply = self._ask_intact(task, {"record": function_key(self._snapshot, task)})
-        resolved = read_reply(reply, task.tests)[0] == "resolved"
-        return tuple(reply.get("calls", ())) if resolved else ()
+            return Recorded(why="its tests cannot be kept collected")
+        return self._outside.record(task)
 
-    def _repeated(self, task: Task, recorded: tuple[list, ...]) -> tuple[list, ...]:
-        if not (recorded and self._screening.has_in_process):
-            return ()
-        calls, answers = zip(*recorded)
-        asked = {"gold": function_key(self._snapshot, task), "calls": list(calls)}
-        gold = self._ask_intact(task, asked)
-        if "answers" not in gold or not all(map(agree, gold["answers"], answers)):
-            return ()
-        kept = replace(task, recorded=recorded[:MAX_RECORDED])
-        # The gold edit as the gate lets it through.
-        files = gate(kept.gold(self._snapshot), kept, self._snapshot)
-        return kept.recorded if self._outside.judge(kept, files)[0] == "resolved" else ()
-
-    def _ask_intact(self, task: Task, asked: dict) -> dict:
-        """The reply of the processes that keep the intact tree's tests collected."""
-        return self._processes.ask("in-process", {**self._processes.request(task, {}), **asked})
+    def _repeated(self, task: Task, recorded: Recorded) -> Recorded:
+        if recorded.why or not self._screening.has_in_process:
+            return replace(recorded, calls=())
+        return self._outside.repeat(replace(task, recorded=recorded.calls, state=recorded.state))

@@ -35,10 +35,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.errors import HarnessError
-from sandbox.judge.confirm import Hidden, Outside, originals, passed_twins
+from sandbox.judge.confirm import originals, passed_twins
 from sandbox.judge.gate import InvalidEdit, gate
 from sandbox.judge.measuring import Measuring
 from sandbox.judge.outcomes import Memory, Verdict, key_of, read_reply
+from sandbox.judge.outside import Hidden, Outside
 from sandbox.judge.processes import SUITE_REPORT_MB, Processes, nobody_listens
 from sandbox.judge.screening import FunctionPatch, Screening
 from sandbox.judge.settings import Limits, Suite

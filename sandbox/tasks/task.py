@@ -11,7 +11,7 @@ from sandbox import jsonl, patches
 from sandbox.errors import UsageError
 from sandbox.source import read_text
 
-OPTIONAL = ("files", "functions", "sources")
+OPTIONAL = ("files", "functions", "sources", "state", "soft_because")
 """Fields that a record need not have."""
 
 
@@ -59,9 +59,14 @@ class Task:
     """
 
     recorded: tuple[list, ...] = ()
-    """[call, answer] pairs that the gold edit gave while the tests ran, as plain data
-    (`inside/calls.py`). A task that has some is *hard*: it is also judged from outside. Without any
-    it is *soft*."""
+    """[call, answer] pairs that the gold edit gave while the tests ran, as typed JSON
+    (`judge/recording.py`). A task that has some is *hard*: it is also judged from outside. Without
+    any it is *soft*."""
+    state: tuple[str, ...] = ()
+    """Globals and class attributes (`module:qualified.name`) that cross with every call, because the
+    gold edit or the tests change them."""
+    soft_because: str = ""
+    """Why a soft task is no hard one."""
     files: tuple[str, ...] = ()
     """Files that an edit may change as a whole. Empty: of `file` an edit may change `function` and
     no other."""
@@ -147,16 +152,23 @@ class Task:
             k: tuple(data[k])
             for k in ("FAIL_TO_PASS", "PASS_TO_PASS", "shown", "twin_tests", "recorded")
         }
-        lists |= {k: tuple(data.get(k, ())) for k in OPTIONAL}
+        lists |= {k: tuple(data.get(k, ())) for k in OPTIONAL if k != "soft_because"}
+        lists["soft_because"] = data.get("soft_because", "")
         return cls(**{k: lists[k] if k in lists else data[k] for k in cls.__dataclass_fields__})
 
 
 def read_tasks(path: Path) -> list[Task]:
     """The tasks of a run. Raises UsageError where the file is damaged."""
     try:
-        return [Task.from_dict(record) for record in jsonl.read(path)]
+        tasks = [Task.from_dict(record) for record in jsonl.read(path)]
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path} is damaged ({error}). Mine again with a new run.") from None
+    if any("args" in call and "heap" not in call for task in tasks for call, _ in task.recorded):
+        raise UsageError(
+            f"{path} was written by an earlier version, which recorded calls in another form. Mine "
+            "again with a new run."
+        )
+    return tasks
 
 
 def draw(seed: int, *names: str) -> str:

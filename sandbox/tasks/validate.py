@@ -24,6 +24,7 @@ from pathlib import Path
 from sandbox import patches
 from sandbox.errors import HarnessError, UsageError
 from sandbox.judge.gate import InvalidEdit, gate
+from sandbox.judge.outside import Recorded
 from sandbox.judge.twins import readable_tests, twin_file
 from sandbox.judge.verdict import Judge, read_reply
 from sandbox.node_ids import function_of
@@ -168,8 +169,8 @@ class _Bench:
         self.judge = judge
         self._gold: dict[str, tuple[dict, dict]] = {}
         self._empty: dict[tuple, dict] = {}
-        self._calls: dict[tuple, tuple[list, ...]] = {}
-        self._heard: dict[tuple, tuple[Task, tuple[list, ...]]] = {}
+        self._calls: dict[tuple, Recorded] = {}
+        self._heard: dict[tuple, tuple[Task, Recorded]] = {}
 
     def runs(self, fit: list[_Prepared]) -> list[tuple[dict, dict, dict] | HarnessError]:
         """The runner's replies (broken, with the gold edit, the same again); without a gold edit
@@ -252,9 +253,11 @@ class _Bench:
         return [self._failure(task, repeated) or self._with(task) for task in tasks]
 
     def _with(self, task: Task) -> Task:
-        if task.files:
-            return task
-        return replace(task, recorded=self._calls.get(self._calls_key(task), ()))
+        if not task.patch or task.files:
+            why = "an edit may change whole files" if task.patch else "nobody knows the answer"
+            return replace(task, soft_because=why)
+        found = self._calls[self._calls_key(task)]
+        return replace(task, recorded=found.calls, state=found.state, soft_because=found.why)
 
     def _failure(self, task: Task, measured: Mapping[tuple, object]) -> HarnessError | None:
         """The error in place of what was measured for this task."""

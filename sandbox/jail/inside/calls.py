@@ -1,31 +1,31 @@
-"""Calls to one function as plain data: made, recorded, and passed on to somebody else. Standard
-library only, Python >= 3.9.
+"""Calls to one function: passed on to somebody else, and answered. Standard library only,
+Python >= 3.9.
 
-A call is {"args", "kwargs"}, an answer {"value", "after"} or {"raised", "after"}: the result, or
-the names of the exception's classes from the innermost out; and the arguments as the call left
-them. All in the typed JSON of `plain.py`.
+What crosses is described in `values.py`, `objects.py` and `handles.py`. A call is a request with
+"args" and "kwargs"; "function" beside them says that it is the function under test that is called.
 """
 
 from __future__ import annotations
 
-import builtins
-import collections
-import collections.abc
-import itertools
+import sys
 import types
 from collections.abc import Callable
 from typing import Any
 
-import plain
+import handles
+import names
+from objects import Allowed, Objects
+from values import NotPlain
 
-GONE_THROUGH = (collections.abc.Iterator, collections.abc.MappingView, collections.deque, range)
-MAX_CALLS = 400
 MARK = "coldstart: the hook"
+DRAINED = 256
+"""Items of an iterator that are compared where nobody asks for them one by one."""
 Hook = Callable[..., Any]
 """What is called with (args, kwargs) in the place of a function."""
+Message = dict[str, Any]
 
 
-def _trampoline_code(hook: Hook) -> types.CodeType:
+def _trampoline_code(hook: Hook, original: types.CodeType) -> types.CodeType:
     """The code of a function of any arguments that calls `hook(args, kwargs)`; the hook is a
     constant of the code, so nothing in the function's own module has to be changed."""
     source = (
@@ -33,7 +33,9 @@ def _trampoline_code(hook: Hook) -> types.CodeType:
     )
     module = compile(source, "<coldstart>", "exec")
     code = next(c for c in module.co_consts if isinstance(c, types.CodeType))
-    return code.replace(co_consts=tuple(hook if c == MARK else c for c in code.co_consts))
+    constants = tuple(hook if c == MARK else c for c in code.co_consts)
+    # As many free variables as the function has: a method that says super() has its class.
+    return code.replace(co_consts=constants, co_freevars=original.co_freevars)
 
 
 def replace(function: Any, hook: Hook | None) -> Callable[..., Any]:
@@ -47,128 +49,128 @@ def replace(function: Any, hook: Hook | None) -> Callable[..., Any]:
         function.__closure__,
     )
     original.__kwdefaults__ = function.__kwdefaults__
+    original.__qualname__ = function.__qualname__
     if hook is not None:
-        function.__code__ = _trampoline_code(hook)
+        function.__code__ = _trampoline_code(hook, function.__code__)
         function.__defaults__ = function.__kwdefaults__ = None
     return original
 
 
-def encoded(
-    args: tuple[Any, ...], kwargs: dict[str, Any], subclasses: bool = False
-) -> dict[str, Any]:
-    """The arguments of a call. Raises plain.NotPlain."""
-    return {
-        "args": plain.encode(list(args), subclasses),
-        "kwargs": plain.encode(dict(kwargs), subclasses),
-    }
-
-
-def called(
-    function: Callable[..., Any], call: dict[str, Any], subclasses: bool = False
-) -> dict[str, Any]:
-    """The answer of `function` to a call; {"not plain": what} where the answer is no plain data.
-    `subclasses` as `plain.encode`; with them, what can only be gone through is a list."""
-    args, kwargs = plain.decode(call["args"]), plain.decode(call["kwargs"])
-    try:
-        value = function(*args, **kwargs)
-        if subclasses and isinstance(value, GONE_THROUGH):
-            items: Any = value
-            value = list(itertools.islice(items, plain.LIMIT))
-        result = {"value": value}
-    except Exception as error:
-        result = {"raised": [c.__name__ for c in type(error).__mro__ if c.__module__ == "builtins"]}
-    try:
-        if "value" in result:
-            result["value"] = plain.encode(result["value"], subclasses)
-        return dict(result, after=encoded(args, kwargs, subclasses))
-    except plain.NotPlain as error:
-        return {"not plain": str(error)}
-
-
-class Recorder:
-    """A hook that notes the outermost calls and their answers, and says in `trouble` why it could
-    not."""
-
-    def __init__(self, original: Callable[..., Any]) -> None:
-        self.original, self.trouble, self.depth = original, "", 0
-        self.calls: list[list[Any]] = []
-        """[call, answer]"""
-
-    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if self.depth or self.trouble:
-            return self.original(*args, **kwargs)
-        try:
-            call = encoded(args, kwargs)
-        except plain.NotPlain as error:
-            self.trouble = "an argument is no plain data: %s" % error
-            return self.original(*args, **kwargs)
-        self.depth += 1
-        try:
-            result = self.original(*args, **kwargs)
-            answer = {"value": result}
-            return result
-        except Exception as error:
-            answer = {
-                "raised": [c.__name__ for c in type(error).__mro__ if c.__module__ == "builtins"]
-            }
-            raise
-        finally:
-            self.depth -= 1
-            self._note(call, answer, args, kwargs)
-
-    def _note(
-        self,
-        call: dict[str, Any],
-        answer: dict[str, Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> None:
-        try:
-            if "value" in answer:
-                answer["value"] = plain.encode(answer["value"])
-            answer["after"] = encoded(args, kwargs)
-        except plain.NotPlain as error:
-            self.trouble = "a result is no plain data: %s" % error
-            return
-        if len(self.calls) < MAX_CALLS:
-            self.calls.append([call, answer])
-
-
-class Stub:
+class Stub(handles.Peer):
     """A hook that puts every call as a question and behaves as the answer says. It never runs the
     function."""
 
-    def __init__(self, ask: Callable[[Any], Any]) -> None:
-        self.ask = ask
+    def __init__(
+        self,
+        ask: Callable[[Any], Any],
+        function: Any,
+        is_hidden: Callable[[str], bool],
+        request: dict[str, Any],
+    ) -> None:
+        """`request`: {"allowed": what of it an answer may name ({"classes", "names"}; None: it is
+        trusted), "state": names, "watch": whether to note what state changes}."""
+        world = Objects(is_hidden, allowed_of(request))
+        super().__init__(ask, world, tuple(request.get("state", ())))
+        self._watch = Watch(function) if request.get("watch") else None
+
+    @property
+    def changed(self) -> list[str]:
+        """What of the state was not as it is at first when a call began, as far as it is watched."""
+        return sorted(self._watch.changed) if self._watch else []
 
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        answer = self.ask(encoded(args, kwargs))
-        if not isinstance(answer, dict) or "after" not in answer:
-            raise RuntimeError("the worker gave no plain answer")
-        for mine, after in zip(args, plain.decode(answer["after"]["args"])):
-            _become(mine, after)
-        for name, after in plain.decode(answer["after"]["kwargs"]).items():
-            _become(kwargs.get(name), after)
-        if "raised" in answer:
-            raise _exception(answer["raised"])("raised by the worker")
-        return plain.decode(answer["value"])
+        with self.turn:  # of several threads, one after the other
+            if self._watch:
+                self._watch.look()
+            exchange = self.begin()
+            try:
+                return self.request(exchange, {"request": "call"}, args=args, kwargs=kwargs)
+            finally:
+                self.end(exchange)
 
 
-def _become(mine: Any, after: Any) -> None:
-    """Give a mutable argument the content that the call left it with."""
-    if type(mine) is not type(after) or mine == after:
-        return
-    if type(mine) is list:
-        mine[:] = after
-    elif type(mine) in (dict, set):
-        mine.clear()
-        mine.update(after)
+class Worker(handles.Peer):
+    """Answers calls to a function that is here."""
+
+    def __init__(
+        self, ask: Callable[[Any], Any], function: Callable[..., Any], request: dict[str, Any]
+    ) -> None:
+        """`request` as of `Stub`, with what is taken on the other side."""
+        # What comes is trusted. What goes is of classes that are taken there, as far as it can be.
+        world = Objects(lenient=True, taken=allowed_of(request))
+        super().__init__(ask, world, tuple(request.get("state", ())))
+        self._function, self._alone = function, Alone(function, request)
+        self._watch = Watch(function) if request.get("watch") else None
+
+    def serve(self, message: Message) -> Message:
+        if message.get("request") != "call":
+            return super().serve(message)
+        if message.get("alone"):
+            return self._alone.answer(message)
+        if message["exchange"] == 0:  # the tests run once more
+            self.forget()
+        try:
+            exchange = self.begin(message["exchange"])
+            args, kwargs = self.unpack(exchange, message, "args", "kwargs")
+        except (NotPlain, handles.Trouble) as error:
+            return {"refused": "a call is no plain data: %s" % error}
+        if self._watch:
+            self._watch.begin()
+        answer = self.answer(exchange, self._function, args, kwargs)
+        if self._watch:
+            self._watch.look()
+            answer["changed"] = sorted(self._watch.changed)
+        self.end(exchange)
+        return answer
 
 
-def _exception(names: list[str]) -> type[Exception]:
-    """The innermost of these built-in exception classes."""
-    for name in names:
-        found = getattr(builtins, name, None)
-        if isinstance(found, type) and issubclass(found, Exception):
-            return found
-    return RuntimeError
+class Watch:
+    """Notes which state of a function's module changes."""
+
+    def __init__(self, function: Any) -> None:
+        self._module = sys.modules[function.__module__]
+        self.changed: set[str] = set()
+        self.begin()
+
+    def begin(self) -> None:
+        """From now on."""
+        self._before = names.state_of(self._module)
+
+    def look(self) -> None:
+        now = names.state_of(self._module)
+        self.changed |= {n for n in (*self._before, *now) if now.get(n) != self._before.get(n)}
+
+
+class Alone:
+    """Answers calls about which nobody can be asked: what handles there are, are recorded ones, and
+    iterators are lists."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        request: dict[str, Any],
+        is_hidden: Callable[[str], bool] = lambda file: False,
+    ) -> None:
+        """`request` as of `Stub`."""
+        taken = allowed_of(request)
+        self._world = Objects(is_hidden, lenient=True, taken=taken, drained=DRAINED)
+        self._function, self._state = function, tuple(request.get("state", ()))
+
+    def answer(self, message: Message) -> Message:
+        peer = handles.Peer(_nobody, self._world, self._state)
+        exchange = peer.begin()
+        try:
+            peer.told = []
+            args, kwargs = peer.unpack(exchange, message, "args", "kwargs")
+            return peer.answer(exchange, self._function, args, kwargs)
+        except (NotPlain, handles.Trouble) as error:
+            return {"refused": "a call is no plain data: %s" % error}
+
+
+def allowed_of(request: dict[str, Any]) -> Allowed | None:
+    allowed = request.get("allowed")
+    return Allowed(allowed["classes"], allowed["names"]) if allowed else None
+
+
+def _nobody(message: Any) -> Any:
+    return {"refused": "nobody is there to be asked"}

@@ -14,6 +14,7 @@ collected; nothing but pytest rewrote its code; the new code has the same free v
 from __future__ import annotations
 
 import gc
+import inspect
 import os
 import signal
 import sys
@@ -23,14 +24,15 @@ from typing import Any
 
 import calls
 import kept
-import plain
 import pytest
 import runner
+import values
 from function_patches import Functions
 
 os, signal = kept.module(os), kept.module(signal)
 MAX_TESTS = 50_000
 """Each takes 3 KB of memory, and a fifth of a millisecond when the process starts."""
+COROUTINE = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 GOLD_SECONDS = 1.0
 """An input that takes the right code longer than this decides nothing."""
 
@@ -82,10 +84,8 @@ class Server:
         The request holds one of
 
         - "function_patches": changed functions, as `Functions.patch` takes each;
-        - "record": a function; the reply's "calls" are the calls that the tests make to it, if they
-          are plain data;
         - "stub": a function; every call to it is put as a question, and answered by somebody else's
-          code;
+          code (`calls.Stub`); the reply's "trouble" says why that could not go on;
         - "gold": a function and "calls"; the reply's "answers" are what it gives to them. No test
           runs.
         - "parameters": the reply's "parameters" are those of the named tests, where they are plain
@@ -97,9 +97,9 @@ class Server:
         os.chdir(self.root)  # the fork's own view of the tree lies over the one it was in
         if "parameters" in request:
             return {"outcomes": {}, "parameters": self._parameters(request["ids"])}
-        for test, values in request.pop("given", {}).items():
+        for test, given in request.pop("given", {}).items():
             for _, item in self.items.get(test, ()):
-                item.callspec.params.update((k, plain.decode(v)) for k, v in values.items())
+                item.callspec.params.update((k, values.load(v)) for k, v in given.items())
         if "function_patches" in request:
             reason = self.functions.patch_all(request.pop("function_patches"))
             if reason:
@@ -111,33 +111,32 @@ class Server:
     def _with_one_function(
         self, request: dict[str, Any], ask: Callable[[Any], Any]
     ) -> dict[str, Any]:
-        kind = next(kind for kind in ("record", "stub", "gold") if kind in request)
+        kind = next(kind for kind in ("stub", "gold") if kind in request)
         functions = self.functions.by_place.get(tuple(request[kind]), ())
-        if len(functions) != 1 or functions[0].__code__.co_freevars:
+        if len(functions) != 1:
             return {"unsupported": "the function is not one plain function"}
         function = functions[0]
+        if function.__code__.co_flags & COROUTINE:
+            return {"unsupported": "the function is a coroutine"}
         if kind == "gold":
-            return {"outcomes": {}, "answers": [in_time(function, c) for c in request["calls"]]}
-        if kind == "stub":
-            calls.replace(function, calls.Stub(ask))
-            return self._run(request)
-        recorder = calls.Recorder(calls.replace(function, None))
-        calls.replace(function, recorder)
-        reply = self._run(request)
-        if recorder.trouble:
-            return {"unsupported": recorder.trouble}
-        return {**reply, "calls": recorder.calls}
+            alone = calls.Alone(function, request)
+            answers = [in_time(alone, call) for call in request["calls"]]
+            return {"outcomes": {}, "answers": answers}
+        hidden = tuple(os.path.join(self.root, path) for path in request["hidden"])
+        stub = calls.Stub(ask, function, lambda file: is_below(file, hidden), request)
+        calls.replace(function, stub)
+        return {**self._run(request), "trouble": stub.trouble, "changed": stub.changed}
 
     def _parameters(self, tests: list[str]) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
         for test in tests:
             for _, item in self.items.get(test, ()):
-                values = getattr(getattr(item, "callspec", None), "params", {})
+                own = getattr(getattr(item, "callspec", None), "params", {})
                 try:
-                    found[test] = {name: plain.encode(value) for name, value in values.items()}
-                except plain.NotPlain:
+                    found[test] = {name: values.dump(value) for name, value in own.items()}
+                except values.NotPlain:
                     pass
-        return {test: values for test, values in found.items() if values}
+        return {test: own for test, own in found.items() if own}
 
     def _run(self, request: dict[str, Any]) -> dict[str, Any]:
         found = [
@@ -167,9 +166,13 @@ class TooSlow(BaseException):
     """Raised in a call that takes too long."""
 
 
-def in_time(function: Callable[..., Any], call: dict[str, Any]) -> dict[str, Any]:
-    """The right code's answer to a call, as `calls.called` gives it, if it comes within
-    GOLD_SECONDS."""
+def is_below(file: str, paths: tuple[str, ...]) -> bool:
+    """Whether it is one of the paths, or in a folder among them."""
+    return any(file == path or file.startswith(path + "/") for path in paths)
+
+
+def in_time(alone: calls.Alone, call: dict[str, Any]) -> dict[str, Any]:
+    """The right code's answer to a call, if it comes within GOLD_SECONDS."""
 
     def too_slow(signum: int, frame: Any) -> None:
         raise TooSlow
@@ -177,10 +180,9 @@ def in_time(function: Callable[..., Any], call: dict[str, Any]) -> dict[str, Any
     signal.signal(signal.SIGALRM, too_slow)
     try:
         signal.setitimer(signal.ITIMER_REAL, GOLD_SECONDS)
-        answer: dict[str, Any] = calls.called(function, call)
-        return answer
+        return alone.answer(call)
     except TooSlow:
-        return {"not plain": "it took more than %g seconds" % GOLD_SECONDS}
+        return {"refused": "it took more than %g seconds" % GOLD_SECONDS}
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 

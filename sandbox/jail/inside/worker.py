@@ -1,17 +1,19 @@
 """Answers calls to one function, from inside a jail that holds no tests. Standard library only,
 Python >= 3.9.
 
-    run({"file", "function", "root", "path"}, ask)
+    run({"file", "line", "name", "root", "path", ...}, ask)
 
-It imports the module of `file` and asks for calls, with the answer to the last one as its question,
-until there are no more.
+It imports the module of `file` and serves what it is asked (`calls.Worker`) until there is nothing
+more.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -21,28 +23,37 @@ import runner
 
 def run(request: dict[str, Any], ask: Callable[[Any], Any]) -> dict[str, Any]:
     runner.enter_tree(request["root"], request["path"])
-    function = load(request)
-    answer: dict[str, Any] = {"ready": True}
-    while True:
-        call = ask(answer)
-        if call is None:
-            return {"outcomes": {}}
-        answer = calls.called(function, call, subclasses=True)
+    worker = calls.Worker(ask, load(request), request)
+    message = ask({"ready": True})
+    while message is not None:
+        message = ask(worker.serve(message))
+    return {"outcomes": {}}
 
 
 def load(request: dict[str, Any]) -> Callable[..., Any]:
-    """The function, found by its qualified name in the module that Python imports from this very
-    file."""
+    """The function that stands at this line of the file, in the module that Python imports from
+    this very file."""
     path = os.path.join(request["root"], request["file"])
     name = module_name(path, request["path"])
     module = importlib.import_module(name)
     if os.path.realpath(getattr(module, "__file__", "") or "") != os.path.realpath(path):
         raise ImportError("%s is imported from elsewhere" % name)
-    found: Any = module
-    for part in request["function"].split("."):
-        found = getattr(found, part)
-    function: Callable[..., Any] = found
-    return function
+    found = [
+        thing
+        for thing in gc.get_objects()
+        if type(thing) is types.FunctionType and is_at(thing.__code__, path, request)
+    ]
+    if len(found) != 1:
+        raise ImportError("%s is not one function" % request["name"])
+    return found[0]
+
+
+def is_at(code: types.CodeType, path: str, place: dict[str, Any]) -> bool:
+    return (
+        code.co_name == place["name"]
+        and code.co_firstlineno == place["line"]
+        and os.path.realpath(code.co_filename) == os.path.realpath(path)
+    )
 
 
 def module_name(path: str, search: list[str]) -> str:

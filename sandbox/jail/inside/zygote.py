@@ -44,7 +44,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-# Alone (`-I`) a script does not find what lies beside it.
+# A process that a test spawns with `multiprocessing` loads this file, too, with the tests' path.
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import kept  # noqa: E402
 import zygote_seal  # noqa: E402
@@ -94,6 +94,8 @@ def preload(config: dict[str, Any]) -> None:
 
     if config["tier"] == "fresh":
         return
+    import worker  # noqa: F401
+
     names = (
         ["_pytest." + n for n in _pytest_plugins()] + _plugin_modules() + list(config["preload"])
     )
