@@ -81,8 +81,14 @@ ATTACKS = (
     "memorised",
     "left_behind",
     "escapes",
+    "values",
+    "frames",
+    "handles",
+    "state",
+    "answers_by_heart",
 )
-HONEST, MISTAKES = "honest", "mistakes"
+HONEST = ("honest", "honest_with_objects")
+MISTAKES = ("mistakes", "mistakes_with_objects")
 PLAIN = 2
 """Attacks of each class in a plain run."""
 LIMITS = Limits(workers=2, timeout=3.0, memory_mb=512, recheck=0.0)
@@ -590,7 +596,7 @@ class Report:
 def run_class(ground: Ground, attacks: list[Attack]) -> Report:
     """Judge the attacks of one class, those in two steps one after the other in jails of their own;
     then look for harm."""
-    limits = replace(LIMITS, timeout=PATIENCE if attacks[0].kind == HONEST else LIMITS.timeout)
+    limits = replace(LIMITS, timeout=PATIENCE if attacks[0].kind in HONEST else LIMITS.timeout)
     one_step, two_steps = ([a for a in attacks if a.in_two_steps is two] for two in (False, True))
     outcomes, harm = [], []
     with MemoryWatch() as memory:
@@ -748,7 +754,7 @@ def told_of(outcomes: list[Outcome]) -> str:
 def check(place: Ground, kind: str, attacks: list[Attack]) -> None:
     report = run_class(place, attacks)
     assert not report.harmed and not report.harm, told_of(report.harmed) + "\n".join(report.harm)
-    if kind == HONEST:
+    if kind in HONEST:
         assert not report.refused, told_of(report.refused)
     else:
         assert not report.rewarded, told_of(report.rewarded)
@@ -756,25 +762,25 @@ def check(place: Ground, kind: str, attacks: list[Attack]) -> None:
 
 def test_the_suite_is_as_large_as_it_says():
     assert {
-        kind: len(load(kind)) >= (12 if kind in (HONEST, MISTAKES) else 8)
-        for kind in (*ATTACKS, HONEST, MISTAKES)
-    } == dict.fromkeys((*ATTACKS, HONEST, MISTAKES), True)
+        kind: len(load(kind)) >= (12 if kind in (*HONEST, *MISTAKES) else 8)
+        for kind in (*ATTACKS, *HONEST, *MISTAKES)
+    } == dict.fromkeys((*ATTACKS, *HONEST, *MISTAKES), True)
     assert {path.parent.parent.name for path in FOLDER.glob("*/*/attack.toml")} == {
         *ATTACKS,
-        HONEST,
-        MISTAKES,
+        *HONEST,
+        *MISTAKES,
     }
 
 
 def test_the_ground_has_hard_and_soft_tasks(place):
     assert (
         sum(task.hard for task in place.tasks.values()) >= 8
-        and sum(not task.hard for task in place.tasks.values()) >= 3
+        and sum(not task.hard for task in place.tasks.values()) >= 1
     )
     assert all(place.tasks[function].hard for function in TRIED)
     assert {
         function
-        for kind in (*ATTACKS, HONEST, MISTAKES)
+        for kind in (*ATTACKS, *HONEST, *MISTAKES)
         for attack in load(kind)
         for function in attack.tasks
     } <= place.tasks.keys()
@@ -802,7 +808,7 @@ def test_the_ground_sees_what_is_done_to_it():
             tests={"t": "passed"},
             seconds=99.0,
         )
-        attack = replace(load(HONEST)[0], harm=("passed",))
+        attack = replace(load(HONEST[0])[0], harm=("passed",))
         assert len(harm_of(made, attack, verdict)) == 3
         assert (
             len(harm_of(made, attack, replace(verdict, reason="\x1b[2J", tests={}, seconds=1.0)))
@@ -812,7 +818,7 @@ def test_the_ground_sees_what_is_done_to_it():
 
 @pytest.mark.parametrize(
     "kinds",
-    [(*ATTACKS, MISTAKES), pytest.param((HONEST,), marks=pytest.mark.slow)],
+    [(*ATTACKS, *MISTAKES), pytest.param(HONEST, marks=pytest.mark.slow)],
     ids=["attacks and mistakes", "honest"],
 )
 def test_one_of_each_class(place, kinds):
@@ -821,14 +827,14 @@ def test_one_of_each_class(place, kinds):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", (*ATTACKS, HONEST, MISTAKES))
+@pytest.mark.parametrize("kind", (*ATTACKS, *HONEST, *MISTAKES))
 def test_another_of_each_class(place, kind):
     check(place, kind, load(kind)[1:PLAIN])
 
 
 @pytest.mark.slow
 @pytest.mark.long
-@pytest.mark.parametrize("kind", (*ATTACKS, HONEST, MISTAKES))
+@pytest.mark.parametrize("kind", (*ATTACKS, *HONEST, *MISTAKES))
 def test_all_of_a_class(place, kind):
     check(place, kind, load(kind))
 
@@ -851,7 +857,7 @@ def main(kinds: list[str]) -> int:
             started, attacks = time.monotonic(), load(kind)
             report = run_class(made, attacks)
             known = sum(o.rewarded for o in report.outcomes) - len(report.rewarded)
-            bad = report.harmed + (report.refused if kind == HONEST else report.rewarded)
+            bad = report.harmed + (report.refused if kind in HONEST else report.rewarded)
             wrong += [*map(str, bad), *(f"{kind}: {harm}" for harm in report.harm)]
             print(
                 f"{kind:20}{len(attacks):8}{len(report.outcomes):9}{len(report.rewarded):9}{known:14}{len(report.harmed) + len(report.harm):7}"
@@ -864,4 +870,4 @@ def main(kinds: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:] or [*ATTACKS, HONEST, MISTAKES]))
+    sys.exit(main(sys.argv[1:] or [*ATTACKS, *HONEST, *MISTAKES]))
