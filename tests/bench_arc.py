@@ -70,7 +70,11 @@ def repository_of(arguments: argparse.Namespace, scratch: Path) -> Path:
     if arguments.repo:
         return arguments.repo
     if arguments.library:
-        (pinned,) = (p for p in libraries.PINNED if p.startswith(arguments.library))
+        (pinned,) = (
+            p
+            for p in (*libraries.PINNED, *libraries.HELD_AGAINST)
+            if p.startswith(arguments.library)
+        )
         return libraries.fetch(pinned, scratch / "library")
     write_practice_repository(scratch / "practice", arguments.part)
     return scratch / "practice"
@@ -125,6 +129,8 @@ def assume_cold(session) -> None:
     k = session.recipe.probe.k
     with session.run.step("before"):
         for task in session.tasks:
+            if task.instance_id not in session.prompts:
+                continue
             record = {"phase": "before", "instance_id": task.instance_id, "k": k}
             session.run.append("probe.jsonl", [{**record, "resolved": 0, "truncated": 0}])
 

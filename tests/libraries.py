@@ -18,6 +18,8 @@ PINNED = (
     "isodate==0.7.2",
 )
 """BSD, BSD, MIT, MIT, MIT, BSD."""
+HELD_AGAINST = ("click==8.1.8", "marshmallow==3.26.1", "humanize==4.17.0", "attrs==25.3.0")
+"""Others that hard tasks are counted on. BSD, MIT, MIT, MIT."""
 
 
 def fetch(requirement: str, folder: Path) -> Path:

@@ -4,10 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sandbox.jail.inside import values
 from sandbox.judge import alternatives
-from sandbox.judge.black_box import agree, plain
+from sandbox.judge.black_box import agree
 from sandbox.judge.edits import from_reply
 from sandbox.judge.fuzz import same
+from sandbox.judge.neutral import Neutral, read_answer, write_call
 from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
@@ -315,21 +317,27 @@ VALUES = st.recursive(
     ),
     max_leaves=8,
 )
-AFTER = {"args": ["list", []], "kwargs": ["dict", []]}
+CALL = write_call([(), {}])
+
+
+def answered(value):
+    graph = values.Graph(Neutral())
+    graph.unpack(CALL, "args", "kwargs")
+    return read_answer(CALL, graph.pack(value=value))
 
 
 @given(VALUES, VALUES)
 def test_what_is_changed_stands_in_the_relation_and_is_another_answer(value, other):
-    gold, mine = ({"value": plain.encode(v), "after": AFTER} for v in (value, other))
+    gold, mine = map(answered, (value, other))
     for relation in alternatives._relations([mine], [gold]):
-        for changed in relation.others(gold):
+        for changed in relation.others(CALL, gold):
             assert relation.agree(changed, gold) and not agree(changed, gold), relation.words
         assert relation.agree(gold, gold)
 
 
 @given(VALUES, VALUES)
 def test_same_answers_stand_in_every_relation(value, other):
-    gold, mine = ({"value": plain.encode(v), "after": AFTER} for v in (value, other))
+    gold, mine = map(answered, (value, other))
     if same(value, other):
         assert all(
             relation.agree(mine, gold) for relation in alternatives._relations([mine], [gold])
@@ -341,21 +349,28 @@ def test_same_answers_stand_in_every_relation(value, other):
     [
         {},
         {"gone": True},
-        {"value": 5, "after": AFTER},
-        {"value": [["x"], 1], "after": AFTER},
-        {"value": ["list", 3], "after": AFTER},
-        {"value": ["set", [["list", []]]], "after": AFTER},
+        {"refused": "no"},
+        {"value": 5, "heap": []},
+        {"value": [["x"], 1], "heap": []},
+        {"value": ["ref", 1], "heap": [[1, ["list", 3]]]},
+        {"value": ["frozenset", [["ref", 1]]], "heap": [[1, ["list", []]]]},
+        {"value": ["int", "1"], "heap": [[0, ["list", []]]]},
         {"value": ["int", "1"]},
-        {"raised": 3, "after": AFTER},
-        {"raised": [["a"]], "after": AFTER},
-        {"not plain": "x"},
+        {"value": ["int", "1"], "heap": [[7, ["list", []]]]},
+        {"value": ["ref", -1], "heap": []},
+        {"value": ["object", "builtins:int", None, []], "heap": []},
+        {"raised": 3, "heap": []},
+        {"raised": ["str", "KeyError"], "heap": []},
+        {"raised": [["a"]], "heap": []},
+        ["value"],
+        None,
     ],
 )
 def test_whatever_an_edit_says_is_compared(mine):
-    for gold in (
-        {"value": plain.encode([1, 2]), "after": AFTER},
-        {"raised": ["KeyError", "LookupError"], "after": AFTER},
-    ):
+    mine = read_answer(CALL, mine)
+    error = {"raised": ["ref", 1], "heap": [[1, ["object", "builtins:KeyError", None, []]]]}
+    for gold in (answered([1, 2]), read_answer(CALL, error)):
+        assert not gold.fault
         for relation in alternatives._relations([mine], [gold]):
             assert relation.agree(mine, gold) in (False, True)
             assert relation.words == "with another exception" or not relation.agree(mine, gold)

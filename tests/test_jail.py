@@ -752,3 +752,19 @@ def test_a_project_under_tmp_with_its_environment_inside():
             assert outcome(reply) == "passed", reply
     finally:
         shutil.rmtree(place)
+
+
+def test_sets_have_one_order_in_every_jail(judge):
+    order = """
+        def test_it():
+            assert " ".join({"a", "b", "c", "d", "e", "f"}) == ORDER
+    """
+    script = "print(' '.join({'a', 'b', 'c', 'd', 'e', 'f'}))"
+    there = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONHASHSEED": "0"},
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    test = textwrap.dedent(order).replace("ORDER", repr(there))
+    assert outcome(attack(judge, test)) == "passed"

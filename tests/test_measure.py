@@ -161,12 +161,12 @@ def judge(pairs):
     ]
 
 
-def measured(student, pairs, judge=judge, n=4, chunk=3, **more):
+def measured(student, pairs, judge=judge, n=4, chunk=3, length=8, **more):
     return list(
         probe(
             ModelEngine(student),
             pairs,
-            Sampling(n, 0.9, 8),
+            Sampling(n, 0.9, length),
             seed=3,
             judge=judge,
             chunk=chunk,
@@ -231,9 +231,9 @@ def test_a_task_is_there_before_the_next_chunk_is_judged(student):
 def test_a_probe_that_stops_early_samples_no_more_where_all_was_cut_off(student):
     """The first half is the one that is always drawn, and what is left out counts as unsolved."""
     heard = []
-    sampling = Sampling(4, 0.9, 8, stops_early=True)
+    sampling = Sampling(4, 0.9, 3, stops_early=True)
     early = list(probe(ModelEngine(student), PAIRS * 3, sampling, 3, judge, 7, heard.append))
-    first = measured(student, PAIRS * 3, n=2, chunk=7)
+    first = measured(student, PAIRS * 3, n=2, chunk=7, length=3)
     assert len(early) == 3 * len(PAIRS) and sum(heard) == 4 * 3 * len(PAIRS) and min(heard) > 0
     stopped = {g[0].instance_id for _, g in first if all(r.status == "truncated" for r in g)}
     assert stopped and len(stopped) < len(PAIRS)

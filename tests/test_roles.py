@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from sandbox.judge.confirm import Hidden
 from sandbox.judge.edits import from_patch
 from sandbox.judge.gate import InvalidEdit, gate
+from sandbox.judge.outside import Hidden
 from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.patches import make

@@ -450,7 +450,7 @@ def test_a_model_that_cannot_be_loaded_is_a_sentence(tmp_path, content, monkeypa
                 path.unlink()
         else:
             (folder / "config.json").write_text("{")
-    with pytest.raises(UsageError, match="save_pretrained"):
+    with pytest.raises(UsageError, match="cannot be loaded"):
         Student.load(tiny_recipe(), folder, seed=0)
 
 
