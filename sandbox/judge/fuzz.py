@@ -38,6 +38,8 @@ RELATIVE, ABSOLUTE = 1e-9, 1e-12
 """Numbers that are nearer than this are the same: an honest solution may add in another order."""
 ENOUGH = 3
 """Different calls, or instances of a class, from which an invariant is read."""
+BESIDE = 0.4
+"""How often a changed argument is one of what the others hold, where these hold any such."""
 LARGE_SET = 300
 """Items of a set above which these are not compared one with the other."""
 TRIES = 4
@@ -199,10 +201,24 @@ def _changed_call(call: Sequence, chance: random.Random, pool: _Pool) -> list:
         for _ in range(chance.randint(1, 3)):
             if places:
                 holder, key = chance.choice(places)
-                holder[key] = _changed(holder[key], chance, pool)
+                beside = _found_beside(holder[key], places) if chance.random() < BESIDE else []
+                changed = _changed(holder[key], chance, pool)
+                holder[key] = chance.choice(beside) if beside else changed
         if pool.of_calls.hold(_named(args, kwargs)):
             return [args, kwargs, *map(tuple, state)]
     return _copied(list(call))
+
+
+def _found_beside(value: Any, places: list[tuple[Any, Any]]) -> list:
+    """What the other arguments hold of this type: a name that is changed at random is in no table."""
+    found: list[Any] = []
+    for holder, key in places:
+        thing = holder[key]
+        shown = _shown(thing).values() if isinstance(thing, Instance) else [thing]
+        for part in shown:
+            if isinstance(part, (list, tuple, set, frozenset, dict)):
+                found += [item for item in part if type(item) is type(value)]
+    return sorted(found, key=_key)
 
 
 def _changed(value: Any, chance: random.Random, pool: _Pool) -> Any:
