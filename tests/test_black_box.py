@@ -436,7 +436,7 @@ def test_whose_time_is_over_before_it_is_asked_again(mined):
                 "path": list(repository.path),
                 "timeout": 3.0,
                 "memory_mb": 512,
-                "worker": {"file": "lib.py", "line": 5, "name": "clamp"},
+                "worker": {"file": "lib.py", "function": "clamp", "decorated": False},
             },
         )
         call, right = tasks["clamp"].recorded[0]

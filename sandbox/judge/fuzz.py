@@ -38,6 +38,7 @@ RELATIVE, ABSOLUTE = 1e-9, 1e-12
 """Numbers that are nearer than this are the same: an honest solution may add in another order."""
 ENOUGH = 3
 """Different calls, or instances of a class, from which an invariant is read."""
+NUMBERS = (bool, int, float, fractions.Fraction, decimal.Decimal)
 BESIDE = 0.4
 """How often a changed argument is one of what the others hold, where these hold any such."""
 LARGE_SET = 300
@@ -369,7 +370,7 @@ class _Comparison:
 
     def _alike(self, a: Any, b: Any) -> bool:
         """Whether two values differ in nothing but perhaps their parts, which wait."""
-        if isinstance(a, (bool, int, float)) and isinstance(b, (bool, int, float)):
+        if isinstance(a, NUMBERS) and isinstance(b, NUMBERS):
             return self._same_numbers(a, b)
         if isinstance(a, (Instance, list, dict, set)):
             if (id(a), id(b)) in self._seen:
@@ -396,10 +397,14 @@ class _Comparison:
             return a.name == b.name
         return not isinstance(a, Instance) and bool(a == b)
 
-    def _same_numbers(self, a: float, b: float) -> bool:
-        if isinstance(a, float) or isinstance(b, float):
-            return a == b or (a != a and b != b) or _close(a, b, self._relative, self._absolute)
-        return a == b
+    def _same_numbers(self, a: Any, b: Any) -> bool:
+        if type(a) in (bool, int) and type(b) in (bool, int):
+            return bool(a == b)
+        try:
+            x, y = float(a), float(b)
+        except (OverflowError, ValueError):  # too large for a float
+            return type(a) is type(b) and bool(a == b)
+        return x == y or (x != x and y != y) or _close(x, y, self._relative, self._absolute)
 
     def _same_instances(self, a: Instance, b: Instance) -> bool:
         bare_a, bare_b = (underneath(Instance("", x.base, x.parts)) for x in (a, b))

@@ -138,7 +138,13 @@ class Outside:
         )
         function = find(files.get(task.file) or read_text(snapshot / task.file), task.function)
         assert function is not None
-        where = {"file": task.file, "line": function.first, "name": place[2], **crossing}
+        intact = find(read_text(snapshot / task.file), task.function)
+        assert intact is not None
+        where = {
+            **{"file": task.file, "function": task.function, "name": place[2]},
+            **{"line": function.first, "decorated": bool(intact.node.decorator_list)},
+            **crossing,
+        }
         asked = {"files": files, "remove": hidden, "path": keeper.ready["path"], "worker": where}
         begun: list[Worker] = []
 

@@ -1,7 +1,7 @@
 """Answers calls to one function, from inside a jail that holds no tests. Standard library only,
 Python >= 3.9.
 
-    run({"file", "line", "name", "root", "path", ...}, ask)
+    run({"file", "function", "decorated", "line", "name", "root", "path", ...}, ask)
 
 It imports the module of `file` and serves what it is asked (`calls.Worker`) until there is nothing
 more.
@@ -31,13 +31,19 @@ def run(request: dict[str, Any], ask: Callable[[Any], Any]) -> dict[str, Any]:
 
 
 def load(request: dict[str, Any]) -> Callable[..., Any]:
-    """The function that stands at this line of the file, in the module that Python imports from
-    this very file."""
+    """The function, in the module that Python imports from this very file: by its qualified name,
+    or where it is decorated in the project, too, below its decorators, at this line."""
     path = os.path.join(request["root"], request["file"])
     name = module_name(path, request["path"])
     module = importlib.import_module(name)
     if os.path.realpath(getattr(module, "__file__", "") or "") != os.path.realpath(path):
         raise ImportError("%s is imported from elsewhere" % name)
+    if not request["decorated"]:  # an edit may have put decorators on it: they are part of it
+        held: Any = module
+        for part in request["function"].split("."):
+            held = getattr(held, part)
+        plain: Callable[..., Any] = getattr(held, "__func__", held)
+        return plain
     found = [
         thing
         for thing in gc.get_objects()
