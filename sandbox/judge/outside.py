@@ -132,17 +132,19 @@ class Outside:
         request = self._processes.complete(self._processes.request(task, {}))
         hidden = self._hidden.from_worker(task) + copies(snapshot, task)
         crossing = {"allowed": allowed, "state": list(task.state), "watch": watch}
-        place = function_key(snapshot, task)
+        text, name = read_text(snapshot / task.file), task.function.rpartition(".")[2]
+        intact = find(text, task.function)
+        edited = find(files.get(task.file, text), task.function)
+        assert intact is not None and edited is not None
         tests = Tests(
-            keeper, {**request, **crossing, "hidden": hidden}, place, self._processes.count
+            keeper,
+            {**request, **crossing, "hidden": hidden},
+            [task.file, intact.first, name],
+            self._processes.count,
         )
-        function = find(files.get(task.file) or read_text(snapshot / task.file), task.function)
-        assert function is not None
-        intact = find(read_text(snapshot / task.file), task.function)
-        assert intact is not None
         where = {
-            **{"file": task.file, "function": task.function, "name": place[2]},
-            **{"line": function.first, "decorated": bool(intact.node.decorator_list)},
+            **{"file": task.file, "function": task.function, "name": name},
+            **{"line": edited.first, "decorated": bool(intact.node.decorator_list)},
             **crossing,
         }
         asked = {"files": files, "remove": hidden, "path": keeper.ready["path"], "worker": where}
@@ -187,9 +189,8 @@ class Outside:
             return answer
 
         reply = tests.run(heard.between(ask) if heard else ask)
-        if (
-            "unsupported" in reply
-        ):  # a process that has collected other tests than when it was mined
+        # It has collected other tests than the process that mined; while mining, the task is soft.
+        if "unsupported" in reply and heard is None:
             raise HarnessError(f"the tests cannot be asked from outside: {reply['unsupported']}")
         status, reason, _ = read_reply(reply, task.tests)
         if worker.fault:
@@ -240,13 +241,6 @@ def _repeats(one: list, other: list) -> bool:
     return neutral.key_of(call) == neutral.key_of(before) and agree(
         read_answer(call, answer), read_answer(before, answered)
     )
-
-
-def function_key(snapshot: Path, task: Task) -> list:
-    """What the `in-process` jail knows the task's function by: file, first line, name."""
-    function = find(read_text(snapshot / task.file), task.function)
-    assert function is not None
-    return [task.file, function.first, task.function.rpartition(".")[2]]
 
 
 class Hidden:
