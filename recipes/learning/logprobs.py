@@ -73,6 +73,9 @@ class Sample:
 
     prompt: tuple[int, ...]
     completion: tuple[int, ...]
+    mask: tuple[bool, ...] | None = None
+    """Of each token of the completion, whether the student wrote it, which alone is learned; None:
+    all."""
 
 
 @dataclass(frozen=True)

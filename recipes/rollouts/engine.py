@@ -5,6 +5,7 @@ completions = engine.sample(prompts, n=8, temperature=0.7, max_new=64, seeds=[..
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,15 +16,30 @@ def count_nothing(ended: int) -> None:
 
 @dataclass(frozen=True)
 class Completion:
-    """What the student wrote for one prompt."""
+    """What stands behind one prompt: what the student wrote, and in an episode of several turns
+    what the environment said between."""
 
     ids: tuple[int, ...]
     """Token ids; the last one is an end token if `finished`."""
     logprobs: tuple[float, ...]
-    """Log-probability of each token at the sampling temperature (at 1 when sampling greedily),
-    nats."""
+    """Log-probability of each token that the student wrote, at the sampling temperature (at 1 when
+    sampling greedily), nats."""
     finished: bool
-    """It wrote an end token within `max_new` tokens."""
+    """It wrote an end token within `max_new` tokens of its last turn."""
+    mask: tuple[bool, ...] | None = None
+    """Of each token, whether the student wrote it; None: it wrote all."""
+
+
+@dataclass(frozen=True)
+class Turns:
+    """What a completion that has ended is answered, so that it goes on."""
+
+    answer: Callable[[int, tuple[int, ...]], "Future[Sequence[int]]"]
+    """(index of the prompt, all ids behind it so far, of which the last is an end token) -> ids to
+    append, behind which the next reply begins; none where the episode is over. Asked once for
+    completions that have written the same, and says the same of the same."""
+    max_tokens: int
+    """Behind the prompt, what is answered included."""
 
 
 class Device(Protocol):
@@ -71,13 +87,15 @@ class Engine(ABC):
         max_new: int,
         seeds: Sequence[int],
         on_ended: Callable[[int], None] = count_nothing,
+        turns: Turns | None = None,
     ) -> Iterator[dict[int, list[Completion]]]:
         """`n` completions of each prompt (token ids), of at most `max_new` tokens each, some
         prompts at a time as they are done: {index of the prompt: its completions}.
 
         `seeds` has one per prompt; a completion depends on (prompt, seed, its index) and, by
         rounding alone, on the others. Temperature 0 takes the likeliest token. The same call gives
-        the same bytes. `on_ended` is told of completions as they end, how many these are (or, where
+        the same bytes. With `turns`, a completion that ends with an end token is answered and goes
+        on, and `max_new` is of one turn: nothing that was read is read again. `on_ended` is told of completions as they end, how many these are (or, where
         memory ran out and they are written again, how many less). Raises ValueError for an empty
         prompt, n < 1, max_new < 1, or seeds of another length.
         """
@@ -90,10 +108,11 @@ class Engine(ABC):
         max_new: int,
         seeds: Sequence[int],
         on_ended: Callable[[int], None] = count_nothing,
+        turns: Turns | None = None,
     ) -> list[list[Completion]]:
         """The same, all together: [prompt][index]."""
         done: dict[int, list[Completion]] = {}
-        for part in self.stream(prompts, n, temperature, max_new, seeds, on_ended):
+        for part in self.stream(prompts, n, temperature, max_new, seeds, on_ended, turns):
             done |= part
         return [done[i] for i in range(len(prompts))]
 
