@@ -502,6 +502,11 @@ def status(run_folder, as_json) -> None:
     is_flag=True,
     help="Also ask it who it is, and count the answers that name a teacher or vendor.",
 )
+@click.option(
+    "--control",
+    is_flag=True,
+    help="Hold episodes of several turns against as many tokens of single attempts.",
+)
 @json_option
 @collected(EvalOptions)
 def evaluate(options: EvalOptions, run_folder, checkpoint, as_json) -> None:

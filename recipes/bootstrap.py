@@ -172,8 +172,8 @@ def probe(session: Session, phase: str) -> None:
                     "resolved": measured.resolved,
                     "truncated": measured.truncated,
                 }
-                if measured.unsampled:
-                    record["unsampled"] = measured.unsampled
+                optional = ("unsampled", "turns", "first")
+                record |= {n: v for n in optional if (v := getattr(measured, n))}
                 session.run.append("probe.jsonl", [record])
             else:
                 unmeasured.append(group)

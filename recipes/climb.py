@@ -138,9 +138,9 @@ def _cycle(session: Session, state: ClimbState, cycles: int) -> CycleResult:
         )
     size = recipe.climb.group_size * min(recipe.climb.groups, len(train))
     bar = RolloutBar(session.emit, "climbing", size * cycles, size * state.cycle)
-    result = cycle(
-        session.engine, train, session.prompts, state, recipe, session.judge_replies, bar.add
-    )
+    engine, judge = session.engine, session.judge_replies
+    with session.conversations() as talk:
+        result = cycle(engine, train, session.prompts, state, recipe, judge, bar.add, talk)
     session.set_aside([result.rollouts])
     return result
 

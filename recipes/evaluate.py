@@ -7,10 +7,12 @@ result = evaluate(session, "best", options, options.sampling(recipe))
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recipes.events import Unmeasured
 from recipes.session import RolloutBar, Session
+from sandbox.errors import UsageError
 
 if TYPE_CHECKING:  # what `--help` need not load
     from recipes.rollouts.rollout import Sampling
@@ -29,6 +31,8 @@ class EvalOptions:
     temperature: float | None
     voice: bool
     """Whether it is asked who it is."""
+    control: bool = False
+    """Whether episodes are held against as many tokens of single attempts (`control.py`)."""
 
     def sampling(self, recipe: Recipe) -> Sampling:
         """How that is sampled. Raises UsageError where k samples would all be the same."""
@@ -38,6 +42,11 @@ class EvalOptions:
         settings, temperature = recipe.probe, self.temperature
         temperature = settings.temperature if temperature is None else temperature
         n = samples(self.k, temperature, settings.k)
+        if self.control and (recipe.student.turns == 1 or temperature == 0):
+            raise UsageError(
+                "--control holds episodes of several turns against single attempts of other draws, "
+                "so it needs a run with student.turns above 1 and a temperature above 0."
+            )
         return Sampling(n, temperature, recipe.student.max_new)
 
 
@@ -69,7 +78,36 @@ def evaluate(session: Session, checkpoint: str, options: EvalOptions, sampling: 
     both = [t.instance_id for t in chosen if all(t.instance_id in known for known in measured)]
     base, tuned = ([known[name] for name in both] for known in measured)
     compared = evaluation.compare(session.run, base, tuned, temperature)
+    if options.control:
+        trials = _hold_control(session, folder, [t for t in chosen if t.instance_id in both], sampling)
+        held = [p for p in tuned if p.instance_id in trials]
+        compared = evaluation.with_control(session.run, compared, held, trials)
     return {**compared, **({"voice": spoken} if options.voice else {})}
+
+
+def _hold_control(
+    session: Session, folder: Path, tasks: list[Task], sampling: Sampling
+) -> dict[str, int]:
+    """{instance_id: trials of the control that solved it}, for the checkpoint in `folder`: lines of
+    control.jsonl; what is known is not measured again."""
+    from recipes.control import best_of_attempts
+    from recipes.reporting import evaluation
+
+    adapter, k, temperature = evaluation.name_of(folder), sampling.n, sampling.temperature
+    known = evaluation.read_control(session.run, adapter, k, temperature)
+    tokens = evaluation.read_tokens(session.run, adapter, k, temperature)
+    pending = [
+        (t, session.prompts[t.instance_id]) for t in tasks if t.instance_id not in known
+    ]
+    if pending:
+        session.student.restore(folder)
+    with session.stopping() as shutdown:
+        for name, solved in best_of_attempts(session, pending, tokens, temperature):
+            record = {"adapter": adapter, "k": k, "temperature": temperature}
+            record |= {"instance_id": name, "resolved": solved}
+            session.run.append(evaluation.CONTROL, [record])
+            shutdown.check()
+    return evaluation.read_control(session.run, adapter, k, temperature)
 
 
 def _measure(
@@ -87,6 +125,8 @@ def _measure(
         for measured, group in session.measure(pairs, sampling, seed, bar.add):
             if measured:
                 record = evaluation.record(adapter, k, temperature, measured)
+                if measured.turns:
+                    record["tokens"] = [rollout.tokens for rollout in group]
                 session.run.append(evaluation.FILE, [record])
             else:
                 why = next(r.failure for r in group if r.failure)

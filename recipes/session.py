@@ -37,6 +37,7 @@ from sandbox.errors import HarnessError, UsageError
 if TYPE_CHECKING:  # what `--help` need not load
     from recipes.learning.measure import TaskProbe
     from recipes.learning.student import Student
+    from recipes.rollouts.conversations import Conversations
     from recipes.rollouts.rollout import Engine, Rollout, Sampling
     from recipes.runfolder.run import Run
     from recipes.settings import Recipe
@@ -276,7 +277,26 @@ class Session:
         from recipes.learning.measure import probe
 
         judge, chunk = self.judge_replies, self.chunk(sampling.n)
-        return probe(self.engine, pairs, sampling, seed, judge, chunk, on_ended)
+        with self.conversations() as talk:
+            yield from probe(self.engine, pairs, sampling, seed, judge, chunk, on_ended, talk)
+
+    @contextmanager
+    def conversations(self) -> Iterator[Conversations | None]:
+        """What the student is told between the turns of its rollouts; None where these have one."""
+        from recipes.rollouts.conversations import Conversations
+        from sandbox.episode import Episode
+
+        turns, style = self.recipe.student.turns, self.recipe.prompt.style
+        if turns == 1:
+            yield None
+            return
+
+        def begin(task: Task) -> Episode:
+            return Episode(self.judge, task, self.chats[task.instance_id], style, turns)
+
+        room, workers = self.recipe.student.episode, self.judge.limits.jails
+        with Conversations(self.student.tokens, begin, room, workers) as found:
+            yield found
 
     @property
     def probing(self) -> Sampling:
@@ -290,7 +310,7 @@ class Session:
         """Tasks that are sampled together."""
         if self.student.device.type == "cuda":
             return CHUNK
-        return max(1, min(CHUNK, CHUNK_TOKENS // (k * self.recipe.student.max_new)))
+        return max(1, min(CHUNK, CHUNK_TOKENS // (k * self.recipe.student.episode)))
 
     def set_aside(self, groups: list[list[Rollout]]) -> None:
         """The run goes on without the tasks whose rollouts the jail could not judge. Only at the

@@ -36,6 +36,8 @@ from sandbox.tasks.styles import STYLES
 FOLDER = Path(__file__).parent
 LOADERS = ("auto", "unsloth", "transformers")
 BASELINE = "the baseline is the mean of the other rollouts"
+FEEDBACK = 256
+"""Tokens for which there is room between two replies, unless a recipe says how long an episode is."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +58,28 @@ class StudentSettings:
     """Tokens. A prompt is built to fit: it shows as much of the file as there is room for
     (`sandbox/tasks/prompts.py`)."""
     max_new: Positive[int] = 512
-    """Tokens. A completion that has not ended by then is `truncated`."""
+    """Tokens. A reply that has not ended by then is `truncated`."""
+    turns: Positive[int] = 1
+    """Replies of an episode, at most. With more than one the student is told what the tests that it
+    was shown say of a reply that fails them, and tries again."""
+    max_episode: NotNegative[int] = 0
+    """Tokens of an episode behind its prompt: replies, and what is told between; 0: room for `turns`
+    replies of full length and FEEDBACK tokens between two. An episode that has used them up ends."""
     threads: NotNegative[int] = 1
     """CPU threads for torch and llama.cpp when there is no CUDA card; 0: as many as this machine is
     fastest with when the run begins, which the run then keeps. Sums depend on it: same seed, same
     threads, same bytes."""
 
     @property
+    def episode(self) -> int:
+        """Tokens that may stand behind a prompt."""
+        full = self.turns * self.max_new + (self.turns - 1) * FEEDBACK
+        return self.max_episode or full
+
+    @property
     def longest(self) -> int:
-        """Tokens that a prompt and its completion may have together."""
-        return self.max_prompt + self.max_new
+        """Tokens that a prompt and what stands behind it may have together."""
+        return self.max_prompt + self.episode
 
 
 @dataclass(frozen=True)
@@ -186,6 +200,9 @@ class DistilSettings:
     """Largest norm of the gradient."""
     save_every: Positive[int] = 25
     """Steps between checkpoints."""
+    last_turn_only: bool = True
+    """Of a conversation of several turns the last reply alone is learned, which the tests verified;
+    the replies before it are read, and not imitated."""
     replay: Annotated[float, AtLeast(0), ShareUpTo(0.9)] = 0.2
     """Share of the examples that are the student's own: its resolved rollouts on tasks that it
     solved before, so that it does not unlearn them. As many as there are, where there are fewer; at
@@ -213,6 +230,9 @@ class ClimbSettings:
     """Largest norm of the gradient."""
     floor: NotNegative[float] = 0.05
     """Added to p(1-p) when tasks are drawn, so that cold and mastered ones are seen again."""
+    discount: Share = 0.9
+    """What is left of an episode's reward by each turn that it took: a solution in the first turn is
+    worth more than one in the third."""
     kl: NotNegative[float] = 0.0
     """Weight of the KL term to the adapter that bootstrap left; 0: off."""
     max_ratio: Positive[float] = 2.0

@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from recipes.rollouts.conversations import Conversations
 from recipes.rollouts.engine import Engine, count_nothing
 from recipes.rollouts.rollout import (
     UNJUDGED,
@@ -46,6 +47,10 @@ class TaskProbe:
     """Rollouts that were cut off by the token limit."""
     unsampled: int = 0
     """Rollouts that were not sampled, because all before them were cut off (`stops_early`)."""
+    turns: int = 0
+    """Replies of all rollouts together; 0 where a rollout has one turn."""
+    first: int = 0
+    """Rollouts that were resolved in the first of their turns."""
 
     @property
     def state(self) -> str:
@@ -146,7 +151,8 @@ def _wilson(p: float, n: int) -> tuple[float, float]:
 
 def summarise(probes: Sequence[TaskProbe], temperature: float, seed: int = 0) -> dict:
     """One group's entry of the P object: n, k, temperature, pass_at_1, pass_at_k, ci95 (of pass@1),
-    cold, warm, mastered; truncated: as many of the cold ones had rollouts that were cut off.
+    cold, warm, mastered; truncated: as many of the cold ones had rollouts that were cut off. Where
+    rollouts have turns also pass_at_1_turn_1, what the first turn alone solved, and turns, the mean.
 
     For no probes k, pass_at_1 and pass_at_k are None and ci95 is [0, 1]. Raises ValueError if the
     probes' k differ.
@@ -164,6 +170,17 @@ def summarise(probes: Sequence[TaskProbe], temperature: float, seed: int = 0) ->
         "ci95": list(interval([p.resolved / p.k for p in probes], seed)),
         **{state: states.count(state) for state in STATES},
         "truncated": sum(p.cut_off for p in probes),
+        **_of_turns(probes),
+    }
+
+
+def _of_turns(probes: Sequence[TaskProbe]) -> dict:
+    if not any(p.turns for p in probes):
+        return {}
+    sampled = sum(p.k - p.unsampled for p in probes)
+    return {
+        "pass_at_1_turn_1": _mean([pass_at_k(p.k, p.first, 1) for p in probes]),
+        "turns": sum(p.turns for p in probes) / sampled,
     }
 
 
@@ -179,6 +196,7 @@ def probe(
     judge: Judge,
     chunk: int,
     on_ended: Callable[[int], None] = count_nothing,
+    conversations: Conversations | None = None,
 ) -> Iterator[tuple[TaskProbe | None, list[Rollout]]]:
     """Sample rollouts of each (task, prompt ids) pair, `chunk` tasks together, and judge them;
     yields what a task came to as soon as it is judged. The TaskProbe is None where the jail failed:
@@ -198,13 +216,13 @@ def probe(
         for pairs in parts
     ]
     unjudged = 0
-    for _, group in judged_groups(engine, seeded, sampling, judge, on_ended):
+    for _, group in judged_groups(engine, seeded, sampling, judge, on_ended, conversations):
         unjudged += sum(rollout.status == UNJUDGED for rollout in group)
         refuse_failing_jails(unjudged, sampling.n * len(prompts_by_task), group)
-        yield _task_probe(group, sampling.n), group
+        yield _task_probe(group, sampling.n, conversations is not None), group
 
 
-def _task_probe(group: list[Rollout], k: int) -> TaskProbe | None:
+def _task_probe(group: list[Rollout], k: int, has_turns: bool) -> TaskProbe | None:
     statuses = [rollout.status for rollout in group]
     if UNJUDGED in statuses:
         return None
@@ -214,4 +232,7 @@ def _task_probe(group: list[Rollout], k: int) -> TaskProbe | None:
         resolved=statuses.count("resolved"),
         truncated=statuses.count("truncated"),
         unsampled=k - len(group),
+        turns=sum(rollout.turns for rollout in group) if has_turns else 0,
+        # A reply that was answered had failed tests that its task names.
+        first=sum(r.status == "resolved" and r.turns == 1 for r in group) if has_turns else 0,
     )

@@ -12,7 +12,7 @@ A cycle, read from top to bottom in `cycle`:
 3. advantage = reward minus the mean reward of the *other* rollouts of the group (leave-one-out:
    Kool et al. 2019, "Buy 4 REINFORCE samples, get a baseline for free!"; Ahmadian et al. 2024,
    arXiv:2402.14740); not divided by the group's deviation, which would weigh nearly cold and nearly
-   mastered tasks up;
+   mastered tasks up; of an episode turn by turn (`turn_advantages`);
 4. drop the groups whose rewards are all equal: they have no gradient;
 5. loss = -(advantage * log-probability).sum() / rollouts, the log-probabilities recomputed by the
    trainer and weighted by the truncated ratio to the sampler's (Yao et al. 2025, "Your efficient RL
@@ -35,7 +35,8 @@ from typing import Any
 from recipes.learning.loss import KlTerm, Sampled
 from recipes.learning.measure import TaskProbe, derived_seed
 from recipes.learning.student import Sample, Student
-from recipes.rollouts.engine import Engine, count_nothing
+from recipes.rollouts.conversations import Conversations
+from recipes.rollouts.engine import Completion, Engine, count_nothing
 from recipes.rollouts.rollout import (
     UNJUDGED,
     Judge,
@@ -121,8 +122,9 @@ class _Batch:
     """The rollouts that teach, identical ones merged."""
 
     samples: list[Sample]
-    weights: list[float]
-    """The sum of the merged rollouts' advantages."""
+    weights: list[float | list[float]]
+    """The sum of the merged rollouts' advantages; of each token that the student wrote where turns
+    differ."""
     counts: list[int]
     """How many rollouts were merged."""
     sampler_logprobs: list[tuple[float, ...]]
@@ -148,12 +150,13 @@ def cycle(
     recipe: Recipe,
     judge: Judge,
     on_ended: Callable[[int], None] = count_nothing,
+    conversations: Conversations | None = None,
 ) -> CycleResult:
-    """One turn of climb. Changes the engine's student and, at the very end, `state`; an exception
+    """One round of climb. Changes the engine's student and, at the very end, `state`; an exception
     on the way leaves `state` as it was.
 
     `prompts` maps instance_id to prompt ids; tasks need `.instance_id` and `.hard`; `judge` is as
-    for `rollout.judged`, `on_ended` as for `Engine.stream`. A rollout without a verdict is left out
+    for `rollout.judged`, `on_ended` as for `Engine.stream`, `conversations` as for `judged_groups`. A rollout without a verdict is left out
     of its group. Raises ValueError without tasks, HarnessError where more than a tenth has no
     verdict.
     """
@@ -179,6 +182,7 @@ def cycle(
         [derived_seed("climb", recipe.seed, number, t.instance_id) for t in chosen],
         judge,
         on_ended,
+        conversations,
     )
     rollouts = [rollout for group in groups for rollout in group]
     kept = [[r for r in group if r.status != UNJUDGED] for group in groups]  # no reward of any kind
@@ -187,7 +191,8 @@ def cycle(
 
     # 3. and 4. Advantages; what has none is dropped whole, its KL term included, and counted by its
     # cause.
-    batch = _merge([group for group in kept if _cause(group) == "used"], prompts)
+    used = [group for group in kept if _cause(group, settings.discount) == "used"]
+    batch = _merge(used, prompts, settings.discount)
 
     # 5. and 6. The update, unless a seat belt holds.
     lr = settings.lr * min(1.0, number / max(1, settings.warmup)) * state.lr_scale
@@ -206,7 +211,8 @@ def cycle(
     state.cycle = number
     metrics = {
         "cycle": number,
-        **_counts(list(zip(chosen, kept)), rollouts),
+        **_counts(list(zip(chosen, kept)), rollouts, settings.discount),
+        **_of_turns(rollouts if conversations else []),
         "rollouts/distinct": len(batch.samples),
         "tokens/mean": _mean([r.tokens for r in rollouts]),
         "grad_norm": _finite(update.grad_norm),
@@ -265,10 +271,10 @@ def _update(
     return _Update(drift, grad_norm, entropy, entropy_after, why)
 
 
-def _counts(judged: list[tuple], rollouts: list[Rollout]) -> dict:
+def _counts(judged: list[tuple], rollouts: list[Rollout], discount: float) -> dict:
     """What the cycle sampled, for metrics.jsonl. `judged`: (task, its rollouts with a verdict)."""
     kept = [group for _, group in judged]
-    causes = Counter(map(_cause, kept))
+    causes = Counter(_cause(group, discount) for group in kept)
     rewards = {
         name: [r.reward for task, group in judged for r in group if task.hard == hard]
         for name, hard in (("hard", True), ("soft", False))
@@ -279,7 +285,7 @@ def _counts(judged: list[tuple], rollouts: list[Rollout]) -> dict:
         "groups": len(kept),
         **{f"groups/{cause}": causes[cause] for cause in CAUSES},
         "groups/truncated": sum(
-            _cause(group) == "cold" and any(r.status == "truncated" for r in group)
+            _cause(group, discount) == "cold" and any(r.status == "truncated" for r in group)
             for group in kept
         ),
         "rollouts": len(rollouts),
@@ -287,6 +293,13 @@ def _counts(judged: list[tuple], rollouts: list[Rollout]) -> dict:
         "rollouts/unjudged": len(rollouts) - sum(map(len, kept)),
         **{f"rollouts/{name}": len(values) for name, values in rewards.items()},
     }
+
+
+def _of_turns(rollouts: list[Rollout]) -> dict:
+    if not rollouts:
+        return {}
+    first = [r.reward * (r.turns == 1) for r in rollouts if r.status != UNJUDGED]
+    return {"turns/mean": _mean([r.turns for r in rollouts]), "reward/turn_1": _mean(first)}
 
 
 def advantages(rewards_G: Sequence[float]) -> list[float]:
@@ -299,6 +312,36 @@ def advantages(rewards_G: Sequence[float]) -> list[float]:
         return [0.0] * len(rewards_G)
     total = math.fsum(rewards_G)
     return [reward - (total - reward) / (len(rewards_G) - 1) for reward in rewards_G]
+
+
+def turn_advantages(group: Sequence[Rollout], discount: float) -> list[list[float]]:
+    """One advantage for each turn of each rollout of a task's group.
+
+    What an episode returns, seen from one of its turns, is its reward times `discount` for each turn
+    that came after it. From that goes the mean return of the others that stood at the same history
+    (as GiGPO groups states: Feng et al. 2025, arXiv:2505.10978): before the first turn all of the
+    group. A turn whose history no other rollout shares has the episode's own advantage, seen from
+    the first turn, for nobody else says what was to be expected there. Raises ValueError for fewer
+    than two rollouts."""
+    first = advantages([_return(rollout, 0, discount) for rollout in group])
+    found: list[list[float]] = [[advantage] for advantage in first]
+    for turn in range(1, max(rollout.turns for rollout in group)):
+        at: dict[tuple[int, ...], list[int]] = {}
+        for i, rollout in enumerate(group):
+            if rollout.turns > turn:
+                begins = rollout.completion.turns[turn][0]
+                at.setdefault(rollout.completion.ids[:begins], []).append(i)
+        for same in at.values():
+            returns = [_return(group[i], turn, discount) for i in same]
+            values = advantages(returns) if len(same) > 1 else [first[same[0]]]
+            for i, value in zip(same, values):
+                found[i].append(value)
+    return found
+
+
+def _return(rollout: Rollout, turn: int, discount: float) -> float:
+    """Seen from a turn, counted from 0."""
+    return rollout.reward * discount ** (rollout.turns - 1 - turn)
 
 
 def choose(
@@ -326,33 +369,41 @@ CAUSES = ("used", "cold", "mastered", UNJUDGED)
 rollouts that were cut off are counted beside, as `groups/truncated`.)"""
 
 
-def _cause(group: list[Rollout]) -> str:
+def _cause(group: list[Rollout], discount: float) -> str:
     if len(group) < 2:
         return UNJUDGED
-    rewards = [rollout.reward for rollout in group]
-    if min(rewards) < max(rewards):
+    returns = [_return(rollout, 0, discount) for rollout in group]
+    if min(returns) < max(returns):
         return "used"
-    return "mastered" if max(rewards) > 0 else "cold"
+    return "mastered" if max(returns) > 0 else "cold"
 
 
-def _merge(groups: list[list[Rollout]], prompts: dict) -> _Batch:
+def _merge(groups: list[list[Rollout]], prompts: dict, discount: float) -> _Batch:
     """Advantages of the groups' rollouts, those of identical completions added up: the same
     gradient from fewer rows."""
-    weights: dict = {}
+    weights: dict[tuple, list[float]] = {}
     counts: Counter = Counter()
-    logprobs: dict = {}
+    first: dict[tuple, Rollout] = {}
     for group in groups:
-        for rollout, advantage in zip(group, advantages([r.reward for r in group])):
+        for rollout, values in zip(group, turn_advantages(group, discount)):
             key = (rollout.instance_id, rollout.completion.ids)
-            weights[key] = weights.get(key, 0.0) + advantage
+            weights[key] = [a + b for a, b in zip(weights.get(key, [0.0] * len(values)), values)]
             counts[key] += 1
-            logprobs.setdefault(key, rollout.completion.logprobs)
+            first.setdefault(key, rollout)
+    completions = [first[key].completion for key in weights]
     return _Batch(
-        samples=[Sample(tuple(prompts[name]), ids) for name, ids in weights],
-        weights=list(weights.values()),
+        samples=[Sample(tuple(prompts[n]), c.ids, c.mask) for (n, _), c in zip(weights, completions)],
+        weights=[_of_tokens(c, values) for c, values in zip(completions, weights.values())],
         counts=[counts[key] for key in weights],
-        sampler_logprobs=[logprobs[key] for key in weights],
+        sampler_logprobs=[c.logprobs for c in completions],
     )
+
+
+def _of_tokens(completion: Completion, values: list[float]) -> float | list[float]:
+    """The weight of each token that was written, from those of the turns."""
+    if len(values) == 1:
+        return values[0]
+    return [w for w, (start, end) in zip(values, completion.turns) for _ in range(end - start)]
 
 
 def _sampling_entropy(groups: list[list[Rollout]]) -> float:

@@ -26,13 +26,20 @@ from recipes.learning.measure import (
     pass_at_k,
     summarise,
 )
-from recipes.reporting.tables import GROUP_WORDS, GROUPS, HARDNESS, SHOWN_GROUPS, grouped
+from recipes.reporting.tables import (
+    GROUP_WORDS,
+    GROUPS,
+    HARDNESS,
+    SHOWN_GROUPS,
+    grouped,
+    probe_of,
+)
 from recipes.runfolder import checkpoint
 from recipes.runfolder.run import Run
 from sandbox.errors import UsageError
 from sandbox.tasks.task import Task
 
-FILE = "eval.jsonl"
+FILE, CONTROL = "eval.jsonl", "control.jsonl"
 BASE = "base"
 SEED_STEP = 2
 """Added to the recipe's seed: 0 is for the probes, 1 for choosing the best checkpoint."""
@@ -42,6 +49,11 @@ WORDS = {
     "better": "better, by more than chance explains",
     "worse": "WORSE, by more than chance explains",
     "noise": "inside the noise, so no improvement is shown",
+}
+CONTROL_WORDS = {
+    "better": "better than that, by more than chance explains",
+    "worse": "WORSE than that, by more than chance explains",
+    "noise": "no better than that, so seeing what failed is shown to buy nothing",
 }
 
 
@@ -71,12 +83,24 @@ def tasks_of(tasks: list[Task], split: str) -> list[Task]:
 
 def read(run: Run, adapter: str, k: int, temperature: float) -> dict[str, TaskProbe]:
     """What is known of an adapter: {instance_id: TaskProbe}."""
+    return {r["instance_id"]: probe_of(r) for r in _lines(run, FILE, adapter, k, temperature)}
+
+
+def read_tokens(run: Run, adapter: str, k: int, temperature: float) -> dict[str, list[int]]:
+    """The same: {instance_id: tokens that the student wrote in each rollout}, of several turns."""
+    lines = _lines(run, FILE, adapter, k, temperature)
+    return {r["instance_id"]: r["tokens"] for r in lines if "tokens" in r}
+
+
+def read_control(run: Run, adapter: str, k: int, temperature: float) -> dict[str, int]:
+    """What is known of the control (`control.py`): {instance_id: trials, of k, that solved it}."""
+    lines = _lines(run, CONTROL, adapter, k, temperature)
+    return {r["instance_id"]: r["resolved"] for r in lines}
+
+
+def _lines(run: Run, file: str, adapter: str, k: int, temperature: float) -> list[dict]:
     wanted = {"adapter": adapter, "k": k, "temperature": temperature}
-    return {
-        r["instance_id"]: TaskProbe(r["instance_id"], k, r["resolved"], r["truncated"])
-        for r in run.read(FILE)
-        if all(r[key] == value for key, value in wanted.items())
-    }
+    return [r for r in run.read(file) if all(r[key] == v for key, v in wanted.items())]
 
 
 def record(adapter: str, k: int, temperature: float, probe: TaskProbe) -> dict:
@@ -88,6 +112,7 @@ def record(adapter: str, k: int, temperature: float, probe: TaskProbe) -> dict:
         "instance_id": probe.instance_id,
         "resolved": probe.resolved,
         "truncated": probe.truncated,
+        **({"turns": probe.turns, "first": probe.first} if probe.turns else {}),
     }
 
 
@@ -105,6 +130,25 @@ def compare(run: Run, base: list[TaskProbe], tuned: list[TaskProbe], temperature
         "base": {g: _summary(old[g], temperature, seed) for g in GROUPS},
         "difference": {g: _difference(old[g], new[g], seed) for g in GROUPS if new[g]},
     }
+
+
+def with_control(
+    run: Run, compared: dict, episodes: list[TaskProbe], trials: dict[str, int]
+) -> dict:
+    """The comparison with `pass_at_1_control` in each group of "probe", and "control": {group:
+    what episodes are more than it, as in "difference"}. `trials`: as of `read_control`."""
+    control = [TaskProbe(p.instance_id, p.k, trials[p.instance_id], 0) for p in episodes]
+    old, new, seed = grouped(run, control), grouped(run, episodes), run.recipe.seed
+    probe = {
+        group: {**p, "pass_at_1_control": _mean_pass(old[group])}
+        for group, p in compared["probe"].items()
+    }
+    beside = {g: _difference(old[g], new[g], seed) for g in GROUPS if new[g]}
+    return {**compared, "probe": probe, "control": beside}
+
+
+def _mean_pass(probes: list[TaskProbe]) -> float | None:
+    return math.fsum(p.resolved / p.k for p in probes) / len(probes) if probes else None
 
 
 def _summary(probes: list[TaskProbe], temperature: float, seed: int) -> dict:
@@ -149,6 +193,18 @@ def _shown(comparison: dict) -> list[str]:
     ]
 
 
+def _control_lines(comparison: dict, group: str) -> list[str]:
+    beside = comparison.get("control", {}).get(group)
+    if beside is None:
+        return []
+    low, high = beside["ci95"]
+    return [
+        f"  {'control':11} pass@1 {comparison['probe'][group]['pass_at_1_control']:.3f}: as many "
+        "tokens as single attempts, of which the tests that the prompt shows choose. Episodes "
+        f"{beside['pass_at_1']:+.3f} [{low:+.3f}, {high:+.3f}]: {CONTROL_WORDS[beside['verdict']]}."
+    ]
+
+
 def comparison_lines(comparison: dict, name: str, width: int) -> list[str]:
     """The comparison for a person, a paragraph a group."""
     out = []
@@ -172,6 +228,11 @@ def comparison_lines(comparison: dict, name: str, width: int) -> list[str]:
                     f"{q['ci95_at_k'][1]:.3f}]"
                 )
             out.append(words)
+            if "turns" in q:
+                out.append(
+                    f"  {'':11} pass@1 {q['pass_at_1_turn_1']:.3f} after the first turn; "
+                    f"{q['turns']:.2f} turns"
+                )
         low, high = difference["ci95"]
         test = "" if difference["mcnemar"] is None else f", McNemar p = {difference['mcnemar']:.3g}"
         out.append(
@@ -179,6 +240,7 @@ def comparison_lines(comparison: dict, name: str, width: int) -> list[str]:
             f"{high:+.3f}]{test}: "
             f"{WORDS[difference['verdict']]}."
         )
+        out += _control_lines(comparison, group)
     if "voice" in comparison:
         out.append("")
     for arm, voice in comparison.get("voice", {}).items():

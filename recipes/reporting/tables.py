@@ -2,6 +2,7 @@
 people. Nothing is printed here."""
 
 from collections import Counter
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from recipes.learning.measure import TaskProbe, summarise
@@ -52,11 +53,16 @@ def read_probes(run: "Run", phase: str) -> list[TaskProbe]:
     tables that are compared are about the same tasks."""
     aside = run.set_aside
     probes = [
-        TaskProbe(r["instance_id"], r["k"], r["resolved"], r["truncated"], r.get("unsampled", 0))
+        probe_of(r)
         for r in run.read("probe.jsonl")
         if r["phase"] == phase and r["instance_id"] not in aside
     ]
     return sorted(probes, key=lambda p: p.instance_id)
+
+
+def probe_of(record: dict) -> TaskProbe:
+    """What a line of a file says of a task."""
+    return TaskProbe(**{f.name: record[f.name] for f in fields(TaskProbe) if f.name in record})
 
 
 def probe_summary(run: "Run", phase: str) -> dict:
@@ -245,7 +251,19 @@ def table(before: dict, after: dict) -> list[str]:
                 f"  {f'{low:.3f} to {high:.3f}':>15}"
                 f"  {new['pass_at_k']:13.3f}  {new['cold']:5} {new['warm']:5} {new['mastered']:8}"
             )
+            lines += _of_turns(old, new)
     return lines
+
+
+def _of_turns(before: dict, after: dict) -> list[str]:
+    """What the first turn alone came to, of two summaries, where rollouts have several."""
+    if "turns" not in after:
+        return []
+    first = [p.get("pass_at_1_turn_1", p["pass_at_1"]) for p in (before, after)]
+    return [
+        f"{'  first turn':15}{'':6}  {first[0]:13.3f}  {first[1]:12.3f}  "
+        f"({after['turns']:.2f} turns a rollout)"
+    ]
 
 
 def heldout_metrics(summaries: dict) -> dict:

@@ -29,6 +29,15 @@ class Completion:
     mask: tuple[bool, ...] | None = None
     """Of each token, whether the student wrote it; None: it wrote all."""
 
+    @property
+    def turns(self) -> list[tuple[int, int]]:
+        """Where the student's turns begin and end among `ids`."""
+        if self.mask is None:
+            return [(0, len(self.ids))]
+        edges = [i for i, wrote in enumerate(self.mask) if wrote and not (i and self.mask[i - 1])]
+        ends = [i + 1 for i in range(len(self.mask)) if self.mask[i] and not any(self.mask[i + 1 : i + 2])]
+        return list(zip(edges, ends))
+
 
 @dataclass(frozen=True)
 class Turns:

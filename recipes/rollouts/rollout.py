@@ -17,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from recipes.rollouts.conversations import Conversations
 from recipes.rollouts.engine import Completion, Engine, count_nothing
 from sandbox.errors import HarnessError
 
@@ -50,6 +51,11 @@ class Attempt:
     index: int
     completion: Completion
     text: str
+    """Of its last turn."""
+    episode: tuple[dict[str, str], ...] = ()
+    """The replies before that, each with what was said of it."""
+    failure: str = ""
+    """Why it ended early, where the jail failed on one of these."""
 
 
 @dataclass(frozen=True)
@@ -62,21 +68,28 @@ class Rollout:
     index: int
     """Among all of its task."""
     text: str
+    """Of the last turn."""
     tokens: int
-    """Length of the completion, its end token included."""
+    """That the student wrote, end tokens included."""
     status: str
     """The verdict's, or `truncated`, or UNJUDGED."""
     reward: float
     completion: Completion = field(repr=False)
     failure: str = field(default="", repr=False)
     """Why there is no verdict, where the jail failed."""
+    episode: tuple[dict[str, str], ...] = ()
+    """The replies before the last one, each with what was said of it."""
+
+    @property
+    def turns(self) -> int:
+        """How many it took."""
+        return 1 + len(self.episode) // 2
 
     def record(self) -> dict:
         """Plain data, without the token ids."""
-        return {
-            name: getattr(self, name)
-            for name in ("instance_id", "seed", "index", "text", "tokens", "status", "reward")
-        }
+        names = ("instance_id", "seed", "index", "text", "tokens", "status", "reward")
+        more = {"episode": list(self.episode)} if self.episode else {}
+        return {**{name: getattr(self, name) for name in names}, **more}
 
 
 @dataclass(frozen=True)
@@ -88,7 +101,7 @@ class Sampling:
     temperature: float
     """0 takes the likeliest token."""
     max_new: int
-    """Tokens of a completion, at most."""
+    """Tokens of a turn, at most."""
     stops_early: bool = False
     """Where the first half of a prompt's completions are all cut off, the others are not sampled."""
 
@@ -100,9 +113,11 @@ def sample_rollouts(
     seeds: Sequence[int],
     judge: Judge,
     on_ended: Callable[[int], None] = count_nothing,
+    conversations: Conversations | None = None,
 ) -> list[list[Rollout]]:
     """The judged rollouts of each pair, each with its seed: [pair][index]. See `judged_groups`."""
-    done = dict(judged_groups(engine, [(pairs, seeds)], sampling, judge, on_ended))
+    parts = [(pairs, seeds)]
+    done = dict(judged_groups(engine, parts, sampling, judge, on_ended, conversations))
     return [done[i] for i in range(len(pairs))]
 
 
@@ -112,17 +127,21 @@ def judged_groups(
     sampling: Sampling,
     judge: Judge,
     on_ended: Callable[[int], None] = count_nothing,
+    conversations: Conversations | None = None,
 ) -> Iterator[tuple[int, list[Rollout]]]:
     """The judged rollouts of each task: (place of the task among all, its rollouts), in the order
     in which they were sampled, each as soon as it is there. `parts` are (pairs, their seeds), and
     are sampled one after the other; what is sampled is judged meanwhile, for the jails are other
-    processes. `on_ended`: as for `Engine.stream`."""
+    processes. `on_ended`: as for `Engine.stream`; `conversations`: where a rollout may have several
+    turns."""
     background = ThreadPoolExecutor(1)
     waiting: deque[tuple[list[int], Future[list[list[Rollout]]]]] = deque()
     try:
         first = 0
         for pairs, seeds in parts:
-            for indices, groups in _sampled(engine, pairs, sampling, seeds, on_ended):
+            for indices, groups in _sampled(
+                engine, pairs, sampling, seeds, on_ended, conversations
+            ):
                 waiting.append(
                     ([first + i for i in indices], background.submit(judged, groups, judge))
                 )
@@ -147,11 +166,13 @@ def _sampled(
     sampling: Sampling,
     seeds: Sequence[int],
     on_ended: Callable[[int], None],
+    conversations: Conversations | None,
 ) -> Iterator[tuple[list[int], list[list[Attempt]]]]:
     """(indices of pairs, what was written for them), some at a time."""
     half = (sampling.n + 1) // 2 if sampling.stops_early else sampling.n
     begun: dict[int, list[Attempt]] = {}
-    for part in _written(engine, pairs, replace(sampling, n=half), seeds, on_ended):
+    first = replace(sampling, n=half)
+    for part in _written(engine, pairs, first, seeds, on_ended, conversations):
         ended = {i: g for i, g in part.items() if half == sampling.n or _all_cut_off(g)}
         if ended and half < sampling.n:
             on_ended((sampling.n - half) * len(ended))
@@ -162,7 +183,7 @@ def _sampled(
         return
     order, rest = sorted(begun), replace(sampling, n=sampling.n - half)
     others, other_seeds = [pairs[i] for i in order], [seeds[i] + 1 for i in order]
-    for part in _written(engine, others, rest, other_seeds, on_ended, half):
+    for part in _written(engine, others, rest, other_seeds, on_ended, conversations, half):
         yield (
             [order[place] for place in part],
             [begun[order[place]] + group for place, group in part.items()],
@@ -175,9 +196,11 @@ def _written(
     sampling: Sampling,
     seeds: Sequence[int],
     on_ended: Callable[[int], None],
+    conversations: Conversations | None,
     first: int = 0,
 ) -> Iterator[dict[int, list[Attempt]]]:
     """{index of a pair: what was written for it}, some at a time; counted from `first`."""
+    turns = conversations.about([task for task, _ in pairs]) if conversations else None
     for part in engine.stream(
         [prompt for _, prompt in pairs],
         sampling.n,
@@ -185,14 +208,31 @@ def _written(
         sampling.max_new,
         seeds,
         on_ended,
+        turns,
     ):
         yield {
             i: [
-                Attempt(pairs[i][0], seeds[i], index, one, engine.student.text(one.ids))
+                _attempt(engine, pairs[i][0], seeds[i], index, one, conversations)
                 for index, one in enumerate(group, first)
             ]
             for i, group in part.items()
         }
+
+
+def _attempt(
+    engine: Engine,
+    task: Any,
+    seed: int,
+    index: int,
+    completion: Completion,
+    conversations: Conversations | None,
+) -> Attempt:
+    start, end = completion.turns[-1]
+    text = engine.student.text(completion.ids[start:end])
+    if conversations is None:
+        return Attempt(task, seed, index, completion, text)
+    episode, failure = conversations.said(task, completion), conversations.failure(task, completion)
+    return Attempt(task, seed, index, completion, text, tuple(episode), failure)
 
 
 def _all_cut_off(group: list[Attempt]) -> bool:
@@ -212,20 +252,21 @@ def judged(groups: list[list[Attempt]], judge: Judge) -> list[list[Rollout]]:
         (attempt.task, attempt.text)
         for group in groups
         for attempt in group
-        if attempt.completion.finished
+        if _is_judged(attempt)
     ]
     verdicts = iter(judge(asked)) if asked else iter(())
     return [
-        [
-            _rollout(attempt, next(verdicts) if attempt.completion.finished else None)
-            for attempt in group
-        ]
+        [_rollout(attempt, next(verdicts) if _is_judged(attempt) else None) for attempt in group]
         for group in groups
     ]
 
 
+def _is_judged(attempt: Attempt) -> bool:
+    return attempt.completion.finished and not attempt.failure
+
+
 def _rollout(attempt: Attempt, verdict: Any) -> Rollout:
-    failure = str(verdict) if isinstance(verdict, HarnessError) else ""
+    failure = attempt.failure or (str(verdict) if isinstance(verdict, HarnessError) else "")
     if failure:
         status, reward = UNJUDGED, 0.0
     else:
@@ -237,11 +278,12 @@ def _rollout(attempt: Attempt, verdict: Any) -> Rollout:
         seed=attempt.seed,
         index=attempt.index,
         text=attempt.text,
-        tokens=len(attempt.completion.ids),
+        tokens=len(attempt.completion.logprobs),
         status=status,
         reward=reward,
         completion=attempt.completion,
         failure=failure,
+        episode=attempt.episode,
     )
 
 
