@@ -247,19 +247,17 @@ def distil(session: Session) -> None:
 
 def _examples(session: Session) -> list[Sample]:
     """The verified trajectories that are not longer than what the student may write."""
-    from recipes.learning.student import Sample
+    from recipes.learning.distil import example_of
 
-    student, max_new = session.student, session.recipe.student.max_new
+    student, settings = session.student, session.recipe.student
+    last_turn_only = session.recipe.distil.last_turn_only
     samples = [
-        Sample(
-            tuple(student.prompt_ids(t["messages"][:-1])),
-            tuple(student.completion_ids(t["messages"][-1]["content"])),
-        )
+        example_of(student, t["messages"], last_turn_only, settings)
         for t in session.run.read("trajectories.jsonl")
     ]
-    examples = [s for s in samples if len(s.completion) <= max_new]
+    examples = [sample for sample in samples if sample is not None]
     if len(examples) < len(samples):
-        session.emit(AnswersTooLong(len(samples) - len(examples), max_new))
+        session.emit(AnswersTooLong(len(samples) - len(examples), settings.max_new))
     return examples
 
 

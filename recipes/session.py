@@ -42,6 +42,7 @@ if TYPE_CHECKING:  # what `--help` need not load
     from recipes.runfolder.run import Run
     from recipes.settings import Recipe
     from recipes.teachers.options import Hired
+    from sandbox.episode import Episode
     from sandbox.judge.verdict import Judge, Limits, Verdict
     from sandbox.tasks.task import Task
 
@@ -70,26 +71,53 @@ def open_judge(run: Run, emit: Emit) -> Judge:
     )
 
 
+class OpenRun:
+    """A run's tasks and judge for a program that is none of ours; its threads may call at once."""
+
+    def __init__(self, run: Run, judge: Judge) -> None:
+        self._judge, self._recipe = judge, run.recipe
+        self._tasks = {t.instance_id: t for t in run.tasks}
+        self._reached: dict[tuple[str, ...], Episode] = {}
+        """{(instance_id, replies so far): the episode as it is there}"""
+
+    def verdict(self, instance_id: str, text: str) -> tuple[str, float]:
+        """(status, reward) of a reply."""
+        from sandbox.episode import judge_reply
+
+        style = self._recipe.prompt.style
+        found = judge_reply(self._judge, self._tasks[instance_id], text, style)
+        return found.status, found.reward
+
+    def answer(self, instance_id: str, replies: list[str]) -> str | None:
+        """What is said of the last of these replies; None where the episode is over with it."""
+        from sandbox.episode import Episode
+
+        episode: Episode | None = self._reached.get((instance_id, *replies[:-1]))
+        if episode is None:
+            turns, style = self._recipe.student.turns, self._recipe.prompt.style
+            episode = Episode(self._judge, self._tasks[instance_id], [], style, turns)
+            for reply in replies[:-1]:
+                episode.answer(reply)
+        episode = episode.fork()
+        feedback = episode.answer(replies[-1])
+        if feedback is None:
+            return None
+        self._reached[(instance_id, *replies)] = episode
+        return feedback.text
+
+
 @contextmanager
-def open_replies(folder: Path) -> Iterator[Callable[[str, str], tuple[str, float]]]:
-    """`judge(instance_id, reply text) -> (status, reward)` for a run's tasks, for a program that is
-    none of ours; its threads may call it at once. What is to be said goes to standard error. Raises
+def open_replies(folder: Path) -> Iterator[OpenRun]:
+    """A run for a program that is none of ours. What is to be said goes to standard error. Raises
     UsageError where there is no such run."""
     from recipes.runfolder.run import Run
-    from sandbox.episode import judge_reply
 
     def emit(event: Event) -> None:
         sys.stderr.write(f"{event}\n")
 
     run = Run.open(folder)
-    tasks, style = {t.instance_id: t for t in run.tasks}, run.recipe.prompt.style
     with open_judge(run, emit) as judge:
-
-        def judged(instance_id: str, text: str) -> tuple[str, float]:
-            verdict = judge_reply(judge, tasks[instance_id], text, style)
-            return verdict.status, verdict.reward
-
-        yield judged
+        yield OpenRun(run, judge)
 
 
 def limits_of(recipe: Recipe) -> Limits:

@@ -15,6 +15,8 @@ class Attempt:
     """The changed files, whole."""
     patch: str
     verdict: Verdict
+    episode: tuple[dict[str, str], ...] = ()
+    """What was tried before it in the same episode, each time with what was said of that."""
     proof: Proof | None = None
     """What it was verified against; None where the verdict is not `resolved`, or a smaller edit was
     verified before."""
@@ -85,6 +87,7 @@ class Outcome:
             "samples": self.samples,
             "counts": self.counts,
             "patch": self.best.patch if self.best else "",
+            **({"episode": list(self.best.episode)} if self.best and self.best.episode else {}),
         }
         if self.best is None or not self.best.fixed:
             remaining = self.best.remaining(self.task) if self.best else self.task.FAIL_TO_PASS

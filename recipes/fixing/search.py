@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from recipes.events import Emit, Event, notes_to, progress_to
 from recipes.fixing.attempts import Attempt, Outcome
-from recipes.fixing.writer import OpenEngine, Writer
+from recipes.fixing.writer import OpenEngine, Reply, Writer
 from recipes.settings import Recipe
 from sandbox import patches
 from sandbox.cache import make_room
@@ -160,7 +160,7 @@ class Search:
                 break
             self._began = True
             bar, count = self._bar(task, start, len(prompts)), self.options.samples - start
-            replies, cut_off = self._writer.write(prompts, start, min(ROUND, count), bar)
+            replies, cut_off = self._writer.write(prompts, start, min(ROUND, count), judge, bar)
             counts["truncated"] += cut_off
             for attempt in self._judged(judge, replies, counts):
                 known.setdefault(attempt.patch, attempt)
@@ -189,18 +189,18 @@ class Search:
         return count
 
     def _judged(
-        self, judge: Judge, replies: list[tuple[Task, str]], counts: Counter[str]
+        self, judge: Judge, replies: list[Reply], counts: Counter[str]
     ) -> Iterator[Attempt]:
         """The edits of these replies that change something, with their verdicts, which are counted."""
         tree = judge.repository.snapshot
         edits: list[tuple[Task, dict[str, str] | InvalidEdit]] = []
-        for variant, text in replies:
+        for reply in replies:
             try:
-                files = files_with(text, variant, tree, self.recipe.prompt.style)
-                edits.append((variant, files))
+                files = files_with(reply.text, reply.task, tree, self.recipe.prompt.style)
+                edits.append((reply.task, files))
             except InvalidEdit as error:
-                edits.append((variant, error))
-        for (_, edit), verdict in zip(edits, judge.judge_many(edits)):
+                edits.append((reply.task, error))
+        for reply, (_, edit), verdict in zip(replies, edits, judge.judge_many(edits)):
             if isinstance(verdict, HarnessError):
                 counts["not judged, because the jail failed"] += 1
                 continue
@@ -213,4 +213,4 @@ class Search:
                 patch = "".join(
                     patches.make(before[path], text, path) for path, text in sorted(files.items())
                 )
-                yield Attempt(files, patch, verdict)
+                yield Attempt(files, patch, verdict, reply.episode)

@@ -33,6 +33,7 @@ def _sentences(outcome: Outcome) -> list[str]:
             f"these again in a fresh process; {others} beside them that can see the change "
             f"({', '.join(proof.changed)}); and two runs of the suite.",
         ]
+        sentences[:0] = _turns(best.episode)
         if proof.silent:
             sentences.append(
                 f"{_counted(len(proof.silent), 'other test')} cannot be run without the rest of "
@@ -50,6 +51,7 @@ def _sentences(outcome: Outcome) -> list[str]:
     ]
     if best is None:
         return [*sentences, "No edit was usable and changed anything."]
+    sentences += _turns(best.episode)
     left = best.remaining(task)
     if not best.verdict.tests:
         return [*sentences, f"The nearest attempt, which is no fix: {best.verdict.reason}"]
@@ -58,6 +60,12 @@ def _sentences(outcome: Outcome) -> list[str]:
         f"The nearest attempt, which is no fix, leaves {_counted(len(left), 'test')} failing: "
         f"{', '.join(left[:5])}" + (f" and {len(left) - 5} more." if len(left) > 5 else "."),
     ]
+
+
+def _turns(episode: tuple[dict[str, str], ...]) -> list[str]:
+    """What was tried before an edit, turn by turn."""
+    told = [" ".join(message["content"].split()) for message in episode[1::2]]
+    return [f"Turn {number}: {textwrap.shorten(text, 300)}" for number, text in enumerate(told, 1)]
 
 
 def summary_lines(search: Search) -> list[str]:

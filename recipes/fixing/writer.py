@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,14 +18,28 @@ from recipes.events import (
 )
 from recipes.learning.measure import derived_seed
 from recipes.learning.threads import threads_of
+from recipes.rollouts.conversations import Conversations, ReadTurns
 from recipes.rollouts.rollout import Engine
 from recipes.settings import Recipe
 from sandbox.cache import cache_folder, make_room
+from sandbox.episode import Episode
+from sandbox.judge.verdict import Judge
 from sandbox.tasks.prompts import Budget, build
 from sandbox.tasks.task import Task
 
 if TYPE_CHECKING:
     from recipes.runfolder.run import Run
+
+@dataclass(frozen=True)
+class Reply:
+    """What the student wrote for a task, whole."""
+
+    task: Task
+    text: str
+    """Of its last turn."""
+    episode: tuple[dict[str, str], ...]
+    """The replies before that, each with what was said of it."""
+
 
 OpenEngine = Callable[[list[list[dict]]], Engine]
 """Opens what samples, by the conversations that it is to continue first of all."""
@@ -62,23 +78,48 @@ class Writer:
         prompts: list[tuple[Task, list[int]]],
         start: int,
         count: int,
+        judge: Judge,
         on_ended: Callable[[int], None],
-    ) -> tuple[list[tuple[Task, str]], int]:
-        """`count` replies to each prompt, those from number `start` on: (task, text) of the ones
-        that came to an end, and how many were cut off."""
+    ) -> tuple[list[Reply], int]:
+        """`count` replies to each prompt, those from number `start` on: the ones that came to an
+        end, and how many were cut off. Where the student has several turns, each is told what the
+        failing tests say of it, and what counts is the last."""
         assert self._engine is not None, "the prompts come first"
-        seed, text = self._recipe.seed, self._engine.student.text
-        groups = self._engine.sample(
-            [ids for _, ids in prompts],
-            count,
-            self._recipe.probe.temperature,
-            self._recipe.student.max_new,
-            [derived_seed("fix", seed, v.instance_id, v.function, start) for v, _ in prompts],
-            on_ended,
-        )
-        written = [(v, c) for (v, _), group in zip(prompts, groups) for c in group]
-        replies = [(v, text(c.ids)) for v, c in written if c.finished]
+        seed, tasks = self._recipe.seed, [task for task, _ in prompts]
+        text = self._engine.student.text
+        with self._conversations(judge) as talk:
+            groups = self._engine.sample(
+                [ids for _, ids in prompts],
+                count,
+                self._recipe.probe.temperature,
+                self._recipe.student.max_new,
+                [derived_seed("fix", seed, t.instance_id, t.function, start) for t in tasks],
+                on_ended,
+                talk and talk.about(tasks),
+            )
+            written = [(t, c) for t, group in zip(tasks, groups) for c in group]
+            replies = [
+                Reply(t, text(c.ids[c.turns[-1][0] :]), tuple(talk.said(t, c)) if talk else ())
+                for t, c in written
+                if c.finished
+            ]
         return replies, len(written) - len(replies)
+
+    @contextmanager
+    def _conversations(self, judge: Judge) -> Iterator[Conversations | None]:
+        settings, style = self._recipe.student, self._recipe.prompt.style
+        if settings.turns == 1:
+            yield None
+            return
+        assert self._engine is not None
+        student: ReadTurns = self._engine.student
+
+        def begin(task: Task) -> Episode:
+            return Episode(judge, task, [], style, settings.turns)
+
+        workers = judge.limits.jails
+        with Conversations(student, begin, settings.episode, workers) as found:
+            yield found
 
 
 def open_engine(run: Run, checkpoint: Path, chats: list[list[dict]], emit: Emit) -> Engine:

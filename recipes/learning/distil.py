@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from recipes.learning.measure import derived_seed
 from recipes.learning.student import Sample, Student
-from recipes.settings import DistilSettings
+from recipes.settings import DistilSettings, StudentSettings
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,28 @@ def distil(
         lr = learning_rate(settings, step)
         grad_norm = student.step(lr, settings.clip)
         yield Step(step=step + 1, steps=settings.steps, loss=stats.loss, grad_norm=grad_norm, lr=lr)
+
+
+def example_of(
+    student: Student, messages: list[dict], last_turn_only: bool, settings: StudentSettings
+) -> Sample | None:
+    """What is learned of a conversation, which ends with a reply: all replies, or the last one. None
+    where a reply is longer than a turn may be, or all together than an episode."""
+    begins = next(i for i, message in enumerate(messages) if message["role"] == "assistant")
+    ids: list[int] = []
+    mask: list[bool] = []
+    for i, message in enumerate(messages[begins:], begins):
+        is_reply = message["role"] == "assistant"
+        text = message["content"]
+        part = student.completion_ids(text) if is_reply else student.answer_ids(text)
+        if is_reply and len(part) > settings.max_new:
+            return None
+        ids += part
+        mask += [is_reply and (not last_turn_only or i == len(messages) - 1)] * len(part)
+    if len(ids) > settings.episode:
+        return None
+    prompt = tuple(student.prompt_ids(messages[:begins]))
+    return Sample(prompt, tuple(ids), None if all(mask) else tuple(mask))
 
 
 def planned_steps(count: int, settings: DistilSettings) -> int:

@@ -300,7 +300,11 @@ def _add_replay(session: Session) -> None:
     replayed = [
         _trajectory(
             tasks[r["instance_id"]],
-            [*session.chats[r["instance_id"]], {"role": "assistant", "content": r["text"]}],
+            [
+                *session.chats[r["instance_id"]],
+                *r.get("episode", ()),
+                {"role": "assistant", "content": r["text"]},
+            ],
             "student",
         )
         for r in own

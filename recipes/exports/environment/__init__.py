@@ -11,7 +11,7 @@ they were when this was written (`origin.json`), or at `--env.taskset.task.colds
 `--env.taskset.task.run`.
 """
 
-from .harness import OneQuestion
+from .harness import Episode
 from .taskset import RepositoryTaskset
 
-__all__ = ["OneQuestion", "RepositoryTaskset"]
+__all__ = ["Episode", "RepositoryTaskset"]

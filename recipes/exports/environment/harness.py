@@ -1,11 +1,17 @@
-"""One question, one answer: how coldstart's student is asked, too."""
+"""How coldstart's student is asked, too: one question, and after a reply that fails the tests that
+the prompt shows what these say of it, as often as the run's recipe has turns."""
+
+import asyncio
 
 import verifiers.v1 as vf
 from openai import AsyncOpenAI
 
+from .verdict import answer
 
-class OneQuestion(vf.Harness[vf.HarnessConfig]):
-    """Sends the task's prompt and ends. It runs no program, so it needs no container and no tools."""
+
+class Episode(vf.Harness[vf.HarnessConfig]):
+    """Sends the task's prompt, answers replies, and ends. It runs no program, so it needs no
+    container and no tools."""
 
     APPENDS_SYSTEM_PROMPT = True
     EXECUTES_CODE = False
@@ -20,6 +26,20 @@ class OneQuestion(vf.Harness[vf.HarnessConfig]):
             for role, content in (("system", system), ("user", prompt))
             if content
         ]
+        replies: list[str] = []
         async with AsyncOpenAI(base_url=endpoint, api_key=secret) as client:
-            await client.chat.completions.create(model=ctx.model, messages=messages)
+            said: str | None = ""
+            while said is not None:
+                reply = await client.chat.completions.create(model=ctx.model, messages=messages)
+                choice = reply.choices[0]
+                replies.append(choice.message.content or "")
+                said = None
+                if choice.finish_reason != "length":
+                    said = await asyncio.to_thread(
+                        answer, data.coldstart, data.run, data.id, replies
+                    )
+                messages += [
+                    {"role": "assistant", "content": replies[-1]},
+                    {"role": "user", "content": said},
+                ]
         return vf.ProgramResult(exit_code=0, stdout="", stderr="")

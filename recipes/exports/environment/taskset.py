@@ -17,6 +17,9 @@ ORIGIN = json.loads((HERE / "origin.json").read_text(encoding="utf-8"))
 class RepositoryData(vf.TaskData):
     kind: str
     """How the task was made, as in coldstart's `--kinds`."""
+    coldstart: str
+    run: str
+    """As of `RepositoryTaskConfig`, for the harness."""
 
 
 class RepositoryTaskConfig(vf.TaskConfig):
@@ -57,4 +60,5 @@ class RepositoryTaskset(vf.Taskset[RepositoryTask, RepositoryConfig]):
         for line in (HERE / "tasks.jsonl").read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
             if row.pop("split") == self.config.split:
-                yield RepositoryTask(RepositoryData(**row), self.config.task)
+                places = {"coldstart": self.config.task.coldstart, "run": self.config.task.run}
+                yield RepositoryTask(RepositoryData(**row, **places), self.config.task)

@@ -2,15 +2,16 @@
 kept until the process ends.
 
 status, reward = verdict(coldstart_folder, run_folder, instance_id, reply)
+text = answer(coldstart_folder, run_folder, instance_id, replies)    # None: the episode is over
 """
 
 import atexit
 import sys
 import threading
-from collections.abc import Callable
 from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 _opening = threading.Lock()
 _until_the_end = ExitStack()
@@ -20,16 +21,29 @@ atexit.register(_until_the_end.close)
 def verdict(coldstart: str, run: str, instance_id: str, reply: str) -> tuple[str, float]:
     """The verdict's status and reward. May be called by several threads at once. Raises
     RuntimeError where the harness failed: that is no failure of the model."""
+    found: tuple[str, float] = _asked(coldstart, run, instance_id, "verdict", reply)
+    return found
+
+
+def answer(coldstart: str, run: str, instance_id: str, replies: list[str]) -> str | None:
+    """What the environment says of the last of these replies; None where the episode is over. As
+    `verdict`."""
+    found: str | None = _asked(coldstart, run, instance_id, "answer", replies)
+    return found
+
+
+def _asked(coldstart: str, run: str, instance_id: str, what: str, about: object) -> Any:
     with _opening:
-        judge = _open(coldstart, run)
+        opened = _open(coldstart, run)
     try:
-        return judge(instance_id, reply)
+        return getattr(opened, what)(instance_id, about)
     except Exception as error:
         raise RuntimeError(f"coldstart could not judge {instance_id}: {error}") from None
 
 
 @lru_cache
-def _open(coldstart: str, run: str) -> Callable[[str, str], tuple[str, float]]:
+def _open(coldstart: str, run: str) -> Any:
+    """The run, as `recipes.session.OpenRun`."""
     if not (Path(coldstart) / "coldstart.py").is_file() or not (Path(run) / "run.json").is_file():
         raise RuntimeError(
             f"coldstart is not in {coldstart}, or the run is not in {run}. Name them with "
