@@ -222,7 +222,7 @@ def distil(session: Session) -> None:
     run, settings = session.run, session.recipe.distil
     if run.is_done(stages.DISTIL.name):
         return
-    examples = _examples(session)
+    examples = examples_of(session)
     folder, start = run.folder / "checkpoints", 0
     steps = distillation.planned_steps(len(examples), settings) if examples else 0
     if "last" in run.content["checkpoints"]:
@@ -245,7 +245,7 @@ def distil(session: Session) -> None:
         run.name_checkpoints(distilled=name, last=name, best=name)
 
 
-def _examples(session: Session) -> list[Sample]:
+def examples_of(session: Session) -> list[Sample]:
     """The verified trajectories that are not longer than what the student may write."""
     from recipes.learning.distil import example_of
 

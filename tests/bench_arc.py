@@ -186,17 +186,10 @@ class Arms:
     def more_sft(self, seconds: float) -> float:
         """More steps on the same trajectories at a quarter of the learning rate, as many as fit
         into `seconds`."""
+        from recipes.bootstrap import examples_of
         from recipes.learning.distil import distil
-        from recipes.learning.student import Sample
 
-        student = self.session.student
-        examples = [
-            Sample(
-                tuple(student.prompt_ids(t["messages"][:-1])),
-                tuple(student.completion_ids(t["messages"][-1]["content"])),
-            )
-            for t in self.session.run.read("trajectories.jsonl")
-        ]
+        student, examples = self.session.student, examples_of(self.session)
         settings = replace(
             self.recipe.distil,
             lr=self.recipe.distil.lr / 4,
