@@ -17,6 +17,7 @@ import pytest
 
 from sandbox.errors import HarnessError
 from sandbox.jail.bubblewrap import BubblewrapJail
+from sandbox.jail.jail import fixed_addresses
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.snapshot import content_hash
@@ -698,6 +699,7 @@ def test_the_jail_dies_with_its_owner(repository):
 import sys, time
 sys.path[:0] = {sys.path!r}
 from sandbox.jail.bubblewrap import BubblewrapJail
+from sandbox.jail.jail import fixed_addresses
 from sandbox.repo import Repository
 jail = BubblewrapJail(Repository.from_dict({repository.to_dict()!r}).layout())
 print(jail._process.pid, flush=True)
@@ -768,3 +770,18 @@ def test_sets_have_one_order_in_every_jail(judge):
     ).stdout.strip()
     test = textwrap.dedent(order).replace("ORDER", repr(there))
     assert outcome(attack(judge, test)) == "passed"
+
+
+@pytest.mark.skipif(not fixed_addresses(), reason="addresses cannot be fixed here")
+def test_what_is_hashed_by_address_has_one_order_in_every_jail(repository):
+    code = """
+        class Thing: pass
+
+        def test_it():
+            raise RuntimeError([hash(None), id(Thing), hash(Thing())])
+    """
+    said = set()
+    for _ in range(2):
+        with Judge(repository, Limits(workers=1)) as judge:
+            said.add(attack(judge, code, text=True)["text"]["tests/test_attack.py::test_it"])
+    assert len(said) == 1
