@@ -10,15 +10,16 @@ a guess and sees whether it is kept back would learn of it.
 
 Whether a task's shown tests run with so little is measured, once, with the gold edit: all must pass.
 (Where there is none: they must fail as they do with everything there.) Where they do not, more is
-left of the tests' files; and where that will not do either, they run among all the tests, and it is
-told only whether they all pass.
+left of the tests' files. Those for which that will not do either, as where a shown test inherits a
+hidden one, run among all the tests once the others pass, and of them it is told only whether they
+all pass.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from sandbox.judge.gate import InvalidEdit, gate
+from sandbox.judge.gate import gate
 from sandbox.judge.leaks import copies, copies_of_tests
 from sandbox.judge.outcomes import key_of, read_reply
 from sandbox.judge.outside import Hidden
@@ -38,7 +39,7 @@ class Shown:
 
     failing: tuple[str, ...]
     """Node ids, in the task's order; () where all passed."""
-    text: dict[str, str]
+    text: dict[str, str] = field(default_factory=dict)
     """What pytest says of each that failed; {} where that may not be told. It comes from a process
     that the edit shares: it may be anything."""
     before: str = ""
@@ -55,6 +56,8 @@ class _Place:
     files: dict[str, str]
     removed: tuple[str, ...]
     """Files, and folders that are gone as a whole."""
+    tests: tuple[str, ...] = ()
+    """Shown tests that run in it."""
 
 
 class Showing:
@@ -63,7 +66,7 @@ class Showing:
     def __init__(self, processes: Processes, hidden: Hidden) -> None:
         self._processes, self._hidden = processes, hidden
         self._tree = processes.repository.snapshot
-        self._places: dict[str, _Place | None] = {}
+        self._places: dict[str, _Place] = {}
         self._known: dict[str, Shown] = {}
         self._read: dict[str, str] = {}
 
@@ -79,22 +82,35 @@ class Showing:
         if task.instance_id not in self._places:
             self._places[task.instance_id] = self._place(task)
         place = self._places[task.instance_id]
-        reply = self._ask(task, files, place)
-        status, _, outcomes = read_reply(reply, task.shown)
-        failing = tuple(test for test in task.shown if outcomes.get(test) != "passed")
-        if status == "timeout" or place is None:
-            return Shown(failing, {}, timeout=status == "timeout", is_told=place is not None)
-        return Shown(failing, _texts(reply), _before(reply))
+        if place.tests:
+            reply = self._ask(task, files, place.tests, place)
+            status, _, outcomes = read_reply(reply, place.tests)
+            if status != "resolved":
+                failing = tuple(t for t in place.tests if outcomes.get(t) != "passed")
+                return Shown(failing, _texts(reply), _before(reply), status == "timeout")
+        apart = tuple(test for test in task.shown if test not in place.tests)
+        if not apart:
+            return Shown(())
+        status = read_reply(self._ask(task, files, apart), apart)[0]
+        fails = status != "resolved"
+        return Shown(apart if fails else (), timeout=status == "timeout", is_told=False)
 
-    def _ask(self, task: Task, files: dict[str, str], place: _Place | None) -> dict:
-        asked = {**self._processes.request(task, files), "ids": list(task.shown), "text": True}
+    def _ask(
+        self, task: Task, files: dict[str, str], tests: tuple[str, ...], place: _Place | None = None
+    ) -> dict:
+        asked = {**self._processes.request(task, files), "ids": list(tests), "text": True}
         if place is not None:
             asked.update(files={**place.files, **files}, remove=list(place.removed))
         return self._processes.ask_forked(asked)
 
-    def _place(self, task: Task) -> _Place | None:
-        """The least in which the shown tests run; None where they do in no place without others."""
-        return next((p for cut in (narrow, wide) if self._fits(task, p := self._cut(task, cut))), None)
+    def _place(self, task: Task) -> _Place:
+        """The least in which the most of the shown tests run."""
+        found: list[_Place] = []
+        for cut in (narrow, wide):
+            found.append(self._measured(task, self._cut(task, cut)))
+            if found[-1].tests == task.shown:
+                break
+        return max(found, key=lambda place: len(place.tests))  # the first of equals
 
     def _cut(self, task: Task, cut: Cut) -> _Place:
         listed = set(self._hidden.from_worker(task))
@@ -117,20 +133,18 @@ class Showing:
             self._read[path] = read_text(self._tree / path)
         return self._read[path]
 
-    def _fits(self, task: Task, place: _Place) -> bool:
-        """Whether the shown tests do in this place what they do among all."""
-        try:
-            gold = gate(task.gold(self._tree), task, self._tree) if task.patch else None
-        except InvalidEdit:
-            return False
-        if gold is not None:
-            return read_reply(self._ask(task, gold, place), task.shown)[0] == "resolved"
-        broken = task.broken(self._tree)
-        alone, among = (self._ask(task, broken, where) for where in (place, None))
-        return read_reply(alone, task.shown) == read_reply(among, task.shown) and all(
-            assertion_of(_texts(alone).get(t, "")) == assertion_of(_texts(among).get(t, ""))
-            for t in task.shown
-        )
+    def _measured(self, task: Task, place: _Place) -> _Place:
+        """The place with the shown tests that do in it what they do among all."""
+        if task.patch:
+            gold = gate(task.gold(self._tree), task, self._tree)
+            outcomes = read_reply(self._ask(task, gold, task.shown, place), task.shown)[2]
+            fit = {test for test, outcome in outcomes.items() if outcome == "passed"}
+        else:
+            broken = task.broken(self._tree)
+            alone, among = (self._ask(task, broken, task.shown, where) for where in (place, None))
+            said, known = _texts(alone), _texts(among)
+            fit = {t for t in known if assertion_of(said.get(t, "")) == assertion_of(known[t])}
+        return replace(place, tests=tuple(test for test in task.shown if test in fit))
 
 
 def _above(path: str) -> set[str]:
