@@ -11,46 +11,46 @@
 One way for all: the student's rollouts, a teacher's answers, `fix`, `judge --reply` and the
 exported environment.
 
-Who replies learns of a reply that failed no more than a person would who has seen the prompt: why
-it is no edit, that time ran out, or what the tests that the prompt shows say of it. Of hidden tests
-it learns that there are some, and no line that only they, a twin or the gold edit hold.
+A reply is an edit, a whole new answer to the same broken state, or one line that asks (`asking.py`).
+For an edit the tests that the prompt shows are run, and no others. Where they pass, or no turn is
+left, all of them are asked, once in an episode, and their verdict ends it. Else what the shown ones
+say is answered. Nothing of that depends on a hidden test or on the gold edit: they are not there
+where the shown tests run (`sandbox/judge/showing.py`), nor among the files that may be asked about
+(`sandbox/judge/sources.py`).
 """
 
+import copy
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from sandbox.errors import HarnessError
 from sandbox.judge.edits import from_reply
 from sandbox.judge.gate import InvalidEdit, gate
 from sandbox.judge.verdict import Judge, Verdict
+from sandbox.tasks.asking import answered, asked
+from sandbox.tasks.feedback import cut, what_fails
 from sandbox.tasks.replies import without_thinking
-from sandbox.tasks.statements import secrets, what_fails
+from sandbox.tasks.styles import asks_again
 from sandbox.tasks.task import Task
-
-FINAL = ("resolved", "tampered")
-"""Verdicts that end an episode in whichever turn they come."""
-
-AGAIN = (
-    "{what}\n\n"
-    "The code is still as it was in the first message. Answer again in the same format and as a "
-    "whole, as if for the first time: say nothing of this attempt."
-)
 
 
 @dataclass(frozen=True)
 class Feedback:
-    """A reply that does not resolve its task, where another one may follow."""
+    """What is said to a reply that does not end its episode."""
 
     text: str
     """What the next message says."""
-    verdict: Verdict = field(repr=False)
-    """For the books, and never for who replies: it names hidden tests."""
+    status: str
+    """For the books: `asked`; or what the verdict would be: `failed`, `timeout` or `invalid`."""
+    reason: str
+    """Why, in words."""
 
 
 class Episode:
-    """One task, and up to `turns` replies to it, each a whole new answer. No two threads may share
-    one; several episodes may share their judge."""
+    """One task, and up to `turns` replies to it. No two threads may share one; several episodes may
+    share their judge."""
 
     def __init__(
         self, judge: Judge, task: Task, messages: list[dict[str, str]], style: str, turns: int = 1
@@ -59,67 +59,81 @@ class Episode:
         `style`: how replies are to be written (`edits.py`). Raises ValueError for no turn at all."""
         if turns < 1:
             raise ValueError("an episode has at least one turn")
-        self.task = task
+        self.task, self.turns = task, turns
         self._judge, self._style = judge, style
         self._messages, self._left = list(messages), turns
+        self._used = 0
 
     @property
     def is_over(self) -> bool:
         return self._left == 0
 
+    @property
+    def turns_used(self) -> int:
+        """Replies that it was given."""
+        return self._used
+
     def observe(self) -> list[dict[str, str]]:
         """The messages that the next reply answers; without what was thought before earlier ones."""
         return list(self._messages)
 
+    def fork(self) -> Self:
+        """Another episode that has come as far as this one, and goes on by itself."""
+        other = copy.copy(self)
+        other._messages = list(self._messages)
+        return other
+
     def step(self, reply: str) -> Feedback | Verdict:
-        """What the reply comes to: its Verdict where that ends the episode, else what is said of
-        it. Raises HarnessError where there is no verdict, and the turn is not used up then;
-        ValueError where the episode is over."""
+        """What the reply comes to: its Verdict where that ends the episode, else what is said to
+        it. Raises HarnessError where the jails failed, and the turn is not used up then; ValueError
+        where the episode is over."""
         if self.is_over:
             raise ValueError("the episode is over")
-        (verdict,) = judge_replies(self._judge, [(self.task, reply)], self._style)
+        outcome = self._verdict(reply) if self._left == 1 else self._feedback(reply)
+        if outcome is None:
+            outcome = self._verdict(reply)
+        self._used += 1
+        self._left = 0 if isinstance(outcome, Verdict) else self._left - 1
+        if isinstance(outcome, Feedback):
+            self._messages += [
+                {"role": "assistant", "content": without_thinking(reply)[1] or reply},
+                {"role": "user", "content": outcome.text},
+            ]
+        return outcome
+
+    def _verdict(self, reply: str) -> Verdict:
+        """All tests are asked. A question in the last turn is no edit."""
+        if self.turns > 1 and asked(reply):
+            fault = InvalidEdit("the last reply asks, and does not answer")
+            (verdict,) = self._judge.judge_many([(self.task, fault)])
+        else:
+            (verdict,) = judge_replies(self._judge, [(self.task, reply)], self._style)
         if isinstance(verdict, HarnessError):
             raise verdict
-        if self._left == 1 or verdict.status in FINAL:
-            self._left = 0
-            return verdict
-        feedback = Feedback(AGAIN.format(what=self._what_fails(reply, verdict)), verdict)
-        self._left -= 1
-        self._messages += [
-            {"role": "assistant", "content": without_thinking(reply)[1] or reply},
-            {"role": "user", "content": feedback.text},
-        ]
-        return feedback
+        return verdict
 
-    def _what_fails(self, reply: str, verdict: Verdict) -> str:
-        if verdict.status == "invalid":
-            return f"This answer cannot be used: {verdict.reason}"
-        if verdict.status == "timeout":
-            return "With this answer the tests do not end in time."
-        tree = self._judge.repository.snapshot
-        said = self._run_shown(files_with(reply, self.task, tree, self._style))
-        outcomes = said.get("outcomes", {})
-        failing = tuple(test for test in self.task.shown if outcomes.get(test) != "passed")
-        if not failing:
-            return (
-                "With this answer the tests that you were shown pass, and others of the same "
-                "code fail."
+    def _feedback(self, reply: str) -> Feedback | None:
+        """What is said to the reply; None where the shown tests pass."""
+        if question := asked(reply):
+            return Feedback(
+                answered(question, self._judge.sources.of(self.task)), "asked", "It asks."
             )
-        told = replace(self.task, shown=failing)
-        words = what_fails(told, said.get("text", {}), secrets(self.task, tree))
-        return f"With this answer tests fail:\n\n{words}"
+        try:
+            files = files_with(reply, self.task, self._judge.repository.snapshot, self._style)
+        except InvalidEdit as error:
+            return self._said(f"This answer cannot be used: {error}.", "invalid", f"{error}.")
+        shown = self._judge.run_shown(self.task, files)
+        if shown.timeout:
+            words = "With this answer the tests do not end in time."
+            return self._said(words, "timeout", "The shown tests do not end in time.")
+        if not shown.failing:
+            return None
+        reason = f"{len(shown.failing)} of {len(self.task.shown)} shown tests do not pass."
+        return self._said(what_fails(shown), "failed", reason)
 
-    def _run_shown(self, files: dict[str, str]) -> dict:
-        """The runner's reply (`inside/runner.py`), with pytest's text, for the tests that may be
-        shown, and no others: what hidden ones say is never at hand here."""
-        return self._judge.run(
-            {
-                "files": files,
-                "ids": list(self.task.shown),
-                "text": True,
-                "timeout": self._judge.limits.timeout + 10 * self.task.test_seconds,
-            }
-        )
+    def _said(self, words: str, status: str, reason: str) -> Feedback:
+        text = f"{cut(words)}\n\n{asks_again(self._style, self.task)}"
+        return Feedback(text, status, reason)
 
 
 def judge_reply(judge: Judge, task: Task, text: str, style: str) -> Verdict:

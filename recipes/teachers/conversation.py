@@ -4,8 +4,8 @@ It is asked over an endpoint (`client.py`), under a cap (`scheduler.py`), everyt
 (`ledger.py`), and shown nothing that may not leave (`secrets.py`). About one task:
 
 1. the prompt of `prompts.py` in the style `blocks` begins an episode (`sandbox/episode.py`);
-2. a reply that is not resolved is answered with what the *visible* tests say of it, up to `repairs`
-   times, each time for a whole new answer;
+2. a reply that the *visible* tests fail is answered with what they say of it, up to `repairs` times,
+   each time for a whole new answer; once they pass, the verdict of all tests ends the episode;
 3. after `repairs`, or once resolved, another episode is begun, warmer and with another seed:
    `attempts` of them at most, and no more than it takes for `solutions` resolved answers that
    differ as syntax trees, docstrings aside.
@@ -165,12 +165,11 @@ class ApiTeacher:
                 return None, f"the last reply was {status}"
             reply = Reply(**valid(asdict(asked.reply)))
             outcome = await asyncio.to_thread(episode.step, reply.content)
-            verdict = outcome.verdict if isinstance(outcome, Feedback) else outcome
-            books.judge(asked.request, verdict.status, verdict.reason)
-            if verdict.status == "resolved":
+            books.judge(asked.request, outcome.status, outcome.reason)
+            if outcome.status == "resolved":
                 return reply, ""
             if not isinstance(outcome, Feedback):
-                return None, f"the last reply was {verdict.status}"
+                return None, f"the last reply was {outcome.status}"
             if self._filter.reason(outcome.text):
                 return None, "what its tests say holds what looks like a secret"
 

@@ -12,11 +12,13 @@ import html
 import re
 import tarfile
 import zipfile
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
+from sandbox.judge.twins import readable_tests
 from sandbox.snapshot import files_of
-from sandbox.source import read_text
+from sandbox.source import find, read_text, source_of
 from sandbox.tasks.task import Task
 
 DISTINCTIVE = 12
@@ -25,9 +27,9 @@ MAX_TEXT = 4 << 20
 """Bytes: what is larger is data."""
 
 
-def copies(tree: Path, task: Task) -> list[str]:
+def copies(tree: Path, task: Task, share: float = 1.0) -> list[str]:
     """Files of the tree, but for those that the task is about, from which the gold edit could be
-    read."""
+    read. `share`: of its distinctive lines, which make a Python file a copy."""
     own = {PurePosixPath(path) for path in task.named}
     packed = [
         path for path, names in _archives(str(tree)).items() if names & {path.name for path in own}
@@ -47,12 +49,32 @@ def copies(tree: Path, task: Task) -> list[str]:
     for path, letters in _texts(str(tree)).items():
         held = sum(line in letters for line in gold)
         if (
-            held == len(gold) and any(head in letters for head in heads)
+            held >= share * len(gold) and any(head in letters for head in heads)
             if path.endswith(".py")
             else held >= min(2, len(gold))
         ):
             found.append(path)
     return packed + [path for path in found if PurePosixPath(path) not in own]
+
+
+def copies_of_tests(tree: Path, tests: Iterable[str]) -> list[str]:
+    """Files of the tree that are no Python, and from which these tests could be read."""
+    sources = [
+        source_of(text, function)
+        for text, names in readable_tests(tests, tree).values()
+        for name in names
+        if (function := find(text, name)) is not None
+    ]
+    lines = {_letters(line) for source in sources for line in source.split("\n")}
+    told = {line for line in lines if len(line) >= DISTINCTIVE}
+    if not told:
+        return []
+    return [
+        path
+        for path, letters in _texts(str(tree)).items()
+        if not path.endswith(".py")
+        and sum(line in letters for line in told) >= min(2, len(told))
+    ]
 
 
 @lru_cache(maxsize=2)

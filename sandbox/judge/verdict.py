@@ -43,6 +43,8 @@ from sandbox.judge.outside import Hidden, Outside
 from sandbox.judge.processes import SUITE_REPORT_MB, Processes, nobody_listens
 from sandbox.judge.screening import FunctionPatch, Screening
 from sandbox.judge.settings import Limits, Suite
+from sandbox.judge.showing import Showing, Shown
+from sandbox.judge.sources import Sources
 from sandbox.repo import Repository
 from sandbox.tasks.task import Task
 
@@ -63,7 +65,8 @@ class _Pending:
 class Judge:
     """Verdicts for the tasks of one repository. Owns its jails; use it as a context manager.
 
-    `measuring` has what mining asks of the same processes."""
+    `measuring` has what mining asks of the same processes; `sources`, what of the project's files
+    who replies may see."""
 
     def __init__(
         self,
@@ -79,7 +82,10 @@ class Judge:
         self.repository = repository
         self.processes = Processes(repository, limits, suite)
         self._screening = Screening(self.processes, on_note)
-        self._outside = Outside(self._screening, Hidden(repository, suite))
+        hidden = Hidden(repository, suite)
+        self._outside = Outside(self._screening, hidden)
+        self._showing = Showing(self.processes, hidden)
+        self.sources = Sources(repository, hidden)
         self.measuring = Measuring(self._screening, self._outside)
 
     @property
@@ -156,6 +162,14 @@ class Judge:
         if isinstance(reply, HarnessError):
             raise HarnessError(f"These tests could not be run: {reply}.")
         return reply
+
+    def run_shown(self, task: Task, files: dict[str, str]) -> Shown:
+        """What the shown tests alone say of files that the gate let through; no verdict. Raises
+        HarnessError where the jails failed every time."""
+        shown = self.processes.submit(self.processes.tried, self._showing.run, task, files).result()
+        if isinstance(shown, HarnessError):
+            raise HarnessError(f"The shown tests of {task.instance_id} could not be run: {shown}.")
+        return shown
 
     def _begin(self, task: Task, edit: dict[str, str] | InvalidEdit) -> Verdict | _Pending:
         """The verdict where it is known already, else what `_decide` takes: what has to be found in

@@ -61,6 +61,8 @@ the lines as they should be
 
 A function that is to be replaced as a whole may instead stand in a fenced python block (with its signature). \
 You may change {files}, and no other file."""
+ASKING = """Before you answer you may look at the project: a reply of one line, `READ path`, `READ path:10-40` or `SEARCH text`, \
+and nothing else."""
 MAX_FILES_NAMED = 12
 ROUNDS = 5
 """Times that a prompt is filled up and measured."""
@@ -135,6 +137,13 @@ def build(task: Task, tree: Path, style: str, budget: Budget) -> Prompt | None:
         if draft.as_it_is().tokens <= budget.tokens:
             return _Filler(draft).filled()
     return None
+
+
+def with_asking(messages: list[dict[str, str]]) -> list[dict[str, str]]:
+    """A prompt's messages that say, too, what may be asked in an episode of several turns
+    (`asking.py`)."""
+    *before, last = messages
+    return [*before, {**last, "content": f"{last['content']}\n\n{ASKING}"}]
 
 
 def extents_in_words(prompts: Sequence[Prompt | None], budget: int) -> str:

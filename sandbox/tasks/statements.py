@@ -16,15 +16,15 @@ from pathlib import Path
 from sandbox.judge.twins import readable_tests, test_texts
 from sandbox.node_ids import function_of
 from sandbox.source import FUNCTIONS, find, parse, read_text, reads_as_python, source_of
+from sandbox.tasks.assertions import assertion_of
 from sandbox.tasks.task import Task
 
 MIN_SECRET = 8
 MAX_TESTS = 5
 """Failing tests that are named."""
-MAX_LINES, MAX_COLUMNS = 6, 200
+MAX_LINES = 6
 """Of the message of each."""
 WORD = re.compile(r"[A-Za-z_]\w*")
-ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 
 
 def in_parts(parts: list[str], task: Task, failures: dict[str, str], secret: Iterable[str]) -> str:
@@ -49,15 +49,10 @@ def what_fails(task: Task, failures: dict[str, str], secret: Iterable[str]) -> s
     """A list of the tests that may be shown and what pytest says of them."""
     entries = []
     for test in task.shown[:MAX_TESTS]:
-        lines = [line for line in _assertion(failures.get(test, "")) if not holds(line, secret)]
+        said = assertion_of(failures.get(test, ""))[:MAX_LINES]
+        lines = [line for line in said if not holds(line, secret)]
         entries.append("\n  ".join([f"- `{test}`" + (":" if lines else ""), *lines]))
     return "\n".join(entries)
-
-
-def _assertion(text: str) -> list[str]:
-    """The lines that pytest marks with an E, without what differs from run to run."""
-    lines = [line[1:].strip() for line in text.split("\n") if line.startswith("E ")]
-    return [ADDRESS.sub("0x...", line)[:MAX_COLUMNS] for line in lines if line][:MAX_LINES]
 
 
 # ------------------------------------------------------------------------------- what is never said

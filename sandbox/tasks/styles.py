@@ -11,3 +11,12 @@ BARE = ("body", "rewrite")
 def is_bare_body(style: str, task: Task) -> bool:
     """Whether the answer is a bare body. That of a task about whole files never is."""
     return style in BARE and not task.files
+
+
+def asks_again(style: str, task: Task) -> str:
+    """The sentence that asks for another whole answer after one that failed."""
+    if task.files:
+        return "Answer again with all blocks; the files are as they were at first."
+    if is_bare_body(style, task):
+        return "Answer again with the whole body."
+    return f"Answer again with the whole function `{task.function}`."

@@ -500,7 +500,7 @@ def open_up(name: str, folder: int) -> None:
         os.chmod(name, 0o700, dir_fd=folder)
 
 
-def compiled_tests(folder: str, old: str, new: str) -> dict[str, bytes]:
+def compiled_tests(folder: str, old: str, new: str) -> dict[str, bytearray]:
     """pytest's cache files below `folder`, for a tree that was at `old` and is at `new`: {path:
     content}."""
     found = {}
@@ -508,7 +508,7 @@ def compiled_tests(folder: str, old: str, new: str) -> dict[str, bytes]:
         for name in names:
             path = os.path.join(above, name)
             with open(path, "rb") as file:
-                found[os.path.relpath(path, folder)] = moved(file.read(), old, new)
+                found[os.path.relpath(path, folder)] = bytearray(moved(file.read(), old, new))
     return found
 
 

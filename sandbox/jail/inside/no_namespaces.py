@@ -11,6 +11,7 @@ from typing import Any
 
 import landlock
 import zygote_limits
+from zygote_frames import wipe
 
 END = signal.SIGTERM
 """Ends the keeper of a child, which has things to do at its end."""
@@ -47,6 +48,13 @@ def fork_tests() -> int:
 
 def build_tree(config: dict[str, Any]) -> None:
     landlock.build_tree(config["landlock"], config["trees"], config["root"])
+
+
+def forget_bytecode(config: dict[str, Any]) -> None:
+    """Leave nothing of the tests' bytecode in the memory of this process."""
+    for data in config["landlock"]["compiled"].values():
+        wipe(data)
+    config["landlock"]["compiled"].clear()
 
 
 def drop_folder(path: str) -> None:

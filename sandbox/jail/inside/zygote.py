@@ -195,10 +195,12 @@ class Zygote:
             # What the request has of the files may not be found in the frames and names of this
             # process later on.
             wipe(body)
-            # A worker has no tests, and so none of their bytecode.
-            seen = {**config, "trees": config["trees"][-1:]} if "worker" in request else config
+            # What is taken out of the tree is not to be read in the bytecode laid over it, either.
+            seen = {**config, "trees": config["trees"][-1:]} if "remove" in request else config
             zygote_view.build(isolation, seen, request.pop("files"))
             zygote_view.remove(isolation, config, request.get("remove", ()))
+            if "remove" in request:
+                isolation.forget_bytecode(config)
             isolation.hide(config)
             zygote_seal.give_up_capabilities()
             tasks = isolation.confine_tests(config, threads)
