@@ -270,13 +270,13 @@ class _Packed:
         ]
 
     def rows(self, prompt: int, width: int) -> list[Row]:
-        """In rows of at most `width` tokens, or of one completion: the longest first, each where it
-        adds least."""
+        """In rows of at most `width` tokens, or of one completion and what adds nothing to it: the
+        longest first, each where it adds least."""
         rows: list[list[int]] = []
         widths: list[int] = []
         for a in sorted(range(len(self._order)), key=lambda a: (-self._lengths[a], a)):
             adds = [self._lengths[a] - max(self._common[a][b] for b in row) for row in rows]
-            fitting = [r for r in range(len(rows)) if widths[r] + adds[r] <= width]
+            fitting = [r for r in range(len(rows)) if not adds[r] or widths[r] + adds[r] <= width]
             if fitting:
                 r = min(fitting, key=lambda r: adds[r])
                 rows[r].append(a)
@@ -375,9 +375,7 @@ def plain_hidden(policy: Policy, samples: Sequence[Sample], training: bool) -> t
     )
     policy.mode(training)
     hidden_BTH, _ = policy.forward(tokens_BT)
-    flat = [
-        b * longest + len(s.prompt) - 1 + t for b, s in enumerate(samples) for t in s.written
-    ]
+    flat = [b * longest + len(s.prompt) - 1 + t for b, s in enumerate(samples) for t in s.written]
     return _gather(hidden_BTH, flat)
 
 
@@ -688,11 +686,7 @@ def longest_shared(policy: Policy) -> tuple[int, str]:
     try:
         plain, alone, shared = (
             _gradient(policy, samples, works)
-            for works in (
-                [Plain(list(range(10)))],
-                [Plain([i]) for i in range(10)],
-                [tries],
-            )
+            for works in ([Plain(list(range(10)))], [Plain([i]) for i in range(10)], [tries])
         )
         windows = [
             layer.sliding_window
