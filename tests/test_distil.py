@@ -36,6 +36,25 @@ def test_the_loss_falls_and_is_nats_a_token(folder, examples):
     assert all(s.grad_norm > 0 for s in steps)
 
 
+def test_what_was_said_to_the_author_is_not_learned(folder):
+    """Loss and gradient are those of its own tokens, each with all that stands before it."""
+    mask = (True, True, False, False, True, True)
+    losses, norms = [], []
+    for last in (
+        8,
+        9,
+    ):  # the last token is not read, so what it is matters only where it is learned
+        episode = Sample((5, 6, 7), (20, 21, 30, 31, 22, 1, last), (*mask, False))
+        student = load_tiny(folder)
+        logp_T = student.logprobs([Sample(episode.prompt, episode.completion)], 1.0)[0].detach()
+        own = [logp_T[t].item() for t in episode.written]
+        (step,) = distil(student, [episode], replace(SETTINGS, steps=1, batch=1), seed=0)
+        assert len(own) == 4 and step.loss == pytest.approx(-sum(own) / 4, rel=1e-5)
+        losses.append(step.loss)
+        norms.append(step.grad_norm)
+    assert len(set(losses)) == len(set(norms)) == 1
+
+
 def test_a_restart_at_any_step_gives_the_same_adapter(folder, examples, tmp_path):
     student = load_tiny(folder, wake=0)
     losses = []

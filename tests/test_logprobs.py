@@ -6,11 +6,22 @@ import random
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recipes.learning import logprobs
-from recipes.learning.logprobs import Plain, Sample, Shared, micro_batches, plan
+from recipes.learning.logprobs import (
+    Plain,
+    Sample,
+    Shared,
+    Sharing,
+    Trie,
+    flat_logprobs,
+    longest_shared,
+    micro_batches,
+    passes,
+    plan,
+)
 from recipes.learning.loss import KlTerm, Sampled
 from recipes.learning.policy import Policy
 from tests.tiny import adapter_bytes, load_tiny, make_tiny
@@ -63,19 +74,66 @@ RAGGED = [
 token."""
 
 
+def episode(prompt: tuple, *turns: tuple) -> Sample:
+    """The first turn is the student's, the second what it is told, and so on."""
+    wrote = [i % 2 == 0 for i, turn in enumerate(turns) for _ in turn]
+    return Sample(prompt, sum(turns, ()), tuple(wrote))
+
+
+def draw_episodes(seed: int) -> list[Sample]:
+    """Groups of episodes, shuffled: of one to three turns, whole turns in common, or only the first
+    tokens of one."""
+    rng = random.Random(seed)
+
+    def text(n):
+        return tuple(rng.randrange(2, 384) for _ in range(n))
+
+    a, b, lone, short, same = map(text, (40, 25, 12, 1, 33))
+    first, told, second = text(7), text(9), text(6)
+    samples = [
+        episode(a, first),
+        episode(a, first, told, second),
+        episode(a, first, told, second[:3] + text(5), text(4), text(2)),
+        episode(a, first, told, second, text(8), text(11)),
+        episode(a, first, told, second, text(3)),  # told something, and then there was no room
+        episode(a, first[:2] + text(1)),
+        episode(a, text(4), text(2), text(1)),
+        *[episode(a, first, told, text(5))] * 2,
+        episode(b, first, told, second),
+        Sample(b, first + text(3)),
+        Sample(b, text(20)),
+        episode(lone, text(5), text(3), text(4)),
+        episode(short, first, told, second),
+        episode(short, first, told, text(3)),
+        *(Sample(same, first + second, (wrote,) * 7 + (True,) * 6) for wrote in (True, False)),
+        Sample(same, first + second),
+    ]
+    rng.shuffle(samples)
+    return samples
+
+
+DRAWN = {"replies": lambda: draw_samples(1, RAGGED), "episodes": lambda: draw_episodes(1)}
+
+
+def full_forward(student, sample, temperature):
+    """Log-probabilities of the written tokens by the model's own forward pass of all, unpadded."""
+    tokens = torch.tensor([sample.prompt + sample.completion])
+    logits_TV = student.policy.model(input_ids=tokens).logits[0, len(sample.prompt) - 1 : -1]
+    logp_T = (
+        torch.log_softmax(logits_TV / temperature, -1)
+        .gather(1, tokens[0, len(sample.prompt) :, None])
+        .squeeze(1)
+    )
+    return logp_T if sample.mask is None else logp_T[torch.tensor(sample.mask)]
+
+
 def expected_loss(
     student, samples, weights, norm, temperature, sampler=None, max_ratio=None, kl=0.0, counts=None
 ):
-    """`accumulate`'s formula from the model's own full forward pass, one unpadded sample at a time."""
+    """`accumulate`'s formula from the model's own full forward pass, one sample at a time."""
 
     def logprobs(sample):
-        tokens = torch.tensor([sample.prompt + sample.completion])
-        logits_TV = student.policy.model(input_ids=tokens).logits[0, len(sample.prompt) - 1 : -1]
-        return (
-            torch.log_softmax(logits_TV / temperature, -1)
-            .gather(1, tokens[0, len(sample.prompt) :, None])
-            .squeeze(1)
-        )
+        return full_forward(student, sample, temperature)
 
     total = 0.0
     for i, sample in enumerate(samples):
@@ -85,7 +143,7 @@ def expected_loss(
             if sampler is None
             else (logp.detach() - torch.tensor(sampler[i])).exp().clamp(max=max_ratio)
         )
-        total = total - (weights[i] * ratio * logp).sum()
+        total = total - (torch.tensor(weights[i]) * ratio * logp).sum()
         if kl:
             with student.policy.as_reference():
                 d = logprobs(sample)
@@ -101,10 +159,16 @@ def take_gradient(student) -> torch.Tensor:
     return joined
 
 
-@pytest.mark.parametrize("limit", [4096, 150, 1])
+@pytest.mark.parametrize(
+    "drawn, limit",
+    [("replies", 4096), ("replies", 150), ("replies", 1), ("episodes", 4096), ("episodes", 200)],
+)
 @pytest.mark.parametrize("kind", KINDS)
-def test_loss_and_gradient_equal_the_plain_forward(students, kind, limit, tmp_path, monkeypatch):
-    """With the importance weights and the KL term, in one part or in many."""
+def test_loss_and_gradient_equal_the_plain_forward(
+    students, kind, drawn, limit, tmp_path, monkeypatch
+):
+    """With the importance weights and the KL term, in one part or in many; in episodes some weights
+    are the turns' own."""
     monkeypatch.setattr(
         "recipes.learning.logprobs.HEAD_LOGITS", 384 * 5
     )  # chunks of 5 positions, across the samples' borders
@@ -117,10 +181,11 @@ def test_loss_and_gradient_equal_the_plain_forward(students, kind, limit, tmp_pa
         with torch.no_grad():
             for parameter in student.policy.trainable:
                 parameter.mul_(1.1)
-    samples = draw_samples(1, RAGGED)
-    rng = random.Random(2)
+    samples, rng = DRAWN[drawn](), random.Random(2)
     weights, counts = [rng.uniform(-1, 1) for _ in samples], [rng.randrange(1, 4) for _ in samples]
-    sampler = [[rng.uniform(-9, -4) for _ in s.completion] for s in samples]
+    if drawn == "episodes":
+        weights[::2] = [[rng.uniform(-1, 1) for _ in s.written] for s in samples[::2]]
+    sampler = [[rng.uniform(-9, -4) for _ in s.written] for s in samples]
     settings = dict(norm=7, temperature=0.7)
     assert {type(work) for work in plan(samples, limit, student.objective.longest_shared)} == {
         Plain,
@@ -136,7 +201,7 @@ def test_loss_and_gradient_equal_the_plain_forward(students, kind, limit, tmp_pa
     )
     got = take_gradient(student)
     assert stats.loss == pytest.approx(float(loss.detach()), rel=1e-5) and stats.tokens == sum(
-        len(s.completion) for s in samples
+        len(s.completion) if s.mask is None else sum(s.mask) for s in samples
     )
     assert (got - expected).norm() <= 1e-5 * expected.norm(), float(
         (got - expected).norm() / expected.norm()
@@ -209,7 +274,7 @@ def test_nothing_cancels_in_bfloat16_where_the_target_is_nearly_certain():
 
 
 def test_the_same_bytes_each_time(students):
-    student, samples = students("qwen2"), draw_samples(3, RAGGED)
+    student, samples = students("qwen2"), draw_samples(3, RAGGED) + draw_episodes(3)
     taken = []
     for _ in range(2):
         student.accumulate(samples, [1.0] * len(samples), 5, 1.0)
@@ -220,9 +285,9 @@ def test_the_same_bytes_each_time(students):
 def test_activations_that_are_recomputed_keep_the_shared_path(tmp_path):
     """As on a card: every layer runs twice, and the second time must not add to the cache."""
     from recipes.learning.loading import _recompute_activations
-    from recipes.learning.logprobs import longest_shared
 
-    student, samples = load_tiny(make_tiny(tmp_path / "m", "qwen2")), draw_samples(4, RAGGED)
+    student = load_tiny(make_tiny(tmp_path / "m", "qwen2"))
+    samples = draw_samples(4, RAGGED) + draw_episodes(4)
     student.accumulate(samples, [1.0] * len(samples), 5, 1.0)
     expected = take_gradient(student)
     calls = []
@@ -296,14 +361,146 @@ def test_a_model_whose_cache_takes_no_gradient_learns_by_the_plain_path_and_says
 
 
 def test_the_check_changes_nothing(tmp_path):
-    from recipes.learning.logprobs import longest_shared
-
     student = load_tiny(make_tiny(tmp_path / "m"))
     state, before = torch.get_rng_state(), adapter_bytes(student)
     assert longest_shared(student.policy)[1] == "" and adapter_bytes(student) == before
     assert torch.equal(torch.get_rng_state(), state) and all(
         p.grad is None for p in student.policy.trainable
     )
+
+
+def test_a_trie_that_shows_too_much_is_found(students, monkeypatch):
+    """By the check itself: what is measured has branches."""
+    seen = Trie.seen
+    monkeypatch.setattr(
+        Trie,
+        "seen",
+        lambda self, width: seen(self, width) | torch.eye(width).roll(1, 0).bool().tril(),
+    )
+    assert longest_shared(students("llama").policy)[0] == 0
+
+
+# --------------------------------------------------------------------------- what the student wrote
+
+
+def test_a_mask_says_what_counts(students):
+    """Log-probabilities, their mean difference to the sampler's, and the entropy."""
+    student, samples = students("llama"), draw_episodes(7)
+    with torch.no_grad():
+        expected = [full_forward(student, sample, 0.7) for sample in samples]
+        got = student.logprobs(samples, 0.7)
+        logits = student.policy.model(input_ids=torch.tensor([[5, 6, 7, 8, 9, 10, 11]])).logits
+    assert list(map(len, got)) == [len(s.written) for s in samples]
+    assert torch.allclose(torch.cat(got), torch.cat(expected), rtol=1e-5, atol=1e-5)
+    off = [(logp - 0.25).tolist() for logp in expected]
+    stats = student.accumulate(samples, [0.0] * len(samples), 1, 0.7, Sampled(off))
+    student.optimiser.clear()
+    assert stats.drift == pytest.approx(0.25, rel=1e-4)
+    # Of the first token behind the prompt and of the last, whose predictors are the third and sixth.
+    masked = Sample((5, 6, 7), (8, 9, 10, 11, 12), (True, False, False, True, False))
+    wanted = torch.distributions.Categorical(logits=logits[0, [2, 5]] / 0.7).entropy().mean()
+    assert student.entropy([masked], 0.7) == pytest.approx(float(wanted), rel=1e-5)
+
+
+def test_the_head_is_not_applied_to_what_was_said_nor_twice_to_what_is_in_common(
+    students, monkeypatch
+):
+    student, positions = students("llama"), []
+    logits = Policy.logits
+    monkeypatch.setattr(
+        Policy,
+        "logits",
+        lambda self, hidden_NH, *block: (
+            positions.append(len(hidden_NH)) or logits(self, hidden_NH, *block)
+        ),
+    )
+    assert student.objective.longest_shared
+    positions.clear()
+    prompt, told = tuple(range(2, 60)), tuple(range(100, 130))
+    samples = [episode(prompt, (7, 8, 9), told, (n, 1)) for n in (20, 21, 22)]
+    student.accumulate(samples, [1.0] * 3, 1, 1.0)
+    student.optimiser.clear()
+    assert sum(positions) == 3 + 3 * 2
+
+
+@pytest.mark.parametrize(
+    "prompt, completion, mask, why",
+    [
+        ((2,), (3, 4), (True,), "1 values for 2 tokens"),
+        ((2,), (3, 4), (False, False), "wrote none"),
+        ((), (3, 4), None, "at least one token"),
+        ((2,), (), None, "at least one token"),
+        ((2,), (), (), "at least one token"),
+    ],
+)
+def test_a_sample_that_teaches_nothing_is_refused(prompt, completion, mask, why):
+    with pytest.raises(ValueError, match=why):
+        Sample(prompt, completion, mask)
+
+
+def test_values_that_are_not_one_a_written_token_are_refused(students):
+    sample = episode((2, 3), (4, 5, 6), (7, 8), (9,))
+    for values in ([1.0] * 6, [1.0] * 3, []):
+        with pytest.raises(ValueError, match=f"{len(values)} values for 4 tokens"):
+            students("llama").accumulate([sample], [values], 1, 1.0)
+        with pytest.raises(ValueError, match=f"{len(values)} values for 4 tokens"):
+            students("llama").accumulate([sample], [1.0], 1, 1.0, Sampled([values]))
+
+
+few = st.integers(2, 4)
+"""So few tokens that sequences begin alike."""
+sequences = st.lists(few, min_size=1, max_size=9).map(tuple)
+
+
+@st.composite
+def masked(draw) -> list[Sample]:
+    """One or two prompts, with completions of which many begin alike, and their masks."""
+    samples = []
+    for prompt in draw(st.lists(sequences, min_size=1, max_size=2, unique=True)):
+        for completion in draw(st.lists(sequences, min_size=1, max_size=7)):
+            mask = draw(st.lists(st.booleans(), min_size=len(completion), max_size=len(completion)))
+            samples.append(Sample(prompt, completion, tuple(mask) if any(mask) else None))
+    return draw(st.permutations(samples))
+
+
+@settings(max_examples=40)
+@given(samples=masked(), limit=st.integers(1, 120), seed=st.integers(0, 99))
+def test_tries_of_any_shape_give_the_plain_paths_numbers(students, samples, limit, seed):
+    policy, rng = students("qwen3").policy, random.Random(seed)
+    weights = [torch.tensor([rng.uniform(-1, 1) for _ in s.written]) for s in samples]
+    expected, found = [], {}
+    for sample, weight_T in zip(samples, weights):
+        expected.append(flat_logprobs(policy, [sample], 0.7, True))
+        (weight_T * expected[-1]).sum().backward()
+    wanted = take_gradient(students("qwen3"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logprobs, "SHARE_BELOW", float("inf"))
+        for indices, logp_N, _ in passes(policy, samples, 0.7, False, Sharing(limit, ANY_LENGTH)):
+            (torch.cat([weights[i] for i in indices]) * logp_N).sum().backward()
+            found |= zip(indices, logp_N.detach().split([len(weights[i]) for i in indices]))
+    got = take_gradient(students("qwen3"))
+    assert (got - wanted).norm() <= 1e-5 * wanted.norm() + 1e-6
+    for i, logp_T in enumerate(expected):
+        assert torch.allclose(found[i], logp_T, rtol=1e-5, atol=1e-5)
+
+
+@given(st.lists(sequences.map(lambda s: (1, *s)), min_size=1, max_size=9), st.integers(0, 5))
+def test_a_trie_holds_each_beginning_once_and_sees_its_ancestors(sequences, padding):
+    sequences = sorted(sequences)
+    trie = Trie(sequences)
+    count = len(trie.tokens)
+    assert count == len(beginnings(sequences))
+    seen_QQ = trie.seen(count + padding)
+    for sequence, path in zip(sequences, trie.paths):
+        assert tuple(trie.tokens[node] for node in path) == sequence
+        assert [trie.depths[node] for node in path] == list(range(len(sequence)))
+        for t, node in enumerate(path):
+            assert seen_QQ[node].nonzero()[:, 0].tolist() == path[: t + 1]
+    assert not seen_QQ[count:, :count].any() and seen_QQ[count:].any(1).all()
+
+
+def beginnings(sequences) -> set[tuple]:
+    return {sequence[: t + 1] for sequence in sequences for t in range(len(sequence))}
 
 
 # ---------------------------------------------------------------------------- what is read together
@@ -315,9 +512,12 @@ groups = st.lists(
 )
 
 
-@given(groups, st.integers(1, 3000), st.sampled_from([0, 60, ANY_LENGTH]))
-def test_a_plan_holds_every_sample_once_within_the_limit(shape, limit, longest):
-    samples = draw_samples(0, shape)
+@given(
+    groups.map(lambda shape: draw_samples(0, shape)) | masked(),
+    st.integers(1, 3000),
+    st.sampled_from([0, 60, ANY_LENGTH]),
+)
+def test_a_plan_holds_every_sample_once_within_the_limit(samples, limit, longest):
     seen = []
     for work in plan(samples, limit, longest):
         if isinstance(work, Plain):
@@ -334,10 +534,14 @@ def test_a_plan_holds_every_sample_once_within_the_limit(shape, limit, longest):
         assert len(work.prompts) == 1 or padded <= limit
         for part in work.parts:
             size = len(part) * max(row.width for row in part)
-            assert padded + size <= limit or len(part) == len(part[0].indices) == 1
+            assert padded + size <= limit or (
+                len(part) == 1
+                and part[0].width == max(len(samples[i].read) for i in part[0].indices)
+            )
             for row in part:
                 seen += row.indices
-                assert row.width == sum(len(samples[i].completion) for i in row.indices)
+                assert row.width == len(beginnings(samples[i].read for i in row.indices))
+                assert row.indices == sorted(row.indices, key=lambda i: samples[i].read)
                 assert {samples[i].prompt for i in row.indices} == {work.prompts[row.prompt]}
                 assert all(
                     len(samples[i].prompt) + len(samples[i].completion) <= longest
@@ -351,3 +555,25 @@ def test_long_prompts_are_shared_and_lone_ones_are_not():
     assert [type(work) for work in plan(shared, 4096, ANY_LENGTH)] == [Shared]
     assert plan(alone, 4096, ANY_LENGTH) == [Plain(batch) for batch in micro_batches(alone, 4096)]
     assert {type(work) for work in plan(shared, 4096, 1000)} == {Plain}
+
+
+def test_a_first_turn_in_common_is_read_once_where_memory_allows():
+    rng = random.Random(0)
+
+    def text(n):
+        return tuple(rng.randrange(2, 384) for _ in range(n))
+
+    prompt, first, told = text(100), text(60), text(80)
+    samples = [episode(prompt, first, told, text(30)) for _ in range(8)]
+    (work,) = plan(samples, 1000, ANY_LENGTH)
+    ((row,),) = work.parts
+    assert row.width == 1 + 140 + 8 * 29  # of a completion's last token nothing is asked
+    tight = plan(samples, 330, ANY_LENGTH)
+    assert {type(work) for work in tight} == {Shared}
+    assert all(len(part) * part[0].width <= 230 for work in tight for part in work.parts)
+
+
+def test_memory_that_is_not_needed_is_not_taken():
+    """Completions with nothing in common are read in parts of the usual size."""
+    (work,) = plan(draw_samples(3, [(1000, [60] * 16)]), 4096, ANY_LENGTH)
+    assert max(len(part) * part[0].width for part in work.parts) <= 256

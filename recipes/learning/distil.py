@@ -5,9 +5,10 @@ verified.
         ...  # step.loss, step.grad_norm; save every save_every steps
 
 The loss is the one that REINFORCE uses, with weight 1: `-(sum of log-probabilities) / norm`. Here
-norm is the number of completion tokens in the batch. Every token then counts alike, long
-completions included (no per-completion mean, which would favour short ones), and the logged loss is
-nats a token, comparable between batches and with the pretraining's.
+norm is the number of tokens in the batch that the author wrote (`Sample.mask`: in an episode, not
+what was said to him). Every token then counts alike, long completions included (no per-completion
+mean, which would favour short ones), and the logged loss is nats a token, comparable between
+batches and with the pretraining's.
 """
 
 import math
@@ -29,7 +30,7 @@ class Step:
     steps: int
     """Steps in all."""
     loss: float
-    """Nats a completion token, before the step."""
+    """Nats a written token, before the step."""
     grad_norm: float
     """Before clipping; not finite if the step was skipped for it."""
     lr: float
@@ -54,7 +55,7 @@ def distil(
     settings = replace(settings, steps=planned_steps(len(examples), settings))
     for step in range(start_step, settings.steps):
         batch = [examples[i] for i in batch_indices(len(examples), settings.batch, seed, step)]
-        tokens = sum(len(sample.completion) for sample in batch)
+        tokens = sum(len(sample.written) for sample in batch)
         stats = student.accumulate(batch, weights=[1.0] * len(batch), norm=tokens, temperature=1.0)
         lr = learning_rate(settings, step)
         grad_norm = student.step(lr, settings.clip)

@@ -12,21 +12,25 @@ forward pass;
 and values are cut off from the graph: the completions are read on them, some at a time, each part's
 backward pass adds to the gradient at the cut, and the prompt's own backward pass goes from there,
 once. So memory holds one prompt and one part of its completions, however many there are. Several
-completions of a prompt lie one behind the other in a row, under a mask by which each sees the
-prompt and itself, so that the cache is repeated for a row and not for a completion.
+completions of a prompt lie in a row as a trie: what they have in common from the beginning (an
+episode's first turn and what was said to it, the first tokens of a reply) is read once, and a mask
+lets each token see the prompt and what stands before it in its own completions. So the cache is
+repeated for a row and not for a completion.
 
-`plan` chooses between them by the samples' lengths alone, so the same samples take the same path on
+`plan` chooses between them by the samples' tokens alone, so the same samples take the same path on
 every machine.
 
 The logits of a whole batch are never held: the decoder gives hidden states, and the head is applied
-to the positions before the completions' tokens alone, HEAD_LOGITS at a time. The same pass takes
-the head's gradient along, so that the backward pass needs no logits.
+to the positions before the tokens that the student wrote alone, HEAD_LOGITS at a time, on the
+shared path once where completions have them in common. The same pass takes the head's gradient
+along, so that the backward pass needs no logits.
 """
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache as remember
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -66,16 +70,47 @@ LEAST_PART = 256
 size, or of so many tokens: then they add little to the memory that the prompts take, and a part is
 not so small that unpacking the 4-bit weights for it weighs more than its products."""
 
+WIDER_BELOW = 0.95
+"""Rows and parts are wider than usual, as far as the limit allows, where that leaves at most this
+share of the tokens, as it does where completions have much in common or are longer than their
+prompt. Else it would cost memory, and attention that is masked, for nothing."""
+
 
 @dataclass(frozen=True)
 class Sample:
-    """Token ids of one prompt and one completion; both have at least one token."""
+    """Token ids of one prompt and one completion. Raises ValueError where one of them has no token,
+    and for a mask of another length or by which the student wrote nothing."""
 
     prompt: tuple[int, ...]
     completion: tuple[int, ...]
     mask: tuple[bool, ...] | None = None
     """Of each token of the completion, whether the student wrote it, which alone is learned; None:
     all."""
+
+    def __post_init__(self) -> None:
+        if not (self.prompt and self.completion):
+            raise ValueError("a prompt and a completion need at least one token each")
+        if self.mask is None:
+            return
+        if len(self.mask) != len(self.completion):
+            raise ValueError(
+                f"the mask has {len(self.mask)} values for {len(self.completion)} tokens"
+            )
+        if not any(self.mask):
+            raise ValueError("the student wrote none of the completion's tokens: nothing to learn")
+
+    @cached_property
+    def written(self) -> Sequence[int]:
+        """Positions within the completion of the tokens that the student wrote, rising."""
+        if self.mask is None:
+            return range(len(self.completion))
+        return tuple(t for t, wrote in enumerate(self.mask) if wrote)
+
+    @cached_property
+    def read(self) -> tuple[int, ...]:
+        """What is read behind all but the prompt's last token: the last of it predicts the last
+        token that the student wrote, and what follows nothing that is asked for."""
+        return self.prompt[-1:] + self.completion[: self.written[-1]]
 
 
 @dataclass(frozen=True)
@@ -97,14 +132,14 @@ class Plain:
 
 @dataclass(frozen=True)
 class Row:
-    """Completions of one prompt that lie one behind the other."""
+    """Completions of one prompt that are read as a trie."""
 
     prompt: int
     """Position in `Shared.prompts`."""
     indices: list[int]
-    """Of the samples."""
+    """Of the samples, by what is read of them: so each has most in common with one beside it."""
     width: int
-    """Tokens, all completions together."""
+    """Tokens; those in common count once."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +148,8 @@ class Shared:
 
     prompts: list[tuple[int, ...]]
     """Read together, the longest first. Only what lies before a prompt's last token is cached; that
-    token is read again before each completion, so that the position which predicts a completion's
-    first token is like all others."""
+    token is the root of each row, so that the position which predicts a completion's first token
+    is like all others."""
     parts: list[list[Row]]
     """Rows that are read together, the widest first."""
 
@@ -179,7 +214,8 @@ def longest_of(samples: Sequence[Sample]) -> int:
 
 
 def _length(sample: Sample) -> int:
-    return len(sample.prompt) + len(sample.completion)
+    """Up to the last token that the student wrote."""
+    return len(sample.prompt) + len(sample.read)
 
 
 def _batches(items: Sequence, size: Callable[[Any], int], limit: int) -> Iterator[list]:
@@ -198,34 +234,66 @@ def _batches(items: Sequence, size: Callable[[Any], int], limit: int) -> Iterato
 def _share(samples: Sequence[Sample], groups: dict, limit: int) -> Shared:
     prompts = list(groups)
     taken = len(prompts) * len(prompts[0])
-    room = max(1, min(limit - taken, max(LEAST_PART, taken // 4)))
+    most = max(1, limit - taken)
+    room = min(most, max(LEAST_PART, taken // 4))
+    packed = [_Packed(samples, group) for group in groups.values()]
+
+    def parts(room: int, width: int) -> Shared:
+        rows = [row for p, group in enumerate(packed) for row in group.rows(p, width)]
+        rows.sort(key=lambda row: -row.width)
+        return Shared(prompts, list(_batches(rows, lambda row: row.width, room)))
+
     # Up to the prompt's length, a longer row costs less in what its completions do not see of each
     # other than another copy of the cache would.
-    width = min(room, len(prompts[0]))
-    rows = [
-        row for p, group in enumerate(groups.values()) for row in _rows(samples, p, group, width)
-    ]
-    return Shared(
-        prompts,
-        list(_batches(sorted(rows, key=lambda row: -row.width), lambda row: row.width, room)),
-    )
+    best = parts(room, min(room, len(prompts[0])))
+    while True:
+        wider = parts(room, room)
+        if _padded(wider) <= WIDER_BELOW * _padded(best):
+            best = wider
+        if room == most:
+            return best
+        room = min(2 * room, most)
 
 
-def _rows(samples: Sequence[Sample], prompt: int, group: list[int], width: int) -> Iterator[Row]:
-    """The completions of one prompt in rows of at most `width` tokens, or of one completion: first
-    fit, the longest first."""
-    rows: list[list[int]] = []
-    widths: list[int] = []
-    for i in sorted(group, key=lambda i: (-len(samples[i].completion), i)):
-        need = len(samples[i].completion)
-        r = next((r for r, used in enumerate(widths) if used + need <= width), None)
-        if r is None:
-            r = len(rows)
-            rows.append([])
-            widths.append(0)
-        rows[r].append(i)
-        widths[r] += need
-    return (Row(prompt, row, used) for row, used in zip(rows, widths))
+class _Packed:
+    """The completions of one prompt, and how much any two have in common."""
+
+    def __init__(self, samples: Sequence[Sample], group: list[int]) -> None:
+        self._order = sorted(group, key=lambda i: (samples[i].read, i))
+        read = [samples[i].read for i in self._order]
+        self._lengths = list(map(len, read))
+        # Of two that are not neighbours: the least that neighbours between them have in common.
+        beside = [_in_common(*pair) for pair in zip(read, read[1:])]
+        self._common = [
+            [min(beside[min(a, b) : max(a, b)], default=0) for b in range(len(read))]
+            for a in range(len(read))
+        ]
+
+    def rows(self, prompt: int, width: int) -> list[Row]:
+        """In rows of at most `width` tokens, or of one completion and what adds nothing to it: the
+        longest first, each where it adds least."""
+        rows: list[list[int]] = []
+        widths: list[int] = []
+        for a in sorted(range(len(self._order)), key=lambda a: (-self._lengths[a], a)):
+            adds = [self._lengths[a] - max(self._common[a][b] for b in row) for row in rows]
+            fitting = [r for r in range(len(rows)) if not adds[r] or widths[r] + adds[r] <= width]
+            if fitting:
+                r = min(fitting, key=lambda r: adds[r])
+                rows[r].append(a)
+                widths[r] += adds[r]
+            else:
+                rows.append([a])
+                widths.append(self._lengths[a])
+        return [
+            Row(prompt, [self._order[a] for a in sorted(row)], used)
+            for row, used in zip(rows, widths)
+        ]
+
+
+def _in_common(one: Sequence[int], other: Sequence[int]) -> int:
+    """Tokens from the beginning."""
+    both = enumerate(zip(one, other))
+    return next((n for n, (a, b) in both if a != b), min(len(one), len(other)))
 
 
 def _padded(work: Shared) -> int:
@@ -241,12 +309,12 @@ def _padded(work: Shared) -> int:
 def passes(
     policy: Policy, samples: Sequence[Sample], temperature: float, kl: bool, sharing: Sharing
 ) -> Iterator[tuple]:
-    """(indices, logp_N, reference_N) for all samples, part by part: log-probabilities of the
-    completions' tokens, nats, those of one sample after those of another in the order of `indices`;
-    with a graph, and under the reference adapter without one (None unless `kl`).
+    """(indices, logp_N, reference_N) for all samples, part by part: log-probabilities of the tokens
+    that the student wrote, nats, those of one sample after those of another in the order of
+    `indices`; with a graph, and under the reference adapter without one (None unless `kl`).
 
     The caller takes the backward pass of what it makes of `logp_N` before it asks for the next
-    part. Raises ValueError for an empty prompt or completion or temperature <= 0.
+    part. Raises ValueError for temperature <= 0.
     """
     for work in plan(samples, sharing.limit, sharing.longest):
         reference: dict = {}
@@ -278,13 +346,9 @@ def _parts(
     policy.mode(training)
     prompts = PromptCache(policy, work.prompts)
     for part in work.parts:
-        indices = [i for row in part for i in row.indices]
-        hidden_NH = prompts.hidden(samples, part)
         yield (
-            indices,
-            _head_logprobs(
-                policy, hidden_NH, _targets(policy, [samples[i] for i in indices]), temperature
-            ),
+            [i for row in part for i in row.indices],
+            _trie_logprobs(policy, prompts, samples, part, temperature),
         )
     if training:
         prompts.backward()
@@ -293,31 +357,25 @@ def _parts(
 def flat_logprobs(
     policy: Policy, samples: Sequence[Sample], temperature: float, training: bool
 ) -> torch.Tensor:
-    """Log-probabilities of all completion tokens by the plain path, sample after sample, [N].
-    Raises ValueError as `passes`."""
-    return _head_logprobs(
-        policy, plain_hidden(policy, samples, training), _targets(policy, samples), temperature
+    """Log-probabilities of all written tokens by the plain path, sample after sample, [N]. Raises
+    ValueError as `passes`."""
+    targets_N = torch.tensor(
+        [s.completion[t] for s in samples for t in s.written], device=policy.device
     )
+    return _head_logprobs(policy, plain_hidden(policy, samples, training), targets_N, temperature)
 
 
 def plain_hidden(policy: Policy, samples: Sequence[Sample], training: bool) -> torch.Tensor:
-    """Hidden states that predict the completion tokens, sample after sample, [N, hidden], by the
-    plain path."""
-    if not all(s.prompt and s.completion for s in samples):
-        raise ValueError("a prompt and a completion need at least one token each")
-    # The last token predicts nothing that is asked for, so it is not an input.
+    """Hidden states that predict the written tokens, sample after sample, [N, hidden], by the plain
+    path."""
     longest = max(map(_length, samples)) - 1
-    tokens = [list(s.prompt + s.completion)[:-1] for s in samples]
+    tokens = [list(s.prompt[:-1] + s.read) for s in samples]
     tokens_BT = torch.tensor(
         [row + [policy.pad_id] * (longest - len(row)) for row in tokens], device=policy.device
     )
     policy.mode(training)
     hidden_BTH, _ = policy.forward(tokens_BT)
-    flat = [
-        b * longest + t
-        for b, s in enumerate(samples)
-        for t in range(len(s.prompt) - 1, _length(s) - 1)
-    ]
+    flat = [b * longest + len(s.prompt) - 1 + t for b, s in enumerate(samples) for t in s.written]
     return _gather(hidden_BTH, flat)
 
 
@@ -325,10 +383,6 @@ def _gather(hidden_BTH: torch.Tensor, flat: list[int]) -> torch.Tensor:
     return hidden_BTH.reshape(-1, hidden_BTH.shape[-1]).index_select(
         0, torch.tensor(flat, device=hidden_BTH.device)
     )
-
-
-def _targets(policy: Policy, samples: Sequence[Sample]) -> torch.Tensor:
-    return torch.tensor([token for s in samples for token in s.completion], device=policy.device)
 
 
 def head_rows(policy: Policy) -> int:
@@ -426,10 +480,73 @@ def _over_vocabulary(
 # ---- the shared path -----------------------------------------------------------------------------
 
 
+def _trie_logprobs(
+    policy: Policy,
+    prompts: "PromptCache",
+    samples: Sequence[Sample],
+    rows: Sequence[Row],
+    temperature: float,
+) -> torch.Tensor:
+    """Log-probabilities of all written tokens of one part, sample after sample, [N]. What samples
+    have in common goes through decoder and head once."""
+    tries = [Trie([samples[i].read for i in row.indices]) for row in rows]
+    width = max(len(trie.tokens) for trie in tries)
+    # (position, token that it is to predict) -> its place among those of which there is one each
+    asked: dict[tuple[int, int], int] = {}
+    places = [
+        asked.setdefault((r * width + trie.paths[n][t], samples[i].completion[t]), len(asked))
+        for r, (row, trie) in enumerate(zip(rows, tries))
+        for n, i in enumerate(row.indices)
+        for t in samples[i].written
+    ]
+    nodes, targets = zip(*asked)
+    hidden_UH = _gather(prompts.hidden(tries, [row.prompt for row in rows]), list(nodes))
+    targets_U = torch.tensor(targets, device=policy.device)
+    logp_U = _head_logprobs(policy, hidden_UH, targets_U, temperature)
+    return logp_U.index_select(0, torch.tensor(places, device=policy.device))
+
+
+class Trie:
+    """Sequences of token ids that begin with the same one, each beginning stored once: a node a
+    token, a parent before its children."""
+
+    def __init__(self, sequences: Sequence[tuple[int, ...]]) -> None:
+        """`sequences` in ascending order: then what one has in common with any before it, it has in
+        common with the one before it."""
+        self.tokens: list[int] = []
+        self.depths: list[int] = []
+        self.paths: list[list[int]] = []
+        """Of each sequence, the nodes of its tokens."""
+        self._branches: list[tuple[int, int, int]] = []
+        """(first node, one behind the last, parent of the first; -1: none): nodes of which each is
+        the parent of the next."""
+        before: tuple[tuple[int, ...], list[int]] = ((), [])
+        for sequence in sequences:
+            common, first = _in_common(before[0], sequence), len(self.tokens)
+            self.tokens += sequence[common:]
+            self.depths += range(common, len(sequence))
+            path = before[1][:common] + list(range(first, len(self.tokens)))
+            if common < len(sequence):
+                self._branches.append((first, len(self.tokens), path[common - 1] if common else -1))
+            self.paths.append(path)
+            before = sequence, path
+
+    def seen(self, width: int) -> torch.Tensor:
+        """Of each node, which nodes it sees, [width, width]: its ancestors and itself. Padding is a
+        sequence of its own, so that no row of the attention is empty."""
+        seen_QQ = torch.zeros(width, width, dtype=torch.bool)
+        causal_QQ = torch.ones(width, width, dtype=torch.bool).tril()
+        for first, end, parent in [*self._branches, (len(self.tokens), width, -1)]:
+            if parent >= 0:
+                seen_QQ[first:end] = seen_QQ[parent]
+            seen_QQ[first:end, first:end] = causal_QQ[: end - first, : end - first]
+        return seen_QQ
+
+
 class PromptCache:
-    """Keys and values of some prompts, cut off from the graph that made them: `hidden` reads
-    completions on them, whose backward passes leave their gradient at the cut, and `backward` takes
-    it on through the prompts."""
+    """Keys and values of some prompts, cut off from the graph that made them: `hidden` reads tries
+    of completions on them, whose backward passes leave their gradient at the cut, and `backward`
+    takes it on through the prompts."""
 
     def __init__(self, policy: Policy, prompts: Sequence[tuple[int, ...]]) -> None:
         from transformers.cache_utils import Cache
@@ -449,49 +566,30 @@ class PromptCache:
             tensor.detach().float().requires_grad_(tensor.requires_grad) for tensor in self._made
         ]
 
-    def hidden(self, samples: Sequence[Sample], rows: Sequence[Row]) -> torch.Tensor:
-        """Hidden states that predict the completion tokens of `rows`, sample after sample, [N,
-        hidden]."""
+    def hidden(self, tries: Sequence["Trie"], owners: list[int]) -> torch.Tensor:
+        """Hidden states of the tries' nodes, [tries, nodes of the largest, hidden]; `owners`: of
+        each, which prompt it is read on."""
         from transformers.cache_utils import Cache
 
-        device, width = self._policy.device, max(row.width for row in rows)
-        tokens = [
-            [
-                token
-                for i in row.indices
-                for token in (samples[i].prompt[-1], *samples[i].completion[:-1])
-            ]
-            for row in rows
-        ]
-        places = [
-            [(n, t) for n, i in enumerate(row.indices) for t in range(len(samples[i].completion))]
-            for row in rows
-        ]
-        tokens_RQ = torch.tensor(
-            [t + [self._policy.pad_id] * (width - len(t)) for t in tokens], device=device
+        device, width = self._policy.device, max(len(trie.tokens) for trie in tries)
+        tokens_RQ, depths_RQ = (
+            torch.tensor([ids + [pad] * (width - len(ids)) for ids in rows], device=device)
+            for rows, pad in (
+                ([trie.tokens for trie in tries], self._policy.pad_id),
+                ([trie.depths for trie in tries], 0),
+            )
         )
-        # Padding is a completion of its own, which sees something, so that no row of the attention
-        # is empty.
-        which_RQ = torch.tensor(
-            [[n for n, _ in p] + [-1] * (width - len(p)) for p in places], device=device
-        )
-        within_RQ = torch.tensor(
-            [[t for _, t in p] + [0] * (width - len(p)) for p in places], device=device
-        )
-        length_R = torch.tensor([self._lengths[row.prompt] for row in rows], device=device)
-        causal_QQ = torch.ones(width, width, dtype=torch.bool, device=device).tril()
-        own_RQQ = (which_RQ[:, :, None] == which_RQ[:, None, :]) & causal_QQ
+        length_R = torch.tensor([self._lengths[owner] for owner in owners], device=device)
+        own_RQQ = torch.stack([trie.seen(width) for trie in tries]).to(device)
         prompt_RL = torch.arange(max(self._lengths), device=device) < length_R[:, None]
         mask_RQS = torch.cat([prompt_RL[:, None].expand(-1, width, -1), own_RQQ], dim=2)
         hidden_RQH, _ = self._policy.forward(
             tokens_RQ,
             mask_RQS[:, None],
-            length_R[:, None] + within_RQ,
-            Cache(layers=self._layers([row.prompt for row in rows])),
+            length_R[:, None] + depths_RQ,
+            Cache(layers=self._layers(owners)),
         )
-        return _gather(
-            hidden_RQH, [r * width + q for r, row in enumerate(rows) for q in range(row.width)]
-        )
+        return hidden_RQH
 
     def _layers(self, owners: list[int]) -> list:
         chosen = self._cut
@@ -558,8 +656,8 @@ def longest_shared(policy: Policy) -> tuple[int, str]:
     and 0 with the reason where it can take none.
 
     Measured: both paths' gradients on made-up prompts, padded, with several completions in a row
-    and in several parts; no list of architectures could know what the libraries' next version does
-    with a cache. How far they may differ goes by how far the plain one differs from itself where it
+    that have beginnings in common and masks, and in several parts; no list of architectures could
+    know what the libraries' next version does with a cache. How far they may differ goes by how far the plain one differs from itself where it
     takes one sample at a time, which is rounding alone. Clears the gradient. A layer that looks back
     a limited number of tokens is found by the cache that the model makes for itself: within that
     number it is like any other.
@@ -569,20 +667,26 @@ def longest_shared(policy: Policy) -> tuple[int, str]:
     """
     from transformers import DynamicCache
 
+    prompts = [(2, 3, 4, 5, 6, 7, 8), (3, 4, 5, 6, 7)]
     samples = [
-        Sample(prompt, completion)
-        for prompt in ((2, 3, 4, 5, 6, 7, 8), (3, 4, 5, 6, 7))
-        for completion in ((5, 4, 9), (7, 3), (6, 8, 5))
+        Sample(prompt, completion, mask)
+        for prompt in prompts
+        for completion, mask in (
+            ((5, 4, 7), None),
+            ((5, 4, 9, 8), (True, True, False, True)),
+            ((5, 4, 9, 3, 2), (True, True, False, False, True)),
+            ((6, 8, 5), None),
+            ((7, 3), None),
+        )
     ]
+    tries = Shared(
+        prompts,
+        [[Row(1, [5, 6, 7, 8], 7), Row(0, [0, 2], 5)], [Row(0, [1, 3, 4], 7)], [Row(1, [9], 2)]],
+    )
     try:
-        by_prompt = {samples[0].prompt: [0, 1, 2], samples[3].prompt: [3, 4, 5]}
         plain, alone, shared = (
             _gradient(policy, samples, works)
-            for works in (
-                [Plain(list(range(6)))],
-                [Plain([i]) for i in range(6)],
-                [_share(samples, by_prompt, 24)],
-            )
+            for works in ([Plain(list(range(10)))], [Plain([i]) for i in range(10)], [tries])
         )
         windows = [
             layer.sliding_window

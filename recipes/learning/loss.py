@@ -4,6 +4,7 @@
     objective.accumulate(samples, weights, norm, temperature)  # backward of -(w * logp).sum() / norm
     objective.entropy(samples, temperature)
 
+Only tokens that the student wrote count (`Sample.mask`): sums and means here are over them alone.
 How the log-probabilities come about, a prompt read once for all its completions, is in
 `logprobs.py`.
 """
@@ -12,7 +13,6 @@ import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 
@@ -33,6 +33,10 @@ from recipes.learning.policy import Policy
 from sandbox.errors import UsageError
 
 
+Weights = Sequence[float | Sequence[float]]
+"""Of each sample one number for all of its written tokens, or one for each of them."""
+
+
 @dataclass(frozen=True)
 class Stats:
     """What one `accumulate` saw."""
@@ -42,7 +46,7 @@ class Stats:
     drift: float
     """Mean |trainer - sampler| log-probability, nats a token; 0.0 when there was no sampler."""
     tokens: int
-    """Completion tokens."""
+    """That the student wrote."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Sampled:
     """With what log-probabilities the samples were drawn, for the importance weights."""
 
     logprobs: Sequence[Sequence[float]]
-    """Of each sample's tokens, nats."""
+    """Of each sample's written tokens, nats."""
     max_ratio: float | None = None
     """Truncation of p_trainer / p_sampler; None: it is measured, and no weight."""
 
@@ -97,16 +101,17 @@ class Objective:
     def accumulate(
         self,
         samples: Sequence[Sample],
-        weights: Sequence[float],
+        weights: Weights,
         norm: float,
         temperature: float,
         sampled: Sampled | None = None,
         kl: KlTerm | None = None,
     ) -> Stats:
         """Add the gradient of `-(w * ratio * logp).sum() / norm + kl * (count * k3).sum() / norm`,
-        sums over all tokens.
+        sums over all tokens that the student wrote.
 
-        `weights` is one w a sample: 1 distils, an advantage reinforces. `temperature` divides the
+        `weights` is w, one a sample or one a written token: 1 distils, an advantage reinforces, and
+        where it is not the same for all turns each token has its turn's. `temperature` divides the
         logits, so the policy that was sampled is the one that is updated. `ratio` is p_trainer /
         p_sampler of the token, detached and truncated (truncated importance sampling, Ionides 2008;
         1 without `sampled`). `k3` is Schulman's estimator of the divergence to the reference
@@ -114,7 +119,8 @@ class Objective:
 
         Where memory runs out the micro-batch is halved, for good, and all of it is done again from
         the gradient that was there before, so nothing is lost. Raises ValueError for a KL term with
-        no reference, UsageError when memory does not suffice for one sample.
+        no reference and for values that are not one a written token, UsageError when memory does
+        not suffice for one sample.
         """
         if kl and not self.policy.has_reference:
             raise ValueError("the KL term needs freeze_reference() first")
@@ -125,20 +131,19 @@ class Objective:
             sharing = Sharing(self.limits.micro_tokens, self.longest_shared)
             parts = passes(self.policy, samples, temperature, kl is not None, sharing)
             for indices, logp_N, reference_N in parts:
-                lengths = torch.tensor(
-                    [len(samples[i].completion) for i in indices], device=self.policy.device
-                )
-                weight_N = self._spread([weights[i] for i in indices], lengths)
+                weight_N = self._spread(weights, samples, indices)
                 if sampled is not None:
-                    shift_N = self._shift(logp_N, sampled, indices)
+                    # Log-probability of the trainer less the sampler's.
+                    shift_N = logp_N.detach() - self._spread(sampled.logprobs, samples, indices)
                     moved += float(shift_N.abs().sum())
                     if sampled.max_ratio is not None:
                         weight_N = weight_N * shift_N.exp().clamp(max=sampled.max_ratio)
                 total = -(weight_N * logp_N).sum()
                 if kl is not None:
-                    counts = [1 if kl.counts is None else kl.counts[i] for i in indices]
                     d_N = reference_N - logp_N
-                    k3_N = self._spread(counts, lengths) * (d_N.exp() - d_N - 1)
+                    k3_N = d_N.exp() - d_N - 1
+                    if kl.counts is not None:
+                        k3_N = self._spread(kl.counts, samples, indices) * k3_N
                     total = total + kl.weight * k3_N.sum()
                 (total / norm).backward()
                 loss += float(total.detach()) / norm
@@ -148,11 +153,10 @@ class Objective:
         return self._fitting(work, samples)
 
     def logprobs(self, samples: Sequence[Sample], temperature: float) -> list[torch.Tensor]:
-        """Log-probability of each completion token, nats, under logits / temperature: one float32
+        """Log-probability of each written token, nats, under logits / temperature: one float32
         [T_i] a sample.
 
-        Keeps the graph when gradients are enabled. Raises ValueError for an empty prompt or
-        completion or temperature <= 0.
+        Keeps the graph when gradients are enabled. Raises ValueError for temperature <= 0.
         """
 
         def work() -> list[torch.Tensor]:
@@ -160,15 +164,14 @@ class Objective:
             for indices in micro_batches(samples, self.limits.micro_tokens):
                 batch = [samples[i] for i in indices]
                 flat_N = flat_logprobs(self.policy, batch, temperature, torch.is_grad_enabled())
-                out |= zip(indices, flat_N.split([len(sample.completion) for sample in batch]))
+                out |= zip(indices, flat_N.split([len(sample.written) for sample in batch]))
             return [out[i] for i in range(len(samples))]
 
         return self._fitting(work, samples)
 
     @torch.no_grad()
     def entropy(self, samples: Sequence[Sample], temperature: float) -> float:
-        """Mean entropy of the next-token distribution over the completions' positions, nats a
-        token.
+        """Mean entropy of the distributions that the written tokens were drawn from, nats a token.
 
         Looks only at the first micro-batch, for it is a check and not a measurement.
         """
@@ -193,17 +196,16 @@ class Objective:
         least = longest_of(samples) if len(samples) > 1 else self.limits.micro_tokens
         return self.limits.fitting(work, self.policy.trainable, least)
 
-    def _shift(
-        self, logp_N: torch.Tensor, sampled: Sampled, indices: Sequence[int]
+    def _spread(
+        self, values: Weights, samples: Sequence[Sample], indices: Sequence[int]
     ) -> torch.Tensor:
-        """Log-probability of the trainer less the sampler's, a token."""
-        values = [value for i in indices for value in sampled.logprobs[i]]
-        return logp_N.detach() - torch.tensor(
-            values, dtype=torch.float32, device=self.policy.device
-        )
-
-    def _spread(self, values: Sequence[Any], lengths: torch.Tensor) -> torch.Tensor:
-        """One value a sample -> one a token."""
-        return torch.tensor(
-            values, dtype=torch.float32, device=self.policy.device
-        ).repeat_interleave(lengths)
+        """One value a written token, [N], of the samples `indices`; a number stands for all of its
+        sample's."""
+        flat: list[float] = []
+        for i in indices:
+            value, count = values[i], len(samples[i].written)
+            each = value if isinstance(value, Sequence) else [value] * count
+            if len(each) != count:
+                raise ValueError(f"{len(each)} values for {count} tokens that the student wrote")
+            flat += each
+        return torch.tensor(flat, dtype=torch.float32, device=self.policy.device)

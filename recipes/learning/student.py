@@ -28,7 +28,7 @@ from recipes.learning.adapter import Adapter, Tensors
 from recipes.learning.limits import MemoryLimits, is_out_of_memory
 from recipes.learning.loading import LoadedModel, load_model, read_config
 from recipes.learning.logprobs import Sample
-from recipes.learning.loss import KlTerm, Objective, Sampled, Stats
+from recipes.learning.loss import KlTerm, Objective, Sampled, Stats, Weights
 from recipes.learning.memory import MemoryEstimate
 from recipes.learning.optimiser import Optimiser
 from recipes.learning.policy import Policy
@@ -171,17 +171,17 @@ class Student:
     # ---- learning: see `Objective` and `Optimiser` -----------------------------------------------
 
     def logprobs(self, samples: Sequence[Sample], temperature: float) -> list[torch.Tensor]:
-        """Log-probability of each completion token, nats: one float32 [T_i] a sample."""
+        """Log-probability of each written token, nats: one float32 [T_i] a sample."""
         return self.objective.logprobs(samples, temperature)
 
     def entropy(self, samples: Sequence[Sample], temperature: float) -> float:
-        """Mean entropy over the completions' positions, nats a token."""
+        """Mean entropy over the written tokens, nats a token."""
         return self.objective.entropy(samples, temperature)
 
     def accumulate(
         self,
         samples: Sequence[Sample],
-        weights: Sequence[float],
+        weights: Weights,
         norm: float,
         temperature: float,
         sampled: Sampled | None = None,
