@@ -25,7 +25,7 @@ import llama_cpp.llama_cpp as llama
 
 from recipes.rollouts.engine import ReadStudent
 from recipes.rollouts.llama_engine import LlamaEngine
-from recipes.rollouts.llama_files import last_message, listen, load_file, tokens
+from recipes.rollouts.llama_files import last_message, listen, load_file, metadata, tokens
 from sandbox.errors import HarnessError, UsageError
 
 TYPES = {"q8_0": llama.LLAMA_FTYPE_MOSTLY_Q8_0, "q4_k_m": llama.LLAMA_FTYPE_MOSTLY_Q4_K_M}
@@ -126,9 +126,7 @@ class FileStudent:
         return int(found)
 
     def _metadata(self, key: str) -> str | None:
-        buffer = ctypes.create_string_buffer(256)
-        count = llama.llama_model_meta_val_str(self._model, key.encode(), buffer, len(buffer))
-        return buffer.value.decode() if count >= 0 else None
+        return metadata(self._model, key)
 
 
 class FileEngine(LlamaEngine):
