@@ -172,7 +172,9 @@ class DenseDecoder:
         ends = [width - new for new in new_B]
         past = [
             tuple(
-                self._joined(prompts_BKSD, [(h.prompt, own[index]) for h, own in owned], ends, width)
+                self._joined(
+                    prompts_BKSD, [(h.prompt, own[index]) for h, own in owned], ends, width
+                )
                 for prompts_BKSD, owned in (
                     (memory.all_keys, [(h, h.keys) for h in histories]),
                     (self._prompt_values(memory), [(h, h.values) for h in histories]),
@@ -472,9 +474,10 @@ def _remembered(
     # Memory that no row comes to need is never touched, so it costs nothing.
     table = values_BKSD.new_empty(first + rows * kv_heads * max_new, width)
     table[:first].view(values_BKSD.shape).copy_(values_BKSD)
+    prompt_keys = keys_BKSD.flatten(0, 1)
     return _Memory(
-        all_keys=keys_BKSD,
-        prompt_keys=keys_BKSD.flatten(0, 1),
+        all_keys=prompt_keys.view(keys_BKSD.shape),
+        prompt_keys=prompt_keys,
         keys=keys_BKSD.new_empty(rows, kv_heads, max_new, width),
         table=table,
         values=table[first:].view(rows, kv_heads, max_new, width),

@@ -235,8 +235,7 @@ class LlamaEngine(Engine):
         completions, so each turn would be read anew. (Sliding windows are kept whole: `swa_full`.)
         """
         if not (
-            llama.llama_model_is_recurrent(self._model)
-            or llama.llama_model_is_hybrid(self._model)
+            llama.llama_model_is_recurrent(self._model) or llama.llama_model_is_hybrid(self._model)
         ):
             return
         kind = metadata(self._model, "general.architecture")
@@ -245,7 +244,6 @@ class LlamaEngine(Engine):
             f"{kind!r}: they keep a state in place of a cache, so each turn would be read anew from "
             "its first token. Set turns = 1."
         )
-
 
     def _swap_adapter(self) -> None:
         """Bring llama.cpp's adapter in step with the student's."""
@@ -406,10 +404,12 @@ class _Sampling:
 
     def _resume(self) -> None:
         """Go on with the rows that have been paused longest, while there are slots for them."""
-        expected = self.expected if self.paused else 0
+        if not self.paused:
+            return
+        expected, others = self.expected, bool(self.rows)
         while self.paused and expected < self.engine.slots:
             row = self.paused[0]
-            if self.rows and self.steps - row.paused < PAUSE:
+            if others and self.steps - row.paused < PAUSE:
                 break
             self.paused.popleft()
             answer = self.answers.wait(row.group.index, row.ids)
@@ -486,9 +486,7 @@ class _Sampling:
             one.ids.append(token)
             one.logprobs.append(logprob)
             is_over = (
-                not self.answers.goes_on
-                if token in end_ids
-                else len(one.ids) == rows[number].limit
+                not self.answers.goes_on if token in end_ids else len(one.ids) == rows[number].limit
             )
             if is_over:
                 self._end(rows[number].group, one)

@@ -36,14 +36,7 @@ from recipes.nano import dense_decoder
 from recipes.nano.dense_decoder import DROP_SHARE, DenseDecoder, History
 from recipes.rollouts.engine import Completion, Engine, Turns, check_arguments, count_nothing
 from recipes.rollouts.engine_kind import TrainedStudent
-from recipes.rollouts.kept_cache import (
-    Pairs,
-    moved_together,
-    pairs_of,
-    roomy,
-    select,
-    spread,
-)
+from recipes.rollouts.kept_cache import Pairs, moved_together, pairs_of, roomy, select, spread
 from recipes.rollouts.sampling import Draws
 from recipes.rollouts.writing import Answers, Writing
 

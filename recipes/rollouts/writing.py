@@ -1,11 +1,11 @@
 """Completions while they are written, turn by turn. Needs no torch.
 
-    asked = Answers(turns, max_new)  # of one call of `Engine.stream`
-    one = Writing()
-    ...                              # ids and log-probabilities are appended until the turn ends
-    if ids := asked.wait(index, one):  # blocks; none: the completion is over
-        one.hear(ids)
-    completion = one.completion(end_ids)
+asked = Answers(turns, max_new)  # of one call of `Engine.stream`
+one = Writing()
+...                              # ids and log-probabilities are appended until the turn ends
+if ids := asked.wait(index, one):  # blocks; none: the completion is over
+    one.hear(ids)
+completion = one.completion(end_ids)
 """
 
 from collections.abc import Sequence
