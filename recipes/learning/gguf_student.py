@@ -130,10 +130,14 @@ def convert(file: Path, root: Path, on_progress: OnProgress | None = None) -> Pa
 
 
 def tokenizer_texts(file: Path, fields: Fields | None = None) -> dict[str, str]:
-    """{file name: text}: the tokenizer of a GGUF file as transformers has it in a folder; `fields`:
-    the file's metadata, where it is at hand. Raises UsageError."""
+    """{file name: text}: the tokenizer of a GGUF file and its end tokens, as transformers has them
+    in a folder; `fields`: the file's metadata, where it is at hand. Raises UsageError."""
+    fields = fields or _fields(_open(file))
     try:
-        return tokenizer_files(fields or _fields(_open(file)))
+        return {
+            **tokenizer_files(fields),
+            "generation_config.json": json.dumps({"eos_token_id": end_ids(fields)}),
+        }
     except UnknownTokenizer as error:
         raise UsageError(f"{file} cannot be a student: {error}.") from None
 

@@ -152,6 +152,10 @@ class Student:
         """Token ids of a chat (`[{"role", "content"}, ...]`), ready for the student's reply."""
         return self.tokens.prompt_ids(messages)
 
+    def answer_ids(self, text: str) -> list[int]:
+        """Token ids to append to a completion that has ended, up to where the next reply begins."""
+        return self.tokens.answer_ids(text)
+
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text by itself."""
         return self.tokens.token_counts(texts)

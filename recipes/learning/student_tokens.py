@@ -9,6 +9,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from recipes.learning.chat_format import ChatFormat
 from recipes.learning.loading import end_tokens
 from sandbox.jsonl import valid
 
@@ -38,13 +39,38 @@ class StudentTokens:
     def prompt_ids(self, messages: list[dict]) -> list[int]:
         """Token ids of a chat (`[{"role", "content"}, ...]`), ready for the student's reply."""
         if self.tokenizer.chat_template is not None:
-            text = self.tokenizer.apply_chat_template(
-                messages, add_generation_prompt=True, tokenize=False
-            )
-            return self._ids(text)
+            return self._ids(self._render(messages))
         text = "\n\n".join(message["content"] for message in messages)
         start = [] if self.tokenizer.bos_token_id is None else [self.tokenizer.bos_token_id]
         return start + self._ids(text)
+
+    def answer_ids(self, text: str) -> list[int]:
+        """Token ids that make of a reply, which ended with an end token, and of `text` as the next
+        user message a chat that is ready for the next reply. Raises UsageError for a chat template
+        that cannot write one of several turns."""
+        # Behind an end token, for some tokenizers begin a text with a token of their own.
+        end = self.tokenizer.convert_ids_to_tokens(self.end_id)
+        found = self._ids(end + self._format.between(text))
+        return found[found.index(self.end_id) + 1 :]
+
+    def why_not_rendered_anew(self) -> str:
+        """As `ChatFormat.why_not_rendered_anew`."""
+        return self._format.why_not_rendered_anew()
+
+    @property
+    def _format(self) -> ChatFormat:
+        template = self.tokenizer.chat_template
+        ends = sorted(self.end_ids - {self.end_id})
+        return ChatFormat(
+            None if template is None else self._render,
+            str(template),
+            tuple(self.tokenizer.convert_ids_to_tokens([self.end_id, *ends])),
+        )
+
+    def _render(self, messages: list[dict]) -> str:
+        return self.tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, tokenize=False
+        )
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text by itself."""

@@ -3,6 +3,7 @@ model is loaded.
 
     tokens = open_tokenizer("Qwen/Qwen2.5-Coder-1.5B-Instruct")    # or a folder; raises NoTokenizer
     tokens.prompt_ids([{"role": "user", "content": "..."}]); tokens.token_counts(["def f():"])
+    tokens.answer_ids("That fails: ...")
     budget, note = budget_of(recipe)      # for prompts, as the student of a recipe would count
 
 The ids are those of `Student.prompt_ids`: tokenizer.json is what transformers reads, too, and the
@@ -18,12 +19,15 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from recipes.learning import gguf_student
+from recipes.learning.chat_format import ChatFormat
 from recipes.learning.local_model import NANO, nano_folder
 from recipes.settings import Recipe
 from sandbox.jsonl import valid
 from sandbox.tasks.prompts import BYTES_PER_TOKEN, Budget
 
 TOKENIZER, CONFIG, TEMPLATE = "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"
+GENERATION = "generation_config.json"
+"""Knows of models' end tokens."""
 
 
 class NoTokenizer(Exception):
@@ -45,6 +49,12 @@ class ChatTokenizer:
             config = json.loads(texts.get(CONFIG, "{}"))
         except ValueError as error:
             raise NoTokenizer(f"{CONFIG} cannot be read ({model}: {error})") from None
+        try:
+            generation = json.loads(texts.get(GENERATION, "{}"))
+        except ValueError as error:
+            raise NoTokenizer(f"{GENERATION} cannot be read ({model}: {error})") from None
+        more = generation.get("eos_token_id") or []
+        self._more_ends = [more] if isinstance(more, int) else more
         template = texts.get(TEMPLATE, config.get("chat_template"))
         self._tokenizer.no_truncation()
         self._config = config
@@ -53,18 +63,40 @@ class ChatTokenizer:
     def prompt_ids(self, messages: list[dict]) -> list[int]:
         """As `Student.prompt_ids`."""
         if self._template is not None:
-            text = self._template.render(
-                messages=messages,
-                add_generation_prompt=True,
-                tools=None,
-                documents=None,
-                **self._special,
-            )
-            return self._ids(text)
+            return self._ids(self._render(messages))
         begin = self._special.get("bos_token")
         start = self._tokenizer.token_to_id(begin) if begin else None
         return ([] if start is None else [start]) + self._ids(
             "\n\n".join(m["content"] for m in messages)
+        )
+
+    def answer_ids(self, text: str) -> list[int]:
+        """As `StudentTokens.answer_ids`."""
+        end = self._special.get("eos_token", "")
+        found = self._ids(end + self._format.between(text))
+        return found[1:] if end else found
+
+    def why_not_rendered_anew(self) -> str:
+        """As `ChatFormat.why_not_rendered_anew`."""
+        return self._format.why_not_rendered_anew()
+
+    @property
+    def _format(self) -> ChatFormat:
+        end = self._special.get("eos_token")
+        more = [self._tokenizer.id_to_token(number) for number in self._more_ends]
+        return ChatFormat(
+            None if self._template is None else self._render,
+            self._source or "",
+            tuple(dict.fromkeys(text for text in (end, *more) if text)),
+        )
+
+    def _render(self, messages: list[dict]) -> str:
+        return self._template.render(
+            messages=messages,
+            add_generation_prompt=True,
+            tools=None,
+            documents=None,
+            **self._special,
         )
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
@@ -116,7 +148,7 @@ def open_tokenizer(model: str) -> ChatTokenizer:
         texts = gguf_student.tokenizer_texts(file)
     else:
         find = _in_folder if Path(model).is_dir() else _in_hub
-        files = {name: find(model, name) for name in (TOKENIZER, CONFIG, TEMPLATE)}
+        files = {name: find(model, name) for name in (TOKENIZER, CONFIG, TEMPLATE, GENERATION)}
         texts = {name: path.read_text(encoding="utf-8") for name, path in files.items() if path}
     if TOKENIZER not in texts:
         raise NoTokenizer(f"{model} has no file {TOKENIZER} here, and it cannot be fetched")

@@ -5,6 +5,9 @@
     logits_BV = decoder.read(tokens_BS, mask_BS, rows=64, max_new=64)
     logits_RV = decoder.step(tokens_R, sources_R)  # row r: this token after prompt sources_R[r]
     logits_RV = decoder.step(tokens_R, sources_R)  # ... after row sources_R[r] of the step before
+    histories = decoder.kept(rows)                 # before those rows are forgotten
+    # The end token and the answer behind each, padded as prompts are
+    logits_BV = decoder.go_on(histories, tokens_BA, mask_BA, rows=64, max_new=64)
 
 The same model, float32 like its own forward pass and equal to it but for rounding. What makes it
 faster (a third of the time for the nano student, `tests/bench_rollout.py`):
@@ -16,6 +19,9 @@ faster (a third of the time for the nano student, `tests/bench_rollout.py`):
   arXiv:2402.05099), and its values through `embedding_bag`, which sums rows of a table where they
   lie.
 - A row that several rows continue is computed and kept once, until they part.
+
+Between two turns of an episode each row's keys and values, its prompt's included, become those of a
+prompt of its own, with what was answered behind them.
 
 Decoders built like Llama's whose tokens see all before them: Llama, Mistral, Qwen2, Qwen3, Gemma.
 """
@@ -81,14 +87,26 @@ class _Memory:
     """One layer's keys and values: of B prompts of S tokens, and of T tokens in each of P places; K
     heads of D values."""
 
+    all_keys: torch.Tensor
+    """Of the prompts, [B, K, S, D]."""
     prompt_keys: torch.Tensor
-    """[B * K, S, D]."""
+    """Of those that rows continue, [live * K, S, D]."""
     keys: torch.Tensor
     """[P, K, T, D]."""
     table: torch.Tensor
     """All values: [B * K * S + P * K * T, D]."""
     values: torch.Tensor
     """Those of the places, as a part of the table: [P, K, T, D]."""
+
+
+@dataclass(frozen=True)
+class History:
+    """A row's keys and values, layer by layer: those of its prompt, by number, and what is behind
+    them, [K, tokens, D]."""
+
+    prompt: int
+    keys: list[torch.Tensor]
+    values: list[torch.Tensor]
 
 
 class DenseDecoder:
@@ -121,39 +139,123 @@ class DenseDecoder:
         """Logits [B, vocabulary] behind B prompts padded on the left (`mask_BS` is 1 for real
         tokens), which then are gone on from with at most `rows` rows at a time, at least B, of at
         most `max_new` tokens."""
-        (prompts, width), real_BS = tokens_BS.shape, mask_BS.bool()
+        return self._read(tokens_BS, mask_BS.bool(), mask_BS.bool(), None, rows, max_new)
+
+    def kept(self, rows: np.ndarray) -> list[History]:
+        """What there is of these rows (of the prompts, before the first step), to `go_on` with."""
+        return [
+            History(
+                int(self._prompt_P[place]),
+                [memory.keys[place, :, : self._filled].clone() for memory in self._memories],
+                [memory.values[place, :, : self._filled].clone() for memory in self._memories],
+            )
+            for place in self._place_R[rows]
+        ]
+
+    @torch.no_grad()
+    def go_on(
+        self,
+        histories: list[History],
+        tokens_BA: torch.Tensor,
+        mask_BA: torch.Tensor,
+        rows: int,
+        max_new: int,
+    ) -> np.ndarray:
+        """`read`, where each prompt is a history, which is not read again, and these tokens behind
+        it. The histories are those of one batch, which ends with this."""
+        before_B = [int(self._lengths_B[h.prompt]) + h.keys[0].shape[1] for h in histories]
+        new_B = mask_BA.sum(dim=1).tolist()
+        length_B = torch.tensor([before + new for before, new in zip(before_B, new_B)])
+        width = max(int(length_B.max()), tokens_BA.shape[1])
+        real_BS = torch.arange(width) >= width - length_B[:, None]
+        # Each ends where its new tokens begin.
+        ends = [width - new for new in new_B]
+        past = [
+            tuple(
+                self._joined(
+                    prompts_BKSD, [(h.prompt, own[index]) for h, own in owned], ends, width
+                )
+                for prompts_BKSD, owned in (
+                    (memory.all_keys, [(h, h.keys) for h in histories]),
+                    (self._prompt_values(memory), [(h, h.values) for h in histories]),
+                )
+            )
+            for index, memory in enumerate(self._memories)
+        ]
+        return self._read(tokens_BA, mask_BA.bool(), real_BS, past, rows, max_new)
+
+    def _prompt_values(self, memory: _Memory) -> torch.Tensor:
+        """[B, K, S, D]."""
+        return memory.table[: memory.all_keys.numel() // self._width].view(memory.all_keys.shape)
+
+    def _joined(
+        self,
+        prompts_BKSD: torch.Tensor,
+        parts: list[tuple[int, torch.Tensor]],
+        ends: list[int],
+        width: int,
+    ) -> torch.Tensor:
+        """Prompts (by number) with what is behind them, each moved so that it ends at a column,
+        [parts, K, width, D]."""
+        joined = prompts_BKSD.new_zeros(len(parts), self._kv_heads, width, self._width)
+        for row_KSD, (prompt, own_KTD), end in zip(joined, parts, ends):
+            middle = end - own_KTD.shape[1]
+            length = int(self._lengths_B[prompt])
+            row_KSD[:, middle:end] = own_KTD
+            row_KSD[:, middle - length : middle] = prompts_BKSD[prompt, :, -length:]
+        return joined
+
+    def _read(
+        self,
+        tokens_BA: torch.Tensor,
+        fresh_BA: torch.Tensor,
+        real_BS: torch.Tensor,
+        past: list[tuple[torch.Tensor, ...]] | None,
+        rows: int,
+        max_new: int,
+    ) -> np.ndarray:
+        """Logits behind B prompts of S columns, of which the last A are read now where they are
+        `fresh`, and the others are in `past`: each layer's keys and values, [B, K, S, D]."""
+        (prompts, width), new = real_BS.shape, tokens_BA.shape[1]
         self._room, self._filled, self._prompt_width = max_new, 0, width
-        self._lengths_B = mask_BS.sum(dim=1).numpy()
+        self._lengths_B = real_BS.sum(dim=1).numpy()
         cos_1SD, sin_1SD = self._rotary(torch.zeros(1), torch.arange(width + max_new)[None])
         half = self._width // 2
         self._cos_SD, self._sin_SD = (
             cos_1SD[0],
             torch.cat([-sin_1SD[0, :, :half], sin_1SD[0, :, half:]], dim=1),
         )
-        seen_B1SS = real_BS[:, None, None] & torch.ones(width, width, dtype=torch.bool).tril()
-        turn = self._turn((mask_BS.cumsum(dim=1) - 1).clamp(min=0).flatten())
-        self._memories, x_NH = [], self._embed(tokens_BS.flatten())
-        for layer in self._layers:
+        causal_AS = torch.ones(width, width, dtype=torch.bool).tril()[width - new :]
+        seen_B1AS = real_BS[:, None, None] & causal_AS
+        turn = self._turn((real_BS.cumsum(dim=1) - 1)[:, width - new :].clamp(min=0).flatten())
+        memories, x_NH = [], self._embed(tokens_BA.flatten())
+        for index, layer in enumerate(self._layers):
             queries, keys, values = (
-                part.view(prompts, width, -1, self._width).transpose(1, 2)
+                part.view(prompts, new, -1, self._width).transpose(1, 2)
                 for part in self._heads(layer, x_NH, turn)
             )
+            if past is not None:
+                keys, values = (
+                    _behind(before, part, fresh_BA)
+                    for before, part in zip(past[index], (keys, values))
+                )
             values_NC = (
                 F.scaled_dot_product_attention(
-                    queries, keys, values, attn_mask=seen_B1SS, scale=1.0, enable_gqa=True
+                    queries, keys, values, attn_mask=seen_B1AS, scale=1.0, enable_gqa=True
                 )
                 .transpose(1, 2)
                 .flatten(2)
             )
-            self._memories.append(_remembered(keys, values, rows, max_new))
+            memories.append(_remembered(keys, values, rows, max_new))
             x_NH = self._passed(layer, x_NH, values_NC.flatten(0, 1))
+        self._memories = memories
         self._bias_BS = torch.zeros(prompts, width).masked_fill_(~real_BS, -torch.inf)
         self._place_R: np.ndarray = np.arange(prompts)
         self._prompt_P: np.ndarray = np.zeros(rows, np.int64)
         self._live_B: np.ndarray = np.arange(prompts)
         self._prompt_P[:prompts] = self._place_R
         self._arrange(prompts)
-        return self._head(self._normed(x_NH.view(prompts, width, -1)[:, -1])).numpy()
+        return self._head(self._normed(x_NH.view(prompts, new, -1)[:, -1])).numpy()
 
     @torch.no_grad()
     def step(self, tokens_R: np.ndarray, sources_R: np.ndarray) -> np.ndarray:
@@ -354,6 +456,15 @@ def _layer(tensors: dict[str, torch.Tensor], prefix: str, shift: float) -> _Laye
     )
 
 
+def _behind(
+    past_BKSD: torch.Tensor, new_BKAD: torch.Tensor, fresh_BA: torch.Tensor
+) -> torch.Tensor:
+    """`past` with the fresh ones of the new in its last columns."""
+    last_BKAD = past_BKSD[:, :, -new_BKAD.shape[2] :]
+    last_BKAD.copy_(torch.where(fresh_BA[:, None, :, None], new_BKAD, last_BKAD))
+    return past_BKSD
+
+
 def _remembered(
     keys_BKSD: torch.Tensor, values_BKSD: torch.Tensor, rows: int, max_new: int
 ) -> _Memory:
@@ -363,8 +474,10 @@ def _remembered(
     # Memory that no row comes to need is never touched, so it costs nothing.
     table = values_BKSD.new_empty(first + rows * kv_heads * max_new, width)
     table[:first].view(values_BKSD.shape).copy_(values_BKSD)
+    prompt_keys = keys_BKSD.flatten(0, 1)
     return _Memory(
-        prompt_keys=keys_BKSD.flatten(0, 1),
+        all_keys=prompt_keys.view(keys_BKSD.shape),
+        prompt_keys=prompt_keys,
         keys=keys_BKSD.new_empty(rows, kv_heads, max_new, width),
         table=table,
         values=table[first:].view(rows, kv_heads, max_new, width),

@@ -75,6 +75,8 @@ class ReadStudent(Protocol):
 
     def prompt_ids(self, messages: list[dict]) -> list[int]: ...
 
+    def answer_ids(self, text: str) -> list[int]: ...
+
     def text(self, ids: Sequence[int]) -> str: ...
 
 
@@ -104,9 +106,12 @@ class Engine(ABC):
         `seeds` has one per prompt; a completion depends on (prompt, seed, its index) and, by
         rounding alone, on the others. Temperature 0 takes the likeliest token. The same call gives
         the same bytes. With `turns`, a completion that ends with an end token is answered and goes
-        on, and `max_new` is of one turn: nothing that was read is read again. `on_ended` is told of completions as they end, how many these are (or, where
-        memory ran out and they are written again, how many less). Raises ValueError for an empty
-        prompt, n < 1, max_new < 1, or seeds of another length.
+        on behind the answer, and `max_new` is of one turn; what is cut off is over, and so is what
+        is answered with nothing or with so much that no token more has room. When an answer comes
+        changes nothing. `on_ended` is told of completions as they end, how many these are (or,
+        where memory ran out and they are written again, how many less). Raises ValueError for an
+        empty prompt, n < 1, max_new < 1, turns.max_tokens < 1, or seeds of another length, and what
+        an answer raises.
         """
 
     def sample(
@@ -127,10 +132,16 @@ class Engine(ABC):
 
 
 def check_arguments(
-    prompts: Sequence[Sequence[int]], n: int, max_new: int, seeds: Sequence[int]
+    prompts: Sequence[Sequence[int]],
+    n: int,
+    max_new: int,
+    seeds: Sequence[int],
+    turns: Turns | None = None,
 ) -> None:
     """Raise ValueError where `Engine.stream` was called with what makes no sense."""
-    if not all(prompts) or n < 1 or max_new < 1 or len(seeds) != len(prompts):
+    room = 1 if turns is None else turns.max_tokens
+    if not all(prompts) or min(n, max_new, room) < 1 or len(seeds) != len(prompts):
         raise ValueError(
-            "sampling needs prompts of at least one token, one seed each, n >= 1 and max_new >= 1"
+            "sampling needs prompts of at least one token, one seed each, n >= 1, max_new >= 1 and "
+            "turns.max_tokens >= 1"
         )

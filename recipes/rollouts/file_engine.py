@@ -23,9 +23,10 @@ from typing import Any
 
 import llama_cpp.llama_cpp as llama
 
+from recipes.learning.chat_format import ChatFormat
 from recipes.rollouts.engine import ReadStudent
 from recipes.rollouts.llama_engine import LlamaEngine
-from recipes.rollouts.llama_files import last_message, listen, load_file, tokens
+from recipes.rollouts.llama_files import last_message, listen, load_file, metadata, tokens
 from sandbox.errors import HarnessError, UsageError
 
 TYPES = {"q8_0": llama.LLAMA_FTYPE_MOSTLY_Q8_0, "q4_k_m": llama.LLAMA_FTYPE_MOSTLY_Q4_K_M}
@@ -65,7 +66,17 @@ class FileStudent:
         """Token ids of a chat, ready for the student's reply; as `Student.prompt_ids` gives them."""
         if self._template is None:
             return self.tokens("\n\n".join(message["content"] for message in messages), begin=True)
-        return self.tokens(self._template(messages=messages).prompt)
+        return self.tokens(self._render(messages))
+
+    def answer_ids(self, text: str) -> list[int]:
+        """As `Student.answer_ids`, and raises as it does."""
+        ends = tuple(self._token_text(str(number)) for number in sorted(self.end_ids))
+        chat = ChatFormat(None if self._template is None else self._render, "", ends)
+        # Behind an end token, for some tokenizers begin a text with a token of their own.
+        return self.tokens(ends[0] + chat.between(text))[1:]
+
+    def _render(self, messages: list[dict]) -> str:
+        return self._template(messages=messages).prompt
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text by itself."""
@@ -126,9 +137,7 @@ class FileStudent:
         return int(found)
 
     def _metadata(self, key: str) -> str | None:
-        buffer = ctypes.create_string_buffer(256)
-        count = llama.llama_model_meta_val_str(self._model, key.encode(), buffer, len(buffer))
-        return buffer.value.decode() if count >= 0 else None
+        return metadata(self._model, key)
 
 
 class FileEngine(LlamaEngine):

@@ -15,6 +15,15 @@ Token ids go in and out. A completion is drawn (`draws`) with random numbers of 
 derives from the group's seed and the completion's index, so which others share its batch matters by
 rounding alone. The log-probability kept is that of the chosen token at the sampling temperature.
 
+An episode's sequence lives on between its turns: behind the answer, of which nothing stands in the
+cache yet, it reads the end token and the answer, in the step in which the other rows read one token
+each. Until then its row is *paused*, first in, first out, and holds its cells. Where slots are free,
+completions that have not begun come first, and then the row that has been paused longest, whose
+answer is waited for: which row that is depends on tokens alone, so when an answer comes changes
+nothing. It is left alone for PAUSE steps while others go on, for answers take a while. A completion
+begins when there are cells for its whole episode and a sequence of its own, so a paused row wants
+nothing that another one holds, and nothing waits for ever.
+
 Attention looks at all cells of the cache and masks those of others, so a prompt that is held costs
 time. A completion that is young counts as a row of its own, for it may soon be one: so no more
 prompts are read than the rows that come of them have room for.
@@ -33,7 +42,7 @@ import os
 import random
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +51,17 @@ import numpy as np
 
 from recipes.learning.measure import derived_seed
 from recipes.learning.shape import cached_values
-from recipes.rollouts.engine import Completion, Engine, ReadStudent, check_arguments, count_nothing
-from recipes.rollouts.llama_files import OTHERWISE, last_message, load_file
+from recipes.rollouts.engine import (
+    Completion,
+    Engine,
+    ReadStudent,
+    Turns,
+    check_arguments,
+    count_nothing,
+)
+from recipes.rollouts.llama_files import OTHERWISE, last_message, load_file, metadata
 from recipes.rollouts.sampling import Draws
+from recipes.rollouts.writing import Answers, Writing
 from sandbox.errors import HarnessError, UsageError
 
 SLOTS = {"cpu": 8, "cuda": 64}
@@ -63,6 +80,9 @@ WRITERS = {"cpu": 56, "cuda": 192}
 one row, so there may be many more of them than slots; each needs a sequence of its own once it
 parts from the others. llama.cpp has 256 sequences at most, and its buffers are for a multiple of
 their number: so slots and writers together divide MICRO_BATCH."""
+
+PAUSE = 4
+"""Steps for which a row that waits for an answer is left alone while others go on."""
 
 BATCH_TOKENS = 2048
 """Tokens given to llama.cpp at a time while prompts are read; it takes them MICRO_BATCH at a time.
@@ -91,14 +111,12 @@ class _Group:
     """By index."""
 
 
-@dataclass
-class _Writing:
+@dataclass(kw_only=True)
+class _Writing(Writing):
     """A completion that is being written."""
 
     index: int
     generator: random.Random
-    ids: list[int] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
 
 
 @dataclass
@@ -108,24 +126,32 @@ class _Row:
     group: _Group
     sequence: int
     members: list[_Writing]
+    limit: int
+    """Tokens behind the prompt at which its turn is cut off."""
+    start: int = 0
+    """Tokens behind the prompt when its turn began."""
+    unread: int = 1
+    """Of its last tokens, how many llama.cpp has not read yet."""
+    paused: int = 0
+    """The step in which its turn ended."""
 
     @property
-    def position(self) -> int:
-        """Of the last token, which llama.cpp has not read yet."""
-        return len(self.group.prompt) + len(self.members[0].ids) - 1
+    def ids(self) -> list[int]:
+        """What stands behind the prompt."""
+        return self.members[0].ids
 
     @property
     def expected(self) -> int:
         """Rows that it is, or may soon be."""
-        return len(self.members) if len(self.members[0].ids) < YOUNG else 1
+        return len(self.members) if len(self.ids) - self.start < YOUNG else 1
 
 
 class LlamaEngine(Engine):
     """Samples through llama.cpp. Holds a copy of the student's base until `close`."""
 
     def __init__(self, student: ReadStudent, base: Path, longest: int, threads: int) -> None:
-        """`base` is the student's `export_base`; `longest` is what a prompt and its completion may
-        have together, tokens.
+        """`base` is the student's `export_base`; `longest` is what a prompt and its completion, of
+        all its turns, may have together, tokens.
 
         Raises UsageError when llama.cpp cannot load the file or make room for the cache.
         """
@@ -191,13 +217,33 @@ class LlamaEngine(Engine):
         max_new: int,
         seeds: Sequence[int],
         on_ended: Callable[[int], None] = count_nothing,
+        turns: Turns | None = None,
     ) -> Iterator[dict[int, list[Completion]]]:
-        check_arguments(prompts, n, max_new, seeds)
-        if max(map(len, prompts), default=0) + max_new > self.cells:
+        check_arguments(prompts, n, max_new, seeds, turns)
+        answers = Answers(turns, max_new)
+        if max(map(len, prompts), default=0) + answers.most > self.cells:
             raise ValueError(f"a prompt and its completion do not fit into {self.cells} tokens")
+        if turns is not None:
+            self.require_turns()
         self._swap_adapter()
         llama.llama_memory_clear(self.memory, False)
-        yield from _Sampling(self, prompts, n, temperature, max_new, seeds, on_ended).run()
+        yield from _Sampling(self, prompts, n, temperature, answers, seeds, on_ended).run()
+
+    def require_turns(self) -> None:
+        """Raise UsageError for a model whose sequences llama.cpp cannot go on with: what has a state
+        (a recurrent model, or one of some such layers) cannot be given cell by cell to several
+        completions, so each turn would be read anew. (Sliding windows are kept whole: `swa_full`.)
+        """
+        if not (
+            llama.llama_model_is_recurrent(self._model) or llama.llama_model_is_hybrid(self._model)
+        ):
+            return
+        kind = metadata(self._model, "general.architecture")
+        raise UsageError(
+            "Rollouts of several turns are not possible by llama.cpp with models of architecture "
+            f"{kind!r}: they keep a state in place of a cache, so each turn would be read anew from "
+            "its first token. Set turns = 1."
+        )
 
     def _swap_adapter(self) -> None:
         """Bring llama.cpp's adapter in step with the student's."""
@@ -267,21 +313,26 @@ class _Sampling:
         prompts: Sequence[Sequence[int]],
         n: int,
         temperature: float,
-        max_new: int,
+        answers: Answers,
         seeds: Sequence[int],
         on_ended: Callable[[int], None],
     ) -> None:
         self.on_ended = on_ended
-        self.engine, self.prompts, self.n, self.temperature, self.max_new, self.seeds = (
+        self.engine, self.prompts, self.n, self.temperature, self.answers, self.seeds = (
             engine,
             prompts,
             n,
             temperature,
-            max_new,
+            answers,
             seeds,
         )
         self.waiting = deque((g, i) for g in range(len(prompts)) for i in range(n))
         self.rows: list[_Row] = []
+        self.paused: deque[_Row] = deque()
+        """Rows whose turn has ended, by when it did."""
+        self.steps = 0
+        self.writing = 0
+        """Completions that have begun and not ended."""
         self.done: dict[int, list[Completion]] = {}
         """Groups all of whose completions have ended, since the last ones were handed out."""
         self.free = deque(range(engine.writers))
@@ -293,7 +344,7 @@ class _Sampling:
         self.draws = Draws(engine.vocabulary, engine.slots)
 
     def run(self) -> Iterator[dict[int, list[Completion]]]:
-        while self.waiting or self.rows:
+        while self.waiting or self.rows or self.paused:
             begun = self._begin()
             self._read([row.group for row in begun if row.group.logits_V is None])
             for row in begun:
@@ -306,78 +357,119 @@ class _Sampling:
                 if not group.left:  # the prompt lives on in the sequences of its completions
                     llama.llama_memory_seq_rm(self.engine.memory, group.sequence, -1, -1)
                     self.homes.append(group.sequence)
+            self._resume()
             if self.rows:
                 self._step()
             if self.done:
                 done, self.done = self.done, {}
                 yield done
 
+    @property
+    def expected(self) -> int:
+        """Rows that there are, or may soon be."""
+        return sum(row.expected for row in self.rows)
+
     def _begin(self) -> list[_Row]:
         """The next completions in line, while there are slots, sequences and cells for them: all of
         a group, for those that begin together share what they write. Fewer begin only where none
         would otherwise."""
         begun: list[_Row] = []
-        writing = sum(len(row.members) for row in self.rows)
-        expected = sum(row.expected for row in self.rows)
+        expected, most = self.expected, self.answers.most
         while self.waiting and expected < self.engine.slots:
             g, i = self.waiting[0]
             read = len(self.prompts[g]) if i == 0 else 0
-            count = min(
-                self.n - i, self.engine.writers - writing, (self.cells - read) // self.max_new
-            )
-            if count < (min(self.n - i, self.engine.writers) if writing else 1):
+            count = min(self.n - i, self.engine.writers - self.writing, (self.cells - read) // most)
+            if count < (min(self.n - i, self.engine.writers) if self.writing else 1):
                 break
-            writing += count
+            self.writing += count
             expected += count
-            self.cells -= read + count * self.max_new
+            self.cells -= read + count * most
             if i == 0:
                 self.group = _Group(g, self.prompts[g], self.homes.popleft(), self.n)
             assert self.group is not None
             self.group.left -= count
             self.group.alive += count
             indices = [self.waiting.popleft()[1] for _ in range(count)]
-            begun.append(
-                _Row(
-                    self.group,
-                    self.free.popleft(),
-                    [
-                        _Writing(
-                            index, random.Random(derived_seed("sampler", self.seeds[g], index))
-                        )
-                        for index in indices
-                    ],
+            members = [
+                _Writing(
+                    index=index,
+                    generator=random.Random(derived_seed("sampler", self.seeds[g], index)),
                 )
+                for index in indices
+            ]
+            begun.append(
+                _Row(self.group, self.free.popleft(), members, limit=self.answers.limit(0))
             )
         return begun
+
+    def _resume(self) -> None:
+        """Go on with the rows that have been paused longest, while there are slots for them."""
+        if not self.paused:
+            return
+        expected, others = self.expected, bool(self.rows)
+        while self.paused and expected < self.engine.slots:
+            row = self.paused[0]
+            if others and self.steps - row.paused < PAUSE:
+                break
+            self.paused.popleft()
+            answer = self.answers.wait(row.group.index, row.ids)
+            if not answer:
+                for one in row.members:
+                    self._end(row.group, one)
+                self._forget(row.sequence)
+                continue
+            for one in row.members:
+                one.hear(answer)
+            row.start, row.unread = len(row.ids), 1 + len(answer)
+            row.limit = self.answers.limit(row.start)
+            self.rows.append(row)
+            expected += row.expected
 
     def _read(self, groups: list[_Group]) -> None:
         """Read the prompts of these groups (some named more than once) and keep the logits of their
         last tokens."""
+        if not groups:
+            return
         groups = list({group.index: group for group in groups}.values())
-        entries = [
-            (token, position, group)
-            for group in groups
-            for position, token in enumerate(group.prompt)
-        ]
-        for start in range(0, len(entries), BATCH_TOKENS):
-            part = entries[start : start + BATCH_TOKENS]
-            last = [position == len(group.prompt) - 1 for _, position, group in part]
-            logits_WV = self.engine.decode(
-                [e[0] for e in part], [e[1] for e in part], [e[2].sequence for e in part], last
-            )
-            for row, (_, _, group) in enumerate(e for e, is_last in zip(part, last) if is_last):
-                group.logits_V = logits_WV[row].copy()
+        logits_GV = self._decode([(group.prompt, 0, group.sequence) for group in groups])
+        for group, logits_V in zip(groups, logits_GV):
+            group.logits_V = logits_V.copy()
 
     def _step(self) -> None:
         """One token more for every row, or for the first of them if they are more than the slots."""
         rows, others = self.rows[: self.engine.slots], self.rows[self.engine.slots :]
-        logits_RV = self.engine.decode(
-            [row.members[0].ids[-1] for row in rows],
-            [row.position for row in rows],
-            [row.sequence for row in rows],
-            [True] * len(rows),
+        logits_RV = self._decode(
+            [
+                (
+                    row.ids[-row.unread :],
+                    len(row.group.prompt) + len(row.ids) - row.unread,
+                    row.sequence,
+                )
+                for row in rows
+            ]
         )
+        for row in rows:
+            row.unread = 1
+        self.steps += 1
         self.rows = self._take(rows, logits_RV) + others
+
+    def _decode(self, parts: Sequence[tuple[Sequence[int], int, int]]) -> np.ndarray:
+        """Read the tokens of each part, (tokens, position of the first, sequence), BATCH_TOKENS at
+        a time: the logits behind its last, [parts, vocabulary]."""
+        entries = [
+            (token, first + place, sequence, place == len(ids) - 1)
+            for ids, first, sequence in parts
+            for place, token in enumerate(ids)
+        ]
+        found = []
+        for start in range(0, len(entries), BATCH_TOKENS):
+            tokens, positions, sequences, wanted = zip(*entries[start : start + BATCH_TOKENS])
+            found.append(
+                self.engine.decode(list(tokens), list(positions), list(sequences), list(wanted))
+            )
+            if len(entries) > BATCH_TOKENS:  # the next call overwrites it
+                found[-1] = found[-1].copy()
+        return found[0] if len(found) == 1 else np.concatenate(found)
 
     def _take(self, rows: list[_Row], logits_RV: np.ndarray) -> list[_Row]:
         """Draw the next token of each completion of these rows. Returns the rows that go on."""
@@ -388,46 +480,59 @@ class _Sampling:
             [one.generator.random() for _, one in writing],
             [number for number, _ in writing],
         )
+        end_ids = self.engine.student.end_ids
         going_on: list[dict[int, list[_Writing]]] = [{} for _ in rows]
         for (number, one), token, logprob in zip(writing, tokens.tolist(), logprobs.tolist()):
             one.ids.append(token)
             one.logprobs.append(logprob)
-            if token in self.engine.student.end_ids or len(one.ids) == self.max_new:
+            is_over = (
+                not self.answers.goes_on if token in end_ids else len(one.ids) == rows[number].limit
+            )
+            if is_over:
                 self._end(rows[number].group, one)
             else:
                 going_on[number].setdefault(token, []).append(one)
-        return [
+        branches = [
             branch
             for row, parts in zip(rows, going_on)
             for branch in self._branches(row, list(parts.values()))
         ]
+        for row in branches:
+            if row.ids[-1] in end_ids:
+                row.paused = self.steps
+                self.answers.ask(row.group.index, row.ids)
+                self.paused.append(row)
+        return [row for row in branches if row.ids[-1] not in end_ids]
 
     def _branches(self, row: _Row, parts: list[list[_Writing]]) -> list[_Row]:
         """What has become of a row: a row for each part of its completions. The first goes on in
         its place."""
         branches = [
-            _Row(row.group, row.sequence if number == 0 else self.free.popleft(), part)
+            replace(
+                row, sequence=row.sequence if number == 0 else self.free.popleft(), members=part
+            )
             for number, part in enumerate(parts)
         ]
         for branch in branches[1:]:
             llama.llama_memory_seq_cp(self.engine.memory, row.sequence, branch.sequence, -1, -1)
         if not branches:
-            llama.llama_memory_seq_rm(self.engine.memory, row.sequence, -1, -1)
-            self.free.append(row.sequence)
+            self._forget(row.sequence)
         return branches
+
+    def _forget(self, sequence: int) -> None:
+        llama.llama_memory_seq_rm(self.engine.memory, sequence, -1, -1)
+        self.free.append(sequence)
 
     def _end(self, group: _Group, one: _Writing) -> None:
         """Keep a completion that has ended, and give its cells back."""
-        group.done[one.index] = Completion(
-            ids=tuple(one.ids),
-            logprobs=tuple(one.logprobs),
-            finished=one.ids[-1] in self.engine.student.end_ids,
-        )
+        group.done[one.index] = one.completion(self.engine.student.end_ids)
         if len(group.done) == self.n:
             self.done[group.index] = [group.done[i] for i in range(self.n)]
+            self.answers.forget(group.index)
         group.alive -= 1
+        self.writing -= 1
         self.on_ended(1)
-        self.cells += self.max_new + (0 if group.left or group.alive else len(group.prompt))
+        self.cells += self.answers.most + (0 if group.left or group.alive else len(group.prompt))
 
 
 class _Batch:

@@ -4,6 +4,7 @@ model = load_file(path, vocab_only=True)
 ids = tokens(llama.llama_model_get_vocab(model), "def f(x):")
 """
 
+import ctypes
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,13 @@ def listen() -> None:
 def last_message() -> str:
     """llama.cpp's last warning or error."""
     return _messages[-1] if _messages else "it gives no reason"
+
+
+def metadata(model: Any, key: str) -> str | None:
+    """A value of the file's metadata, at most 255 bytes of it; None where there is none."""
+    buffer = ctypes.create_string_buffer(256)
+    count = llama.llama_model_meta_val_str(model, key.encode(), buffer, len(buffer))
+    return buffer.value.decode() if count >= 0 else None
 
 
 def tokens(vocabulary: Any, text: str, begin: bool = False, special: bool = True) -> list[int]:
