@@ -87,19 +87,29 @@ class Episode:
         """What the reply comes to: its Verdict where that ends the episode, else what is said to
         it. Raises HarnessError where the jails failed, and the turn is not used up then; ValueError
         where the episode is over."""
+        before = self._left, self._used
+        if feedback := self.answer(reply):
+            return feedback
+        try:
+            return self._verdict(reply)
+        except HarnessError:
+            self._left, self._used = before
+            raise
+
+    def answer(self, reply: str) -> Feedback | None:
+        """What is said to the reply; None where it ends the episode, and a verdict on it is due.
+        Raises as `step`."""
         if self.is_over:
             raise ValueError("the episode is over")
-        outcome = self._verdict(reply) if self._left == 1 else self._feedback(reply)
-        if outcome is None:
-            outcome = self._verdict(reply)
+        feedback = self._feedback(reply) if self._left > 1 else None
         self._used += 1
-        self._left = 0 if isinstance(outcome, Verdict) else self._left - 1
-        if isinstance(outcome, Feedback):
+        self._left = self._left - 1 if feedback else 0
+        if feedback:
             self._messages += [
                 {"role": "assistant", "content": without_thinking(reply)[1] or reply},
-                {"role": "user", "content": outcome.text},
+                {"role": "user", "content": feedback.text},
             ]
-        return outcome
+        return feedback
 
     def _verdict(self, reply: str) -> Verdict:
         """All tests are asked. A question in the last turn is no edit."""

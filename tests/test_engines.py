@@ -131,7 +131,7 @@ class GreedyEngine(Engine):
     def __init__(self, student):
         self.student = student
 
-    def stream(self, prompts, n, temperature, max_new, seeds, on_ended=count_nothing):
+    def stream(self, prompts, n, temperature, max_new, seeds, on_ended=count_nothing, turns=None):
         check_arguments(prompts, n, max_new, seeds)
         self.student.policy.mode(training=False)
         for index, prompt in enumerate(prompts):

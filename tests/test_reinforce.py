@@ -373,7 +373,7 @@ def test_what_is_done_is_judged_while_the_rest_is_sampled(folder):
     class OneByOne(ModelEngine):
         """Samples no second prompt before the first one is judged."""
 
-        def stream(self, prompts, n, temperature, max_new, seeds, on_ended):
+        def stream(self, prompts, n, temperature, max_new, seeds, on_ended, turns):
             for i in range(len(prompts)):
                 assert i == 0 or judged.wait(60)
                 for part in super().stream(
