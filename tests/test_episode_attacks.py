@@ -72,7 +72,8 @@ def read(*patterns):
                 found[path] = type(error).__name__
     return found
 def say(found):
-    text = repr(found)
+    text = repr(found).replace(os.path.dirname(os.environ["TMPDIR"]), "")
+    text = text.replace(os.getcwd(), "")
     hashed = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
     raise ValueError(hashed + " " + base64.b64encode(text[-60:].encode("utf-8", "replace")).decode())
 """
@@ -208,6 +209,7 @@ ATTACKS: dict[str, list[str]] = {
     "limits": [
         edit("import resource\nsay([resource.getrlimit(n) for n in range(10) if n != resource.RLIMIT_NPROC])\n"),
         says("sorted(os.environ.items())"),
+        says("sys.path"),
     ],
     "what it is asked to write": ["READ stall/core.py:10-60", "no answer", says("sorted(os.listdir('tests'))")],
 }
@@ -283,6 +285,7 @@ def _said(episode: Episode, replies: list[str], facts: dict[str, str]) -> list[s
 
 def both_worlds(base: Path, landlock: bool) -> list:
     """What `told` gives in each, at the same place below `base`."""
+    base.mkdir(parents=True, exist_ok=True)
     if landlock:
         (base / "bin").mkdir()
         for program in ("git", "python3"):

@@ -30,6 +30,8 @@ from sandbox.source import read_text
 from sandbox.tasks.assertions import assertion_of
 from sandbox.tasks.task import Task
 
+MAX_TEXT = 4000
+"""Characters of the end of a test's text that are kept."""
 Cut = Callable[[Iterable[str], Iterable[str], dict[str, str], Iterable[str]], View]
 
 
@@ -156,9 +158,10 @@ def _texts(reply: dict) -> dict[str, str]:
     """{test: pytest's text}, of a report that may be anything."""
     said = reply.get("text")
     pairs = said.items() if isinstance(said, dict) else ()
-    return {test: text for test, text in pairs if isinstance(text, str)}
+    return {test: text[-MAX_TEXT:] for test, text in pairs if isinstance(text, str)}
 
 
 def _before(reply: dict) -> str:
     said = reply.get("collect_errors")
-    return said[0] if isinstance(said, list) and said and isinstance(said[0], str) else ""
+    first = said[0] if isinstance(said, list) and said else ""
+    return first[-MAX_TEXT:] if isinstance(first, str) else ""

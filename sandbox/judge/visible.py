@@ -209,6 +209,7 @@ class _Needed:
 
     def _of(self, body: Sequence[ast.stmt], path: str, above: str) -> list[_Unit]:
         units: list[_Unit] = []
+        imported = {name for node in body for name in _imported(node)}
         for node in body:
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 units += map(_of_import, _each_name(node))
@@ -219,12 +220,13 @@ class _Needed:
                 holds = any(self._tests.is_shown(path, n) for n, _ in _functions([node], above))
                 units.append(_Unit(node, {node.name}, words, holds, members))
             else:
-                units.append(self._of_statement(node, path, above))
+                units.append(self._of_statement(node, path, above, imported))
         return units
 
-    def _of_statement(self, node: ast.stmt, path: str, above: str) -> _Unit:
+    def _of_statement(self, node: ast.stmt, path: str, above: str, imported: set[str]) -> _Unit:
         source = ast.unparse(node)
-        names = _defined(node)
+        # What is done to a table counts as part of it; what is done to a module is done in any case.
+        names = _defined(node) | (_changed(node) - imported)
         always = not names or any(map(ALWAYS.fullmatch, names)) or "autouse" in source
         always |= any(self._tests.is_shown(path, n) for n, _ in _functions([node], above))
         return _Unit(node, names, set(WORD.findall(source)), always)
@@ -254,9 +256,36 @@ def _defined(node: ast.stmt) -> set[str]:
             names.add(part.id)
         elif isinstance(part, (*FUNCTIONS, ast.ClassDef)):
             names.add(part.name)
-        elif isinstance(part, ast.alias):
-            names.add(part.asname or part.name.partition(".")[0])
-    return names
+    return names | set(_imported(node))
+
+
+def _imported(node: ast.stmt) -> Iterator[str]:
+    for part in ast.walk(node):
+        if isinstance(part, ast.alias):
+            yield part.asname or part.name.partition(".")[0]
+
+
+def _changed(node: ast.stmt) -> set[str]:
+    """The names of what a statement puts something into, or calls a method of: `table` of
+    `table[1] = 2` and of `table.update(more)`."""
+    if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+        return set()
+    places: list[ast.expr] = []
+    for part in ast.walk(node):
+        if isinstance(part, (ast.Subscript, ast.Attribute)) and isinstance(part.ctx, ast.Store):
+            places.append(part)
+        elif isinstance(part, ast.Expr) and isinstance(part.value, ast.Call):
+            places.append(part.value.func)
+    return {name for place in places if (name := _root(place)) is not None}
+
+
+def _root(place: ast.expr) -> str | None:
+    """`a` of `a.b[1].c`; None where it is no such thing."""
+    if isinstance(place, ast.Name):
+        return None
+    while isinstance(place, (ast.Subscript, ast.Attribute)):
+        place = place.value
+    return place.id if isinstance(place, ast.Name) else None
 
 
 def _joined(units: list[_Unit]) -> list[ast.stmt]:

@@ -5,12 +5,11 @@
 
 import re
 
-MAX_TEXT = 4000
-"""Characters of the end of a test's text that are read."""
 MAX_COLUMNS = 200
 """Characters of a line."""
 _VARIES = (
     (re.compile(r"\b0x[0-9a-fA-F]{6,}\b"), "0x..."),
+    (re.compile(r"(?:/[\w.+-]+)*/coldstart-jail-\w+/scratch"), "/tmp"),
     (re.compile(r"(?:/[\w.+-]+)*/pytest-of-\w+/pytest-\d+"), "/tmp"),
     (re.compile(r"/tmp/t/tmp[a-z0-9_]{8}\b"), "/tmp/..."),
     (re.compile(r"\b\d+\.\d{4,}(?:e-?\d+)?( ?(?:s|ms|seconds?))\b"), r"...\1"),
@@ -23,8 +22,7 @@ _NOISE = re.compile(r"Use -v+ to get (more diff|the full diff)|\(pytest_assertio
 
 def assertion_of(text: str) -> list[str]:
     """The lines that pytest marks with an E, but for its advice, each of MAX_COLUMNS at most."""
-    said = text[-MAX_TEXT:].split("\n")
-    lines = [line[1:].strip() for line in said if line.startswith("E ")]
+    lines = [line[1:].strip() for line in text.split("\n") if line.startswith("E ")]
     return [normal(line)[:MAX_COLUMNS] for line in lines if line and not _NOISE.match(line)]
 
 
