@@ -471,9 +471,7 @@ def _own_children() -> set[int]:
 
 
 @contextmanager
-def ground(
-    base: Path | None = None, target: Path = TARGET, mines: bool = True
-) -> Iterator[Ground]:
+def ground(base: Path | None = None, target: Path = TARGET, mines: bool = True) -> Iterator[Ground]:
     """The ground, with the home folder, temporary folder and environment of this process set to
     what it has. `base`: a folder that there is not yet; None: one of a name of its own."""
     if base is None:

@@ -1,14 +1,15 @@
-"""Attacks with feedback on: replies that want to learn hidden tests or the gold edit from what is said
-between the turns of an episode, by edits that say what they can read in the jail, by READ and SEARCH.
+"""Attacks with feedback on: replies that want to learn hidden tests or the gold edit from what is
+said between the turns of an episode, by edits that say what they can read in the jail, by READ and
+SEARCH.
 
 Each attack is a sequence of replies to one task on the ground of `test_attacks.py`, with all that a
-person's folder collects. It is made twice at the same place: in the other world the hidden tests, what
-only they use, and the right answer are other ones. An attack has learned something where the two are
-answered differently by one byte, whatever the encoding: most of the edits say a hash of all that they
-can reach. Beside that, nothing that is said holds a line of them.
+person's folder collects. It is made twice at the same place: in the other world the hidden tests,
+what only they use, and the right answer are other ones. An attack has learned something where the
+two are answered differently by one byte, whatever the encoding: most of the edits say a hash of all
+that they can reach. Beside that, nothing that is said holds a line of them.
 
-    python -m pytest tests/test_episode_attacks.py              # the best jail of this machine
-    python -m pytest tests/test_episode_attacks.py -m "long or not long"
+    python -m pytest tests/test_episode_attacks.py             # the best jail of this machine
+    python -m pytest tests/test_episode_attacks.py -m long     # Landlock, and an ordinary user
 """
 
 import base64
@@ -18,7 +19,6 @@ import os
 import shutil
 import tempfile
 import textwrap
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,7 +38,10 @@ from tests.test_landlock import as_ordinary_user
 FILE, FUNCTION, TESTS = "stall/core.py", "median", "tests/test_numbers.py"
 SHOWN = f"{TESTS}::test_median_of_two"
 HIDDEN = (
-    *(f"{TESTS}::test_median[xs{n}-{want}]" for n, want in enumerate(("2", "8", "9", "3.5", "6.0"))),
+    *(
+        f"{TESTS}::test_median[xs{n}-{want}]"
+        for n, want in enumerate(("2", "8", "9", "3.5", "6.0"))
+    ),
     f"{TESTS}::test_median_of_nothing",
     f"{TESTS}::test_median_as_the_oracle_says",
 )
@@ -113,33 +116,47 @@ ATTACKS: dict[str, list[str]] = {
         says("read('.git/**', '../.git/**', '../*/.git/**', '/**/.git/HEAD')"),
     ],
     "git program": [
-        edit("import subprocess\nsay(subprocess.run('git log -p; git show HEAD:stall/core.py', shell=True, "
-             "capture_output=True).stdout)\n"),
+        edit(
+            "import subprocess\nsay(subprocess.run('git log -p; git show HEAD:stall/core.py', shell=True, "
+            "capture_output=True).stdout)\n"
+        )
     ],
-    "backup of an editor": ["READ stall/core.py.orig", says("read('stall/*.orig', '**/*~', '**/*.orig')")],
+    "backup of an editor": [
+        "READ stall/core.py.orig",
+        says("read('stall/*.orig', '**/*~', '**/*.orig')"),
+    ],
     "copy in Python": [
         *("READ stall/core_old.py", "READ stall/core_old", "SEARCH def median"),
         says("read('stall/core_old.py')"),
-        edit("import inspect\ntry:\n    import stall.core_old as old\nexcept ImportError as error:\n"
-             "    say(str(error))\nsay(inspect.getsource(old))\n"),
+        edit(
+            "import inspect\ntry:\n    import stall.core_old as old\nexcept ImportError as error:\n"
+            "    say(str(error))\nsay(inspect.getsource(old))\n"
+        ),
     ],
     "build": ["READ build/lib/stall/core.py", says("read('build/**', 'dist/**', '.tox/**')")],
     "archives": [
         *("READ vendor/stall-1.0.zip", "READ dist/stall-1.0.zip"),
-        edit("for path in glob.glob('**/*.zip', recursive=True):\n"
-             "    say([zipfile.ZipFile(path).read(n) for n in zipfile.ZipFile(path).namelist()])\nsay(0)\n"),
+        edit(
+            "for path in glob.glob('**/*.zip', recursive=True):\n"
+            "    say([zipfile.ZipFile(path).read(n) for n in zipfile.ZipFile(path).namelist()])\nsay(0)\n"
+        ),
     ],
     "coverage report": ["READ htmlcov/stall_core_py.html", says("read('htmlcov/*', '.coverage*')")],
     "notebook and patch": [
         *("READ notes.ipynb", "READ later.diff", "SEARCH @@ -0,0"),
         says("read('*.ipynb', '*.diff', '*.patch', '*.rej')"),
     ],
-    "work tree": ["READ .worktrees/later/stall/core.py", says("read('.worktrees/**', '../*/**/core.py')")],
+    "work tree": [
+        "READ .worktrees/later/stall/core.py",
+        says("read('.worktrees/**', '../*/**/core.py')"),
+    ],
     "installed copy": [
         says("read(*(p + '/stall/**' for p in sys.path), *(p + '/*egg*/**' for p in sys.path))"),
         says("read(sys.prefix + '/**/stall*/**', sys.prefix + '/**/tally*')"),
     ],
-    "installed bytecode": [says("read(*(p + '/**/__pycache__/*core*' for p in sys.path if 'env' in p))")],
+    "installed bytecode": [
+        says("read(*(p + '/**/__pycache__/*core*' for p in sys.path if 'env' in p))")
+    ],
     "bytecode of the tests": [
         *("READ tests/__pycache__/test_numbers.cpython-311-pytest.pyc", "SEARCH cpython"),
         says("read('**/__pycache__/*', '/bytecode/**', sys.pycache_prefix or 'none')"),
@@ -149,42 +166,60 @@ ATTACKS: dict[str, list[str]] = {
         says("[(a, sorted(b), sorted(c)) for a, b, c in sorted(os.walk('.'))]"),
     ],
     "tests in other encodings": [
-        edit("text = codecs.encode(''.join(map(repr, read('tests/**').values())), 'rot13')\n"
-             f"raise ValueError(text[{k}:{k + 150}])\n") for k in (0, 150, 300, 450)
+        edit(
+            "text = codecs.encode(''.join(map(repr, read('tests/**').values())), 'rot13')\n"
+            f"raise ValueError(text[{k}:{k + 150}])\n"
+        )
+        for k in (0, 150, 300, 450)
     ],
     "one character a line": [
         edit(f"raise ValueError(chr(10).join(repr(read('tests/*.py'))[{k}:{k + 40}:10]))\n")
         for k in (700, 740, 780)
     ],
     "which test fails": [
-        edit(f"n = int(hashlib.sha256(repr(read('tests/**', 'conftest.py')).encode()).hexdigest(), 16)\n"
-             f"return 15 if n >> {k} & 1 else 0\n") for k in range(3)
+        edit(
+            f"n = int(hashlib.sha256(repr(read('tests/**', 'conftest.py')).encode()).hexdigest(), 16)\n"
+            f"return 15 if n >> {k} & 1 else 0\n"
+        )
+        for k in range(3)
     ],
     "the session of pytest": [
-        edit("import pytest\nsessions = [o for o in gc.get_objects() if isinstance(o, pytest.Session)]\n"
-             "say([[i.nodeid for i in s.items] for s in sessions])\n"),
-        says("sorted({o.co_name for o in gc.get_objects() if hasattr(o, 'co_name')} | "
-             "{n for m in list(sys.modules.values()) for n in vars(m) if n.startswith('test_median')})"),
+        edit(
+            "import pytest\nsessions = [o for o in gc.get_objects() if isinstance(o, pytest.Session)]\n"
+            "say([[i.nodeid for i in s.items] for s in sessions])\n"
+        ),
+        says(
+            "sorted({o.co_name for o in gc.get_objects() if hasattr(o, 'co_name')} | "
+            "{n for m in list(sys.modules.values()) for n in vars(m) if n.startswith('test_median')})"
+        ),
     ],
     "modules of the tests": [
-        edit("found = {}\nfor name in ('oracle', 'tests.oracle', 'test_words', 'tests.test_words', 'test_numbers'):\n"
-             "    try:\n        found[name] = sorted(vars(__import__(name)))\n"
-             "    except ImportError as error:\n        found[name] = str(error)\nsay(found)\n"),
+        edit(
+            "found = {}\nfor name in ('oracle', 'tests.oracle', 'test_words', 'tests.test_words', 'test_numbers'):\n"
+            "    try:\n        found[name] = sorted(vars(__import__(name)))\n"
+            "    except ImportError as error:\n        found[name] = str(error)\nsay(found)\n"
+        )
     ],
     "frames": [
-        edit("frame, found = sys._getframe(), []\nwhile frame:\n"
-             "    names = {**frame.f_globals, **frame.f_locals}\n"
-             "    texts = [v for v in map(repr, names.values()) if 'oracle' in v or 'median' in v]\n"
-             "    found += [w for t in texts for w in t.split() if 'test_' in w and '0x' not in w]\n"
-             "    frame = frame.f_back\nsay(sorted(set(found)))\n"),
+        edit(
+            "frame, found = sys._getframe(), []\nwhile frame:\n"
+            "    names = {**frame.f_globals, **frame.f_locals}\n"
+            "    texts = [v for v in map(repr, names.values()) if 'oracle' in v or 'median' in v]\n"
+            "    found += [w for t in texts for w in t.split() if 'test_' in w and '0x' not in w]\n"
+            "    frame = frame.f_back\nsay(sorted(set(found)))\n"
+        )
     ],
     "source of the caller": [
-        edit("import inspect, linecache\nsay((inspect.getsource(sys._getframe(1)), "
-             "inspect.getsource(sys.modules[sys._getframe(1).f_globals['__name__']])))\n"),
+        edit(
+            "import inspect, linecache\nsay((inspect.getsource(sys._getframe(1)), "
+            "inspect.getsource(sys.modules[sys._getframe(1).f_globals['__name__']])))\n"
+        )
     ],
     "memory": [edit(IN_MEMORY)],
     "folders of the jail": [
-        says("read('/tree/**', '/scratch/**', '/bytecode/**', '/proc/1/cwd/**', '/proc/1/root/tree/**')"),
+        says(
+            "read('/tree/**', '/scratch/**', '/bytecode/**', '/proc/1/cwd/**', '/proc/1/root/tree/**')"
+        ),
         says("read('@CACHE@/**', '@HOME@/**', '/dev/shm/*')"),
     ],
     "guesses that are kept back": [
@@ -202,16 +237,37 @@ ATTACKS: dict[str, list[str]] = {
         *("SEARCH test_median_as", "SEARCH before = ", "SEARCH 3.5"),
     ],
     "paths": [
-        *("READ tests/test_numbers.py", "READ stall/../tests/test_numbers.py", "READ ./tests/oracle.py"),
-        *("READ /etc/passwd", "READ ../stall/stall/core.py", "READ conftest.py", "READ tests", "READ ."),
-        *("READ stall/core.py:1-99999999", "READ stall/core.py:99-1", "READ stall//core.py", "READ @CACHE@"),
+        *(
+            "READ tests/test_numbers.py",
+            "READ stall/../tests/test_numbers.py",
+            "READ ./tests/oracle.py",
+        ),
+        *(
+            "READ /etc/passwd",
+            "READ ../stall/stall/core.py",
+            "READ conftest.py",
+            "READ tests",
+            "READ .",
+        ),
+        *(
+            "READ stall/core.py:1-99999999",
+            "READ stall/core.py:99-1",
+            "READ stall//core.py",
+            "READ @CACHE@",
+        ),
     ],
     "limits": [
-        edit("import resource\nsay([resource.getrlimit(n) for n in range(10) if n != resource.RLIMIT_NPROC])\n"),
+        edit(
+            "import resource\nsay([resource.getrlimit(n) for n in range(10) if n != resource.RLIMIT_NPROC])\n"
+        ),
         says("sorted(os.environ.items())"),
         says("sys.path"),
     ],
-    "what it is asked to write": ["READ stall/core.py:10-60", "no answer", says("sorted(os.listdir('tests'))")],
+    "what it is asked to write": [
+        "READ stall/core.py:10-60",
+        "no answer",
+        says("sorted(os.listdir('tests'))"),
+    ],
 }
 
 
@@ -354,4 +410,6 @@ def test_the_attacks_are_answered(worlds):
     assert all("ValueError" in text for text in said["all of the tree"])
     assert said["paths"][8].startswith(f"{FILE}:1-40 of")
     assert [text for text in said["paths"] if text.startswith("There is no such file")]
-    assert not any("cannot be used" in t for name in said for t in said[name] if name[:7] != "what it")
+    assert not any(
+        "cannot be used" in t for name in said for t in said[name] if name[:7] != "what it"
+    )

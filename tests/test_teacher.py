@@ -436,7 +436,9 @@ def test_a_teacher_may_ask(school, serve, repository):
     lesson = school.teach(server, settings=replace(QUICK, attempts=1, repairs=1))["add"]
     assert len(lesson.dialogues) == 1 and len(lesson.dialogues[0]) == 2
     assert school.verdicts() == ["asked", "resolved"]
-    assert server.log()[1]["body"]["messages"][2]["content"].endswith('"""Sums and means."""\nimport math')
+    assert server.log()[1]["body"]["messages"][2]["content"].endswith(
+        '"""Sums and means."""\nimport math'
+    )
 
 
 @pytest.mark.parametrize(

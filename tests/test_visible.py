@@ -74,7 +74,10 @@ class TestTwo:
     "tests/broken.py": "def (",
     "conftest.py": "import pkg\n\n\ndef pytest_configure():\n    pass\n\n\ndef unused():\n    return 28\n",
 }
-SHOWN, HIDDEN = (f"{TEST}::TestOne::test_first",), (f"{TEST}::test_third", f"{TEST}::TestOne::test_second")
+SHOWN, HIDDEN = (
+    (f"{TEST}::TestOne::test_first",),
+    (f"{TEST}::test_third", f"{TEST}::TestOne::test_second"),
+)
 NARROW = '''from __future__ import annotations
 import pytest
 from tests.helper import twice
@@ -106,7 +109,10 @@ def test_narrow_is_what_the_shown_tests_name():
     view = narrow(SHOWN, HIDDEN, TEXTS, ["tests/expected.json", "tests/more.txt"])
     assert view.files == {
         TEST: NARROW.replace("class Base:\n\n", "class Base:\n    size = 3\n\n"),
-        "tests/helper.py": TEXTS["tests/helper.py"].split("\n\n\ndef thrice")[0].replace("\n\n\n", "\n\n") + "\n",
+        "tests/helper.py": TEXTS["tests/helper.py"]
+        .split("\n\n\ndef thrice")[0]
+        .replace("\n\n\n", "\n\n")
+        + "\n",
         "tests/deeper.py": TEXTS["tests/deeper.py"],
         "conftest.py": "import pkg\n\ndef pytest_configure():\n    pass\n",
     }
@@ -117,8 +123,12 @@ def test_wide_is_all_but_other_tests():
     view = wide(SHOWN, HIDDEN, TEXTS, ["tests/expected.json"])
     assert view.others == {"tests/expected.json"} and "tests/broken.py" not in view.files
     text = view.files[TEST]
-    assert all(word in text for word in ("EXPECTED", "thrice", "class TestTwo", "test_data", "other"))
-    assert not any(str(number) in "".join(view.files.values()) for number in (19, 21, 23, 24, 25, 27))
+    assert all(
+        word in text for word in ("EXPECTED", "thrice", "class TestTwo", "test_data", "other")
+    )
+    assert not any(
+        str(number) in "".join(view.files.values()) for number in (19, 21, 23, 24, 25, 27)
+    )
     assert not any(
         node.name in ("test_second", "test_third", "test_fourth", "test_inherited", "test_b")
         for part in view.files.values()
@@ -145,15 +155,21 @@ def test_a_helper_may_be_called_like_a_test():
     assert "def test_it" in view.files["t.py"] and "test_c" not in view.files["t.py"]
 
 
-STATEMENTS = st.sampled_from(["assert f(1) == 5", "x = CASES", "raise ValueError('words')", "twice(3)", "'text'"])
+STATEMENTS = st.sampled_from(
+    ["assert f(1) == 5", "x = CASES", "raise ValueError('words')", "twice(3)", "'text'"]
+)
 
 
-@given(st.lists(STATEMENTS, min_size=1), st.lists(STATEMENTS, min_size=1), st.text("ab #", max_size=9))
+@given(
+    st.lists(STATEMENTS, min_size=1), st.lists(STATEMENTS, min_size=1), st.text("ab #", max_size=9)
+)
 def test_nothing_depends_on_the_hidden_ones(third, second, comment):
     def filled(statements, indent):
         return textwrap.indent("\n".join(statements), " " * indent)
 
-    text = TEXTS[TEST].replace("    assert thrice(f(EXPECTED)) == j.loads(\"24\")", filled(third, 4))
+    text = TEXTS[TEST].replace(
+        "    assert thrice(f(EXPECTED)) == j.loads(\"24\")", filled(third, 4)
+    )
     text = text.replace("        assert f(EXPECTED) == 23", filled(second, 8) + f"  # {comment}")
     changed = {**TEXTS, TEST: text}
     for cut in (narrow, wide):

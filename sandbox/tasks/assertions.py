@@ -1,6 +1,6 @@
 """What pytest says of a test that failed, in a normal form: the same bytes every time.
 
-    assertion_of(text)        # ["assert -1 == 3", "+  where -1 = add(1, 2)"]
+assertion_of(text)        # ["assert -1 == 3", "+  where -1 = add(1, 2)"]
 """
 
 import re
@@ -15,8 +15,8 @@ _VARIES = (
     (re.compile(r"\b\d+\.\d{4,}(?:e-?\d+)?( ?(?:s|ms|seconds?))\b"), r"...\1"),
     (re.compile(r"\bpid([ =]+)\d+"), r"pid\1..."),
 )
-"""(what differs from run to run, what stands for it): addresses, temporary folders, measured durations,
-numbers of processes. The order of sets is the jail's to keep (`PYTHONHASHSEED`)."""
+"""(what differs from run to run, what stands for it): addresses, temporary folders, measured
+durations, numbers of processes. The order of sets is the jail's to keep (`PYTHONHASHSEED`)."""
 _NOISE = re.compile(r"Use -v+ to get (more diff|the full diff)|\(pytest_assertion plugin: .*")
 
 
@@ -27,7 +27,7 @@ def assertion_of(text: str) -> list[str]:
 
 
 def normal(line: str) -> str:
-    """A line without what differs from run to run, and with nothing in it that cannot be printed."""
+    """A line without what differs from run to run, and with nothing that cannot be printed."""
     for varies, stands in _VARIES:
         line = varies.sub(stands, line)
     return "".join(c if c.isprintable() else "?" for c in line)
