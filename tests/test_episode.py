@@ -114,7 +114,7 @@ def test_the_jail_of_the_shown_tests_has_no_other_tests(judge, task, repository)
     assert "AssertionError" in feedback.text and not tells_of_hidden_test(feedback.text)
     long = "assert 0, ascii(open('tests/test_core.py').read())"
     assert feedback.text != (other := Episode(judge, task, [], "blocks", 2).step(block(long))).text
-    assert "def test_add():" in other.text and "test_mean" not in other.text
+    assert "def test_add():" in other.text and "Counter" not in other.text
     assert "a + b" not in feedback.text + other.text
 
 
