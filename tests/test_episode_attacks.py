@@ -94,21 +94,23 @@ def says(expression: str) -> str:
 
 SHORT = 9
 """Characters that stand in a base64 text by chance."""
-IN_MEMORY = """import re
-words = (b"as_the_oracle_says", b"median_of_nothing", b"ordered[half", b"pile[len", b"while len(pile) >")
-words = [bytes(w + 0 for w in word) for word in words]
-count = 0
+IN_MEMORY = r"""import re
+patterns = (
+    rb"test_median_as_th\w{13}", rb"test_median_of_noth\w{3}", rb"while len\(pi\w\w\) >",
+    rb"ordered, ha\w\w = sorted\(xs\)", rb"pile = sorted\(x\w\)\s+return \(pi\w\w\[",
+)
+found = [0] * len(patterns)
 with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb", 0) as memory:
     for line in maps:
         low, high = (int(n, 16) for n in line.split()[0].split("-"))
-        if "rw" in line.split()[1] and high - low < 1 << 27:
+        if line.split()[1].startswith("r") and high - low < 1 << 28:
             try:
                 memory.seek(low)
                 held = memory.read(high - low)
             except (OSError, ValueError, OverflowError):
                 continue
-            count += sum(len(re.findall(re.escape(w) + b".{9}[a-z(]", held)) for w in words)
-say(count > 60)
+            found = [n + len(re.findall(p, held)) for n, p in zip(found, patterns)]
+raise ValueError(found)
 """
 ATTACKS: dict[str, list[str]] = {
     "git objects": [
@@ -408,6 +410,7 @@ def test_the_attacks_are_answered(worlds):
     """They could learn: what may be read is read, and all of them run."""
     said = worlds[0][0]
     assert all("ValueError" in text for text in said["all of the tree"])
+    assert "[0, 0, 0, 0, 0]" in said["memory"][0]
     assert said["paths"][8].startswith(f"{FILE}:1-40 of")
     assert [text for text in said["paths"] if text.startswith("There is no such file")]
     assert not any(
