@@ -11,13 +11,12 @@
 One way for all: the student's rollouts, a teacher's answers, `fix`, `judge --reply` and the
 exported environment.
 
-A reply is an edit, a whole new answer to the same broken state, or one line that asks (`asking.py`).
-For an edit the tests that the prompt shows are run, and no others. Where they pass, or no turn is
-left, all of them are asked, once in an episode, and their verdict ends it. Else what the shown ones
-say is answered. Nothing of that depends on a hidden test or on the gold edit: they are not there
-where the shown tests run (`sandbox/judge/showing.py`), nor among the files that may be asked about
-(`sandbox/judge/sources.py`).
-"""
+A reply is an edit, a whole new answer to the same broken state, or one line that asks
+(`asking.py`). For an edit the tests that the prompt shows are run, and no others. Where they pass,
+or no turn is left, all of them are asked, once in an episode, and their verdict ends it. Else what
+the shown ones say is answered. Nothing of that depends on a hidden test or on the gold edit: they
+are not there where the shown tests run (`sandbox/judge/showing.py`), nor among the files that may
+be asked about (`sandbox/judge/sources.py`)."""
 
 import copy
 from collections.abc import Iterable
@@ -56,7 +55,8 @@ class Episode:
         self, judge: Judge, task: Task, messages: list[dict[str, str]], style: str, turns: int = 1
     ) -> None:
         """`messages`: what is asked (`prompts.py`), in the chat format of role and content;
-        `style`: how replies are to be written (`edits.py`). Raises ValueError for no turn at all."""
+        `style`: how replies are to be written (`edits.py`). Raises ValueError for no turn at
+        all."""
         if turns < 1:
             raise ValueError("an episode has at least one turn")
         self.task, self.turns = task, turns
@@ -74,7 +74,7 @@ class Episode:
         return self._used
 
     def observe(self) -> list[dict[str, str]]:
-        """The messages that the next reply answers; without what was thought before earlier ones."""
+        """The messages that the next reply answers, without what was thought before others."""
         return list(self._messages)
 
     def fork(self) -> Self:

@@ -190,7 +190,9 @@ def load(kind: str) -> list[Attack]:
 class Ground:
     """A small machine of a person's to attack: made in `base`, which everybody may pass through."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, target: Path = TARGET, mines: bool = True) -> None:
+        """`mines`: whether the repository is mined; else it has no tasks."""
+        self.target = target
         self.base, self.home, self.outside, self.temporary = (
             base,
             base / "home",
@@ -210,16 +212,21 @@ class Ground:
         python = self._interpreter(base / "env")
         self.sockets = self._listen()
         self.repository = open_repository(self.root, str(python))
+        self.tasks: dict[str, Task] = {}
+        if mines:
+            self._mine()
+        self.untouched = self._fingerprint()
+
+    def _mine(self) -> None:
         found = mine(
             self.repository,
             replace(LIMITS, timeout=10.0),
-            base / "mined",
+            self.base / "mined",
             MiningOptions(),
             lambda what, done, total: None,
         )
         self.tasks = {task.function: task for task in found.tasks}
         self.modules, self.test_files = found.survey.modules, found.survey.test_files
-        self.untouched = self._fingerprint()
 
     def close(self) -> None:
         for each in self.sockets.values():
@@ -327,7 +334,7 @@ class Ground:
     def _target(self, root: Path) -> Path:
         """The target as a repository, with the copies of its source that such a folder collects
         beside it."""
-        shutil.copytree(TARGET, root)
+        shutil.copytree(self.target, root)
         make_repo(
             root,
             {".gitignore": "build/\ndist/\nhtmlcov/\n.tox/\n.worktrees/\n__pycache__/\n*.orig\n"},
@@ -387,8 +394,8 @@ class Ground:
                 if path.endswith(("site-packages", "dist-packages"))
             )
         )
-        _install(TARGET, site)
-        _install(TARGET, site / "stall-1.0-py3.egg")
+        _install(self.target, site)
+        _install(self.target, site / "stall-1.0-py3.egg")
         compileall.compile_dir(site, quiet=1)
         return python
 
@@ -464,10 +471,12 @@ def _own_children() -> set[int]:
 
 
 @contextmanager
-def ground() -> Iterator[Ground]:
+def ground(base: Path | None = None, target: Path = TARGET, mines: bool = True) -> Iterator[Ground]:
     """The ground, with the home folder, temporary folder and environment of this process set to
-    what it has."""
-    base = Path(tempfile.mkdtemp(prefix="attacks-", dir="/var/tmp"))
+    what it has. `base`: a folder that there is not yet; None: one of a name of its own."""
+    if base is None:
+        base = Path(tempfile.mkdtemp(prefix="attacks-", dir="/var/tmp"))
+    base.mkdir(exist_ok=True)
     base.chmod(0o755)
     before, temporary = (
         {
@@ -481,7 +490,7 @@ def ground() -> Iterator[Ground]:
         os.environ.update(HOME=str(base / "home"), XDG_CACHE_HOME=str(base / "cache"))
         os.environ.pop("VIRTUAL_ENV", None)
         tempfile.tempdir = str(base / "tmp")
-        made = Ground(base)
+        made = Ground(base, target, mines)
         os.environ["COLDSTART_TEACHER_KEY"] = made.secret
         yield made
     finally:

@@ -114,7 +114,7 @@ def test_the_jail_of_the_shown_tests_has_no_other_tests(judge, task, repository)
     assert "AssertionError" in feedback.text and not tells_of_hidden_test(feedback.text)
     long = "assert 0, ascii(open('tests/test_core.py').read())"
     assert feedback.text != (other := Episode(judge, task, [], "blocks", 2).step(block(long))).text
-    assert "def test_add():" in other.text and "test_mean" not in other.text
+    assert "def test_add():" in other.text and "Counter" not in other.text
     assert "a + b" not in feedback.text + other.text
 
 
@@ -126,7 +126,9 @@ def test_what_has_no_edit_says_why(judge, task):
     assert isinstance(episode.step("I still do not."), Verdict), "the last turn says no more"
 
 
-@pytest.mark.parametrize("style, question", [("blocks", "READ calc/core.py"), ("body", "SEARCH (a)")])
+@pytest.mark.parametrize(
+    "style, question", [("blocks", "READ calc/core.py"), ("body", "SEARCH (a)")]
+)
 def test_a_question_in_the_last_turn_is_no_edit(judge, task, style, question):
     episode = Episode(judge, task, [], style, turns=2)
     assert episode.step(question).status == "asked"
@@ -153,11 +155,17 @@ def test_what_cannot_be_loaded_is_said(judge, task):
 
 def test_what_is_said_is_short_and_the_same_every_time(judge, repository, task):
     """Whatever the edit says: addresses, temporary folders, colours, lines without an end."""
-    says = "import tempfile; assert 0, (object(), tempfile.mkdtemp(), '\\x1b[31m') + ('x' * 99,) * 99"
-    lines = "assert 0, chr(10).join('line %d' % i + 'y' * 300 for i in range(5000)) + '\\x1b\\udc80'"
+    says = (
+        "import tempfile; assert 0, (object(), tempfile.mkdtemp(), '\\x1b[31m') + ('x' * 99,) * 99"
+    )
+    lines = (
+        "assert 0, chr(10).join('line %d' % i + 'y' * 300 for i in range(5000)) + '\\x1b\\udc80'"
+    )
     with Judge(repository, judge.limits, Suite()) as another:
         for body in (says, lines):
-            texts = [Episode(j, task, [], "blocks", 2).step(block(body)).text for j in (judge, another)]
+            texts = [
+                Episode(j, task, [], "blocks", 2).step(block(body)).text for j in (judge, another)
+            ]
             assert texts[0] == texts[1]
             assert len(texts[0]) < MAX_CHARACTERS + 100
             assert all(c.isprintable() or c == "\n" for c in texts[0])
@@ -296,7 +304,14 @@ EDITS = (
     "import gc; raise ValueError(sum('cats' in o or 'a dog' in o for o in gc.get_objects() if type(o) is dict))",
 )
 QUESTIONS = (
-    *("SEARCH negative", "SEARCH -23", "SEARCH 17", "SEARCH cats", "SEARCH add(1, -2)", "SEARCH def "),
+    *(
+        "SEARCH negative",
+        "SEARCH -23",
+        "SEARCH 17",
+        "SEARCH cats",
+        "SEARCH add(1, -2)",
+        "SEARCH def ",
+    ),
     *("READ tests/test_core.py", "READ tests/expected.json", "READ notes.md", "READ calc/core.py"),
     *("READ tests/../tests/helper.py", "READ .git/HEAD", "READ /etc/passwd"),
 )

@@ -93,7 +93,8 @@ def tasks(repository) -> dict[str, Task]:
 
 
 class BusyJudge(Judge):
-    """Counts who asks for a verdict, and can let the first one wait for the second."""
+    """Counts who asks for a verdict or for what the visible tests say, and can let the first verdict
+    wait for the second."""
 
     asked = 0
     together: threading.Barrier | None = None
@@ -103,6 +104,10 @@ class BusyJudge(Judge):
         if self.together is not None and self.asked <= 2:
             self.together.wait()
         return super().judge_many(*args, **settings)
+
+    def run_shown(self, *args):
+        self.asked += 1
+        return super().run_shown(*args)
 
 
 @pytest.fixture(scope="module")
@@ -411,21 +416,28 @@ def test_a_wrong_answer_is_repaired_and_left_out(school, serve, repository, task
     assert (
         "test_add`" in said
         and "assert -1 == 3" in said
-        and "as it was in the first message" in said
+        and said.endswith("Answer again with the whole function `add`.")
     )
     assert "negative" not in said and "-2" not in said, "the hidden test is told"
 
 
 def test_only_visible_tests_are_told_of(school, serve):
-    """The visible test passes and the hidden one does not: the teacher learns no more than that."""
+    """The visible test passes and the hidden one does not: that ends it, and nothing is said."""
     server = serve(answers={"`add`": [block("def add(a, b):\n    return 3\n")]})
-    assert (
-        school.teach(server, settings=replace(QUICK, attempts=1, repairs=1))["add"].dialogues == ()
+    lesson = school.teach(server, settings=replace(QUICK, attempts=1, repairs=1))["add"]
+    assert lesson.dialogues == () and lesson.why == "the last reply was failed"
+    assert school.verdicts() == ["failed"] and len(server.log()) == 1
+
+
+def test_a_teacher_may_ask(school, serve, repository):
+    server = serve(
+        answers={"`add`": ["READ calc/core.py:1-2"]}, repaired={"`add`": [block(RIGHT["add"])]}
     )
-    said = server.log()[1]["body"]["messages"][2]["content"]
-    assert (
-        "tests that you were shown pass, and others of the same code fail" in said
-        and "negative" not in said
+    lesson = school.teach(server, settings=replace(QUICK, attempts=1, repairs=1))["add"]
+    assert len(lesson.dialogues) == 1 and len(lesson.dialogues[0]) == 2
+    assert school.verdicts() == ["asked", "resolved"]
+    assert server.log()[1]["body"]["messages"][2]["content"].endswith(
+        '"""Sums and means."""\nimport math'
     )
 
 

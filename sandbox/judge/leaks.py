@@ -72,8 +72,7 @@ def copies_of_tests(tree: Path, tests: Iterable[str]) -> list[str]:
     return [
         path
         for path, letters in _texts(str(tree)).items()
-        if not path.endswith(".py")
-        and sum(line in letters for line in told) >= min(2, len(told))
+        if not path.endswith(".py") and sum(line in letters for line in told) >= min(2, len(told))
     ]
 
 

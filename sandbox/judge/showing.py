@@ -3,17 +3,16 @@
     shown = showing.run(task, files)           # in a thread of the judge's processes
 
 They run in a `forked` jail in which there is nothing else of the tests: no other test, in source or
-bytecode, no copy of the gold edit that lies about, nothing that only other tests need (`visible.py`).
-So whatever the edit reads there and says, in whatever encoding, is no hidden test's and not the
-gold edit's: what is told depends on neither, and there is no list of forbidden lines, for who says
-a guess and sees whether it is kept back would learn of it.
+bytecode, no copy of the gold edit that lies about, nothing that only other tests need
+(`visible.py`). So whatever the edit reads there and says, in whatever encoding, is no hidden test's
+and not the gold edit's: what is told depends on neither, and there is no list of forbidden lines,
+for who says a guess and sees whether it is kept back would learn of it.
 
-Whether a task's shown tests run with so little is measured, once, with the gold edit: all must pass.
-(Where there is none: they must fail as they do with everything there.) Where they do not, more is
-left of the tests' files. Those for which that will not do either, as where a shown test inherits a
-hidden one, run among all the tests once the others pass, and of them it is told only whether they
-all pass.
-"""
+Whether a task's shown tests run with so little is measured, once, with the gold edit: all must
+pass. (Where there is none: they must fail as they do with everything there.) Where they do not,
+more is left of the tests' files. Those for which that will not do either, as where a shown test
+inherits a hidden one, run among all the tests once the others pass, and of them it is told only
+whether they all pass."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -30,6 +29,8 @@ from sandbox.source import read_text
 from sandbox.tasks.assertions import assertion_of
 from sandbox.tasks.task import Task
 
+MAX_TEXT = 4000
+"""Characters of the end of a test's text that are kept."""
 Cut = Callable[[Iterable[str], Iterable[str], dict[str, str], Iterable[str]], View]
 
 
@@ -156,9 +157,10 @@ def _texts(reply: dict) -> dict[str, str]:
     """{test: pytest's text}, of a report that may be anything."""
     said = reply.get("text")
     pairs = said.items() if isinstance(said, dict) else ()
-    return {test: text for test, text in pairs if isinstance(text, str)}
+    return {test: text[-MAX_TEXT:] for test, text in pairs if isinstance(text, str)}
 
 
 def _before(reply: dict) -> str:
     said = reply.get("collect_errors")
-    return said[0] if isinstance(said, list) and said and isinstance(said[0], str) else ""
+    first = said[0] if isinstance(said, list) and said else ""
+    return first[-MAX_TEXT:] if isinstance(first, str) else ""

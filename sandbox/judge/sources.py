@@ -2,11 +2,11 @@
 
     sources.of(task)        # {path: text}
 
-Of what git says is the project, regular files alone: Python and plain text (SUFFIXES), but for those
-of the tests and what lies in their folders, and those from which the gold edit or a hidden test could
-be read, which are left out as a whole. Lines are never left out: who compares what is shown here with
-what the code itself reads in the jail would learn from a missing one that it is the answer.
-"""
+Of what git says is the project, regular files alone: Python and plain text (SUFFIXES), but for
+those of the tests and what lies in their folders, and those from which the gold edit or a hidden
+test could be read, which are left out as a whole. Lines are never left out: who compares what is
+shown here with what the code itself reads in the jail would learn from a missing one that it is the
+answer."""
 
 from functools import cached_property
 
@@ -20,8 +20,8 @@ SUFFIXES = (".py", ".md", ".rst", ".txt")
 MAX_BYTES = 1 << 20
 """Of a file; larger ones are data."""
 COPY = 0.5
-"""Share of the gold edit's distinctive lines that makes a Python file with a function of that name a
-copy of it: an older version, f. e."""
+"""Share of the gold edit's distinctive lines that makes a Python file with a function of that name
+a copy of it: an older version, f. e."""
 
 
 class Sources:

@@ -1,12 +1,13 @@
 """The tests' files cut down to what the tests need that may be shown: what stands in the tree where
 only these run, so that no hidden test can be read there, in whatever encoding.
 
-    view = narrow(shown, hidden, texts, others)      # what the shown tests name, and what that names
-    view = wide(shown, hidden, texts, others)        # all but other tests, where that is too little
+    view = narrow(shown, hidden, texts, others)   # what the shown tests name, and what that names
+    view = wide(shown, hidden, texts, others)     # all but other tests, where that is too little
 
 In both the functions of other tests are gone, hidden or not, with their names; so are comments and
-docstrings, and the numbers of lines tell nothing. Which of the two a task's shown tests still run in
-is measured (`showing.py`). What a shown test needs is there even where a hidden one needs it, too.
+docstrings, and the numbers of lines tell nothing. Which of the two a task's shown tests still run
+in is measured (`showing.py`). What a shown test needs is there even where a hidden one needs it,
+too.
 """
 
 import ast
@@ -20,7 +21,9 @@ from sandbox.judge.twins import test_functions
 from sandbox.source import FUNCTIONS, parse
 
 WORD = re.compile(r"[A-Za-z_]\w*")
-ALWAYS = re.compile(r"pytest_\w+|pytestmark|__\w+__|setup\w*|teardown\w*|(async)?(setUp|tearDown)\w*")
+ALWAYS = re.compile(
+    r"pytest_\w+|pytestmark|__\w+__|setup\w*|teardown\w*|(async)?(setUp|tearDown)\w*"
+)
 """Names that pytest or unittest look up by themselves."""
 COMPOUND = (ast.If, ast.Try, ast.With, ast.For, ast.While)
 BRANCHES = ("body", "orelse", "finalbody")
@@ -40,8 +43,8 @@ class View:
 def wide(
     shown: Iterable[str], hidden: Iterable[str], texts: dict[str, str], others: Iterable[str]
 ) -> View:
-    """`shown`, `hidden`: node ids; `texts`: {path: text} of all Python files of the tests; `others`:
-    their other files. A file that our own Python cannot read is left out."""
+    """`shown`, `hidden`: node ids; `texts`: {path: text} of all Python files of the tests;
+    `others`: their other files. A file that our own Python cannot read is left out."""
     tests = _Tests(shown, hidden, texts)
     bodies = {path: tests.without_others(path) for path in texts}
     files = {path: _text(body) for path, body in bodies.items() if body is not None}
@@ -69,9 +72,7 @@ def _text(body: list[ast.stmt]) -> str:
 class _Tests:
     """Which functions are tests, and which of them may be shown."""
 
-    def __init__(
-        self, shown: Iterable[str], hidden: Iterable[str], texts: dict[str, str]
-    ) -> None:
+    def __init__(self, shown: Iterable[str], hidden: Iterable[str], texts: dict[str, str]) -> None:
         self._texts = texts
         self._shown, self._hidden = (
             {(file, name) for file, names in test_functions(tests).items() for name in names}
@@ -209,6 +210,7 @@ class _Needed:
 
     def _of(self, body: Sequence[ast.stmt], path: str, above: str) -> list[_Unit]:
         units: list[_Unit] = []
+        imported = {name for node in body for name in _imported(node)}
         for node in body:
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 units += map(_of_import, _each_name(node))
@@ -219,12 +221,13 @@ class _Needed:
                 holds = any(self._tests.is_shown(path, n) for n, _ in _functions([node], above))
                 units.append(_Unit(node, {node.name}, words, holds, members))
             else:
-                units.append(self._of_statement(node, path, above))
+                units.append(self._of_statement(node, path, above, imported))
         return units
 
-    def _of_statement(self, node: ast.stmt, path: str, above: str) -> _Unit:
+    def _of_statement(self, node: ast.stmt, path: str, above: str, imported: set[str]) -> _Unit:
         source = ast.unparse(node)
-        names = _defined(node)
+        # What is done to a table counts as part of it; what is done to a module is done anyway.
+        names = _defined(node) | (_changed(node) - imported)
         always = not names or any(map(ALWAYS.fullmatch, names)) or "autouse" in source
         always |= any(self._tests.is_shown(path, n) for n, _ in _functions([node], above))
         return _Unit(node, names, set(WORD.findall(source)), always)
@@ -254,9 +257,36 @@ def _defined(node: ast.stmt) -> set[str]:
             names.add(part.id)
         elif isinstance(part, (*FUNCTIONS, ast.ClassDef)):
             names.add(part.name)
-        elif isinstance(part, ast.alias):
-            names.add(part.asname or part.name.partition(".")[0])
-    return names
+    return names | set(_imported(node))
+
+
+def _imported(node: ast.stmt) -> Iterator[str]:
+    for part in ast.walk(node):
+        if isinstance(part, ast.alias):
+            yield part.asname or part.name.partition(".")[0]
+
+
+def _changed(node: ast.stmt) -> set[str]:
+    """The names of what a statement puts something into, or calls a method of: `table` of
+    `table[1] = 2` and of `table.update(more)`."""
+    if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+        return set()
+    places: list[ast.expr] = []
+    for part in ast.walk(node):
+        if isinstance(part, (ast.Subscript, ast.Attribute)) and isinstance(part.ctx, ast.Store):
+            places.append(part)
+        elif isinstance(part, ast.Expr) and isinstance(part.value, ast.Call):
+            places.append(part.value.func)
+    return {name for place in places if (name := _root(place)) is not None}
+
+
+def _root(place: ast.expr) -> str | None:
+    """`a` of `a.b[1].c`; None where it is no such thing."""
+    if isinstance(place, ast.Name):
+        return None
+    while isinstance(place, (ast.Subscript, ast.Attribute)):
+        place = place.value
+    return place.id if isinstance(place, ast.Name) else None
 
 
 def _joined(units: list[_Unit]) -> list[ast.stmt]:

@@ -86,5 +86,8 @@ def _search(text: str, files: Mapping[str, str]) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    printable = ("".join(c if c.isprintable() else " " for c in line) for line in valid(text).removesuffix("\n").split("\n"))
+    printable = (
+        "".join(c if c.isprintable() else " " for c in line)
+        for line in valid(text).removesuffix("\n").split("\n")
+    )
     return [line.rstrip() for line in printable]

@@ -1,10 +1,11 @@
-"""What is said of an edit that the shown tests fail, short: every token of it costs a small student.
+"""What is said of an edit that the shown tests fail, short: every token of it costs a small
+student.
 
-    what_fails(shown)       # of `sandbox/judge/showing.py`
+what_fails(shown)       # of `sandbox/judge/showing.py`
 """
 
-from sandbox.judge.showing import Shown
 from sandbox.jsonl import valid
+from sandbox.judge.showing import Shown
 from sandbox.tasks.assertions import assertion_of, normal
 
 MAX_TESTS = 3

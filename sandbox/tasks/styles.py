@@ -1,5 +1,5 @@
-"""How a task is put to a model, and how the answer is written: the styles that `prompt.style` names.
-`prompts.py` writes the prompts, `sandbox/judge/edits.py` reads the answers."""
+"""How a task is put to a model, and how the answer is written: the styles that `prompt.style`
+names. `prompts.py` writes the prompts, `sandbox/judge/edits.py` reads the answers."""
 
 from sandbox.tasks.task import Task
 
