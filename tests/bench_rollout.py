@@ -7,6 +7,8 @@ a table.
     python tests/bench_rollout.py --nano ~/.cache/coldstart/students/nano-HASH --model no
     # a recipe's student, prompts of 500 tokens of Python, one, four and sixteen of them
     python tests/bench_rollout.py --recipe smollm2 --model no
+    # episodes of three turns: the nano student, a recipe's student, or both
+    python tests/bench_rollout.py --episodes --nano FOLDER --recipe smollm2 --model no
     # a run's student on its own tasks
     python tests/bench_rollout.py --run runs/latest --checkpoint cycle-0050 --model no
 
@@ -20,6 +22,14 @@ neither ever ends, and the nano student's adapter is random, so its completions 
 common. A run's student is what it has become: it reads the prompts of its own tasks as a cycle
 does, and ends where it ends.
 
+Episodes: 4 prompts of 500 tokens, G = 8, three turns of exactly 64 tokens, made-up answers of 60
+tokens between them, the same for all sides. A turn is forced to its length: of every 64 tokens of a
+completion the last is an end token, whatever the model would draw there (in our engines the uniform
+number of that token is one that nothing else has; `generate` writes 64 tokens, and the end token is
+put in the last one's place), and that token is drawn nowhere else. Ours goes on; the others do each
+turn anew on the whole text: our engine with a prompt for each completion, `generate` with the first
+turn's eight rows of a prompt from one prompt, and later those eight rows side by side.
+
 Drift: updates with random rewards on what llama.cpp sampled; then the mean |trainer - sampler|
 log-probability of the last samples.
 """
@@ -30,9 +40,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
+import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -40,9 +53,9 @@ from coldstart import open_screen  # noqa: E402
 from recipes.learning.local_model import local_model  # noqa: E402
 from recipes.learning.loss import Sampled  # noqa: E402
 from recipes.learning.student import Sample, Student  # noqa: E402
-from recipes.rollouts import sampling  # noqa: E402
+from recipes.rollouts import llama_engine, model_engine, sampling  # noqa: E402
 from recipes.rollouts.choosing import open_engine  # noqa: E402
-from recipes.rollouts.engine import Engine  # noqa: E402
+from recipes.rollouts.engine import Engine, Turns  # noqa: E402
 from recipes.rollouts.llama_engine import fastest_matrices  # noqa: E402
 from recipes.runfolder.run import Run  # noqa: E402
 from recipes.session import Session  # noqa: E402
@@ -74,15 +87,20 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--nano", type=Path, help="folder of a nano student")
     parser.add_argument("--recipe", help="whose student samples, from 1, 4 and 16 prompts")
+    parser.add_argument("--episodes", action="store_true", help="episodes of these two instead")
     parser.add_argument("--run", type=Path, help="folder of a run with the nano recipe")
     parser.add_argument("--checkpoint", default="best", help="of that run")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if options.model == "yes":
             random_model(Path(folder), options)
-        if options.nano:
+        if options.episodes:
+            for name, path in (("nano", options.nano), (options.recipe, None)):
+                if name and (path or name != "nano"):
+                    episodes(Path(folder), options, name, path)
+        elif options.nano:
             nano(Path(folder), options)
-        if options.recipe:
+        if options.recipe and not options.episodes:
             recipes_student(Path(folder), options)
         if options.run:
             nano_at_work(Path(folder), options)
@@ -146,14 +164,19 @@ def recipes_student(folder: Path, options) -> None:
     recipe = load(options.recipe, [f"student.threads={options.threads}", "student.max_prompt=500"])
     path = Path(local_model(recipe.student.model, recipe.seed))
     student = open_student(recipe, path, 0.01)
-    source = Path(sampling.__file__).parent.parent.rglob("*.py")
-    ids = student.tokens.tokenizer("".join(p.read_text() for p in sorted(source)))["input_ids"]
+    ids = own_source(student)
     others = other_side(path, student, "float32")
     with engines(student, recipe, folder, "llama.cpp") as ours:
         for count in (1, 4, 16):
             prompts = [ids[500 * i : 500 * (i + 1)] for i in range(count)]
             sides = others if count == 1 else {}
             race(f"{options.recipe}, {count} x {GROUP}", ours, prompts, sides, options.turns)
+
+
+def own_source(student: Student) -> list[int]:
+    """Tokens of this program."""
+    source = Path(sampling.__file__).parent.parent.rglob("*.py")
+    return student.tokens.tokenizer("".join(p.read_text() for p in sorted(source)))["input_ids"]
 
 
 def nano_at_work(folder: Path, options) -> None:
@@ -267,6 +290,135 @@ def race(
         f"{name:28} " + ", ".join(f"{engine} {rates[engine]:.0f} tokens/s" for engine in ours),
         flush=True,
     )
+
+
+# ---- episodes ------------------------------------------------------------------------------------
+
+PROMPTS, TURNS, ANSWER = 4, 3, 60
+END = 0
+"""An end token that the models never draw by themselves."""
+EPISODE = TURNS * NEW + (TURNS - 1) * ANSWER
+
+
+def episodes(folder: Path, options, name: str, path: Path | None) -> None:
+    """Print tokens/s of episodes and of each turn anew, and the ratios."""
+    recipe = load(
+        name,
+        [
+            f"student.threads={options.threads}",
+            "student.max_prompt=500",
+            f"student.max_new={EPISODE}",
+        ],
+    )
+    path = path or Path(local_model(recipe.student.model, recipe.seed))
+    student = open_student(recipe, path, 0.01)
+    student.tokens.end_ids = frozenset([END])
+    ids = [token for token in own_source(student) if token != END]
+    prompts = [ids[500 * i : 500 * (i + 1)] for i in range(PROMPTS)]
+    answers = [ids[10_000 + ANSWER * i : 10_000 + ANSWER * (i + 1)] for i in range(TURNS - 1)]
+    names = ("model", "llama.cpp") if name == "nano" else ("llama.cpp",)
+    with engines(student, recipe, folder, *names) as ours, forced_lengths():
+        sides = {}
+        for key, engine in ours.items():
+            sides[key] = lambda seed, e=engine: in_turns(e, prompts, answers, seed)
+            sides[f"{key}, each turn anew"] = lambda seed, e=engine: anew(e, prompts, answers, seed)
+        others = other_side(path, student, "float32")
+        for key, model in others.items():
+            sides[f"generate, {key}, anew"] = lambda seed, m=model: generated(m, prompts, answers)
+        rates = {key: 0.0 for key in sides}
+        for turn in range(options.turns):
+            for key, side in sides.items():
+                started = time.perf_counter()
+                tokens = side(turn)
+                assert tokens == PROMPTS * GROUP * TURNS * NEW
+                rates[key] = max(rates[key], tokens / (time.perf_counter() - started))
+    for key, rate in rates.items():
+        against = ", ".join(f"{e} {rates[e] / rate:.2f} times" for e in ours if e != key)
+        print(f"{name}, episodes {key:34} {rate:8.1f} tokens/s: {against}", flush=True)
+
+
+@contextmanager
+def forced_lengths() -> Iterator[None]:
+    """Every completion's every 64th token is END."""
+    marked = 2.0  # no uniform number
+    uniforms, draw = model_engine._uniforms, sampling.Draws.draw
+
+    class Marked(random.Random):
+        count = 0
+
+        def random(self) -> float:
+            self.count += 1
+            return marked if self.count % NEW == 0 else super().random()
+
+    def marked_uniforms(seed: int, index: int, count: int):
+        found = uniforms(seed, index, count)
+        found[NEW - 1 :: NEW] = marked
+        return found
+
+    def marked_draw(self, logits_RV, temperature, uniforms_N, rows_N):
+        logits_RV[:, END] = -1e4  # near enough to nothing
+        forced_N = np.asarray(uniforms_N) == marked
+        tokens_N, logprobs_N = draw(
+            self, logits_RV, temperature, np.where(forced_N, 0.5, uniforms_N), rows_N
+        )
+        return np.where(forced_N, END, tokens_N), logprobs_N
+
+    with (
+        patch.object(llama_engine.random, "Random", Marked),
+        patch.object(model_engine, "_uniforms", marked_uniforms),
+        patch.object(sampling.Draws, "draw", marked_draw),
+    ):
+        yield
+
+
+def in_turns(engine: Engine, prompts: list[list[int]], answers: list[list[int]], seed: int) -> int:
+    """Episodes; how many tokens were written."""
+
+    def answer(index: int, ids: tuple[int, ...]) -> Future:
+        future: Future = Future()
+        turn = ids.count(END)
+        future.set_result(answers[turn - 1] if turn < TURNS else [])
+        return future
+
+    seeds = range(seed, seed + len(prompts))
+    groups = engine.sample(prompts, GROUP, 1.0, NEW, seeds, turns=Turns(answer, EPISODE))
+    return sum(len(one.logprobs) for group in groups for one in group)
+
+
+def anew(engine: Engine, prompts: list[list[int]], answers: list[list[int]], seed: int) -> int:
+    """The same, where each turn is a call of its own on the whole text."""
+    texts, n, written = prompts, GROUP, 0
+    for said in [*answers, []]:
+        groups = engine.sample(texts, n, 1.0, NEW, range(seed, seed + len(texts)))
+        written += sum(len(one.ids) for group in groups for one in group)
+        texts = [[*text, *one.ids, *said] for text, group in zip(texts, groups) for one in group]
+        n = 1
+    return written
+
+
+@torch.inference_mode()
+def generated(model, prompts: list[list[int]], answers: list[list[int]]) -> int:
+    """The same by transformers, a prompt's completions side by side."""
+    written = 0
+    for prompt in prompts:
+        ids, rows = torch.tensor([prompt]), GROUP
+        for said in [*answers, []]:
+            out = model.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                do_sample=True,
+                top_k=0,
+                temperature=1.0,
+                num_return_sequences=rows,
+                max_new_tokens=NEW,
+                min_new_tokens=NEW,
+                eos_token_id=END,
+                pad_token_id=END,
+            )
+            out[:, -1] = END
+            written += GROUP * (out.shape[1] - ids.shape[1])
+            ids, rows = torch.cat([out, torch.tensor([said] * GROUP, dtype=out.dtype)], dim=1), 1
+    return written
 
 
 def sample(engine: Engine, prompts: list[list[int]], temperature: float, seed: int) -> int:

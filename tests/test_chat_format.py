@@ -121,6 +121,7 @@ def test_what_is_appended_is_what_the_template_puts_there(name, split, reply, an
         assert whole[-len(ids) :] == ids and whole[-len(ids) - 1] == tokens.end_id
 
 
+@pytest.mark.slow
 @given(reply=replies, answer=texts)
 @settings(max_examples=25, deadline=None)
 def test_with_the_template_and_tokenizer_of_smollm2(smollm2, reply, answer):

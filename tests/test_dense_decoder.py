@@ -92,6 +92,35 @@ def test_any_tree_has_the_logits_of_the_forward_pass(student, data):
     expect(student, texts, logits_RV)
 
 
+@given(st.data())
+@settings(max_examples=15, deadline=None)
+def test_a_history_goes_on_as_if_it_were_read_anew(student, data):
+    """Rows that ended in any step, each with something new behind it; turn after turn."""
+    texts = data.draw(
+        st.lists(st.lists(st.integers(2, 383), min_size=1, max_size=9), min_size=1, max_size=3)
+    )
+    decoder, tokens = DenseDecoder(student), st.integers(2, 383)
+    logits_RV = decoder.read(*padded(student, texts), 9, ROOM)
+    for _ in range(3):
+        kept: list = []
+        for _ in range(data.draw(st.integers(0, 4))):
+            ending = np.array(data.draw(st.lists(st.integers(0, len(texts) - 1), unique=True)), int)
+            kept += zip(decoder.kept(ending), [texts[row] for row in ending])
+            sources = data.draw(st.lists(st.integers(0, len(texts) - 1), min_size=1, max_size=9))
+            new = [data.draw(tokens) for _ in sources]
+            logits_RV = decoder.step(np.array(new), np.array(sources))
+            texts = [texts[s] + [t] for s, t in zip(sources, new)]
+        kept += zip(decoder.kept(np.arange(len(texts))), texts)
+        chosen = data.draw(
+            st.lists(st.integers(0, len(kept) - 1), min_size=1, max_size=9, unique=True)
+        )
+        said = [data.draw(st.lists(tokens, min_size=1, max_size=7)) for _ in chosen]
+        histories = [kept[number][0] for number in chosen]
+        logits_RV = decoder.go_on(histories, *padded(student, said), 9, ROOM)
+        texts = [kept[number][1] + more for number, more in zip(chosen, said)]
+        expect(student, texts, logits_RV)
+
+
 @torch.no_grad()
 def expect(student, texts, logits_RV) -> None:
     longest = max(map(len, texts))

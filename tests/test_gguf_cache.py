@@ -78,6 +78,8 @@ def test_prompts_are_the_tokens_that_it_was_trained_on(tmp_path, pattern, templa
         assert stored.text(ids) == student.text(ids)
         assert stored.text([*ids, student.tokens.end_id]) == student.text(ids)
     assert student.end_ids == stored.end_ids
+    for answer in (chat[-1]["content"] for chat in CHATS):
+        assert stored.answer_ids(answer) == student.answer_ids(answer)
 
 
 def test_it_samples_what_the_student_samples_and_is_found_again(tmp_path, monkeypatch):

@@ -89,6 +89,9 @@ class Engine(ABC):
     def close(self) -> None:
         """Give back what it holds beside the student."""
 
+    def require_turns(self) -> None:
+        """Raise UsageError where it cannot sample episodes of several turns of its student."""
+
     @abstractmethod
     def stream(
         self,
