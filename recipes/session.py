@@ -233,9 +233,9 @@ class Session:
             self.recipe.prompt,
             Budget.of(self.student, self.recipe.student.max_prompt),
         )
-        built = {}
+        turns, built = self.recipe.student.turns, {}
         for task in self._all_tasks:
-            built[task.instance_id] = build(task, self.tree, settings.style, budget)
+            built[task.instance_id] = build(task, self.tree, settings.style, budget, turns)
             self.emit(Progress("building prompts", len(built), len(self._all_tasks)))
         self.prompt_facts = summary(list(built.values()), budget.tokens)
         if self.prompt_facts != self.run.content.get("prompts"):

@@ -15,7 +15,6 @@ from sandbox.tasks.asking import (
     answered,
     asked,
 )
-from sandbox.tasks.prompts import with_asking
 
 LONG = "".join(f"line {n}\n" for n in range(1, 101))
 FILES = {"b.py": "def b():\n    return 1\n", "a.py": LONG, "wide.txt": "x" * 500 + "\x1b\udc80\n"}
@@ -67,11 +66,3 @@ def test_answers_are_bounded_and_printable(text, files):
     assert all(
         c.isprintable() for line in answered(Read("wide.txt"), FILES).split("\n") for c in line
     )
-
-
-def test_a_prompt_may_tell_what_can_be_asked():
-    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Mend it."}]
-    first, last = with_asking(messages)
-    assert first == messages[0] and last["content"].startswith("Mend it.\n\n")
-    assert all(f"`{form}`" in last["content"] for form in ("READ path", "SEARCH text"))
-    assert messages[1]["content"] == "Mend it.", "the prompt itself was changed"

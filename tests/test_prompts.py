@@ -23,7 +23,7 @@ from sandbox.source import (
     to_bytes,
 )
 from sandbox.tasks.gold import gold_reply
-from sandbox.tasks.prompts import Budget, build, extents_in_words, summary
+from sandbox.tasks.prompts import ASKING, Budget, build, extents_in_words, summary
 from sandbox.tasks.replies import without_thinking
 from sandbox.tasks.styles import BARE, STYLES, is_bare_body
 from sandbox.tasks.task import Task
@@ -717,3 +717,18 @@ def test_blocks_say_any_change_whatever_the_lines_are(tmp_path, lines, more, end
         if reply := gold_reply(task, tmp_path, "blocks"):
             assert from_reply(reply, task, {"a.py": was}) == {"a.py": now}
             assert without_thinking(reply) == ("", reply)
+
+
+def test_a_prompt_of_an_episode_tells_what_may_be_asked(mined_calc):
+    repository, _, mined = mined_calc
+    task, tree = mined.tasks[0], repository.snapshot
+    for style in ("blocks", "compact"):
+        plain = build(task, tree, style, ROOM)
+        told = build(task, tree, style, ROOM, turns=2)
+        last = told.messages[-1]["content"]
+        assert last == f"{plain.messages[-1]['content']}\n\n{ASKING}"
+        tight = Budget.estimated(plain.tokens)
+        shorter = build(task, tree, style, tight, turns=2)
+        assert shorter is None or shorter.tokens <= plain.tokens
+    for style in ("body", "rewrite"):
+        assert build(task, tree, style, ROOM, turns=2) == build(task, tree, style, ROOM)

@@ -27,7 +27,9 @@ def write_prompts(run: Run, folder: Path, emit: Emit) -> dict[str, Prompt | None
     tree, tasks = run.repository.snapshot, run.tasks
     built: dict[str, Prompt | None] = {}
     for task in tasks:
-        prompt = built[task.instance_id] = build(task, tree, run.recipe.prompt.style, budget)
+        prompt = built[task.instance_id] = build(
+            task, tree, run.recipe.prompt.style, budget, run.recipe.student.turns
+        )
         emit(Progress("building prompts", len(built), len(tasks)))
         if prompt:
             text = "\n\n".join(message["content"] for message in prompt.messages)

@@ -60,7 +60,8 @@ def write(run: Run, tree: Path, folder: Path) -> None:
     """Write the package to `folder`. `tree` is the snapshot of the repository. Raises UsageError
     where there are no tasks yet or the snapshot has moved on."""
     repo, budget = Path(run.repository.root).name, budget_of(run.recipe)[0]
-    built = [(t, build(t, tree, run.recipe.prompt.style, budget)) for t in run.tasks]
+    style, turns = run.recipe.prompt.style, run.recipe.student.turns
+    built = [(t, build(t, tree, style, budget, turns)) for t in run.tasks]
     asked = [(task, prompt) for task, prompt in built if prompt]
     package = "coldstart_" + re.sub(r"\W+", "_", repo.lower(), flags=re.ASCII).strip("_")
     names = {"name": package.replace("_", "-"), "package": package, "repo": repo}

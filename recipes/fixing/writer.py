@@ -59,14 +59,15 @@ class Writer:
     def prompts(self, variants: list[Task], tree: Path) -> list[tuple[Task, list[int]]]:
         """(task, prompt ids), but for those of which not even the least fits."""
         style, most = self._recipe.prompt.style, self._recipe.student.max_prompt
+        turns = self._recipe.student.turns
         if self._engine is None:
             # What writes is opened with prompts at hand, by which its tokenizer is checked: here by
             # their estimated length.
-            first = [build(variant, tree, style, Budget.estimated(most)) for variant in variants]
+            first = [build(variant, tree, style, Budget.estimated(most), turns) for variant in variants]
             self._engine = self._open_engine([prompt.messages for prompt in first if prompt])
         student = self._engine.student
         budget = Budget.of(student, most)
-        prompts = [(variant, build(variant, tree, style, budget)) for variant in variants]
+        prompts = [(variant, build(variant, tree, style, budget, turns)) for variant in variants]
         if any(prompt is None for _, prompt in prompts):
             self._emit(FunctionTooLong(variants[0].FAIL_TO_PASS[0], most))
         return [

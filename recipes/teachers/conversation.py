@@ -11,8 +11,10 @@ It is asked over an endpoint (`client.py`), under a cap (`scheduler.py`), everyt
    differ as syntax trees, docstrings aside.
 
 What is distilled is the first message and the resolved answer, without the wrong turns, in the
-student's own format (`student_format.py`), and judged once more as it is then. Reasoning, beside
-the answer or in it, stays in the ledger unless the recipe wants it.
+student's own format (`student_format.py`), and judged once more as it is then. A student whose
+episodes have several turns learns the conversation, too, as it would have been its own: in its
+format, and with what it would have been told. Reasoning, beside the answer or in it, stays in the
+ledger unless the recipe wants it.
 
 Nothing is remembered but the ledger: a run that was killed holds the same conversations again, and
 the replies that it has paid for cost nothing the second time.
@@ -118,10 +120,10 @@ class ApiTeacher:
     async def _lesson(self, task: Task, prompt: list[dict[str, str]]) -> Lesson:
         dialogues: list[list[dict[str, str]]] = []
         forms: set[str] = set()
-        why = ""
+        why, solutions = "", 0
         for attempt in range(self._settings.attempts):
             try:
-                reply, why = await self._attempt(task, prompt, attempt)
+                replies, why = await self._attempt(task, prompt, attempt)
             except Unanswered as fault:
                 why = f"no answer: {fault}"
                 continue
@@ -132,25 +134,28 @@ class ApiTeacher:
             except CapReached:
                 why = "the cap is reached"
                 break
-            if reply is None:
+            if not replies:
                 continue
-            form = normal_form(files_with(reply.content, task, self._tree, STYLE))
+            form = normal_form(files_with(replies[-1].content, task, self._tree, STYLE))
             if form in forms:
                 continue
             forms.add(form)
-            dialogue = await self._for_the_student(task, reply)
-            if dialogue is None:
+            found = await self._for_the_student(task, replies)
+            if not found:
                 why = "it is resolved, but not in the form that the student writes"
                 continue
-            dialogues.append(dialogue)
-            if len(dialogues) == self._settings.solutions:
+            dialogues += found
+            solutions += 1
+            if solutions == self._settings.solutions:
                 break
         return Lesson(task, tuple(dialogues), why)
 
     async def _attempt(
         self, task: Task, prompt: list[dict[str, str]], attempt: int
-    ) -> tuple[Reply | None, str]:
-        """One episode: (a resolved answer, "") or (None, why there is none)."""
+    ) -> tuple[list[Reply], str]:
+        """One episode: (its replies, of which the last is resolved, "") or ([], why there is no
+        such)."""
+        replies: list[Reply] = []
         sample = derived_seed("teacher", self._seed, task.instance_id, attempt) % 2**31
         warmth = self._settings.temperatures
         temperature = warmth[min(attempt, len(warmth) - 1)]
@@ -162,27 +167,56 @@ class ApiTeacher:
             if asked.reply.finish in CUT_OFF:
                 status = "truncated" if asked.reply.finish == "length" else "filtered"
                 books.judge(asked.request, status, "The reply was not ended by the teacher.")
-                return None, f"the last reply was {status}"
+                return [], f"the last reply was {status}"
             reply = Reply(**valid(asdict(asked.reply)))
+            replies.append(reply)
             outcome = await asyncio.to_thread(episode.step, reply.content)
             books.judge(asked.request, outcome.status, outcome.reason)
             if outcome.status == "resolved":
-                return reply, ""
+                return replies, ""
             if not isinstance(outcome, Feedback):
-                return None, f"the last reply was {outcome.status}"
+                return [], f"the last reply was {outcome.status}"
             if self._filter.reason(outcome.text):
-                return None, "what its tests say holds what looks like a secret"
+                return [], "what its tests say holds what looks like a secret"
 
-    async def _for_the_student(self, task: Task, reply: Reply) -> list[dict[str, str]] | None:
-        """The dialogue to learn, judged as it is; None where the answer cannot be said in the
-        student's format."""
-        content = self._student.content(task, reply, self._tree)
+    async def _for_the_student(
+        self, task: Task, replies: list[Reply]
+    ) -> list[list[dict[str, str]]]:
+        """The dialogues to learn, the last reply judged as it is in them; none where it cannot be
+        said in the student's format."""
+        content = self._student.content(task, replies[-1], self._tree)
         if content is None:
-            return None
+            return []
         verdict = await asyncio.to_thread(
             judge_reply, self._judge, task, content, self._student.style
         )
-        return self._student.dialogue(task, content) if verdict.status == "resolved" else None
+        if verdict.status != "resolved":
+            return []
+        found = [self._student.dialogue(task, content)]
+        if len(replies) > 1 and self._student.turns > 1:
+            before = [self._student.content(task, reply, self._tree) for reply in replies[:-1]]
+            tried = [one for one in before if one is not None][1 - self._student.turns :]
+            if episode := await asyncio.to_thread(self._as_episode, task, [*tried, content]):
+                found.append(episode)
+        return found
+
+    def _as_episode(self, task: Task, contents: list[str]) -> list[dict[str, str]] | None:
+        """The conversation that the student would have had with these replies; None where it would
+        have ended before the last one."""
+        chat, style = self._student.chats[task.instance_id], self._student.style
+        episode = Episode(self._judge, task, chat, style, self._student.turns)
+        messages = list(chat)
+        for content in contents[:-1]:
+            feedback = episode.answer(content)
+            if feedback is None:
+                return None
+            messages += [
+                {"role": "assistant", "content": content},
+                {"role": "user", "content": feedback.text},
+            ]
+        if len(messages) == len(chat):
+            return None
+        return [*messages, {"role": "assistant", "content": contents[-1]}]
 
 
 async def _wait(future: Awaitable[object]) -> None:

@@ -33,6 +33,8 @@ class StudentFormat:
     """{instance_id: what it is asked}, which may show less than what the teacher is."""
     reasoning: bool = False
     """Whether it learns to think aloud."""
+    turns: int = 1
+    """Of its episodes, at most."""
 
     def dialogue(self, task: Task, content: str) -> list[dict[str, str]]:
         """The messages to learn, where `content` is the answer."""

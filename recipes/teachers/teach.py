@@ -251,7 +251,8 @@ def _open_teacher(
         stopped=lambda: stopping.requested,
         emit=session.emit,
     )
-    student = StudentFormat(recipe.prompt.style, session.chats, settings.reasoning)
+    turns = recipe.student.turns
+    student = StudentFormat(recipe.prompt.style, session.chats, settings.reasoning, turns)
     with (
         Replies(cache_folder() / "teacher") as replies,
         Ledger.open(session.run.folder / "teacher.sqlite", replies) as ledger,

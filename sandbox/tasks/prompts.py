@@ -22,7 +22,7 @@ or a twin.
 
 import re
 from collections.abc import Callable, Sequence, Sized
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -126,12 +126,21 @@ class Prompt:
     """One of EXTENTS."""
 
 
-def build(task: Task, tree: Path, style: str, budget: Budget) -> Prompt | None:
-    """The prompt of a task whose files are in `tree`; None where not even the least fits."""
+def build(task: Task, tree: Path, style: str, budget: Budget, turns: int = 1) -> Prompt | None:
+    """The prompt of a task whose files are in `tree`; None where not even the least fits. Where an
+    episode has several `turns` it says what may be asked (`asking.py`); a student that writes bare
+    bodies does without."""
     if is_bare_body(style, task):
         shows_body = style == "rewrite" and kind_of(task.kind).shows_body
         return _bare_function(task, tree, budget, shows_body)
     style = "blocks" if style in BARE else style
+    if turns > 1:
+        room = budget.tokens - sum(budget.texts([f"\n\n{ASKING}"]))
+        short = build(task, tree, style, replace(budget, tokens=room))
+        if short is None:
+            return None
+        messages = _with_asking(short.messages)
+        return Prompt(messages, budget.chat(messages), short.extent)
     for short in (False, True):
         draft = _Draft(task, tree, style, budget, short)
         if draft.as_it_is().tokens <= budget.tokens:
@@ -139,9 +148,8 @@ def build(task: Task, tree: Path, style: str, budget: Budget) -> Prompt | None:
     return None
 
 
-def with_asking(messages: list[dict[str, str]]) -> list[dict[str, str]]:
-    """A prompt's messages that say, too, what may be asked in an episode of several turns
-    (`asking.py`)."""
+def _with_asking(messages: list[dict[str, str]]) -> list[dict[str, str]]:
+    """A prompt's messages that say, too, what may be asked."""
     *before, last = messages
     return [*before, {**last, "content": f"{last['content']}\n\n{ASKING}"}]
 
