@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from recipes.learning.student import Sample
 from recipes.nano import dense_decoder
 from recipes.nano.dense_decoder import DenseDecoder
-from recipes.rollouts import llama_engine, model_engine
+from recipes.rollouts import llama_engine
 from recipes.rollouts.engine import Turns
 from recipes.rollouts.gguf import export_base
 from recipes.rollouts.llama_engine import LlamaEngine
 from recipes.rollouts.model_engine import ModelEngine
+from recipes.rollouts.sampling import Draws
 from sandbox.errors import UsageError
 from tests.test_rollout import PROMPTS, flat, same_but_for_rounding
 from tests.tiny import load_tiny, make_tiny
@@ -235,6 +236,29 @@ def test_a_batch_that_memory_did_not_suffice_for_asks_nothing_twice(folders, mon
     found = engine.sample(**CALL, turns=Turns(environment.answer, MOST), on_ended=ended.append)
     assert [one.ids for one in flat(found)] == [one.ids for one in flat(wanted)]
     assert len(environment.asked) == len(set(environment.asked)) and sum(ended) == 20
+
+
+def test_a_random_number_belongs_to_a_written_token(folders, monkeypatch):
+    """Token t that completion i writes is drawn with number t of (seed, i), whatever was said
+    between."""
+    student = load_tiny(folders["qwen2"])
+    student.tokens.end_ids = ENDS
+    drawn, draw = [], Draws.draw
+    monkeypatch.setattr(
+        Draws,
+        "draw",
+        lambda self, logits, temperature, uniforms, rows: (
+            drawn.extend(uniforms) or draw(self, logits, temperature, uniforms, rows)
+        ),
+    )
+    groups = ModelEngine(student).sample(**CALL, turns=Turns(Environment().answer, MOST))
+    wanted = [
+        number
+        for seed, group in enumerate(groups)
+        for index, one in enumerate(group)
+        for number in np.random.default_rng([seed, index]).random(MOST)[: len(one.logprobs)]
+    ]
+    assert sorted(drawn) == sorted(wanted) and any(one.mask for one in flat(groups))
 
 
 # ---- llama.cpp -----------------------------------------------------------------------------------
