@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from recipes.learning.student import Sample
 from recipes.nano import dense_decoder
 from recipes.nano.dense_decoder import DenseDecoder
-from recipes.rollouts import llama_engine, model_engine
+from recipes.rollouts import llama_engine
 from recipes.rollouts.engine import Turns
 from recipes.rollouts.gguf import export_base
 from recipes.rollouts.llama_engine import LlamaEngine
 from recipes.rollouts.model_engine import ModelEngine
+from recipes.rollouts.sampling import Draws
 from sandbox.errors import UsageError
 from tests.test_rollout import PROMPTS, flat, same_but_for_rounding
 from tests.tiny import load_tiny, make_tiny
@@ -34,9 +35,11 @@ CALL = dict(prompts=PROMPTS, n=4, temperature=0.9, max_new=NEW, seeds=range(5))
 
 @dataclass
 class Environment:
-    """Answers that depend on what was written alone, of 1 to 9 tokens; `turns` of them at most."""
+    """Answers that depend on what was written alone, in `turns` turns at most."""
 
     turns: int = 3
+    longest: int = 9
+    """Tokens of an answer, at most."""
     delays: random.Random | None = None
     """Where there is one, answers come late and in any order."""
     asked: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
@@ -47,7 +50,7 @@ class Environment:
         if sum(token in ENDS for token in ids) >= self.turns:
             return []
         digest = hashlib.sha256(repr((index, ids)).encode()).digest()
-        return [8 * (byte % 40) + 3 for byte in digest[: 1 + digest[0] % 9]]
+        return [8 * (byte % 40) + 3 for byte in (digest + digest)[: 1 + digest[0] % self.longest]]
 
     def answer(self, index: int, ids: tuple[int, ...]) -> Future:
         self.asked.append((index, ids))
@@ -237,6 +240,29 @@ def test_a_batch_that_memory_did_not_suffice_for_asks_nothing_twice(folders, mon
     assert len(environment.asked) == len(set(environment.asked)) and sum(ended) == 20
 
 
+def test_a_random_number_belongs_to_a_written_token(folders, monkeypatch):
+    """Token t that completion i writes is drawn with number t of (seed, i), whatever was said
+    between."""
+    student = load_tiny(folders["qwen2"])
+    student.tokens.end_ids = ENDS
+    drawn, draw = [], Draws.draw
+    monkeypatch.setattr(
+        Draws,
+        "draw",
+        lambda self, logits, temperature, uniforms, rows: (
+            drawn.extend(uniforms) or draw(self, logits, temperature, uniforms, rows)
+        ),
+    )
+    groups = ModelEngine(student).sample(**CALL, turns=Turns(Environment().answer, MOST))
+    wanted = [
+        number
+        for seed, group in enumerate(groups)
+        for index, one in enumerate(group)
+        for number in np.random.default_rng([seed, index]).random(MOST)[: len(one.logprobs)]
+    ]
+    assert sorted(drawn) == sorted(wanted) and any(one.mask for one in flat(groups))
+
+
 # ---- llama.cpp -----------------------------------------------------------------------------------
 
 
@@ -261,7 +287,7 @@ def llama(folders):
     writers=st.integers(1, 8),
     most=st.integers(20, 236),
     pause=st.integers(0, 5),
-    turns=st.integers(1, 30),
+    turns=st.sampled_from([1, 3, 99]),
     seed=st.integers(0, 1000),
 )
 @settings(max_examples=25, deadline=None)
@@ -276,9 +302,9 @@ def test_nothing_waits_for_ever(llama, n, count, slots, writers, most, pause, tu
             PROMPTS[:count],
             n,
             1.2,
-            NEW,
+            30,
             range(seed, seed + count),
-            turns=Turns(Environment(turns).answer, most),
+            turns=Turns(Environment(turns, longest=60).answer, most),
         )
     assert [len(group) for group in found] == [n] * count
     assert all(len(turns_of(one)) <= turns for one in flat(found))

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from recipes.learning.loss import Sampled
 from recipes.learning.student import Sample, Student
 from recipes.learning.weights import weights
-from recipes.rollouts.engine import Engine
+from recipes.rollouts.engine import Engine, Turns
 from recipes.rollouts.model_engine import ModelEngine
 from tests.conftest import ROOT
 from tests.tiny import load_tiny, make_tiny, tiny_recipe
@@ -70,6 +71,7 @@ def exercise(model: str, checkpoint: str, out: str) -> str:
         "llama.cpp": LlamaEngine(student, folder / "base.gguf", RECIPE.student.longest, 1),
     }
     found["drift"] = {name: drift(student, engine) for name, engine in engines.items()}
+    found["episodes"] = episodes(student)
     try:
         student.logprobs([Sample(tuple(range(2, 70)), tuple(range(2, 30)))], 1.0)
     except ValueError as error:
@@ -96,6 +98,30 @@ def drift(student: Student, engine: Engine) -> float:
     samples = [Sample((5, 6, 7, 8), c.ids) for c in group]
     sampled = Sampled([c.logprobs for c in group])
     return student.accumulate(samples, [1.0] * 4, 4, 1.0, sampled).drift
+
+
+def episodes(student: Student) -> dict:
+    """How far the trainer's log-probabilities of what was written in several turns are from the
+    sampler's, and how many turns there were."""
+
+    def answer(index: int, ids: tuple[int, ...]) -> Future:
+        future: Future = Future()
+        future.set_result([5, *range(9, 9 + 2 * (ids[-1] % 5), 2)] if len(ids) < 14 else [])
+        return future
+
+    ends, student.tokens.end_ids = student.end_ids, frozenset(range(0, 384, 4))
+    prompts = [[5, 6, 7, 8], [9, 7]]
+    groups = ModelEngine(student).sample(prompts, 4, 1.0, 8, [3, 4], turns=Turns(answer, 32))
+    student.tokens.end_ids = ends
+    gaps, turns = [], []
+    for prompt, group in zip(prompts, groups):
+        for one in group:
+            [logp_T] = student.logprobs([Sample(tuple(prompt), one.ids)], 1.0)
+            mask = one.mask or (True,) * len(one.ids)
+            written = [float(value) for value, own in zip(logp_T, mask) if own]
+            gaps += [abs(x - y) for x, y in zip(written, one.logprobs)]
+            turns.append(1 + sum(own and not before for before, own in zip(mask, mask[1:])))
+    return {"gap": max(gaps), "turns": max(turns), "tokens": len(gaps)}
 
 
 def learned(student: Student) -> float:
@@ -163,6 +189,13 @@ def test_it_samples_what_it_trains_and_is_exported(places):
     found, plain, folder = places
     assert found["drift"]["model"] < 0.02 and found["drift"]["llama.cpp"] < 0.05
     assert (folder / "base.gguf").stat().st_size > 10_000
+
+
+def test_in_several_turns_it_samples_what_it_trains(places):
+    """Its cache, pairs of tensors in bfloat16, is kept from turn to turn."""
+    found, _, _ = places
+    assert found["episodes"]["gap"] < 0.1 and found["episodes"]["turns"] > 2
+    assert found["episodes"]["tokens"] > 30
 
 
 def test_what_unsloth_would_cut_off_is_refused(places):

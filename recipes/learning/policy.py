@@ -75,10 +75,9 @@ class Policy:
         goes to the decoder itself: from the top, unsloth keeps a cache of its own that cannot drop
         finished rows.
         """
-        if self._longest and tokens_BT.shape[1] > self._longest:
-            raise ValueError(
-                f"{tokens_BT.shape[1]} tokens, and unsloth would cut them off at {self._longest}"
-            )
+        columns = max(tokens_BT.shape[1], 0 if mask_BS is None else mask_BS.shape[-1])
+        if self._longest and columns > self._longest:
+            raise ValueError(f"{columns} tokens, and unsloth would cut them off at {self._longest}")
         asked = cache is not None
         given = None if cache is True else cache
         from_top = self.on_unsloth and not filled

@@ -20,8 +20,8 @@ faster (a third of the time for the nano student, `tests/bench_rollout.py`):
   lie.
 - A row that several rows continue is computed and kept once, until they part.
 
-Between two turns of an episode each row's keys and values, its prompt's included, become those of a
-prompt of its own, with what was answered behind them.
+Between two turns of an episode the prompts stay as they are, and what each row has behind its prompt
+is moved to where the next turn's rows lie, with what was answered behind it.
 
 Decoders built like Llama's whose tokens see all before them: Llama, Mistral, Qwen2, Qwen3, Gemma.
 """
@@ -139,17 +139,32 @@ class DenseDecoder:
         """Logits [B, vocabulary] behind B prompts padded on the left (`mask_BS` is 1 for real
         tokens), which then are gone on from with at most `rows` rows at a time, at least B, of at
         most `max_new` tokens."""
-        return self._read(tokens_BS, mask_BS.bool(), mask_BS.bool(), None, rows, max_new)
+        (prompts, width), self._real_BS = tokens_BS.shape, mask_BS.bool()
+        self._prompt_width, self._lengths_B = width, mask_BS.sum(dim=1).numpy()
+        self._all_bias_BS = torch.zeros(prompts, width).masked_fill_(~self._real_BS, -torch.inf)
+        self._know_positions(width + max_new)
+        seen_B1SS = self._real_BS[:, None, None] & torch.ones(width, width, dtype=torch.bool).tril()
+        turn = self._turn((mask_BS.cumsum(dim=1) - 1).clamp(min=0).flatten())
+        self._memories, x_NH = [], self._embed(tokens_BS.flatten())
+        for layer in self._layers:
+            queries, keys, values = self._of_texts(layer, x_NH, turn, prompts)
+            self._memories.append(_remembered(keys, values, rows, max_new))
+            x_NH = self._seen(layer, x_NH, queries, keys, values, seen_B1SS)
+        self._begin(np.arange(prompts), np.zeros(prompts, np.int64), None, rows)
+        return self._head(self._normed(x_NH.view(prompts, width, -1)[:, -1])).numpy()
 
     def kept(self, rows: np.ndarray) -> list[History]:
         """What there is of these rows (of the prompts, before the first step), to `go_on` with."""
         return [
             History(
                 int(self._prompt_P[place]),
-                [memory.keys[place, :, : self._filled].clone() for memory in self._memories],
-                [memory.values[place, :, : self._filled].clone() for memory in self._memories],
+                [memory.keys[place, :, first : self._filled].clone() for memory in self._memories],
+                [
+                    memory.values[place, :, first : self._filled].clone()
+                    for memory in self._memories
+                ],
             )
-            for place in self._place_R[rows]
+            for place, first in zip(self._place_R[rows], self._empty_P[self._place_R[rows]])
         ]
 
     @torch.no_grad()
@@ -163,99 +178,99 @@ class DenseDecoder:
     ) -> np.ndarray:
         """`read`, where each prompt is a history, which is not read again, and these tokens behind
         it. The histories are those of one batch, which ends with this."""
-        before_B = [int(self._lengths_B[h.prompt]) + h.keys[0].shape[1] for h in histories]
-        new_B = mask_BA.sum(dim=1).tolist()
-        length_B = torch.tensor([before + new for before, new in zip(before_B, new_B)])
-        width = max(int(length_B.max()), tokens_BA.shape[1])
-        real_BS = torch.arange(width) >= width - length_B[:, None]
-        # Each ends where its new tokens begin.
-        ends = [width - new for new in new_B]
-        past = [
-            tuple(
-                self._joined(
-                    prompts_BKSD, [(h.prompt, own[index]) for h, own in owned], ends, width
-                )
-                for prompts_BKSD, owned in (
-                    (memory.all_keys, [(h, h.keys) for h in histories]),
-                    (self._prompt_values(memory), [(h, h.values) for h in histories]),
-                )
-            )
-            for index, memory in enumerate(self._memories)
-        ]
-        return self._read(tokens_BA, mask_BA.bool(), real_BS, past, rows, max_new)
+        (texts, new), fresh_BA = tokens_BA.shape, mask_BA.bool()
+        before_B: np.ndarray = np.array([history.keys[0].shape[1] for history in histories])
+        own_B = before_B + mask_BA.sum(dim=1).numpy()
+        prompt_B: np.ndarray = np.array([history.prompt for history in histories])
+        filled = max(int(own_B.max()), new)
+        room = filled + max_new
+        # What is behind a prompt ends in the same column in all rows, so the first are empty.
+        empty_B = filled - own_B
+        real_BT = torch.arange(filled) >= torch.from_numpy(empty_B)[:, None]
+        self._know_positions(self._prompt_width + room)
+        causal_AT = torch.ones(filled, filled, dtype=torch.bool).tril()[filled - new :]
+        seen_B1AS = torch.cat(
+            [self._real_BS[prompt_B][:, None].expand(-1, new, -1), real_BT[:, None] & causal_AT],
+            dim=2,
+        )[:, None]
+        behind_BA = (real_BT.cumsum(dim=1) - 1)[:, filled - new :]
+        position_BA = torch.from_numpy(self._lengths_B[prompt_B])[:, None] + behind_BA
+        turn, x_NH = self._turn(position_BA.flatten()), self._embed(tokens_BA.flatten())
+        for index, (layer, memory) in enumerate(zip(self._layers, self._memories)):
+            queries, *fresh = self._of_texts(layer, x_NH, turn, texts)
+            prompts = memory.all_keys, _prompt_values(memory)
+            self._memories[index] = memory = _remembered(*prompts, rows, room)
+            whole = []
+            for prompts_BKSD, places, part, kept in (
+                (prompts[0], memory.keys, fresh[0], [h.keys[index] for h in histories]),
+                (prompts[1], memory.values, fresh[1], [h.values[index] for h in histories]),
+            ):
+                own_BKTD = places[:texts, :, :filled]
+                own_BKTD.zero_()
+                for row_KTD, first, own_KTD in zip(own_BKTD, empty_B.tolist(), kept):
+                    row_KTD[:, first : first + own_KTD.shape[1]] = own_KTD
+                last_BKAD = own_BKTD[:, :, filled - new :]
+                last_BKAD.copy_(torch.where(fresh_BA[:, None, :, None], part, last_BKAD))
+                whole.append(torch.cat([prompts_BKSD[prompt_B], own_BKTD], dim=2))
+            x_NH = self._seen(layer, x_NH, queries, whole[0], whole[1], seen_B1AS)
+        self._begin(prompt_B, empty_B, real_BT, rows)
+        return self._head(self._normed(x_NH.view(texts, new, -1)[:, -1])).numpy()
 
-    def _prompt_values(self, memory: _Memory) -> torch.Tensor:
-        """[B, K, S, D]."""
-        return memory.table[: memory.all_keys.numel() // self._width].view(memory.all_keys.shape)
-
-    def _joined(
-        self,
-        prompts_BKSD: torch.Tensor,
-        parts: list[tuple[int, torch.Tensor]],
-        ends: list[int],
-        width: int,
-    ) -> torch.Tensor:
-        """Prompts (by number) with what is behind them, each moved so that it ends at a column,
-        [parts, K, width, D]."""
-        joined = prompts_BKSD.new_zeros(len(parts), self._kv_heads, width, self._width)
-        for row_KSD, (prompt, own_KTD), end in zip(joined, parts, ends):
-            middle = end - own_KTD.shape[1]
-            length = int(self._lengths_B[prompt])
-            row_KSD[:, middle:end] = own_KTD
-            row_KSD[:, middle - length : middle] = prompts_BKSD[prompt, :, -length:]
-        return joined
-
-    def _read(
-        self,
-        tokens_BA: torch.Tensor,
-        fresh_BA: torch.Tensor,
-        real_BS: torch.Tensor,
-        past: list[tuple[torch.Tensor, ...]] | None,
-        rows: int,
-        max_new: int,
-    ) -> np.ndarray:
-        """Logits behind B prompts of S columns, of which the last A are read now where they are
-        `fresh`, and the others are in `past`: each layer's keys and values, [B, K, S, D]."""
-        (prompts, width), new = real_BS.shape, tokens_BA.shape[1]
-        self._room, self._filled, self._prompt_width = max_new, 0, width
-        self._lengths_B = real_BS.sum(dim=1).numpy()
-        cos_1SD, sin_1SD = self._rotary(torch.zeros(1), torch.arange(width + max_new)[None])
+    def _know_positions(self, count: int) -> None:
+        cos_1SD, sin_1SD = self._rotary(torch.zeros(1), torch.arange(count)[None])
         half = self._width // 2
         self._cos_SD, self._sin_SD = (
             cos_1SD[0],
             torch.cat([-sin_1SD[0, :, :half], sin_1SD[0, :, half:]], dim=1),
         )
-        causal_AS = torch.ones(width, width, dtype=torch.bool).tril()[width - new :]
-        seen_B1AS = real_BS[:, None, None] & causal_AS
-        turn = self._turn((real_BS.cumsum(dim=1) - 1)[:, width - new :].clamp(min=0).flatten())
-        memories, x_NH = [], self._embed(tokens_BA.flatten())
-        for index, layer in enumerate(self._layers):
-            queries, keys, values = (
-                part.view(prompts, new, -1, self._width).transpose(1, 2)
-                for part in self._heads(layer, x_NH, turn)
+
+    def _of_texts(
+        self, layer: _Layer, x_NH: torch.Tensor, turn: tuple[torch.Tensor, torch.Tensor], texts: int
+    ) -> list[torch.Tensor]:
+        """Queries, keys and values of texts of like width, [B, heads, width, D]."""
+        return [
+            part.view(texts, len(x_NH) // texts, -1, self._width).transpose(1, 2)
+            for part in self._heads(layer, x_NH, turn)
+        ]
+
+    def _seen(
+        self,
+        layer: _Layer,
+        x_NH: torch.Tensor,
+        queries: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+        seen: torch.Tensor,
+    ) -> torch.Tensor:
+        """The rest of a layer of texts, its attention included; `seen`: [B, 1, queries, keys]."""
+        values_NC = (
+            F.scaled_dot_product_attention(
+                queries, keys, values, attn_mask=seen, scale=1.0, enable_gqa=True
             )
-            if past is not None:
-                keys, values = (
-                    _behind(before, part, fresh_BA)
-                    for before, part in zip(past[index], (keys, values))
-                )
-            values_NC = (
-                F.scaled_dot_product_attention(
-                    queries, keys, values, attn_mask=seen_B1AS, scale=1.0, enable_gqa=True
-                )
-                .transpose(1, 2)
-                .flatten(2)
-            )
-            memories.append(_remembered(keys, values, rows, max_new))
-            x_NH = self._passed(layer, x_NH, values_NC.flatten(0, 1))
-        self._memories = memories
-        self._bias_BS = torch.zeros(prompts, width).masked_fill_(~real_BS, -torch.inf)
-        self._place_R: np.ndarray = np.arange(prompts)
+            .transpose(1, 2)
+            .flatten(2)
+        )
+        return self._passed(layer, x_NH, values_NC.flatten(0, 1))
+
+    def _begin(
+        self, prompt_R: np.ndarray, empty_R: np.ndarray, real_RT: torch.Tensor | None, rows: int
+    ) -> None:
+        """The first places, each behind a prompt, of which the first columns may be empty."""
+        used = len(prompt_R)
+        self._room = self._memories[0].keys.shape[2]
+        self._filled = 0 if real_RT is None else real_RT.shape[1]
+        self._place_R: np.ndarray = np.arange(used)
         self._prompt_P: np.ndarray = np.zeros(rows, np.int64)
-        self._live_B: np.ndarray = np.arange(prompts)
-        self._prompt_P[:prompts] = self._place_R
-        self._arrange(prompts)
-        return self._head(self._normed(x_NH.view(prompts, new, -1)[:, -1])).numpy()
+        self._empty_P: np.ndarray = np.zeros(rows, np.int64)
+        self._prompt_P[:used], self._empty_P[:used] = prompt_R, empty_R
+        self._own_bias_PT: torch.Tensor | None = None
+        if real_RT is not None:
+            self._own_bias_PT = torch.zeros(rows, self._filled)
+            self._own_bias_PT[:used].masked_fill_(~real_RT, -torch.inf)
+        self._bias_BS = self._all_bias_BS
+        self._live_B: np.ndarray = np.arange(len(self._lengths_B))
+        self._forget_prompts(used)
+        self._arrange(used)
 
     @torch.no_grad()
     def step(self, tokens_R: np.ndarray, sources_R: np.ndarray) -> np.ndarray:
@@ -265,7 +280,11 @@ class DenseDecoder:
         token_P = torch.zeros(self._used, dtype=torch.long)
         token_P[self._place_R] = torch.from_numpy(tokens_R)
         turn = self._turn(
-            torch.from_numpy(self._lengths_B[self._prompt_P[: self._used]] + self._filled)
+            torch.from_numpy(
+                self._lengths_B[self._prompt_P[: self._used]]
+                + self._filled
+                - self._empty_P[: self._used]
+            )
         )
         self._filled += 1
         index_N = (
@@ -329,13 +348,15 @@ class DenseDecoder:
         keys_MTD = memory.keys.view(-1, self._room, self._width)[
             : self._used * self._kv_heads, : self._filled
         ]
-        scores_MQS = torch.cat(
-            [
-                self._prompt_scores(memory.prompt_keys, query_PKQD),
-                torch.bmm(query_PKQD.view(-1, self._shared, self._width), keys_MTD.transpose(1, 2)),
-            ],
-            dim=2,
+        own_MQT = torch.bmm(
+            query_PKQD.view(-1, self._shared, self._width), keys_MTD.transpose(1, 2)
         )
+        if self._own_bias_PT is not None:
+            before = self._own_bias_PT.shape[1]
+            own_MQT.view(self._used, -1, self._filled)[:, :, :before].add_(
+                self._own_bias_PT[: self._used, None]
+            )
+        scores_MQS = torch.cat([self._prompt_scores(memory.prompt_keys, query_PKQD), own_MQT], 2)
         return F.embedding_bag(
             bags[0],
             memory.table,
@@ -388,7 +409,10 @@ class DenseDecoder:
             self._arrange(used)
 
     def _copy(self, sources: np.ndarray, targets: np.ndarray) -> None:
-        self._prompt_P[targets] = self._prompt_P[sources]
+        for of_places in (self._prompt_P, self._empty_P):
+            of_places[targets] = of_places[sources]
+        if self._own_bias_PT is not None:
+            self._own_bias_PT[targets] = self._own_bias_PT[sources]
         for memory in self._memories:
             for kept in (memory.keys, memory.values):
                 kept[targets, :, : self._filled] = kept[sources, :, : self._filled]
@@ -456,13 +480,10 @@ def _layer(tensors: dict[str, torch.Tensor], prefix: str, shift: float) -> _Laye
     )
 
 
-def _behind(
-    past_BKSD: torch.Tensor, new_BKAD: torch.Tensor, fresh_BA: torch.Tensor
-) -> torch.Tensor:
-    """`past` with the fresh ones of the new in its last columns."""
-    last_BKAD = past_BKSD[:, :, -new_BKAD.shape[2] :]
-    last_BKAD.copy_(torch.where(fresh_BA[:, None, :, None], new_BKAD, last_BKAD))
-    return past_BKSD
+def _prompt_values(memory: _Memory) -> torch.Tensor:
+    """[B, K, S, D]."""
+    shape = memory.all_keys.shape
+    return memory.table[: memory.all_keys.numel() // shape[3]].view(shape)
 
 
 def _remembered(
