@@ -269,7 +269,7 @@ class Session:
                 self.emit(Note(why))
                 self.run.content["engine"] = name
                 self.run.write()
-            for note in choosing.notes(name, self.student):
+            for note in choosing.notes(name, self.student, self.recipe):
                 self.emit(Note(note))
             gguf, on_progress = cache_folder() / "gguf", progress_to(self.emit)
             self._engine = choosing.open_engine(name, self.student, self.recipe, gguf, on_progress)

@@ -132,6 +132,14 @@ def _tiles(facts: dict) -> list[tuple[str, str]]:
         for g in groups
         if now[g]["n"]
     ]
+    tiles += [
+        (
+            f"{now[g]['pass_at_1_turn_1']:.3f} → {now[g]['pass_at_1']:.3f}",
+            f"after the first turn and after the last, {GROUP_WORDS[g]} ({now[g]['turns']:.1f} turns)",
+        )
+        for g in groups
+        if "turns" in now[g]
+    ]
     return tiles + [
         (f"{before['all']['cold']} → {now['all']['cold']}", f"cold tasks, of {now['all']['n']}"),
         (f"{before['all']['mastered']} → {now['all']['mastered']}", "mastered tasks"),

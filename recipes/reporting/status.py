@@ -231,6 +231,10 @@ def _probe_lines(probes: dict) -> list[str]:
             if any(value is not None for value in values):
                 cells = ("-" if value is None else f"{value:.3f}" for value in values)
                 lines.append(f"{name:11}{hardness:6}" + "".join(f"{cell:>10}" for cell in cells))
+        if "turns" in p["all"]:
+            firsts = [p[group].get("pass_at_1_turn_1") for group in groups]
+            cells = ("-" if first is None else f"{first:.3f}" for first in firsts)
+            lines.append(f"{'  first turn':17}" + "".join(f"{cell:>10}" for cell in cells))
     return lines
 
 

@@ -96,9 +96,13 @@ def check_policy(engine: Engine, prompts: Sequence[Sequence[int]], recipe: Recip
     return gap
 
 
-def notes(name: str, student: Student) -> list[str]:
-    """What a person should know about the engine."""
-    return engine_kind(name).notes(student)
+def notes(name: str, student: Student, recipe: Recipe) -> list[str]:
+    """What a person should know about the engine, and about episodes with this student. Raises
+    UsageError for a chat template that cannot write several turns."""
+    found = engine_kind(name).notes(student)
+    if recipe.student.turns > 1 and (note := student.tokens.why_not_rendered_anew()):
+        found.append(note)
+    return found
 
 
 def _require(kind: EngineKind, student: Student, recipe: Recipe) -> None:

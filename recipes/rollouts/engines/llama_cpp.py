@@ -43,12 +43,16 @@ def memory(shape: Shape, recipe: Recipe, cuda: bool) -> EngineMemory:
 def open_engine(
     student: TrainedStudent, recipe: Recipe, folder: Path, on_progress: OnProgress | None = None
 ) -> Engine:
-    """Exports the base to `folder`, where it is not there yet."""
+    """Exports the base to `folder`, where it is not there yet. Raises UsageError where it cannot
+    sample episodes of several turns, which the recipe asks for."""
     # Not before it is chosen: it loads a library of C++.
     from recipes.rollouts.llama_engine import LlamaEngine, fastest_matrices
 
     base = export_base(student, folder, on_progress, fastest_matrices(student.device.type))
-    return LlamaEngine(student, base, recipe.student.longest, recipe.student.threads)
+    engine = LlamaEngine(student, base, recipe.student.longest, recipe.student.threads)
+    if recipe.student.turns > 1:
+        engine.require_turns()
+    return engine
 
 
 def notes(student: TrainedStudent) -> list[str]:
