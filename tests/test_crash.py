@@ -37,20 +37,22 @@ def temporary(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "planned",
+    "planned, turns",
     [
-        dict.fromkeys(PHASES, 0) | dict.fromkeys(ONCE, 1),
-        pytest.param(OFTEN, marks=pytest.mark.long),
+        (dict.fromkeys(PHASES, 0) | dict.fromkeys(ONCE, 1), 1),
+        pytest.param(OFTEN, 1, marks=pytest.mark.long),
+        pytest.param(OFTEN, 2, marks=pytest.mark.long),
     ],
-    ids=["once", "often"],
+    ids=["once", "often", "episodes"],
 )
-def test_a_killed_run_ends_in_the_same_bytes(tmp_path, temporary, planned):
+def test_a_killed_run_ends_in_the_same_bytes(tmp_path, temporary, planned, turns):
     run_cli("demo", "practice", "--part", "easy", cwd=tmp_path)
     # 26 tasks: more than one chunk of a probe, so that what was sampled before a kill decides what
     # is sampled after it.
     small = settings(
         make_student(tmp_path / "student"),
         **{"tasks.limit": 26, "distil.save_every": 10, "climb.cycles": CYCLES},
+        **{"student.turns": turns},
     )
     commands = {
         name: [["bootstrap", "--repo", "practice", "--run", name, *small], ["climb", "--run", name]]
