@@ -4,6 +4,7 @@ same tensors.
     pip install -r requirements-bench.txt
     python tests/bench_update.py [--step climb|distil] [--recipe smollm2] [--prompt 1024]
                                  [--group 8] [--new 64] [--threads 2] [--rows 1,2,4,8]
+    python tests/bench_update.py --step episodes [--told 80] [--firsts 3] ...
 
 `climb` is one group, a prompt and its completions, by RLOOTrainer's loss; `distil` is as many
 prompts, with a completion each, by SFTTrainer's. Without --recipe the model is random and
@@ -17,6 +18,11 @@ it. Every line is measured in a process of its own: seconds of one step after a 
 ratio is of processor time, for others may work on the same machine), and the process's peak memory
 (ru_maxrss), the loading included. Both losses are sums over the tokens with the same weights, so the
 gradients' norms, which are printed, must agree.
+
+`episodes` is one group of three turns of half of --new to --new tokens each and two answers of
+--told: there are --firsts different first turns, and what follows is each episode's own. Read as a
+trie is compared with read one by one (`plain`); `tokens` are what the two compute, padding
+included. TRL is not asked.
 """
 
 import argparse
@@ -32,7 +38,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from recipes.learning.logprobs import Sample  # noqa: E402
+from recipes.learning.logprobs import Sample, padded, plan  # noqa: E402
 
 
 def main() -> None:
@@ -43,10 +49,12 @@ def main() -> None:
         ("new", 64),
         ("layers", 12),
         ("threads", 2),
+        ("told", 80),
+        ("firsts", 3),
     ):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--rows", default="1,2,4,8", help="rows that TRL is given at a time")
-    parser.add_argument("--step", choices=("climb", "distil"), default="climb")
+    parser.add_argument("--step", choices=("climb", "distil", "episodes"), default="climb")
     parser.add_argument("--recipe", help="whose student learns; without it a random model")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     parser.add_argument("--model", help=argparse.SUPPRESS)
@@ -55,7 +63,8 @@ def main() -> None:
         print(json.dumps(measure(arguments)))
         return
     with tempfile.TemporaryDirectory() as scratch:
-        compare(arguments, model_of(arguments, Path(scratch) / "model"))
+        model = model_of(arguments, Path(scratch) / "model")
+        (compare_paths if arguments.step == "episodes" else compare)(arguments, model)
 
 
 def model_of(arguments, folder: Path) -> Path:
@@ -93,30 +102,14 @@ def compare(arguments, model: Path) -> None:
     ]
     if arguments.recipe:
         names += [f"trl-{rows}-4bit" for rows in arguments.rows.split(",")]
-    found = {}
-    print(
-        f"{arguments.step}, prompt {arguments.prompt}, G = {arguments.group}, {arguments.new} new, "
-        f"{arguments.recipe or f'{arguments.layers} layers'}, {arguments.threads} threads, "
-        f"TRL {version('trl')}"
-    )
+    print(f"{title(arguments)}, TRL {version('trl')}")
     print(
         f"{'':24}{'seconds':>10}{'CPU s':>10}{'peak GiB':>10}{'times ours':>12}{'memory':>9}   "
         "gradient's norm"
     )
+    found = {}
     for name in names:
-        flags = [
-            f"--{key}={getattr(arguments, key)}"
-            for key in ("prompt", "group", "new", "layers", "threads", "step")
-        ]
-        flags += [f"--recipe={arguments.recipe}"] if arguments.recipe else []
-        done = subprocess.run(
-            [sys.executable, __file__, "--only", name, "--model", str(model), *flags],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        if done.returncode:
-            sys.exit(f"{name} ended with exit code {done.returncode}")
-        found[name] = now = json.loads(done.stdout.splitlines()[-1])
+        found[name] = now = measured(arguments, model, name)
         ours = found["coldstart"]
         print(
             f"{name:24}{now['seconds']:10.1f}{now['cpu']:10.1f}{now['peak'] / 2**30:10.2f}{now['cpu'] / ours['cpu']:12.2f}"
@@ -137,25 +130,55 @@ def compare(arguments, model: Path) -> None:
     )
 
 
+def compare_paths(arguments, model: Path) -> None:
+    print(f"{title(arguments)}, {arguments.firsts} first turns, {arguments.told} told")
+    print(f"{'':24}{'seconds':>10}{'CPU s':>10}{'peak GiB':>10}{'tokens':>10}   gradient's norm")
+    ours, plain = (measured(arguments, model, name) for name in ("coldstart", "plain"))
+    for name, now in (("trie", ours), ("plain", plain)):
+        print(
+            f"{name:24}{now['seconds']:10.1f}{now['cpu']:10.1f}{now['peak'] / 2**30:10.2f}"
+            f"{now['tokens']:10}   {now['norm']:.5g}"
+        )
+    print(
+        f"{plain['cpu'] / ours['cpu']:.2f} times as fast, with "
+        f"{ours['tokens'] / plain['tokens']:.2f} of the tokens"
+    )
+
+
+def title(arguments) -> str:
+    return (
+        f"{arguments.step}, prompt {arguments.prompt}, G = {arguments.group}, {arguments.new} new, "
+        f"{arguments.recipe or f'{arguments.layers} layers'}, {arguments.threads} threads"
+    )
+
+
+def measured(arguments, model: Path, name: str) -> dict:
+    """`measure` in a process of its own."""
+    keys = ("prompt", "group", "new", "layers", "threads", "step", "told", "firsts")
+    flags = [f"--{key}={getattr(arguments, key)}" for key in keys]
+    flags += [f"--recipe={arguments.recipe}"] if arguments.recipe else []
+    done = subprocess.run(
+        [sys.executable, __file__, "--only", name, "--model", str(model), *flags],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    if done.returncode:
+        sys.exit(f"{name} ended with exit code {done.returncode}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def measure(arguments) -> dict:
-    """{"seconds", "cpu" (seconds of all threads), "peak" (bytes), "norm"} of one step of
-    `arguments.only`."""
+    """{"seconds", "cpu" (seconds of all threads), "peak" (bytes), "norm", and of episodes
+    "tokens" that it computes} of one step of `arguments.only`."""
     student = load_student(arguments)
-    rng = random.Random(0)
-
-    def text(length: int) -> tuple[int, ...]:
-        return tuple(rng.randrange(2, student.policy.vocabulary) for _ in range(length))
-
-    same = text(arguments.prompt)
+    samples = drawn(arguments, student.policy.vocabulary)
     distil = arguments.step == "distil"
-    samples = [
-        Sample(text(arguments.prompt) if distil else same, text(arguments.new))
-        for _ in range(arguments.group)
-    ]
     weights = [1.0 if distil else (-1.0) ** i for i in range(arguments.group)]
+    if arguments.only == "plain":
+        vars(student.objective)["longest_shared"] = 0
     prepared = (
         our_step(student)
-        if arguments.only == "coldstart"
+        if arguments.only in ("coldstart", "plain")
         else (sft_step if distil else rloo_step)(student, arguments.only.split("-")[1:])
     )
     short = [Sample(samples[0].prompt[:16], s.completion[:4]) for s in samples[:2]]
@@ -165,12 +188,48 @@ def measure(arguments) -> dict:
     started, worked = time.perf_counter(), time.process_time()
     learn()
     norm = student.step(1e-5, 1.0)
-    return {
+    found = {
         "seconds": time.perf_counter() - started,
         "cpu": time.process_time() - worked,
         "norm": norm,
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
+    if arguments.step == "episodes":
+        works = plan(samples, student.limits.micro_tokens, student.objective.longest_shared)
+        found["tokens"] = sum(padded(samples, work) for work in works)
+    return found
+
+
+def drawn(arguments, vocabulary: int) -> list[Sample]:
+    """The samples of the step, of random tokens."""
+    rng = random.Random(0)
+
+    def text(length: int) -> tuple[int, ...]:
+        return tuple(rng.randrange(2, vocabulary) for _ in range(length))
+
+    same = text(arguments.prompt)
+    if arguments.step != "episodes":
+        return [
+            Sample(
+                text(arguments.prompt) if arguments.step == "distil" else same, text(arguments.new)
+            )
+            for _ in range(arguments.group)
+        ]
+
+    def turn() -> tuple[int, ...]:
+        return text(rng.randrange(arguments.new // 2, arguments.new + 1))
+
+    first = [(turn(), text(arguments.told)) for _ in range(arguments.firsts)]
+    episodes = [
+        [*first[i % len(first)], turn(), text(arguments.told), turn()]
+        for i in range(arguments.group)
+    ]
+    return [
+        Sample(
+            same, sum(turns, ()), tuple(i % 2 == 0 for i, turn in enumerate(turns) for _ in turn)
+        )
+        for turns in episodes
+    ]
 
 
 def load_student(arguments):
@@ -187,7 +246,9 @@ def load_student(arguments):
         recipe.student,
         threads=arguments.threads,
         max_prompt=arguments.prompt,
-        max_new=arguments.new,
+        max_new=arguments.new
+        if arguments.step != "episodes"
+        else 3 * arguments.new + 2 * arguments.told,
         **lora,
     )
     return load_tiny(Path(arguments.model), wake=0.01, recipe=replace(recipe, student=student))

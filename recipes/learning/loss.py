@@ -32,7 +32,6 @@ from recipes.learning.logprobs import (
 from recipes.learning.policy import Policy
 from sandbox.errors import UsageError
 
-
 Weights = Sequence[float | Sequence[float]]
 """Of each sample one number for all of its written tokens, or one for each of them."""
 
