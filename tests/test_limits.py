@@ -30,13 +30,14 @@ from sandbox.jail.jail import Jail, tasks_allowed
 from sandbox.jail.landlock import LandlockJail
 from sandbox.repo import Repository, limits_in_words, open_repository, try_jail
 from tests.conftest import make_repo
-from tests.test_landlock import as_ordinary_user, ask, outcome, wait_until
+from tests.test_landlock import as_ordinary_user, ask, children, outcome, wait_until
 
 KINDS = {"bubblewrap": BubblewrapJail, "landlock": LandlockJail}
 ALLOWED = tasks_allowed()
-HARNESS = 3
+HARNESS = 4
 """Processes below the first one that are no tests': bubblewrap's, the zygote, the first of the
-child; without namespaces the zygote, the keeper, its watcher."""
+child, the one that hears it; without namespaces the zygote, the keeper, its watcher, the one that
+hears it."""
 BUSY, HELD = 3, 100
 FORK = """
 import os, time
@@ -152,15 +153,16 @@ class Ground:
         try:
             with self.jail() as jail:
                 first = jail._process.pid
-                *_, zygote = idle = landlock.descendants(first)
+                *_, zygote = landlock.descendants(first)
                 with self.running(jail, FORK, 6.0) as replies:
-                    wait_until(lambda: len(landlock.descendants(first)) > len(idle))
-                    os.kill(zygote, signal.SIGSTOP)
+                    wait_until(lambda: len(children(zygote)) == 2)
+                    watching = max(map(int, children(zygote)))
+                    os.kill(watching, signal.SIGSTOP)
                     while time.monotonic() < grown + 2.0 and most < 3 * ALLOWED:
                         now = len(landlock.descendants(first)) - HARNESS
                         if now > most:
                             most, grown = now, time.monotonic()
-                    os.kill(zygote, signal.SIGCONT)
+                    os.kill(watching, signal.SIGCONT)
         finally:
             for one in busy:
                 one.kill()
@@ -293,13 +295,14 @@ def test_memory_of_all_processes_is_limited_where_there_are_groups(group, kind, 
     ground = Ground(KINDS[kind], open_repository(make_repo(tmp_path / "project", {"a.py": ""})))
     with ground.jail(scratch_mb=16) as jail:
         first, inner = jail._process.pid, jail.group.folder
-        *_, zygote = idle = landlock.descendants(first)
+        *_, zygote = landlock.descendants(first)
         with ground.running(jail, MANY, 10.0, memory_mb=128) as replies:
-            wait_until(lambda: len(landlock.descendants(first)) > len(idle))
-            os.kill(zygote, signal.SIGSTOP)
+            wait_until(lambda: len(children(zygote)) == 2)
+            watching = max(map(int, children(zygote)))
+            os.kill(watching, signal.SIGSTOP)
             wait_until(lambda: "oom_kill 0" not in (inner / "memory.events").read_text())
             limit = int((inner / "memory.max").read_text())
             assert int((inner / "memory.current").read_text()) <= limit < 400 << 20
-            os.kill(zygote, signal.SIGCONT)
+            os.kill(watching, signal.SIGCONT)
         assert outcome(replies[0]) != "passed"
     assert not inner.exists()

@@ -38,7 +38,7 @@ REPORT_MB = 2
 OWN_KEYS = {"timeout", "died", "harness", "progress", "ask", "entered", "cpu", "held", "tier"}
 """Keys of a reply that come from the jail itself, and never from the code that was run."""
 LEAST_TASKS, MOST_TASKS, TASKS_PER_CORE = 128, 512, 4
-WRITABLE, KEEPERS = 3, 1
+WRITABLE, KEEPERS = 3, 2
 """Of a request: file systems of `Layout.scratch_mb` that it may fill; processes that are none of
 the tests'."""
 START_SECONDS = 60.0
@@ -182,6 +182,8 @@ class Jail(ABC):
         """The next question ({"ask": ...}), {"progress": [done, total]}, or the reply. Raises
         HarnessError where the jail itself failed."""
         message = self._receive(self._deadline)
+        if not message.keys() & {"ask", "progress"}:  # the reply: what it took comes behind it
+            message.update(self._receive(self._deadline))
         if "harness" in message:
             raise HarnessError(f"The jail could not prepare a test run: {message['harness']}.")
         report = {

@@ -39,8 +39,9 @@ END = signal.SIGKILL
 """Ends the first process of a child, and with it all in its namespace."""
 COUNTS_APART = (5, 14)
 """The version of Linux that counts the processes of a user in each user namespace by themselves."""
-HARNESS = 2
-"""Processes that count with the tests', beside the zygote: bubblewrap's, the first of the child."""
+HARNESS = 3
+"""Processes that count with the tests', beside the zygote: bubblewrap's, the first of the child, and
+the one that hears it."""
 
 
 def begin(config: dict[str, Any]) -> None:
@@ -69,13 +70,10 @@ def flags() -> int:
 
 
 def started(child: int) -> list[int]:
-    """The processes in this jail but its first one and this one: those that `child` has started,
-    and itself."""
-    return [
-        int(pid)
-        for pid in os.listdir("/proc")
-        if pid.isdigit() and int(pid) not in (1, os.getpid())
-    ]
+    """The processes in this jail but its first one, the zygote and this one, which that one has
+    started: those that `child` has started, and itself."""
+    ours = (1, os.getpid(), os.getppid())
+    return [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and int(pid) not in ours]
 
 
 def enter(config: dict[str, Any], parent: int, pipes: tuple[int, int]) -> None:

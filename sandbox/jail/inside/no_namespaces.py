@@ -15,9 +15,10 @@ from zygote_frames import wipe
 
 END = signal.SIGTERM
 """Ends the keeper of a child, which has things to do at its end."""
-HARNESS = 2
-"""Processes that count with the tests', beside the zygote: the first one, the child's keeper. (Its
-watcher, which comes a moment later, takes the place of one of the tests'.)"""
+HARNESS = 3
+"""Processes that count with the tests', beside the zygote: the first one, the child's keeper, and
+the one that hears it. (Its watcher, which comes a moment later, takes the place of one of the
+tests'.)"""
 
 
 def begin(config: dict[str, Any]) -> None:

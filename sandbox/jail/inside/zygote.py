@@ -10,9 +10,11 @@ configuration:
 
 A request is a frame for this process ({"timeout", "memory_mb", "asks", "progress", "report_mb",
 "size"}) and `size` bytes of JSON for the child, which are never decoded here and wiped after the
-fork: what one edit says is in no later child's memory. A reply holds what the child reported under
-the one key "report", beside what this process says itself; nothing else that a child writes is
-passed on but progress and questions, and those only where the request is of that kind.
+fork: what one edit says is in no later child's memory. Nor is what its tests reported: a process
+that lives as long as the child hears and passes that on. A reply is two frames: what the child
+reported under the one key "report", or what became of it; then what this process says, "cpu" and
+"held". Nothing else that a child writes is passed on but progress and questions, and those only
+where the request is of that kind.
 
 `forked`: it loads pytest, its plugins and `preload` while the tree is not there yet (the root is an
 empty folder), so that no module of the project can be loaded before the edit is in place: that is
@@ -59,6 +61,7 @@ json, os, resource, select, signal, time = map(
     kept.module, (json, os, resource, select, signal, time)
 )
 libc = ctypes.PyDLL(None, use_errno=True)
+PR_SET_PDEATHSIG = 1
 CLONE = {"x86_64": 56, "aarch64": 220}
 END_SECONDS = 0.05
 """For which a child that is to be ended may end by itself."""
@@ -156,8 +159,8 @@ class Zygote:
             write_frame(replies, self._forked(head, body))
 
     def _forked(self, head: dict[str, Any], body: bytearray) -> dict[str, Any]:
-        """Serve a request in a child of its own; a reply with "died", "timeout" or "harness" where
-        there is none from the tests."""
+        """Serve a request in a child of its own, whose reply, or "died", "timeout" or "harness"
+        where there is none from the tests, has been passed on then; and what it took."""
         # A fresh process is started for its one request: what that took is part of it.
         began = 0.0 if self.config["tier"] == "fresh" else time.process_time()
         reports_read, reports_write = os.pipe()
@@ -171,16 +174,32 @@ class Zygote:
         wipe(body)
         os.close(reports_write)
         os.close(answers_read)
-        pipes = (reports_read, answers_write)
-        started = self.isolation.started
-        reply: dict[str, Any] = Supervisor(head, pipes, self.private, lambda: started(pid)).reply()
+        helper = self._supervised(head, pid, (reports_read, answers_write))
         os.close(reports_read)
         os.close(answers_write)
         end(pid, self.isolation.END)
-        usage = os.wait4(pid, 0)[2]
-        reply["cpu"] = usage.ru_utime + usage.ru_stime + time.process_time() - began
-        reply["held"] = held()
-        return reply
+        usage = [os.wait4(pid, 0)[2], helper]
+        cpu = sum(used.ru_utime + used.ru_stime for used in usage) + time.process_time() - began
+        return {"cpu": cpu, "held": held()}
+
+    def _supervised(self, head: dict[str, Any], child: int, pipes: tuple[int, int]) -> Any:
+        """Let a process of its own hear what the child reports and pass it on: outcomes, messages
+        and calls of tests would else be in the memory of this one, and so of every later child.
+        What that process used (`os.wait4`)."""
+        helper = os.fork()
+        if helper == 0:
+            try:
+                libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+                started = self.isolation.started
+                reply = Supervisor(head, pipes, self.private, lambda: started(child)).reply()
+                write_frame(self.private[1], reply)
+                os._exit(0)
+            finally:  # nothing may unwind into the zygote's loop
+                os._exit(1)
+        status, usage = os.wait4(helper, 0)[1:]
+        if status:
+            write_frame(self.private[1], {"harness": "nobody heard what the tests reported"})
+        return usage
 
     def _first_process(
         self, body: bytearray, parent: int, threads: int, pipes: tuple[int, int]
