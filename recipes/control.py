@@ -46,7 +46,12 @@ def best_of_attempts(
             derived_seed("control", recipe.seed + SEED_STEP, task.instance_id) for task, _ in part
         ]
         groups = session.engine.sample(
-            [prompt for _, prompt in part], most, temperature, recipe.student.max_new, seeds, bar.add
+            [prompt for _, prompt in part],
+            most,
+            temperature,
+            recipe.student.max_new,
+            seeds,
+            bar.add,
         )
         for (task, _), group in zip(part, groups):
             solved = _solved(session, task, group, tokens[task.instance_id])

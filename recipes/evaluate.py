@@ -79,7 +79,9 @@ def evaluate(session: Session, checkpoint: str, options: EvalOptions, sampling: 
     base, tuned = ([known[name] for name in both] for known in measured)
     compared = evaluation.compare(session.run, base, tuned, temperature)
     if options.control:
-        trials = _hold_control(session, folder, [t for t in chosen if t.instance_id in both], sampling)
+        trials = _hold_control(
+            session, folder, [t for t in chosen if t.instance_id in both], sampling
+        )
         held = [p for p in tuned if p.instance_id in trials]
         compared = evaluation.with_control(session.run, compared, held, trials)
     return {**compared, **({"voice": spoken} if options.voice else {})}
@@ -96,9 +98,7 @@ def _hold_control(
     adapter, k, temperature = evaluation.name_of(folder), sampling.n, sampling.temperature
     known = evaluation.read_control(session.run, adapter, k, temperature)
     tokens = evaluation.read_tokens(session.run, adapter, k, temperature)
-    pending = [
-        (t, session.prompts[t.instance_id]) for t in tasks if t.instance_id not in known
-    ]
+    pending = [(t, session.prompts[t.instance_id]) for t in tasks if t.instance_id not in known]
     if pending:
         session.student.restore(folder)
     with session.stopping() as shutdown:

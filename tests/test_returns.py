@@ -61,9 +61,7 @@ def test_each_turn_is_held_against_those_that_stood_at_the_same_history(group, d
         for same in at.values():
             values = [found[i][turn] for i in same]
             if len(same) > 1:
-                returns = [
-                    group[i].reward * discount ** (group[i].turns - 1 - turn) for i in same
-                ]
+                returns = [group[i].reward * discount ** (group[i].turns - 1 - turn) for i in same]
                 assert values == pytest.approx(advantages(returns))
                 assert sum(values) == pytest.approx(0, abs=1e-9)
             else:

@@ -30,6 +30,7 @@ from sandbox.tasks.task import Task
 if TYPE_CHECKING:
     from recipes.runfolder.run import Run
 
+
 @dataclass(frozen=True)
 class Reply:
     """What the student wrote for a task, whole."""
@@ -63,7 +64,9 @@ class Writer:
         if self._engine is None:
             # What writes is opened with prompts at hand, by which its tokenizer is checked: here by
             # their estimated length.
-            first = [build(variant, tree, style, Budget.estimated(most), turns) for variant in variants]
+            first = [
+                build(variant, tree, style, Budget.estimated(most), turns) for variant in variants
+            ]
             self._engine = self._open_engine([prompt.messages for prompt in first if prompt])
         student = self._engine.student
         budget = Budget.of(student, most)
@@ -96,7 +99,7 @@ class Writer:
                 self._recipe.student.max_new,
                 [derived_seed("fix", seed, t.instance_id, t.function, start) for t in tasks],
                 on_ended,
-                talk and talk.about(tasks),
+                talk.about(tasks) if talk else None,
             )
             written = [(t, c) for t, group in zip(tasks, groups) for c in group]
             replies = [

@@ -392,7 +392,9 @@ def _merge(groups: list[list[Rollout]], prompts: dict, discount: float) -> _Batc
             first.setdefault(key, rollout)
     completions = [first[key].completion for key in weights]
     return _Batch(
-        samples=[Sample(tuple(prompts[n]), c.ids, c.mask) for (n, _), c in zip(weights, completions)],
+        samples=[
+            Sample(tuple(prompts[n]), c.ids, c.mask) for (n, _), c in zip(weights, completions)
+        ],
         weights=[_of_tokens(c, values) for c, values in zip(completions, weights.values())],
         counts=[counts[key] for key in weights],
         sampler_logprobs=[c.logprobs for c in completions],

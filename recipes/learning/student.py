@@ -164,10 +164,6 @@ class Student:
         """Token ids of a reply, with the end token."""
         return self.tokens.completion_ids(text)
 
-    def answer_ids(self, text: str) -> list[int]:
-        """Token ids of what a reply is answered, ready for the next one."""
-        return self.tokens.answer_ids(text)
-
     def text(self, ids: Sequence[int]) -> str:
         """The text of a completion, without its end token."""
         return self.tokens.text(ids)

@@ -26,14 +26,7 @@ from recipes.learning.measure import (
     pass_at_k,
     summarise,
 )
-from recipes.reporting.tables import (
-    GROUP_WORDS,
-    GROUPS,
-    HARDNESS,
-    SHOWN_GROUPS,
-    grouped,
-    probe_of,
-)
+from recipes.reporting.tables import GROUP_WORDS, GROUPS, HARDNESS, SHOWN_GROUPS, grouped, probe_of
 from recipes.runfolder import checkpoint
 from recipes.runfolder.run import Run
 from sandbox.errors import UsageError

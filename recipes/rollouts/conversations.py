@@ -69,10 +69,7 @@ class Conversations:
         for start, end in completion.turns[:-1]:
             reply = self._student.text(completion.ids[start:end])
             told = self._told[task.instance_id, completion.ids[:end]]
-            messages += [
-                {"role": "assistant", "content": reply},
-                {"role": "user", "content": told},
-            ]
+            messages += [{"role": "assistant", "content": reply}, {"role": "user", "content": told}]
         return messages
 
     def failure(self, task: Task, completion: Completion) -> str:

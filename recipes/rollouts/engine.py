@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Protocol
 
 
@@ -34,9 +35,9 @@ class Completion:
         """Where the student's turns begin and end among `ids`."""
         if self.mask is None:
             return [(0, len(self.ids))]
-        edges = [i for i, wrote in enumerate(self.mask) if wrote and not (i and self.mask[i - 1])]
-        ends = [i + 1 for i in range(len(self.mask)) if self.mask[i] and not any(self.mask[i + 1 : i + 2])]
-        return list(zip(edges, ends))
+        stretches = groupby(range(len(self.ids)), self.mask.__getitem__)
+        written = [list(places) for wrote, places in stretches if wrote]
+        return [(places[0], places[-1] + 1) for places in written]
 
 
 @dataclass(frozen=True)

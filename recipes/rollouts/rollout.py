@@ -249,10 +249,7 @@ def judged(groups: list[list[Attempt]], judge: Judge) -> list[list[Rollout]]:
     only.
     """
     asked = [
-        (attempt.task, attempt.text)
-        for group in groups
-        for attempt in group
-        if _is_judged(attempt)
+        (attempt.task, attempt.text) for group in groups for attempt in group if _is_judged(attempt)
     ]
     verdicts = iter(judge(asked)) if asked else iter(())
     return [

@@ -136,11 +136,11 @@ def build(task: Task, tree: Path, style: str, budget: Budget, turns: int = 1) ->
     style = "blocks" if style in BARE else style
     if turns > 1:
         room = budget.tokens - sum(budget.texts([f"\n\n{ASKING}"]))
-        short = build(task, tree, style, replace(budget, tokens=room))
-        if short is None:
+        silent = build(task, tree, style, replace(budget, tokens=room))
+        if silent is None:
             return None
-        messages = _with_asking(short.messages)
-        return Prompt(messages, budget.chat(messages), short.extent)
+        messages = _with_asking(silent.messages)
+        return Prompt(messages, budget.chat(messages), silent.extent)
     for short in (False, True):
         draft = _Draft(task, tree, style, budget, short)
         if draft.as_it_is().tokens <= budget.tokens:
