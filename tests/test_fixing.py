@@ -219,29 +219,45 @@ class Told(Engine):
             prompt_ids=lambda chat: list(chat[0]["content"].encode()),
             token_counts=lambda texts: [len(text.encode()) for text in texts],
             text=lambda ids: bytes(ids).decode(),
+            answer_ids=lambda text: list(f"\n{text}\n".encode()),
         )
 
     def stream(
-        self, prompts, n, temperature, max_new, seeds, on_ended
+        self, prompts, n, temperature, max_new, seeds, on_ended, turns
     ) -> Iterator[dict[int, list[Completion]]]:
         for index, prompt in enumerate(prompts):
-            first = len(self.asked)
-            self.asked += [bytes(prompt).decode()] * n
-            texts = [self.replies[i % len(self.replies)] for i in range(first, first + n)]
-            yield {
-                index: [
-                    Completion(tuple(text.encode()), (0.0,) * len(text), finished=text != "cut off")
-                    for text in texts
-                ]
-            }
+            yield {index: [self._written(index, bytes(prompt), turns) for _ in range(n)]}
+
+    def _written(self, index: int, prompt: bytes, turns) -> Completion:
+        ids: tuple[int, ...] = ()
+        mask: tuple[bool, ...] = ()
+        while True:
+            text = self.replies[len(self.asked) % len(self.replies)].encode()
+            self.asked.append((prompt + bytes(ids)).decode())
+            ids, mask = ids + tuple(text), mask + (True,) * len(text)
+            finished = text != b"cut off"
+            more = tuple(turns.answer(index, ids).result()) if turns and finished else ()
+            if not more:
+                written = None if all(mask) else mask
+                return Completion(ids, (0.0,) * sum(mask), finished, written)
+            ids, mask = ids + more, mask + (False,) * len(more)
 
     def close(self) -> None:
         self.closed = True
 
 
-def searched(kit, engine: Told, *names: str, samples: int = 8, seconds=None, style: str = "blocks"):
+def searched(
+    kit,
+    engine: Told,
+    *names: str,
+    samples: int = 8,
+    seconds=None,
+    style: str = "blocks",
+    turns: int = 1,
+):
     """(the search, its outcomes)"""
-    recipe = tiny_recipe(prompt={"style": style}, student={"max_prompt": 9000})
+    student = {"max_prompt": 9000, "max_new": 9000, "turns": turns}
+    recipe = tiny_recipe(prompt={"style": style}, student=student)
     options = SearchOptions(names, samples, seconds)
     search = Search(kit[0], LIMITS, recipe, options, lambda chats: engine)
     outcomes = list(search.outcomes())
@@ -279,6 +295,20 @@ def test_the_smallest_verified_edit_is_taken(kit):
     )
     counts = {"failed_before": 2, "same_functions": 2, "others": 0, "silent": 0}
     assert outcome.to_dict()["verified"] == {"changed": [f"{CORE}::both"], **counts}
+
+
+@pytest.mark.slow
+def test_what_failed_is_told_and_a_person_sees_turn_by_turn_what_was_tried(kit):
+    engine = Told("READ kit/core.py:1-2", reply(HALF), reply(SMALL))
+    search, (outcome,) = searched(kit, engine, "tests/test_kit.py::test_both", samples=1, turns=3)
+    assert outcome.fixed and search.left == ()
+    first, second, third = engine.asked
+    assert "`READ path`" in first
+    assert SOURCE.splitlines()[0] in second[len(first) :]
+    assert "test_both" in third[len(second) :] and "assert" in third[len(second) :]
+    told = [message["content"] for message in outcome.to_dict()["episode"][1::2]]
+    said = "\n".join(lines(outcome, 1000))
+    assert len(told) == 2 and "Turn 1: kit/core.py:1-2" in said and "Turn 2: " in said
 
 
 @pytest.mark.long
