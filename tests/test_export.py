@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import threading
 import tomllib
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -591,3 +592,34 @@ def test_every_target_of_tasks_has_its_module():
         assert callable(folder.task_export(target).write)
     with pytest.raises(KeyError):
         folder.task_export("ollama")
+
+
+@pytest.mark.slow
+def test_an_episode_is_played_through_the_environment(place, monkeypatch):
+    shutil.copytree(place / "run", place / "turns")
+    content = json.loads((place / "turns" / "run.json").read_text())
+    content["recipe"]["student"]["turns"] = 3
+    (place / "turns" / "run.json").write_text(json.dumps(content))
+    exported(place, monkeypatch, "--to", "verifiers", "--out", "played", "--run", "turns")
+    package = place / "played" / "coldstart_calc"
+    origin = json.loads((package / "origin.json").read_text())
+    task = next(t for t in Run.open(place / "turns").tasks if t.function == "add")
+    # In a process of its own, as the other program's is.
+    script = f"""
+import importlib.util, json, sys
+spec = importlib.util.spec_from_file_location("verdict", {str(package / "verdict.py")!r})
+verdict = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(verdict)
+asked = {origin["coldstart"]!r}, {origin["run"]!r}, {task.instance_id!r}
+replies, said = [], []
+for reply in ("    return 77\\n", "READ nothing.py", "    return 78\\n"):
+    replies.append(reply)
+    said.append(verdict.answer(*asked, list(replies)))
+again = verdict.answer(*asked, list(replies))
+print(json.dumps([said, again, verdict.verdict(*asked, replies[-1])]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (first, second, third), again, (status, reward) = json.loads(done.stdout)
+    assert "77" in first and "Answer again" in first and "no such file" in second
+    assert third is None and again is None and (status, reward) == ("failed", 0.0)
