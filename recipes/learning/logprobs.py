@@ -658,18 +658,18 @@ def longest_shared(policy: Policy) -> tuple[int, str]:
 
     Measured: both paths' gradients on made-up prompts, padded, with several completions in a row
     that have beginnings in common and masks, and in several parts; no list of architectures could
-    know what the libraries' next version does with a cache. How far they may differ goes by how far the plain one differs from itself where it
-    takes one sample at a time, which is rounding alone. Clears the gradient. A layer that looks back
-    a limited number of tokens is found by the cache that the model makes for itself: within that
-    number it is like any other.
+    know what the libraries' next version does with a cache. How far they may differ goes by how far
+    the plain one differs from itself where it takes one sample at a time, which is rounding alone.
+    Clears the gradient. A layer that looks back a limited number of tokens is found by the cache
+    that the model makes for itself: within that number it is like any other.
 
     Raises OSError, subprocess.SubprocessError or a kernel library's own error where kernels cannot
     be compiled, and what says that memory ran out: that is not the model.
     """
     from transformers import DynamicCache
 
-    # From all over the vocabulary: its first tokens are often reserved, and what no training has seen
-    # makes rounding large (SmolLM2: 0.2 % of the gradient, with others 0.003 %).
+    # From all over the vocabulary: its first tokens are often reserved, and what no training has
+    # seen makes rounding large (SmolLM2: 0.2 % of the gradient, with others 0.003 %).
     apart = policy.vocabulary // 10
 
     def text(*numbers: int) -> tuple[int, ...]:
