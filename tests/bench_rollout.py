@@ -337,7 +337,9 @@ def episodes(folder: Path, options, name: str, path: Path | None) -> None:
                 started = time.process_time()
                 rate = side(turn) / (time.process_time() - started)
                 rates[key] = max(rates.get(key, 0.0), rate)
-            against = ", ".join(f"{e} {rates[e] / rates[key]:.2f} times" for e in ours if e != key)
+            against = ", ".join(
+                f"{e} {rates[e] / rates[key]:.2f} times" for e in ours if e in rates and e != key
+            )
             print(f"{name}, episodes {key:36} {rates[key]:8.1f} tokens/s: {against}", flush=True)
 
 
