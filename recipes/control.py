@@ -1,28 +1,56 @@
 """The control beside every claim about episodes: as many tokens as independent single attempts.
 
-    solved = best_of_attempts(session, pairs, tokens, temperature)     # {instance_id: of k trials}
+    for instance_id, solved in best_of_attempts(session, pairs, tokens, temperature): ...
 
-For each episode of a task a trial takes single attempts, one after the other, until they have as many
-tokens as the student wrote in the episode; of these the first that passes the tests that the prompt
-shows is the one that counts. (Where none does, none is resolved.) So both have the same tokens and
-may look at the same tests: an episode that does not beat it is no improvement. The last attempt of a
-trial may reach over its tokens, in favour of the control.
+For each episode of a task a trial takes single attempts, one after the other, until one passes the
+tests that the prompt shows, or they have as many tokens as the student wrote in the episode. The
+trial solves the task if that one is resolved. (Where none passes, none is.) So both have the same
+tokens and may look at the same tests: an episode that does not beat it is no improvement. The last
+attempt of a trial may reach over its tokens, in favour of the control.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from recipes.session import RolloutBar, Session
 from sandbox.errors import HarnessError
 
 if TYPE_CHECKING:  # what `--help` need not load
     from recipes.rollouts.engine import Completion
+    from sandbox.judge.verdict import Verdict
     from sandbox.tasks.task import Task
 
 SEED_STEP = 3
 """Added to the recipe's seed: beside those of probes, of choosing the best checkpoint and of `eval`."""
+
+
+@dataclass
+class Trials:
+    """Those of one task."""
+
+    task: Task
+    prompt: list[int]
+    left: list[int]
+    """Tokens that are left to each one that goes on."""
+    solved: int = 0
+    failed: bool = False
+    """Whether the jail failed."""
+
+    def take(
+        self, attempts: list[Completion], verdicts: list[Verdict | HarnessError | None]
+    ) -> None:
+        """One attempt for each trial that goes on; None: it was cut off."""
+        self.failed |= any(isinstance(verdict, HarnessError) for verdict in verdicts)
+        going: list[int] = []
+        for left, attempt, verdict in zip(self.left, attempts, verdicts):
+            if chosen := _passing(self.task, verdict):
+                self.solved += chosen.status == "resolved"
+            elif left > len(attempt.ids):
+                going.append(left - len(attempt.ids))
+        self.left = [] if self.failed else going
 
 
 def best_of_attempts(
@@ -34,54 +62,45 @@ def best_of_attempts(
     """(instance_id, how many trials solve the task) of (task, prompt ids) pairs, as they are
     measured. `tokens`: {instance_id: of each episode, what the student wrote}. A task on which the
     jail failed is left out."""
-    from recipes.learning.measure import derived_seed
-
-    recipe = session.recipe
-    turns, episodes = recipe.student.turns, max(map(len, tokens.values()), default=0)
-    most, size = episodes * (turns + 1), session.chunk(episodes)
-    bar = RolloutBar(session.emit, "measuring the control", most * len(pairs))
+    most = max(map(len, tokens.values()), default=1)
+    size = session.chunk(most)
+    bar = RolloutBar(session.emit, "measuring the control", len(pairs) * most)
     for start in range(0, len(pairs), size):
-        part = pairs[start : start + size]
-        seeds = [
-            derived_seed("control", recipe.seed + SEED_STEP, task.instance_id) for task, _ in part
+        chunk = [
+            Trials(t, prompt, tokens[t.instance_id]) for t, prompt in pairs[start : start + size]
         ]
-        groups = session.engine.sample(
-            [prompt for _, prompt in part],
-            most,
-            temperature,
-            recipe.student.max_new,
-            seeds,
-            bar.add,
-        )
-        for (task, _), group in zip(part, groups):
-            solved = _solved(session, task, group, tokens[task.instance_id])
-            if solved is not None:
-                yield task.instance_id, solved
+        number = 0
+        while going := [trials for trials in chunk if trials.left]:
+            _round(session, going, number, temperature)
+            number += 1
+        bar.add(len(chunk) * most)
+        yield from ((c.task.instance_id, c.solved) for c in chunk if not c.failed)
     bar.end()
 
 
-def _solved(
-    session: Session, task: Task, attempts: list[Completion], tokens: list[int]
-) -> int | None:
-    texts = [session.student.text(a.ids) if a.finished else None for a in attempts]
-    written = list(dict.fromkeys(text for text in texts if text is not None))
-    verdicts: dict[str | None, Any] = dict(
-        zip(written, session.judge_replies([(task, text) for text in written]))
+def _round(session: Session, going: list[Trials], number: int, temperature: float) -> None:
+    """One attempt more for each trial."""
+    from recipes.learning.measure import derived_seed
+
+    recipe = session.recipe
+    seed = recipe.seed + SEED_STEP
+    # As many of each prompt as its trials need at most; those of the others are not looked at.
+    groups = session.engine.sample(
+        [trials.prompt for trials in going],
+        max(len(trials.left) for trials in going),
+        temperature,
+        recipe.student.max_new,
+        [derived_seed("control", seed, trials.task.instance_id, number) for trials in going],
     )
-    if any(isinstance(verdict, HarnessError) for verdict in verdicts.values()):
+    for trials, group in zip(going, groups):
+        attempts = group[: len(trials.left)]
+        texts = [session.student.text(a.ids) for a in attempts if a.finished]
+        judged = iter(session.judge_replies([(trials.task, text) for text in texts]))
+        trials.take(attempts, [next(judged) if a.finished else None for a in attempts])
+
+
+def _passing(task: Task, verdict: Verdict | HarnessError | None) -> Verdict | None:
+    """The verdict where it is one, and the shown tests passed."""
+    if verdict is None or isinstance(verdict, HarnessError):
         return None
-    left = list(zip(attempts, texts))
-    solved = 0
-    for budget in tokens:
-        trial = []
-        while left and budget > 0:
-            attempt, text = left.pop(0)
-            budget -= len(attempt.ids)
-            trial.append(verdicts.get(text))
-        passing = [v for v in trial if v and _passes_shown(task, v)]
-        solved += bool(passing) and passing[0].status == "resolved"
-    return solved
-
-
-def _passes_shown(task: Task, verdict: Any) -> bool:
-    return all(verdict.tests.get(test) == "passed" for test in task.shown)
+    return verdict if all(verdict.tests.get(t) == "passed" for t in task.shown) else None

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recipes.control import Trials
 from recipes.learning.distil import example_of
 from recipes.learning.measure import TaskProbe, summarise
 from recipes.learning.reinforce import advantages, turn_advantages
@@ -192,3 +193,49 @@ def test_of_a_conversation_the_last_reply_is_learned_or_all_of_them():
     short = StudentSettings(max_new=4, turns=2, max_episode=8)
     assert example_of(Letters(), messages, True, short) is None
     assert example_of(Letters(), messages, True, StudentSettings(max_new=2, turns=2)) is None
+
+
+# ---- the control ---------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=4), st.data())
+def test_trials_have_as_many_tokens_as_the_episodes_and_stop_at_what_passes(budgets, data):
+    task = SimpleNamespace(instance_id="t", shown=("a",))
+    trials, taken = Trials(task, [1], list(budgets)), 0
+    while trials.left:
+        before, count = list(trials.left), len(trials.left)
+        lengths = data.draw(st.lists(st.integers(1, 5), min_size=count, max_size=count))
+        kinds = data.draw(
+            st.lists(
+                st.sampled_from(["cut", "failed", "shown", "resolved"]),
+                min_size=count,
+                max_size=count,
+            )
+        )
+        attempts = [
+            Completion((0,) * n, (0.0,) * n, kind != "cut") for n, kind in zip(lengths, kinds)
+        ]
+        trials.take(attempts, [verdict_of(kind) for kind in kinds])
+        on = [
+            left - n
+            for left, n, kind in zip(before, lengths, kinds)
+            if kind in ("cut", "failed") and left > n
+        ]
+        assert trials.left == on
+        taken += kinds.count("resolved")
+        assert trials.solved == taken
+    assert not trials.failed
+
+
+def verdict_of(kind: str):
+    if kind == "cut":
+        return None
+    status = "resolved" if kind == "resolved" else "failed"
+    return SimpleNamespace(status=status, tests={"a": "failed" if kind == "failed" else "passed"})
+
+
+def test_where_the_jail_fails_there_is_no_control():
+    trials = Trials(SimpleNamespace(shown=("a",)), [1], [5, 5])
+    attempts = [Completion((0,), (0.0,), True)] * 2
+    trials.take(attempts, [verdict_of("failed"), HarnessError("it died")])
+    assert trials.failed and not trials.left
