@@ -39,6 +39,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from recipes.learning.logprobs import Sample, padded, plan  # noqa: E402
+from recipes.learning.shape import Shape  # noqa: E402
 
 
 def main() -> None:
@@ -195,7 +196,12 @@ def measure(arguments) -> dict:
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
     if arguments.step == "episodes":
-        works = plan(samples, student.limits.micro_tokens, student.objective.longest_shared)
+        works = plan(
+            samples,
+            student.limits.micro_tokens,
+            student.objective.longest_shared,
+            Shape.of(student.config).parity,
+        )
         found["tokens"] = sum(padded(samples, work) for work in works)
     return found
 

@@ -72,8 +72,11 @@ not so small that unpacking the 4-bit weights for it weighs more than its produc
 
 WIDER_BELOW = 0.95
 """Rows and parts are wider than usual, as far as the limit allows, where that leaves at most this
-share of the tokens, as it does where completions have much in common or are longer than their
-prompt. Else it would cost memory, and attention that is masked, for nothing."""
+share of the work, as it does where completions have much in common or are longer than their prompt.
+Else it would cost memory for nothing."""
+
+PARITY = 2000.0
+"""`Sharing.parity` of SmolLM2, roughly. Small models have less, large ones 10,000 and more."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,8 @@ class Sharing:
     """Padded, of one pass; a single sample may have more."""
     longest: int
     """Of the prompt and completion of samples that share the work on their prompt; 0: none do."""
+    parity: float = PARITY
+    """Looking at so many others costs a token as much as everything else (`Shape.parity`)."""
 
 
 @dataclass(frozen=True)
@@ -174,12 +179,14 @@ def micro_batches(
     )
 
 
-def plan(samples: Sequence[Sample], limit: int, longest_shared: int) -> list[Plain | Shared]:
+def plan(
+    samples: Sequence[Sample], limit: int, longest_shared: int, parity: float = PARITY
+) -> list[Plain | Shared]:
     """Everything that `samples` need, in passes of at most `limit` padded tokens, or of one sample
     where that is more.
 
     `longest_shared` is the longest prompt and completion that the model can take on the shared
-    path, in tokens; 0: none.
+    path, in tokens; 0: none. `parity` is as in `Sharing`.
     """
     by_prompt: dict[tuple[int, ...], list[int]] = {}
     for i, sample in enumerate(samples):
@@ -198,7 +205,7 @@ def plan(samples: Sequence[Sample], limit: int, longest_shared: int) -> list[Pla
     # Half of the limit for prompts, for their completions are read beside them.
     for prompts in _batches(sorted(groups, key=len, reverse=True), len, limit // 2):
         indices = [i for prompt in prompts for i in groups[prompt]]
-        work = _share(samples, {prompt: groups[prompt] for prompt in prompts}, limit)
+        work = _share(samples, {prompt: groups[prompt] for prompt in prompts}, limit, parity)
         plain = map(Plain, micro_batches(samples, limit, indices))
         if padded(samples, work) <= SHARE_BELOW * sum(padded(samples, batch) for batch in plain):
             shared.append(work)
@@ -239,7 +246,7 @@ def _batches(items: Sequence, size: Callable[[Any], int], limit: int) -> Iterato
         yield batch
 
 
-def _share(samples: Sequence[Sample], groups: dict, limit: int) -> Shared:
+def _share(samples: Sequence[Sample], groups: dict, limit: int, parity: float) -> Shared:
     prompts = list(groups)
     taken = len(prompts) * len(prompts[0])
     most = max(1, limit - taken)
@@ -251,12 +258,19 @@ def _share(samples: Sequence[Sample], groups: dict, limit: int) -> Shared:
         rows.sort(key=lambda row: -row.width)
         return Shared(prompts, list(_batches(rows, lambda row: row.width, room)))
 
+    def cost(work: Shared) -> float:
+        """Tokens, and what each looks at, masked or not, by what that costs."""
+        widths = ((len(part), part[0].width) for part in work.parts)
+        return taken + sum(
+            rows * width * (1 + (len(prompts[0]) + width) / parity) for rows, width in widths
+        )
+
     # Up to the prompt's length, a longer row costs less in what its completions do not see of each
     # other than another copy of the cache would.
     best = parts(room, min(room, len(prompts[0])))
     while True:
         wider = parts(room, room)
-        if padded(samples, wider) <= WIDER_BELOW * padded(samples, best):
+        if cost(wider) <= WIDER_BELOW * cost(best):
             best = wider
         if room == most:
             return best
@@ -317,7 +331,7 @@ def passes(
     The caller takes the backward pass of what it makes of `logp_N` before it asks for the next
     part. Raises ValueError for temperature <= 0.
     """
-    for work in plan(samples, sharing.limit, sharing.longest):
+    for work in plan(samples, sharing.limit, sharing.longest, sharing.parity):
         reference: dict = {}
         if kl:
             with policy.as_reference():

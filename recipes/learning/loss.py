@@ -30,6 +30,7 @@ from recipes.learning.logprobs import (
     plain_hidden,
 )
 from recipes.learning.policy import Policy
+from recipes.learning.shape import Shape
 from sandbox.errors import UsageError
 
 Weights = Sequence[float | Sequence[float]]
@@ -127,7 +128,9 @@ class Objective:
         def work() -> Stats:
             loss = moved = 0.0
             tokens = 0
-            sharing = Sharing(self.limits.micro_tokens, self.longest_shared)
+            sharing = Sharing(
+                self.limits.micro_tokens, self.longest_shared, Shape.of(self.policy.config).parity
+            )
             parts = passes(self.policy, samples, temperature, kl is not None, sharing)
             for indices, logp_N, reference_N in parts:
                 weight_N = self._spread(weights, samples, indices)
