@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recipes.session import RolloutBar, Session
+from recipes.session import CHUNK, RolloutBar, Session
 from sandbox.errors import HarnessError
 
 if TYPE_CHECKING:  # what `--help` need not load
@@ -63,11 +63,10 @@ def best_of_attempts(
     measured. `tokens`: {instance_id: of each episode, what the student wrote}. A task on which the
     jail failed is left out."""
     most = max(map(len, tokens.values()), default=1)
-    size = session.chunk(most)
     bar = RolloutBar(session.emit, "measuring the control", len(pairs) * most)
-    for start in range(0, len(pairs), size):
+    for start in range(0, len(pairs), CHUNK):
         chunk = [
-            Trials(t, prompt, tokens[t.instance_id]) for t, prompt in pairs[start : start + size]
+            Trials(t, prompt, tokens[t.instance_id]) for t, prompt in pairs[start : start + CHUNK]
         ]
         number = 0
         while going := [trials for trials in chunk if trials.left]:

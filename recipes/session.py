@@ -338,7 +338,8 @@ class Session:
         """Tasks that are sampled together."""
         if self.student.device.type == "cuda":
             return CHUNK
-        return max(1, min(CHUNK, CHUNK_TOKENS // (k * self.recipe.student.episode)))
+        student = self.recipe.student
+        return max(1, min(CHUNK, CHUNK_TOKENS // (k * student.turns * student.max_new)))
 
     def set_aside(self, groups: list[list[Rollout]]) -> None:
         """The run goes on without the tasks whose rollouts the jail could not judge. Only at the
