@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from recipes.learning.limits import is_out_of_memory
 from recipes.learning.shape import Shape
 from recipes.learning.unsloth_import import import_unsloth, uses_unsloth
-from recipes.settings import Recipe
+from recipes.settings import Recipe, StudentSettings
 from sandbox.errors import UsageError
 
 
@@ -118,7 +118,7 @@ def _load_with_unsloth(recipe: Recipe, path: str, seed: int) -> tuple[Any, Any, 
     model, tokenizer = FastLanguageModel.from_pretrained(
         # Absolute, so that it means the same wherever it is looked up later.
         str(Path(path).resolve()) if Path(path).is_dir() else path,
-        max_seq_length=recipe.student.longest,
+        max_seq_length=_columns(recipe.student),
         dtype=torch.bfloat16,
         load_in_4bit=True,
         device_map={"": 0},  # one card, as elsewhere; it would spread over several
@@ -135,6 +135,14 @@ def _load_with_unsloth(recipe: Recipe, path: str, seed: int) -> tuple[Any, Any, 
         random_state=seed,
     )
     return model, getattr(tokenizer, "tokenizer", tokenizer), sources[-1]
+
+
+def _columns(settings: StudentSettings) -> int:
+    """Tokens that unsloth is to have room for. Rows of several turns end at different places, and what
+    they are answered is read behind the longest of them."""
+    if settings.turns == 1:
+        return settings.longest
+    return settings.longest + settings.max_new + settings.episode
 
 
 def _recompute_activations(model: Any) -> None:
