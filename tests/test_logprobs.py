@@ -525,7 +525,7 @@ def test_a_plan_holds_every_sample_once_within_the_limit(samples, limit, longest
             assert (
                 len(work.indices) == 1
                 or len(work.indices)
-                * max(len(samples[i].prompt) + len(samples[i].completion) for i in work.indices)
+                * max(len(samples[i].prompt) + len(samples[i].read) for i in work.indices)
                 <= limit
             )
             continue
@@ -544,8 +544,7 @@ def test_a_plan_holds_every_sample_once_within_the_limit(samples, limit, longest
                 assert row.indices == sorted(row.indices, key=lambda i: samples[i].read)
                 assert {samples[i].prompt for i in row.indices} == {work.prompts[row.prompt]}
                 assert all(
-                    len(samples[i].prompt) + len(samples[i].completion) <= longest
-                    for i in row.indices
+                    len(samples[i].prompt) + len(samples[i].read) <= longest for i in row.indices
                 )
     assert sorted(seen) == list(range(len(samples)))
 
