@@ -525,7 +525,7 @@ def test_a_plan_holds_every_sample_once_within_the_limit(samples, limit, longest
             assert (
                 len(work.indices) == 1
                 or len(work.indices)
-                * max(len(samples[i].prompt) + len(samples[i].completion) for i in work.indices)
+                * max(len(samples[i].prompt) + len(samples[i].read) for i in work.indices)
                 <= limit
             )
             continue
