@@ -100,7 +100,10 @@ class SelfDistillation:
         """What came of it, for a person."""
         if self.before is None or self.after is None:
             return f"{self.origin} learns from {self.teacher}"
-        return (
+        said = (
             f"{self.origin} learned from {self.teacher} in {self.steps} steps: KL "
             f"{self.before:.4f} before, {self.after:.4f} after, nats a token"
         )
+        if self.after > self.before:
+            said += " (it went away from it: selfdistil.lr is too high for so small a distance)"
+        return said
