@@ -32,6 +32,7 @@ import click
 from recipes import bootstrap as bootstrapping
 from recipes import climb as climbing
 from recipes import evaluate as evaluating
+from recipes import selfdistil as selfdistilling
 from recipes import stages
 from recipes.evaluate import EvalOptions
 from recipes.exports.folder import TARGETS
@@ -54,6 +55,7 @@ from recipes.runfolder.opening import (
     find_run,
     versions,
 )
+from recipes.selfdistil import SelfDistilOptions
 from recipes.session import Session, open_judge
 from recipes.shutdown import GracefulShutdown, Interruption
 from sandbox.errors import HarnessError, UsageError
@@ -464,6 +466,40 @@ def climb(run_folder, cycles, minutes, as_json) -> None:
         probe = result["probe"]
         screen.say_lines(tables.climb_lines(run, probe["before"], probe["after"]))
         screen.result(result)
+
+
+@cli.command()
+@run_option
+@click.option(
+    "--teacher-checkpoint",
+    default="distilled",
+    show_default=True,
+    help="Whom it learns from: best, last, distilled, or a name in RUN/checkpoints.",
+)
+@click.option(
+    "--checkpoint",
+    default="last",
+    show_default=True,
+    help="Who learns: best, last, or a name in RUN/checkpoints. The run then goes on from it.",
+)
+@click.option("--steps", type=click.IntRange(min=1), help="In all. [default: the recipe's]")
+@json_option
+@collected(SelfDistilOptions)
+def selfdistil(options: SelfDistilOptions, run_folder, as_json) -> None:
+    """Draw the student back towards an earlier checkpoint of its own, on what it writes to the prompts
+    of the training tasks: no verdict is asked. climb goes on from there."""
+    from recipes.reporting import status
+
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    screen = open_screen(as_json)
+    with find_run(run_folder) as run:
+        climbing.check_bootstrapped(run)
+        if run.recipe.student.turns > 1:  # what is said between two turns comes of a jail
+            announce_jail(screen.emit)
+        with at_work(run, screen) as session:
+            begun = selfdistilling.selfdistil(session, options)
+    screen.say(f"{begun}. {status.run_facts(run)['next']}")
+    screen.result(selfdistilling.facts(run, begun))
 
 
 @cli.command()

@@ -83,7 +83,7 @@ def climb(session: Session, cycles: int, minutes: float | None) -> int:
         train = {t.instance_id for t in session.by_split("train")}
         probes = tables.read_probes(run, stages.bootstrapped())
         state = ClimbState.after_probe([p for p in probes if p.instance_id in train])
-    _forget_after(session, state.cycle, counters.get("metrics"))
+    forget_after(session, state.cycle, counters.get("metrics"))
     if recipe.climb.kl:
         session.student.freeze_reference(run.checkpoint("distilled"))
     started = time.monotonic()
@@ -165,13 +165,22 @@ def _write_down(session: Session, state: ClimbState, done: CycleDone) -> None:
         session.emit(Note(warning))
 
 
-def _forget_after(session: Session, cycle: int, line: dict | None) -> None:
-    """Bring metrics.jsonl and rollouts.jsonl in step with the checkpoint that climbing goes on
-    from."""
-    session.drop("rollouts.jsonl", lambda r: r["phase"] == stages.CLIMB.name and r["cycle"] > cycle)
-    metrics = [m for m in session.run.read("metrics.jsonl") if m["cycle"] < cycle]
-    if line is not None:
-        session.run.keep_only("metrics.jsonl", [*metrics, line])
+def forget_after(session: Session, cycle: int, line: dict | None) -> None:
+    """Bring metrics.jsonl, rollouts.jsonl and the probes in step with the checkpoint that the run goes
+    on from, which has so many cycles and this line of metrics.jsonl."""
+    run, phase = session.run, stages.CLIMB.name
+    session.drop("rollouts.jsonl", lambda r: r["phase"] == phase and r["cycle"] > cycle)
+    metrics = run.read("metrics.jsonl")
+    kept = [m for m in metrics if m["cycle"] < cycle] + ([] if line is None else [line])
+    if line is not None or len(kept) < len(metrics):
+        run.keep_only("metrics.jsonl", kept)
+    # Of cycles that will be taken anew, as where the run goes on from an older checkpoint.
+    late = [name for name in run.content["done"] if (stages.cycle_of(name) or 0) > cycle]
+    if late:
+        for file in ("probe.jsonl", "rollouts.jsonl"):
+            session.drop(file, lambda r: r["phase"] in late)
+        run.content["done"] = [name for name in run.content["done"] if name not in late]
+        run.write()
 
 
 def _heldout(session: Session) -> dict:

@@ -250,6 +250,26 @@ class ClimbSettings:
 
 
 @dataclass(frozen=True)
+class SelfDistilSettings:
+    """On-policy distillation from an earlier checkpoint of the same run."""
+
+    steps: Positive[int] = 50
+    """Optimiser steps when `--steps` is not given."""
+    batch: Positive[int] = 16
+    """Prompts a step, with one completion each."""
+    temperature: Positive[float] = 1.0
+    """Sampling temperature, and of the two policies that are compared."""
+    lr: Positive[float] = 1e-4
+    """Peak learning rate of AdamW, constant after the warm-up."""
+    warmup: NotNegative[int] = 5
+    """Steps until the peak."""
+    clip: Positive[float] = 1.0
+    """Largest norm of the gradient."""
+    save_every: Positive[int] = 10
+    """Steps between checkpoints."""
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Everything that decides how a run learns; `run.json` keeps the resolved one."""
 
@@ -275,6 +295,8 @@ class Recipe:
     """See `DistilSettings`."""
     climb: ClimbSettings = field(default_factory=ClimbSettings)
     """See `ClimbSettings`."""
+    selfdistil: SelfDistilSettings = field(default_factory=SelfDistilSettings)
+    """See `SelfDistilSettings`."""
 
     def to_dict(self) -> dict:
         """Plain nested data, as `from_dict` takes it back."""

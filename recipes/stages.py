@@ -2,12 +2,13 @@
 a stage's name, or what comes next, asks here.
 
     for stage in stages.left(done): take(session, stage)  # what a continued run does not skip
-    stages.following(done, cycles, planned)                # the stage to go on with
+    stages.following(done, cycles, planned, begun)         # the stage to go on with
     stages.probe_after(4), stages.cycle_of("climb-0004")   # "climb-0004", 4
 
 Each stage of bootstrap is taken once; run.json then lists it in `done`, which most functions here
 are given. Climb is never done: it goes on from its last cycle, and each command that climbs ends
-with a probe of its own.
+with a probe of its own. Self-distillation is taken at will, between two climbs, and goes on only
+where it was begun.
 
 A new stage of bootstrap is an entry of STAGES and of `bootstrap.STEPS`; a probe needs the first
 alone.
@@ -44,6 +45,8 @@ STAGES = (
     AFTER := Stage("after", "bootstrap", "the student is being probed again", tick="taught"),
     CLIMB := Stage("climb", "climb"),
 )
+SELFDISTIL = Stage("selfdistil", "selfdistil")
+"""Beside them: no run has to take it."""
 STUDENT = "student"
 """In `seconds` beside the stages: making the student on the spot, whenever that was needed."""
 NOW = "now"
@@ -59,11 +62,13 @@ def left(done: list[str]) -> list[Stage]:
     return [s for s in STAGES if s.command != CLIMB.command and s.name not in done]
 
 
-def following(done: list[str], cycles: int, planned: int) -> Stage | None:
+def following(done: list[str], cycles: int, planned: int, begun: bool = False) -> Stage | None:
     """The stage that a run with so many cycles goes on with; None where it has climbed as far as
-    its recipe plans, and was probed there."""
+    its recipe plans, and was probed there. `begun`: whether a self-distillation has steps left."""
     if waiting := left(done):
         return waiting[0]
+    if begun:
+        return SELFDISTIL
     ended = cycles >= planned and any(cycle_of(name) is not None for name in done)
     return None if ended else CLIMB
 
@@ -126,3 +131,14 @@ def checkpoint_after(cycle: int) -> str:
     """The folder of the checkpoint that a cycle leaves; cycle 0 stands for the end of
     fine-tuning."""
     return f"cycle-{cycle:04d}" if cycle else "distilled"
+
+
+def selfdistil_checkpoint(steps: int) -> str:
+    """The folder of the checkpoint that self-distillation leaves; `steps`: of all of the run."""
+    return f"{SELFDISTIL.name}-{steps:04d}"
+
+
+def selfdistilled(folder: str) -> int | None:
+    """The steps of such a folder; None of any other."""
+    match = re.fullmatch(rf"{SELFDISTIL.name}-([0-9]+)", folder)
+    return int(match[1]) if match else None

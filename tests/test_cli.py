@@ -98,6 +98,7 @@ def test_help_is_quick(tmp_path):
         "judge",
         "bootstrap",
         "climb",
+        "selfdistil",
         "status",
         "eval",
         "fix",

@@ -4,6 +4,7 @@ as one that was left alone."""
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -71,6 +72,40 @@ def test_a_killed_run_ends_in_the_same_bytes(tmp_path, temporary, planned, turns
         assert (whole / name).read_bytes() == (killed / name).read_bytes(), (
             f"{name} differs after the kills {kills}"
         )
+    assert adapters(whole) == adapters(killed)
+    names = [{p.relative_to(run).as_posix() for p in run.rglob("*")} for run in (whole, killed)]
+    assert names[0] == names[1], "a kill left something behind, or lost something"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("turns", [1, 2])
+def test_a_killed_self_distillation_ends_in_the_same_bytes(tmp_path, temporary, turns):
+    run_cli("demo", "practice", "--part", "easy", cwd=tmp_path)
+    small = settings(
+        make_student(tmp_path / "student"),
+        **{"student.turns": turns, "climb.lr": 1e-2, "selfdistil.batch": 6},
+        **{"selfdistil.steps": 15, "selfdistil.save_every": 4},
+    )
+    run_cli("bootstrap", "--repo", "practice", "--run", "whole", *small, cwd=tmp_path)
+    run_cli("climb", "--run", "whole", cwd=tmp_path)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    shutil.copytree(whole, killed)
+    run_cli("selfdistil", "--run", "whole", cwd=tmp_path)
+    draw, kills = random.Random(7), 0
+    while kills < 8:
+        process = start(["selfdistil", "--run", "killed"], tmp_path, killed)
+        if not wait_for_instant(process, killed, draw):
+            assert process.wait() == 0, (tmp_path / "errors").read_text()
+            break
+        kill(process)
+        check_lines_are_whole(killed)
+        kills += 1
+    assert kills >= 4, kills
+    run_cli("selfdistil", "--run", "killed", cwd=tmp_path)
+    for name in ("whole", "killed"):
+        run_cli("climb", "--run", name, "--cycles", 3, cwd=tmp_path)
+    for name in (*SAME, "selfdistil.jsonl"):
+        assert (whole / name).read_bytes() == (killed / name).read_bytes(), name
     assert adapters(whole) == adapters(killed)
     names = [{p.relative_to(run).as_posix() for p in run.rglob("*")} for run in (whole, killed)]
     assert names[0] == names[1], "a kill left something behind, or lost something"

@@ -72,6 +72,15 @@ def test_eval_holds_episodes_against_single_attempts(run, place):
     assert (place / "measured" / "control.jsonl").read_bytes() == before
 
 
+def test_self_distillation_plays_episodes_and_asks_no_verdict(run, place):
+    shutil.copytree(run[0], place / "drawn")
+    command = ["selfdistil", "--run", "drawn", "--steps", 2, "--json"]
+    said = last_line(run_cli(*command, cwd=place))
+    assert said["steps"] == 2 and said["kl"]["before"] > 0
+    name = "verdicts.jsonl"
+    assert (place / "drawn" / name).read_bytes() == (run[0] / name).read_bytes()
+
+
 def test_the_control_needs_episodes(place):
     options = settings(place / "student")
     run_cli("tasks", "--repo", "practice", "--run", "single", *options, cwd=place)

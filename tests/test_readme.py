@@ -54,7 +54,8 @@ PARSED = {
     "bootstrap --repo ./myproj": "takes minutes, and three more to make a student; test_arc.py "
     "runs it with a smaller one",
     "climb": "takes minutes; test_arc.py runs it",
-    "eval --control": "needs a run; test_episode_arc.py runs it",
+    "eval --control": "needs episodes; test_episode_arc.py runs it",
+    "selfdistil": "needs a run that has climbed; test_selfdistil.py runs it",
     "bootstrap --repo practice": "as above",
     "bootstrap --repo ./myproj --teacher deepseek --dry-run": "needs a student; "
     "test_teacher_arc.py runs it against "

@@ -50,6 +50,12 @@ def test_a_bootstrapped_run_climbs_until_it_was_probed_where_its_plan_ends(done,
     assert following == (None if ends else stages.CLIMB)
 
 
+def test_a_self_distillation_that_was_begun_comes_before_more_cycles():
+    for cycles, done in ((2, []), (6, ["climb-0006"])):
+        assert stages.following([*BOOTSTRAP, *done], cycles, 6, begun=True) is stages.SELFDISTIL
+    assert stages.following(["mine"], 0, 6, begun=True) is stages.BEFORE
+
+
 def test_names_are_those_that_runs_have_written_down():
     assert stages.probe_after(4) == "climb-0004" and stages.probe_after(12345) == "climb-12345"
     assert stages.checkpoint_after(0) == "distilled" and stages.checkpoint_after(4) == "cycle-0004"
@@ -57,6 +63,10 @@ def test_names_are_those_that_runs_have_written_down():
     assert stages.bootstrapped() == "after" and stages.STUDENT == "student"
     probes = ["before", "after", "climb-0002", "climb-0010"]
     assert [stages.place(name) for name in probes] == [-1, 0, 2, 10]
+    assert (
+        stages.selfdistil_checkpoint(50) == "selfdistil-0050" and stages.STAGES[-1].name == "climb"
+    )
+    assert stages.selfdistilled("selfdistil-0050") == 50 and stages.selfdistilled("last") is None
     assert [stages.tick(name) for name in probes] == ["before", "taught", "now", "now"]
 
 

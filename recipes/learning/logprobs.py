@@ -1,7 +1,10 @@
-"""Log-probabilities of completions, and their gradient, without computing anything twice.
+"""Log-probabilities of completions, and their gradient, without computing anything twice; and the
+divergence to another adapter on the same base.
 
     for indices, logp_N, reference_N in passes(policy, samples, temperature, kl=False, sharing):
         (-(weight_N * logp_N).sum()).backward()  # of every part, before the next one is asked for
+    for indices, kl_N in divergences(policy, samples, temperature, sharing):
+        kl_N.sum().backward()  # the same
 
 Two paths give the same numbers up to rounding:
 
@@ -321,6 +324,25 @@ def _in_common(one: Sequence[int], other: Sequence[int]) -> int:
 # ---- both paths ----------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Read:
+    """What came of reading one part."""
+
+    indices: list[int]
+    """Of its samples."""
+    hidden_UH: torch.Tensor
+    """Hidden states, one for each place and token that is to be predicted there: what samples have
+    in common stands here once."""
+    targets_U: torch.Tensor
+    """These tokens."""
+    places_N: torch.Tensor | None
+    """Of each written token, sample after sample, which of these predicts it; None: in this order."""
+
+    def of_tokens(self, value_U: torch.Tensor) -> torch.Tensor:
+        """One value for each written token, [N]."""
+        return value_U if self.places_N is None else value_U.index_select(0, self.places_N)
+
+
 def passes(
     policy: Policy, samples: Sequence[Sample], temperature: float, kl: bool, sharing: Sharing
 ) -> Iterator[tuple]:
@@ -331,42 +353,81 @@ def passes(
     The caller takes the backward pass of what it makes of `logp_N` before it asks for the next
     part. Raises ValueError for temperature <= 0.
     """
+
+    def logprobs(read: _Read) -> torch.Tensor:
+        return read.of_tokens(_head_logprobs(policy, read.hidden_UH, read.targets_U, temperature))
+
+    for read, reference_N in _beside(policy, samples, sharing, logprobs if kl else None):
+        yield read.indices, logprobs(read), reference_N
+
+
+def divergences(
+    policy: Policy, samples: Sequence[Sample], temperature: float, sharing: Sharing
+) -> Iterator[tuple[list[int], torch.Tensor]]:
+    """(indices, kl_N) for all samples, part by part, as `passes` orders them: before each token that
+    the student wrote, the reverse divergence to the reference adapter, over the whole vocabulary,
+
+        sum_v p(v) (log p(v) - log p_reference(v)),  nats, at logits / temperature,
+
+    with a graph where gradients are enabled. The sampling of the tokens has none (on-policy
+    distillation: Agarwal et al. 2024, arXiv:2306.13649, equation 4). Costs a forward pass without
+    gradient more than log-probabilities do, and in the head four products with the vocabulary for
+    two; without gradients two.
+
+    The caller as in `passes`. Raises ValueError for temperature <= 0.
+    """
+    for read, reference_UH in _beside(policy, samples, sharing, lambda read: read.hidden_UH):
+        kl_U = _head_divergence(policy, read.hidden_UH, reference_UH, temperature)
+        yield read.indices, read.of_tokens(kl_U)
+
+
+def _beside(
+    policy: Policy,
+    samples: Sequence[Sample],
+    sharing: Sharing,
+    kept: Callable[[_Read], torch.Tensor] | None,
+) -> Iterator[tuple[_Read, Any]]:
+    """All parts as the policy reads them, and what is `kept` of each as the reference adapter reads
+    it (None without `kept`)."""
     for work in plan(samples, sharing.limit, sharing.longest, sharing.parity):
-        reference: dict = {}
-        if kl:
+        reference: dict[tuple[int, ...], torch.Tensor] = {}
+        if kept is not None:
             with policy.as_reference():
                 reference = {
-                    tuple(indices): logp_N
-                    for indices, logp_N in _parts(policy, samples, work, temperature, False)
+                    tuple(read.indices): kept(read)
+                    for read in _parts(policy, samples, work, training=False)
                 }
-        for indices, logp_N in _parts(policy, samples, work, temperature, True):
-            yield indices, logp_N, reference.get(tuple(indices))
+        for read in _parts(policy, samples, work, training=True):
+            yield read, reference.get(tuple(read.indices))
 
 
 def _parts(
-    policy: Policy,
-    samples: Sequence[Sample],
-    work: Plain | Shared,
-    temperature: float,
-    training: bool,
-) -> Iterator[tuple]:
-    """(indices, logp_N) of one pass; on being asked for what comes after the last part, the
-    prompts' own backward pass."""
+    policy: Policy, samples: Sequence[Sample], work: Plain | Shared, training: bool
+) -> Iterator[_Read]:
+    """The parts of one pass; on being asked for what comes after the last one, the prompts' own
+    backward pass."""
     if isinstance(work, Plain):
-        yield (
-            work.indices,
-            flat_logprobs(policy, [samples[i] for i in work.indices], temperature, training),
-        )
+        yield _plain_part(policy, samples, work.indices, training)
         return
     policy.mode(training)
     prompts = PromptCache(policy, work.prompts)
     for part in work.parts:
-        yield (
-            [i for row in part for i in row.indices],
-            _trie_logprobs(policy, prompts, samples, part, temperature),
-        )
+        yield _trie_part(policy, prompts, samples, part)
     if training:
         prompts.backward()
+
+
+def _plain_part(
+    policy: Policy, samples: Sequence[Sample], indices: list[int], training: bool
+) -> _Read:
+    chosen = [samples[i] for i in indices]
+    targets = [s.completion[t] for s in chosen for t in s.written]
+    return _Read(
+        indices,
+        plain_hidden(policy, chosen, training),
+        torch.tensor(targets, device=policy.device),
+        None,
+    )
 
 
 def flat_logprobs(
@@ -374,10 +435,8 @@ def flat_logprobs(
 ) -> torch.Tensor:
     """Log-probabilities of all written tokens by the plain path, sample after sample, [N]. Raises
     ValueError as `passes`."""
-    targets_N = torch.tensor(
-        [s.completion[t] for s in samples for t in s.written], device=policy.device
-    )
-    return _head_logprobs(policy, plain_hidden(policy, samples, training), targets_N, temperature)
+    read = _plain_part(policy, samples, list(range(len(samples))), training)
+    return _head_logprobs(policy, read.hidden_UH, read.targets_U, temperature)
 
 
 def plain_hidden(policy: Policy, samples: Sequence[Sample], training: bool) -> torch.Tensor:
@@ -405,38 +464,100 @@ def head_rows(policy: Policy) -> int:
     return max(1, HEAD_LOGITS // policy.vocabulary)
 
 
+# ---- the head ------------------------------------------------------------------------------------
+
+
 def _head_logprobs(
     policy: Policy, hidden_NH: torch.Tensor, targets_N: torch.Tensor, temperature: float
 ) -> torch.Tensor:
+    return _Head.apply(
+        hidden_NH,
+        lambda with_slope: _over_vocabulary(
+            policy, hidden_NH, targets_N, _above_0(temperature), with_slope
+        ),
+    )
+
+
+def _head_divergence(
+    policy: Policy, hidden_NH: torch.Tensor, reference_NH: torch.Tensor, temperature: float
+) -> torch.Tensor:
+    return _Head.apply(
+        hidden_NH,
+        lambda with_slope: _divergence_over_vocabulary(
+            policy, hidden_NH, reference_NH, _above_0(temperature), with_slope
+        ),
+    )
+
+
+def _above_0(temperature: float) -> float:
     if temperature <= 0:
         raise ValueError("log-probabilities need a temperature above 0")
-    return _HeadLogprobs.apply(hidden_NH, policy, targets_N, temperature)
+    return temperature
 
 
-class _HeadLogprobs(torch.autograd.Function):
-    """Log-probabilities from hidden states. The head is frozen and a position's log-probability
-    depends on its own hidden state alone, so the forward pass knows the whole gradient but for one
-    factor a position."""
+class _Head(torch.autograd.Function):
+    """One value a position from hidden states. The head is frozen and a position's value depends on
+    its own hidden state alone, so the forward pass knows the whole gradient but for one factor a
+    position."""
 
     @staticmethod
     def forward(
         ctx: Any,
         hidden_NH: torch.Tensor,
-        policy: Policy,
-        targets_N: torch.Tensor,
-        temperature: float,
+        values: Callable[[bool], tuple[torch.Tensor, torch.Tensor | None]],
     ) -> torch.Tensor:
-        logp_N, slope_NH = _over_vocabulary(
-            policy, hidden_NH, targets_N, temperature, ctx.needs_input_grad[0]
-        )
+        """`values(whether the gradient is wanted)`: (the values, [N]; their gradient by `hidden_NH`,
+        or None)."""
+        value_N, slope_NH = values(ctx.needs_input_grad[0])
         ctx.save_for_backward(slope_NH)
-        return logp_N
+        return value_N
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad_N: torch.Tensor) -> tuple:
         (slope_NH,) = ctx.saved_tensors
-        return (grad_N[:, None] * slope_NH).to(slope_NH.dtype), None, None, None
+        return (grad_N[:, None] * slope_NH).to(slope_NH.dtype), None
+
+
+class _Sums:
+    """Sums over the vocabulary in which each token weighs exp(its logit), block by block: relative to
+    the largest logit so far, and shrunk when a larger one comes (online softmax, Milakov & Gimelshein
+    2018, arXiv:1805.02867)."""
+
+    def __init__(self) -> None:
+        self.top_N1: torch.Tensor | None = None
+        self.sums: list[torch.Tensor] = []
+        """[N, 1] or [N, hidden]."""
+
+    def add(
+        self, logits_NV: torch.Tensor, terms: Callable[[torch.Tensor], list[torch.Tensor]]
+    ) -> None:
+        """A block's logits, which are overwritten; `terms`: the block's weights -> its part of each
+        sum."""
+        before_N1, self.top_N1 = self.top_N1, logits_NV.amax(1, keepdim=True)
+        if before_N1 is not None:
+            self.top_N1 = torch.maximum(before_N1, self.top_N1)
+        new = terms(logits_NV.sub_(self.top_N1).exp_())
+        if before_N1 is not None:
+            shrink_N1 = (before_N1 - self.top_N1).exp()
+            new = [old.mul_(shrink_N1).add_(more) for old, more in zip(self.sums, new)]
+        self.sums = new
+
+    @property
+    def log_total_N1(self) -> torch.Tensor:
+        """Of the first sum, which is that of the weights."""
+        return self.top_N1 + self.sums[0].log()
+
+
+def _blocks(policy: Policy, rows: int) -> Iterator[slice]:
+    """The vocabulary in blocks, so that `rows` have HEAD_LOGITS logits in each."""
+    width = max(2, HEAD_LOGITS // rows)  # so that a block has a token that is not the target
+    return (slice(first, first + width) for first in range(0, policy.vocabulary, width))
+
+
+def _rows(policy: Policy, weight_NV: torch.Tensor, block: slice) -> torch.Tensor:
+    """The head's rows of a block, summed with these weights, [N, hidden], float32."""
+    return (weight_NV.to(policy.head.weight.dtype) @ policy.head.weight[block]).float()
 
 
 def _over_vocabulary(
@@ -449,61 +570,89 @@ def _over_vocabulary(
     """(log p of the targets, [N], float32; its gradient by the hidden states, [N, hidden], in their
     type, or None).
 
-    One pass over blocks of the vocabulary. Sums of exponentials are kept relative to the largest
-    logit so far and are shrunk when a larger one comes (online softmax, Milakov & Gimelshein 2018,
-    arXiv:1805.02867), and so is the sum of the head's rows W weighted by them, as attention sums
-    its values. The target t is left out of the sums, so that nothing cancels where its p is near 1:
+    One pass over blocks of the vocabulary, with sums of exponentials and of the head's rows W
+    weighted by them, as attention sums its values. The target t is left out of the sums, so that
+    nothing cancels where its p is near 1:
 
         log p_t = log sigmoid(l_t - log rest),  rest = sum of exp(l_v) over v != t, d log p_t / d
         hidden = (1 - p_t) * (W_t - sum of exp(l_v) * W_v / rest over v != t) / temperature.
     """
-    width = max(
-        2, HEAD_LOGITS // len(hidden_NH)
-    )  # so that a block has a token that is not the target
-    target_N = torch.zeros(len(hidden_NH), device=hidden_NH.device)
-    rest_N, top_N, others_NH = (
-        torch.zeros_like(target_N),
-        torch.full_like(target_N, -torch.inf),
-        None,
-    )
-    for first in range(0, policy.vocabulary, width):
-        block = slice(first, first + width)
+    target_N, others = torch.zeros(len(hidden_NH), device=hidden_NH.device), _Sums()
+    for block in _blocks(policy, len(hidden_NH)):
         logits_NV = policy.logits(hidden_NH, block).div_(temperature)
-        inside = ((targets_N >= first) & (targets_N < first + width)).nonzero()[:, 0]
-        target_N[inside] = logits_NV[inside, targets_N[inside] - first]
-        logits_NV[inside, targets_N[inside] - first] = -torch.inf
-        before_N, top_N = top_N, torch.maximum(top_N, logits_NV.amax(1))
-        shrink_N = (before_N - top_N).exp()
-        weight_NV = logits_NV.sub_(top_N[:, None]).exp_()
-        rest_N = rest_N * shrink_N + weight_NV.sum(1)
-        if with_slope:
-            summed_NH = (weight_NV.to(policy.head.weight.dtype) @ policy.head.weight[block]).float()
-            others_NH = (
-                summed_NH
-                if others_NH is None
-                else others_NH.mul_(shrink_N[:, None]).add_(summed_NH)
-            )
-    ahead_N = target_N - top_N - rest_N.log()
+        inside = ((targets_N >= block.start) & (targets_N < block.stop)).nonzero()[:, 0]
+        target_N[inside] = logits_NV[inside, targets_N[inside] - block.start]
+        logits_NV[inside, targets_N[inside] - block.start] = -torch.inf
+
+        def terms(weight_NV: torch.Tensor) -> list[torch.Tensor]:
+            rows = [_rows(policy, weight_NV, block)] if with_slope else []
+            return [weight_NV.sum(1, keepdim=True), *rows]
+
+        others.add(logits_NV, terms)
+    ahead_N = target_N - others.log_total_N1[:, 0]
     if not with_slope:
         return F.logsigmoid(ahead_N), None
-    slope_NH = (policy.head.weight[targets_N] - others_NH / rest_N[:, None]) * (
+    rest_N1, others_NH = others.sums
+    slope_NH = (policy.head.weight[targets_N] - others_NH / rest_N1) * (
         torch.sigmoid(-ahead_N) / temperature
     )[:, None]
     return F.logsigmoid(ahead_N), slope_NH.to(hidden_NH.dtype)
 
 
+def _divergence_over_vocabulary(
+    policy: Policy,
+    hidden_NH: torch.Tensor,
+    reference_NH: torch.Tensor,
+    temperature: float,
+    with_slope: bool,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """(sum_v p(v) u(v), [N], float32; its gradient by `hidden_NH`, [N, hidden], in its type, or
+    None), where u = log p - log p_reference.
+
+    One pass over blocks of the vocabulary. With d, the difference of the logits, which is u up to a
+    number that is the same for all tokens, and which the head gives of the difference of the hidden
+    states, so that it has the digits that two like logits have not,
+
+        KL = sum p d - (log Z - log Z_reference), d KL / d hidden = sum of p_v (u_v - KL) W_v /
+        temperature = (sum of p_v d_v W_v - (sum p d) * sum of p_v W_v) / temperature,
+
+    and d may be taken less any number; less its mean over the first block it is small, so that
+    little is lost where the weights are rounded to the head's type.
+    """
+    apart_NH = hidden_NH.float() - reference_NH.float()
+    own, other, shift_N1 = _Sums(), _Sums(), None
+    for block in _blocks(policy, 2 * len(hidden_NH)):
+        logits_NV = policy.logits(hidden_NH, block).div_(temperature)
+        ahead_NV = policy.logits(apart_NH, block, bias=False).div_(temperature)
+        reference_NV = logits_NV - ahead_NV
+        shift_N1 = ahead_NV.mean(1, keepdim=True) if shift_N1 is None else shift_N1
+        ahead_NV.sub_(shift_N1)
+
+        def terms(weight_NV: torch.Tensor) -> list[torch.Tensor]:
+            gap_NV = ahead_NV.mul_(weight_NV)
+            rows = [_rows(policy, w_NV, block) for w_NV in (weight_NV, gap_NV) if with_slope]
+            return [*(w_NV.sum(1, keepdim=True) for w_NV in (weight_NV, gap_NV)), *rows]
+
+        own.add(logits_NV, terms)
+        other.add(reference_NV, lambda weight_NV: [weight_NV.sum(1, keepdim=True)])
+    total_N1, gap_N1, *rows = own.sums
+    mean_N1 = gap_N1 / total_N1
+    kl_N1 = mean_N1 + shift_N1 - (own.log_total_N1 - other.log_total_N1)
+    kl_N = kl_N1[:, 0].clamp(min=0.0)  # which rounding alone takes it below
+    if not rows:
+        return kl_N, None
+    rows_NH, gaps_NH = rows
+    slope_NH = (gaps_NH - mean_N1 * rows_NH) / (total_N1 * temperature)
+    return kl_N, slope_NH.to(hidden_NH.dtype)
+
+
 # ---- the shared path -----------------------------------------------------------------------------
 
 
-def _trie_logprobs(
-    policy: Policy,
-    prompts: "PromptCache",
-    samples: Sequence[Sample],
-    rows: Sequence[Row],
-    temperature: float,
-) -> torch.Tensor:
-    """Log-probabilities of all written tokens of one part, sample after sample, [N]. What samples
-    have in common goes through decoder and head once."""
+def _trie_part(
+    policy: Policy, prompts: "PromptCache", samples: Sequence[Sample], rows: Sequence[Row]
+) -> _Read:
+    """What samples have in common goes through decoder and head once."""
     tries = [Trie([samples[i].read for i in row.indices]) for row in rows]
     width = max(len(trie.tokens) for trie in tries)
     # (position, token that it is to predict) -> its place among those of which there is one each
@@ -515,10 +664,12 @@ def _trie_logprobs(
         for t in samples[i].written
     ]
     nodes, targets = zip(*asked)
-    hidden_UH = _gather(prompts.hidden(tries, [row.prompt for row in rows]), list(nodes))
-    targets_U = torch.tensor(targets, device=policy.device)
-    logp_U = _head_logprobs(policy, hidden_UH, targets_U, temperature)
-    return logp_U.index_select(0, torch.tensor(places, device=policy.device))
+    return _Read(
+        [i for row in rows for i in row.indices],
+        _gather(prompts.hidden(tries, [row.prompt for row in rows]), list(nodes)),
+        torch.tensor(targets, device=policy.device),
+        torch.tensor(places, device=policy.device),
+    )
 
 
 class Trie:
@@ -731,14 +882,16 @@ def longest_shared(policy: Policy) -> tuple[int, str]:
     return min(windows, default=sys.maxsize), ""
 
 
+@torch.enable_grad()
 def _gradient(
     policy: Policy, samples: Sequence[Sample], works: Sequence[Plain | Shared]
 ) -> torch.Tensor:
     for parameter in policy.trainable:
         parameter.grad = None
     for work in works:
-        for _, logp_N in _parts(policy, samples, work, 1.0, True):
-            logp_N.sum().backward()
+        for read in _parts(policy, samples, work, training=True):
+            logp_U = _head_logprobs(policy, read.hidden_UH, read.targets_U, 1.0)
+            read.of_tokens(logp_U).sum().backward()
     return torch.cat(
         [
             torch.zeros(p.numel()) if p.grad is None else p.grad.float().cpu().flatten()

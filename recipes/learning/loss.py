@@ -1,7 +1,9 @@
-"""The one loss, of distillation and of REINFORCE, and what else is computed of samples.
+"""The one loss, of distillation and of REINFORCE, that of self-distillation, and what else is
+computed of samples.
 
     objective = Objective(policy, limits, notes)
     objective.accumulate(samples, weights, norm, temperature)  # backward of -(w * logp).sum() / norm
+    objective.accumulate_divergence(samples, temperature)      # of the mean KL to the frozen adapter
     objective.entropy(samples, temperature)
 
 Only tokens that the student wrote count (`Sample.mask`): sums and means here are over them alone.
@@ -21,6 +23,7 @@ from recipes.learning.loading import first_line
 from recipes.learning.logprobs import (
     Sample,
     Sharing,
+    divergences,
     flat_logprobs,
     head_rows,
     longest_of,
@@ -98,6 +101,11 @@ class Objective:
             )
         return longest
 
+    def _sharing(self) -> Sharing:
+        """As it is now: the limit may have become smaller."""
+        parity = Shape.of(self.policy.config).parity
+        return Sharing(self.limits.micro_tokens, self.longest_shared, parity)
+
     def accumulate(
         self,
         samples: Sequence[Sample],
@@ -128,10 +136,7 @@ class Objective:
         def work() -> Stats:
             loss = moved = 0.0
             tokens = 0
-            sharing = Sharing(
-                self.limits.micro_tokens, self.longest_shared, Shape.of(self.policy.config).parity
-            )
-            parts = passes(self.policy, samples, temperature, kl is not None, sharing)
+            parts = passes(self.policy, samples, temperature, kl is not None, self._sharing())
             for indices, logp_N, reference_N in parts:
                 weight_N = self._spread(weights, samples, indices)
                 if sampled is not None:
@@ -153,6 +158,35 @@ class Objective:
             return Stats(loss=loss, drift=moved / max(tokens, 1), tokens=tokens)
 
         return self._fitting(work, samples)
+
+    def accumulate_divergence(self, samples: Sequence[Sample], temperature: float) -> float:
+        """Add the gradient of the mean over all written tokens of the reverse divergence to the
+        reference adapter, `sum_v p(v) (log p(v) - log p_reference(v))`, and return it, nats a token.
+
+        The samples are the policy's own, drawn at `temperature`, and are taken as they are: what
+        the parameters change in which tokens are drawn has no gradient here. Memory as in
+        `accumulate`. Raises ValueError without a reference or for temperature <= 0, UsageError when
+        memory does not suffice for one sample.
+        """
+        if not self.policy.has_reference:
+            raise ValueError("the divergence needs freeze_reference() first")
+        tokens = sum(len(sample.written) for sample in samples)
+
+        def work() -> float:
+            total = 0.0
+            for _, kl_N in divergences(self.policy, samples, temperature, self._sharing()):
+                mean = kl_N.sum() / tokens
+                if mean.requires_grad:
+                    mean.backward()
+                total += float(mean.detach())
+            return total
+
+        return self._fitting(work, samples)
+
+    @torch.no_grad()
+    def divergence(self, samples: Sequence[Sample], temperature: float) -> float:
+        """The same without the gradient."""
+        return self.accumulate_divergence(samples, temperature)
 
     def logprobs(self, samples: Sequence[Sample], temperature: float) -> list[torch.Tensor]:
         """Log-probability of each written token, nats, under logits / temperature: one float32

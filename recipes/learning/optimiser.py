@@ -39,6 +39,11 @@ class Optimiser:
         """Forget the accumulated gradient."""
         self.adamw.zero_grad(set_to_none=True)
 
+    def forget(self) -> None:
+        """Begin anew: no moments, no gradient."""
+        self.adamw.state.clear()
+        self.clear()
+
     def state(self) -> dict[str, Any]:
         """A copy of all that the next step depends on beside the gradient."""
         return _cloned(self.adamw.state_dict())
@@ -64,6 +69,12 @@ class Optimiser:
                 f"The optimiser in checkpoint {folder} cannot be used ({first_line(error)}). "
                 "Use another checkpoint."
             ) from None
+
+
+def warmed_up(lr: float, warmup: int, number: int) -> float:
+    """The learning rate of step `number`, counted from 1: linear up to `lr` over `warmup` steps, then
+    constant."""
+    return lr * min(1.0, number / max(1, warmup))
 
 
 def _adamw(parameters: list[torch.nn.Parameter], device: torch.device) -> torch.optim.Optimizer:

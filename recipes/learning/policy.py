@@ -94,12 +94,15 @@ class Policy:
             out.past_key_values if asked else None
         )
 
-    def logits(self, hidden_NH: torch.Tensor, tokens: slice = slice(None)) -> torch.Tensor:
-        """The head: [N, hidden] -> [N, vocabulary], or the logits of `tokens` alone, float32."""
-        weight, bias = self.head.weight[tokens], self.head.bias
+    def logits(
+        self, hidden_NH: torch.Tensor, tokens: slice = slice(None), bias: bool = True
+    ) -> torch.Tensor:
+        """The head: [N, hidden] -> [N, vocabulary], or the logits of `tokens` alone, float32.
+        Without `bias`: of a difference of hidden states the difference of the logits."""
+        weight, added = self.head.weight[tokens], self.head.bias if bias else None
         with self._autocast():
             return F.linear(
-                hidden_NH.to(weight.dtype), weight, None if bias is None else bias[tokens]
+                hidden_NH.to(weight.dtype), weight, None if added is None else added[tokens]
             ).float()
 
     @property

@@ -34,6 +34,7 @@ from typing import Any
 
 from recipes.learning.loss import KlTerm, Sampled
 from recipes.learning.measure import TaskProbe, derived_seed
+from recipes.learning.optimiser import warmed_up
 from recipes.learning.student import Sample, Student
 from recipes.rollouts.conversations import Conversations
 from recipes.rollouts.engine import Completion, Engine, count_nothing
@@ -195,7 +196,7 @@ def cycle(
     batch = _merge(used, prompts, settings.discount)
 
     # 5. and 6. The update, unless a seat belt holds.
-    lr = settings.lr * min(1.0, number / max(1, settings.warmup)) * state.lr_scale
+    lr = warmed_up(settings.lr, settings.warmup, number) * state.lr_scale
     norm = len(chosen) * settings.group_size
     update = _update(student, batch, settings, lr, norm, _sampling_entropy(groups))
     if update.rolled_back:

@@ -190,6 +190,15 @@ class Student:
         """Add the gradient of `-(w * ratio * logp).sum() / norm`, and of the KL term."""
         return self.objective.accumulate(samples, weights, norm, temperature, sampled, kl)
 
+    def accumulate_divergence(self, samples: Sequence[Sample], temperature: float) -> float:
+        """Add the gradient of the mean divergence to the frozen adapter; returns it, nats a written
+        token."""
+        return self.objective.accumulate_divergence(samples, temperature)
+
+    def divergence(self, samples: Sequence[Sample], temperature: float) -> float:
+        """Mean divergence to the frozen adapter, nats a written token."""
+        return self.objective.divergence(samples, temperature)
+
     def step(self, lr: float, clip: float) -> float:
         """One step with the accumulated gradient; returns its norm before clipping to `clip`, which
         is not finite where the step was not taken."""

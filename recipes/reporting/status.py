@@ -15,6 +15,7 @@ from recipes.reporting.alarm import alarm
 from recipes.reporting.tables import APART, HARDNESS, probe_summary, read_probes
 from recipes.reporting.times import cycle_seconds, duration
 from recipes.runfolder.run import Run
+from recipes.runfolder.selfdistillation import SelfDistillation
 from recipes.teachers.ledger import read_summary
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -26,18 +27,20 @@ def run_facts(run: Run) -> dict:
     """What `status` tells: {"run", "phase", "cycles", "probes": {phase: P}, "seconds",
     "checkpoints", "next", "step", "tasks": {split: {when: {state: n, "truncated": n}}},
     "heldout_curve": [[cycle, pass@1]], "heldout_curves": {"hard" | "soft": the same}, "alarm",
-    "set_aside", "teacher", "usd", "seconds_total", "seconds_left", "best", "idle_seconds",
-    "at_work"}.
+    "set_aside", "teacher", "usd", "seconds_total", "seconds_left", "best", "selfdistil",
+    "idle_seconds", "at_work"}.
 
     `step` is the part of the current step that is done ({"name", "done", "total"}) where it can be
     counted, else None; `best` is {"checkpoint", "heldout_pass_at_1", "hard", "soft"} (held-out
-    pass@1), or None before there is one; `idle_seconds` have passed since the run folder last
+    pass@1), or None before there is one; `selfdistil` is {"teacher", "from", "steps", "done", "kl":
+    {"before", "after"}} where that was learned last, else None; `idle_seconds` have passed since the run folder last
     changed; `at_work`: whether another command takes the run further at this moment;
     `seconds_left`: of the cycles that its recipe plans, by those so far (None before the first).
     """
     content, metrics = run.content, run.read("metrics.jsonl")
     reached = content["done"], len(metrics), run.recipe.climb.cycles
-    following = stages.following(*reached)
+    begun = SelfDistillation.of(run)
+    following = stages.following(*reached, begun is not None and not begun.ended)
     probes = {name: probe_summary(run, name) for name in content["done"] if stages.is_probe(name)}
     curve = _curve(metrics, probes, "pass_at_1", "heldout")
     curves = {
@@ -52,7 +55,7 @@ def run_facts(run: Run) -> dict:
         "seconds": content["seconds"],
         "checkpoints": content["checkpoints"],
         "next": _next(run, following, probes, len(metrics)),
-        "step": _step(run, following),
+        "step": _step(run, following, begun),
         "tasks": _tasks(run, list(probes)),
         "heldout_curve": curve,
         "heldout_curves": curves,
@@ -65,6 +68,7 @@ def run_facts(run: Run) -> dict:
         "seconds_total": round(sum(content["seconds"].values()), 1),
         "seconds_left": _seconds_left(run, len(metrics)),
         "best": _best(content["checkpoints"], curve, curves),
+        "selfdistil": _selfdistil(run, begun),
         "idle_seconds": round(_idle(run.folder), 1),
         "at_work": run.is_at_work,
     }
@@ -104,6 +108,8 @@ def _next(run: Run, following: stages.Stage | None, probes: dict, cycles: int) -
             "teacher can help:\n"
             f"{program}bootstrap --new --repo {run.repository.root} --teacher NAME"
         )
+    if following is stages.SELFDISTIL and (begun := SelfDistillation.of(run)):
+        return f"Go on with\n{program}{following.command} {named} {begun.arguments}"
     if following:
         return f"Go on with\n{program}{following.command} {named}"
     return (
@@ -113,7 +119,10 @@ def _next(run: Run, following: stages.Stage | None, probes: dict, cycles: int) -
     )
 
 
-def _step(run: Run, following: stages.Stage | None) -> dict | None:
+def _step(run: Run, following: stages.Stage | None, begun: SelfDistillation | None) -> dict | None:
+    if following is stages.SELFDISTIL and begun is not None:
+        done = begun.steps_done(run)
+        return {"name": "steps of self-distillation", "done": done, "total": begun.steps}
     if following is None or not following.is_probe:
         return None
     probed = len(read_probes(run, following.name))
@@ -152,6 +161,18 @@ def _best(checkpoints: dict, curve: list, curves: dict[str, list]) -> dict | Non
         "checkpoint": folder,
         "heldout_pass_at_1": measured(curve),
         **{name: measured(c) for name, c in curves.items()},
+    }
+
+
+def _selfdistil(run: Run, begun: SelfDistillation | None) -> dict | None:
+    if begun is None:
+        return None
+    return {
+        "teacher": begun.teacher,
+        "from": begun.origin,
+        "steps": begun.steps,
+        "done": begun.steps_done(run),
+        "kl": {"before": begun.before, "after": begun.after},
     }
 
 

@@ -6,7 +6,7 @@ next relies on it.
 
 run.json holds the resolved recipe, the repository, the versions, what samples, and the steps that
 are done; it is replaced as a whole. What grows is appended a line at a time (`sandbox/jsonl.py`).
-One process at a time takes a run further (`bootstrap`, `climb`): it holds run.lock.
+One process at a time takes a run further (`bootstrap`, `climb`, `selfdistil`): it holds run.lock.
 
     with run: ...                             # takes it further, alone
     # uses a checkpoint, also while another process takes the run further
