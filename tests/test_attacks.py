@@ -36,7 +36,6 @@ import compileall
 import html
 import json
 import os
-import pwd
 import re
 import secrets
 import select
@@ -856,7 +855,7 @@ def main(kinds: list[str]) -> int:
     began, wrong = time.monotonic(), []
     with ground() as made:
         print(
-            f"as {pwd.getpwuid(os.geteuid()).pw_name}; {len(made.tasks)} tasks, "
+            f"as user {os.geteuid()}; {len(made.tasks)} tasks, "
             f"{sum(t.hard for t in made.tasks.values())} of them hard"
         )
         print(
