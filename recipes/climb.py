@@ -166,8 +166,8 @@ def _write_down(session: Session, state: ClimbState, done: CycleDone) -> None:
 
 
 def forget_after(session: Session, cycle: int, line: dict | None) -> None:
-    """Bring metrics.jsonl, rollouts.jsonl and the probes in step with the checkpoint that the run goes
-    on from, which has so many cycles and this line of metrics.jsonl."""
+    """Bring metrics.jsonl, rollouts.jsonl and the probes in step with the checkpoint that the run
+    goes on from, which has so many cycles and this line of metrics.jsonl."""
     run, phase = session.run, stages.CLIMB.name
     session.drop("rollouts.jsonl", lambda r: r["phase"] == phase and r["cycle"] > cycle)
     metrics = run.read("metrics.jsonl")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # what `--help` need not load
     from sandbox.tasks.task import Task
 
 SEED_STEP = 3
-"""Added to the recipe's seed: beside those of probes, of choosing the best checkpoint and of `eval`."""
+"""Added to the recipe's seed: beside those of probes, of the best checkpoint and of `eval`."""
 
 
 @dataclass
@@ -91,11 +91,16 @@ def _round(session: Session, going: list[Trials], number: int, temperature: floa
         recipe.student.max_new,
         [derived_seed("control", seed, trials.task.instance_id, number) for trials in going],
     )
-    for trials, group in zip(going, groups):
-        attempts = group[: len(trials.left)]
-        texts = [session.student.text(a.ids) for a in attempts if a.finished]
-        judged = iter(session.judge_replies([(trials.task, text) for text in texts]))
-        trials.take(attempts, [next(judged) if a.finished else None for a in attempts])
+    attempts = [group[: len(trials.left)] for trials, group in zip(going, groups)]
+    replies = [
+        (trials.task, session.student.text(attempt.ids))
+        for trials, some in zip(going, attempts)
+        for attempt in some
+        if attempt.finished
+    ]
+    verdicts = iter(session.judge_replies(replies))
+    for trials, some in zip(going, attempts):
+        trials.take(some, [next(verdicts) if a.finished else None for a in some])
 
 
 def _passing(task: Task, verdict: Verdict | HarnessError | None) -> Verdict | None:

@@ -11,25 +11,14 @@ steps asks `session.stopping()` whether it is to.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recipes import stages
-from recipes.events import (
-    Emit,
-    Event,
-    Note,
-    Progress,
-    PromptsTooLong,
-    SetAside,
-    notes_to,
-    progress_to,
-)
+from recipes.events import Emit, Note, Progress, PromptsTooLong, SetAside, notes_to, progress_to
 from recipes.rollouts.engine import count_nothing
 from recipes.shutdown import GracefulShutdown
 from sandbox.errors import HarnessError, UsageError
@@ -42,7 +31,6 @@ if TYPE_CHECKING:  # what `--help` need not load
     from recipes.runfolder.run import Run
     from recipes.settings import Recipe
     from recipes.teachers.options import Hired
-    from sandbox.episode import Episode
     from sandbox.judge.verdict import Judge, Limits, Verdict
     from sandbox.tasks.task import Task
 
@@ -69,55 +57,6 @@ def open_judge(run: Run, emit: Emit) -> Judge:
         memory=run.folder / "verdicts.jsonl",
         on_note=notes_to(emit),
     )
-
-
-class OpenRun:
-    """A run's tasks and judge for a program that is none of ours; its threads may call at once."""
-
-    def __init__(self, run: Run, judge: Judge) -> None:
-        self._judge, self._recipe = judge, run.recipe
-        self._tasks = {t.instance_id: t for t in run.tasks}
-        self._reached: dict[tuple[str, ...], Episode] = {}
-        """{(instance_id, replies so far): the episode as it is there}"""
-
-    def verdict(self, instance_id: str, text: str) -> tuple[str, float]:
-        """(status, reward) of a reply."""
-        from sandbox.episode import judge_reply
-
-        style = self._recipe.prompt.style
-        found = judge_reply(self._judge, self._tasks[instance_id], text, style)
-        return found.status, found.reward
-
-    def answer(self, instance_id: str, replies: list[str]) -> str | None:
-        """What is said of the last of these replies; None where the episode is over with it."""
-        from sandbox.episode import Episode
-
-        episode: Episode | None = self._reached.get((instance_id, *replies[:-1]))
-        if episode is None:
-            turns, style = self._recipe.student.turns, self._recipe.prompt.style
-            episode = Episode(self._judge, self._tasks[instance_id], [], style, turns)
-            for reply in replies[:-1]:
-                episode.answer(reply)
-        episode = episode.fork()
-        feedback = episode.answer(replies[-1])
-        if feedback is None:
-            return None
-        self._reached[(instance_id, *replies)] = episode
-        return feedback.text
-
-
-@contextmanager
-def open_replies(folder: Path) -> Iterator[OpenRun]:
-    """A run for a program that is none of ours. What is to be said goes to standard error. Raises
-    UsageError where there is no such run."""
-    from recipes.runfolder.run import Run
-
-    def emit(event: Event) -> None:
-        sys.stderr.write(f"{event}\n")
-
-    run = Run.open(folder)
-    with open_judge(run, emit) as judge:
-        yield OpenRun(run, judge)
 
 
 def limits_of(recipe: Recipe) -> Limits:
@@ -308,23 +247,11 @@ class Session:
         with self.conversations() as talk:
             yield from probe(self.engine, pairs, sampling, seed, judge, chunk, on_ended, talk)
 
-    @contextmanager
-    def conversations(self) -> Iterator[Conversations | None]:
+    def conversations(self) -> AbstractContextManager[Conversations | None]:
         """What the student is told between the turns of its rollouts; None where these have one."""
-        from recipes.rollouts.conversations import Conversations
-        from sandbox.episode import Episode
+        from recipes.rollouts.conversations import open_conversations
 
-        turns, style = self.recipe.student.turns, self.recipe.prompt.style
-        if turns == 1:
-            yield None
-            return
-
-        def begin(task: Task) -> Episode:
-            return Episode(self.judge, task, self.chats[task.instance_id], style, turns)
-
-        room, workers = self.recipe.student.episode, self.judge.limits.jails
-        with Conversations(self.student.tokens, begin, room, workers) as found:
-            yield found
+        return open_conversations(self.student.tokens, self.judge, self.recipe)
 
     @property
     def probing(self) -> Sampling:

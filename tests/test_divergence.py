@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recipes.learning import logprobs
+from recipes.learning import head as heads
 from recipes.learning.logprobs import Plain, Sample, Shared, plan
 from recipes.learning.policy import REFERENCE, TRAINED
 from tests.test_logprobs import DRAWN, KINDS, Head, draw_samples, students, take_gradient  # noqa: F401
@@ -51,7 +51,7 @@ def full_divergence(student, samples, temperature):
 def test_value_and_gradient_equal_the_plain_forward(
     students, kind, drawn, limit, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(logprobs, "HEAD_LOGITS", 384 * 5)
+    monkeypatch.setattr(heads, "HEAD_LOGITS", 384 * 5)
     student = with_reference(students(kind), tmp_path)
     monkeypatch.setattr(student.limits, "micro_tokens", limit)
     samples = DRAWN[drawn]()
@@ -106,20 +106,20 @@ def whole_softmax(head, reference_NH, temperature):
 @pytest.mark.parametrize("apart", [0.01, 1.0])
 def test_the_heads_gradient_is_that_of_the_whole_softmax(monkeypatch, logits, bias, apart):
     """In blocks of two tokens, of ten, and in one."""
-    monkeypatch.setattr(logprobs, "HEAD_LOGITS", logits)
+    monkeypatch.setattr(heads, "HEAD_LOGITS", logits)
     head, reference_NH = head_and_reference(torch.float32, bias, apart)
     wanted, wanted_grad = head.take(whole_softmax(head, reference_NH, 0.7))
-    got, grad = head.take(lambda h: logprobs._head_divergence(head, h, reference_NH, 0.7))
+    got, grad = head.take(lambda h: heads.head_divergence(head, h, reference_NH, 0.7))
     assert torch.allclose(got.double(), wanted, rtol=1e-5, atol=1e-5)
     assert (grad - wanted_grad).norm() <= 1e-5 * wanted_grad.norm()
     with torch.no_grad():
-        assert torch.equal(logprobs._head_divergence(head, head.hidden_NH, reference_NH, 0.7), got)
+        assert torch.equal(heads.head_divergence(head, head.hidden_NH, reference_NH, 0.7), got)
 
 
 def test_logits_that_are_all_moved_alike_cost_little_in_bfloat16():
     head, reference_NH = head_and_reference(torch.bfloat16, False, apart=0.3, shift=8.0)
     _, wanted = head.take(whole_softmax(head, reference_NH, 0.7))
-    _, grad = head.take(lambda h: logprobs._head_divergence(head, h, reference_NH, 0.7))
+    _, grad = head.take(lambda h: heads.head_divergence(head, h, reference_NH, 0.7))
     assert grad.dtype == torch.bfloat16
     # But for the last position, where one token is certain and the gradient rounding alone.
     likeness = torch.nn.functional.cosine_similarity(grad.float(), wanted.float(), eps=1e-30)
@@ -138,15 +138,13 @@ def test_it_is_never_below_0_and_0_where_both_are_the_same(seed, apart, temperat
     head.hidden_NH = torch.randn(13, 24, generator=generator) * 3
     reference_NH = head.hidden_NH + apart * torch.randn(13, 24, generator=generator)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(logprobs, "HEAD_LOGITS", logits)
-        got, grad = head.take(
-            lambda h: logprobs._head_divergence(head, h, reference_NH, temperature)
-        )
+        patch.setattr(heads, "HEAD_LOGITS", logits)
+        got, grad = head.take(lambda h: heads.head_divergence(head, h, reference_NH, temperature))
     assert (got >= 0).all()
     if apart == 0:
         assert not got.any() and not grad.any()
     with pytest.raises(ValueError, match="above 0"):
-        logprobs._head_divergence(head, head.hidden_NH, reference_NH, 0.0)
+        heads.head_divergence(head, head.hidden_NH, reference_NH, 0.0)
 
 
 def reference_bytes(student) -> bytes:

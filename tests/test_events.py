@@ -123,7 +123,7 @@ def test_nothing_in_recipes_prints_or_knows_the_command_line():
         if "/environment/" not in path:  # a template of another program's
             loud[path] = written_by(ast.parse(file.read_text(encoding="utf-8")))
     # What an exported environment's judge says goes to that program's standard error.
-    assert loud.pop("recipes/session.py") == {"sys.stderr.write"}
+    assert loud.pop("recipes/exports/open_run.py") == {"sys.stderr.write"}
     assert {path: names for path, names in loud.items() if names} == {}
 
 

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recipes.learning import head as heads
 from recipes.learning import logprobs
 from recipes.learning.logprobs import (
     Plain,
@@ -170,7 +171,7 @@ def test_loss_and_gradient_equal_the_plain_forward(
     """With the importance weights and the KL term, in one part or in many; in episodes some weights
     are the turns' own."""
     monkeypatch.setattr(
-        "recipes.learning.logprobs.HEAD_LOGITS", 384 * 5
+        "recipes.learning.head.HEAD_LOGITS", 384 * 5
     )  # chunks of 5 positions, across the samples' borders
     student = students(kind)
     monkeypatch.setattr(student.limits, "micro_tokens", limit)
@@ -246,16 +247,16 @@ class Head:
 @pytest.mark.parametrize("logits", [1, 13 * 20, 10**6])
 def test_the_heads_gradient_is_that_of_the_whole_softmax(monkeypatch, logits, bias):
     """In blocks of two tokens, of twenty (with targets at both edges), and in one."""
-    monkeypatch.setattr(logprobs, "HEAD_LOGITS", logits)
+    monkeypatch.setattr(heads, "HEAD_LOGITS", logits)
     head = Head(torch.float32, bias)
     wanted, wanted_grad = head.take(head.plain)
     got, grad = head.take(
-        lambda hidden_NH: logprobs._head_logprobs(head, hidden_NH, head.targets_N, 0.7)
+        lambda hidden_NH: heads.head_logprobs(head, hidden_NH, head.targets_N, 0.7)
     )
     assert torch.allclose(got.double(), wanted, rtol=1e-5, atol=1e-6)
     assert (grad - wanted_grad).norm() <= 1e-5 * wanted_grad.norm()
     with torch.no_grad():
-        assert torch.equal(logprobs._head_logprobs(head, head.hidden_NH, head.targets_N, 0.7), got)
+        assert torch.equal(heads.head_logprobs(head, head.hidden_NH, head.targets_N, 0.7), got)
 
 
 def test_nothing_cancels_in_bfloat16_where_the_target_is_nearly_certain():
@@ -263,7 +264,7 @@ def test_nothing_cancels_in_bfloat16_where_the_target_is_nearly_certain():
     head.head.weight *= 3
     (wanted, wanted_grad), (got, grad) = (
         head.take(head.plain),
-        head.take(lambda hidden_NH: logprobs._head_logprobs(head, hidden_NH, head.targets_N, 0.7)),
+        head.take(lambda hidden_NH: heads.head_logprobs(head, hidden_NH, head.targets_N, 0.7)),
     )
     assert -1e-6 < wanted[-1] < 0 and grad.dtype == torch.bfloat16 and got.dtype == torch.float32
     # Their directions: a logit itself is rounded to 8 bits, and its error multiplies 1 - p.

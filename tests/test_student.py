@@ -68,7 +68,7 @@ def gradients(student):
 @pytest.mark.parametrize("kind", ["llama", "qwen2"])
 def test_chunked_logprobs_and_gradients_equal_the_plain_forward(folders, kind, monkeypatch):
     monkeypatch.setattr(
-        "recipes.learning.logprobs.HEAD_LOGITS", 384 * 5
+        "recipes.learning.head.HEAD_LOGITS", 384 * 5
     )  # chunks of 5 positions, across sample borders
     student = load_tiny(folders[kind])
     weights = [1.0, -0.5, 2.0]

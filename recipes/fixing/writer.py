@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,11 +17,10 @@ from recipes.events import (
 )
 from recipes.learning.measure import derived_seed
 from recipes.learning.threads import threads_of
-from recipes.rollouts.conversations import Conversations, ReadTurns
+from recipes.rollouts.conversations import ReadTurns, open_conversations
 from recipes.rollouts.rollout import Engine
 from recipes.settings import Recipe
 from sandbox.cache import cache_folder, make_room
-from sandbox.episode import Episode
 from sandbox.judge.verdict import Judge
 from sandbox.tasks.prompts import Budget, build
 from sandbox.tasks.task import Task
@@ -90,8 +88,8 @@ class Writer:
         failing tests say of it, and what counts is the last."""
         assert self._engine is not None, "the prompts come first"
         seed, tasks = self._recipe.seed, [task for task, _ in prompts]
-        text = self._engine.student.text
-        with self._conversations(judge) as talk:
+        student: ReadTurns = self._engine.student
+        with open_conversations(student, judge, self._recipe) as talk:
             groups = self._engine.sample(
                 [ids for _, ids in prompts],
                 count,
@@ -103,27 +101,13 @@ class Writer:
             )
             written = [(t, c) for t, group in zip(tasks, groups) for c in group]
             replies = [
-                Reply(t, text(c.ids[c.turns[-1][0] :]), tuple(talk.said(t, c)) if talk else ())
+                Reply(
+                    t, student.text(c.ids[c.turns[-1][0] :]), tuple(talk.said(t, c)) if talk else ()
+                )
                 for t, c in written
                 if c.finished
             ]
         return replies, len(written) - len(replies)
-
-    @contextmanager
-    def _conversations(self, judge: Judge) -> Iterator[Conversations | None]:
-        settings, style = self._recipe.student, self._recipe.prompt.style
-        if settings.turns == 1:
-            yield None
-            return
-        assert self._engine is not None
-        student: ReadTurns = self._engine.student
-
-        def begin(task: Task) -> Episode:
-            return Episode(judge, task, [], style, settings.turns)
-
-        workers = judge.limits.jails
-        with Conversations(student, begin, settings.episode, workers) as found:
-            yield found
 
 
 def open_engine(run: Run, checkpoint: Path, chats: list[list[dict]], emit: Emit) -> Engine:

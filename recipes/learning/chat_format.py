@@ -52,8 +52,9 @@ class ChatFormat:
         return self._without_end(self._after_reply(REPLY, answer))
 
     def why_not_rendered_anew(self) -> str:
-        """What the template makes otherwise of a conversation that goes on, and how that is handled;
-        empty where it makes nothing otherwise. Raises UsageError as `between`, and for one that leaves out the last message."""
+        """What the template makes otherwise of a conversation that goes on, and how that is
+        handled; empty where it makes nothing otherwise. Raises UsageError as `between`, and for one
+        that leaves out the last message."""
         if self.render is None:
             return ""
         if ANSWER not in self.between(ANSWER):

@@ -65,8 +65,8 @@ def distil(
 def example_of(
     student: Student, messages: list[dict], last_turn_only: bool, settings: StudentSettings
 ) -> Sample | None:
-    """What is learned of a conversation, which ends with a reply: all replies, or the last one. None
-    where a reply is longer than a turn may be, or all together than an episode."""
+    """What is learned of a conversation, which ends with a reply: all replies, or the last one.
+    None where a reply is longer than a turn may be, or all together than an episode."""
     begins = next(i for i, message in enumerate(messages) if message["role"] == "assistant")
     ids: list[int] = []
     mask: list[bool] = []

@@ -138,8 +138,8 @@ def _load_with_unsloth(recipe: Recipe, path: str, seed: int) -> tuple[Any, Any, 
 
 
 def _columns(settings: StudentSettings) -> int:
-    """Tokens that unsloth is to have room for. Rows of several turns end at different places, and what
-    they are answered is read behind the longest of them."""
+    """Tokens that unsloth is to have room for. Rows of several turns end at different places, and
+    what they are answered is read behind the longest of them."""
     if settings.turns == 1:
         return settings.longest
     return settings.longest + settings.max_new + settings.episode

@@ -18,6 +18,7 @@ from functools import cached_property
 
 import torch
 
+from recipes.learning.head import head_rows
 from recipes.learning.limits import MemoryLimits, Result
 from recipes.learning.loading import first_line
 from recipes.learning.logprobs import (
@@ -25,7 +26,6 @@ from recipes.learning.logprobs import (
     Sharing,
     divergences,
     flat_logprobs,
-    head_rows,
     longest_of,
     longest_shared,
     micro_batches,

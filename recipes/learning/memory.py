@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recipes.learning.head import HEAD_LOGITS
 from recipes.learning.limits import LEAST_MICRO_TOKENS
-from recipes.learning.logprobs import HEAD_LOGITS
 from recipes.learning.shape import Shape
 from recipes.rollouts.engine_kind import FALLBACK, EngineMemory, engine_kind
 from recipes.rollouts.engines import AUTO, ENGINES

@@ -157,9 +157,9 @@ def cycle(
     on the way leaves `state` as it was.
 
     `prompts` maps instance_id to prompt ids; tasks need `.instance_id` and `.hard`; `judge` is as
-    for `rollout.judged`, `on_ended` as for `Engine.stream`, `conversations` as for `judged_groups`. A rollout without a verdict is left out
-    of its group. Raises ValueError without tasks, HarnessError where more than a tenth has no
-    verdict.
+    for `rollout.judged`, `on_ended` as for `Engine.stream`, `conversations` as for `judged_groups`.
+    A rollout without a verdict is left out of its group. Raises ValueError without tasks,
+    HarnessError where more than a tenth has no verdict.
     """
     if not tasks:
         raise ValueError("a cycle needs at least one task")

@@ -46,7 +46,7 @@ WORDS = {
 CONTROL_WORDS = {
     "better": "better than that, by more than chance explains",
     "worse": "WORSE than that, by more than chance explains",
-    "noise": "no better than that, so seeing what failed is shown to buy nothing",
+    "noise": "inside the noise, so no improvement over that is shown",
 }
 
 

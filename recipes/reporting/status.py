@@ -33,8 +33,8 @@ def run_facts(run: Run) -> dict:
     `step` is the part of the current step that is done ({"name", "done", "total"}) where it can be
     counted, else None; `best` is {"checkpoint", "heldout_pass_at_1", "hard", "soft"} (held-out
     pass@1), or None before there is one; `selfdistil` is {"teacher", "from", "steps", "done", "kl":
-    {"before", "after"}} where that was learned last, else None; `idle_seconds` have passed since the run folder last
-    changed; `at_work`: whether another command takes the run further at this moment;
+    {"before", "after"}} where that was learned last, else None; `idle_seconds` have passed since the
+    run folder last changed; `at_work`: whether another command takes the run further at this moment;
     `seconds_left`: of the cycles that its recipe plans, by those so far (None before the first).
     """
     content, metrics = run.content, run.read("metrics.jsonl")
@@ -252,10 +252,10 @@ def _probe_lines(probes: dict) -> list[str]:
             if any(value is not None for value in values):
                 cells = ("-" if value is None else f"{value:.3f}" for value in values)
                 lines.append(f"{name:11}{hardness:6}" + "".join(f"{cell:>10}" for cell in cells))
-        if "turns" in p["all"]:
-            firsts = [p[group].get("pass_at_1_turn_1") for group in groups]
-            cells = ("-" if first is None else f"{first:.3f}" for first in firsts)
-            lines.append(f"{'  first turn':17}" + "".join(f"{cell:>10}" for cell in cells))
+            firsts = [p[APART[group][number]].get("pass_at_1_turn_1") for group in groups]
+            if any(first is not None for first in firsts):
+                cells = ("-" if first is None else f"{first:.3f}" for first in firsts)
+                lines.append(f"{'  first turn':17}" + "".join(f"{cell:>10}" for cell in cells))
     return lines
 
 

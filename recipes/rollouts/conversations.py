@@ -1,22 +1,25 @@
 """What the environment says to the student between two turns of an episode.
 
-    with Conversations(student, open_episode, max_tokens, workers) as conversations:
+    with open_conversations(student, judge, recipe) as conversations:
         for part in engine.stream(prompts, ..., turns=conversations.about(tasks)): ...
         conversations.said(task, completion)     # [{"role", "content"}, ...] before its last reply
 
-An `Episode` (`sandbox/episode.py`) is about texts; here are the token ids of a history, and to which
-episode each belongs. Completions that have written the same are one history, whose reply is looked
+An `Episode` (`sandbox/episode.py`) is about texts; here are the token ids of a history, and to
+which episode each belongs. Completions that have written the same are one history, whose reply is looked
 at once. Nothing is rendered anew: what is said is appended (`StudentTokens.answer_ids`).
 """
 
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from recipes.rollouts.engine import Completion, Turns
+from recipes.settings import Recipe
 from sandbox.episode import Episode
 from sandbox.errors import HarnessError
+from sandbox.judge.verdict import Judge
 from sandbox.tasks.task import Task
 
 Ids = tuple[int, ...]
@@ -28,6 +31,20 @@ class ReadTurns(Protocol):
     def text(self, ids: Sequence[int]) -> str: ...
 
     def answer_ids(self, text: str) -> list[int]: ...
+
+
+def open_conversations(
+    student: ReadTurns, judge: Judge, recipe: Recipe
+) -> AbstractContextManager["Conversations | None"]:
+    """What a student is told between the turns of its episodes; None where these have one."""
+    settings, style = recipe.student, recipe.prompt.style
+    if settings.turns == 1:
+        return nullcontext()
+
+    def begin(task: Task) -> Episode:
+        return Episode(judge, task, [], style, settings.turns)
+
+    return Conversations(student, begin, settings.episode, judge.limits.jails)
 
 
 class Conversations:

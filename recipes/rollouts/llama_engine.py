@@ -17,10 +17,10 @@ rounding alone. The log-probability kept is that of the chosen token at the samp
 
 An episode's sequence lives on between its turns: behind the answer, of which nothing stands in the
 cache yet, it reads the end token and the answer, in the step in which the other rows read one token
-each. Until then its row is *paused*, first in, first out, and holds its cells. Where slots are free,
-completions that have not begun come first, unless as many rows are paused as there are slots, and
-then the row that has been paused longest, whose answer is waited for: which row that is depends on tokens alone, so when an answer comes changes
-nothing. It is left alone for PAUSE steps while others go on, for answers take a while. A completion
+each. Until then its row is *paused*, first in, first out, and holds its cells. Where slots are
+free, completions that have not begun come first, unless as many rows are paused as there are slots,
+and then the row that has been paused longest, whose answer is waited for: which row that is depends
+on tokens alone, so when an answer comes changes nothing. It is left alone for PAUSE steps while others go on, for answers take a while. A completion
 begins when there are cells for its whole episode and a sequence of its own, so a paused row wants
 nothing that another one holds, and nothing waits for ever.
 

@@ -28,16 +28,15 @@ class Episode(vf.Harness[vf.HarnessConfig]):
         ]
         replies: list[str] = []
         async with AsyncOpenAI(base_url=endpoint, api_key=secret) as client:
-            said: str | None = ""
-            while said is not None:
+            while True:
                 reply = await client.chat.completions.create(model=ctx.model, messages=messages)
                 choice = reply.choices[0]
                 replies.append(choice.message.content or "")
-                said = None
-                if choice.finish_reason != "length":
-                    said = await asyncio.to_thread(
-                        answer, data.coldstart, data.run, data.id, replies
-                    )
+                if choice.finish_reason == "length":
+                    break
+                said = await asyncio.to_thread(answer, data.coldstart, data.run, data.id, replies)
+                if said is None:
+                    break
                 messages += [
                     {"role": "assistant", "content": replies[-1]},
                     {"role": "user", "content": said},

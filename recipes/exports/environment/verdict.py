@@ -43,13 +43,13 @@ def _asked(coldstart: str, run: str, instance_id: str, what: str, about: object)
 
 @lru_cache
 def _open(coldstart: str, run: str) -> Any:
-    """The run, as `recipes.session.OpenRun`."""
+    """The run, as `recipes.exports.open_run.OpenRun`."""
     if not (Path(coldstart) / "coldstart.py").is_file() or not (Path(run) / "run.json").is_file():
         raise RuntimeError(
             f"coldstart is not in {coldstart}, or the run is not in {run}. Name them with "
             "--env.taskset.task.coldstart and --env.taskset.task.run."
         )
     sys.path.append(coldstart)  # last, so that it hides no module of anybody else's
-    from recipes.session import open_replies
+    from recipes.exports.open_run import open_run
 
-    return _until_the_end.enter_context(open_replies(Path(run)))
+    return _until_the_end.enter_context(open_run(Path(run)))
