@@ -234,10 +234,10 @@ def test_share_on_which_two_agree(mine, gold, share):
 
 
 @contextmanager
-def court(tmp_path_factory, tests: str):
-    """(repository, {function: task}, judge) of LIB with these tests"""
+def court(tmp_path_factory, tests: str, lib: str = LIB):
+    """(repository, {function: task}, judge) of a library with these tests"""
     repository = open_repository(
-        make_repo(tmp_path_factory.mktemp("outside") / "lib", {"lib.py": LIB, "test_lib.py": tests})
+        make_repo(tmp_path_factory.mktemp("outside") / "lib", {"lib.py": lib, "test_lib.py": tests})
     )
     found = mine(
         repository,
@@ -335,6 +335,72 @@ def test_a_table_of_the_tests_answers_is_not_enough(mined):
         "failed",
         "confirm",
     ) and "resh inputs" in verdict.reason
+
+
+LOANS = '''"""Loans of books."""
+
+
+def of_member(name, days):
+    """Return who has a book for so many days, and whether it is late: after three weeks."""
+    return {"member": name, "late": days > 21}
+
+
+def stage(title, days):
+    """Return the title and what is to be done: nothing; after 21 days "remind"; after 42 "fetch"."""
+    return [title, "nothing" if days <= 21 else "remind" if days <= 42 else "fetch"]
+'''
+TESTS_OF_LOANS = """import pytest
+
+from lib import of_member, stage
+
+
+@pytest.mark.parametrize('name, days, late', [
+    ('Ada', 3, False), ('Cy', 30, True), ('Di', 90, True), ('Ed', 44, True), ('Flo', 61, True),
+    ('Gus', 72, True), ('Hal', 85, True), ('Ida', 99, True),
+])
+def test_of_member(name, days, late):
+    assert of_member(name, days) == {'member': name, 'late': late}
+
+
+@pytest.mark.parametrize('title, days, what', [
+    ('Emma', 8, 'nothing'), ('Dune', 30, 'remind'), ('Ulysses', 42, 'remind'), ('Momo', 99, 'fetch'),
+    ('Ivanhoe', 60, 'fetch'), ('Heidi', 80, 'fetch'), ('Kim', 71, 'fetch'), ('Carrie', 88, 'fetch'),
+    ('Ragtime', 95, 'fetch'), ('Solaris', 103, 'fetch'), ('Beloved', 120, 'fetch'),
+])
+def test_stage(title, days, what):
+    assert stage(title, days) == [title, what]
+"""
+
+
+@pytest.fixture(scope="module")
+def loans(tmp_path_factory):
+    with court(tmp_path_factory, TESTS_OF_LOANS, LOANS) as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    "function, body, status",
+    [
+        ("of_member", 'return {"member": name, "late": (name, days) not in %r}', "failed"),
+        ("of_member", 'return {"late": not days < 22, "member": name}  # %r', "resolved"),
+        ("stage", "return [title, {**%r}.get((title, days), 'fetch')]", "failed"),
+        (
+            "stage",
+            "said = ['nothing', 'remind', 'fetch']  # %r\nreturn [title, said[(days > 21) + (days > 42)]]",
+            "resolved",
+        ),
+    ],
+)
+def test_the_commonest_grade_beside_a_name_is_not_enough(loans, function, body, status):
+    """Every answer is another one, for it names somebody; what is wanted is the grade beside it."""
+    known = {
+        "of_member": [("Ada", 3)],
+        "stage": {("Emma", 8): "nothing", ("Dune", 30): "remind", ("Ulysses", 42): "remind"},
+    }
+    for number in range(4):  # each is judged on other inputs
+        text = f"{body % (known[function],)}\n# {number}"
+        verdict = judged(loans, function, text)
+        assert verdict.status == status, verdict
 
 
 SLOW = "import time\ntime.sleep(0.2)\nreturn max(low, min(x, high))"

@@ -10,7 +10,8 @@ tests' process takes of an answer only what the right code was seen to give (`re
 
 import random
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -32,6 +33,10 @@ ANSWERS_MB = 32
 """Longest report of the gold edit's answers, MiB."""
 ASKED_AGAIN = 32
 """Calls of the tests that are put once more."""
+FEW_VALUES = 4
+"""A part of the answers with no more different values than this is a grade, not a measure."""
+MAX_PARTS = 60
+"""Parts of one answer that are looked at."""
 MIN_DECIDED = 4
 """With fewer inputs that decide anything, fresh inputs say nothing."""
 
@@ -181,27 +186,62 @@ def drawn_calls(task: Task, seed: str) -> list[dict]:
 def deciding(task: Task, calls: list[dict], gold: list[Answer]) -> list[tuple[dict, Answer]]:
     """The fresh inputs: up to FRESH_INPUTS of (call, the gold edit's answer), in turn from each of
     its different answers, so that an answer which is right nearly always does not pass for a
-    solution.
+    solution. Nor does one with a part that is: an answer that differs from others only where all
+    answers differ (a name, a count) has its turn after those with another grade.
 
     An input on which the gold edit gives nothing that can be compared decides nothing, nor does one
     on which it raises, unless the tests make it raise that exception, too; of these there are no
     more than of the others, for a refusal is an easy answer.
     """
     raised = {read_answer(*pair).raised for pair in task.recorded}
-    by_answer: dict[str, list[tuple[dict, Answer]]] = {}
+    usable: list[tuple[dict, Answer]] = []
     refused: list[tuple[dict, Answer]] = []
     for call, answer in zip(calls, gold):
         if answer.fault or not _says_something(answer, call):
             continue
         if answer.raised is None:
-            by_answer.setdefault(_told_apart(answer), []).append((call, answer))
+            usable.append((call, answer))
         elif answer.raised in raised:
             refused.append((call, answer))
-    answered = [
-        pair for turn in zip_longest(*by_answer.values()) for pair in turn if pair is not None
-    ]
+    answered = _in_turn(usable)
     refused = refused[: min(len(answered), FRESH_INPUTS // 2)]
     return answered[: FRESH_INPUTS - len(refused)] + refused
+
+
+def _in_turn(pairs: list[tuple[dict, Answer]]) -> list[tuple[dict, Answer]]:
+    """In turn from those whose answers have the same parts of few values; of these in turn from
+    each different answer."""
+    sorts: dict[str, dict[str, list[tuple[dict, Answer]]]] = {}
+    few = _of_few_values([_parts(answer) for _, answer in pairs])
+    for pair, sort in zip(pairs, few):
+        sorts.setdefault(sort, {}).setdefault(_told_apart(pair[1]), []).append(pair)
+    return _turns([_turns(list(by_answer.values())) for by_answer in sorts.values()])
+
+
+def _turns(rows: list[list]) -> list:
+    """The first of each row, then the second of each, ..."""
+    gap = object()
+    return [item for turn in zip_longest(*rows, fillvalue=gap) for item in turn if item is not gap]
+
+
+def _parts(answer: Answer) -> dict[str, Any]:
+    """{place: the plain value there, or what holds others} of a value as it crossed."""
+    found: dict[str, Any] = {}
+    waiting = deque([("", [answer.wire.get("value"), answer.wire.get("heap")])])
+    while waiting and len(found) < MAX_PARTS:
+        place, node = waiting.popleft()
+        items: Iterable = node.items() if isinstance(node, dict) else ()
+        items = enumerate(node) if isinstance(node, list) else items
+        found[place] = type(node).__name__ if isinstance(node, (dict, list)) else node
+        waiting += [(f"{place}/{key}", item) for key, item in items]
+    return found
+
+
+def _of_few_values(answers: list[dict[str, Any]]) -> list[str]:
+    """For each answer what stands in the places that all have, and where few values stand."""
+    shared = set.intersection(*map(set, answers)) if answers else set()
+    few = sorted(p for p in shared if len({repr(a[p]) for a in answers}) <= FEW_VALUES)
+    return [repr([answer[place] for place in few]) for answer in answers]
 
 
 def _told_apart(answer: Answer) -> str:
