@@ -32,8 +32,8 @@ import click
 from recipes import bootstrap as bootstrapping
 from recipes import climb as climbing
 from recipes import evaluate as evaluating
+from recipes import phases
 from recipes import selfdistil as selfdistilling
-from recipes import stages
 from recipes.evaluate import EvalOptions
 from recipes.exports.folder import TARGETS
 from recipes.exports.options import ExportOptions
@@ -429,7 +429,7 @@ def bootstrap(keys, options: RunOptions, as_json, **teacher) -> None:
         if after is not None:
             screen.say_lines(tables.bootstrap_lines(run, before, after))
         screen.result(result)
-        if after is not None and not bootstrapping.anything_solved(session, stages.bootstrapped()):
+        if after is not None and not bootstrapping.anything_solved(session, phases.bootstrapped()):
             raise SystemExit(1)
 
 
@@ -454,14 +454,14 @@ def climb(run_folder, cycles, minutes, as_json) -> None:
         climbing.check_bootstrapped(run)
         announce_jail(screen.emit)
         with at_work(run, screen) as session:
-            if not bootstrapping.anything_solved(session, stages.bootstrapped()):
+            if not bootstrapping.anything_solved(session, phases.bootstrapped()):
                 from recipes.learning.reinforce import cold_start_in_words
 
                 screen.say(cold_start_in_words(len(session.by_split("train")), run.recipe.probe.k))
                 raise SystemExit(1)
             # 5. REINFORCE, 6. nobody else is asked
             done = climbing.climb(session, cycles or run.recipe.climb.cycles, minutes)
-            bootstrapping.probe(session, stages.probe_after(done))
+            bootstrapping.probe(session, phases.probe_after(done))
         result = climbing.facts(run, done)
         probe = result["probe"]
         screen.say_lines(tables.climb_lines(run, probe["before"], probe["after"]))

@@ -1,4 +1,4 @@
-"""The stages of bootstrap, in the order of `stages.py`: tasks from the repository's own tests;
+"""The phases of bootstrap, in the order of `phases.py`: tasks from the repository's own tests;
 which of them the student never solves; a teacher for these alone (`teach.py`); fine-tuning on what
 the tests verified; the same probe again.
 
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from recipes import stages
+from recipes import phases
 from recipes.events import (
     AnswersTooLong,
     Emit,
@@ -46,10 +46,10 @@ def mine_tasks(run: Run, emit: Emit) -> None:
     from sandbox.cache import make_room
     from sandbox.tasks.mine import MiningOptions, mine
 
-    if run.is_done(stages.MINE.name):
+    if run.is_done(phases.MINE.name):
         return
     recipe = run.recipe
-    with run.step(stages.MINE.name):
+    with run.step(phases.MINE.name):
         mined = mine(
             run.repository,
             limits_of(recipe),
@@ -104,19 +104,19 @@ def without_secrets(run: Run, mined: Mined, emit: Emit) -> tuple[list[Task], dic
 
 
 def bootstrap(session: Session, dry: bool = False) -> dict:
-    """Take the stages that are left; where `dry`, those before the teacher is asked. Returns what a
+    """Take the phases that are left; where `dry`, those before the teacher is asked. Returns what a
     machine reads of it."""
     # 2. Which does the student never solve? 3. A teacher for the cold ones only, 4. until the
     # student solves some itself.
     run = session.run
-    for stage in stages.left(run.content["done"]):
-        if dry and stage is stages.TEACH:
-            measured = {"before": tables.probe_summary(run, stages.BEFORE.name)}
+    for phase in phases.left(run.content["done"]):
+        if dry and phase is phases.TEACH:
+            measured = {"before": tables.probe_summary(run, phases.BEFORE.name)}
             return _facts(run, dry_run(session), measured)
-        take(session, stage)
+        take(session, phase)
     measured = {
-        "before": tables.probe_summary(run, stages.BEFORE.name),
-        "after": tables.probe_summary(run, stages.bootstrapped()),
+        "before": tables.probe_summary(run, phases.BEFORE.name),
+        "after": tables.probe_summary(run, phases.bootstrapped()),
     }
     return _facts(run, teacher_facts(session), measured, set_aside=run.set_aside)
 
@@ -134,13 +134,13 @@ def _facts(run: Run, teacher: dict, probe: dict, **more: dict) -> dict:
     }
 
 
-def take(session: Session, stage: stages.Stage) -> None:
-    """One stage of bootstrap, but for mining, which comes before a student is at work: a probe,
+def take(session: Session, phase: phases.Phase) -> None:
+    """One phase of bootstrap, but for mining, which comes before a student is at work: a probe,
     or else its entry of STEPS."""
-    if stage.is_probe:
-        probe(session, stage.name)
+    if phase.is_probe:
+        probe(session, phase.name)
     else:
-        STEPS[stage](session)
+        STEPS[phase](session)
 
 
 def probe(session: Session, phase: str) -> None:
@@ -148,7 +148,7 @@ def probe(session: Session, phase: str) -> None:
     judged."""
     if session.run.is_done(phase):
         return
-    if phase != stages.BEFORE.name:
+    if phase != phases.BEFORE.name:
         session.student.restore(session.run.checkpoint("best"))
     settings = session.recipe.probe
     wanted = [t for t in session.tasks if t.instance_id in session.prompts]
@@ -159,7 +159,7 @@ def probe(session: Session, phase: str) -> None:
         session.check_policy()
         total, done = settings.k * len(wanted), settings.k * len(known)
         bar, unmeasured = RolloutBar(session.emit, f"probing ({phase})", total, done), []
-        early = settings.stops_early and phase == stages.BEFORE.name
+        early = settings.stops_early and phase == phases.BEFORE.name
         sampling = replace(session.probing, stops_early=early)
         for measured, group in session.measure(pending, sampling, session.recipe.seed, bar.add):
             session.run.append("rollouts.jsonl", [{"phase": phase, **r.record()} for r in group])
@@ -180,7 +180,7 @@ def probe(session: Session, phase: str) -> None:
             shutdown.check()
         bar.end()
         session.set_aside(unmeasured)
-    if phase == stages.BEFORE.name:
+    if phase == phases.BEFORE.name:
         _say_cut_off(session, phase)
 
 
@@ -220,14 +220,14 @@ def distil(session: Session) -> None:
     from recipes.learning import distil as distillation
 
     run, settings = session.run, session.recipe.distil
-    if run.is_done(stages.DISTIL.name):
+    if run.is_done(phases.DISTIL.name):
         return
     examples = examples_of(session)
     folder, start = run.folder / "checkpoints", 0
     steps = distillation.planned_steps(len(examples), settings) if examples else 0
     if "last" in run.content["checkpoints"]:
         start = session.student.restore(run.checkpoint("last"))["step"]
-    with session.stopping() as shutdown, run.step(stages.DISTIL.name):
+    with session.stopping() as shutdown, run.step(phases.DISTIL.name):
         for now in (
             distillation.distil(session.student, examples, settings, session.recipe.seed, start)
             if examples
@@ -240,7 +240,7 @@ def distil(session: Session) -> None:
                 session.student.save(folder / name, {"step": now.step})
                 run.name_checkpoints(last=name)
                 shutdown.check()
-        name = stages.checkpoint_after(0)
+        name = phases.checkpoint_after(0)
         session.student.save(folder / name, {"step": steps})
         run.name_checkpoints(distilled=name, last=name, best=name)
 
@@ -261,5 +261,5 @@ def examples_of(session: Session) -> list[Sample]:
     return examples
 
 
-STEPS: dict[stages.Stage, Callable[[Session], None]] = {stages.TEACH: teach, stages.DISTIL: distil}
-"""What takes a stage that is no probe."""
+STEPS: dict[phases.Phase, Callable[[Session], None]] = {phases.TEACH: teach, phases.DISTIL: distil}
+"""What takes a phase that is no probe."""

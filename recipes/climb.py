@@ -1,7 +1,7 @@
 """REINFORCE on the repository's own tests, cycle after cycle (`reinforce.py`): no teacher any more.
 
 done = climb(session, cycles=50, minutes=None)
-probe(session, stages.probe_after(done))
+probe(session, phases.probe_after(done))
 facts(run, done)
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from recipes import stages
+from recipes import phases
 from recipes.events import Event, Note
 from recipes.reporting import tables, times
 from recipes.reporting.alarm import alarm
@@ -63,7 +63,7 @@ class TimeAhead(Event):
 
 def check_bootstrapped(run: Run) -> None:
     """Raises UsageError where there is nothing yet to climb from."""
-    if stages.left(run.content["done"]):
+    if phases.left(run.content["done"]):
         raise UsageError(
             f"{run.folder} has not been bootstrapped. First: python coldstart.py bootstrap --run "
             f"{run.folder}"
@@ -81,7 +81,7 @@ def climb(session: Session, cycles: int, minutes: float | None) -> int:
         state = ClimbState.from_dict(counters["climb"])
     else:
         train = {t.instance_id for t in session.by_split("train")}
-        probes = tables.read_probes(run, stages.bootstrapped())
+        probes = tables.read_probes(run, phases.bootstrapped())
         state = ClimbState.after_probe([p for p in probes if p.instance_id in train])
     forget_after(session, state.cycle, counters.get("metrics"))
     if recipe.climb.kl:
@@ -96,7 +96,7 @@ def climb(session: Session, cycles: int, minutes: float | None) -> int:
         while state.cycle < cycles and (
             minutes is None or time.monotonic() - started < 60 * minutes
         ):
-            with run.timed(stages.CLIMB.name):
+            with run.timed(phases.CLIMB.name):
                 began = time.monotonic()
                 result = _cycle(session, state, cycles)
                 seconds = time.monotonic() - began + times.heldout_seconds(run)
@@ -149,10 +149,10 @@ def _write_down(session: Session, state: ClimbState, done: CycleDone) -> None:
     """Rollouts, then the checkpoint, then the line of metrics.jsonl: a cycle counts when its
     checkpoint is there, and a run that was cut off behind it finds the line in it."""
     run, number = session.run, done.result.cycle
-    name = stages.checkpoint_after(number)
+    name = phases.checkpoint_after(number)
     run.append(
         "rollouts.jsonl",
-        [{"phase": stages.CLIMB.name, "cycle": number, **r.record()} for r in done.result.rollouts],
+        [{"phase": phases.CLIMB.name, "cycle": number, **r.record()} for r in done.result.rollouts],
     )
     session.student.save(
         run.folder / "checkpoints" / name, {"climb": state.to_dict(), "metrics": done.metrics}
@@ -168,14 +168,14 @@ def _write_down(session: Session, state: ClimbState, done: CycleDone) -> None:
 def forget_after(session: Session, cycle: int, line: dict | None) -> None:
     """Bring metrics.jsonl, rollouts.jsonl and the probes in step with the checkpoint that the run
     goes on from, which has so many cycles and this line of metrics.jsonl."""
-    run, phase = session.run, stages.CLIMB.name
+    run, phase = session.run, phases.CLIMB.name
     session.drop("rollouts.jsonl", lambda r: r["phase"] == phase and r["cycle"] > cycle)
     metrics = run.read("metrics.jsonl")
     kept = [m for m in metrics if m["cycle"] < cycle] + ([] if line is None else [line])
     if line is not None or len(kept) < len(metrics):
         run.keep_only("metrics.jsonl", kept)
     # Of cycles that will be taken anew, as where the run goes on from an older checkpoint.
-    late = [name for name in run.content["done"] if (stages.cycle_of(name) or 0) > cycle]
+    late = [name for name in run.content["done"] if (phases.cycle_of(name) or 0) > cycle]
     if late:
         for file in ("probe.jsonl", "rollouts.jsonl"):
             session.drop(file, lambda r: r["phase"] in late)
@@ -218,8 +218,8 @@ def facts(run: Run, cycles: int) -> dict:
         "run": str(run.folder),
         "cycles": cycles,
         "probe": {
-            "before": tables.probe_summary(run, stages.bootstrapped()),
-            "after": tables.probe_summary(run, stages.probe_after(cycles)),
+            "before": tables.probe_summary(run, phases.bootstrapped()),
+            "after": tables.probe_summary(run, phases.probe_after(cycles)),
         },
         "zero_variance": {c: sum(m[f"groups/{c}"] for m in metrics) for c in causes},
         "rollouts": sum(m["rollouts"] for m in metrics),

@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from recipes import stages
+from recipes import phases
 from recipes.climb import forget_after
 from recipes.events import Note, Progress
 from recipes.reporting.times import duration
@@ -66,7 +66,7 @@ def selfdistil(session: Session, options: SelfDistilOptions) -> SelfDistillation
         )
     session.emit(Note(f"Self-distillation: {begun}, on the prompts of {len(pairs)} tasks."))
     session.check_policy()
-    with run.timed(stages.SELFDISTIL.name):
+    with run.timed(phases.SELFDISTIL.name):
         if begun.before is None:
             begun.before = _measured(session, pairs)
             begun.write(run)
@@ -106,7 +106,7 @@ def _learn(session: Session, pairs: Pairs, begun: SelfDistillation, counters: di
             run.append(FILE, [_line(now, begun)])
             ended = now.step == now.steps
             if ended or now.step % settings.save_every == 0 or shutdown.requested:
-                name = stages.selfdistil_checkpoint(begun.first + now.step)
+                name = phases.selfdistil_checkpoint(begun.first + now.step)
                 session.student.save(run.folder / "checkpoints" / name, counters)
                 run.name_checkpoints(last=name)
             if now.step == done + 1 and not ended:

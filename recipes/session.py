@@ -17,7 +17,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from recipes import stages
+from recipes import phases
 from recipes.events import Emit, Note, Progress, PromptsTooLong, SetAside, notes_to, progress_to
 from recipes.rollouts.engine import count_nothing
 from recipes.shutdown import GracefulShutdown
@@ -153,7 +153,7 @@ class Session:
         model, seed = self.recipe.student.model, self.recipe.seed
         if not is_made_here(model):
             return model
-        with self.run.timed(stages.STUDENT):
+        with self.run.timed(phases.STUDENT):
             made = local_model(model, seed, progress_to(self.emit))
         make_room(notes_to(self.emit))
         return made

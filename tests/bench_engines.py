@@ -82,7 +82,7 @@ def climbed(folder: Path, into: Path, engine: str, seed: int, cycles: int) -> di
     """{"engine", "seed", "before", "after" (group -> summary), "solved" (group -> {instance_id:
     share of k}), "drift", "seconds"}"""
     from coldstart import open_screen
-    from recipes import stages
+    from recipes import phases
     from recipes.bootstrap import probe
     from recipes.climb import climb
     from recipes.reporting import tables
@@ -93,7 +93,7 @@ def climbed(folder: Path, into: Path, engine: str, seed: int, cycles: int) -> di
     with run, open_judge(run, emit) as judge:
         session = Session(run, judge, emit)
         done = climb(session, cycles, None)
-        phase = stages.probe_after(done)
+        phase = phases.probe_after(done)
         probe(session, phase)
         session.engine.close()
     groups = tables.grouped(run, tables.read_probes(run, phase))
@@ -103,13 +103,13 @@ def climbed(folder: Path, into: Path, engine: str, seed: int, cycles: int) -> di
     return {
         "engine": engine,
         "seed": seed,
-        "before": tables.probe_summary(run, stages.bootstrapped()),
+        "before": tables.probe_summary(run, phases.bootstrapped()),
         "after": tables.probe_summary(run, phase),
         "solved": {
             name: {p.instance_id: p.resolved / p.k for p in groups[name]} for name in GROUPS
         },
         "drift": sum(drifts) / max(1, len(drifts)),
-        "seconds": run.content["seconds"][stages.CLIMB.name],
+        "seconds": run.content["seconds"][phases.CLIMB.name],
     }
 
 

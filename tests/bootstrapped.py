@@ -5,7 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
-from recipes import stages
+from recipes import phases
 from recipes.nano.nano_student import make_student
 from recipes.runfolder.run import Run
 from sandbox.cache import cache_folder
@@ -20,7 +20,7 @@ def copy_of(folder: Path, into: Path, engine: str, seed: int | None = None) -> R
     run's own seed. No verdict is remembered, for a climb of the same run would have left its own.
     Raises UsageError where the bootstrap has not ended."""
     before = Run.open(folder)
-    if stages.left(before.content["done"]):
+    if phases.left(before.content["done"]):
         raise UsageError(
             f"{folder} has not been bootstrapped. First: python coldstart.py bootstrap --run "
             f"{folder}"
@@ -30,7 +30,7 @@ def copy_of(folder: Path, into: Path, engine: str, seed: int | None = None) -> R
         shutil.copy(folder / name, into / name)
     shutil.copytree(before.checkpoint("distilled"), into / "checkpoints" / "distilled")
     content = json.loads(json.dumps(before.content))
-    content["done"] = [step for step in content["done"] if stages.cycle_of(step) is None]
+    content["done"] = [step for step in content["done"] if phases.cycle_of(step) is None]
     content["checkpoints"] = dict.fromkeys(("last", "distilled", "best"), "distilled")
     content["engine"] = content["recipe"]["rollout"]["engine"] = engine
     content["recipe"]["seed"] = before.recipe.seed if seed is None else seed
@@ -42,6 +42,6 @@ def copy_of(folder: Path, into: Path, engine: str, seed: int | None = None) -> R
     run.write()
     run.keep_only(
         "probe.jsonl",
-        [r for r in before.read("probe.jsonl") if stages.cycle_of(r["phase"]) is None],
+        [r for r in before.read("probe.jsonl") if phases.cycle_of(r["phase"]) is None],
     )
     return run

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from recipes import stages
+from recipes import phases
 from recipes.climb import forget_after
 from recipes.learning.selfdistil import MEASURED, mean_divergence, selfdistil
 from recipes.reporting.report import page
@@ -104,7 +104,7 @@ def run(calc, tmp_path) -> Run:
 
 def step(run: Run, begun: SelfDistillation, number: int) -> None:
     """A step was taken, and saved."""
-    name = stages.selfdistil_checkpoint(begun.first + number)
+    name = phases.selfdistil_checkpoint(begun.first + number)
     (run.folder / "checkpoints" / name).mkdir()
     run.append(FILE, [{"step": number}])
     run.name_checkpoints(last=name)

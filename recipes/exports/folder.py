@@ -22,8 +22,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
+from recipes.phases import BEFORE
 from recipes.reporting.tables import read_probes
-from recipes.stages import BEFORE
 from sandbox.errors import UsageError
 
 if TYPE_CHECKING:  # what `--help` need not load

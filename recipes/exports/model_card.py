@@ -10,9 +10,9 @@ import re
 from pathlib import Path
 
 from recipes.exports.folder import lines
+from recipes.phases import BEFORE
 from recipes.reporting.tables import GROUP_WORDS, GROUPS, probe_summary
 from recipes.runfolder.run import Run
-from recipes.stages import BEFORE
 from sandbox.jsonl import valid
 
 CARD = "README.md"

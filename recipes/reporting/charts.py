@@ -19,7 +19,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from recipes import stages
+from recipes import phases
 from recipes.reporting.tables import GROUP_WORDS
 from recipes.rollouts.rollout import UNJUDGED
 
@@ -75,7 +75,7 @@ Measurement = tuple[float, float, float | None, float | None]
 
 def arc(probes: dict[str, list[Point]], cycles: list[Measurement], last: int, name: str) -> str:
     """pass@1 by cycle; `name` tells this chart from others of its kind. `probes` is {group:
-    points}, their place as `stages.place` has it; `cycles` are the measurements of the held-out
+    points}, their place as `phases.place` has it; `cycles` are the measurements of the held-out
     tasks in between, up to cycle `last`."""
     figure, axes = _figure(2.9)
     apart = max(1.0, 0.2 * last)
@@ -83,7 +83,7 @@ def arc(probes: dict[str, list[Point]], cycles: list[Measurement], last: int, na
     def across(place: float) -> float:
         return place * apart if place < 0 else place
 
-    starts = {across(stages.place(s.name)): s.tick for s in stages.bootstrap_probes()}
+    starts = {across(phases.place(s.name)): s.tick for s in phases.bootstrap_probes()}
     shift = 0.008 * (last - min(starts))
     for number, (group, points) in enumerate(probes.items()):
         places = [across(x) + shift * (number - 1) for x, *_ in points]

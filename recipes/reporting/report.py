@@ -19,7 +19,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from recipes import stages
+from recipes import phases
 from recipes.learning.measure import STATES, TaskProbe, derived_seed
 from recipes.reporting import charts, evaluation
 from recipes.reporting.status import run_facts
@@ -190,7 +190,7 @@ def _arc(
     names: dict[str, str],
     hardness: str,
 ) -> dict:
-    places = {phase: stages.place(phase) for phase in facts["probes"]}
+    places = {phase: phases.place(phase) for phase in facts["probes"]}
     k = next(iter(facts["probes"].values()))["all"]["k"]
     key = f"heldout/{hardness}"
     series = {
@@ -317,7 +317,7 @@ def _tampering(run: Run) -> dict | None:
     tampered = [r for r in run.read("rollouts.jsonl") if r["status"] == "tampered"]
     if not tampered:
         return None
-    phases = [r["phase"] for r in tampered]
+    found = [r["phase"] for r in tampered]
     why = {
         v["instance_id"]: v["reason"]
         for v in run.read("verdicts.jsonl")
@@ -326,7 +326,7 @@ def _tampering(run: Run) -> dict | None:
     different = list({(r["instance_id"], r["text"]): r for r in tampered}.values())
     return {
         "count": len(tampered),
-        "phases": counted({phase: phases.count(phase) for phase in dict.fromkeys(phases)}),
+        "phases": counted({phase: found.count(phase) for phase in dict.fromkeys(found)}),
         "different": len(different),
         "shown": [
             {
@@ -390,8 +390,8 @@ def _recipe(run: Run, versions: dict[str, str]) -> dict:
 
 def _ends(facts: dict) -> tuple[str, str]:
     """The names of the first and the last probe."""
-    phases = list(facts["probes"])
-    return phases[0], phases[-1]
+    probed = list(facts["probes"])
+    return probed[0], probed[-1]
 
 
 def _model(run: Run) -> str:
@@ -404,13 +404,13 @@ def _states(
     run: Run, facts: dict
 ) -> tuple[list[str], list[list[str | None]], list[tuple[int, str]]]:
     """Columns, rows of states, and where the groups of rows begin."""
-    phases = list(facts["probes"])
+    probed = list(facts["probes"])
     by_column = {
-        phase: {p.instance_id: p.state for p in read_probes(run, phase)} for phase in phases
+        phase: {p.instance_id: p.state for p in read_probes(run, phase)} for phase in probed
     }
     groups: dict[tuple[int, str], list[dict]] = {}
     for r in run.read("rollouts.jsonl"):
-        if r["phase"] == stages.CLIMB.name:
+        if r["phase"] == phases.CLIMB.name:
             groups.setdefault((r["cycle"], r["instance_id"]), []).append(r)
     for (cycle, name), rollouts in groups.items():
         probe = TaskProbe(
@@ -423,9 +423,9 @@ def _states(
     # A probe after cycle n stands behind that cycle; the one before bootstrap comes first.
     order = sorted(
         by_column,
-        key=lambda column: (int(column), 0) if column.isdigit() else (stages.place(column), 1),
+        key=lambda column: (int(column), 0) if column.isdigit() else (phases.place(column), 1),
     )
-    members = grouped(run, read_probes(run, phases[0]))
+    members = grouped(run, read_probes(run, probed[0]))
     rows: list[list[str | None]] = []
     borders: list[tuple[int, str]] = []
     for group in charts.GROUP_STYLES:
@@ -437,7 +437,7 @@ def _states(
             borders.append((len(rows), GROUP_WORDS[group]))
             rank = list(charts.STATE_COLOURS)
             rows += sorted(tasks, key=lambda task: -sum(rank.index(s) for s in task if s))
-    return [c if c.isdigit() else stages.tick(c) for c in order], rows, borders
+    return [c if c.isdigit() else phases.tick(c) for c in order], rows, borders
 
 
 def _filled(states: list[str | None]) -> list[str | None]:

@@ -9,7 +9,7 @@ import textwrap
 import time
 from pathlib import Path
 
-from recipes import stages
+from recipes import phases
 from recipes.learning.measure import STATES
 from recipes.reporting.alarm import alarm
 from recipes.reporting.tables import APART, HARDNESS, probe_summary, read_probes
@@ -40,8 +40,8 @@ def run_facts(run: Run) -> dict:
     content, metrics = run.content, run.read("metrics.jsonl")
     reached = content["done"], len(metrics), run.recipe.climb.cycles
     begun = SelfDistillation.of(run)
-    following = stages.following(*reached, begun is not None and not begun.ended)
-    probes = {name: probe_summary(run, name) for name in content["done"] if stages.is_probe(name)}
+    following = phases.following(*reached, begun is not None and not begun.ended)
+    probes = {name: probe_summary(run, name) for name in content["done"] if phases.is_probe(name)}
     curve = _curve(metrics, probes, "pass_at_1", "heldout")
     curves = {
         name: _curve(metrics, probes, name, group)
@@ -49,7 +49,7 @@ def run_facts(run: Run) -> dict:
     }
     return {
         "run": str(run.folder),
-        "phase": stages.in_words(*reached),
+        "phase": phases.in_words(*reached),
         "cycles": len(metrics),
         "probes": probes,
         "seconds": content["seconds"],
@@ -80,16 +80,16 @@ def _curve(metrics: list[dict], probes: dict, key: str, group: str) -> list[list
     curve = [
         [m["cycle"], m[f"heldout/{key}"]] for m in metrics if m.get(f"heldout/{key}") is not None
     ]
-    first = probes.get(stages.bootstrapped())
+    first = probes.get(phases.bootstrapped())
     if first and first[group]["n"]:
         curve.insert(0, [0, first[group]["pass_at_1"]])
     return curve
 
 
-def _next(run: Run, following: stages.Stage | None, probes: dict, cycles: int) -> str:
+def _next(run: Run, following: phases.Phase | None, probes: dict, cycles: int) -> str:
     """What to do: a sentence, and below it the commands, a line each."""
     program, named = "  python coldstart.py ", f"--run {run.folder}"
-    waiting = stages.left(run.content["done"])
+    waiting = phases.left(run.content["done"])
     if run.is_at_work:
         return "Another command is at work on it." + (
             ""
@@ -99,7 +99,7 @@ def _next(run: Run, following: stages.Stage | None, probes: dict, cycles: int) -
         )
     if waiting and following:
         return f"Go on with\n{program}{following.command} {named}"
-    after = probes[stages.bootstrapped()]
+    after = probes[phases.bootstrapped()]
     if not any(
         after[group][state] for group in ("taught", "untaught") for state in ("warm", "mastered")
     ):
@@ -108,7 +108,7 @@ def _next(run: Run, following: stages.Stage | None, probes: dict, cycles: int) -
             "teacher can help:\n"
             f"{program}bootstrap --new --repo {run.repository.root} --teacher NAME"
         )
-    if following is stages.SELFDISTIL and (begun := SelfDistillation.of(run)):
+    if following is phases.SELFDISTIL and (begun := SelfDistillation.of(run)):
         return f"Go on with\n{program}{following.command} {named} {begun.arguments}"
     if following:
         return f"Go on with\n{program}{following.command} {named}"
@@ -119,8 +119,8 @@ def _next(run: Run, following: stages.Stage | None, probes: dict, cycles: int) -
     )
 
 
-def _step(run: Run, following: stages.Stage | None, begun: SelfDistillation | None) -> dict | None:
-    if following is stages.SELFDISTIL and begun is not None:
+def _step(run: Run, following: phases.Phase | None, begun: SelfDistillation | None) -> dict | None:
+    if following is phases.SELFDISTIL and begun is not None:
         done = begun.steps_done(run)
         return {"name": "steps of self-distillation", "done": done, "total": begun.steps}
     if following is None or not following.is_probe:
@@ -129,14 +129,14 @@ def _step(run: Run, following: stages.Stage | None, begun: SelfDistillation | No
     return {"name": "tasks probed", "done": probed, "total": len(run.tasks)}
 
 
-def _tasks(run: Run, phases: list[str]) -> dict:
+def _tasks(run: Run, probed: list[str]) -> dict:
     """{split: {"before": {state: n}, "now": {state: n}}}: by the first probe and the last;
     `truncated` of the cold ones had rollouts that were cut off."""
-    if not phases:
+    if not probed:
         return {}
     split = {t.instance_id: t.split for t in run.tasks}
     counts: dict = {name: {} for name in sorted(set(split.values()), reverse=True)}
-    for when, phase in (("before", phases[0]), ("now", phases[-1])):
+    for when, phase in (("before", probed[0]), ("now", probed[-1])):
         probes = read_probes(run, phase)
         states = [(split[p.instance_id], p.state) for p in probes]
         for name in counts:
@@ -154,7 +154,7 @@ def _best(checkpoints: dict, curve: list, curves: dict[str, list]) -> dict | Non
 
     def measured(curve: list) -> float | None:
         return next(
-            (value for cycle, value in curve if folder == stages.checkpoint_after(cycle)), None
+            (value for cycle, value in curve if folder == phases.checkpoint_after(cycle)), None
         )
 
     return {

@@ -6,8 +6,8 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from recipes.learning.measure import TaskProbe, summarise
+from recipes.phases import BEFORE, CLIMB, MINE
 from recipes.reporting.alarm import alarm
-from recipes.stages import BEFORE, CLIMB, MINE
 
 if TYPE_CHECKING:
     from recipes.runfolder.run import Run  # it takes a while to load, and --help is quick

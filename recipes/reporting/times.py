@@ -8,7 +8,7 @@ duration(4000.0)                       # "67 min"
 from dataclasses import dataclass
 from statistics import fmean
 
-from recipes import stages
+from recipes import phases
 from recipes.reporting.tables import read_probes
 from recipes.runfolder.run import Run
 
@@ -24,7 +24,7 @@ def duration(seconds: float) -> str:
 def cycle_seconds(run: Run) -> float | None:
     """Mean of the cycles so far, with what measuring the held-out tasks took; None without one."""
     cycles, seconds = len(run.read("metrics.jsonl")), run.content["seconds"]
-    return seconds[stages.CLIMB.name] / cycles if cycles and stages.CLIMB.name in seconds else None
+    return seconds[phases.CLIMB.name] / cycles if cycles and phases.CLIMB.name in seconds else None
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def expected_cycle_seconds(run: Run, update: Update) -> float | None:
     its share of measuring the held-out tasks included. Groups are taken to be of warm tasks as far
     as there are any, for these are drawn most and alone teach. None where the run's files show no
     such speed."""
-    recipe, seconds, phase = run.recipe, run.content["seconds"], stages.bootstrapped()
+    recipe, seconds, phase = run.recipe, run.content["seconds"], phases.bootstrapped()
     written = _written(run)
     if not written or phase not in seconds:
         return None
@@ -54,7 +54,7 @@ def expected_cycle_seconds(run: Run, update: Update) -> float | None:
     learned = recipe.distil.batch * update.steps * (update.prompt + fmean(written))
     prompts = 1 if update.shares else size
     tokens = min(groups, warm) * (prompts * update.prompt + size * fmean(written))
-    learning = seconds.get(stages.DISTIL.name, 0.0) * tokens / learned if learned else 0.0
+    learning = seconds.get(phases.DISTIL.name, 0.0) * tokens / learned if learned else 0.0
     sampling = seconds[phase] / len(written) * size * groups
     return sampling + learning + heldout_seconds(run)
 
@@ -62,12 +62,12 @@ def expected_cycle_seconds(run: Run, update: Update) -> float | None:
 def heldout_seconds(run: Run) -> float:
     """What measuring the held-out tasks takes, a cycle, by the seconds that the last probe took for
     a rollout; 0 where the run's files show no such speed."""
-    written, seconds = _written(run), run.content["seconds"].get(stages.bootstrapped(), 0.0)
+    written, seconds = _written(run), run.content["seconds"].get(phases.bootstrapped(), 0.0)
     rollouts = run.recipe.probe.k * sum(t.split == "heldout" for t in run.tasks)
     return seconds / max(1, len(written)) * rollouts / run.recipe.climb.eval_every
 
 
 def _written(run: Run) -> list[int]:
     """Tokens of each rollout of the last probe before climbing."""
-    phase = stages.bootstrapped()
+    phase = phases.bootstrapped()
     return [r["tokens"] for r in run.read("rollouts.jsonl") if r["phase"] == phase]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recipes import stages
+from recipes import phases
 from recipes.events import Emit, Note, RunContinued, RunStarted, UncommittedChanges, notes_to
 from sandbox.errors import UsageError
 
@@ -157,7 +157,7 @@ def _latest_of(repository: Repository, recipe: Recipe) -> Run | None:
     same = run.repository == repository and run.content["recipe"] == json.loads(
         json.dumps(recipe.to_dict())
     )
-    return run if same and stages.left(run.content["done"]) else None
+    return run if same and phases.left(run.content["done"]) else None
 
 
 def find_run(folder: Path | None) -> Run:

@@ -28,7 +28,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
-from recipes import stages
+from recipes import phases
 from recipes.runfolder import locks
 from recipes.runfolder.content import FILE, disk_errors, new_content, read_content, refuse_taken
 from recipes.settings import Recipe, from_dict
@@ -103,7 +103,7 @@ class Run:
     @property
     def tasks(self) -> list[Task]:
         """Raises UsageError where mining has not ended."""
-        if not self.is_done(stages.MINE.name):
+        if not self.is_done(phases.MINE.name):
             raise UsageError(
                 f"{self.folder} has no tasks yet. Mine them with: python coldstart.py tasks --repo "
                 f"DIR --run {self.folder}"

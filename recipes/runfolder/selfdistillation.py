@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from recipes import stages
+from recipes import phases
 from sandbox.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class SelfDistillation:
             return None
         begun = cls(**run.content[KEY])
         last = run.content["checkpoints"]["last"]
-        return begun if last == begun.origin or stages.selfdistilled(last) is not None else None
+        return begun if last == begun.origin or phases.selfdistilled(last) is not None else None
 
     @classmethod
     def begin(
@@ -82,7 +82,7 @@ class SelfDistillation:
     def steps_done(self, run: Run) -> int:
         """By the checkpoint that the run would go on from."""
         last = run.content["checkpoints"]["last"]
-        return 0 if last == self.origin else (stages.selfdistilled(last) or 0) - self.first
+        return 0 if last == self.origin else (phases.selfdistilled(last) or 0) - self.first
 
     @property
     def ended(self) -> bool:

@@ -6,8 +6,8 @@ planned = plan(cold_tasks, tree, hired.endpoint, settings, guard)  # prompts and
 
 from dataclasses import dataclass, field, replace
 
+from recipes.phases import TEACH
 from recipes.runfolder.run import Run
-from recipes.stages import TEACH
 from recipes.teachers.endpoint import Endpoint, changed, find_endpoint, fit_key
 from sandbox.errors import UsageError
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from recipes import stages
+from recipes import phases
 from recipes.events import Progress
 from recipes.reporting import tables
 from recipes.rollouts.rollout import TOLERATED
@@ -52,7 +52,7 @@ def cold_for_teacher(session: Session) -> list[Task]:
     """The reference teacher is the gold edit: where there is none, it has nothing to say."""
     from recipes.teachers.choose import choose_cold
 
-    states = {p.instance_id: p.state for p in tables.read_probes(session.run, stages.BEFORE.name)}
+    states = {p.instance_id: p.state for p in tables.read_probes(session.run, phases.BEFORE.name)}
     is_model = session.hired or session.run.content.get("teacher")
     return choose_cold(
         [t for t in session.tasks if t.patch or is_model],
@@ -88,13 +88,13 @@ def dry_run(session: Session) -> dict:
 def teach(session: Session) -> None:
     """Ask the teacher for the cold tasks; what the tests verify becomes trajectories.jsonl,
     beside rollouts of the student's own."""
-    if session.run.is_done(stages.TEACH.name):
+    if session.run.is_done(phases.TEACH.name):
         return
     chosen = cold_for_teacher(session)
     if session.hired is None:
         session.emit(ReferenceAnswers())
     ask = _ask_reference if session.hired is None else _ask_api_teacher
-    with session.stopping() as stopping, session.run.step(stages.TEACH.name):
+    with session.stopping() as stopping, session.run.step(phases.TEACH.name):
         asked = ask(session, chosen, stopping)
         _add_replay(session)
     session.emit(Taught(asked, len(_taught(session))))
@@ -291,7 +291,7 @@ def _add_replay(session: Session) -> None:
     from recipes.teachers.choose import choose_replay
 
     taught = _taught(session)
-    rollouts = [r for r in session.run.read("rollouts.jsonl") if r["phase"] == stages.BEFORE.name]
+    rollouts = [r for r in session.run.read("rollouts.jsonl") if r["phase"] == phases.BEFORE.name]
     own = choose_replay(
         session.tasks, rollouts, len(taught), session.recipe.distil.replay, session.recipe.seed
     )

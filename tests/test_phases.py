@@ -1,4 +1,4 @@
-"""The stages of a run: their order, the names that files have for them, what a person is told in
+"""The phases of a run: their order, the names that files have for them, what a person is told in
 each; and that a new one is an entry of the list and the code that does it."""
 
 import re
@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipes import bootstrap, stages
+from recipes import bootstrap, phases
+from recipes.phases import Phase
 from recipes.reporting.report import page
 from recipes.reporting.status import run_facts, status_lines
 from recipes.session import Session
-from recipes.stages import Stage
 from tests.written_run import write_run
 
 BOOTSTRAP = ["mine", "before", "teach", "distil", "after"]
@@ -19,20 +19,20 @@ BOOTSTRAP = ["mine", "before", "teach", "distil", "after"]
 CYCLES = st.integers(0, 10**7)
 
 
-def names(found: list[Stage]) -> list[str]:
-    return [stage.name for stage in found]
+def names(found: list[Phase]) -> list[str]:
+    return [phase.name for phase in found]
 
 
 # ------------------------------------------------------------------------------- order and names
 
 
 def test_a_continued_run_skips_what_is_done_and_nothing_else():
-    assert names(stages.left([])) == BOOTSTRAP
+    assert names(phases.left([])) == BOOTSTRAP
     for number in range(len(BOOTSTRAP)):
         done = BOOTSTRAP[:number]
-        assert names(stages.left(done)) == BOOTSTRAP[number:]
-        assert stages.following(done, 0, 50).name == BOOTSTRAP[number]
-    assert stages.left([*BOOTSTRAP, "climb-0004"]) == []
+        assert names(phases.left(done)) == BOOTSTRAP[number:]
+        assert phases.following(done, 0, 50).name == BOOTSTRAP[number]
+    assert phases.left([*BOOTSTRAP, "climb-0004"]) == []
 
 
 @pytest.mark.parametrize(
@@ -46,39 +46,39 @@ def test_a_continued_run_skips_what_is_done_and_nothing_else():
     ],
 )
 def test_a_bootstrapped_run_climbs_until_it_was_probed_where_its_plan_ends(done, cycles, ends):
-    following = stages.following([*BOOTSTRAP, *done], cycles, 6)
-    assert following == (None if ends else stages.CLIMB)
+    following = phases.following([*BOOTSTRAP, *done], cycles, 6)
+    assert following == (None if ends else phases.CLIMB)
 
 
 def test_a_self_distillation_that_was_begun_comes_before_more_cycles():
     for cycles, done in ((2, []), (6, ["climb-0006"])):
-        assert stages.following([*BOOTSTRAP, *done], cycles, 6, begun=True) is stages.SELFDISTIL
-    assert stages.following(["mine"], 0, 6, begun=True) is stages.BEFORE
+        assert phases.following([*BOOTSTRAP, *done], cycles, 6, begun=True) is phases.SELFDISTIL
+    assert phases.following(["mine"], 0, 6, begun=True) is phases.BEFORE
 
 
 def test_names_are_those_that_runs_have_written_down():
-    assert stages.probe_after(4) == "climb-0004" and stages.probe_after(12345) == "climb-12345"
-    assert stages.checkpoint_after(0) == "distilled" and stages.checkpoint_after(4) == "cycle-0004"
-    assert names(stages.bootstrap_probes()) == ["before", "after"]
-    assert stages.bootstrapped() == "after" and stages.STUDENT == "student"
+    assert phases.probe_after(4) == "climb-0004" and phases.probe_after(12345) == "climb-12345"
+    assert phases.checkpoint_after(0) == "distilled" and phases.checkpoint_after(4) == "cycle-0004"
+    assert names(phases.bootstrap_probes()) == ["before", "after"]
+    assert phases.bootstrapped() == "after" and phases.STUDENT == "student"
     probes = ["before", "after", "climb-0002", "climb-0010"]
-    assert [stages.place(name) for name in probes] == [-1, 0, 2, 10]
+    assert [phases.place(name) for name in probes] == [-1, 0, 2, 10]
     assert (
-        stages.selfdistil_checkpoint(50) == "selfdistil-0050" and stages.STAGES[-1].name == "climb"
+        phases.selfdistil_checkpoint(50) == "selfdistil-0050" and phases.PHASES[-1].name == "climb"
     )
-    assert stages.selfdistilled("selfdistil-0050") == 50 and stages.selfdistilled("last") is None
-    assert [stages.tick(name) for name in probes] == ["before", "taught", "now", "now"]
+    assert phases.selfdistilled("selfdistil-0050") == 50 and phases.selfdistilled("last") is None
+    assert [phases.tick(name) for name in probes] == ["before", "taught", "now", "now"]
 
 
 @given(CYCLES)
 def test_the_name_of_a_probe_is_taken_apart_again(cycle):
-    name = stages.probe_after(cycle)
-    assert stages.cycle_of(name) == stages.place(name) == cycle and stages.is_probe(name)
+    name = phases.probe_after(cycle)
+    assert phases.cycle_of(name) == phases.place(name) == cycle and phases.is_probe(name)
 
 
 @given(CYCLES, CYCLES)
 def test_no_two_cycles_share_a_name(one, other):
-    for name in (stages.probe_after, stages.checkpoint_after):
+    for name in (phases.probe_after, phases.checkpoint_after):
         assert (name(one) == name(other)) == (one == other)
 
 
@@ -90,11 +90,11 @@ def test_no_two_cycles_share_a_name(one, other):
 def test_what_is_no_probe_has_no_place(name):
     cycle = name.removeprefix("climb-")
     is_after_climb = name.startswith("climb-") and cycle.isascii() and cycle.isdigit()
-    assert stages.is_probe(name) == (is_after_climb or name in ("before", "after"))
-    if not stages.is_probe(name):
-        assert stages.cycle_of(name) is None
+    assert phases.is_probe(name) == (is_after_climb or name in ("before", "after"))
+    if not phases.is_probe(name):
+        assert phases.cycle_of(name) is None
         with pytest.raises(ValueError):
-            stages.place(name)
+            phases.place(name)
 
 
 # --------------------------------------------------------------------------- what a person is told
@@ -118,7 +118,7 @@ def written(calc, tmp_path_factory):
 
 @pytest.fixture
 def at(written):
-    """(a list of stages) -> the run in which these are done"""
+    """(a list of phases) -> the run in which these are done"""
     done = list(written.content["done"])
 
     def run(reached: list[str]):
@@ -172,19 +172,19 @@ def test_status_and_report_of_a_run_that_climbed(calc, tmp_path):
     assert "<td>climb-0006</td>" in html and probes_on(html, "thaw") == ["before", "now"]
 
 
-# ------------------------------------------------------------------------------------ a new stage
+# ------------------------------------------------------------------------------------ a new phase
 
 
 @pytest.fixture
 def two_more(monkeypatch):
-    """A stage and a probe between fine-tuning and the last probe."""
+    """A phase and a probe between fine-tuning and the last probe."""
     more = (
-        Stage("rehearse", "bootstrap", "the student is rehearsing"),
-        Stage("rehearsed", "bootstrap", "the student is heard", tick="heard"),
+        Phase("rehearse", "bootstrap", "the student is rehearsing"),
+        Phase("rehearsed", "bootstrap", "the student is heard", tick="heard"),
     )
-    known = stages.STAGES
-    last = known.index(stages.AFTER)
-    monkeypatch.setattr(stages, "STAGES", (*known[:last], *more, *known[last:]))
+    known = phases.PHASES
+    last = known.index(phases.AFTER)
+    monkeypatch.setattr(phases, "PHASES", (*known[:last], *more, *known[last:]))
 
 
 def test_a_new_stage_is_an_entry_and_the_code_that_does_it(at, two_more, monkeypatch):
@@ -198,16 +198,16 @@ def test_a_new_stage_is_an_entry_and_the_code_that_does_it(at, two_more, monkeyp
         with session.run.step(phase):
             taken.append(f"probe {phase}")
 
-    rehearsal = next(stage for stage in stages.STAGES if stage.name == "rehearse")
+    rehearsal = next(phase for phase in phases.PHASES if phase.name == "rehearse")
     monkeypatch.setitem(bootstrap.STEPS, rehearsal, rehearse)
     monkeypatch.setattr(bootstrap, "probe", probe)
     run = at(["mine", "before", "teach", "distil"])
     assert run_facts(run)["phase"] == "bootstrap: the student is rehearsing"
     session = Session(run, None, None)
-    for stage in stages.left(run.content["done"]):
-        bootstrap.take(session, stage)
+    for phase in phases.left(run.content["done"]):
+        bootstrap.take(session, phase)
     assert taken == ["rehearse", "probe rehearsed", "probe after"]
-    assert stages.left(run.content["done"]) == []
+    assert phases.left(run.content["done"]) == []
 
 
 def test_a_new_probe_is_shown_everywhere(at, two_more):
@@ -222,5 +222,5 @@ def test_a_new_probe_is_shown_everywhere(at, two_more):
     assert "<td>rehearsed</td>" in html
     assert probes_on(html, "arc-hard") == ["before", "heard", "taught"]
     assert probes_on(html, "thaw") == ["before", "taught"]  # of its columns the ends are named
-    places = [stages.place(name) for name in ("before", "rehearsed", "after", "climb-0001")]
+    places = [phases.place(name) for name in ("before", "rehearsed", "after", "climb-0001")]
     assert places == [-2, -1, 0, 1]

@@ -1,16 +1,16 @@
-"""The stages of a run, in their order, and what each is called: in files and to a person. Who needs
-a stage's name, or what comes next, asks here.
+"""The phases of a run, in their order, and what each is called: in files and to a person. Who needs
+a phase's name, or what comes next, asks here.
 
-    for stage in stages.left(done): take(session, stage)  # what a continued run does not skip
-    stages.following(done, cycles, planned, begun)         # the stage to go on with
-    stages.probe_after(4), stages.cycle_of("climb-0004")   # "climb-0004", 4
+    for phase in phases.left(done): take(session, phase)  # what a continued run does not skip
+    phases.following(done, cycles, planned, begun)         # the phase to go on with
+    phases.probe_after(4), phases.cycle_of("climb-0004")   # "climb-0004", 4
 
-Each stage of bootstrap is taken once; run.json then lists it in `done`, which most functions here
+Each phase of bootstrap is taken once; run.json then lists it in `done`, which most functions here
 are given. Climb is never done: it goes on from its last cycle, and each command that climbs ends
 with a probe of its own. Self-distillation is taken at will, between two climbs, and goes on only
 where it was begun.
 
-A new stage of bootstrap is an entry of STAGES and of `bootstrap.STEPS`; a probe needs the first
+A new phase of bootstrap is an entry of PHASES and of `bootstrap.STEPS`; a probe needs the first
 alone.
 """
 
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Stage:
+class Phase:
     """One of them. Runs that exist have its name written down: it is never changed."""
 
     name: str
@@ -28,7 +28,7 @@ class Stage:
     command: str
     """The command that takes it."""
     doing: str = ""
-    """What is going on while it is not done, for a person; of bootstrap's stages."""
+    """What is going on while it is not done, for a person; of bootstrap's phases."""
     tick: str = ""
     """Of a probe alone: what a chart calls the student that it measures."""
 
@@ -37,18 +37,18 @@ class Stage:
         return bool(self.tick)
 
 
-STAGES = (
-    MINE := Stage("mine", "bootstrap", "tasks are being mined"),
-    BEFORE := Stage("before", "bootstrap", "the student is being probed", tick="before"),
-    TEACH := Stage("teach", "bootstrap", "the teacher is being asked"),
-    DISTIL := Stage("distil", "bootstrap", "the student is being fine-tuned"),
-    AFTER := Stage("after", "bootstrap", "the student is being probed again", tick="taught"),
-    CLIMB := Stage("climb", "climb"),
+PHASES = (
+    MINE := Phase("mine", "bootstrap", "tasks are being mined"),
+    BEFORE := Phase("before", "bootstrap", "the student is being probed", tick="before"),
+    TEACH := Phase("teach", "bootstrap", "the teacher is being asked"),
+    DISTIL := Phase("distil", "bootstrap", "the student is being fine-tuned"),
+    AFTER := Phase("after", "bootstrap", "the student is being probed again", tick="taught"),
+    CLIMB := Phase("climb", "climb"),
 )
-SELFDISTIL = Stage("selfdistil", "selfdistil")
+SELFDISTIL = Phase("selfdistil", "selfdistil")
 """Beside them: no run has to take it."""
 STUDENT = "student"
-"""In `seconds` beside the stages: making the student on the spot, whenever that was needed."""
+"""In `seconds` beside the phases: making the student on the spot, whenever that was needed."""
 NOW = "now"
 """What a chart calls the student that a probe of climb measures."""
 
@@ -56,14 +56,14 @@ NOW = "now"
 # ----------------------------------------------------------------------------- what comes next
 
 
-def left(done: list[str]) -> list[Stage]:
-    """The stages of bootstrap that are not done, in order: a continued run skips the others, and
+def left(done: list[str]) -> list[Phase]:
+    """The phases of bootstrap that are not done, in order: a continued run skips the others, and
     one with none left is bootstrapped."""
-    return [s for s in STAGES if s.command != CLIMB.command and s.name not in done]
+    return [s for s in PHASES if s.command != CLIMB.command and s.name not in done]
 
 
-def following(done: list[str], cycles: int, planned: int, begun: bool = False) -> Stage | None:
-    """The stage that a run with so many cycles goes on with; None where it has climbed as far as
+def following(done: list[str], cycles: int, planned: int, begun: bool = False) -> Phase | None:
+    """The phase that a run with so many cycles goes on with; None where it has climbed as far as
     its recipe plans, and was probed there. `begun`: whether a self-distillation has steps left."""
     if waiting := left(done):
         return waiting[0]
@@ -85,9 +85,9 @@ def in_words(done: list[str], cycles: int, planned: int) -> str:
 # ------------------------------------------------------------------------------------- probes
 
 
-def bootstrap_probes() -> list[Stage]:
+def bootstrap_probes() -> list[Phase]:
     """In order. The first measures the base, the last what climb begins with."""
-    return [s for s in STAGES if s.is_probe]
+    return [s for s in PHASES if s.is_probe]
 
 
 def bootstrapped() -> str:
