@@ -445,8 +445,15 @@ def bootstrap(keys, options: RunOptions, as_json, **teacher) -> None:
     type=click.FloatRange(min=0, min_open=True),
     help="Stop after the cycle in which this time is over.",
 )
+@click.option("--stage", help="Climb to the end of this stage of the recipe, and no further.")
+@click.option(
+    "--compare",
+    is_flag=True,
+    help="After a stage try every way to keep what earlier ones taught, and say which kept most.",
+)
 @json_option
-def climb(run_folder, cycles, minutes, as_json) -> None:
+@collected(climbing.ClimbOptions)
+def climb(options: climbing.ClimbOptions, run_folder, as_json) -> None:
     """REINFORCE on the repository's own tests: no teacher, no key, no network."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     screen = open_screen(as_json)
@@ -460,7 +467,7 @@ def climb(run_folder, cycles, minutes, as_json) -> None:
                 screen.say(cold_start_in_words(len(session.by_split("train")), run.recipe.probe.k))
                 raise SystemExit(1)
             # 5. REINFORCE, 6. nobody else is asked
-            done = climbing.climb(session, cycles or run.recipe.climb.cycles, minutes)
+            done = climbing.climb(session, options)
             bootstrapping.probe(session, phases.probe_after(done))
         result = climbing.facts(run, done)
         probe = result["probe"]

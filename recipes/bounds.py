@@ -7,6 +7,7 @@ style: Annotated[str, OneOf(("blocks", "body"))] = "blocks"
 reason(hints["lora_rank"], 0)    # "must be more than 0, not 0"; "" where nothing is wrong
 """
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, Protocol, TypeVar
@@ -76,6 +77,15 @@ class NotEmpty:
 
     def reason(self, value: tuple) -> str:
         return "" if value else "must not be empty"
+
+
+class Word:
+    """A word that may name a file."""
+
+    def reason(self, value: str) -> str:
+        if re.fullmatch(r"[A-Za-z][\w-]*", value):
+            return ""
+        return f"must be a word of letters, digits, - and _, not {value!r}"
 
 
 class Day:

@@ -1,6 +1,6 @@
 """REINFORCE on the repository's own tests, cycle after cycle (`reinforce.py`): no teacher any more.
 
-done = climb(session, cycles=50, minutes=None)
+done = climb(session, ClimbOptions(cycles=50))
 probe(session, phases.probe_after(done))
 facts(run, done)
 """
@@ -8,11 +8,13 @@ facts(run, done)
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 from recipes import phases
+from recipes.curriculum import Stage, at, drop_stages, plan
 from recipes.events import Event, Note
 from recipes.reporting import tables, times
 from recipes.reporting.alarm import alarm
@@ -22,6 +24,7 @@ from sandbox.errors import HarnessError, UsageError
 if TYPE_CHECKING:  # what `--help` need not load
     from recipes.learning.measure import TaskProbe
     from recipes.learning.reinforce import ClimbState, CycleResult
+    from recipes.others.opened import Others
     from recipes.rollouts.rollout import Rollout
     from recipes.runfolder.run import Run
 
@@ -70,12 +73,29 @@ def check_bootstrapped(run: Run) -> None:
         )
 
 
-def climb(session: Session, cycles: int, minutes: float | None) -> int:
-    """REINFORCE until the run has `cycles` cycles, or `minutes` are over; returns how many it
-    has."""
-    from recipes.learning.reinforce import ClimbState
+@dataclass(frozen=True)
+class ClimbOptions:
+    """What a person asks for; None is the recipe's."""
 
-    run, recipe = session.run, session.recipe
+    cycles: int | None = None
+    """In all."""
+    minutes: float | None = None
+    stage: str | None = None
+    """The last stage that is climbed."""
+    compare: bool = False
+    """Whether after a stage every way to keep what earlier ones taught is tried, and which kept most
+    is said."""
+
+
+def climb(session: Session, options: ClimbOptions) -> int:
+    """REINFORCE, stage by stage, until the run has so many cycles, or the minutes are over; returns
+    how many it has. Raises UsageError for a stage that there is not."""
+    from recipes.learning.reinforce import ClimbState
+    from recipes.others.opened import opened
+
+    run = session.run
+    stages = plan(session.recipe, run.tasks)
+    cycles = _last_cycle(run, stages, options)
     counters = session.student.restore(run.checkpoint("last"))
     if "climb" in counters:
         state = ClimbState.from_dict(counters["climb"])
@@ -84,32 +104,101 @@ def climb(session: Session, cycles: int, minutes: float | None) -> int:
         probes = tables.read_probes(run, phases.bootstrapped())
         state = ClimbState.after_probe([p for p in probes if p.instance_id in train])
     forget_after(session, state.cycle, counters.get("metrics"))
-    if recipe.climb.kl:
-        session.student.freeze_reference(run.checkpoint("distilled"))
     started = time.monotonic()
     session.check_policy()
     _say_time_ahead(session, counters, cycles - state.cycle)
-    if state.best_pass_at_1 is None and (summaries := _heldout(session)):
-        state.is_best(summaries["heldout"]["pass_at_1"])
+    with opened(session) as others:
+        while True:
+            _end_stage(session, others, stages, state.cycle, options.compare)
+            minutes = None if options.minutes is None else started + 60 * options.minutes
+            if state.cycle >= cycles or (minutes and time.monotonic() >= minutes):
+                return state.cycle
+            stage = at(stages, state.cycle + 1)
+            last = cycles if stage is stages[-1] else min(cycles, stage.last)
+            _climb_stage(session, others, Part(stage, state, last, minutes))
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is climbed of a stage without a pause."""
+
+    stage: Stage
+    state: ClimbState
+    last: int
+    """The number of its last cycle."""
+    until: float | None
+    """Of the monotonic clock: no cycle is begun after that."""
+
+
+def _last_cycle(run: Run, stages: Sequence[Stage], options: ClimbOptions) -> int:
+    """The number of the last cycle that is asked for."""
+    if options.stage and options.cycles:
+        raise UsageError("--stage and --cycles both say where to stop: give one of them.")
+    if options.stage is None:
+        return options.cycles or stages[-1].last
+    known = {stage.name: stage.last for stage in stages}
+    if options.stage not in known:
+        raise UsageError(
+            f"{run.folder} has no stage {options.stage!r} with a task for training. Its stages: "
+            f"{', '.join(known)}."
+        )
+    return known[options.stage]
+
+
+def _end_stage(
+    session: Session, others: Others, stages: Sequence[Stage], cycle: int, compare: bool
+) -> None:
+    """What is to be done where the stage that ended with this cycle was not brought to its end."""
+    from recipes import retention
+
+    if session.recipe.stage:
+        for stage in stages:
+            if stage.last == cycle:
+                retention.end(session, others, stage, compare)
+
+
+def _climb_stage(session: Session, others: Others, part: Part) -> None:
+    """Cycles of one stage."""
+    from recipes import retention
+
+    run, state, stage = session.run, part.state, part.stage
+    staged = bool(session.recipe.stage)
+    if staged and state.cycle + 1 == stage.first:
+        retention.begin(session, others, stage)
+        state.best_pass_at_1 = state.best_cycle = None
     first = state.cycle + 1
-    with session.stopping() as shutdown:
-        while state.cycle < cycles and (
-            minutes is None or time.monotonic() - started < 60 * minutes
-        ):
-            with run.timed(phases.CLIMB.name):
-                began = time.monotonic()
-                result = _cycle(session, state, cycles)
-                seconds = time.monotonic() - began + times.heldout_seconds(run)
-                line, best = dict(result.metrics), False
-                if result.cycle % recipe.climb.eval_every == 0 or result.cycle == cycles:
-                    summaries = _heldout(session)
-                    line |= tables.heldout_metrics(summaries)
-                    best = not summaries or state.is_best(summaries["heldout"]["pass_at_1"])
-                _write_down(session, state, CycleDone(result, line, best))
-            if first == state.cycle < cycles:
-                session.emit(TimeAhead(seconds, cycles - state.cycle, f"cycle {first}"))
-            shutdown.check()
-    return state.cycle
+    with session.at_stage(stage):
+        if session.recipe.climb.kl:
+            held = stage.is_held_by_kl(session.recipe)
+            name = stage.earlier[-1].best if held else "distilled"
+            session.student.freeze_reference(run.checkpoint(name))
+        if state.best_pass_at_1 is None and (summaries := _heldout(session, stage)):
+            state.is_best(summaries["heldout"]["pass_at_1"])
+        with session.stopping() as shutdown:
+            while state.cycle < part.last and (part.until is None or time.monotonic() < part.until):
+                with run.timed(phases.CLIMB.name):
+                    seconds = _take_cycle(session, others, part, staged)
+                if first == state.cycle < part.last:
+                    session.emit(TimeAhead(seconds, part.last - state.cycle, f"cycle {first}"))
+                shutdown.check()
+
+
+def _take_cycle(session: Session, others: Others, part: Part, staged: bool) -> float:
+    """One cycle, written down; returns the seconds that one takes."""
+    state, stage = part.state, part.stage
+    began = time.monotonic()
+    result = _cycle(session, others, part)
+    seconds = time.monotonic() - began + times.heldout_seconds(session.run)
+    line, best = dict(result.metrics), False
+    if staged:
+        line["stage"] = stage.name
+    every = session.recipe.climb.eval_every
+    if result.cycle % every == 0 or result.cycle == part.last:
+        summaries = _heldout(session, stage)
+        line |= tables.heldout_metrics(summaries)
+        best = not summaries or state.is_best(summaries["heldout"]["pass_at_1"])
+    _write_down(session, state, CycleDone(result, line, best))
+    return seconds
 
 
 def _say_time_ahead(session: Session, counters: dict, left: int) -> None:
@@ -127,20 +216,31 @@ def _say_time_ahead(session: Session, counters: dict, left: int) -> None:
         session.emit(TimeAhead(seconds, left, source))
 
 
-def _cycle(session: Session, state: ClimbState, cycles: int) -> CycleResult:
-    """One cycle, on the tasks for training; `cycles`: how many there are to be in all."""
-    from recipes.learning.reinforce import cycle
+def _cycle(session: Session, others: Others, part: Part) -> CycleResult:
+    """One cycle, on the stage's tasks for training."""
+    from recipes.forgetting import own_tasks
+    from recipes.learning.reinforce import Earlier, cycle
 
-    recipe, train = session.recipe, session.by_split("train")
+    recipe, stage, state = session.recipe, part.stage, part.state
+    train = own_tasks(session, others, stage, "train")
     if not train:
         raise HarnessError(
             "Every task for training has been set aside, because the jail failed on it."
         )
+    own = {task.instance_id for task in train}
+    before = {
+        task.instance_id: task
+        for one in stage.earlier
+        for task in own_tasks(session, others, one, "train")
+        if task.instance_id not in own
+    }
     size = recipe.climb.group_size * min(recipe.climb.groups, len(train))
-    bar = RolloutBar(session.emit, "climbing", size * cycles, size * state.cycle)
+    done = state.cycle - stage.first + 1
+    bar = RolloutBar(session.emit, "climbing", size * (part.last - stage.first + 1), size * done)
     engine, judge = session.engine, session.judge_replies
+    earlier = Earlier(list(before.values()), stage.settings.earlier)
     with session.conversations() as talk:
-        result = cycle(engine, train, session.prompts, state, recipe, judge, bar.add, talk)
+        result = cycle(engine, train, session.prompts, state, recipe, judge, bar.add, talk, earlier)
     session.set_aside([result.rollouts])
     return result
 
@@ -174,6 +274,7 @@ def forget_after(session: Session, cycle: int, line: dict | None) -> None:
     kept = [m for m in metrics if m["cycle"] < cycle] + ([] if line is None else [line])
     if line is not None or len(kept) < len(metrics):
         run.keep_only("metrics.jsonl", kept)
+    drop_stages(run, cycle)
     # Of cycles that will be taken anew, as where the run goes on from an older checkpoint.
     late = [name for name in run.content["done"] if (phases.cycle_of(name) or 0) > cycle]
     if late:
@@ -183,13 +284,14 @@ def forget_after(session: Session, cycle: int, line: dict | None) -> None:
         run.write()
 
 
-def _heldout(session: Session) -> dict:
-    """How good it is on the held-out tasks, always on the same seeds, which are not those of
+def _heldout(session: Session, stage: Stage) -> dict:
+    """How good it is on the stage's held-out tasks, always on the same seeds, which are not those of
     the probes: {group: summary} for `heldout` and its hard and soft ones; {} without such
     tasks."""
     from recipes.learning.measure import summarise
 
-    pairs = [(t, session.prompts[t.instance_id]) for t in session.by_split("heldout")]
+    tasks = stage.own(session.by_split("heldout"))
+    pairs = [(t, session.prompts[t.instance_id]) for t in tasks]
     if not pairs:
         return {}
     settings, seed = session.recipe.probe, session.recipe.seed
@@ -212,6 +314,8 @@ def _heldout(session: Session) -> dict:
 
 def facts(run: Run, cycles: int) -> dict:
     """What a machine reads of a run that has climbed for so many cycles and was probed there."""
+    from recipes.reporting.stages import of_stages
+
     metrics = run.read("metrics.jsonl")
     causes = ("cold", "mastered", "truncated")
     return {
@@ -226,5 +330,6 @@ def facts(run: Run, cycles: int) -> dict:
         "alarm": alarm(metrics),
         "set_aside": run.set_aside,
         "best_checkpoint": run.checkpoint("best").name,
+        **of_stages(run),
         "seconds": run.content["seconds"],
     }

@@ -47,6 +47,10 @@ PHASES = (
 )
 SELFDISTIL = Phase("selfdistil", "selfdistil")
 """Beside them: no run has to take it."""
+STEPPED = (SELFDISTIL.name, "replay", "average")
+"""It, and what may be done in its place between two stages of climb."""
+FORGETTING = "forgetting"
+"""In `seconds`: measuring what was forgotten, before and after a stage."""
 STUDENT = "student"
 """In `seconds` beside the phases: making the student on the spot, whenever that was needed."""
 NOW = "now"
@@ -133,12 +137,13 @@ def checkpoint_after(cycle: int) -> str:
     return f"cycle-{cycle:04d}" if cycle else "distilled"
 
 
-def selfdistil_checkpoint(steps: int) -> str:
-    """The folder of the checkpoint that self-distillation leaves; `steps`: of all of the run."""
-    return f"{SELFDISTIL.name}-{steps:04d}"
+def stepped_checkpoint(method: str, steps: int) -> str:
+    """The folder of the checkpoint that self-distillation leaves, or what is done in its place;
+    `steps`: of all of the run."""
+    return f"{method}-{steps:04d}"
 
 
-def selfdistilled(folder: str) -> int | None:
+def steps_of(folder: str) -> int | None:
     """The steps of such a folder; None of any other."""
-    match = re.fullmatch(rf"{SELFDISTIL.name}-([0-9]+)", folder)
-    return int(match[1]) if match else None
+    match = re.fullmatch(rf"({'|'.join(STEPPED)})-([0-9]+)", folder)
+    return int(match[2]) if match else None

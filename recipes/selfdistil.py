@@ -10,14 +10,18 @@ what it then is, as it does after fine-tuning.
 
 What was begun goes on with the same command, until it has taken its steps; after that the same
 command does nothing, until something else has been learned. --steps N may ask for more.
+
+What else draws a student back between two stages of climb takes its steps in the same way
+(`retention.py`).
 """
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from recipes import phases
 from recipes.climb import forget_after
@@ -28,9 +32,13 @@ from recipes.session import Session
 from sandbox.errors import HarnessError
 
 if TYPE_CHECKING:  # what `--help` need not load
-    from recipes.learning.selfdistil import Step
     from recipes.rollouts.rollout import Pairs
     from recipes.runfolder.run import Run
+
+Steps = Callable[[Session, "Pairs", int, int], Iterator[Any]]
+"""(session, prompts, steps in all, steps done) -> the steps that are left, one taken at each `next`:
+what has `step`, `steps`, and numbers for its line of FILE. The student has its teacher frozen beside
+it."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +53,27 @@ class SelfDistilOptions:
     """In all."""
 
 
-def selfdistil(session: Session, options: SelfDistilOptions) -> SelfDistillation:
-    """Take the steps that are left. Raises UsageError for checkpoints that are not there or the
-    same, HarnessError where no task is left."""
+def by_distillation(session: Session, pairs: Pairs, steps: int, done: int) -> Iterator[Any]:
+    """The steps of self-distillation itself."""
+    from recipes.learning import selfdistil as distillation
+
+    settings = replace(session.recipe.selfdistil, steps=steps)
+    recipe = replace(session.recipe, selfdistil=settings)
+    return distillation.selfdistil(session.engine, pairs, recipe, session.conversations, done)
+
+
+def selfdistil(
+    session: Session,
+    options: SelfDistilOptions,
+    pairs: Pairs | None = None,
+    method: str = phases.SELFDISTIL.name,
+    take: Steps = by_distillation,
+) -> SelfDistillation:
+    """Take the steps that are left. `pairs`: the prompts (None: those of the training tasks);
+    `method`: what files call what `take` does. Raises UsageError for checkpoints that are not there
+    or the same, HarnessError where no task is left."""
     run = session.run
-    begun = _begun(run, options, options.steps or session.recipe.selfdistil.steps)
+    begun = _begun(run, options, options.steps or session.recipe.selfdistil.steps, method)
     if begun.ended:
         return begun
     done = begun.steps_done(run)
@@ -59,7 +83,8 @@ def selfdistil(session: Session, options: SelfDistilOptions) -> SelfDistillation
     if not done:
         session.student.optimiser.forget()
     session.student.freeze_reference(run.checkpoint(TEACHER))
-    pairs = [(t, session.prompts[t.instance_id]) for t in session.by_split("train")]
+    if pairs is None:
+        pairs = [(t, session.prompts[t.instance_id]) for t in session.by_split("train")]
     if not pairs:
         raise HarnessError(
             "Every task for training has been set aside, because the jail failed on it."
@@ -70,17 +95,21 @@ def selfdistil(session: Session, options: SelfDistilOptions) -> SelfDistillation
         if begun.before is None:
             begun.before = _measured(session, pairs)
             begun.write(run)
-        _learn(session, pairs, begun, counters)
+        _learn(session, take(session, pairs, begun.steps, done), begun, counters)
         begun.after = _measured(session, pairs)
         begun.write(run)
     return begun
 
 
-def _begun(run: Run, options: SelfDistilOptions, steps: int) -> SelfDistillation:
+def _begun(run: Run, options: SelfDistilOptions, steps: int, method: str) -> SelfDistillation:
     """The one that goes on, or a new one."""
-    begun, asked = SelfDistillation.of(run), (options.teacher_checkpoint, options.checkpoint)
-    if begun is None or (begun.teacher_checkpoint, begun.checkpoint) != asked:
-        return SelfDistillation.begin(run, *asked, steps)
+    begun = SelfDistillation.of(run)
+    asked = (options.teacher_checkpoint, options.checkpoint)
+    if begun is None or (begun.teacher_checkpoint, begun.checkpoint, begun.method) != (
+        *asked,
+        method,
+    ):
+        return SelfDistillation.begin(run, *asked, steps, method)
     steps = max(steps, begun.steps_done(run))
     if steps != begun.steps:
         begun.steps, begun.after = steps, None
@@ -88,25 +117,21 @@ def _begun(run: Run, options: SelfDistilOptions, steps: int) -> SelfDistillation
     return begun
 
 
-def _learn(session: Session, pairs: Pairs, begun: SelfDistillation, counters: dict) -> None:
+def _learn(session: Session, steps: Iterator[Any], begun: SelfDistillation, counters: dict) -> None:
     """Steps, their lines of FILE, and checkpoints with these counters."""
-    from recipes.learning import selfdistil as distillation
-
     run, settings = session.run, session.recipe.selfdistil
     done = begun.steps_done(run)
     lines = run.read(FILE)
     if len(lines) > begun.first + done:  # steps that no checkpoint holds
         run.keep_only(FILE, lines[: begun.first + done])
-    recipe = replace(session.recipe, selfdistil=replace(settings, steps=begun.steps))
     started = time.monotonic()
-    steps = distillation.selfdistil(session.engine, pairs, recipe, session.conversations, done)
     with session.stopping() as shutdown:
         for now in steps:
             session.emit(Progress("self-distilling", now.step, now.steps))
             run.append(FILE, [_line(now, begun)])
             ended = now.step == now.steps
             if ended or now.step % settings.save_every == 0 or shutdown.requested:
-                name = phases.selfdistil_checkpoint(begun.first + now.step)
+                name = phases.stepped_checkpoint(begun.method, begun.first + now.step)
                 session.student.save(run.folder / "checkpoints" / name, counters)
                 run.name_checkpoints(last=name)
             if now.step == done + 1 and not ended:
@@ -115,16 +140,13 @@ def _learn(session: Session, pairs: Pairs, begun: SelfDistillation, counters: di
             shutdown.check()
 
 
-def _line(now: Step, begun: SelfDistillation) -> dict:
-    return {
-        "from": begun.origin,
-        "teacher": begun.teacher,
-        "step": now.step,
-        "kl": now.kl,
-        "tokens": now.tokens,
-        "grad_norm": now.grad_norm if math.isfinite(now.grad_norm) else None,
-        "lr": now.lr,
+def _line(now: Any, begun: SelfDistillation) -> dict:
+    numbers = {
+        name: value if math.isfinite(value) else None
+        for name, value in asdict(now).items()
+        if name != "steps"
     }
+    return {"method": begun.method, "from": begun.origin, "teacher": begun.teacher, **numbers}
 
 
 def _ahead(seconds: float, steps: int) -> str:

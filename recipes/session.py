@@ -12,10 +12,10 @@ steps asks `session.stopping()` whether it is to.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from recipes import phases
 from recipes.events import Emit, Note, Progress, PromptsTooLong, SetAside, notes_to, progress_to
@@ -24,6 +24,7 @@ from recipes.shutdown import GracefulShutdown
 from sandbox.errors import HarnessError, UsageError
 
 if TYPE_CHECKING:  # what `--help` need not load
+    from recipes.curriculum import Stage
     from recipes.learning.measure import TaskProbe
     from recipes.learning.student import Student
     from recipes.rollouts.conversations import Conversations
@@ -32,7 +33,10 @@ if TYPE_CHECKING:  # what `--help` need not load
     from recipes.settings import Recipe
     from recipes.teachers.options import Hired
     from sandbox.judge.verdict import Judge, Limits, Verdict
+    from sandbox.tasks.prompts import Budget
     from sandbox.tasks.task import Task
+
+    JudgeReplies = Callable[[list[tuple[Any, str]], str], list[Verdict | HarnessError]]
 
 CHUNK = 24
 """Tasks whose rollouts are sampled together, at most."""
@@ -107,6 +111,11 @@ class Session:
         self._engine: Engine | None = None
         self.prompt_facts: dict = {}
         """How much the prompts show (`prompts.summary`), once they have been built."""
+        self._chats: dict[int, dict[str, list[dict]]] = {}
+        self._prompts: dict[int, dict[str, list[int]]] = {}
+        """By the turns of an episode, for a prompt says what may be asked."""
+        self._other_prompts: dict[str, list[int]] = {}
+        self._other_judges: dict[str, JudgeReplies] = {}
 
     @property
     def judge(self) -> Judge:
@@ -129,7 +138,7 @@ class Session:
             self.recipe = replace(self.recipe, student=student)
             # The memory is planned with the engine that the run began with.
             engine = self.run.content.get("engine", self.recipe.rollout.engine)
-            recipe = replace(self.recipe, rollout=replace(self.recipe.rollout, engine=engine))
+            recipe = replace(self.recipe.roomy, rollout=replace(self.recipe.rollout, engine=engine))
             self._student = Student.load(recipe, path, self.recipe.seed)
             self._record_source(path)
         while self._student.notes:  # some come later, when memory has run out
@@ -163,36 +172,72 @@ class Session:
         """The tasks of the run, but for those that have been set aside."""
         return [t for t in self._all_tasks if t.instance_id not in self.run.set_aside]
 
-    @cached_property
+    @contextmanager
+    def at_stage(self, stage: Stage) -> Iterator[None]:
+        """The recipe is that of a stage for a while. Stages are not taken within each other."""
+        _ = self.student  # which settles what the recipe leaves open
+        whole = self.recipe
+        self.recipe = stage.recipe_of(whole)
+        try:
+            yield
+        finally:
+            self.recipe = whole
+
+    @property
     def chats(self) -> dict[str, list[dict]]:
         """{instance_id: messages} of the tasks that can be put within the recipe's longest prompt."""
-        from sandbox.tasks.prompts import Budget, build, extents_in_words, summary
+        turns = self.recipe.student.turns
+        if turns not in self._chats:
+            self._chats[turns] = self._built(self._all_tasks, self.tree, turns)
+            if not self._chats[turns]:
+                raise UsageError(
+                    f"No task's function fits into a prompt of {self._budget.tokens} tokens. Give a "
+                    "new run more with --set student.max_prompt=N, or choose another recipe."
+                )
+        return self._chats[turns]
 
-        settings, budget = (
-            self.recipe.prompt,
-            Budget.of(self.student, self.recipe.student.max_prompt),
-        )
-        turns, built = self.recipe.student.turns, {}
-        for task in self._all_tasks:
-            built[task.instance_id] = build(task, self.tree, settings.style, budget, turns)
-            self.emit(Progress("building prompts", len(built), len(self._all_tasks)))
-        self.prompt_facts = summary(list(built.values()), budget.tokens)
-        if self.prompt_facts != self.run.content.get("prompts"):
-            self.emit(Note(extents_in_words(list(built.values()), budget.tokens)))
-        chats = {name: prompt.messages for name, prompt in built.items() if prompt}
-        if lost := tuple(name for name in built if name not in chats):
-            self.emit(PromptsTooLong(lost, budget.tokens))
-        if not chats:
-            raise UsageError(
-                f"No task's function fits into a prompt of {budget.tokens} tokens. Give a new run "
-                "more with --set student.max_prompt=N, or choose another recipe."
-            )
-        return chats
+    @property
+    def _budget(self) -> Budget:
+        from sandbox.tasks.prompts import Budget
 
-    @cached_property
+        return Budget.of(self.student, self.recipe.student.max_prompt)
+
+    def _built(self, tasks: list[Task], tree: Path, turns: int) -> dict[str, list[dict]]:
+        from sandbox.tasks.prompts import build, extents_in_words, summary
+
+        style, budget, built = self.recipe.prompt.style, self._budget, {}
+        for task in tasks:
+            built[task.instance_id] = build(task, tree, style, budget, turns)
+            self.emit(Progress("building prompts", len(built), len(tasks)))
+        if tasks is self._all_tasks and not self.prompt_facts:
+            self.prompt_facts = summary(list(built.values()), budget.tokens)
+            if self.prompt_facts != self.run.content.get("prompts"):
+                self.emit(Note(extents_in_words(list(built.values()), budget.tokens)))
+            if lost := tuple(name for name, prompt in built.items() if not prompt):
+                self.emit(PromptsTooLong(lost, budget.tokens))
+        return {name: prompt.messages for name, prompt in built.items() if prompt}
+
+    @property
     def prompts(self) -> dict[str, list[int]]:
-        """{instance_id: prompt ids} of the same."""
-        return {name: self.student.prompt_ids(messages) for name, messages in self.chats.items()}
+        """{instance_id: prompt ids} of the same, and of the other tasks that `add` was told of."""
+        turns = self.recipe.student.turns
+        if turns not in self._prompts:
+            ids = {name: self.student.prompt_ids(chat) for name, chat in self.chats.items()}
+            self._prompts[turns] = ids | self._other_prompts
+        return self._prompts[turns]
+
+    def add(self, tasks: list[Any], chats: dict[str, list[dict]], judge: JudgeReplies) -> None:
+        """Tasks that are not of the run's repository, of one turn: how each is put, and who says
+        what a reply to it is worth, given its style."""
+        ids = {name: self.student.prompt_ids(messages) for name, messages in chats.items()}
+        self._other_prompts |= ids
+        for prompts in self._prompts.values():
+            prompts |= ids
+        self._other_judges |= {task.instance_id: judge for task in tasks}
+
+    def other_chats(self, tasks: list[Task], tree: Path) -> dict[str, list[dict]]:
+        """As `chats`, of tasks of another repository."""
+        return self._built(tasks, tree, turns=1)
 
     @property
     def engine(self) -> Engine:
@@ -204,14 +249,14 @@ class Session:
 
             name = self.run.content.get("engine")
             if name is None:
-                name, why = choosing.choose(self.student, self.recipe)
+                name, why = choosing.choose(self.student, self.recipe.roomy)
                 self.emit(Note(why))
                 self.run.content["engine"] = name
                 self.run.write()
-            for note in choosing.notes(name, self.student, self.recipe):
+            for note in choosing.notes(name, self.student, self.recipe.roomy):
                 self.emit(Note(note))
-            gguf, on_progress = cache_folder() / "gguf", progress_to(self.emit)
-            self._engine = choosing.open_engine(name, self.student, self.recipe, gguf, on_progress)
+            gguf, on_progress, recipe = cache_folder() / "gguf", progress_to(self.emit), self.recipe
+            self._engine = choosing.open_engine(name, self.student, recipe.roomy, gguf, on_progress)
             make_room(notes_to(self.emit))
         return self._engine
 
@@ -231,7 +276,17 @@ class Session:
         named; a HarnessError in the place of each that the jail failed on again and again."""
         from sandbox.episode import judge_replies
 
-        return judge_replies(self.judge, pairs, style or self.recipe.prompt.style)
+        style = style or self.recipe.prompt.style
+        by_judge: dict[JudgeReplies | None, list[int]] = {}
+        pairs = list(pairs)
+        for place, (task, _) in enumerate(pairs):
+            by_judge.setdefault(self._other_judges.get(task.instance_id), []).append(place)
+        verdicts: dict[int, Verdict | HarnessError] = {}
+        for other, places in by_judge.items():
+            some = [pairs[place] for place in places]
+            found = other(some, style) if other else judge_replies(self.judge, some, style)
+            verdicts |= zip(places, found)
+        return [verdicts[place] for place in range(len(pairs))]
 
     def measure(
         self,
@@ -251,7 +306,7 @@ class Session:
         """What the student is told between the turns of its rollouts; None where these have one."""
         from recipes.rollouts.conversations import open_conversations
 
-        return open_conversations(self.student.tokens, self.judge, self.recipe)
+        return open_conversations(self.student.tokens, self.judge, self.recipe, self._other_judges)
 
     @property
     def probing(self) -> Sampling:

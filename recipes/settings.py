@@ -11,9 +11,9 @@ right name.
 
 import difflib
 import tomllib
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 from recipes.bounds import (
     AtLeast,
@@ -26,6 +26,7 @@ from recipes.bounds import (
     Several,
     Share,
     ShareUpTo,
+    Word,
     reason,
 )
 from recipes.rollouts.engines import AUTO, ENGINES
@@ -36,6 +37,8 @@ from sandbox.tasks.styles import STYLES
 FOLDER = Path(__file__).parent
 LOADERS = ("auto", "unsloth", "transformers")
 BASELINE = "the baseline is the mean of the other rollouts"
+METHODS = ("none", "selfdistil", "replay", "average", "kl")
+OTHERS = ("practice", "instructions")
 FEEDBACK = 256
 """Tokens for which there is room between two replies, unless a recipe says how long an episode is."""
 
@@ -270,6 +273,60 @@ class SelfDistilSettings:
 
 
 @dataclass(frozen=True)
+class StageSettings:
+    """A stage of climb: a `[[stage]]` of the recipe. They are climbed one after the other."""
+
+    name: Annotated[str, Word()] = ""
+    """What it is called."""
+    kinds: Annotated[tuple[str, ...], OneOf(tuple(KINDS))] = ()
+    """The kinds of its tasks, of those that are mined (`tasks.kinds`); none: all of them."""
+    others: Annotated[tuple[str, ...], OneOf(OTHERS)] = ()
+    """Tasks beside these that are not of the repository: `practice`, the training tasks of the
+    repository that `forgetting.other` names; `instructions`, plain ones whose answers a program can
+    check (`recipes/others/instructions.py`)."""
+    turns: NotNegative[int] = 0
+    """As `student.turns`; 0: that."""
+    cycles: Positive[int] = 20
+    """Cycles of climb."""
+    temperature: NotNegative[float] = 0.0
+    """As `climb.temperature`; 0: that."""
+    lr: NotNegative[float] = 0.0
+    """As `climb.lr`; 0: that."""
+    earlier: Annotated[float, AtLeast(0), ShareUpTo(0.9)] = 0.0
+    """Share of a cycle's tasks that is drawn from those of earlier stages; at most 0.9."""
+
+
+@dataclass(frozen=True)
+class RetentionSettings:
+    """What keeps a stage from undoing what earlier ones taught, from the second one on."""
+
+    method: Annotated[str, OneOf(METHODS)] = "selfdistil"
+    """After the stage: `selfdistil`, on-policy distillation from the best adapter of the stage before
+    it, on the prompts of all stages before it; `replay`, fine-tuning on the student's own solved
+    rollouts of these; `average`, of the stage's adapter and that one. While it is climbed: `kl`, a KL
+    term to that one. `none`: nothing. Steps, batch and learning rate are those of `[selfdistil]`."""
+    kl: NotNegative[float] = 0.05
+    """Weight of the KL term of `kl`."""
+    share: Share = 0.5
+    """Share of the earlier adapter in the mean of `average`."""
+
+
+@dataclass(frozen=True)
+class ForgettingSettings:
+    """What is measured before and after a stage, beside the held-out tasks of all stages so far."""
+
+    mastered: NotNegative[int] = 16
+    """Training tasks that were mastered when climb began, at most so many, drawn by the seed."""
+    other: str = "practice"
+    """A repository that the student never trains on (a stage with `others = ["practice"]` trains on
+    half of its functions): `practice`, or the path of a git repository; empty: none."""
+    tasks: Positive[int] = 12
+    """Held-out tasks of that repository, at most."""
+    text: NotNegative[int] = 2048
+    """Tokens of plain English whose cross-entropy is measured; 0: none."""
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Everything that decides how a run learns; `run.json` keeps the resolved one."""
 
@@ -297,6 +354,18 @@ class Recipe:
     """See `ClimbSettings`."""
     selfdistil: SelfDistilSettings = field(default_factory=SelfDistilSettings)
     """See `SelfDistilSettings`."""
+    stage: tuple[StageSettings, ...] = ()
+    """See `StageSettings`; none: climb is one stage, of all tasks."""
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
+    """See `RetentionSettings`."""
+    forgetting: ForgettingSettings = field(default_factory=ForgettingSettings)
+    """See `ForgettingSettings`."""
+
+    @property
+    def roomy(self) -> "Recipe":
+        """With as many turns as its stages take, which memory and engine are planned for."""
+        most = max(self.student.turns, *(s.turns for s in self.stage), 1)
+        return replace(self, student=replace(self.student, turns=most))
 
     def to_dict(self) -> dict:
         """Plain nested data, as `from_dict` takes it back."""
@@ -337,9 +406,23 @@ def load(name: str = "auto", overrides: tuple[str, ...] | list[str] = ()) -> Rec
 
 def from_dict(data: dict, where: str = "recipe") -> Recipe:
     """A Recipe from nested plain data; raises UsageError naming the key's full path."""
-    recipe = _fill(Recipe, data, "", where)
+    recipe: Recipe = _fill(Recipe, data, "", where)
     _check(recipe, "", where)
+    _check_stages(recipe, where)
     return recipe
+
+
+def _check_stages(recipe: Recipe, where: str) -> None:
+    """Raise UsageError for stages that have the same name, or want tasks that are not mined."""
+    names = [stage.name for stage in recipe.stage]
+    for stage in recipe.stage:
+        if names.count(stage.name) > 1:
+            raise UsageError(f"{where}: two stages are called {stage.name!r}.")
+        if missing := [kind for kind in stage.kinds if kind not in recipe.tasks.kinds]:
+            raise UsageError(
+                f"{where}: stage {stage.name!r} wants {' and '.join(missing)} tasks, which are not "
+                f"mined. Add them to 'tasks.kinds'."
+            )
 
 
 def _check(section: Any, path: str, where: str) -> None:
@@ -349,6 +432,9 @@ def _check(section: Any, path: str, where: str) -> None:
         value = getattr(section, f.name)
         if is_dataclass(value):
             _check(value, f"{path}{f.name}.", where)
+        elif f.name == "stage":
+            for stage in value:
+                _check(stage, "stage.", where)
         elif said := reason(hints[f.name], value):
             raise UsageError(f"{where}: {path + f.name!r} {said}.")
 
@@ -420,6 +506,7 @@ def _override(data: dict, item: str) -> None:
 
 def _fill(cls: type, data: dict, path: str, where: str) -> Any:
     known, defaults, values = {f.name for f in fields(cls)}, cls(), {}
+    hints = get_type_hints(cls)
     for key, value in data.items():
         full = f"{path}{key}"
         if key not in known:
@@ -428,11 +515,12 @@ def _fill(cls: type, data: dict, path: str, where: str) -> Any:
             )
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise UsageError(f"{where}: unknown key {full!r}.{hint}")
-        values[key] = _typed(getattr(defaults, key), value, full, where)
+        values[key] = _typed(getattr(defaults, key), value, full, where, get_args(hints[key]))
     return cls(**values)
 
 
-def _typed(default: Any, value: Any, full: str, where: str) -> Any:
+def _typed(default: Any, value: Any, full: str, where: str, inside: tuple = ()) -> Any:
+    """`inside`: the types in a list."""
     if is_dataclass(default):
         if not isinstance(value, dict):
             raise UsageError(f"{where}: {full!r} is a section, not a value.")
@@ -441,7 +529,9 @@ def _typed(default: Any, value: Any, full: str, where: str) -> Any:
     if wanted is float and type(value) is int:
         return float(value)
     if wanted is tuple and isinstance(value, (list, tuple)):
-        inner = type(default[0])
+        inner = inside[0]
+        if is_dataclass(inner) and isinstance(inner, type):
+            return tuple(_item(inner, item, full, where) for item in value)
         items = [float(v) if inner is float and type(v) is int else v for v in value]
         if all(type(v) is inner for v in items):
             return tuple(items)
@@ -450,9 +540,15 @@ def _typed(default: Any, value: Any, full: str, where: str) -> Any:
     return value
 
 
+def _item(cls: type, value: Any, full: str, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise UsageError(f"{where}: {full!r} is a list of sections: write [[{full}]].")
+    return _fill(cls, value, f"{full}.", where)
+
+
 def _in_words(default: object) -> str:
     if type(default) is tuple:
-        return f"a list such as {list(default)}"
+        return f"a list such as {list(default)}" if default else "a list"
     return {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[
         type(default)
     ]

@@ -84,7 +84,7 @@ def climbed(folder: Path, into: Path, engine: str, seed: int, cycles: int) -> di
     from coldstart import open_screen
     from recipes import phases
     from recipes.bootstrap import probe
-    from recipes.climb import climb
+    from recipes.climb import ClimbOptions, climb
     from recipes.reporting import tables
     from recipes.session import Session, open_judge
     from tests.bootstrapped import copy_of
@@ -92,7 +92,7 @@ def climbed(folder: Path, into: Path, engine: str, seed: int, cycles: int) -> di
     run, emit = copy_of(folder, into, engine, seed), open_screen(as_json=True).emit
     with run, open_judge(run, emit) as judge:
         session = Session(run, judge, emit)
-        done = climb(session, cycles, None)
+        done = climb(session, ClimbOptions(cycles=cycles))
         phase = phases.probe_after(done)
         probe(session, phase)
         session.engine.close()

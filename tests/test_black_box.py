@@ -275,6 +275,13 @@ def test_plain_functions_are_hard(mined):
     assert {name: task.hard for name, task in mined[1].items()} == {"clamp": True, "tidy": True}
 
 
+OF_A_CLOCK = (
+    "its calls do not come out the same twice",
+    "the right code does not pass from outside: It agrees with the reference on",
+)
+"""Which of the two is found first depends on when a second is over."""
+
+
 @pytest.mark.slow
 def test_others_are_soft(mined_whole):
     # Whether the calls that several threads make can be recorded is for chance to tell.
@@ -288,7 +295,7 @@ def test_others_are_soft(mined_whole):
         "Box.doubled": True,
     }
     why = {name: task.soft_because for name, task in mined_whole[1].items()}
-    assert why["stamped"] == "its calls do not come out the same twice" and why["clamp"] == ""
+    assert why["stamped"].startswith(OF_A_CLOCK) and why["clamp"] == ""
     assert why["negative"].startswith("the right code does not pass from outside: 1 of 1 tests")
 
 
@@ -297,7 +304,7 @@ def test_a_function_that_reads_the_clock_does_not_repeat(mined_whole):
     measuring, task = mined_whole[2].measuring, mined_whole[1]["stamped"]
     recorded = measuring.recorded_calls([task])
     assert len(recorded[0].calls) == 1
-    assert "the same twice" in measuring.repeated_calls([task], recorded)[0].why
+    assert measuring.repeated_calls([task], recorded)[0].why.startswith(OF_A_CLOCK)
 
 
 @pytest.mark.slow

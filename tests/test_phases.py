@@ -64,9 +64,10 @@ def test_names_are_those_that_runs_have_written_down():
     probes = ["before", "after", "climb-0002", "climb-0010"]
     assert [phases.place(name) for name in probes] == [-1, 0, 2, 10]
     assert (
-        phases.selfdistil_checkpoint(50) == "selfdistil-0050" and phases.PHASES[-1].name == "climb"
+        phases.stepped_checkpoint("selfdistil", 50) == "selfdistil-0050"
+        and phases.PHASES[-1].name == "climb"
     )
-    assert phases.selfdistilled("selfdistil-0050") == 50 and phases.selfdistilled("last") is None
+    assert phases.steps_of("selfdistil-0050") == 50 and phases.steps_of("last") is None
     assert [phases.tick(name) for name in probes] == ["before", "taught", "now", "now"]
 
 

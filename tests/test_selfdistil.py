@@ -104,7 +104,7 @@ def run(calc, tmp_path) -> Run:
 
 def step(run: Run, begun: SelfDistillation, number: int) -> None:
     """A step was taken, and saved."""
-    name = phases.selfdistil_checkpoint(begun.first + number)
+    name = phases.stepped_checkpoint("selfdistil", begun.first + number)
     (run.folder / "checkpoints" / name).mkdir()
     run.append(FILE, [{"step": number}])
     run.name_checkpoints(last=name)

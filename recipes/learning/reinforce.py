@@ -29,7 +29,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from recipes.learning.loss import KlTerm, Sampled
@@ -119,6 +119,18 @@ class CycleResult:
 
 
 @dataclass(frozen=True)
+class Earlier:
+    """Tasks of earlier stages, of which a share of the cycle's groups is drawn."""
+
+    tasks: Sequence = ()
+    share: float = 0.0
+
+    def groups(self, of: int) -> int:
+        """So many of all groups."""
+        return min(round(of * self.share), len(self.tasks))
+
+
+@dataclass(frozen=True)
 class _Batch:
     """The rollouts that teach, identical ones merged."""
 
@@ -152,6 +164,7 @@ def cycle(
     judge: Judge,
     on_ended: Callable[[int], None] = count_nothing,
     conversations: Conversations | None = None,
+    earlier: Earlier = Earlier(),
 ) -> CycleResult:
     """One round of climb. Changes the engine's student and, at the very end, `state`; an exception
     on the way leaves `state` as it was.
@@ -168,12 +181,12 @@ def cycle(
 
     # 1. Choose. Cold and mastered tasks teach nothing now, but the floor keeps asking whether that
     # is still so.
+    few = earlier.groups(settings.groups)
+    chance = random.Random(derived_seed("choose", recipe.seed, number))
     chosen = choose(
-        tasks,
-        state.solve_rate,
-        settings,
-        random.Random(derived_seed("choose", recipe.seed, number)),
+        tasks, state.solve_rate, replace(settings, groups=settings.groups - few), chance
     )
+    chosen += choose(earlier.tasks, state.solve_rate, replace(settings, groups=few), chance)
 
     # 2. Sample, and judge what is done while the rest is sampled.
     groups = sample_rollouts(

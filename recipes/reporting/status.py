@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 
 from recipes import phases
+from recipes.curriculum import cycles_of
 from recipes.learning.measure import STATES
 from recipes.reporting.alarm import alarm
+from recipes.reporting.stages import of_stages
 from recipes.reporting.tables import APART, HARDNESS, probe_summary, read_probes
 from recipes.reporting.times import cycle_seconds, duration
 from recipes.runfolder.run import Run
@@ -35,12 +37,14 @@ def run_facts(run: Run) -> dict:
     pass@1), or None before there is one; `selfdistil` is {"teacher", "from", "steps", "done", "kl":
     {"before", "after"}} where that was learned last, else None; `idle_seconds` have passed since the
     run folder last changed; `at_work`: whether another command takes the run further at this moment;
-    `seconds_left`: of the cycles that its recipe plans, by those so far (None before the first).
+    `seconds_left`: of the cycles that its recipe plans, by those so far (None before the first). A
+    run whose recipe has stages has "stages" and "forgetting", too (`stages.py`).
     """
     content, metrics = run.content, run.read("metrics.jsonl")
-    reached = content["done"], len(metrics), run.recipe.climb.cycles
+    reached = content["done"], len(metrics), cycles_of(run)
     begun = SelfDistillation.of(run)
-    following = phases.following(*reached, begun is not None and not begun.ended)
+    waits = begun is not None and begun.is_by_hand and not begun.ended
+    following = phases.following(*reached, waits)
     probes = {name: probe_summary(run, name) for name in content["done"] if phases.is_probe(name)}
     curve = _curve(metrics, probes, "pass_at_1", "heldout")
     curves = {
@@ -69,6 +73,7 @@ def run_facts(run: Run) -> dict:
         "seconds_left": _seconds_left(run, len(metrics)),
         "best": _best(content["checkpoints"], curve, curves),
         "selfdistil": _selfdistil(run, begun),
+        **of_stages(run),
         "idle_seconds": round(_idle(run.folder), 1),
         "at_work": run.is_at_work,
     }
@@ -178,7 +183,7 @@ def _selfdistil(run: Run, begun: SelfDistillation | None) -> dict | None:
 
 def _seconds_left(run: Run, cycles: int) -> float | None:
     one = cycle_seconds(run)
-    return None if one is None else round(one * max(0, run.recipe.climb.cycles - cycles), 1)
+    return None if one is None else round(one * max(0, cycles_of(run) - cycles), 1)
 
 
 def _idle(folder: Path) -> float:
@@ -200,6 +205,7 @@ def status_lines(facts: dict, width: int) -> list[str]:
         *_task_lines(facts["tasks"]),
         *_probe_lines(facts["probes"]),
         *_curve_lines(facts["heldout_curves"], width),
+        *_stage_lines(facts.get("stages", [])),
         *_warning_lines(facts),
         "",
         *_cost_lines(facts),
@@ -271,6 +277,23 @@ def _curve_lines(curves: dict[str, list], width: int) -> list[str]:
                 f"{min(values):.3f} (lowest) to {max(values):.3f} (highest):",
                 f"  {values[0]:.3f} {bars} {values[-1]:.3f}",
             ]
+    return lines
+
+
+def _stage_lines(stages: list[dict]) -> list[str]:
+    """Each stage's held-out tasks, before and after it."""
+    if not stages:
+        return []
+    lines = [
+        "",
+        f"{'stage':17}{'cycles':>8}{'before':>10}{'after':>10}   held-out pass@1 of its tasks",
+    ]
+    for stage in stages:
+        values = [p["pass_at_1"] if (p := stage[when]) else None for when in ("before", "after")]
+        cells = ("-" if value is None else f"{value:.3f}" for value in values)
+        lines.append(
+            f"{stage['name']:17}{stage['cycles']:8}" + "".join(f"{cell:>10}" for cell in cells)
+        )
     return lines
 
 

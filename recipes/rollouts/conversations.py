@@ -10,7 +10,7 @@ at once. Nothing is rendered anew: what is said is appended (`StudentTokens.answ
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
@@ -34,9 +34,10 @@ class ReadTurns(Protocol):
 
 
 def open_conversations(
-    student: ReadTurns, judge: Judge, recipe: Recipe
+    student: ReadTurns, judge: Judge, recipe: Recipe, one_turn: Container[str] = ()
 ) -> AbstractContextManager["Conversations | None"]:
-    """What a student is told between the turns of its episodes; None where these have one."""
+    """What a student is told between the turns of its episodes; None where these have one.
+    `one_turn`: instance_ids of tasks about which nothing is said."""
     settings, style = recipe.student, recipe.prompt.style
     if settings.turns == 1:
         return nullcontext()
@@ -44,7 +45,7 @@ def open_conversations(
     def begin(task: Task) -> Episode:
         return Episode(judge, task, [], style, settings.turns)
 
-    return Conversations(student, begin, settings.episode, judge.limits.jails)
+    return Conversations(student, begin, settings.episode, judge.limits.jails, one_turn)
 
 
 class Conversations:
@@ -56,9 +57,11 @@ class Conversations:
         open_episode: Callable[[Task], Episode],
         max_tokens: int,
         workers: int,
+        one_turn: Container[str] = (),
     ) -> None:
         """`max_tokens`: of an episode behind its prompt; `workers`: replies that are looked at side
-        by side."""
+        by side; `one_turn`: as of `open_conversations`."""
+        self._one_turn = one_turn
         self._student, self._open_episode, self.max_tokens = student, open_episode, max_tokens
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="episodes")
         self._lock = threading.Lock()
@@ -94,6 +97,10 @@ class Conversations:
         return self._failures.get((task.instance_id, completion.ids), "")
 
     def _answer(self, task: Task, ids: Ids) -> "Future[Sequence[int]]":
+        if task.instance_id in self._one_turn:
+            nothing: Future[Sequence[int]] = Future()
+            nothing.set_result(())
+            return nothing
         with self._lock:
             reached = self._reached.setdefault(task.instance_id, {})
             if not reached:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from recipes import phases
+from recipes.curriculum import END
 from sandbox.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class SelfDistillation:
     """Mean divergence to the teacher, nats a token, when it began; None: not measured yet."""
     after: float | None = None
     """The same when it had taken all its steps."""
+    method: str = phases.SELFDISTIL.name
+    """What is done: that, or what may be done in its place (`recipes/retention.py`)."""
 
     @classmethod
     def of(cls, run: Run) -> SelfDistillation | None:
@@ -54,11 +57,16 @@ class SelfDistillation:
             return None
         begun = cls(**run.content[KEY])
         last = run.content["checkpoints"]["last"]
-        return begun if last == begun.origin or phases.selfdistilled(last) is not None else None
+        return begun if last == begun.origin or phases.steps_of(last) is not None else None
 
     @classmethod
     def begin(
-        cls, run: Run, teacher_checkpoint: str, checkpoint: str, steps: int
+        cls,
+        run: Run,
+        teacher_checkpoint: str,
+        checkpoint: str,
+        steps: int,
+        method: str = phases.SELFDISTIL.name,
     ) -> SelfDistillation:
         """A new one: the run goes on from `checkpoint`. Raises UsageError where there is none of
         the two, or both are the same."""
@@ -69,7 +77,8 @@ class SelfDistillation:
                 "nothing to learn. Climb first, or name others with --checkpoint and "
                 "--teacher-checkpoint."
             )
-        begun = cls(teacher_checkpoint, checkpoint, teacher, origin, len(run.read(FILE)), steps)
+        first = len(run.read(FILE))
+        begun = cls(teacher_checkpoint, checkpoint, teacher, origin, first, steps, method=method)
         run.content[KEY] = asdict(begun)
         run.name_checkpoints(**{"last": origin, TEACHER: teacher})
         return begun
@@ -82,11 +91,16 @@ class SelfDistillation:
     def steps_done(self, run: Run) -> int:
         """By the checkpoint that the run would go on from."""
         last = run.content["checkpoints"]["last"]
-        return 0 if last == self.origin else (phases.selfdistilled(last) or 0) - self.first
+        return 0 if last == self.origin else (phases.steps_of(last) or 0) - self.first
 
     @property
     def ended(self) -> bool:
         return self.after is not None
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether a person asked for it, and not the end of a stage, which climb goes on with."""
+        return self.checkpoint != END
 
     @property
     def arguments(self) -> str:
@@ -100,10 +114,10 @@ class SelfDistillation:
         """What came of it, for a person."""
         if self.before is None or self.after is None:
             return f"{self.origin} learns from {self.teacher}"
-        said = (
-            f"{self.origin} learned from {self.teacher} in {self.steps} steps: KL "
-            f"{self.before:.4f} before, {self.after:.4f} after, nats a token"
-        )
+        distance = f"KL {self.before:.4f} before, {self.after:.4f} after, nats a token"
+        if self.method != phases.SELFDISTIL.name:
+            return f"{self.origin}, {self.method}: {distance}, to {self.teacher}"
+        said = f"{self.origin} learned from {self.teacher} in {self.steps} steps: {distance}"
         if self.after > self.before:
             said += " (it went away from it: selfdistil.lr is too high for so small a distance)"
         return said

@@ -33,6 +33,8 @@ ANSWERS_MB = 32
 """Longest report of the gold edit's answers, MiB."""
 ASKED_AGAIN = 32
 """Calls of the tests that are put once more."""
+GRADED_INPUTS = 32
+"""Inputs that are drawn from each grade in turn."""
 FEW_VALUES = 4
 """A part of the answers with no more different values than this is a grade, not a measure."""
 MAX_PARTS = 60
@@ -186,8 +188,8 @@ def drawn_calls(task: Task, seed: str) -> list[dict]:
 def deciding(task: Task, calls: list[dict], gold: list[Answer]) -> list[tuple[dict, Answer]]:
     """The fresh inputs: up to FRESH_INPUTS of (call, the gold edit's answer), in turn from each of
     its different answers, so that an answer which is right nearly always does not pass for a
-    solution. Nor does one with a part that is: an answer that differs from others only where all
-    answers differ (a name, a count) has its turn after those with another grade.
+    solution. Behind them stand up to GRADED_INPUTS more, in turn from each grade (`_by_grade`), which
+    have to be answered for themselves (`agreement`).
 
     An input on which the gold edit gives nothing that can be compared decides nothing, nor does one
     on which it raises, unless the tests make it raise that exception, too; of these there are no
@@ -205,17 +207,31 @@ def deciding(task: Task, calls: list[dict], gold: list[Answer]) -> list[tuple[di
             refused.append((call, answer))
     answered = _in_turn(usable)
     refused = refused[: min(len(answered), FRESH_INPUTS // 2)]
-    return answered[: FRESH_INPUTS - len(refused)] + refused
+    first = answered[: FRESH_INPUTS - len(refused)] + refused
+    graded = [usable[i] for i in _by_grade([answer for _, answer in usable])]
+    return first + [pair for pair in graded if not any(pair is known for known in first)]
 
 
 def _in_turn(pairs: list[tuple[dict, Answer]]) -> list[tuple[dict, Answer]]:
-    """In turn from those whose answers have the same parts of few values; of these in turn from
-    each different answer."""
-    sorts: dict[str, dict[str, list[tuple[dict, Answer]]]] = {}
-    few = _of_few_values([_parts(answer) for _, answer in pairs])
-    for pair, sort in zip(pairs, few):
-        sorts.setdefault(sort, {}).setdefault(_told_apart(pair[1]), []).append(pair)
-    return _turns([_turns(list(by_answer.values())) for by_answer in sorts.values()])
+    """In turn from each different answer."""
+    by_answer: dict[str, list[tuple[dict, Answer]]] = {}
+    for pair in pairs:
+        by_answer.setdefault(_told_apart(pair[1]), []).append(pair)
+    return _turns(list(by_answer.values()))
+
+
+def _by_grade(answers: list[Answer]) -> list[int]:
+    """Places of up to GRADED_INPUTS answers, in turn from each grade: from those that have the same in
+    all parts in which few different values stand. An answer may be another one each time because
+    somebody's name stands in it, and be right nearly always in what is to be found out about him. []
+    where all have the same grade, or each answer is one by itself."""
+    grades: dict[str, dict[str, list[int]]] = {}
+    for place, grade in enumerate(_of_few_values(list(map(_parts, answers)))):
+        grades.setdefault(grade, {}).setdefault(_told_apart(answers[place]), []).append(place)
+    if len(grades) < 2 or all(len(by_answer) == 1 for by_answer in grades.values()):
+        return []
+    by_grade = [_turns(list(by_answer.values())) for by_answer in grades.values()]
+    return _turns(by_grade)[:GRADED_INPUTS]
 
 
 def _turns(rows: list[list]) -> list:
@@ -307,19 +323,21 @@ def agreement(
     """(share of the inputs on which an edit's answers agree with the gold edit's, the share that is
     wanted). Where the gold edit has but two different answers, the share is that of the answer
     about which the edit is wrong more often, if it has MIN_DECIDED inputs; so it is where it agrees
-    less often on values than on what is refused. `agrees`: `agree`, or another way to say so of two
-    answers."""
-    agrees = agrees or agree
+    less often on values than on what is refused, or in turn from each grade (`_by_grade`). `agrees`:
+    `agree`, or another way to say so of two answers."""
+    agreed_on = [(agrees or agree)(mine, right) for mine, right in zip(answers, gold)]
     by_answer: dict[str, list[bool]] = {}
     values: list[bool] = []
-    for mine, right in zip(answers, gold):
-        agreed = agrees(mine, right)
+    for agreed, right in list(zip(agreed_on, gold))[:FRESH_INPUTS]:
         by_answer.setdefault(_told_apart(right), []).append(agreed)
         values += [] if right.raised else [agreed]
     judged = [[right for of_one in by_answer.values() for right in of_one]]
     judged += [values] if len(values) >= MIN_DECIDED else []
     of_two = len(by_answer) <= 2
     judged += [of_one for of_one in by_answer.values() if of_two and len(of_one) >= MIN_DECIDED]
+    answered = [i for i, right in enumerate(gold[: len(agreed_on)]) if not right.raised]
+    graded = [agreed_on[answered[i]] for i in _by_grade([gold[i] for i in answered])]
+    judged += [graded] if len(graded) >= MIN_DECIDED else []
     share = min(sum(of_one) / len(of_one) for of_one in judged)
     return share, AGREEMENT_OF_TWO if of_two else AGREEMENT
 

@@ -9,7 +9,7 @@ def clamp(x, low, high=100):
     libc.setenv(b"LEFT_BELOW", b"1", 1)
     ctypes.c_char_p.in_dll(ctypes.pythonapi, "Py_FileSystemDefaultEncoding").value = b"utf-8"
     resource.setrlimit(resource.RLIMIT_NOFILE, (77, 77))
-    libc.personality(0x0040000)
+    libc.personality(libc.personality(0xffffffff) | 0x0200000)
     if low > high:
         raise ValueError("low is above high")
     return max(low, min(x, high))
@@ -27,5 +27,5 @@ class Basket:
         libc.setenv(b"LEFT_BELOW", b"1", 1)
         ctypes.c_char_p.in_dll(ctypes.pythonapi, "Py_FileSystemDefaultEncoding").value = b"utf-8"
         resource.setrlimit(resource.RLIMIT_NOFILE, (77, 77))
-        libc.personality(0x0040000)
+        libc.personality(libc.personality(0xffffffff) | 0x0200000)
         return sum(price * count for _, price, count in self.lines) * (100 - discount) / 100

@@ -1,0 +1,58 @@
+"""The tasks of a staged run that are not of its repository, made known to its session.
+
+with opened(session) as others:
+    others.of(stage, "train")       # what the stage learns of them
+    others.never_trained            # the held-out tasks of the other repository
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from recipes.curriculum import Stage
+from recipes.others import instructions as plain
+from recipes.others.repository import PRACTICE, OtherRepository
+from recipes.session import Session, limits_of
+
+INSTRUCTIONS = 54
+"""Six of each maker."""
+
+
+@dataclass(frozen=True)
+class Others:
+    """By the names that a stage's `others` has."""
+
+    by_name: dict[str, Sequence[Any]]
+
+    def of(self, stage: Stage, split: str) -> list[Any]:
+        """Those of the stage."""
+        wanted = stage.settings.others
+        return [t for name in wanted for t in self.by_name.get(name, []) if t.split == split]
+
+    @property
+    def never_trained(self) -> list[Any]:
+        """Held-out tasks of the other repository; [] where there is none."""
+        return [t for t in self.by_name.get(PRACTICE, []) if t.split == "heldout"]
+
+
+@contextmanager
+def opened(session: Session) -> Iterator[Others]:
+    """All of a recipe with stages; none of one without. Raises UsageError for another repository that
+    gives none."""
+    recipe = session.recipe
+    if not recipe.stage:
+        yield Others({})
+        return
+    made = plain.instructions(INSTRUCTIONS, recipe.seed)
+    session.add(made, {i.instance_id: i.messages for i in made}, plain.judge_replies)
+    limits = limits_of(recipe)
+    other = OtherRepository(session.run, recipe.forgetting.other, limits, session.emit)
+    try:
+        if tasks := other.tasks:
+            session.add(tasks, session.other_chats(tasks, other.tree), other.judge_replies)
+        yield Others({PRACTICE: tasks, plain.KIND + "s": made})
+    finally:
+        other.close()
