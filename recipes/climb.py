@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from recipes import phases
-from recipes.curriculum import Stage, at, drop_stages, plan
+from recipes.curriculum import RECORD, Stage, at, drop_stages, plan
 from recipes.events import Event, Note
 from recipes.reporting import tables, times
 from recipes.reporting.alarm import alarm
@@ -107,6 +107,10 @@ def climb(session: Session, options: ClimbOptions) -> int:
     started = time.monotonic()
     session.check_policy()
     _say_time_ahead(session, counters, cycles - state.cycle)
+    if options.compare and state.cycle >= stages[-1].last and "after" in _last_record(run, stages):
+        session.emit(
+            Note("Every stage has ended: --compare is for one that ends while it is climbed.")
+        )
     with opened(session) as others:
         while True:
             _end_stage(session, others, stages, state.cycle, options.compare)
@@ -116,6 +120,12 @@ def climb(session: Session, options: ClimbOptions) -> int:
             stage = at(stages, state.cycle + 1)
             last = cycles if stage is stages[-1] else min(cycles, stage.last)
             _climb_stage(session, others, Part(stage, state, last, minutes))
+
+
+def _last_record(run: Run, stages: Sequence[Stage]) -> dict:
+    """What the run has written of its last stage."""
+    record: dict = run.content.get(RECORD, {}).get(stages[-1].name, {})
+    return record
 
 
 @dataclass(frozen=True)

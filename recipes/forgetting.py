@@ -33,7 +33,8 @@ EARLIER = ("mastered", "other")
 
 def measure(session: Session, others: Others, stages: Sequence[Stage], since: str) -> dict:
     """{"heldout": {stage: P}, "mastered": P, "other": P, "neutral": nats a token, "kl": nats a token},
-    where P is a summary as probes have it (`measure.summarise`); None where there is nothing to measure.
+    where P is a summary as probes have it (`measure.summarise`), with "by_task": {instance_id: pass@1};
+    None where there is nothing to measure.
 
     `stages`: those so far, the present one last; `since`: the checkpoint to which the KL divergence
     is taken, on the present stage's training prompts.
@@ -93,7 +94,8 @@ def _pass_at_1(
     probes = [known[key] for key in wanted if key in known]
     if not probes:
         return None
-    return summarise(probes, probing.temperature, session.recipe.seed)
+    by_task = {p.instance_id: p.resolved / p.k for p in probes}
+    return summarise(probes, probing.temperature, session.recipe.seed) | {"by_task": by_task}
 
 
 def _divergence(session: Session, others: Others, stage: Stage, since: str) -> float | None:

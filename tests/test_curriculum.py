@@ -220,7 +220,7 @@ def bootstrapped(tmp_path_factory) -> Path:
     run_cli("demo", "other", "--part", "harder", cwd=folder)
     small = settings(
         make_student(folder / "student"),
-        **{"tasks.heldout": 0.4, "forgetting.tasks": 3, "forgetting.text": 512},
+        **{"probe.k": 2, "tasks.heldout": 0.4, "forgetting.tasks": 3, "forgetting.text": 512},
         **{"forgetting.other": folder / "other", "climb.lr": 1e-3},
         **{"selfdistil.steps": 4, "selfdistil.batch": 4, "selfdistil.save_every": 2},
     )
@@ -242,7 +242,9 @@ def climbed(bootstrapped) -> Path:
 def test_what_a_staged_climb_tells_a_machine(climbed):
     told = json.loads((climbed / "climb.json").read_text())
     assert [(s["name"], s["cycles"]) for s in told["stages"]] == [("reasoning", 2), ("general", 2)]
-    assert all(s[when]["n"] == 6 for s in told["stages"] for when in ("before", "after"))
+    # Held out are six functions; in the second stage also every third instruction, and three more.
+    sizes = [[s[when]["n"] for when in ("before", "after")] for s in told["stages"]]
+    assert sizes == [[6, 6], [6 + 18 + 3] * 2]
     forgetting = told["forgetting"]["general"]
     assert set(forgetting["tried"]) == {"selfdistil", "replay", "average"}
     for found in (forgetting["before"], forgetting["climbed"], *forgetting["tried"].values()):

@@ -37,6 +37,8 @@ CAUSE_WORDS = {
     UNJUDGED: "not judged",
 }
 """What became of a group of rollouts, as metrics.jsonl counts them."""
+LINE_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
+MARKERS = ("o", "^", "s", "D", "v", "P")
 OTHER = "#CC79A7"
 INK, GRID = "#010203", "#010204"
 """Stand for the page's own colours, `--ink` and `--grid`."""
@@ -264,6 +266,35 @@ def health(
         "health",
         "Drift and entropy by cycle",
         f"In nats a token: {', '.join(spans)}. {len(undone)} cycles were undone.",
+    )
+
+
+def forgetting(ticks: list[str], lines: dict[str, list[float | None]]) -> str:
+    """pass@1 of {what was measured: a value a measurement, None where it was not} at the ends of the
+    stages; `ticks` says which end each measurement is."""
+    figure, axes = _figure(3.2)
+    for number, (what, values) in enumerate(lines.items()):
+        axes.plot(
+            range(len(ticks)),
+            [np.nan if value is None else value for value in values],
+            color=LINE_COLOURS[number % len(LINE_COLOURS)],
+            marker=MARKERS[number % len(MARKERS)],
+            linestyle="-" if number < len(LINE_COLOURS) else "--",
+            label=what,
+        )
+    axes.set_xticks(range(len(ticks)), ticks, rotation=20, ha="right")
+    axes.set(ylabel="pass@1", ylim=(-0.02, 1.02))
+    _legend(axes, 2)
+    spans = [
+        f"{what} {known[0]:.2f} to {known[-1]:.2f}"
+        for what, values in lines.items()
+        if (known := [value for value in values if value is not None])
+    ]
+    return _svg(
+        figure,
+        "forgetting",
+        "What the student can do at the ends of the stages",
+        f"pass@1, from the first to the last measurement: {'; '.join(spans)}.",
     )
 
 

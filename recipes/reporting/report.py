@@ -22,6 +22,7 @@ from markupsafe import Markup
 from recipes import phases
 from recipes.learning.measure import STATES, TaskProbe, derived_seed
 from recipes.reporting import charts, evaluation
+from recipes.reporting.stages import forgetting_table
 from recipes.reporting.status import run_facts
 from recipes.reporting.tables import (
     APART,
@@ -75,6 +76,7 @@ def page(run: Run, versions: dict[str, str]) -> str:
         arcs=_arcs(facts, metrics),
         thaw=_thaw(run, facts),
         climb=_climb(run, metrics),
+        stages=_stages(run),
         costs=_costs(run, facts),
         tampering=_tampering(run),
         samples=_samples(run, facts),
@@ -262,6 +264,18 @@ def _climb(run: Run, metrics: list[dict]) -> dict | None:
         "undone": undone,
         "health": Markup(charts.health(cycles, drift, entropy, undone)),
         "cycles": _cycles_table(metrics),
+    }
+
+
+def _stages(run: Run) -> dict | None:
+    """What was forgotten, at the ends of stages; None where there was none."""
+    ticks, lines = forgetting_table(run)
+    if not lines:
+        return None
+    rows = [[what, *map(_number, values)] for what, values in lines.items()]
+    return {
+        "chart": Markup(charts.forgetting(ticks, lines)),
+        "table": Table(["pass@1", *ticks], rows),
     }
 
 

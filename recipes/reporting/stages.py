@@ -72,11 +72,28 @@ def _between(record: dict, name: str, when: str) -> dict:
     return {"gain": gain(*pair, name), "mean_drop": mean_drop(*pair, name)}
 
 
+def forgetting_table(run: Run) -> tuple[list[str], dict[str, list[float | None]]]:
+    """(which end of which stage each measurement is, {what was measured: its pass@1 at each})."""
+    measured = {
+        f"{name}, {when}": record[when]
+        for name, record in run.content.get(RECORD, {}).items()
+        for when in ("before", "climbed", "after")
+        if when in record and not (when == "after" and "retained" not in record)
+    }
+    lines = {
+        what: [_pass_at_1(found, what) for found in measured.values()] for what in _rows(measured)
+    }
+    known = {what: values for what, values in lines.items() if set(values) != {None}}
+    return list(measured), known
+
+
 def stage_lines(name: str, record: dict) -> list[str]:
     """A table of what was measured, then what it comes to."""
     columns = {when: record[when] for when in ("before", "climbed") if when in record}
     columns |= {WAYS[method]: found for method, found in record.get("tried", {}).items()}
-    rows = [(what, [_value(c, what) for c in columns.values()]) for what in _rows(columns)]
+    rows = [
+        (what, [_number(_pass_at_1(c, what)) for c in columns.values()]) for what in _rows(columns)
+    ]
     for key, words in NUMBERS.items():
         rows.append((words, [_number(found[key]) for found in columns.values()]))
     widths = [max(8, len(column)) + 2 for column in columns]
@@ -95,10 +112,10 @@ def _rows(columns: dict[str, dict]) -> list[str]:
     return [*(f"held out, {name}" for name in stages), "mastered", "other"]
 
 
-def _value(found: dict, what: str) -> str:
+def _pass_at_1(found: dict, what: str) -> float | None:
     stage = what.removeprefix("held out, ")
     p = found["heldout"].get(stage) if stage != what else found[what]
-    return _number(p["pass_at_1"] if p else None)
+    return p["pass_at_1"] if p else None
 
 
 def _row(what: str, cells: list[str], widths: list[int]) -> str:

@@ -205,7 +205,7 @@ def status_lines(facts: dict, width: int) -> list[str]:
         *_task_lines(facts["tasks"]),
         *_probe_lines(facts["probes"]),
         *_curve_lines(facts["heldout_curves"], width),
-        *_stage_lines(facts.get("stages", [])),
+        *_stage_lines(facts),
         *_warning_lines(facts),
         "",
         *_cost_lines(facts),
@@ -280,17 +280,16 @@ def _curve_lines(curves: dict[str, list], width: int) -> list[str]:
     return lines
 
 
-def _stage_lines(stages: list[dict]) -> list[str]:
-    """Each stage's held-out tasks, before and after it."""
-    if not stages:
+def _stage_lines(facts: dict) -> list[str]:
+    """Held-out pass@1 of each stage's own tasks, before and after it, and what became of the rest."""
+    if not facts.get("stages"):
         return []
-    lines = [
-        "",
-        f"{'stage':17}{'cycles':>8}{'before':>10}{'after':>10}   held-out pass@1 of its tasks",
-    ]
-    for stage in stages:
+    lines = ["", f"{'stage':17}{'cycles':>8}{'before':>10}{'after':>10}{'the rest':>10}"]
+    for stage in facts["stages"]:
         values = [p["pass_at_1"] if (p := stage[when]) else None for when in ("before", "after")]
-        cells = ("-" if value is None else f"{value:.3f}" for value in values)
+        cells = ["-" if value is None else f"{value:.3f}" for value in values]
+        fall = facts["forgetting"][stage["name"]]["mean_drop"]
+        cells.append("-" if fall is None else f"{0 - fall:+.3f}")
         lines.append(
             f"{stage['name']:17}{stage['cycles']:8}" + "".join(f"{cell:>10}" for cell in cells)
         )
