@@ -221,9 +221,11 @@ recipe_options = group(
 teacher_options = group(
     click.option(
         "--teacher",
-        metavar="NAME|URL",
+        metavar="NAME|URL|command:CMD|folder:DIR",
         help="A name in recipes/teachers.toml, or the URL of an endpoint that speaks the "
-        "OpenAI chat-completions protocol. Its key: in COLDSTART_TEACHER_KEY. [default: reference]",
+        "OpenAI chat-completions protocol (its key: in COLDSTART_TEACHER_KEY); a program that is given "
+        "the prompt and writes the reply; a folder in which you paste replies, to INSTANCE_ID.txt. "
+        "[default: reference]",
     ),
     click.option(
         "--teacher-model",
@@ -240,6 +242,11 @@ teacher_options = group(
         "--max-usd",
         type=click.FloatRange(min=0),
         help="What the teacher may cost in this run, in all. [default: 1.00]",
+    ),
+    click.option(
+        "--max-requests",
+        type=click.IntRange(min=1),
+        help="How often the teacher may be asked in this run, in all. [default of command: 100]",
     ),
     click.option(
         "--terms-acknowledged",

@@ -176,6 +176,8 @@ class TeacherSettings:
     """Conversations at the same time."""
     stall: Positive[float] = 120.0
     """Seconds without a byte after which a reply is given up."""
+    command_seconds: Positive[float] = 600.0
+    """Seconds after which a program that is to answer is ended."""
     tries: Positive[int] = 6
     """Times that a request is sent, at most, before it is given up."""
     pause: Positive[float] = 1.0

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from recipes.events import Progress
 from recipes.settings import TeacherSettings, from_dict, load
 from recipes.teachers.choose import choose_cold, choose_replay
-from recipes.teachers.client import Client
 from recipes.teachers.conversation import ApiTeacher
 from recipes.teachers.endpoint import Endpoint
 from recipes.teachers.events import Spent, Taught, TeacherPlan
@@ -29,6 +28,7 @@ from recipes.teachers.plan import plan
 from recipes.teachers.reference import ReferenceTeacher
 from recipes.teachers.scheduler import RequestScheduler, SchedulerOptions
 from recipes.teachers.secrets import SecretFilter
+from recipes.teachers.senders import sender_of
 from recipes.teachers.student_format import StudentFormat, normal_form
 from recipes.teachers.teach import teach
 from sandbox import patches
@@ -137,13 +137,14 @@ class School:
         settings: TeacherSettings = QUICK,
         style: str = "blocks",
         max_usd: float = 1.0,
+        max_requests: int | None = None,
         **endpoint,
     ) -> dict:
         """{name: lesson}"""
         endpoint = Endpoint(
             **{
                 "name": "here",
-                "base_url": server.url,
+                "base_url": server.url if server else "",
                 "model": "m",
                 "price": ("1", "0.5", "2"),
                 "max_output": 500,
@@ -158,8 +159,10 @@ class School:
             Replies(self.folder / "shared") as replies,
             Ledger.open(self.folder / "teacher.sqlite", replies) as ledger,
         ):
-            client = Client(endpoint, "sk-any", settings.stall)
-            options = SchedulerOptions(as_pico(max_usd), settings.tries, settings.pause)
+            client = sender_of(endpoint, "sk-any", settings)
+            options = SchedulerOptions(
+                as_pico(max_usd), settings.tries, settings.pause, max_requests=max_requests
+            )
             scheduler = RequestScheduler(client, ledger, replies, options)
             chats = {t.instance_id: messages(t, self.repository.snapshot, style) for t in chosen}
             student = StudentFormat(style, chats, settings.reasoning)

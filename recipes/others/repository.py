@@ -84,7 +84,9 @@ class OtherRepository:
         file = self._folder / "tasks.jsonl"
         if not file.exists():
             self._mine(file)
-        return [replace(t, instance_id=NAMED + t.instance_id) for t in read_tasks(file)]
+        named = [replace(t, instance_id=NAMED + t.instance_id) for t in read_tasks(file)]
+        heldout = [t for t in named if t.split == "heldout"][: self._run.recipe.forgetting.tasks]
+        return [t for t in named if t.split == "train"] + heldout
 
     def _mine(self, file: Path) -> None:
         from sandbox import jsonl

@@ -42,7 +42,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from recipes.teachers.endpoint import NO_KEY, Endpoint
 from recipes.teachers.ledger import NOT_COUNTED, Reply, Tokens
@@ -106,6 +106,20 @@ class Fault(Exception):
         return self.words
 
 
+class Sender(Protocol):
+    """What answers requests: `Client`, or what stands in its place (`programs.py`, `pasted.py`)."""
+
+    endpoint: Endpoint
+
+    def beside(self, task: str) -> str:
+        """What the answer about a task depends on beside the request; "" where on nothing."""
+
+    async def send(self, body: dict, task: str) -> Reply:
+        """Raises Fault."""
+
+    async def close(self) -> None: ...
+
+
 class Client:
     """Sends requests to one endpoint, each once, over the `openai` package."""
 
@@ -135,8 +149,12 @@ class Client:
     async def close(self) -> None:
         await self._client.close()
 
-    async def send(self, body: dict) -> Reply:
-        """The endpoint's reply. Raises Fault."""
+    def beside(self, task: str) -> str:
+        """What an answer depends on beside the request: nothing."""
+        return ""
+
+    async def send(self, body: dict, task: str = "") -> Reply:
+        """The endpoint's reply; `task` is for others. Raises Fault."""
         import openai
 
         try:

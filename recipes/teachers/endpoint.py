@@ -1,6 +1,6 @@
 """An API teacher's endpoint: what it is called, what it costs, and its key.
 
-    endpoint = find_endpoint("glm-5.2")  # recipes/teachers.toml, or a URL with model and price
+    endpoint = find_endpoint("glm-5.2")  # recipes/teachers.toml, a URL, command:CMD, folder:DIR
     key = fit_key(endpoint, take_keys())
 
 `client.py` sends it one request, `scheduler.py` says which is sent when, and sent again.
@@ -21,6 +21,8 @@ import json
 import math
 import os
 import re
+import shlex
+import shutil
 import tomllib
 from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal, InvalidOperation
@@ -34,7 +36,10 @@ TEACHERS = Path(__file__).parents[1] / "teachers.toml"
 KEY_ENV = "COLDSTART_TEACHER_KEY"
 TEMPLATE_TOKENS = 512
 NO_KEY = "none"
-"""Stands for the key of an endpoint on this machine that needs none."""
+"""Stands for the key of a teacher that needs none of us."""
+COMMAND, FOLDER = "command:", "folder:"
+"""What `--teacher` begins with where it is a program, and where a person pastes the replies."""
+FREE = ("0", "0", "0")
 PER_MILLION = PICO // 10**6
 
 
@@ -58,6 +63,29 @@ class Endpoint:
     """Parameters that are never sent."""
     key_env: str = KEY_ENV
     """The environment variable that holds the key."""
+
+    @property
+    def is_command(self) -> bool:
+        """Whether a program answers (`programs.py`)."""
+        return self.base_url.startswith(COMMAND)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether a person pastes the replies into a folder (`pasted.py`)."""
+        return self.base_url.startswith(FOLDER)
+
+    @property
+    def owner(self) -> str:
+        """What belongs to somebody, in words."""
+        if self.is_command:
+            return f"The model that {self.model} asks"
+        return "The chat whose replies are pasted" if self.is_folder else self.name
+
+    @property
+    def has_price(self) -> bool:
+        """Whether what it costs is counted: of a program, and of what a person has pasted, nobody here
+        knows."""
+        return not self.is_command and not self.is_folder
 
     @property
     def is_local(self) -> bool:
@@ -85,12 +113,11 @@ class Endpoint:
         }
         return {key: value for key, value in full.items() if key not in self.omit}
 
-    def request(self, body: dict, sample: int) -> str:
+    def request(self, body: dict, sample: int, beside: str = "") -> str:
         """The hash under which the request is paid for once. `sample` tells apart requests that are
-        alike and meant to be answered anew."""
-        return hashlib.sha256(
-            json.dumps([self.base_url, body, sample], sort_keys=True).encode()
-        ).hexdigest()
+        alike and meant to be answered anew; `beside`: what else the answer depends on."""
+        parts = [self.base_url, body, sample, *([beside] if beside else [])]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def cost(self, tokens_in: int, tokens_cached: int, tokens_out: int) -> int:
         """Picodollars, where the price is known."""
@@ -121,6 +148,13 @@ class Endpoint:
 def find_endpoint(teacher: str, model: str | None = None, price: str | None = None) -> Endpoint:
     """The endpoint that `--teacher` names, a preset or a URL, with what `--teacher-model` and
     `--price` change. Raises UsageError."""
+    for begins, find in ((COMMAND, _program), (FOLDER, _pasted)):
+        if teacher.startswith(begins):
+            if price:
+                raise UsageError(
+                    f"What {begins}... costs is not known here: --price is not for it."
+                )
+            return find(teacher, teacher.removeprefix(begins), model)
     presets = {
         name: _preset(name, values)
         for name, values in tomllib.loads(TEACHERS.read_text(encoding="utf-8")).items()
@@ -148,11 +182,34 @@ def find_endpoint(teacher: str, model: str | None = None, price: str | None = No
         raise UsageError(
             f"There is no teacher {teacher!r}."
             + (f" Did you mean {near[0]!r}?" if near else "")
-            + f" Known: reference, {', '.join(presets)}, or the URL of an endpoint."
+            + f" Known: reference, {', '.join(presets)}, the URL of an endpoint, command:'CMD', or "
+            "folder:DIR."
         )
     else:
         endpoint = presets[teacher]
     return changed(endpoint, model, price)
+
+
+def _program(teacher: str, command: str, model: str | None) -> Endpoint:
+    """The one that answers on its standard output. Raises UsageError where it is not there."""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"--teacher {teacher}: {error}. It is read as a shell would.") from None
+    if not words or shutil.which(words[0]) is None:
+        raise UsageError(
+            f"--teacher {teacher}: there is no program {words[0] if words else ''!r}. It is run with "
+            "the prompt on its standard input, as in --teacher command:'my-client --quiet'."
+        )
+    return Endpoint("command", teacher, model or Path(words[0]).name, FREE)
+
+
+def _pasted(teacher: str, folder: str, model: str | None) -> Endpoint:
+    """The folder into which replies are pasted. Raises UsageError where it is none."""
+    path = Path(folder).expanduser()
+    if not folder or path.exists() and not path.is_dir():
+        raise UsageError(f"--teacher {teacher}: {folder or 'nothing'} is no folder.")
+    return Endpoint("folder", f"{FOLDER}{path.resolve()}", model or path.resolve().name, FREE)
 
 
 def changed(endpoint: Endpoint, model: str | None, price: str | None) -> Endpoint:
@@ -204,8 +261,9 @@ def take_keys() -> dict[str, str]:
 
 
 def fit_key(endpoint: Endpoint, keys: dict[str, str]) -> str:
-    """The key for the endpoint; a stand-in for one on this machine that needs none. Raises
-    UsageError."""
+    """The key for the endpoint; a stand-in for one that needs none. Raises UsageError."""
+    if not endpoint.has_price:
+        return NO_KEY
     key = keys.get(endpoint.key_env, "")
     if not key and endpoint.is_local:
         return NO_KEY

@@ -31,6 +31,8 @@ class TeacherPlan(Event):
     """The least and the most that it costs; None where the price is unknown."""
     withheld: Mapping[str, str] = field(default_factory=dict)
     """{instance_id: why nothing of it may be sent}"""
+    max_requests: int | None = None
+    """How often it may be asked in the whole run."""
 
     def __str__(self) -> str:
         from sandbox.tasks.prompts import BYTES_PER_TOKEN
@@ -45,6 +47,13 @@ class TeacherPlan(Event):
         return "\n".join([size, self._cost(), *kept])
 
     def _cost(self) -> str:
+        if self.endpoint.is_folder:
+            return "Nothing is sent by coldstart: the replies are what you paste."
+        if self.endpoint.is_command:
+            return (
+                "What that costs is for the program to say; it is asked at most "
+                f"{self.max_requests} times (--max-requests)."
+            )
         if self.usd is None or self.endpoint.price is None:
             return (
                 "What that costs is not known: --price says it, in US dollars per million tokens."
@@ -67,6 +76,28 @@ class NothingSent(Event):
 
     def __str__(self) -> str:
         return f"Nothing was sent. What would be sent first of all is in {self.folder}."
+
+
+@dataclass(frozen=True)
+class RepliesMissing(Event):
+    """Replies that a person has not pasted yet."""
+
+    folder: Path
+    """Where they are to be."""
+    prompts: Path
+    """Where the prompts are."""
+    names: tuple[str, ...]
+    there: int
+    """Replies that were found."""
+
+    def __str__(self) -> str:
+        some = ", ".join(f"{name}.txt" for name in self.names[:5])
+        more = f", and {len(self.names) - 5} more" if len(self.names) > 5 else ""
+        return (
+            f"{self.there} replies are in {self.folder}, {len(self.names)} are not: {some}{more}. The "
+            f"prompts are in {self.prompts}, under the same names. An empty file says that there will "
+            "be no reply."
+        )
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,12 @@ class Request:
     body: dict
 
 
+def _tries(base: sqlite3.Connection) -> int:
+    """Tries that were sent."""
+    row = base.execute("SELECT count(*) FROM tries WHERE state != 'cached'").fetchone()
+    return int(row[0])
+
+
 def _kept(reply: Reply) -> str:
     """How a reply is written down."""
     return json.dumps(valid(asdict(reply)))
@@ -267,11 +273,15 @@ class Ledger:
         with self._base.write() as base:
             return base.execute("INSERT OR IGNORE INTO meta VALUES (?, '')", (name,)).rowcount == 1
 
-    def reserve(self, request: Request, worst: int, cap: int) -> int:
-        """Write down a try of the request that is about to be sent, and return its number. Raises
-        CapReached."""
+    def reserve(
+        self, request: Request, worst: int, cap: int, max_requests: int | None = None
+    ) -> int:
+        """Write down a try of the request that is about to be sent, and return its number.
+        `max_requests`: tries that the run may have in all. Raises CapReached."""
         with self._base.write() as base:
             if worst and _total(base) + worst > cap:
+                raise CapReached
+            if max_requests is not None and _tries(base) >= max_requests:
                 raise CapReached
             return self._try(base, request, "in_flight", worst)
 

@@ -13,6 +13,8 @@ from sandbox.errors import UsageError
 
 MAX_USD = 1.0
 """What an API teacher may cost in a run for which nothing else is said."""
+MAX_REQUESTS = 100
+"""How often a program may be asked in such a run."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Hired:
     """Whether the person knows what the provider's terms say of training on what its model writes.
     """
     key: str = field(default="", repr=False)
+    max_requests: int | None = None
+    """How often it may be asked in the whole run; None: as often as the money allows."""
 
     def to_dict(self) -> dict:
         """Plain data for run.json, without the key."""
@@ -33,6 +37,7 @@ class Hired:
             "endpoint": self.endpoint.to_dict(),
             "max_usd": self.max_usd,
             "terms_acknowledged": self.terms_acknowledged,
+            "max_requests": self.max_requests,
         }
 
 
@@ -48,6 +53,8 @@ class TeacherOptions:
     """`IN,OUT` or `IN,CACHED,OUT` in US dollars per million tokens."""
     max_usd: float | None = None
     """What the API teacher may cost in the whole run, in US dollars."""
+    max_requests: int | None = None
+    """How often the teacher may be asked in the whole run."""
     terms_acknowledged: bool = False
     """Whether the person knows what the provider's terms say of training on its answers."""
     dry_run: bool = False
@@ -60,7 +67,7 @@ class TeacherOptions:
     @property
     def means_api_teacher(self) -> bool:
         """Whether something is said that makes no sense of the reference teacher."""
-        said = self.model or self.price or self.max_usd is not None
+        said = self.model or self.price or self.max_usd is not None or self.max_requests
         return bool(said or self.terms_acknowledged or self.dry_run)
 
 
@@ -92,7 +99,10 @@ def _named(known: dict, options: TeacherOptions) -> Hired:
     # Terms are a provider's: what was said of another one says nothing.
     same = bool(known) and known["endpoint"]["base_url"] == endpoint.base_url
     acknowledged = options.terms_acknowledged or same and known["terms_acknowledged"]
-    return Hired(endpoint, max_usd, acknowledged)
+    most = options.max_requests or known.get("max_requests") if same else options.max_requests
+    if most is None and endpoint.is_command:
+        most = MAX_REQUESTS
+    return Hired(endpoint, max_usd, acknowledged, max_requests=most)
 
 
 def _key_for(hired: Hired, keys: dict[str, str]) -> str:
@@ -106,7 +116,7 @@ def _key_for(hired: Hired, keys: dict[str, str]) -> str:
         )
     if not endpoint.is_local and not hired.terms_acknowledged:
         raise UsageError(
-            f"{endpoint.name} belongs to somebody else. Whether its terms allow training a model "
+            f"{endpoint.owner} belongs to somebody else. Whether its terms allow training a model "
             "on what it writes is for you to find out; coldstart claims nothing. When you know, "
             "say so once: --terms-acknowledged"
         )

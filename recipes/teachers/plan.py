@@ -40,7 +40,13 @@ class Plan:
         """For a person, before anything is sent."""
         tasks = len(self.prompts)
         return TeacherPlan(
-            hired.endpoint, hired.max_usd, tasks, self.tokens, self.usd, self.withheld
+            hired.endpoint,
+            hired.max_usd,
+            tasks,
+            self.tokens,
+            self.usd,
+            self.withheld,
+            hired.max_requests,
         )
 
     def to_dict(self) -> dict:

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 
 from recipes.events import Emit
 from recipes.learning.measure import derived_seed
-from recipes.teachers.client import LONGEST_PAUSE, Client, Fault
+from recipes.teachers.client import LONGEST_PAUSE, Fault, Sender
 from recipes.teachers.events import PromptCut
 from recipes.teachers.ledger import CapReached, Ledger, Replies, Reply, Request, Tokens
 from sandbox.errors import HarnessError, UsageError
@@ -73,6 +73,8 @@ class SchedulerOptions:
     for."""
     emit: Emit = lambda event: None
     """Told what a person should know at once."""
+    max_requests: int | None = None
+    """Tries that the run may have in all; None: as many as the money allows."""
 
 
 @dataclass
@@ -110,7 +112,7 @@ class RequestScheduler:
     in several tries and under the cap."""
 
     def __init__(
-        self, client: Client, ledger: Ledger, replies: Replies, options: SchedulerOptions
+        self, client: Sender, ledger: Ledger, replies: Replies, options: SchedulerOptions
     ) -> None:
         self.client, self.ledger, self.endpoint = client, ledger, client.endpoint
         self.options, self._replies = options, replies
@@ -121,7 +123,7 @@ class RequestScheduler:
     async def ask(self, task: str, body: dict, sample: int) -> Asked:
         """Raises CapReached, Unanswered; UsageError where nothing but a person can help,
         HarnessError where the endpoint is down."""
-        key = self.endpoint.request(body, sample)
+        key = self.endpoint.request(body, sample, self.client.beside(task))
         request = Request(key, task, self.endpoint.base_url, body)
         while (reply := self._known(request)) is None:
             if self._replies.claim(key):
@@ -171,7 +173,7 @@ class RequestScheduler:
                 raise CapReached
             number = await self._reserve(request, worst)
             try:
-                reply = await self.client.send(request.body)
+                reply = await self.client.send(request.body, request.task)
                 return self._settled(request, number, reply, worst)
             except Fault as fault:
                 cost = self._cost(fault.tokens, worst) if fault.billed else 0
@@ -251,7 +253,9 @@ class RequestScheduler:
         while True:
             self._room.clear()
             try:
-                number = self.ledger.reserve(request, worst, self.options.cap)
+                number = self.ledger.reserve(
+                    request, worst, self.options.cap, self.options.max_requests
+                )
                 self._under_way += 1
                 return number
             except CapReached:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from recipes import phases
@@ -21,11 +23,12 @@ from recipes.teachers.events import (
     NothingSent,
     NotTaught,
     ReferenceAnswers,
+    RepliesMissing,
     Spent,
     Taught,
     Unsolved,
 )
-from sandbox.errors import HarnessError
+from sandbox.errors import HarnessError, UsageError
 from sandbox.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -67,13 +70,7 @@ def dry_run(session: Session) -> dict:
     RUN/prompts, and return the same as data."""
     hired = _hired(session)
     planned = _plan(session, cold_for_teacher(session), _secret_filter(session))
-    folder = session.run.folder / "prompts"
-    folder.mkdir(exist_ok=True)
-    for old in folder.glob("*.txt"):
-        old.unlink()
-    for name, prompt in planned.prompts.items():
-        (folder / f"{name}.txt").write_text(prompt[0]["content"], encoding="utf-8")
-    session.emit(NothingSent(folder))
+    session.emit(NothingSent(_write_prompts(session, planned)))
     return {
         "name": hired.endpoint.name,
         "model": hired.endpoint.model,
@@ -83,6 +80,17 @@ def dry_run(session: Session) -> dict:
         "verified": 0,
         "plan": {**planned.to_dict(), "max_usd": hired.max_usd},
     }
+
+
+def _write_prompts(session: Session, planned: Plan) -> Path:
+    """The folder with a file a prompt."""
+    folder = session.run.folder / "prompts"
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.txt"):
+        old.unlink()
+    for name, prompt in planned.prompts.items():
+        (folder / f"{name}.txt").write_text(prompt[0]["content"], encoding="utf-8")
+    return folder
 
 
 def teach(session: Session) -> None:
@@ -192,6 +200,8 @@ def _ask_api_teacher(session: Session, chosen: list[Task], stopping: Stopping) -
     checker = _secret_filter(session)
     planned = _plan(session, chosen, checker)
     tasks = [t for t in chosen if t.instance_id in planned.prompts]
+    missing = _missing(session, tasks)
+    tasks = [t for t in tasks if t.instance_id not in missing]
     with _open_teacher(session, checker, stopping) as teacher:
         lessons: dict[str, Lesson] = {}
         for lesson in teacher.teach(tasks, planned.prompts):
@@ -205,7 +215,32 @@ def _ask_api_teacher(session: Session, chosen: list[Task], stopping: Stopping) -
     if unsolved := Counter(lesson.why for lesson in lessons.values() if not lesson.dialogues):
         session.emit(Unsolved(unsolved))
     session.emit(_spent(session))
+    if missing:
+        _refuse_missing(session, planned, missing, len(tasks))
     return len(lessons)
+
+
+def _missing(session: Session, tasks: list[Task]) -> list[str]:
+    """Names of tasks whose replies a person has not pasted yet; [] of any other teacher."""
+    from recipes.teachers.pasted import FolderClient
+
+    endpoint = _hired(session).endpoint
+    if not endpoint.is_folder:
+        return []
+    return FolderClient(endpoint).missing(task.instance_id for task in tasks)
+
+
+def _refuse_missing(session: Session, planned: Plan, missing: list[str], there: int) -> None:
+    """What was verified is kept; the step is not done before all replies are there. Raises
+    UsageError."""
+    from recipes.teachers.pasted import FolderClient
+
+    folder = FolderClient(_hired(session).endpoint).folder
+    prompts = _write_prompts(session, planned)
+    session.emit(RepliesMissing(folder, prompts, tuple(missing), there))
+    raise UsageError(
+        f"{len(missing)} replies are missing in {folder}. Paste them, and give the same command again."
+    )
 
 
 def _hired(session: Session) -> Hired:
@@ -235,14 +270,16 @@ def _open_teacher(
     session: Session, secret_filter: SecretFilter, stopping: Stopping
 ) -> Iterator[ApiTeacher]:
     """The API teacher with the run's ledger open."""
-    from recipes.teachers.client import Client
     from recipes.teachers.conversation import ApiTeacher
     from recipes.teachers.ledger import Ledger, Replies, as_pico
     from recipes.teachers.scheduler import RequestScheduler, SchedulerOptions
+    from recipes.teachers.senders import sender_of
     from recipes.teachers.student_format import StudentFormat
     from sandbox.cache import cache_folder
 
     recipe, settings, hired = session.recipe, session.recipe.teacher, _hired(session)
+    if hired.endpoint.is_folder:  # a person is asked once
+        settings = replace(settings, attempts=1, repairs=0, solutions=1)
     options = SchedulerOptions(
         as_pico(hired.max_usd),
         settings.tries,
@@ -250,6 +287,7 @@ def _open_teacher(
         recipe.seed,
         stopped=lambda: stopping.requested,
         emit=session.emit,
+        max_requests=hired.max_requests,
     )
     turns = recipe.student.turns
     student = StudentFormat(recipe.prompt.style, session.chats, settings.reasoning, turns)
@@ -257,8 +295,9 @@ def _open_teacher(
         Replies(cache_folder() / "teacher") as replies,
         Ledger.open(session.run.folder / "teacher.sqlite", replies) as ledger,
     ):
-        client = Client(hired.endpoint, hired.key, settings.stall)
-        scheduler = RequestScheduler(client, ledger, replies, options)
+        scheduler = RequestScheduler(
+            sender_of(hired.endpoint, hired.key, settings), ledger, replies, options
+        )
         yield ApiTeacher(scheduler, session.judge, secret_filter, settings, student, recipe.seed)
 
 

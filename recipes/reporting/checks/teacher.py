@@ -8,6 +8,8 @@ from recipes.reporting.checks.machine import Check, fault, ok
 from sandbox.errors import UsageError
 
 TEACHER_SECONDS = 30.0
+COMMANDS_START = 4
+"""A program may load a model first: so many times as long."""
 
 
 def check_teacher(find: Callable[[], Any], keys: dict[str, str]) -> Check:
@@ -15,19 +17,29 @@ def check_teacher(find: Callable[[], Any], keys: dict[str, str]) -> Check:
     key?"""
     import asyncio
 
-    from recipes.teachers.client import Client, Fault
+    from recipes.settings import TeacherSettings
+    from recipes.teachers.client import Fault
     from recipes.teachers.endpoint import fit_key
     from recipes.teachers.ledger import usd
+    from recipes.teachers.senders import sender_of
 
     async def ask(endpoint: Any, key: str) -> None:
-        client = Client(endpoint, key, TEACHER_SECONDS, TEACHER_SECONDS)
+        seconds = TEACHER_SECONDS * (COMMANDS_START if endpoint.is_command else 1)
+        limits = TeacherSettings(stall=TEACHER_SECONDS, command_seconds=seconds)
+        client = sender_of(endpoint, key, limits)
         try:
-            await client.send(endpoint.body([{"role": "user", "content": "Say yes."}], 0.0, 0))
+            body = endpoint.body([{"role": "user", "content": "Say yes."}], 0.0, 0)
+            async with asyncio.timeout(seconds):
+                await client.send(body, "")
+        except TimeoutError:
+            raise Fault("no end", billed=False) from None
         finally:
             await client.close()
 
     try:
         endpoint = replace(find(), max_output=1)
+        if endpoint.is_folder:
+            return ok("teacher", "what is pasted into the folder is read when it is needed")
         asyncio.run(ask(endpoint, fit_key(endpoint, keys)))
     except UsageError as error:
         return fault("teacher", str(error))
@@ -44,5 +56,7 @@ def check_teacher(find: Callable[[], Any], keys: dict[str, str]) -> Check:
         if endpoint.price is None
         else f"for at most ${usd(endpoint.worst({'messages': []})):.6f}"
     )
+    if endpoint.is_command:
+        return ok("teacher", f"{endpoint.model} answers")
     words = f"{endpoint.name} answers as {endpoint.model}, and takes the key ({price})"
     return ok("teacher", words)
