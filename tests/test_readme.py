@@ -62,6 +62,7 @@ PARSED = {
     "bootstrap --repo ./myproj --teacher deepseek --dry-run": "needs a student; "
     "test_teacher_arc.py runs it against "
     "a server of its own",
+    "bootstrap --teacher folder:DIR --dry-run": "test_programs.py runs it",
     "bootstrap --repo ./myproj --teacher deepseek --terms-acknowledged --max-usd 2": "needs a key "
     "and money; test_teacher_arc.py, too",
 }

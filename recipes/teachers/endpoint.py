@@ -37,8 +37,9 @@ KEY_ENV = "COLDSTART_TEACHER_KEY"
 TEMPLATE_TOKENS = 512
 NO_KEY = "none"
 """Stands for the key of a teacher that needs none of us."""
-COMMAND, FOLDER = "command:", "folder:"
-"""What `--teacher` begins with where it is a program, and where a person pastes the replies."""
+COMMAND, FOLDER, GGUF = "command:", "folder:", "gguf:"
+"""What `--teacher` begins with where it is a program, where a person pastes the replies, and where it is
+a file of this machine."""
 FREE = ("0", "0", "0")
 PER_MILLION = PICO // 10**6
 
@@ -75,6 +76,11 @@ class Endpoint:
         return self.base_url.startswith(FOLDER)
 
     @property
+    def is_gguf(self) -> bool:
+        """Whether it is a file, which llama.cpp runs here (`local_gguf.py`)."""
+        return self.base_url.startswith(GGUF)
+
+    @property
     def owner(self) -> str:
         """What belongs to somebody, in words."""
         if self.is_command:
@@ -84,12 +90,14 @@ class Endpoint:
     @property
     def has_price(self) -> bool:
         """Whether what it costs is counted: of a program, and of what a person has pasted, nobody here
-        knows."""
-        return not self.is_command and not self.is_folder
+        knows, and a file costs nothing."""
+        return not (self.is_command or self.is_folder or self.is_gguf)
 
     @property
     def is_local(self) -> bool:
         """Whether it is on this machine, so that nothing leaves it."""
+        if self.is_gguf:
+            return True
         host = urlsplit(self.base_url).hostname or ""
         try:
             return ipaddress.ip_address(host).is_loopback
@@ -148,7 +156,7 @@ class Endpoint:
 def find_endpoint(teacher: str, model: str | None = None, price: str | None = None) -> Endpoint:
     """The endpoint that `--teacher` names, a preset or a URL, with what `--teacher-model` and
     `--price` change. Raises UsageError."""
-    for begins, find in ((COMMAND, _program), (FOLDER, _pasted)):
+    for begins, find in ((COMMAND, _program), (FOLDER, _pasted), (GGUF, _file)):
         if teacher.startswith(begins):
             if price:
                 raise UsageError(
@@ -182,8 +190,8 @@ def find_endpoint(teacher: str, model: str | None = None, price: str | None = No
         raise UsageError(
             f"There is no teacher {teacher!r}."
             + (f" Did you mean {near[0]!r}?" if near else "")
-            + f" Known: reference, {', '.join(presets)}, the URL of an endpoint, command:'CMD', or "
-            "folder:DIR."
+            + f" Known: reference, {', '.join(presets)}, the URL of an endpoint, command:'CMD', "
+            "folder:DIR, or gguf:PATH."
         )
     else:
         endpoint = presets[teacher]
@@ -210,6 +218,14 @@ def _pasted(teacher: str, folder: str, model: str | None) -> Endpoint:
     if not folder or path.exists() and not path.is_dir():
         raise UsageError(f"--teacher {teacher}: {folder or 'nothing'} is no folder.")
     return Endpoint("folder", f"{FOLDER}{path.resolve()}", model or path.resolve().name, FREE)
+
+
+def _file(teacher: str, name: str, model: str | None) -> Endpoint:
+    """The GGUF file that answers. Raises UsageError where there is none."""
+    path = Path(name).expanduser()
+    if path.suffix != ".gguf" or not path.is_file():
+        raise UsageError(f"--teacher {teacher}: {name or 'nothing'} is no GGUF file.")
+    return Endpoint("gguf", f"{GGUF}{path.resolve()}", model or path.stem, FREE, max_output=2048)
 
 
 def changed(endpoint: Endpoint, model: str | None, price: str | None) -> Endpoint:

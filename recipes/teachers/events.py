@@ -49,6 +49,8 @@ class TeacherPlan(Event):
     def _cost(self) -> str:
         if self.endpoint.is_folder:
             return "Nothing is sent by coldstart: the replies are what you paste."
+        if self.endpoint.is_gguf:
+            return "It runs on this machine, and costs its time."
         if self.endpoint.is_command:
             return (
                 "What that costs is for the program to say; it is asked at most "

@@ -24,7 +24,9 @@ def check_teacher(find: Callable[[], Any], keys: dict[str, str]) -> Check:
     from recipes.teachers.senders import sender_of
 
     async def ask(endpoint: Any, key: str) -> None:
-        seconds = TEACHER_SECONDS * (COMMANDS_START if endpoint.is_command else 1)
+        seconds = TEACHER_SECONDS * (
+            COMMANDS_START if endpoint.is_command or endpoint.is_gguf else 1
+        )
         limits = TeacherSettings(stall=TEACHER_SECONDS, command_seconds=seconds)
         client = sender_of(endpoint, key, limits)
         try:
@@ -56,7 +58,7 @@ def check_teacher(find: Callable[[], Any], keys: dict[str, str]) -> Check:
         if endpoint.price is None
         else f"for at most ${usd(endpoint.worst({'messages': []})):.6f}"
     )
-    if endpoint.is_command:
+    if not endpoint.has_price:
         return ok("teacher", f"{endpoint.model} answers")
     words = f"{endpoint.name} answers as {endpoint.model}, and takes the key ({price})"
     return ok("teacher", words)
