@@ -221,11 +221,11 @@ recipe_options = group(
 teacher_options = group(
     click.option(
         "--teacher",
-        metavar="NAME|URL|command:CMD|folder:DIR|gguf:PATH",
+        metavar="NAME|URL|command:CMD|folder:DIR|gguf:PATH|sessions:DIR",
         help="A name in recipes/teachers.toml, or the URL of an endpoint that speaks the "
         "OpenAI chat-completions protocol (its key: in COLDSTART_TEACHER_KEY); a program that is given "
         "the prompt and writes the reply; a folder in which you paste replies, to INSTANCE_ID.txt; "
-        "a GGUF file, run by llama.cpp. "
+        "a GGUF file, run by llama.cpp; a folder of old sessions of coding agents. "
         "[default: reference]",
     ),
     click.option(

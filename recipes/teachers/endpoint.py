@@ -37,9 +37,9 @@ KEY_ENV = "COLDSTART_TEACHER_KEY"
 TEMPLATE_TOKENS = 512
 NO_KEY = "none"
 """Stands for the key of a teacher that needs none of us."""
-COMMAND, FOLDER, GGUF = "command:", "folder:", "gguf:"
-"""What `--teacher` begins with where it is a program, where a person pastes the replies, and where it is
-a file of this machine."""
+COMMAND, FOLDER, GGUF, SESSIONS = "command:", "folder:", "gguf:", "sessions:"
+"""What `--teacher` begins with where it is a program, where a person pastes the replies, where it is a file
+of this machine, and where old sessions of agents are looked through."""
 FREE = ("0", "0", "0")
 PER_MILLION = PICO // 10**6
 
@@ -81,17 +81,29 @@ class Endpoint:
         return self.base_url.startswith(GGUF)
 
     @property
+    def is_sessions(self) -> bool:
+        """Whether it has answered already (`sessions.py`)."""
+        return self.base_url.startswith(SESSIONS)
+
+    @property
+    def folder(self) -> Path:
+        """Where replies or sessions lie."""
+        return Path(self.base_url.partition(":")[2])
+
+    @property
     def owner(self) -> str:
         """What belongs to somebody, in words."""
         if self.is_command:
             return f"The model that {self.model} asks"
+        if self.is_sessions:
+            return "The model that wrote these sessions"
         return "The chat whose replies are pasted" if self.is_folder else self.name
 
     @property
     def has_price(self) -> bool:
         """Whether what it costs is counted: of a program, and of what a person has pasted, nobody here
         knows, and a file costs nothing."""
-        return not (self.is_command or self.is_folder or self.is_gguf)
+        return not (self.is_command or self.is_folder or self.is_gguf or self.is_sessions)
 
     @property
     def is_local(self) -> bool:
@@ -156,7 +168,8 @@ class Endpoint:
 def find_endpoint(teacher: str, model: str | None = None, price: str | None = None) -> Endpoint:
     """The endpoint that `--teacher` names, a preset or a URL, with what `--teacher-model` and
     `--price` change. Raises UsageError."""
-    for begins, find in ((COMMAND, _program), (FOLDER, _pasted), (GGUF, _file)):
+    others = {COMMAND: _program, FOLDER: _pasted, GGUF: _file, SESSIONS: _sessions}
+    for begins, find in others.items():
         if teacher.startswith(begins):
             if price:
                 raise UsageError(
@@ -191,7 +204,7 @@ def find_endpoint(teacher: str, model: str | None = None, price: str | None = No
             f"There is no teacher {teacher!r}."
             + (f" Did you mean {near[0]!r}?" if near else "")
             + f" Known: reference, {', '.join(presets)}, the URL of an endpoint, command:'CMD', "
-            "folder:DIR, or gguf:PATH."
+            "folder:DIR, gguf:PATH, or sessions:DIR."
         )
     else:
         endpoint = presets[teacher]
@@ -226,6 +239,14 @@ def _file(teacher: str, name: str, model: str | None) -> Endpoint:
     if path.suffix != ".gguf" or not path.is_file():
         raise UsageError(f"--teacher {teacher}: {name or 'nothing'} is no GGUF file.")
     return Endpoint("gguf", f"{GGUF}{path.resolve()}", model or path.stem, FREE, max_output=2048)
+
+
+def _sessions(teacher: str, folder: str, model: str | None) -> Endpoint:
+    """The folder of old sessions. Raises UsageError where there is none."""
+    path = Path(folder).expanduser()
+    if not folder or not path.is_dir():
+        raise UsageError(f"--teacher {teacher}: {folder or 'nothing'} is no folder.")
+    return Endpoint("sessions", f"{SESSIONS}{path.resolve()}", model or path.name, FREE)
 
 
 def changed(endpoint: Endpoint, model: str | None, price: str | None) -> Endpoint:

@@ -47,7 +47,7 @@ class TeacherPlan(Event):
         return "\n".join([size, self._cost(), *kept])
 
     def _cost(self) -> str:
-        if self.endpoint.is_folder:
+        if self.endpoint.is_folder or self.endpoint.is_sessions:
             return "Nothing is sent by coldstart: the replies are what you paste."
         if self.endpoint.is_gguf:
             return "It runs on this machine, and costs its time."
@@ -99,6 +99,24 @@ class RepliesMissing(Event):
             f"{self.there} replies are in {self.folder}, {len(self.names)} are not: {some}{more}. The "
             f"prompts are in {self.prompts}, under the same names. An empty file says that there will "
             "be no reply."
+        )
+
+
+@dataclass(frozen=True)
+class SessionsRead(Event):
+    """Old sessions have been looked through."""
+
+    folder: Path
+    pieces: int
+    """Pieces of files that agents wrote in them."""
+    found: int
+    """Cold tasks whose function stands in one of these."""
+    tasks: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.pieces} pieces of files were written in the sessions in {self.folder}; the functions "
+            f"of {self.found} of {self.tasks} cold tasks are among them."
         )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from recipes.teachers.client import Fault
-from recipes.teachers.endpoint import FOLDER, Endpoint
+from recipes.teachers.endpoint import Endpoint
 from recipes.teachers.ledger import NOT_COUNTED, Reply
 
 
@@ -23,7 +23,7 @@ class FolderClient:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self.folder = Path(endpoint.base_url.removeprefix(FOLDER))
+        self.folder = endpoint.folder
 
     async def close(self) -> None:
         """Nothing stays open."""

@@ -24,6 +24,7 @@ from recipes.teachers.events import (
     NotTaught,
     ReferenceAnswers,
     RepliesMissing,
+    SessionsRead,
     Spent,
     Taught,
     Unsolved,
@@ -102,6 +103,8 @@ def teach(session: Session) -> None:
     if session.hired is None:
         session.emit(ReferenceAnswers())
     ask = _ask_reference if session.hired is None else _ask_api_teacher
+    if session.hired is not None and session.hired.endpoint.is_sessions:
+        ask = _look_through_sessions
     with session.stopping() as stopping, session.run.step(phases.TEACH.name):
         asked = ask(session, chosen, stopping)
         _add_replay(session)
@@ -128,7 +131,7 @@ def teacher_facts(session: Session) -> dict:
         "model": named["endpoint"]["model"],
         "requests": spent["requests"],
         "usd": spent["usd"],
-        "asked": len(spent["by_task"]),
+        "asked": asked if spent["requests"] == 0 else len(spent["by_task"]),
         "verified": verified,
     }
 
@@ -189,6 +192,56 @@ def _say_unjudged(session: Session, unjudged: dict[str, str], asked: int) -> Non
         )
     for name, why in unjudged.items():
         session.emit(NotTaught(name, why))
+
+
+# -------------------------------------------------------------------------------------- old sessions
+
+
+def _look_through_sessions(session: Session, chosen: list[Task], stopping: Stopping) -> int:
+    """Try what agents once wrote for these tasks; returns how many there was something for. Nothing is
+    sent, and what was judged once is remembered, so a step that was cut off begins anew."""
+    from recipes.teachers.sessions import candidates, read_sessions
+
+    folder, settings = _hired(session).endpoint.folder, session.recipe.teacher
+    pieces, checker = read_sessions(folder), _secret_filter(session)
+    found = {t.instance_id: candidates(t, pieces)[: settings.attempts] for t in chosen}
+    tried = [t for t in chosen if found[t.instance_id]]
+    session.emit(SessionsRead(folder, len(pieces), len(tried), len(chosen)))
+    lines: list[dict] = []
+    for number, task in enumerate(tried, 1):
+        lines += _verified_of(session, task, found[task.instance_id], checker)
+        session.emit(Progress("trying what sessions hold", number, len(tried)))
+        stopping.check()
+    session.run.keep_only(TRAJECTORIES, lines)
+    return len(tried)
+
+
+def _verified_of(
+    session: Session, task: Task, sources: list[str], checker: SecretFilter
+) -> list[dict]:
+    """Trajectories of the first `teacher.solutions` of these sources that the tests verify."""
+    from recipes.teachers.ledger import NOT_COUNTED, Reply
+    from recipes.teachers.student_format import StudentFormat
+    from sandbox.tasks.prompts import fenced
+
+    student = StudentFormat(session.recipe.prompt.style, session.chats)
+    contents = {
+        content: None
+        for source in sources
+        if not checker.reason(source)
+        and (
+            content := student.content(
+                task, Reply(fenced(source), "", "stop", *NOT_COUNTED), session.tree
+            )
+        )
+    }
+    verdicts = session.judge_replies([(task, content) for content in contents])
+    verified = [
+        _trajectory(task, student.dialogue(task, content), "teacher")
+        for content, verdict in zip(contents, verdicts)
+        if not isinstance(verdict, HarnessError) and verdict.status == "resolved"
+    ]
+    return verified[: session.recipe.teacher.solutions]
 
 
 # -------------------------------------------------------------------------------------- API teachers

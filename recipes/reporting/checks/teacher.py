@@ -40,8 +40,8 @@ def check_teacher(find: Callable[[], Any], keys: dict[str, str]) -> Check:
 
     try:
         endpoint = replace(find(), max_output=1)
-        if endpoint.is_folder:
-            return ok("teacher", "what is pasted into the folder is read when it is needed")
+        if endpoint.is_folder or endpoint.is_sessions:
+            return ok("teacher", "what lies in the folder is read when it is needed")
         asyncio.run(ask(endpoint, fit_key(endpoint, keys)))
     except UsageError as error:
         return fault("teacher", str(error))
