@@ -95,6 +95,8 @@ def climb(session: Session, options: ClimbOptions) -> int:
 
     run = session.run
     stages = plan(session.recipe, run.tasks)
+    for name in [own.name for own in session.recipe.stage if own.name not in _names(stages)]:
+        session.emit(Note(f"Stage {name} is left out: no task for training is of its kinds."))
     cycles = _last_cycle(run, stages, options)
     counters = session.student.restore(run.checkpoint("last"))
     if "climb" in counters:
@@ -114,12 +116,16 @@ def climb(session: Session, options: ClimbOptions) -> int:
     with opened(session) as others:
         while True:
             _end_stage(session, others, stages, state.cycle, options.compare)
-            minutes = None if options.minutes is None else started + 60 * options.minutes
-            if state.cycle >= cycles or (minutes and time.monotonic() >= minutes):
+            until = None if options.minutes is None else started + 60 * options.minutes
+            if state.cycle >= cycles or (until and time.monotonic() >= until):
                 return state.cycle
             stage = at(stages, state.cycle + 1)
             last = cycles if stage is stages[-1] else min(cycles, stage.last)
-            _climb_stage(session, others, Part(stage, state, last, minutes))
+            _climb_stage(session, others, Part(stage, state, last, until))
+
+
+def _names(stages: Sequence[Stage]) -> list[str]:
+    return [stage.name for stage in stages]
 
 
 def _last_record(run: Run, stages: Sequence[Stage]) -> dict:

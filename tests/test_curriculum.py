@@ -16,10 +16,11 @@ from recipes import curriculum
 from recipes.learning.averaging import average
 from recipes.learning.reinforce import Earlier
 from recipes.others.instructions import MAKERS, instructions, judge_replies
+from recipes.others.opened import INSTRUCTIONS
 from recipes.reporting.stages import stage_lines
 from recipes.settings import StageSettings, from_dict, load
 from sandbox.errors import UsageError
-from tests.conftest import run_cli
+from tests.conftest import CALC, make_repo, run_cli
 from tests.test_arc import last_line, lines, make_student, settings
 from tests.test_crash import adapters, kill, start, wait_for_instant
 from tests.tiny import load_tiny, make_tiny
@@ -208,7 +209,7 @@ def test_the_mean_of_two_adapters(tmp_path):
 
 STAGES = (
     'stage=[{name="reasoning",kinds=["blank"],cycles=2},'
-    '{name="general",others=["practice","instructions"],cycles=2,earlier=0.5,turns=2}]'
+    '{name="general",kinds=["mutate"],others=["practice","instructions"],cycles=2,earlier=0.5,turns=2}]'
 )
 
 
@@ -217,14 +218,14 @@ def bootstrapped(tmp_path_factory) -> Path:
     """A folder with a run in it that has two stages before it."""
     folder = tmp_path_factory.mktemp("stages")
     run_cli("demo", "practice", "--part", "easy", cwd=folder)
-    run_cli("demo", "other", "--part", "harder", cwd=folder)
+    make_repo(folder / "other", CALC)
     small = settings(
         make_student(folder / "student"),
-        **{"probe.k": 2, "tasks.heldout": 0.4, "forgetting.tasks": 3, "forgetting.text": 512},
+        **{"probe.k": 2, "tasks.heldout": 0.4, "forgetting.tasks": 2, "forgetting.text": 512},
         **{"forgetting.other": folder / "other", "climb.lr": 1e-3},
         **{"selfdistil.steps": 4, "selfdistil.batch": 4, "selfdistil.save_every": 2},
     )
-    more = ["--set", STAGES]
+    more = ["--set", STAGES, "--set", 'tasks.kinds=["blank", "mutate"]', "--set", "tasks.limit=24"]
     run_cli("bootstrap", "--repo", "practice", "--run", "run", *small, *more, cwd=folder)
     return folder
 
@@ -242,13 +243,18 @@ def climbed(bootstrapped) -> Path:
 def test_what_a_staged_climb_tells_a_machine(climbed):
     told = json.loads((climbed / "climb.json").read_text())
     assert [(s["name"], s["cycles"]) for s in told["stages"]] == [("reasoning", 2), ("general", 2)]
-    # Held out are six functions; in the second stage also every third instruction, and three more.
+    # In the second stage also some instructions, and two functions of the other repository.
+    heldout = [
+        t["kind"] for t in lines(climbed / "whole" / "tasks.jsonl") if t["split"] == "heldout"
+    ]
+    more = sum(i.split == "heldout" for i in instructions(INSTRUCTIONS, 0)) + 2
     sizes = [[s[when]["n"] for when in ("before", "after")] for s in told["stages"]]
-    assert sizes == [[6, 6], [6 + 18 + 3] * 2]
+    assert sizes == [[heldout.count("blank")] * 2, [heldout.count("mutate") + more] * 2]
+    assert heldout.count("blank") > 1 and heldout.count("mutate") > 1
     forgetting = told["forgetting"]["general"]
     assert set(forgetting["tried"]) == {"selfdistil", "replay", "average"}
     for found in (forgetting["before"], forgetting["climbed"], *forgetting["tried"].values()):
-        assert set(found["heldout"]) == {"reasoning", "general"} and found["other"]["n"] == 3
+        assert set(found["heldout"]) == {"reasoning", "general"} and found["other"]["n"] == 2
         assert found["mastered"]["n"] >= 1 and found["neutral"] > 1
     assert forgetting["before"]["kl"] == 0 < forgetting["climbed"]["kl"]
     assert forgetting["mean_drop"] is not None and forgetting["gain"] is not None

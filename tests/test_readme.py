@@ -47,7 +47,7 @@ PARSED = {
     "cache --empty": "asks; test_cache.py runs it",
     "cache --empty-replies": "asks; test_cache.py runs it",
     "doctor": "is run with its option left out",
-    "tasks --repo DIR [--kinds blank,mutate,revert,failing] [--since DATE] [--limit N] [--prompts "
+    "tasks --repo DIR [--kinds blank,mutate,revert,failing,compose] [--since DATE] [--limit N] [--prompts "
     "OUT]": "`place` runs it with other options",
     "tasks --repo DIR --prompts OUT": "test_cut_off.py runs it",
     "tasks --repo LIBRARY --recipe rtx-8gb --set student.model=FOLDER --prompts OUT": "fetches libraries",

@@ -8,6 +8,8 @@ does not have.) A test that did not run is neither pass nor fail. Flaky tests (n
 runs of the suite), slow ones (more than `survey.SLOW_SECONDS`) and those that fail when run without
 the others are left out.
 
+Where the tests pass when a part of a task is mended (one mistake of two), it is none.
+
 Where the tests pass with an empty body, too (`pass`), there is no task about that one function: an
 edit that does nothing would be rewarded. So it is with a check that tests share, wherever it lies.
 
@@ -70,7 +72,7 @@ def validate(
     "reason"}.
 
     Each costs up to four runs of its tests: broken once, with the gold edit twice, with an empty
-    body once. What was measured of the gold edit and of the empty body serves all tasks that are
+    body once; one of several mistakes one more for each. What was measured of the gold edit and of the empty body serves all tasks that are
     born of one function and name the same tests.
 
     Raises HarnessError where the jails of more than FAILED_SHARE of the candidates measured so far,
@@ -120,6 +122,7 @@ def _weighed(bench: "_Bench", fit: list[_Prepared], seed: int) -> tuple[list[dic
             records.append(_no_task(name, str(error)))
         statement_of[name] = (replies[0].get("text", {}), prepared.message)
     steps: tuple[Callable[[list[Task]], Sequence[Task | Unfit | HarnessError]], ...] = (
+        bench.not_partly,
         bench.not_empty,
         bench.record,
         partial(with_twins, bench.judge, seed=seed),
@@ -204,6 +207,24 @@ class _Bench:
         seconds = min(self.judge.limits.timeout, BROKEN_SECONDS)
         replies = self.judge.measuring.failures_many([(p.task, p.broken) for p in fit], seconds)
         return {p.task.instance_id: reply for p, reply in zip(fit, replies)}
+
+    def not_partly(self, tasks: list[Task]) -> list[Task | Unfit | HarnessError]:
+        """The tasks; an Unfit in place of one whose tests pass when a part of it is mended."""
+        tree = self.judge.repository.snapshot
+        states = [
+            (task, files)
+            for task in tasks
+            if (parts := kind_of(task.kind).partly_mended) is not None
+            for files in parts(task, tree)
+        ]
+        found: dict[str, Unfit | HarnessError] = {}
+        for (task, _), reply in zip(states, self.judge.measuring.screen_many(states)):
+            if isinstance(reply, HarnessError):
+                found[task.instance_id] = reply
+            elif read_reply(reply, task.tests)[0] == "resolved":
+                why = Unfit("its tests do not notice one of its mistakes")
+                found.setdefault(task.instance_id, why)
+        return [found.get(task.instance_id, task) for task in tasks]
 
     def not_empty(self, tasks: list[Task]) -> list[Task | Unfit | HarnessError]:
         """The tasks; an Unfit in place of one about a function that its tests do not miss."""

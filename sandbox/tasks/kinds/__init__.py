@@ -24,6 +24,7 @@ KINDS = {
     "mutate": "one small mistake in a function",
     "revert": "a past commit is undone",
     "failing": "tests that fail today",
+    "compose": "two or three mistakes at once",
 }
 """{kind: what is wrong, in a few words}, in the order in which they are mined."""
 
@@ -67,6 +68,9 @@ class Kind:
     """Whether the statement wants `failures`; they cost a run with tracebacks."""
     shows_body: bool = True
     """Whether the broken function has a body that is worth a look."""
+    partly_mended: Callable[[Task, Path], list[dict[str, str]]] | None = None
+    """(task, tree) -> {path: text} of states in which a part of it is mended, all of which the tests
+    must refuse; None where there are no parts."""
 
 
 def kind_of(name: str) -> Kind:
