@@ -701,6 +701,7 @@ def export(options: ExportOptions, run_folder, as_json) -> None:
 def teacher(run_folder, as_json) -> None:
     """What API teachers were asked in a run and what it cost, by model and task; and in the runs
     beside it."""
+    from recipes.reporting.thawed import thawed_facts, thawed_lines
     from recipes.teachers.ledger import read_summary, spend_lines
 
     run = find_run(run_folder)
@@ -716,7 +717,11 @@ def teacher(run_folder, as_json) -> None:
         name: {key: value for key, value in sums.items() if not key.startswith("by_")}
         for name, sums in by_run.items()
     }
-    screen.result({"run": str(run.folder), **spent, "by_run": totals})
+    thawed = thawed_facts(run)
+    screen.say_lines(thawed_lines(thawed))
+    price = thawed and thawed["usd_per_thawed"]
+    facts = {"usd_per_thawed": price, "thawed": thawed}
+    screen.result({"run": str(run.folder), **spent, **facts, "by_run": totals})
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from recipes.events import (
     progress_to,
 )
 from recipes.reporting import tables
+from recipes.reporting.thawed import thawed_facts
 from recipes.session import RolloutBar, Session, limits_of
 from recipes.teachers.teach import dry_run, teach, teacher_facts
 from sandbox.errors import UsageError
@@ -118,7 +119,9 @@ def bootstrap(session: Session, dry: bool = False) -> dict:
         "before": tables.probe_summary(run, phases.BEFORE.name),
         "after": tables.probe_summary(run, phases.bootstrapped()),
     }
-    return _facts(run, teacher_facts(session), measured, set_aside=run.set_aside)
+    thawed = thawed_facts(run) or {}
+    teacher = teacher_facts(session) | {"usd_per_thawed": thawed.get("usd_per_thawed")}
+    return _facts(run, teacher, measured, set_aside=run.set_aside)
 
 
 def _facts(run: Run, teacher: dict, probe: dict, **more: dict) -> dict:

@@ -32,6 +32,7 @@ from recipes.reporting.tables import (
     grouped,
     read_probes,
 )
+from recipes.reporting.thawed import thawed_lines
 from recipes.reporting.times import duration
 from recipes.runfolder.run import Run
 from recipes.teachers.ledger import read_summary
@@ -321,6 +322,7 @@ def _costs(run: Run, facts: dict) -> dict:
     return {
         "time": duration(facts["seconds_total"]),
         "usd": f"${facts['usd']:.4f}",
+        "thawed": " ".join(thawed_lines(facts["thawed"])),
         "chart": Markup(charts.times(seconds)) if any(seconds.values()) else "",
         "models": Table(["model", "requests", "replies", "tokens in", "tokens out", "cost"], rows),
     }

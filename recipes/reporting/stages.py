@@ -83,7 +83,7 @@ def forgetting_table(run: Run) -> tuple[list[str], dict[str, list[float | None]]
     lines = {
         what: [_pass_at_1(found, what) for found in measured.values()] for what in _rows(measured)
     }
-    known = {what: values for what, values in lines.items() if set(values) != {None}}
+    known = {w: values for w, values in lines.items() if any(v is not None for v in values)}
     return list(measured), known
 
 

@@ -15,6 +15,7 @@ from recipes.learning.measure import STATES
 from recipes.reporting.alarm import alarm
 from recipes.reporting.stages import of_stages
 from recipes.reporting.tables import APART, HARDNESS, probe_summary, read_probes
+from recipes.reporting.thawed import thawed_facts, thawed_lines
 from recipes.reporting.times import cycle_seconds, duration
 from recipes.runfolder.run import Run
 from recipes.runfolder.selfdistillation import SelfDistillation
@@ -29,7 +30,7 @@ def run_facts(run: Run) -> dict:
     """What `status` tells: {"run", "phase", "cycles", "probes": {phase: P}, "seconds",
     "checkpoints", "next", "step", "tasks": {split: {when: {state: n, "truncated": n}}},
     "heldout_curve": [[cycle, pass@1]], "heldout_curves": {"hard" | "soft": the same}, "alarm",
-    "set_aside", "teacher", "usd", "seconds_total", "seconds_left", "best", "selfdistil",
+    "set_aside", "teacher", "usd", "thawed", "seconds_total", "seconds_left", "best", "selfdistil",
     "idle_seconds", "at_work"}.
 
     `step` is the part of the current step that is done ({"name", "done", "total"}) where it can be
@@ -69,6 +70,7 @@ def run_facts(run: Run) -> dict:
         if content.get("teacher")
         else "reference",
         "usd": read_summary(run.folder)["usd"],
+        "thawed": thawed_facts(run),
         "seconds_total": round(sum(content["seconds"].values()), 1),
         "seconds_left": _seconds_left(run, len(metrics)),
         "best": _best(content["checkpoints"], curve, curves),
@@ -312,6 +314,7 @@ def _cost_lines(facts: dict) -> list[str]:
         measured = f", held-out pass@1 {', '.join(values)}" if values else ""
         lines.append(f"best checkpoint  {best['checkpoint']}{measured}")
     lines.append(f"teacher          {facts['teacher']}, ${facts['usd']:.4f}")
+    lines += thawed_lines(facts["thawed"])
     if facts["seconds"]:
         parts = ", ".join(f"{name} {duration(time)}" for name, time in facts["seconds"].items())
         lines.append(f"time             {duration(facts['seconds_total'])} ({parts})")
