@@ -82,6 +82,7 @@ OTHERS = {
     "python tests/bench_engines.py": "needs a run that has bootstrapped",
     "python tests/bench_libraries.py": "fetches libraries",
     "python tests/bench_rollout.py": "takes an hour",
+    "python tests/bench_stages.py": "takes hours",
     "python tests/bench_update.py": "needs TRL",
     "python tests/gpu_table.py": "needs a card; test_gpu.py runs it without one",
     "python tests/bench_verdict.py": "fetches libraries",

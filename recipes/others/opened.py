@@ -15,6 +15,7 @@ from typing import Any
 from recipes.curriculum import Stage
 from recipes.others import instructions as plain
 from recipes.others.repository import PRACTICE, OtherRepository
+from recipes.runfolder.run import Run
 from recipes.session import Session, limits_of
 
 INSTRUCTIONS = 54
@@ -23,19 +24,24 @@ INSTRUCTIONS = 54
 
 @dataclass(frozen=True)
 class Others:
-    """By the names that a stage's `others` has."""
+    """By the names that a stage's `others` has; without those that were set aside."""
 
     by_name: dict[str, Sequence[Any]]
+    run: Run
 
     def of(self, stage: Stage, split: str) -> list[Any]:
         """Those of the stage."""
-        wanted = stage.settings.others
-        return [t for name in wanted for t in self.by_name.get(name, []) if t.split == split]
+        return [t for name in stage.settings.others for t in self._of(name, split)]
 
     @property
     def never_trained(self) -> list[Any]:
         """Held-out tasks of the other repository; [] where there is none."""
-        return [t for t in self.by_name.get(PRACTICE, []) if t.split == "heldout"]
+        return self._of(PRACTICE, "heldout")
+
+    def _of(self, name: str, split: str) -> list[Any]:
+        aside = self.run.set_aside
+        tasks = self.by_name.get(name, ())
+        return [t for t in tasks if t.split == split and t.instance_id not in aside]
 
 
 @contextmanager
@@ -44,7 +50,7 @@ def opened(session: Session) -> Iterator[Others]:
     gives none."""
     recipe = session.recipe
     if not recipe.stage:
-        yield Others({})
+        yield Others({}, session.run)
         return
     made = plain.instructions(INSTRUCTIONS, recipe.seed)
     session.add(made, {i.instance_id: i.messages for i in made}, plain.judge_replies)
@@ -53,6 +59,6 @@ def opened(session: Session) -> Iterator[Others]:
     try:
         if tasks := other.tasks:
             session.add(tasks, session.other_chats(tasks, other.tree), other.judge_replies)
-        yield Others({PRACTICE: tasks, plain.KIND + "s": made})
+        yield Others({PRACTICE: tasks, plain.KIND + "s": made}, session.run)
     finally:
         other.close()
