@@ -141,9 +141,8 @@ def _ending(chance: random.Random) -> tuple[str, Accepts]:
 
     def accepts(reply: str) -> bool:
         words = re.findall(r"[a-z']+", reply.lower())
-        return (
-            len(words) >= 4 and topic in words and words[-1] == last and "\n" not in reply.strip()
-        )
+        is_one = len(words) >= 4 and "\n" not in reply.strip() and text not in reply
+        return is_one and topic in words and words[-1] == last
 
     return text, accepts
 
