@@ -81,7 +81,7 @@ def end(session: Session, others: Others, stage: Stage, compare: bool) -> None:
                 _try(session, others, stage, other)
     if stage.earlier and method in phases.STEPPED:
         _try(session, others, stage, method)
-        record["after"] = record["tried"][method]
+        record["after"] = {k: v for k, v in record["tried"][method].items() if k != "seconds"}
         last = run.checkpoint("last").name
         record["retained"] = last
         run.name_checkpoints(**{"best": last, stage.best: last})
