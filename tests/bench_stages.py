@@ -129,7 +129,7 @@ def show(rows: list[dict]) -> None:
     seeds = sorted({row["seed"] for row in rows})
     print(f"\nseeds {seeds}: change of pass@1 over the second stage, task by task")
     print(
-        f"{'':12}{'own held out':>26}{'held out, first':>26}{'mastered':>26}{'other':>26}"
+        f"{'':12}{'own held out':>29}{'held out, first':>29}{'mastered':>29}{'other':>29}"
         f"{'mean of earlier':>16}{'English':>9}{'KL':>7}{'seconds':>9}"
     )
     for way in WAYS:
@@ -144,7 +144,7 @@ def show(rows: list[dict]) -> None:
             average([r["seconds"] for r in of]),
         )
         print(
-            f"{way:12}" + "".join(f"{text:>26}" for text in texts) + f"{mean:>16}"
+            f"{way:12}" + "".join(f"{text:>29}" for text in texts) + f"{mean:>16}"
             f"{english:+9.3f}{kl:7.3f}{seconds:9.0f}"
         )
     sys.stdout.flush()
