@@ -712,13 +712,12 @@ def teacher(run_folder, as_json) -> None:
         for ledger in sorted(run.folder.resolve().parent.glob("*/teacher.sqlite"))
         if not ledger.parent.is_symlink()
     }
-    screen.say("\n".join(spend_lines(str(run.folder), spent, by_run)))
+    thawed = thawed_facts(run)
+    screen.say("\n".join([*spend_lines(str(run.folder), spent, by_run), *thawed_lines(thawed)]))
     totals = {
         name: {key: value for key, value in sums.items() if not key.startswith("by_")}
         for name, sums in by_run.items()
     }
-    thawed = thawed_facts(run)
-    screen.say_lines(thawed_lines(thawed))
     price = thawed and thawed["usd_per_thawed"]
     facts = {"usd_per_thawed": price, "thawed": thawed}
     screen.result({"run": str(run.folder), **spent, **facts, "by_run": totals})
