@@ -2,7 +2,7 @@
 
     found = measure(session, others, stages_so_far, "stage-start")
     found["heldout"]["reasoning"]["pass_at_1"], found["neutral"], found["kl"]
-    drop(before, after, "reasoning")
+    gain(before, after, "agentic"), mean_drop(before, after, "agentic")
 
 Nothing here changes the student. The same prompts and seeds are used each time, so that two
 measurements differ by the student alone.
@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -137,30 +136,19 @@ def _manual(letters: int) -> str:
 # ---- what two measurements say -------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Difference:
-    """What became of one thing that is measured."""
-
-    name: str
-    before: float
-    after: float
-
-
-def earlier(before: dict, after: dict, stage: str) -> Iterator[Difference]:
-    """What is not the stage's own: held-out tasks of the stages before it, mastered tasks, another
-    repository; pass@1."""
-    for name, p in after["heldout"].items():
-        if name != stage and p and before["heldout"].get(name):
-            was = before["heldout"][name]["pass_at_1"]
-            yield Difference(f"held out, {name}", was, p["pass_at_1"])
-    for name in EARLIER:
-        if before[name] and after[name]:
-            yield Difference(name, before[name]["pass_at_1"], after[name]["pass_at_1"])
+def earlier(before: dict, after: dict, stage: str) -> Iterator[tuple[float, float]]:
+    """pass@1 (before, after) of what is not the stage's own: held-out tasks of the stages before it,
+    mastered tasks, another repository."""
+    pairs = [(before["heldout"].get(n), p) for n, p in after["heldout"].items() if n != stage]
+    pairs += [(before[name], after[name]) for name in EARLIER]
+    for was, now in pairs:
+        if was and now:
+            yield was["pass_at_1"], now["pass_at_1"]
 
 
 def mean_drop(before: dict, after: dict, stage: str) -> float | None:
     """Mean fall of these; None where there is none."""
-    falls = [d.before - d.after for d in earlier(before, after, stage)]
+    falls = [was - now for was, now in earlier(before, after, stage)]
     return fmean(falls) if falls else None
 
 

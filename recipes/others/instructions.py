@@ -153,9 +153,13 @@ MAKERS = (_capitals, _repeated, _alphabetical, _first, _longest, _sum, _reversed
 # ---- whether it was done -------------------------------------------------------------------------
 
 
+def _unfenced(reply: str) -> str:
+    return re.sub(r"^```\w*\n|\n```$", "", reply.strip()).strip()
+
+
 def _plain(reply: str) -> str:
     """Without what many models put around an answer: quotes, a full stop, a fence."""
-    return re.sub(r"^```\w*\n|\n```$", "", reply.strip()).strip().strip("\"'`*.").strip()
+    return _unfenced(reply).strip("\"'`*.").strip()
 
 
 def _exactly(wanted: str) -> Accepts:
@@ -169,7 +173,7 @@ def _listed(wanted: list[str]) -> Accepts:
 def _json(wanted: dict) -> Accepts:
     def accepts(reply: str) -> bool:
         try:
-            return bool(json.loads(re.sub(r"^```\w*\n|\n```$", "", reply.strip())) == wanted)
+            return bool(json.loads(_unfenced(reply)) == wanted)
         except ValueError:
             return False
 

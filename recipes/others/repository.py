@@ -1,8 +1,8 @@
 """Another repository than the run's: half of its tasks are never trained on, and say what learning one
 repository does to the others.
 
-    other = OtherRepository(run, "practice", emit)
-    other.tasks, other.chats(student, recipe), other.judge_replies(pairs, "blocks")
+    other = OtherRepository(run, "practice", limits, emit)
+    other.tasks, other.tree, other.judge_replies(pairs, "blocks")
     other.close()
 
 It is mined when it is first needed, into RUN/other. Its tasks' names begin with NAMED, so that they
@@ -89,6 +89,7 @@ class OtherRepository:
         return [t for t in named if t.split == "train"] + heldout
 
     def _mine(self, file: Path) -> None:
+        from recipes.teachers.secrets import SecretFilter, texts_of
         from sandbox import jsonl
 
         recipe = self._run.recipe
@@ -100,12 +101,15 @@ class OtherRepository:
         )
         self._emit(Note(f"Tasks of another repository are mined, to measure on: {self._source}."))
         mined = mine(self.repository, self._limits, self._folder, options, progress_to(self._emit))
-        if not mined.tasks:
+        secrets = SecretFilter(self.repository)
+        tasks = [t for t in mined.tasks if not secrets.reason(texts_of(t.to_dict()))]
+        if not tasks:
             raise UsageError(
                 f"{self._source} (forgetting.other) gives no valid task. Name another repository, or "
                 "none: --set forgetting.other="
             )
-        jsonl.rewrite(file, [task.to_dict() for task in mined.tasks])
+        jsonl.rewrite(file, [task.to_dict() for task in tasks])
+        (self._folder / "mining.jsonl").unlink()  # it holds what was left out, too
 
     def judge_replies(
         self, pairs: Iterable[tuple[Task, str]], style: str
