@@ -116,7 +116,7 @@ def looked_for(tasks, tree: Path, style: str) -> dict[str, int]:
 def test_no_prompt_holds_the_gold_edit_a_hidden_test_or_a_twin(shop, style):
     tree, tasks = shop
     assert all(count > 20 for count in looked_for(tasks, tree, style).values())
-    assert {t.kind for t in tasks} == {"blank", "mutate", "revert", "failing"}
+    assert {t.kind for t in tasks} == {"blank", "compose", "mutate", "revert", "failing"}
 
 
 def test_no_prompt_of_another_repository_does(mined_calc):
