@@ -35,6 +35,7 @@ from recipes import evaluate as evaluating
 from recipes import phases
 from recipes import selfdistil as selfdistilling
 from recipes.evaluate import EvalOptions
+from recipes.events import Note
 from recipes.exports.folder import TARGETS
 from recipes.exports.options import ExportOptions
 from recipes.fixing.options import FixOptions
@@ -55,6 +56,7 @@ from recipes.runfolder.opening import (
     find_run,
     versions,
 )
+from recipes.runfolder.taking_up import changes_in_words
 from recipes.selfdistil import SelfDistilOptions
 from recipes.session import Session, open_judge
 from recipes.shutdown import GracefulShutdown, Interruption
@@ -206,6 +208,14 @@ recipe_options = group(
         "--repo",
         type=PATH,
         help="The repository to learn from (a git work tree with pytest tests).",
+    ),
+    click.option(
+        "--from",
+        "from_run",
+        type=PATH,
+        metavar="RUN",
+        help="An earlier run of the repository, which has moved on since: begin with its student, its "
+        "held-out functions, and what it measured of the tasks that are the same.",
     ),
     click.option(
         "--kinds",
@@ -468,6 +478,8 @@ def climb(options: climbing.ClimbOptions, run_folder, as_json) -> None:
     with find_run(run_folder) as run:
         climbing.check_bootstrapped(run)
         announce_jail(screen.emit)
+        if changes := changes_in_words(run):
+            screen.emit(Note(changes))
         with at_work(run, screen) as session:
             if not bootstrapping.anything_solved(session, phases.bootstrapped()):
                 from recipes.learning.reinforce import cold_start_in_words
@@ -536,9 +548,7 @@ def status(run_folder, as_json) -> None:
 @click.option(
     "--split",
     type=click.Choice(("heldout", "all", "train")),
-    default="heldout",
-    show_default=True,
-    help="Which tasks.",
+    help="Which tasks. [default: heldout; with --new-since all]",
 )
 @click.option(
     "--k", type=click.IntRange(min=1), help="Samples of each task. [default: the recipe's]"
@@ -547,6 +557,13 @@ def status(run_folder, as_json) -> None:
     "--temperature",
     type=click.FloatRange(min=0),
     help="Of the samples; 0 takes the likeliest. [default: the recipe's]",
+)
+@click.option(
+    "--new-since",
+    type=PATH,
+    metavar="RUN",
+    help="Measure the student of this earlier run, which the run takes up (--from), on the tasks whose "
+    "functions are new since, or have changed: it has seen none of them.",
 )
 @click.option(
     "--voice",
@@ -568,11 +585,17 @@ def evaluate(options: EvalOptions, run_folder, checkpoint, as_json) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     run, screen = find_run(run_folder), open_screen(as_json)
     sampling = options.sampling(run.recipe)
-    with run.keep(checkpoint) as folder:
+    owner = evaluating.owner_of(run, options.new_since)
+    with owner.keep(checkpoint) as folder:
         name = folder.name
         announce_jail(screen.emit)
         with at_work(run, screen) as session:
-            measured = evaluating.evaluate(session, name, options, sampling)
+            measured = evaluating.evaluate(session, folder, options, sampling)
+    if new := measured.get("new_since"):
+        screen.say(
+            f"Tasks of {new['functions']} functions that are new since {new['run']} or have changed: "
+            "its student has seen none of them."
+        )
     screen.say_facts(evaluation.comparison_lines(measured, name, screen.width))
     screen.result({"run": str(run.folder), "checkpoint": name, **measured})
 

@@ -27,6 +27,7 @@ from recipes.events import (
 )
 from recipes.reporting import tables
 from recipes.reporting.thawed import thawed_facts
+from recipes.runfolder.taking_up import INHERITED, earlier_of, take_probes
 from recipes.session import RolloutBar, Session, limits_of
 from recipes.teachers.teach import dry_run, teach, teacher_facts
 from sandbox.errors import UsageError
@@ -45,11 +46,12 @@ HELD_BACK = "task that holds what looks like a secret"
 def mine_tasks(run: Run, emit: Emit) -> None:
     """Step 1: tasks.jsonl, from the repository's own tests."""
     from sandbox.cache import make_room
+    from sandbox.tasks.earlier import Earlier
     from sandbox.tasks.mine import MiningOptions, mine
 
     if run.is_done(phases.MINE.name):
         return
-    recipe = run.recipe
+    recipe, earlier = run.recipe, earlier_of(run)
     with run.step(phases.MINE.name):
         mined = mine(
             run.repository,
@@ -63,6 +65,7 @@ def mine_tasks(run: Run, emit: Emit) -> None:
                 since=recipe.tasks.since,
             ),
             progress_to(emit),
+            Earlier.of(earlier.folder) if earlier else None,
         )
         tasks, excluded = without_secrets(run, mined, emit)
         if not tasks:
@@ -73,9 +76,12 @@ def mine_tasks(run: Run, emit: Emit) -> None:
         secret = {HELD_BACK: [t.instance_id for t in mined.tasks if t not in tasks]}
         left_out = mined.left_out | (secret if HELD_BACK in excluded else {})
         run.content["excluded"], run.content["left_out"] = excluded, left_out
+        if mined.since:
+            run.content["since"] = mined.since.to_dict()
     make_room(notes_to(emit))
     counts = {split: sum(t.split == split for t in tasks) for split in ("train", "heldout")}
-    emit(TasksMined(counts["train"], counts["heldout"], excluded, left_out))
+    since = run.content.get("since")
+    emit(TasksMined(counts["train"], counts["heldout"], excluded, left_out, since))
 
 
 def without_secrets(run: Run, mined: Mined, emit: Emit) -> tuple[list[Task], dict[str, int]]:
@@ -133,6 +139,7 @@ def _facts(run: Run, teacher: dict, probe: dict, **more: dict) -> dict:
         "probe": probe,
         "prompts": run.content.get("prompts"),
         **more,
+        **({"since": run.content["since"]} if "since" in run.content else {}),
         "seconds": run.content["seconds"],
     }
 
@@ -153,8 +160,16 @@ def probe(session: Session, phase: str) -> None:
         return
     if phase != phases.BEFORE.name:
         session.student.restore(session.run.checkpoint("best"))
+    elif INHERITED in session.run.content["checkpoints"]:
+        session.student.restore(session.run.checkpoint(INHERITED))
+        take_probes(session.run)
     settings = session.recipe.probe
-    wanted = [t for t in session.tasks if t.instance_id in session.prompts]
+    known_before = _taken_over(session, phase)
+    wanted = [
+        t
+        for t in session.tasks
+        if t.instance_id in session.prompts and t.instance_id not in known_before
+    ]
     session.run.content["prompts"] = session.prompt_facts
     known = _keep_whole_chunks(session, phase, wanted)
     pending = [(t, session.prompts[t.instance_id]) for t in wanted if t.instance_id not in known]
@@ -207,9 +222,19 @@ def _keep_whole_chunks(session: Session, phase: str, wanted: list[Task]) -> set[
         if not chunk <= recorded:
             break
         known |= chunk
+    kept = known | _taken_over(session, phase)
     for file in ("probe.jsonl", "rollouts.jsonl"):
-        session.drop(file, lambda r: r["phase"] == phase and r["instance_id"] not in known)
+        session.drop(file, lambda r: r["phase"] == phase and r["instance_id"] not in kept)
     return known
+
+
+def _taken_over(session: Session, phase: str) -> set[str]:
+    """The tasks that an earlier run has measured for this probe."""
+    return {
+        r["instance_id"]
+        for r in session.run.read("probe.jsonl")
+        if r["phase"] == phase and r.get("taken_over")
+    }
 
 
 def anything_solved(session: Session, phase: str) -> bool:
@@ -228,6 +253,8 @@ def distil(session: Session) -> None:
     examples = examples_of(session)
     folder, start = run.folder / "checkpoints", 0
     steps = distillation.planned_steps(len(examples), settings) if examples else 0
+    if INHERITED in run.content["checkpoints"]:
+        session.student.restore(run.checkpoint(INHERITED))
     if "last" in run.content["checkpoints"]:
         start = session.student.restore(run.checkpoint("last"))["step"]
     with session.stopping() as shutdown, run.step(phases.DISTIL.name):

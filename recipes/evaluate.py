@@ -1,7 +1,7 @@
 """Base and checkpoint on the same tasks and seeds, and what they say of themselves.
 
 options = EvalOptions("heldout", k=16, temperature=None, voice=False)
-result = evaluate(session, "best", options, options.sampling(recipe))
+result = evaluate(session, folder, options, options.sampling(recipe))
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recipes.events import Unmeasured
+from recipes.runfolder.taking_up import FROM
 from recipes.session import RolloutBar, Session
 from sandbox.errors import UsageError
 
 if TYPE_CHECKING:  # what `--help` need not load
     from recipes.rollouts.rollout import Sampling
+    from recipes.runfolder.run import Run
     from recipes.settings import Recipe
     from sandbox.tasks.task import Task
 
@@ -24,13 +26,15 @@ if TYPE_CHECKING:  # what `--help` need not load
 class EvalOptions:
     """What a person asks to be measured; None is the recipe's."""
 
-    split: str
-    """`heldout`, `train` or `all`."""
+    split: str | None
+    """`heldout`, `train` or `all`; None: held out, with `new_since` all."""
     k: int | None
     """Samples of each task."""
     temperature: float | None
     voice: bool
     """Whether it is asked who it is."""
+    new_since: Path | None = None
+    """The run whose student is measured, on tasks of functions that are new since or have changed."""
     control: bool = False
     """Whether episodes are held against as many tokens of single attempts (`control.py`)."""
 
@@ -50,22 +54,68 @@ class EvalOptions:
         return Sampling(n, temperature, recipe.student.max_new)
 
 
-def evaluate(session: Session, checkpoint: str, options: EvalOptions, sampling: Sampling) -> dict:
-    """Base and checkpoint on the same tasks and seeds: eval.jsonl, task by task, and
+def owner_of(run: Run, earlier: Path | None) -> Run:
+    """The run whose checkpoint is measured on the tasks of `run`: itself, or the `earlier` one. Raises
+    UsageError where `run` is not mined from what that one's repository became."""
+    from recipes.runfolder.run import Run
+
+    if earlier is None:
+        return run
+    owner = Run.open(earlier)
+    if owner.folder.resolve() == run.folder.resolve():
+        raise UsageError(
+            f"{earlier} is the run itself. First mine what its repository is now: python coldstart.py "
+            f"tasks --from {earlier}"
+        )
+    if owner.repository.root != run.repository.root and run.content.get(FROM, {}).get("run") != str(
+        owner.folder.resolve()
+    ):
+        raise UsageError(
+            f"{run.folder} is a run of {run.repository.root}, {earlier} of {owner.repository.root}."
+        )
+    return owner
+
+
+def _new_since(
+    session: Session, options: EvalOptions, tasks: list[Task]
+) -> tuple[list[Task], dict]:
+    """Of the tasks those about functions that are new since the earlier run or have changed, and what
+    is told of it. Raises UsageError where there are none."""
+    from sandbox.tasks.inventory import Inventory
+
+    if options.new_since is None:
+        return tasks, {}
+    before, now = Inventory.read(options.new_since), Inventory.read(session.run.folder)
+    changed = before.changed(now)
+    chosen = [t for t in tasks if changed & set(t.about)]
+    if not chosen:
+        raise UsageError(
+            f"No task of {session.run.folder} is about a function that is new since "
+            f"{options.new_since}, or has changed."
+        )
+    about = {name for task in chosen for name in task.about} & changed
+    facts = {"run": str(options.new_since), "functions": len(about), "tasks": len(chosen)}
+    return chosen, {"new_since": facts}
+
+
+def evaluate(session: Session, folder: Path, options: EvalOptions, sampling: Sampling) -> dict:
+    """Base and the checkpoint in `folder` on the same tasks and seeds: eval.jsonl, task by task, and
     voice.jsonl. What is known is not measured again; a task that could not be measured for both
     is left out."""
     from recipes.reporting import evaluation
     from recipes.teachers.identity import count
 
     k, temperature = sampling.n, sampling.temperature
-    folder, spoken = session.run.checkpoint(checkpoint), {}
-    chosen = evaluation.tasks_of(
-        [t for t in session.tasks if t.instance_id in session.prompts], options.split
+    spoken: dict[str, dict] = {}
+    chosen, facts = _new_since(
+        session, options, [t for t in session.tasks if t.instance_id in session.prompts]
     )
+    split = options.split or ("all" if options.new_since else "heldout")
+    chosen = evaluation.tasks_of(chosen, split)
     measured = []
     for name, adapter in (
         (evaluation.BASE, evaluation.BASE),
-        (checkpoint, evaluation.name_of(folder)),
+        (folder.name, evaluation.name_of(folder)),
     ):
         if adapter != evaluation.BASE:
             session.student.restore(folder)
@@ -84,7 +134,7 @@ def evaluate(session: Session, checkpoint: str, options: EvalOptions, sampling: 
         )
         held = [p for p in tuned if p.instance_id in trials]
         compared = evaluation.with_control(session.run, compared, held, trials)
-    return {**compared, **({"voice": spoken} if options.voice else {})}
+    return {**compared, **facts, **({"voice": spoken} if options.voice else {})}
 
 
 def _hold_control(

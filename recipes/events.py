@@ -91,6 +91,23 @@ class RunContinued(Event):
 
 
 @dataclass(frozen=True)
+class RunTakenUp(Event):
+    """A new run begins where an earlier one of the repository ended."""
+
+    folder: str
+    commit: str
+    checkpoint: str
+    """The earlier run's best, "" where it had none yet."""
+
+    def __str__(self) -> str:
+        student = f"its student ({self.checkpoint}) and " if self.checkpoint else ""
+        return (
+            f"It takes up {self.folder} (at {self.commit[:10]}): {student}what was measured there of "
+            "tasks that are the same today."
+        )
+
+
+@dataclass(frozen=True)
 class UncommittedChanges(Event):
     """The work tree is not that of the last commit. `use`: what is done with it."""
 
@@ -117,12 +134,19 @@ class TasksMined(Event):
     """How much was left out, by reason."""
     left_out: dict[str, list[str]]
     """{reason: names}, where the reason has none in it."""
+    since: dict | None = None
+    """What became of an earlier run's tasks (`Since.to_dict`)."""
 
     def __str__(self) -> str:
         words = (
             f"{self.train + self.heldout} tasks mined: {self.train} for training, "
             f"{self.heldout} held out. "
         )
+        if self.since:
+            words += (
+                f"{self.since['taken_over']} are as they were and were not measured again, "
+                f"{self.since['mined']} are new or changed, {self.since['gone']} are gone. "
+            )
         words += f"Left out: {counted(self.excluded)}." if self.excluded else ""
         return "\n".join([words, *(name_lines(self.left_out) if self.left_out else [])])
 

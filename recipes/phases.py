@@ -137,6 +137,12 @@ def checkpoint_after(cycle: int) -> str:
     return f"cycle-{cycle:04d}" if cycle else "distilled"
 
 
+def cycle_of_checkpoint(folder: str) -> int | None:
+    """The cycle of such a folder; None of any other."""
+    match = re.fullmatch(r"cycle-([0-9]+)", folder)
+    return int(match[1]) if match else 0 if folder == checkpoint_after(0) else None
+
+
 def stepped_checkpoint(method: str, steps: int) -> str:
     """The folder of the checkpoint that self-distillation leaves, or what is done in its place;
     `steps`: of all of the run."""

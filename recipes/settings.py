@@ -9,6 +9,7 @@ Unknown keys and wrong types are refused with the key's full path (`climb.cycels
 right name.
 """
 
+import copy
 import difflib
 import tomllib
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
@@ -401,9 +402,15 @@ def load(name: str = "auto", overrides: tuple[str, ...] | list[str] = ()) -> Rec
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}.") from None
     data["name"] = path.stem
+    return changed(data, overrides, where=str(path))
+
+
+def changed(data: dict, overrides: tuple[str, ...] | list[str], where: str) -> Recipe:
+    """The recipe of this plain data with `key.path=value` overrides. Raises UsageError as `load`."""
+    data = copy.deepcopy(data)
     for item in overrides:
         _override(data, item)
-    return from_dict(data, where=str(path))
+    return from_dict(data, where=where)
 
 
 def from_dict(data: dict, where: str = "recipe") -> Recipe:

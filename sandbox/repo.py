@@ -190,6 +190,16 @@ def restore_snapshot(repository: Repository) -> None:
         )
 
 
+def files_moved_on(repository: Repository) -> list[str] | None:
+    """The project's files in the work tree, where what lies there is no longer the snapshot; None where
+    it is. Nothing is copied. Raises UsageError where the work tree cannot be read."""
+    root = Path(repository.root)
+    if not root.is_dir():
+        raise UsageError(f"{root} is gone.")
+    seen = look(root, repository.folders)
+    return None if hash_files(root, seen.files) == repository.tree else seen.project
+
+
 def _snapshot_now(root: Path, folders: tuple[str, ...]) -> str:
     return take_snapshot(root, look(root, folders).files)
 

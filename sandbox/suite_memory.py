@@ -44,19 +44,23 @@ FORMAT = 2
 jail counts as one, too."""
 
 
+def packages(repository: Repository) -> list[str]:
+    """Names and versions of what is installed for the project's interpreter."""
+    return sorted(
+        {
+            name
+            for folder in repository.path
+            if os.path.isdir(folder)
+            for name in os.listdir(folder)
+            if name.endswith((".dist-info", ".egg-info", ".pth"))
+        }
+    )
+
+
 class Memory:
     """What was seen of a project's trees, one file for each of the last few."""
 
     def __init__(self, repository: Repository, limits: Limits) -> None:
-        packages = sorted(
-            {
-                name
-                for folder in repository.path
-                if os.path.isdir(folder)
-                for name in os.listdir(folder)
-                if name.endswith((".dist-info", ".egg-info", ".pth"))
-            }
-        )
         runner = [
             file.read_text()
             for file in sorted((Path(__file__).parent / "jail" / "inside").glob("*.py"))
@@ -68,7 +72,7 @@ class Memory:
                 repository.python,
                 repository.python_version,
                 repository.carried,
-                packages,
+                packages(repository),
                 limits.memory_mb,
                 runner,
             ]

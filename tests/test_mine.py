@@ -19,7 +19,7 @@ from sandbox.repo import open_repository
 from sandbox.source import read_text
 from sandbox.tasks.candidates import candidates
 from sandbox.tasks.mine import MiningOptions, Survey, mine
-from sandbox.tasks.task import split_by_function, units
+from sandbox.tasks.split import split_by_function, units
 from tests.conftest import make_repo
 
 LIMITS = Limits(workers=2)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from recipes.learning.measure import TaskProbe, summarise
 from recipes.phases import BEFORE, CLIMB, MINE
 from recipes.reporting.alarm import alarm
+from recipes.runfolder.taking_up import FROM
 
 if TYPE_CHECKING:
     from recipes.runfolder.run import Run  # it takes a while to load, and --help is quick
@@ -76,10 +77,11 @@ def probe_summary(run: "Run", phase: str) -> dict:
 
 def grouped(run: "Run", probes: list[TaskProbe]) -> dict[str, list[TaskProbe]]:
     """{group: probes} for GROUPS. `taught` are the tasks that a teacher's verified answer was
-    learned for; what the student learned again of its own rollouts was not taught. `were_warm`: the
+    learned for, in a run that this one takes up, too; what the student learned again of its own rollouts was not taught. `were_warm`: the
     training tasks that it solved now and then before anybody taught it, and should not come to
     lose. `hard` and `soft` are all tasks of that sort, `taught_hard` and so on those of a group."""
     taught = {r["instance_id"] for r in run.read("trajectories.jsonl") if r["source"] != "student"}
+    taught |= set(run.content.get(FROM, {}).get("taught", ()))
     heldout = {t.instance_id for t in run.tasks if t.split == "heldout"}
     hard = {t.instance_id for t in run.tasks if t.hard}
     warm = {p.instance_id for p in read_probes(run, BEFORE.name) if p.state == "warm"} - heldout
@@ -127,6 +129,7 @@ def mined_facts(run: "Run", prompts: dict | None = None) -> dict:
         "kinds": sorts,
         "excluded": run.content["excluded"],
         "left_out": run.content.get("left_out", {}),
+        **({"since": run.content["since"]} if "since" in run.content else {}),
         "notes": list(repository.notes),
         "seconds": run.content["seconds"].get(MINE.name, 0.0),
         "tasks": [

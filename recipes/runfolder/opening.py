@@ -18,7 +18,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recipes import phases
-from recipes.events import Emit, Note, RunContinued, RunStarted, UncommittedChanges, notes_to
+from recipes.events import (
+    Emit,
+    Note,
+    RunContinued,
+    RunStarted,
+    RunTakenUp,
+    UncommittedChanges,
+    notes_to,
+)
+from recipes.runfolder.taking_up import (
+    FROM,
+    check_same_repository,
+    recipe_of,
+    take_student,
+    taken_up,
+)
 from sandbox.errors import UsageError
 
 if TYPE_CHECKING:  # what `--help` need not load
@@ -38,6 +53,8 @@ class RunOptions:
     """What a person says of the run on the command line; None is what was not said."""
 
     repo: Path | None = None
+    from_run: Path | None = None
+    """An earlier run of the repository, to be taken up (`taking_up.py`)."""
     python: str | None = None
     """The project's interpreter."""
     recipe: str = "auto"
@@ -87,6 +104,7 @@ def continue_or_start(options: RunOptions, emit: Emit) -> Iterator[Run]:
     else:
         run = _latest_or_new(options, emit)
     with run:
+        take_student(run)
         yield run
 
 
@@ -98,6 +116,8 @@ def _continued(folder: Path, options: RunOptions, emit: Emit) -> Run:
 
     run = Run.open(folder)
     repo = options.repo
+    if options.from_run is not None:
+        _check_taken_up(run, options.from_run)
     if repo is not None and Path(os.path.abspath(repo)) != Path(run.repository.root):
         raise UsageError(
             f"{folder} is a run of {run.repository.root}, not of {repo}. Name another folder with "
@@ -120,18 +140,27 @@ def _latest_or_new(options: RunOptions, emit: Emit) -> Run:
     from sandbox.cache import make_room
     from sandbox.repo import open_repository
 
-    if options.repo is None:
+    earlier = None if options.from_run is None else Run.open(options.from_run)
+    repo, python = options.repo, options.python
+    if earlier:
+        repo = repo or Path(earlier.repository.root)
+        python = python or earlier.repository.python
+    if repo is None:
         raise UsageError("Which repository? Name it with --repo DIR.")
-    recipe = options.load()
-    repository = open_repository(options.repo, options.python)
+    recipe = recipe_of(options, earlier) if earlier else options.load()
+    taken = {FROM: taken_up(earlier)} if earlier else {}
+    repository = open_repository(repo, python)
+    if earlier:
+        check_same_repository(repository, earlier)
     make_room(notes_to(emit))
-    check_jail_and_tree(repository, str(options.repo), "coldstart sees", emit)
+    check_jail_and_tree(repository, str(repo), "coldstart sees", emit)
     folder = options.run_folder
-    run = None if options.new or folder is not None else _latest_of(repository, recipe)
+    run = None if options.new or folder is not None else _latest_of(repository, recipe, earlier)
     if run is not None:
         emit(RunContinued(str(run.folder)))
     else:
-        run = Run.create(folder or Run.new_folder(RUNS, repository), repository, recipe, versions())
+        folder_of_run = folder or Run.new_folder(RUNS, repository)
+        run = Run.create(folder_of_run, repository, recipe, versions(), taken)
         emit(
             RunStarted(
                 str(run.folder),
@@ -142,13 +171,30 @@ def _latest_or_new(options: RunOptions, emit: Emit) -> Run:
                 recipe.name,
             )
         )
+        if earlier:
+            emit(
+                RunTakenUp(
+                    str(earlier.folder), earlier.repository.commit, taken[FROM]["checkpoint"]
+                )
+            )
     if folder is None:
         run.point_latest_here()
     return run
 
 
-def _latest_of(repository: Repository, recipe: Recipe) -> Run | None:
-    """The latest run, where it is of the same tree and recipe and not yet bootstrapped."""
+def _check_taken_up(run: Run, wanted: Path) -> None:
+    """Raises UsageError where the run takes up none, or another."""
+    taken = run.content.get(FROM, {}).get("run")
+    if taken != str(wanted.resolve()):
+        raise UsageError(
+            f"{run.folder} takes up {taken or 'no other run'}, not {wanted}. Leave --from out, or name "
+            "another folder with --run."
+        )
+
+
+def _latest_of(repository: Repository, recipe: Recipe, earlier: Run | None) -> Run | None:
+    """The latest run, where it is of the same tree and recipe, takes up the run that is wanted, and is
+    not yet bootstrapped."""
     from recipes.runfolder.run import Run
 
     if not LATEST.exists():
@@ -157,6 +203,8 @@ def _latest_of(repository: Repository, recipe: Recipe) -> Run | None:
     same = run.repository == repository and run.content["recipe"] == json.loads(
         json.dumps(recipe.to_dict())
     )
+    taken = run.content.get(FROM, {}).get("run")
+    same = same and (earlier is None or taken == str(earlier.folder.resolve()))
     return run if same and phases.left(run.content["done"]) else None
 
 

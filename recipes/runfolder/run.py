@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 from recipes import phases
 from recipes.runfolder import locks
@@ -50,13 +50,19 @@ class Run:
 
     @classmethod
     def create(
-        cls, folder: Path, repository: Repository, recipe: Recipe, versions: dict[str, str]
+        cls,
+        folder: Path,
+        repository: Repository,
+        recipe: Recipe,
+        versions: dict[str, str],
+        more: dict[str, Any] | None = None,
     ) -> "Run":
-        """A new run in `folder`, which must be empty or absent. Raises UsageError."""
+        """A new run in `folder`, which must be empty or absent; `more` goes into run.json, too. Raises
+        UsageError."""
         refuse_taken(folder)
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            run = cls(folder, new_content(repository, recipe, versions))
+            run = cls(folder, new_content(repository, recipe, versions) | (more or {}))
             run.write()
         return run
 

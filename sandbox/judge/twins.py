@@ -20,6 +20,7 @@ import random
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from sandbox import patches
 from sandbox.judge.fuzz import perturbed
 from sandbox.node_ids import function_of
 from sandbox.source import (
@@ -124,6 +125,23 @@ def _literals(function: Function) -> list[ast.Constant]:
             and type(node.value) in (int, float, str, bytes)
         ]
     return found
+
+
+def twin_files(tests: Iterable[str], tree: Path, seed: str) -> dict[str, str]:
+    """{path: text} of the test files with one expectation changed in each of these tests where that
+    can be done."""
+    files = {}
+    for file, (text, names) in readable_tests(tests, tree).items():
+        if (changed := twin_file(text, names, seed)) is not None:
+            files[file] = changed
+    return files
+
+
+def twin_patch(files: dict[str, str], tree: Path) -> str:
+    """`Task.twin_patch` for the files of `twin_files`."""
+    return "".join(
+        patches.make(read_text(tree / path), text, path) for path, text in sorted(files.items())
+    )
 
 
 def test_functions(tests: Iterable[str]) -> dict[str, list[str]]:

@@ -8,8 +8,11 @@ jail.
 Which tests see which function comes from one traced run of the suite (`survey.py`); a task names
 only tests that call its function, the most specific `candidates.MAX_TESTS` of them.
 
-**The split** is by function: all that is born of one function is on one side. Functions that one
-task is about together are split together.
+**The split** is by function (`split.py`).
+
+**A repository that has moved on** is mined beside what an earlier run saw of it (`Earlier`): a task
+whose content is the same (`content.py`) is taken over with all that was measured of it, and a
+function stays on its side (`inventory.py`).
 """
 
 import json
@@ -24,10 +27,16 @@ from sandbox.judge.verdict import Judge, Limits
 from sandbox.reasons import in_words
 from sandbox.repo import Repository
 from sandbox.survey import Progress, Survey, survey
+from sandbox.tasks.content import Contents
+from sandbox.tasks.earlier import Earlier, Known, Since, read_records
 from sandbox.tasks.ground import Ground
+from sandbox.tasks.inventory import Inventory
 from sandbox.tasks.kinds import KINDS, Draft, kind_of
-from sandbox.tasks.task import Task, draw, split_by_function, units
+from sandbox.tasks.split import sides_of
+from sandbox.tasks.task import Task, draw
 from sandbox.tasks.validate import validate
+
+ON_BOTH_SIDES = "task about functions of which one is held out and one is for training"
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,8 @@ class Mined:
     left_out: dict[str, list[str]] = field(default_factory=dict)
     """{reason of `excluded`: names of what was left out for it}, where the reason has none in it:
     tests by their node ids, functions as `file::name`, files, candidates by the task's name."""
+    since: Since | None = None
+    """What became of an earlier run's tasks, where there was one."""
 
 
 @dataclass(frozen=True)
@@ -63,15 +74,17 @@ def mine(
     folder: Path,
     options: MiningOptions,
     on_progress: Progress,
+    earlier: Earlier | None = None,
 ) -> Mined:
-    """Mine the repository; what is measured is written to `folder` as it comes, and a second call
-    goes on from there. Raises UsageError where there is nothing to work with."""
+    """Mine the repository, as it has moved on since an `earlier` run if there is one; what is measured
+    is written to `folder` as it comes, and a second call goes on from there. Raises UsageError where
+    there is nothing to work with."""
     suite = _surveyed(repository, limits, folder / "survey.json", on_progress)
     records_file = folder / "mining.jsonl"
-    records = _records(records_file)
+    records = read_records(records_file)
     day = date.fromisoformat(options.since) if options.since else None
     ground = Ground(repository, suite, options.seed, day, on_progress)
-    drafts = _drafts(ground, options)
+    drafts = _drafts(ground, options, earlier)
     known = {r["instance_id"] for r in records}
     pending = [draft for draft in drafts if draft.instance_id not in known]
     with Judge(
@@ -79,7 +92,8 @@ def mine(
         limits,
         Suite(preload=suite.modules, test_files=suite.test_files, roles=suite.roles),
     ) as judge:
-        chunks = validate(judge, pending, options.seed, on_progress)
+        contents = Contents(repository, suite, limits, options.seed)
+        chunks = validate(judge, pending, options.seed, on_progress, Known(contents, earlier))
         while not _enough(records, options.limit) and (chunk := next(chunks, None)) is not None:
             jsonl.append(records_file, chunk)
             records += chunk
@@ -87,20 +101,12 @@ def mine(
     for record in records:
         if not record["task"]:
             excluded.add(record["reason"], record["instance_id"])
-    return Mined(_split(records, options), dict(excluded), suite, excluded.names)
+    tasks = _split(ground, records, options, earlier, folder)
+    since = Since.of(records, tasks, earlier, excluded.names) if earlier else None
+    return Mined(tasks, dict(excluded), suite, excluded.names, since)
 
 
-def _records(file: Path) -> list[dict]:
-    """What was measured so far."""
-    try:
-        return jsonl.read(file)
-    except ValueError as error:
-        raise UsageError(
-            f"{file} is damaged ({error}). Delete it; the tasks will be measured again."
-        ) from None
-
-
-def _drafts(ground: Ground, options: MiningOptions) -> list[Draft]:
+def _drafts(ground: Ground, options: MiningOptions, earlier: Earlier | None) -> list[Draft]:
     """The candidates of all kinds, in the order in which they are tried; `ground.excluded` then
     says what is none."""
     kinds = [kind_of(name) for name in KINDS if name in options.kinds]
@@ -113,7 +119,9 @@ def _drafts(ground: Ground, options: MiningOptions) -> list[Draft]:
             + in_words(ground.excluded, ground.excluded.names)
         )
     if options.limit:
-        drafts.sort(key=lambda draft: draw(options.seed, draft.instance_id))
+        # What was a task stays one, where only so many are wanted.
+        first = set(earlier.tasks if earlier else ())
+        drafts.sort(key=lambda d: (d.instance_id not in first, draw(options.seed, d.instance_id)))
     return drafts
 
 
@@ -121,13 +129,28 @@ def _enough(records: list[dict], limit: int) -> bool:
     return bool(limit) and sum(r["task"] is not None for r in records) >= limit
 
 
-def _split(records: list[dict], options: MiningOptions) -> list[Task]:
-    """The valid tasks, each on its side."""
+def _split(
+    ground: Ground,
+    records: list[dict],
+    options: MiningOptions,
+    earlier: Earlier | None,
+    folder: Path,
+) -> list[Task]:
+    """The valid tasks, each on its side; writes down which side the functions are on."""
     valid = [Task.from_dict(r["task"]) for r in records if r["task"]][: options.limit or None]
     valid.sort(key=lambda t: t.instance_id)
-    unit = units(t.about for t in valid)
-    split = split_by_function(list(unit.values()), options.heldout, options.seed)
-    return [replace(t, split=split[unit[t.about[0]]]) for t in valid]
+    files = filter(ground.is_source, ground.repository.project_files)
+    now = Inventory.of(ground.repository.snapshot, files)
+    known = earlier.functions.sides(now) if earlier else {}
+    sides = sides_of([t.about for t in valid], options.heldout, options.seed, known)
+    tasks = []
+    for task in valid:
+        if len(both := {sides[name] for name in task.about}) == 2:
+            ground.excluded.add(ON_BOTH_SIDES, task.instance_id)
+        else:
+            tasks.append(replace(task, split=both.pop()))
+    now.with_sides(sides, earlier.functions if earlier else None).write(folder)
+    return tasks
 
 
 def _surveyed(repository: Repository, limits: Limits, file: Path, on_progress: Progress) -> Survey:

@@ -2,7 +2,6 @@
 field names."""
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -174,37 +173,3 @@ def read_tasks(path: Path) -> list[Task]:
 def draw(seed: int, *names: str) -> str:
     """A sort key: an order drawn by the seed that does not depend on what else is sorted."""
     return hashlib.sha256("/".join([str(seed), *names]).encode()).hexdigest()
-
-
-def split_by_function(keys: list[str], share: float, seed: int) -> dict[str, str]:
-    """{key: "train" | "heldout"} for function keys: the first `share` of them in an order drawn by
-    the seed.
-
-    Everything that is born from one function is on one side. Where there are two functions or more,
-    neither side is empty.
-    """
-    order = sorted(set(keys), key=lambda key: hashlib.sha256(f"{seed}/{key}".encode()).hexdigest())
-    count = round(len(order) * share)
-    if 0 < share < 1 and len(order) >= 2:
-        count = min(max(count, 1), len(order) - 1)
-    heldout = set(order[:count])
-    return {key: "heldout" if key in heldout else "train" for key in order}
-
-
-def units(groups: Iterable[tuple[str, ...]]) -> dict[str, str]:
-    """{function: name of its unit}, for the functions that each task is about: those that one task
-    is about together are one unit, and so on from task to task. A unit's name is the first of its
-    functions' names."""
-    parent: dict[str, str] = {}
-
-    def root(name: str) -> str:
-        while parent[name] != name:
-            parent[name] = name = parent[parent[name]]
-        return name
-
-    for group in groups:
-        for name in group:
-            parent.setdefault(name, name)
-            a, b = sorted((root(group[0]), root(name)))
-            parent[b] = a
-    return {name: root(name) for name in parent}

@@ -23,15 +23,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from sandbox import patches
 from sandbox.errors import HarnessError, UsageError
 from sandbox.judge.gate import InvalidEdit, gate
 from sandbox.judge.outside import Recorded
-from sandbox.judge.twins import readable_tests, twin_file
+from sandbox.judge.twins import twin_files, twin_patch
 from sandbox.judge.verdict import Judge, read_reply
 from sandbox.node_ids import function_of
 from sandbox.source import find, read_text, with_body
 from sandbox.survey import Progress
+from sandbox.tasks.earlier import Known, twin_seed
 from sandbox.tasks.kinds import Draft, Kind, Unfit, kind_of
 from sandbox.tasks.task import Task, draw
 
@@ -66,10 +66,10 @@ class _Prepared:
 
 
 def validate(
-    judge: Judge, pending: list[Draft], seed: int, on_progress: Progress
+    judge: Judge, pending: list[Draft], seed: int, on_progress: Progress, known: Known | None = None
 ) -> Iterator[list[dict]]:
     """Measure the drafts chunk by chunk; yields records {"instance_id", "task": fields or None,
-    "reason"}.
+    "reason"}. With `known` also "key", and what it knows is taken over and not measured.
 
     Each costs up to four runs of its tests: broken once, with the gold edit twice, with an empty
     body once; one of several mistakes one more for each. What was measured of the gold edit and of the empty body serves all tasks that are
@@ -79,28 +79,33 @@ def validate(
     and of MIN_FAILED at least, failed. All that was measured has been yielded then; those whose
     jail failed in this chunk have not, so that they are measured again.
     """
-    bench, measured, without_jail = _Bench(judge), 0, 0
+    bench, tried, without_jail = _Bench(judge), 0, 0
+    tree = judge.repository.snapshot
     for start in range(0, len(pending), CHUNK):
         chunk = pending[start : start + CHUNK]
         fit: list[_Prepared] = []
         records: list[dict] = []
         for draft in chunk:
             try:
-                if (prepared := _prepared(draft, judge.repository.snapshot)) is not None:
-                    fit.append(prepared)
+                if (prepared := _prepared(draft, tree)) is not None:
+                    if known and (record := known.record(prepared.task, tree)):
+                        records.append(record)
+                    else:
+                        fit.append(prepared)
             except Unfit as error:
                 records.append(_no_task(draft.instance_id, str(error)))
         weighed, failed = _weighed(bench, fit, seed)
-        measured, without_jail = measured + len(fit), without_jail + len(failed)
-        if without_jail >= MIN_FAILED and without_jail > FAILED_SHARE * measured:
-            yield records + weighed
+        records += map(known.keyed, weighed) if known else weighed
+        tried, without_jail = tried + len(fit), without_jail + len(failed)
+        if without_jail >= MIN_FAILED and without_jail > FAILED_SHARE * tried:
+            yield records
             raise HarnessError(
-                f"For {without_jail} of {measured} candidates {failed[-1]['reason']}. That many "
+                f"For {without_jail} of {tried} candidates {failed[-1]['reason']}. That many "
                 "are the machine's fault and not the tasks'. Look whether its memory or disk is "
                 "full, and what `python coldstart.py doctor` says; the same command goes on from "
                 "here."
             )
-        yield records + weighed + failed
+        yield records + failed
         on_progress("measuring tasks", start + len(chunk), len(pending))
 
 
@@ -357,7 +362,7 @@ def with_twins(judge: Judge, tasks: list[Task], seed: int) -> list[Task | Harnes
     are none. A HarnessError stands for a task whose jail failed."""
     tree = judge.repository.snapshot
     golden = [task for task in tasks if task.patch]
-    changed = [_twin_files(task, task.FAIL_TO_PASS, tree, seed) for task in golden]
+    changed = [twin_files(task.FAIL_TO_PASS, tree, twin_seed(task, seed)) for task in golden]
     done: dict[str, Task | HarnessError] = {}
     for task, files, reply in zip(golden, changed, judge.measuring.twins_many(golden, changed)):
         if isinstance(reply, HarnessError):
@@ -367,21 +372,10 @@ def with_twins(judge: Judge, tasks: list[Task], seed: int) -> list[Task | Harnes
         if failed != task.FAIL_TO_PASS:
             # Made again from the tests that failed alone: a change that the gold edit survives
             # would be noise.
-            files = _twin_files(task, failed, tree, seed)
-        patch = "".join(
-            patches.make(read_text(tree / path), text, path) for path, text in sorted(files.items())
-        )
+            files = twin_files(failed, tree, twin_seed(task, seed))
+        patch = twin_patch(files, tree)
         done[task.instance_id] = replace(task, twin_patch=patch, twin_tests=failed if patch else ())
     return [done.get(task.instance_id, task) for task in tasks]
-
-
-def _twin_files(task: Task, tests: tuple[str, ...], tree: Path, seed: int) -> dict[str, str]:
-    """{path: text} of the test files with one expectation changed in each of these tests."""
-    files = {}
-    for file, (text, names) in readable_tests(tests, tree).items():
-        if (changed := twin_file(text, names, f"{seed}/{task.instance_id}")) is not None:
-            files[file] = changed
-    return files
 
 
 def _shown(fail: tuple[str, ...], name: str, seed: int) -> tuple[str, ...]:

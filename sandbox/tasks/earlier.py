@@ -1,0 +1,143 @@
+"""What mining takes over from an earlier run of the same repository, which has moved on since.
+
+    earlier = Earlier.of(folder)                 # a run whose mining has ended
+    known = Known(contents, earlier)
+    known.record(task, tree)                     # what was measured of it then, if it is the same task
+    Since.of(records, tasks, earlier, left_out)  # what became of its tasks
+
+A task is the same where its content is (`content.py`). Its lines may have moved, so its patches are
+those of today; all else stands as it was measured. Which side of the split a function is on is in
+`inventory.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sandbox import jsonl
+from sandbox.errors import UsageError
+from sandbox.judge.twins import twin_files, twin_patch
+from sandbox.tasks.content import Contents, changed_lines
+from sandbox.tasks.inventory import Inventory
+from sandbox.tasks.task import Task, read_tasks
+
+NOT_THERE = "what it was about is gone, or is no candidate any more"
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What an earlier run saw of the same repository."""
+
+    records: dict[str, dict]
+    """{instance_id: line of mining.jsonl}"""
+    tasks: tuple[str, ...]
+    """The names of its tasks."""
+    functions: Inventory
+
+    @classmethod
+    def of(cls, folder: Path) -> Earlier:
+        """Of a run folder whose mining has ended. Raises UsageError for another."""
+        records = {r["instance_id"]: r for r in read_records(folder / "mining.jsonl")}
+        tasks = tuple(t.instance_id for t in read_tasks(folder / "tasks.jsonl"))
+        return cls(records, tasks, Inventory.read(folder))
+
+    def record(self, name: str, key: str) -> dict | None:
+        """What was measured of this task, if its content was the same."""
+        record = self.records.get(name, {})
+        return record if record.get("key") == key else None
+
+
+@dataclass(frozen=True)
+class Since:
+    """What became of an earlier run's tasks."""
+
+    taken_over: tuple[str, ...]
+    """Tasks with what was measured of them then."""
+    mined: tuple[str, ...]
+    """Tasks that were measured now."""
+    gone: dict[str, str]
+    """{task that there was: why there is none of its name now}"""
+
+    @classmethod
+    def of(
+        cls,
+        records: list[dict],
+        tasks: list[Task],
+        earlier: Earlier,
+        left_out: dict[str, list[str]],
+    ) -> Since:
+        """From today's lines of mining.jsonl and valid tasks; `left_out`: {reason: names}."""
+        taken = {r["instance_id"] for r in records if r.get("taken_over")}
+        names = [t.instance_id for t in tasks]
+        why = {name: reason for reason, named in left_out.items() for name in named}
+        gone = {n: why.get(n, NOT_THERE) for n in earlier.tasks if n not in set(names)}
+        return cls(
+            tuple(n for n in names if n in taken), tuple(n for n in names if n not in taken), gone
+        )
+
+    def to_dict(self) -> dict:
+        """How many, and of those that are new or gone the names."""
+        return {
+            "taken_over": len(self.taken_over),
+            "mined": len(self.mined),
+            "gone": len(self.gone),
+            "new_tasks": list(self.mined),
+            "gone_tasks": self.gone,
+        }
+
+
+class Known:
+    """What an earlier run has measured of the tasks whose content is the same today."""
+
+    def __init__(self, contents: Contents, earlier: Earlier | None) -> None:
+        self._contents, self._earlier = contents, earlier
+        self._keys: dict[str, str] = {}
+
+    def record(self, task: Task, tree: Path) -> dict | None:
+        """The earlier run's record of a draft's task, at its place in today's files; None where it
+        is to be measured."""
+        key = self._keys[task.instance_id] = self._contents.key(task)
+        record = self._earlier.record(task.instance_id, key) if self._earlier else None
+        if record is None:
+            return None
+        record = {k: record[k] for k in ("instance_id", "task", "reason")}
+        if record["task"]:
+            moved = _at_todays_place(
+                Task.from_dict(record["task"]), task, self._contents.seed, tree
+            )
+            if moved is None:
+                return None
+            record["task"] = moved.to_dict()
+        return {**record, "key": key, "taken_over": True}
+
+    def keyed(self, record: dict) -> dict:
+        """With its content's key, where it has been measured."""
+        key = self._keys.get(record["instance_id"])
+        return {**record, "key": key} if key else record
+
+
+def _at_todays_place(old: Task, made: Task, seed: int, tree: Path) -> Task | None:
+    """The measured task with the patches of today: lines may have moved. None where its twins would
+    be others."""
+    twins = twin_patch(twin_files(old.twin_tests, tree, twin_seed(old, seed)), tree)
+    if changed_lines(twins) != changed_lines(old.twin_patch):
+        return None
+    return replace(
+        old, patch=made.patch, twin_patch=twins, base_commit=made.base_commit, repo=made.repo
+    )
+
+
+def twin_seed(task: Task, seed: int) -> str:
+    """What draws a task's twins."""
+    return f"{seed}/{task.instance_id}"
+
+
+def read_records(file: Path) -> list[dict]:
+    """What was measured so far, of mining.jsonl. Raises UsageError where that is damaged."""
+    try:
+        return jsonl.read(file)
+    except ValueError as error:
+        raise UsageError(
+            f"{file} is damaged ({error}). Delete it; the tasks will be measured again."
+        ) from None

@@ -1,0 +1,269 @@
+"""A repository that moves on: what a later run takes over from an earlier one, what it measures anew,
+which side every function stays on; and the student that goes on from run to run."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox.judge.verdict import Limits
+from sandbox.repo import open_repository
+from sandbox.tasks.earlier import Earlier
+from sandbox.tasks.inventory import Inventory, Seen
+from sandbox.tasks.mine import MiningOptions, mine
+from sandbox.tasks.split import sides_of
+from tests.conftest import CALC, git, make_repo, run_cli
+
+LIMITS = Limits(workers=2)
+KINDS = ("blank", "mutate")
+
+
+# ------------------------------------------------------------------------------------ which is which
+
+NAMES = st.sampled_from([f"{file}.py::{name}" for file in "ab" for name in ("f", "g", "C.m")])
+SEEN = st.builds(
+    Seen, code=st.sampled_from("xyz"), tells=st.booleans(), side=st.sampled_from(["", "train", "heldout"])
+)
+BEFORE = st.dictionaries(NAMES, SEEN).map(Inventory)
+NOW = st.dictionaries(NAMES, SEEN.map(lambda s: Seen(s.code, s.tells))).map(Inventory)
+
+
+@given(BEFORE, NOW, NOW, st.floats(0.1, 0.9))
+def test_no_function_ever_moves_from_held_out_to_training(before, now, later, share):
+    first = now.with_sides(
+        sides_of([(n,) for n in now.functions], share, 0, before.sides(now)), before
+    )
+    last = later.with_sides(
+        sides_of([(n,) for n in later.functions], share, 0, first.sides(later)), first
+    )
+    for old, new in ((before, first), (first, last)):
+        for name, seen in new.functions.items():
+            earlier = old.functions.get(name)
+            if earlier is not None and earlier.side:
+                assert seen.side == earlier.side
+    for name, seen in last.functions.items():
+        twins = [o for o in first.functions.values() if o.tells and o.code == seen.code]
+        if name not in first.functions and seen.tells and not seen.gone:
+            assert seen.side == "heldout" or not any(o.side == "heldout" for o in twins)
+
+
+@given(
+    st.lists(st.lists(NAMES, min_size=1, max_size=3, unique=True).map(tuple), min_size=1),
+    st.dictionaries(NAMES, st.sampled_from(["train", "heldout"])),
+    st.floats(0.0, 1.0),
+)
+def test_known_sides_stay_and_the_others_do_not_depend_on_what_else_is_there(groups, known, share):
+    sides = sides_of(groups, share, 0, known)
+    assert all(sides[name] == side for name, side in known.items() if name in sides)
+    alone = sides_of([(name,) for name in sides], share, 0, {"other": "train", **known})
+    singles = {name for group in groups if len(group) == 1 for name in group}
+    in_several = {name for group in groups if len(group) > 1 for name in group}
+    if known:
+        assert all(sides[name] == alone[name] for name in singles - in_several)
+
+
+def inventory(**files: str) -> Inventory:
+    """Of files in a temporary folder, all held out."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in files.items():
+            (Path(folder) / f"{name}.py").write_text(text)
+        found = Inventory.of(Path(folder), [f"{name}.py" for name in files])
+    return found.with_sides(dict.fromkeys(found.functions, "heldout"), None)
+
+
+LONG = "def total(xs, by=1):\n    '''Sum.'''\n    result = 0\n    for x in xs:\n        result += x * by\n    return result\n"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"a": LONG.replace("return result", "return result or None")},  # its code has changed
+        {"b": LONG.replace("return result", "return result or None")},  # and it has moved
+        {"a": LONG.replace("def total", "def summed")},  # renamed
+        {"b": "import os\n\n\n" + LONG.replace("def total", "def summed")},  # renamed and moved
+        {"a": LONG, "b": LONG.replace("def total", "def again")},  # a copy of it
+        {"a": LONG.replace("'''Sum.'''", "'''Another text.'''  # and why")},
+    ],
+)
+def test_what_counts_as_the_same_function_is_held_out_again(files):
+    now = inventory(**files)
+    assert set(inventory(a=LONG).sides(now).values()) == {"heldout"}
+    assert len(inventory(a=LONG).sides(now)) == len(now.functions)
+
+
+@pytest.mark.parametrize(
+    ("files", "changed"),
+    [
+        ({"a": LONG}, set()),
+        ({"a": "# moved down\n\n" + LONG.replace("Sum.", "Another text.")}, set()),
+        ({"b": LONG}, set()),
+        ({"a": LONG.replace("def total", "def summed")}, set()),
+        ({"a": LONG.replace("x * by", "x + by")}, {"a.py::total"}),
+        ({"a": LONG.replace("by=1", "by=2")}, {"a.py::total"}),
+        ({"a": LONG + "\n\ndef other():\n    return LONG\n"}, {"a.py::other"}),
+    ],
+)
+def test_what_is_new_is_told_by_code_and_not_by_place(files, changed):
+    assert inventory(a=LONG).changed(inventory(**files)) == changed
+
+
+def test_a_function_that_was_away_for_a_while_comes_back_to_its_side():
+    first = inventory(a=LONG)
+    away = inventory(b="x = 1\n").with_sides({}, first)
+    assert away.functions["a.py::total"].gone
+    back = inventory(a=LONG.replace("x * by", "x + by"))
+    assert away.sides(back) == {"a.py::total": "heldout"}
+    assert away.changed(back) == {"a.py::total"}
+
+
+# ------------------------------------------------------------------------------------- mining again
+
+
+def mined(root: Path, folder: Path, earlier: Path | None = None, **options):
+    folder.mkdir()
+    found = mine(
+        open_repository(root),
+        LIMITS,
+        folder,
+        MiningOptions(heldout=0.3, kinds=KINDS, **options),
+        lambda *_: None,
+        Earlier.of(earlier) if earlier else None,
+    )
+    (folder / "tasks.jsonl").write_text("".join(json.dumps(t.to_dict()) + "\n" for t in found.tasks))
+    return found
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory):
+    """(the repository, the folder of what was mined of it, what was mined)"""
+    root = make_repo(tmp_path_factory.mktemp("repo"), CALC)
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    return root, folder, mined(root, folder)
+
+
+def changed(before, tmp_path: Path, files: dict[str, str]):
+    """(what was mined before, what is mined of the repository with these files, its name aside)"""
+    root, folder, first = before
+    copy = tmp_path / "repo"
+    shutil.copytree(root, copy)
+    for name, text in files.items():
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).write_text(text)
+    git(copy, "add", "-A")
+    git(copy, "commit", "-qm", "more", "--allow-empty")
+    return first, mined(copy, tmp_path / "second", folder)
+
+
+def without_place(task) -> dict:
+    """What of a task does not depend on the clock, the commit or the folder's name."""
+    record = {**task.to_dict(), "test_seconds": 0, "base_commit": "", "repo": ""}
+    return json.loads(re.sub(r"\.py:\d+", ".py:N", json.dumps(record)))
+
+
+def functions(tasks) -> set[str]:
+    return {name for task in tasks for name in task.about}
+
+
+CORE, TESTS = "calc/core.py", "tests/test_core.py"
+
+
+@pytest.mark.slow
+def test_what_moved_is_taken_over_as_it_would_be_mined_anew(before, tmp_path):
+    """New lines above everything, in the source and in the tests, and another docstring."""
+    text = CALC[CORE].replace("import math\n", "import math\n\n# Numbers alone.\n").replace(
+        '"""Sums and means."""', '"""Sums, and means\nof them."""'
+    )
+    tests = CALC[TESTS].replace("import pytest\n", "import pytest\n\n# All of them.\n")
+    first, then = changed(before, tmp_path, {CORE: text, TESTS: tests})
+    assert then.since.to_dict() == {
+        "taken_over": len(first.tasks),
+        "mined": 0,
+        "gone": 0,
+        "new_tasks": [],
+        "gone_tasks": {},
+    }
+    anew = mined(tmp_path / "repo", tmp_path / "anew")
+    assert [without_place(t) for t in then.tasks] == [without_place(t) for t in anew.tasks]
+    for task in then.tasks:
+        assert task.gold(open_repository(tmp_path / "repo").snapshot) != task.broken(
+            open_repository(tmp_path / "repo").snapshot
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("files", "again"),
+    [
+        ({"README.md": "Sums.\n"}, set()),
+        ({CORE: CALC[CORE] + "\n\ndef more(x):\n    return [x, x]\n"}, set()),
+        ({CORE: CALC[CORE].replace("return a + b", "return b + a")}, {"add"}),
+        # Its tests say more than they did; the others' are as they were.
+        ({TESTS: CALC[TESTS].replace("add(1, 2) == 3", "add(2, 2) == 4")}, {"add"}),
+        # Everything of the module may hang on it.
+        (
+            {CORE: CALC[CORE].replace("import math\n", "import math\n\nLIMIT = 3\n")},
+            {"add", "mean", "area", "Counter.up", "Counter.twice", "Counter.__init__"},
+        ),
+        (
+            {"tests/conftest.py": "import pytest\n\nSHARED = 1\n"},
+            {"add", "mean", "area", "Counter.up", "Counter.twice", "Counter.__init__"},
+        ),
+        (
+            {"tests/numbers.txt": "1 2 3\n"},
+            {"add", "mean", "area", "Counter.up", "Counter.twice", "Counter.__init__"},
+        ),
+    ],
+    ids=["text", "new function", "changed", "its test", "constant", "conftest", "data"],
+)
+def test_what_a_change_can_reach_is_measured_again_and_no_more(before, tmp_path, files, again):
+    first, then = changed(before, tmp_path, files)
+    had = {name.partition("::")[2] for name in functions(first.tasks)}
+    fresh = {t.about[0].partition("::")[2] for t in then.tasks if t.instance_id in then.since.mined}
+    assert fresh == again & had
+    assert len(then.since.taken_over) + len(then.since.mined) == len(then.tasks)
+
+
+@pytest.mark.slow
+def test_what_is_gone_is_told_and_held_out_stays_held_out(before, tmp_path):
+    """One function loses its tests, one moves to another module, one is renamed."""
+    root, _, first = before
+    text = CALC[CORE]
+    start, end = text.index("def mean"), text.index("class Counter")
+    moved = text[start:end]
+    core = (text[:start] + "from calc.means import mean\n\n\n" + text[end:]).replace(
+        "def area", "def disc"
+    )
+    tests = CALC[TESTS].replace("area", "disc")
+    tests = tests[: tests.index("    def test_twice")] + tests[tests.index("def test_disc") :]
+    first, then = changed(
+        before, tmp_path, {CORE: core, "calc/means.py": moved.rstrip() + "\n", TESTS: tests}
+    )
+    sides = {name.rpartition("::")[2]: t.split for t in first.tasks for name in t.about}
+    now = {name: t.split for t in then.tasks for name in t.about}
+    assert now["calc/means.py::mean"] == sides["mean"]
+    assert now["calc/core.py::add"] == sides["add"]
+    # One line is not enough code to know a function by, and its name is another.
+    assert set(then.since.gone) >= {"blank-calc.core.Counter.twice", "blank-calc.core.area"}
+    assert "blank-calc.core.add" not in then.since.gone
+
+
+@pytest.mark.slow
+def test_tasks_that_are_wanted_in_part_stay_those(before, tmp_path):
+    root, _, _ = before
+    first = mined(root, tmp_path / "one", limit=4)
+    (root_copy := tmp_path / "repo").mkdir()
+    shutil.copytree(root, root_copy, dirs_exist_ok=True)
+    more = "".join(f"\n\ndef extra{i}(x):\n    y = x + {i}\n    return [y, x]\n" for i in range(6))
+    (root_copy / CORE).write_text(CALC[CORE] + more)
+    (root_copy / "tests/test_more.py").write_text(
+        "from calc import core\n\n"
+        + "".join(f"\ndef test_{i}():\n    assert core.extra{i}(1) == [{1 + i}, 1]\n" for i in range(6))
+    )
+    then = mined(root_copy, tmp_path / "two", tmp_path / "one", limit=4)
+    assert [t.instance_id for t in then.tasks] == [t.instance_id for t in first.tasks]
