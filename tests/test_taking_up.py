@@ -4,6 +4,7 @@ which side every function stays on; and the student that goes on from run to run
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,13 @@ from hypothesis import strategies as st
 
 from sandbox.judge.verdict import Limits
 from sandbox.repo import open_repository
+from sandbox.tasks.content import Module, named_statements
 from sandbox.tasks.earlier import Earlier
 from sandbox.tasks.inventory import Inventory, Seen
 from sandbox.tasks.mine import MiningOptions, mine
 from sandbox.tasks.split import sides_of
 from tests.conftest import CALC, git, make_repo, run_cli
+from tests.test_arc import lines, make_student, settings
 
 LIMITS = Limits(workers=2)
 KINDS = ("blank", "mutate")
@@ -26,7 +29,10 @@ KINDS = ("blank", "mutate")
 
 NAMES = st.sampled_from([f"{file}.py::{name}" for file in "ab" for name in ("f", "g", "C.m")])
 SEEN = st.builds(
-    Seen, code=st.sampled_from("xyz"), tells=st.booleans(), side=st.sampled_from(["", "train", "heldout"])
+    Seen,
+    code=st.sampled_from("xyz"),
+    tells=st.booleans(),
+    side=st.sampled_from(["", "train", "heldout"]),
 )
 BEFORE = st.dictionaries(NAMES, SEEN).map(Inventory)
 NOW = st.dictionaries(NAMES, SEEN.map(lambda s: Seen(s.code, s.tells))).map(Inventory)
@@ -135,7 +141,9 @@ def mined(root: Path, folder: Path, earlier: Path | None = None, **options):
         lambda *_: None,
         Earlier.of(earlier) if earlier else None,
     )
-    (folder / "tasks.jsonl").write_text("".join(json.dumps(t.to_dict()) + "\n" for t in found.tasks))
+    (folder / "tasks.jsonl").write_text(
+        "".join(json.dumps(t.to_dict()) + "\n" for t in found.tasks)
+    )
     return found
 
 
@@ -171,13 +179,17 @@ def functions(tasks) -> set[str]:
 
 
 CORE, TESTS = "calc/core.py", "tests/test_core.py"
+ALL = {"add", "mean", "area", "Counter.up", "Counter.twice", "Counter.__init__"}
+FIXTURE = "import pytest\n\n\n@pytest.fixture(autouse=True)\ndef calm():\n    yield\n"
 
 
 @pytest.mark.slow
 def test_what_moved_is_taken_over_as_it_would_be_mined_anew(before, tmp_path):
     """New lines above everything, in the source and in the tests, and another docstring."""
-    text = CALC[CORE].replace("import math\n", "import math\n\n# Numbers alone.\n").replace(
-        '"""Sums and means."""', '"""Sums, and means\nof them."""'
+    text = (
+        CALC[CORE]
+        .replace("import math\n", "import math\n\n# Numbers alone.\n")
+        .replace('"""Sums and means."""', '"""Sums, and means\nof them."""')
     )
     tests = CALC[TESTS].replace("import pytest\n", "import pytest\n\n# All of them.\n")
     first, then = changed(before, tmp_path, {CORE: text, TESTS: tests})
@@ -200,26 +212,24 @@ def test_what_moved_is_taken_over_as_it_would_be_mined_anew(before, tmp_path):
 @pytest.mark.parametrize(
     ("files", "again"),
     [
-        ({"README.md": "Sums.\n"}, set()),
-        ({CORE: CALC[CORE] + "\n\ndef more(x):\n    return [x, x]\n"}, set()),
+        # Nobody there names it, so far.
+        (
+            {
+                "README.md": "Sums.\n",
+                CORE: CALC[CORE].replace("import math\n", "import math, os\n\nLIMIT = 3\n")
+                + "\n\ndef more(x):\n    return [x, x]\n",
+            },
+            set(),
+        ),
         ({CORE: CALC[CORE].replace("return a + b", "return b + a")}, {"add"}),
         # Its tests say more than they did; the others' are as they were.
         ({TESTS: CALC[TESTS].replace("add(1, 2) == 3", "add(2, 2) == 4")}, {"add"}),
-        # Everything of the module may hang on it.
-        (
-            {CORE: CALC[CORE].replace("import math\n", "import math\n\nLIMIT = 3\n")},
-            {"add", "mean", "area", "Counter.up", "Counter.twice", "Counter.__init__"},
-        ),
-        (
-            {"tests/conftest.py": "import pytest\n\nSHARED = 1\n"},
-            {"add", "mean", "area", "Counter.up", "Counter.twice", "Counter.__init__"},
-        ),
-        (
-            {"tests/numbers.txt": "1 2 3\n"},
-            {"add", "mean", "area", "Counter.up", "Counter.twice", "Counter.__init__"},
-        ),
+        # What the module does when it is loaded, everything of it may hang on.
+        ({CORE: CALC[CORE].replace("import math\n", "import math\n\nmath.half = 0.5\n")}, ALL),
+        ({"tests/conftest.py": FIXTURE}, ALL),
+        ({"tests/numbers.txt": "1 2 3\n"}, ALL),
     ],
-    ids=["text", "new function", "changed", "its test", "constant", "conftest", "data"],
+    ids=["nothing", "changed", "its test", "acting", "conftest", "data"],
 )
 def test_what_a_change_can_reach_is_measured_again_and_no_more(before, tmp_path, files, again):
     first, then = changed(before, tmp_path, files)
@@ -227,6 +237,16 @@ def test_what_a_change_can_reach_is_measured_again_and_no_more(before, tmp_path,
     fresh = {t.about[0].partition("::")[2] for t in then.tasks if t.instance_id in then.since.mined}
     assert fresh == again & had
     assert len(then.since.taken_over) + len(then.since.mined) == len(then.tasks)
+
+
+def test_a_constant_counts_where_its_name_stands(tmp_path):
+    """In what the tests call, or in what is bound by a name that stands there."""
+    text = "A = 1\nB = A, 2\nC: int = 3\nimport os\nD = print()\n\n\ndef f():\n    return B\n"
+    module = Module(text)
+    assert {name for b in module.bindings for name in b.names} == {"A", "B", "C", "os"}
+    assert module.outside == "D = print()"
+    named = named_statements({"m.py": module}, module.words | module.words_of("f"))
+    assert named == ["m.py", "A = 1", "m.py", "B = (A, 2)"]
 
 
 @pytest.mark.slow
@@ -263,7 +283,130 @@ def test_tasks_that_are_wanted_in_part_stay_those(before, tmp_path):
     (root_copy / CORE).write_text(CALC[CORE] + more)
     (root_copy / "tests/test_more.py").write_text(
         "from calc import core\n\n"
-        + "".join(f"\ndef test_{i}():\n    assert core.extra{i}(1) == [{1 + i}, 1]\n" for i in range(6))
+        + "".join(
+            f"\ndef test_{i}():\n    assert core.extra{i}(1) == [{1 + i}, 1]\n" for i in range(6)
+        )
     )
     then = mined(root_copy, tmp_path / "two", tmp_path / "one", limit=4)
     assert [t.instance_id for t in then.tasks] == [t.instance_id for t in first.tasks]
+
+
+# ------------------------------------------------------------------------------------ run after run
+
+CHANGED = CALC | {
+    CORE: CALC[CORE].replace("return a + b", "return b + a")
+    + '\n\ndef double(x):\n    """Return x and x."""\n    pair = [x]\n    return pair + pair\n',
+    TESTS: CALC[TESTS].replace("Counter, add, area, mean", "Counter, add, area, double, mean")
+    + "\n\ndef test_double():\n    assert double(2) == [2, 2]\n",
+}
+
+
+def last_line(done) -> dict:
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """(a folder with a repository that has moved on since `runs/old` was bootstrapped, the settings
+    of that run)"""
+    folder = tmp_path_factory.mktemp("place")
+    make_repo(folder / "calc", CALC)
+    options = settings(make_student(folder / "student"), **{"tasks.heldout": 0.3})
+    run_cli("bootstrap", "--repo", "calc", "--run", "runs/old", *options, cwd=folder)
+    for name, text in CHANGED.items():
+        (folder / "calc" / name).write_text(text)
+    git(folder / "calc", "commit", "-qam", "more")
+    return folder, options
+
+
+@pytest.fixture(scope="module")
+def taken_up(place):
+    """(the place, what `bootstrap --from` printed, after it was cut off once)"""
+    folder, _ = place
+    command = "bootstrap", "--from", "runs/old", "--run", "runs/new", "--json"
+    # The first of a few is cut off before it has ended.
+    for seconds in (6, 600):
+        try:
+            done = run_cli(*command, cwd=folder, timeout=seconds)
+        except subprocess.TimeoutExpired:
+            continue
+    return folder, done
+
+
+@pytest.mark.slow
+def test_a_run_that_takes_up_another_begins_with_its_student_and_solve_rates(taken_up):
+    folder, done = taken_up
+    result, old, new = last_line(done), folder / "runs/old", folder / "runs/new"
+    since = result["since"]
+    assert since["taken_over"] > 0 and since["mined"] > 0
+    assert "blank-calc.core.double" in since["new_tasks"]
+    assert "blank-calc.core.add" in since["new_tasks"]
+    content = {run: json.loads((run / "run.json").read_text()) for run in (old, new)}
+    assert content[new]["recipe"] == content[old]["recipe"]
+    best = old / "checkpoints" / content[old]["checkpoints"]["best"] / "adapter_model.safetensors"
+    inherited = new / "checkpoints/inherited/adapter_model.safetensors"
+    assert inherited.read_bytes() == best.read_bytes()
+    rates = {
+        run: {
+            r["instance_id"]: r["resolved"]
+            for r in lines(run / "probe.jsonl")
+            if r["phase"] == phase
+        }
+        for run, phase in ((old, "after"), (new, "before"))
+    }
+    kept = set(rates[old]) - set(since["new_tasks"])
+    assert {name: rates[new][name] for name in kept} == {name: rates[old][name] for name in kept}
+    # What was measured then was not sampled again.
+    sampled = {r["instance_id"] for r in lines(new / "rollouts.jsonl") if r["phase"] == "before"}
+    assert sampled == set(since["new_tasks"])
+    sides = {
+        run: {t["function"]: t["split"] for t in lines(run / "tasks.jsonl")} for run in (old, new)
+    }
+    assert {name: sides[new][name] for name in sides[old]} == sides[old]
+    facts = last_line(run_cli("tasks", "--run", "runs/new", "--json", cwd=folder))
+    assert facts["since"] == since
+
+
+@pytest.mark.slow
+def test_climb_says_what_has_changed_and_how_to_take_it_up(taken_up):
+    folder, _ = taken_up
+    done = run_cli("climb", "--run", "runs/old", "--cycles", "1", cwd=folder, check=None)
+    assert "1 changed, 1 new" in done.stdout
+    assert "bootstrap --from runs/old" in done.stdout
+    again = run_cli("climb", "--run", "runs/new", "--cycles", "1", cwd=folder, check=None)
+    assert "has moved on" not in again.stdout
+
+
+@pytest.mark.slow
+def test_tomorrows_code_is_what_the_earlier_student_never_saw(taken_up):
+    folder, _ = taken_up
+    done = run_cli("eval", "--run", "runs/new", "--new-since", "runs/old", "--json", cwd=folder)
+    result = last_line(done)
+    assert result["new_since"]["functions"] == 2
+    assert result["probe"]["all"]["n"] == result["base"]["all"]["n"] == result["new_since"]["tasks"]
+    assert (
+        result["checkpoint"]
+        == json.loads((folder / "runs/old/run.json").read_text())["checkpoints"]["best"]
+    )
+    names = {r["instance_id"] for r in lines(folder / "runs/new/eval.jsonl")}
+    assert names == {"blank-calc.core.double", "blank-calc.core.add"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["bootstrap", "--from", "runs/none"], "There is no run in runs/none"),
+        (["tasks", "--from", "runs/old", "--seed", "5"], "has seed 0"),
+        (["tasks", "--from", "runs/old", "--set", "student.lora_rank=2"], "student.lora_rank"),
+        (["tasks", "--from", "runs/old", "--repo", "other"], "has no such commit"),
+        (["tasks", "--run", "runs/old", "--from", "runs/new"], "takes up no other run"),
+        (["eval", "--run", "runs/old", "--new-since", "runs/old"], "tasks --from runs/old"),
+    ],
+)
+def test_what_cannot_be_taken_up_is_a_sentence(taken_up, arguments, said):
+    folder, _ = taken_up
+    if not (folder / "other").exists():
+        make_repo(folder / "other", {"a.py": "x = 1\n"})
+    done = run_cli(*arguments, cwd=folder, check=2)
+    assert said in done.stderr

@@ -10,14 +10,15 @@ Into it goes, by content and not by place in the file:
 - every function that these tests call, as the survey saw, whole, with the one that it stands in;
 - of the files of all these, and of every file of the project that they import, directly or not, what
   is at work when a module is loaded: its statements outside functions, without docstrings, and the
-  functions that these statements call or decorate with, and so on;
+  functions that these statements call or decorate with, and so on. Of imports and of assignments
+  that call nothing only those count that bind a name which stands in what was counted so far;
 - every `conftest.py` above the tests, and pytest's settings;
 - files that are no Python: those in the same top folders, and others that the Python files name;
 - the interpreter, its packages, the limits of the jail, the seed, and coldstart's own rules (the
   source of `sandbox/`).
 
-So a changed comment, a new function that nobody there calls, or a line moved by another change leave
-a task as it was, while a changed constant does not. What it cannot see is a function called in a way
+So a changed comment, a new function or constant that nobody there names, one import more, or a line
+moved by another change leave a task as it was, while a constant that is used does not. What it cannot see is a function called in a way
 that neither the survey nor the text of the modules shows: by a name put together while a module is
 loaded, or by a thread or process that the survey did not trace.
 """
@@ -27,6 +28,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 
@@ -80,9 +82,9 @@ class Contents:
                 *_pytest_settings(self._tree),
             ]
         )
-        self._modules: dict[str, _Module | None] = {}
+        self._modules: dict[str, Module | None] = {}
         self._tests: dict[str, str] = {}
-        self._loaded: dict[frozenset[str], str] = {}
+        self._loaded: dict[frozenset[str], _Loaded] = {}
 
     def key(self, task: Task) -> str:
         """Of a task as its draft made it."""
@@ -101,8 +103,11 @@ class Contents:
                 if (name := self._outermost(file, line))
             }
             roots = {file_of(test), *(file for file, _ in called), *self._conftests(file_of(test))}
+            loaded = self._load(frozenset(roots))
+            words = loaded.words.union(*(self._words(*at) for at in called))
             sources = [part for at in sorted(called) for part in (*at, self._function(*at))]
-            self._tests[test] = digest([test, *sources, self._load(frozenset(roots))])
+            named = named_statements(loaded.modules, words)
+            self._tests[test] = digest([test, *sources, loaded.digest, *named])
         return self._tests[test]
 
     # ------------------------------------------------------------------------------- functions
@@ -112,17 +117,22 @@ class Contents:
         module = self._module(file)
         return module.sources.get(name, "") if module else ""
 
+    def _words(self, file: str, name: str) -> frozenset[str]:
+        """The names that stand in it."""
+        module = self._module(file)
+        return module.words_of(name) if module else frozenset()
+
     def _outermost(self, file: str, line: int) -> str:
         """The function that this line stands in and that stands in no other; "" for none."""
         module = self._module(file)
         found = [f for f in (module.functions if module else ()) if f.first <= line <= f.last]
         return found[0].qualname if found else ""
 
-    def _module(self, file: str) -> "_Module | None":
+    def _module(self, file: str) -> "Module | None":
         """None where it is no Python that can be read here."""
         if file not in self._modules:
             try:
-                module = _Module(read_text(self._tree / file)) if file in self._python else None
+                module = Module(read_text(self._tree / file)) if file in self._python else None
             except SyntaxError:
                 module = None
             self._modules[file] = module
@@ -130,17 +140,24 @@ class Contents:
 
     # ---------------------------------------------------------------------------------- files
 
-    def _load(self, roots: frozenset[str]) -> str:
+    def _load(self, roots: frozenset[str]) -> "_Loaded":
         """What happens when these files are loaded, with all that they import; and what lies beside
         them that is no Python."""
         if roots not in self._loaded:
             files = sorted(self._imported(roots))
             modules = {file: module for file in files if (module := self._module(file))}
             raw = [part for f in files if f not in modules for part in (f, self._raw(f))]
-            outside = [part for f in modules for part in (f, modules[f].outside)]
-            self._loaded[roots] = digest(
-                [*raw, *outside, *self._at_import(modules), *self._beside(files, modules)]
+            acting = [
+                part for f in modules if modules[f].outside for part in (f, modules[f].outside)
+            ]
+            at_import = self._at_import(modules)
+            sources = [part for at in sorted(at_import) for part in (*at, self._function(*at))]
+            words = frozenset().union(
+                *(module.words for module in modules.values()),
+                *(self._words(*at) for at in at_import),
             )
+            parts = [*raw, *acting, *sources, *self._beside(files, modules)]
+            self._loaded[roots] = _Loaded(digest(parts), words, modules)
         return self._loaded[roots]
 
     def _raw(self, file: str) -> str:
@@ -180,11 +197,11 @@ class Contents:
             if (path := (folder / "conftest.py").as_posix()) in self._python:
                 yield path
 
-    def _at_import(self, modules: dict[str, "_Module"]) -> list[str]:
-        """The sources of the functions that are called while these modules are loaded, as far as
+    def _at_import(self, modules: dict[str, "Module"]) -> set[tuple[str, str]]:
+        """(file, name) of the functions that are called while these modules are loaded, as far as
         their names tell."""
         called = {name for module in modules.values() for name in module.called}
-        found: dict[tuple[str, str], str] = {}
+        found: set[tuple[str, str]] = set()
         grown = True
         while grown:
             grown = False
@@ -192,12 +209,12 @@ class Contents:
                 for function in module.functions:
                     place = file, function.qualname
                     if place not in found and _may_be(function.qualname, called):
-                        found[place] = module.sources[function.qualname]
+                        found.add(place)
                         called |= _called_in(function.node)
                         grown = True
-        return [part for at in sorted(found) for part in (*at, found[at])]
+        return found
 
-    def _beside(self, files: list[str], modules: dict[str, "_Module"]) -> list[str]:
+    def _beside(self, files: list[str], modules: dict[str, "Module"]) -> list[str]:
         """Files that are no Python, in the same top folders or named by a module."""
         tops = {file.split("/", 1)[0] for file in files if "/" in file}
         words = set().union(*(module.texts for module in modules.values()))
@@ -211,29 +228,73 @@ class Contents:
         ]
 
 
-class _Module:
+@dataclass(frozen=True)
+class _Loaded:
+    """What happens when some files are loaded."""
+
+    digest: str
+    words: frozenset[str]
+    """The names that stand in it."""
+    modules: dict[str, "Module"]
+
+
+@dataclass(frozen=True)
+class Binding:
+    """A statement of a module that does nothing but give names to something."""
+
+    code: str
+    names: frozenset[str]
+    words: frozenset[str]
+    """The names that stand in it."""
+
+
+def named_statements(modules: "dict[str, Module]", words: frozenset[str]) -> list[str]:
+    """Of the modules' bindings those that bind one of these names, or one that stands in such a
+    binding, and so on."""
+    pending = [(file, binding) for file, module in modules.items() for binding in module.bindings]
+    found: list[tuple[str, str]] = []
+    while True:
+        now = [(file, b) for file, b in pending if b.names & words]
+        if not now:
+            return [part for place in sorted(found) for part in place]
+        found += [(file, b.code) for file, b in now]
+        words = words.union(*(b.words for _, b in now))
+        taken = {id(b) for _, b in now}
+        pending = [(file, b) for file, b in pending if id(b) not in taken]
+
+
+class Module:
     """A Python file taken apart. Raises SyntaxError."""
 
     def __init__(self, text: str) -> None:
         tree = parse(text)
-        # Of several functions of one name all count.
         self.functions = [f for f in functions(text) if "<locals>" not in f.qualname]
         self.sources: dict[str, str] = {}
-        for function in self.functions:
+        for function in self.functions:  # of several functions of one name all count
             before = self.sources.get(function.qualname, "")
             self.sources[function.qualname] = before + source_of(text, function)
         outside = _Outside().visit(copy.deepcopy(tree))
-        self.outside = ast.unparse(outside)
-        self.called = _called_in(outside)
-        self.called |= {
-            name for f in self.functions for d in f.node.decorator_list for name in _names(d)
-        }
+        self.bindings = [binding for node in outside.body for binding in _bindings(node)]
+        acting = [node for node in outside.body if not _bindings(node)]
+        self.outside = "\n".join(map(ast.unparse, acting))
+        decorators = [d for f in self.functions for d in f.node.decorator_list]
+        self.called = {name for d in decorators for name in words_in(d)}
+        self.called |= {name for node in acting for name in _called_in(node)}
+        self.words = frozenset().union(*map(words_in, acting))
+        self._words: dict[str, frozenset[str]] = {}
         self._imports = [n for n in ast.walk(tree) if isinstance(n, (ast.Import, ast.ImportFrom))]
         self.texts = {
             n.value
             for n in ast.walk(tree)
             if isinstance(n, ast.Constant) and isinstance(n.value, str) and len(n.value) < 200
         }
+
+    def words_of(self, name: str) -> frozenset[str]:
+        """The names that stand in a function."""
+        if name not in self._words:
+            nodes = [f.node for f in self.functions if f.qualname == name]
+            self._words[name] = frozenset().union(*map(words_in, nodes))
+        return self._words[name]
 
     def imports(self, file: str) -> Iterator[str]:
         """Dotted names of what may be imported in it."""
@@ -268,6 +329,37 @@ class _Outside(ast.NodeTransformer):
         return None if isinstance(node.value, ast.Constant) else node
 
 
+def _bindings(node: ast.stmt) -> list[Binding]:
+    """What an import binds, but for one of everything, or an assignment to names that calls nothing;
+    [] for a statement that does more."""
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return [] if any(alias.name == "*" for alias in node.names) else _imported_names(node)
+    if not isinstance(node, (ast.Assign, ast.AnnAssign)):
+        return []
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    parts = [n for target in targets for n in ast.walk(target) if isinstance(n, ast.expr)]
+    inside = () if node.value is None else ast.walk(node.value)
+    if not all(isinstance(n, (ast.Name, ast.Tuple, ast.List, ast.Starred)) for n in parts):
+        return []
+    if any(isinstance(n, (ast.Call, ast.Await, ast.NamedExpr)) for n in inside):
+        return []
+    names = {n.id for n in parts if isinstance(n, ast.Name)}
+    return [Binding(ast.unparse(node), frozenset(names), words_in(node) - names)]
+
+
+def _imported_names(node: ast.Import | ast.ImportFrom) -> list[Binding]:
+    """Name by name, for others may be added to the statement."""
+    found = []
+    for alias in node.names:
+        name = alias.asname or alias.name.partition(".")[0]
+        if isinstance(node, ast.Import):
+            one: ast.stmt = ast.Import([alias])
+        else:
+            one = ast.ImportFrom(node.module, [alias], node.level)
+        found.append(Binding(ast.unparse(one), frozenset([name]), frozenset()))
+    return found
+
+
 def _may_be(qualname: str, called: set[str]) -> bool:
     """Whether a function of this name may be meant by one of these names."""
     owner, _, name = qualname.rpartition(".")
@@ -279,19 +371,19 @@ def _called_in(node: ast.AST) -> set[str]:
     found: set[str] = set()
     for n in ast.walk(node):
         if isinstance(n, ast.Call):
-            found |= _names(n.func)
+            found |= words_in(n.func)
         elif isinstance(n, ast.ClassDef):
-            found |= {name for part in (*n.decorator_list, *n.bases) for name in _names(part)}
+            found |= {name for part in (*n.decorator_list, *n.bases) for name in words_in(part)}
     return found
 
 
-def _names(node: ast.expr) -> set[str]:
-    """The last names of what an expression names."""
-    return {
+def words_in(node: ast.AST) -> frozenset[str]:
+    """The names of variables and attributes that stand in it."""
+    return frozenset(
         n.id if isinstance(n, ast.Name) else n.attr
         for n in ast.walk(node)
         if isinstance(n, (ast.Name, ast.Attribute))
-    }
+    )
 
 
 def changed_lines(patch: str) -> list[str]:
