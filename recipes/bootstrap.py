@@ -160,6 +160,7 @@ def probe(session: Session, phase: str) -> None:
         return
     if phase != phases.BEFORE.name:
         session.student.restore(session.run.checkpoint("best"))
+        _take_first_probe(session, phase)
     elif INHERITED in session.run.content["checkpoints"]:
         session.student.restore(session.run.checkpoint(INHERITED))
         take_probes(session.run)
@@ -200,6 +201,21 @@ def probe(session: Session, phase: str) -> None:
         session.set_aside(unmeasured)
     if phase == phases.BEFORE.name:
         _say_cut_off(session, phase)
+
+
+def _take_first_probe(session: Session, phase: str) -> None:
+    """Where a run took up an earlier one and no teacher had anything to say, the student is what it
+    was: what the first probe found is found again."""
+    run = session.run
+    if (
+        phase == phases.bootstrapped()
+        and INHERITED in run.content["checkpoints"]
+        and not run.read("trajectories.jsonl")
+        and not any(r["phase"] == phase for r in run.read("probe.jsonl"))
+    ):
+        first = [r for r in run.read("probe.jsonl") if r["phase"] == phases.BEFORE.name]
+        again = {"phase": phase, "taken_over": True}
+        run.append("probe.jsonl", [{**record, **again} for record in first])
 
 
 def _say_cut_off(session: Session, phase: str) -> None:
