@@ -40,6 +40,7 @@ from recipes.exports.folder import TARGETS
 from recipes.exports.options import ExportOptions
 from recipes.fixing.options import FixOptions
 from recipes.judging import EditSource, judge_edit
+from recipes.mining import mine_tasks
 from recipes.reporting import tables
 from recipes.reporting.terminal import (
     INTERRUPTED,
@@ -202,12 +203,16 @@ recipe_options = group(
     ),
     click.option(
         "--python",
+        multiple=True,
         help="The project's interpreter. [default: its .venv, venv, $VIRTUAL_ENV, else this one]",
     ),
     click.option(
         "--repo",
+        "repos",
         type=PATH,
-        help="The repository to learn from (a git work tree with pytest tests).",
+        multiple=True,
+        help="The repository to learn from (a git work tree with pytest tests). Given several times: one "
+        "student learns from all of them.",
     ),
     click.option(
         "--from",
@@ -397,7 +402,7 @@ def tasks(options: RunOptions, prompts_folder, as_json) -> None:
 
     screen, built, facts = open_screen(as_json), None, {}
     with continue_or_start(options, screen.emit) as run:
-        bootstrapping.mine_tasks(run, screen.emit)
+        mine_tasks(run, screen.emit)
         screen.say_facts(tables.task_lines(run))
         if prompts_folder is not None:
             built = write_prompts(run, prompts_folder, screen.emit)
@@ -440,7 +445,7 @@ def bootstrap(keys, options: RunOptions, as_json, **teacher) -> None:
     screen = open_screen(as_json)
     with continue_or_start(options, screen.emit) as run:
         hired = hire_teacher(run, keys, TeacherOptions(**teacher))
-        bootstrapping.mine_tasks(run, screen.emit)  # 1. tasks from the repository's own tests
+        mine_tasks(run, screen.emit)  # 1. tasks from the repository's own tests
         with at_work(run, screen, hired) as session:
             result = bootstrapping.bootstrap(session, teacher["dry_run"])  # 2. to 4.
         before, after = result["probe"]["before"], result["probe"].get("after")

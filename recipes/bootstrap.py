@@ -1,8 +1,7 @@
-"""The phases of bootstrap, in the order of `phases.py`: tasks from the repository's own tests;
-which of them the student never solves; a teacher for these alone (`teach.py`); fine-tuning on what
+"""The phases of bootstrap, in the order of `phases.py`: tasks from the repository's own tests
+(`mining.py`); which of them the student never solves; a teacher for these alone (`teach.py`); fine-tuning on what
 the tests verified; the same probe again.
 
-    mine_tasks(run, emit)
     result = bootstrap(session)
 
 Each goes on where it was cut off, and does nothing where it is done.
@@ -15,99 +14,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from recipes import phases
-from recipes.events import (
-    AnswersTooLong,
-    Emit,
-    Note,
-    Progress,
-    SecretFound,
-    TasksMined,
-    notes_to,
-    progress_to,
-)
+from recipes.events import AnswersTooLong, Note, Progress
 from recipes.reporting import tables
 from recipes.reporting.thawed import thawed_facts
-from recipes.runfolder.taking_up import INHERITED, earlier_of, take_probes
-from recipes.session import RolloutBar, Session, limits_of
+from recipes.runfolder.taking_up import INHERITED, take_probes
+from recipes.session import RolloutBar, Session
 from recipes.teachers.teach import dry_run, teach, teacher_facts
-from sandbox.errors import UsageError
-from sandbox.reasons import in_words
 
 if TYPE_CHECKING:  # what `--help` need not load
     from recipes.learning.student import Sample
     from recipes.runfolder.run import Run
-    from sandbox.tasks.mine import Mined
     from sandbox.tasks.task import Task
-
-HELD_BACK = "task that holds what looks like a secret"
-"""Why such a one is left out."""
-
-
-def mine_tasks(run: Run, emit: Emit) -> None:
-    """Step 1: tasks.jsonl, from the repository's own tests."""
-    from sandbox.cache import make_room
-    from sandbox.tasks.earlier import Earlier
-    from sandbox.tasks.mine import MiningOptions, mine
-
-    if run.is_done(phases.MINE.name):
-        return
-    recipe, earlier = run.recipe, earlier_of(run)
-    with run.step(phases.MINE.name):
-        mined = mine(
-            run.repository,
-            limits_of(recipe),
-            run.folder,
-            MiningOptions(
-                heldout=recipe.tasks.heldout,
-                limit=recipe.tasks.limit,
-                seed=recipe.seed,
-                kinds=recipe.tasks.kinds,
-                since=recipe.tasks.since,
-            ),
-            progress_to(emit),
-            Earlier.of(earlier.folder) if earlier else None,
-        )
-        tasks, excluded = without_secrets(run, mined, emit)
-        if not tasks:
-            raise UsageError(
-                f"{run.repository.root} gives no valid task: " + in_words(excluded, mined.left_out)
-            )
-        run.keep_only("tasks.jsonl", [t.to_dict() for t in tasks])
-        secret = {HELD_BACK: [t.instance_id for t in mined.tasks if t not in tasks]}
-        left_out = mined.left_out | (secret if HELD_BACK in excluded else {})
-        run.content["excluded"], run.content["left_out"] = excluded, left_out
-        if mined.since:
-            run.content["since"] = mined.since.to_dict()
-    make_room(notes_to(emit))
-    counts = {split: sum(t.split == split for t in tasks) for split in ("train", "heldout")}
-    since = run.content.get("since")
-    emit(TasksMined(counts["train"], counts["heldout"], excluded, left_out, since))
-
-
-def without_secrets(run: Run, mined: Mined, emit: Emit) -> tuple[list[Task], dict[str, int]]:
-    """The tasks that hold nothing that looks like a secret, and the reasons why others are left
-    out: a secret is not to be learned, sent, or copied to the run folder."""
-    from recipes.teachers.secrets import SecretFilter, texts_of
-
-    secrets = SecretFilter(run.repository)
-    held = {
-        t.instance_id: why for t in mined.tasks if (why := secrets.reason(texts_of(t.to_dict())))
-    }
-    if not held:
-        return mined.tasks, mined.excluded
-    for name, why in held.items():
-        emit(SecretFound(name, why))
-    run.keep_only(
-        "mining.jsonl",
-        [
-            {"instance_id": r["instance_id"], "task": None, "reason": HELD_BACK}
-            if r["instance_id"] in held
-            else r
-            for r in run.read("mining.jsonl")
-        ],
-    )
-    kept = [t for t in mined.tasks if t.instance_id not in held]
-    return kept, {**mined.excluded, HELD_BACK: len(held)}
 
 
 def bootstrap(session: Session, dry: bool = False) -> dict:

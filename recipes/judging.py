@@ -44,7 +44,7 @@ class EditSource:
         from sandbox.judge.edits import from_overlay, from_patch
         from sandbox.judge.gate import InvalidEdit
 
-        tree = run.repository.snapshot
+        tree = run.tree_of(task)
         try:
             if self.overlay is not None:
                 if not self.overlay.is_dir():
@@ -60,10 +60,8 @@ class EditSource:
 
 def judge_edit(run: Run, name: str, source: EditSource, emit: Emit) -> Verdict:
     """Judge an edit to the task of this name in the jail. Raises UsageError, HarnessError."""
-    from sandbox.repo import restore_snapshot
-
     task = find_task(run, name)
-    restore_snapshot(run.repository)
+    run.restore_snapshots()
     announce_jail(emit)
     edit = source.read(run, task)
     with open_judge(run, emit) as judge:

@@ -29,9 +29,11 @@ if TYPE_CHECKING:  # what `--help` need not load
     from recipes.learning.student import Student
     from recipes.rollouts.conversations import Conversations
     from recipes.rollouts.rollout import Engine, Rollout, Sampling
+    from recipes.runfolder.places import Place
     from recipes.runfolder.run import Run
     from recipes.settings import Recipe
     from recipes.teachers.options import Hired
+    from sandbox.judge.judges import AnyJudge
     from sandbox.judge.verdict import Judge, Limits, Verdict
     from sandbox.tasks.prompts import Budget
     from sandbox.tasks.task import Task
@@ -45,20 +47,27 @@ CHUNK_TOKENS = 12_288
 draws are those of a probe that was not: a chunk is to take no more than about a minute."""
 
 
-def open_judge(run: Run, emit: Emit) -> Judge:
+def open_judge(run: Run, emit: Emit) -> AnyJudge:
     """Who judges the edits of a run; to be closed."""
     from sandbox.cache import make_room
+    from sandbox.judge.judges import Judges
+
+    run.restore_snapshots()
+    make_room(notes_to(emit))
+    judges = {place.name: _judge_of(place, run.recipe, emit) for place in run.places}
+    return Judges(judges) if len(judges) > 1 else judges.popitem()[1]
+
+
+def _judge_of(place: Place, recipe: Recipe, emit: Emit) -> Judge:
     from sandbox.judge.settings import Suite
     from sandbox.judge.verdict import Judge
-    from sandbox.repo import restore_snapshot
 
-    restore_snapshot(run.repository)
-    make_room(notes_to(emit))
+    survey = place.survey
     return Judge(
-        run.repository,
-        limits_of(run.recipe),
-        Suite(preload=run.survey.modules, test_files=run.survey.test_files, roles=run.survey.roles),
-        memory=run.folder / "verdicts.jsonl",
+        place.repository,
+        limits_of(recipe),
+        Suite(preload=survey.modules, test_files=survey.test_files, roles=survey.roles),
+        memory=place.folder / "verdicts.jsonl",
         on_note=notes_to(emit),
     )
 
@@ -97,7 +106,7 @@ class Session:
     def __init__(
         self,
         run: Run,
-        judge: Judge | None,
+        judge: AnyJudge | None,
         emit: Emit,
         hired: Hired | None = None,
         stopping: Callable[[], GracefulShutdown] = GracefulShutdown,
@@ -106,7 +115,7 @@ class Session:
         `stopping` opens what hears Ctrl-C while a loop is at work."""
         self.run, self.recipe, self._judge = run, run.recipe, judge
         self.emit, self.hired, self.stopping = emit, hired, stopping
-        self.tree, self._all_tasks = run.repository.snapshot, run.tasks
+        self.tree_of, self._all_tasks = run.tree_of, run.tasks
         self._student: Student | None = None
         self._engine: Engine | None = None
         self.prompt_facts: dict = {}
@@ -118,7 +127,7 @@ class Session:
         self._other_judges: dict[str, JudgeReplies] = {}
 
     @property
-    def judge(self) -> Judge:
+    def judge(self) -> AnyJudge:
         assert self._judge is not None, "nothing is judged in this session"
         return self._judge
 
@@ -188,7 +197,7 @@ class Session:
         """{instance_id: messages} of the tasks that can be put within the recipe's longest prompt."""
         turns = self.recipe.student.turns
         if turns not in self._chats:
-            self._chats[turns] = self._built(self._all_tasks, self.tree, turns)
+            self._chats[turns] = self._built(self._all_tasks, self.tree_of, turns)
             if not self._chats[turns]:
                 raise UsageError(
                     f"No task's function fits into a prompt of {self._budget.tokens} tokens. Give a "
@@ -202,12 +211,14 @@ class Session:
 
         return Budget.of(self.student, self.recipe.student.max_prompt)
 
-    def _built(self, tasks: list[Task], tree: Path, turns: int) -> dict[str, list[dict]]:
+    def _built(
+        self, tasks: list[Task], tree_of: Callable[[Task], Path], turns: int
+    ) -> dict[str, list[dict]]:
         from sandbox.tasks.prompts import build, extents_in_words, summary
 
         style, budget, built = self.recipe.prompt.style, self._budget, {}
         for task in tasks:
-            built[task.instance_id] = build(task, tree, style, budget, turns)
+            built[task.instance_id] = build(task, tree_of(task), style, budget, turns)
             self.emit(Progress("building prompts", len(built), len(tasks)))
         if tasks is self._all_tasks and not self.prompt_facts:
             self.prompt_facts = summary(list(built.values()), budget.tokens)
@@ -237,7 +248,7 @@ class Session:
 
     def other_chats(self, tasks: list[Task], tree: Path) -> dict[str, list[dict]]:
         """As `chats`, of tasks of another repository."""
-        return self._built(tasks, tree, turns=1)
+        return self._built(tasks, lambda task: tree, turns=1)
 
     @property
     def engine(self) -> Engine:

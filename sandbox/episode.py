@@ -27,7 +27,8 @@ from typing import Self
 from sandbox.errors import HarnessError
 from sandbox.judge.edits import from_reply
 from sandbox.judge.gate import InvalidEdit, gate
-from sandbox.judge.verdict import Judge, Verdict
+from sandbox.judge.judges import AnyJudge
+from sandbox.judge.verdict import Verdict
 from sandbox.tasks.asking import answered, asked
 from sandbox.tasks.feedback import cut, what_fails
 from sandbox.tasks.replies import without_thinking
@@ -52,7 +53,12 @@ class Episode:
     share their judge."""
 
     def __init__(
-        self, judge: Judge, task: Task, messages: list[dict[str, str]], style: str, turns: int = 1
+        self,
+        judge: AnyJudge,
+        task: Task,
+        messages: list[dict[str, str]],
+        style: str,
+        turns: int = 1,
     ) -> None:
         """`messages`: what is asked (`prompts.py`), in the chat format of role and content;
         `style`: how replies are to be written (`edits.py`). Raises ValueError for no turn at
@@ -126,10 +132,10 @@ class Episode:
         """What is said to the reply; None where the shown tests pass."""
         if question := asked(reply):
             return Feedback(
-                answered(question, self._judge.sources.of(self.task)), "asked", "It asks."
+                answered(question, self._judge.sources_of(self.task)), "asked", "It asks."
             )
         try:
-            files = files_with(reply, self.task, self._judge.repository.snapshot, self._style)
+            files = files_with(reply, self.task, self._judge.tree_of(self.task), self._style)
         except InvalidEdit as error:
             return self._said(f"This answer cannot be used: {error}.", "invalid", f"{error}.")
         shown = self._judge.run_shown(self.task, files)
@@ -146,7 +152,7 @@ class Episode:
         return Feedback(text, status, reason)
 
 
-def judge_reply(judge: Judge, task: Task, text: str, style: str) -> Verdict:
+def judge_reply(judge: AnyJudge, task: Task, text: str, style: str) -> Verdict:
     """The verdict of one reply. Raises HarnessError where there is none."""
     outcome = Episode(judge, task, [], style).step(text)
     assert isinstance(outcome, Verdict)  # the only turn is the last
@@ -154,7 +160,7 @@ def judge_reply(judge: Judge, task: Task, text: str, style: str) -> Verdict:
 
 
 def judge_replies(
-    judge: Judge, pairs: Iterable[tuple[Task, str]], style: str
+    judge: AnyJudge, pairs: Iterable[tuple[Task, str]], style: str
 ) -> list[Verdict | HarnessError]:
     """The verdicts of (task, reply text) pairs in their order; a HarnessError in the place of each
     that the jail failed on again and again. Raises HarnessError where the judge is being closed."""
@@ -163,7 +169,7 @@ def judge_replies(
     def edit(task: Task, text: str) -> dict[str, str] | InvalidEdit:
         # A student often writes the same thing again.
         if (key := (task.instance_id, text)) not in edits:
-            edits[key] = edit_of(text, task, judge.repository.snapshot, style)
+            edits[key] = edit_of(text, task, judge.tree_of(task), style)
         return edits[key]
 
     # One after the other, so that the gate finds the syntax tree of what was just made at hand.

@@ -84,7 +84,8 @@ def run_seed(seed: int, arguments: argparse.Namespace, scratch: Path) -> list[di
     """All arms of one seed: [{"seed", "arm", "temperature", "taught", "untaught", "heldout",
     "solved": {instance_id: share of its samples}, "seconds"}]."""
     from coldstart import open_screen
-    from recipes.bootstrap import distil, mine_tasks, probe
+    from recipes.bootstrap import distil, probe
+    from recipes.mining import mine_tasks
     from recipes.runfolder.opening import versions
     from recipes.runfolder.run import Run
     from recipes.session import Session, open_judge

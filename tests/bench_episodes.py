@@ -54,7 +54,8 @@ def run_seed(seed: int, arguments: argparse.Namespace, scratch: Path) -> list[di
     """One row a task and arm: {"seed", "arm", "group", "task", "seconds", "first", "last",
     "control", "turns"}, the last four shares and means of its episodes."""
     from coldstart import open_screen
-    from recipes.bootstrap import distil, mine_tasks, probe
+    from recipes.bootstrap import distil, probe
+    from recipes.mining import mine_tasks
     from recipes.runfolder.opening import versions
     from recipes.runfolder.run import Run
     from recipes.session import Session, open_judge

@@ -13,13 +13,13 @@ from recipes.events import Event
 from recipes.runfolder.run import Run
 from recipes.session import open_judge
 from sandbox.episode import Episode, judge_reply
-from sandbox.judge.verdict import Judge
+from sandbox.judge.judges import AnyJudge
 
 
 class OpenRun:
     """A run's tasks and judge. Several threads may call at once."""
 
-    def __init__(self, run: Run, judge: Judge) -> None:
+    def __init__(self, run: Run, judge: AnyJudge) -> None:
         self._judge, self._recipe = judge, run.recipe
         self._tasks = {t.instance_id: t for t in run.tasks}
 

@@ -19,7 +19,7 @@ from recipes.rollouts.engine import Completion, Turns
 from recipes.settings import Recipe
 from sandbox.episode import Episode
 from sandbox.errors import HarnessError
-from sandbox.judge.verdict import Judge
+from sandbox.judge.judges import AnyJudge
 from sandbox.tasks.task import Task
 
 Ids = tuple[int, ...]
@@ -34,7 +34,7 @@ class ReadTurns(Protocol):
 
 
 def open_conversations(
-    student: ReadTurns, judge: Judge, recipe: Recipe, one_turn: Container[str] = ()
+    student: ReadTurns, judge: AnyJudge, recipe: Recipe, one_turn: Container[str] = ()
 ) -> AbstractContextManager["Conversations | None"]:
     """What a student is told between the turns of its episodes; None where these have one.
     `one_turn`: instance_ids of tasks about which nothing is said."""

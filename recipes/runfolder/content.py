@@ -14,6 +14,8 @@ from sandbox.errors import UsageError
 from sandbox.repo import Repository
 
 FILE = "run.json"
+MORE = "repositories"
+"""In run.json: those beside `repository`, where a run has several."""
 FORMAT = 1
 """Version of the folder's layout; a run of another version is refused."""
 KINDS = {"done": list, "seconds": dict, "checkpoints": dict}
@@ -64,7 +66,8 @@ def read_content(folder: Path) -> dict:
         )
     try:
         from_dict(content["recipe"], where=str(file))
-        Repository.from_dict(content["repository"])
+        for repository in (content["repository"], *content.get(MORE, ())):
+            Repository.from_dict(repository)
         if any(type(content[key]) is not kind for key, kind in KINDS.items()):
             raise TypeError
     except (KeyError, TypeError, AttributeError):

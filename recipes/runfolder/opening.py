@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recipes import phases
 from recipes.events import (
@@ -27,9 +27,11 @@ from recipes.events import (
     UncommittedChanges,
     notes_to,
 )
+from recipes.runfolder.content import MORE
+from recipes.runfolder.places import roots_in_words
 from recipes.runfolder.taking_up import (
     FROM,
-    check_same_repository,
+    check_same_repositories,
     recipe_of,
     take_student,
     taken_up,
@@ -52,11 +54,12 @@ PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "unsloth", "llama-c
 class RunOptions:
     """What a person says of the run on the command line; None is what was not said."""
 
-    repo: Path | None = None
+    repos: tuple[Path, ...] = ()
+    """The repositories to learn from."""
     from_run: Path | None = None
     """An earlier run of the repository, to be taken up (`taking_up.py`)."""
-    python: str | None = None
-    """The project's interpreter."""
+    python: tuple[str, ...] = ()
+    """The project's interpreter; of several repositories one for all, or one each."""
     recipe: str = "auto"
     """A name in recipes/ or the path of a TOML file."""
     overrides: tuple[str, ...] = ()
@@ -112,16 +115,16 @@ def _continued(folder: Path, options: RunOptions, emit: Emit) -> Run:
     """The run that was named, if what else was said agrees with it."""
     from recipes.runfolder.run import Run
     from sandbox.cache import make_room
-    from sandbox.repo import restore_snapshot
 
     run = Run.open(folder)
-    repo = options.repo
+    named = [os.path.abspath(repo) for repo in options.repos]
+    roots = [place.repository.root for place in run.places]
     if options.from_run is not None:
         _check_taken_up(run, options.from_run)
-    if repo is not None and Path(os.path.abspath(repo)) != Path(run.repository.root):
+    if named and sorted(named) != sorted(roots):
         raise UsageError(
-            f"{folder} is a run of {run.repository.root}, not of {repo}. Name another folder with "
-            "--run."
+            f"{folder} is a run of {roots_in_words(roots)}, not of {roots_in_words(options.repos)}. "
+            "Name another folder with --run."
         )
     if (options.recipe != "auto" or options.settings) and options.load() != run.recipe:
         raise UsageError(
@@ -129,7 +132,7 @@ def _continued(folder: Path, options: RunOptions, emit: Emit) -> Run:
             "that it began with. Leave --recipe, --set and --seed out, or name another folder with "
             "--run."
         )
-    restore_snapshot(run.repository)
+    run.restore_snapshots()
     make_room(notes_to(emit))
     announce_jail(emit)
     return run
@@ -141,36 +144,35 @@ def _latest_or_new(options: RunOptions, emit: Emit) -> Run:
     from sandbox.repo import open_repository
 
     earlier = None if options.from_run is None else Run.open(options.from_run)
-    repo, python = options.repo, options.python
-    if earlier:
-        repo = repo or Path(earlier.repository.root)
-        python = python or earlier.repository.python
-    if repo is None:
-        raise UsageError("Which repository? Name it with --repo DIR.")
+    where = _where(options, earlier)
     recipe = recipe_of(options, earlier) if earlier else options.load()
-    taken = {FROM: taken_up(earlier)} if earlier else {}
-    repository = open_repository(repo, python)
+    taken: dict[str, Any] = {FROM: taken_up(earlier)} if earlier else {}
+    repositories = [open_repository(repo, python) for repo, python in where]
     if earlier:
-        check_same_repository(repository, earlier)
+        check_same_repositories(repositories, earlier)
     make_room(notes_to(emit))
-    check_jail_and_tree(repository, str(repo), "coldstart sees", emit)
+    for (repo, _), repository in zip(where, repositories):
+        check_jail_and_tree(repository, str(repo), "coldstart sees", emit)
     folder = options.run_folder
-    run = None if options.new or folder is not None else _latest_of(repository, recipe, earlier)
+    run = None if options.new or folder is not None else _latest_of(repositories, recipe, earlier)
     if run is not None:
         emit(RunContinued(str(run.folder)))
     else:
-        folder_of_run = folder or Run.new_folder(RUNS, repository)
-        run = Run.create(folder_of_run, repository, recipe, versions(), taken)
-        emit(
-            RunStarted(
-                str(run.folder),
-                repository.root,
-                repository.commit,
-                repository.python,
-                repository.python_version,
-                recipe.name,
+        folder_of_run = folder or Run.new_folder(RUNS, *repositories)
+        if more := [repository.to_dict() for repository in repositories[1:]]:
+            taken[MORE] = more
+        run = Run.create(folder_of_run, repositories[0], recipe, versions(), taken)
+        for repository in repositories:
+            emit(
+                RunStarted(
+                    str(run.folder),
+                    repository.root,
+                    repository.commit,
+                    repository.python,
+                    repository.python_version,
+                    recipe.name,
+                )
             )
-        )
         if earlier:
             emit(
                 RunTakenUp(
@@ -180,6 +182,24 @@ def _latest_or_new(options: RunOptions, emit: Emit) -> Run:
     if folder is None:
         run.point_latest_here()
     return run
+
+
+def _where(options: RunOptions, earlier: Run | None) -> list[tuple[Path, str | None]]:
+    """(folder, interpreter) of each repository. Raises UsageError where none is named, or one twice."""
+    if not options.repos and not earlier:
+        raise UsageError("Which repository? Name it with --repo DIR.")
+    known = {p.repository.root: p.repository.python for p in earlier.places} if earlier else {}
+    repos = options.repos or tuple(map(Path, known))
+    if len({os.path.abspath(repo) for repo in repos}) < len(repos):
+        raise UsageError("--repo names the same folder twice.")
+    if len(options.python) not in (0, 1, len(repos)):
+        raise UsageError(
+            f"--python is given {len(options.python)} times for {len(repos)} repositories: give it "
+            "once, or once for each --repo."
+        )
+    pythons = options.python * (len(repos) if len(options.python) == 1 else 1)
+    named = dict(zip(repos, pythons))
+    return [(repo, named.get(repo) or known.get(os.path.abspath(repo))) for repo in repos]
 
 
 def _check_taken_up(run: Run, wanted: Path) -> None:
@@ -192,17 +212,17 @@ def _check_taken_up(run: Run, wanted: Path) -> None:
         )
 
 
-def _latest_of(repository: Repository, recipe: Recipe, earlier: Run | None) -> Run | None:
-    """The latest run, where it is of the same tree and recipe, takes up the run that is wanted, and is
+def _latest_of(repositories: list[Repository], recipe: Recipe, earlier: Run | None) -> Run | None:
+    """The latest run, where it is of the same trees and recipe, takes up the run that is wanted, and is
     not yet bootstrapped."""
     from recipes.runfolder.run import Run
 
     if not LATEST.exists():
         return None
     run = Run.latest(RUNS)
-    same = run.repository == repository and run.content["recipe"] == json.loads(
-        json.dumps(recipe.to_dict())
-    )
+    same = [place.repository for place in run.places] == repositories and run.content[
+        "recipe"
+    ] == json.loads(json.dumps(recipe.to_dict()))
     taken = run.content.get(FROM, {}).get("run")
     same = same and (earlier is None or taken == str(earlier.folder.resolve()))
     return run if same and phases.left(run.content["done"]) else None

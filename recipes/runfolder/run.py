@@ -30,12 +30,19 @@ from typing import Any, TextIO
 
 from recipes import phases
 from recipes.runfolder import locks
-from recipes.runfolder.content import FILE, disk_errors, new_content, read_content, refuse_taken
+from recipes.runfolder.content import (
+    FILE,
+    MORE,
+    disk_errors,
+    new_content,
+    read_content,
+    refuse_taken,
+)
+from recipes.runfolder.places import Place, places
 from recipes.settings import Recipe, from_dict
 from sandbox import jsonl
 from sandbox.errors import UsageError
-from sandbox.repo import Repository
-from sandbox.survey import Survey
+from sandbox.repo import Repository, restore_snapshot
 from sandbox.tasks.task import Task, read_tasks
 
 
@@ -83,9 +90,10 @@ class Run:
         return cls.open((base / "latest").resolve())
 
     @staticmethod
-    def new_folder(base: Path, repository: Repository) -> Path:
+    def new_folder(base: Path, *repositories: Repository) -> Path:
         """`base`/<repo>-<UTC time>, a name not in use."""
-        stem = f"{Path(repository.root).name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+        named = "-".join(Path(repository.root).name for repository in repositories)
+        stem = f"{named[:80]}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
         names = [stem, *(f"{stem}-{n}" for n in range(2, 1000))]
         return next(base / name for name in names if not (base / name).exists())
 
@@ -104,6 +112,7 @@ class Run:
 
     @property
     def repository(self) -> Repository:
+        """The first, where it has several (`places`)."""
         return Repository.from_dict(self.content["repository"])
 
     @property
@@ -117,14 +126,22 @@ class Run:
         return read_tasks(self.folder / "tasks.jsonl")
 
     @property
-    def survey(self) -> Survey:
-        """What mining learned of the test suite. Raises UsageError where the file is damaged or
-        absent."""
-        file = self.folder / "survey.json"
-        try:
-            return Survey.from_dict(json.loads(file.read_text()))
-        except (OSError, ValueError, KeyError, TypeError):
-            raise UsageError(f"{file} is missing or damaged. Mine again with a new run.") from None
+    def places(self) -> list[Place]:
+        """Its repositories, and where what is known of each lies."""
+        more = map(Repository.from_dict, self.content.get(MORE, ()))
+        return places(self.folder, [self.repository, *more])
+
+    def tree_of(self, task: Task) -> Path:
+        """The snapshot of the repository that a task is of."""
+        return self.place_of(task).repository.snapshot
+
+    def place_of(self, task: Task) -> Place:
+        return next(place for place in self.places if place.alone or place.name == task.repo)
+
+    def restore_snapshots(self) -> None:
+        """Make sure that they are there, and stay. Raises UsageError as `restore_snapshot`."""
+        for place in self.places:
+            restore_snapshot(place.repository)
 
     def read(self, name: str) -> list[dict]:
         """The lines of one of its JSONL files. Raises UsageError where it is damaged."""

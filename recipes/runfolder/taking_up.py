@@ -13,6 +13,7 @@ The earlier run is only read.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from sandbox.errors import UsageError
 
 if TYPE_CHECKING:  # what `--help` need not load
     from recipes.runfolder.opening import RunOptions
+    from recipes.runfolder.places import Place
     from recipes.runfolder.run import Run
     from recipes.settings import Recipe
     from sandbox.repo import Repository
@@ -60,7 +62,8 @@ def taken_up(earlier: Run) -> dict:
     ended."""
     from sandbox.tasks.inventory import Inventory
 
-    Inventory.read(earlier.folder)
+    for place in earlier.places:
+        Inventory.read(place.folder)
     taught = {
         r["instance_id"] for r in earlier.read("trajectories.jsonl") if r["source"] != "student"
     }
@@ -73,21 +76,34 @@ def taken_up(earlier: Run) -> dict:
     }
 
 
-def check_same_repository(repository: Repository, earlier: Run) -> None:
-    """Raises UsageError where the work tree is not that of the earlier run's repository."""
+def check_same_repositories(repositories: Sequence[Repository], earlier: Run) -> None:
+    """Raises UsageError where none of the work trees is of a repository of the earlier run."""
+    old = [place.repository for place in earlier.places]
+    if not any(_is_same(now, before) for now in repositories for before in old):
+        raise UsageError(
+            f"{earlier.folder} is a run of {old[0].root} at {old[0].commit[:10]}, and "
+            f"{repositories[0].root} has no such commit: it is another repository, or a clone without "
+            "its history."
+        )
+
+
+def _is_same(now: Repository, before: Repository) -> bool:
+    """Whether both are one repository: by its folder, or because the earlier commit is in it."""
     from sandbox.quiet_git import ask
 
-    if repository.root == earlier.repository.root:
-        return
-    commit = earlier.repository.commit
+    if now.root == before.root:
+        return True
     try:
-        ask(Path(repository.root), "cat-file", "-e", f"{commit}^{{commit}}")
+        ask(Path(now.root), "cat-file", "-e", f"{before.commit}^{{commit}}")
     except UsageError:
-        raise UsageError(
-            f"{earlier.folder} is a run of {earlier.repository.root} at {commit[:10]}, and "
-            f"{repository.root} has no such commit: it is another repository, or a clone without its "
-            "history."
-        ) from None
+        return False
+    return True
+
+
+def place_before(place: Place, earlier: Run | None) -> Place | None:
+    """Where the earlier run has the same repository; None where it did not learn from it."""
+    places = earlier.places if earlier else []
+    return next((old for old in places if _is_same(place.repository, old.repository)), None)
 
 
 def earlier_of(run: Run) -> Run | None:
@@ -159,25 +175,31 @@ def _probe_of_best(run: Run) -> str | None:
 
 
 def changes_in_words(run: Run) -> str:
-    """How the work tree differs from what the run saw, and how to take that up; "" where it does not,
+    """How the work trees differ from what the run saw, and how to take that up; "" where they do not,
     or cannot be read."""
+    moved = [said for place in run.places if (said := _moved_on(place))]
+    if not moved:
+        return ""
+    return (
+        f"{' '.join(moved)} The run goes on with what it saw. To take up what is there now, with this "
+        f"student:\n  python coldstart.py bootstrap --from {run.folder}"
+    )
+
+
+def _moved_on(place: Place) -> str:
     from sandbox.repo import files_moved_on
     from sandbox.tasks.ground import Ground
     from sandbox.tasks.inventory import FILE, Inventory
 
-    root = Path(run.repository.root)
+    root = Path(place.repository.root)
     try:
-        files = files_moved_on(run.repository)
+        files = files_moved_on(place.repository)
     except UsageError:  # the run goes on with its snapshot all the same
         return ""
-    if files is None or not (run.folder / FILE).is_file():
+    if files is None or not (place.folder / FILE).is_file():
         return ""
-    is_source = Ground(run.repository, run.survey).is_source
+    is_source = Ground(place.repository, place.survey).is_source
     now = Inventory.of(root, filter(is_source, files))
-    counts = Inventory.read(run.folder).compare(now)
+    counts = Inventory.read(place.folder).compare(now)
     words = ", ".join(f"{number} {what}" for what, number in counts.items() if number)
-    return (
-        f"{root} has moved on since this run was mined (functions: {words or 'all the same'}). The run "
-        "goes on with what it saw. To take up what is there now, with this student:\n  python "
-        f"coldstart.py bootstrap --from {run.folder}"
-    )
+    return f"{root} has moved on since this run was mined (functions: {words or 'all the same'})."

@@ -29,12 +29,12 @@ from recipes.learning.measure import derived_seed
 from recipes.settings import TeacherSettings
 from recipes.teachers.ledger import CUT_OFF, CapReached, Reply
 from recipes.teachers.scheduler import RequestScheduler, Unanswered
-from recipes.teachers.secrets import SecretFilter
+from recipes.teachers.secrets import AnyFilter
 from recipes.teachers.student_format import StudentFormat, normal_form
 from sandbox.episode import Episode, Feedback, files_with, judge_reply
 from sandbox.errors import HarnessError
 from sandbox.jsonl import valid
-from sandbox.judge.verdict import Judge
+from sandbox.judge.judges import AnyJudge
 from sandbox.tasks.task import Task
 
 STYLE = "blocks"
@@ -63,15 +63,14 @@ class ApiTeacher:
     def __init__(
         self,
         scheduler: RequestScheduler,
-        judge: Judge,
-        secret_filter: SecretFilter,
+        judge: AnyJudge,
+        secret_filter: AnyFilter,
         settings: TeacherSettings,
         student: StudentFormat,
         seed: int,
     ) -> None:
         self.scheduler, self._judge, self._filter = scheduler, judge, secret_filter
         self._settings, self._student, self._seed = settings, student, seed
-        self._tree = judge.repository.snapshot
 
     def teach(
         self, tasks: list[Task], prompts: dict[str, list[dict[str, str]]]
@@ -136,7 +135,9 @@ class ApiTeacher:
                 break
             if not replies:
                 continue
-            form = normal_form(files_with(replies[-1].content, task, self._tree, STYLE))
+            form = normal_form(
+                files_with(replies[-1].content, task, self._judge.tree_of(task), STYLE)
+            )
             if form in forms:
                 continue
             forms.add(form)
@@ -184,7 +185,7 @@ class ApiTeacher:
     ) -> list[list[dict[str, str]]]:
         """The dialogues to learn, the last reply judged as it is in them; none where it cannot be
         said in the student's format."""
-        content = self._student.content(task, replies[-1], self._tree)
+        content = self._student.content(task, replies[-1], self._judge.tree_of(task))
         if content is None:
             return []
         verdict = await asyncio.to_thread(
@@ -194,7 +195,10 @@ class ApiTeacher:
             return []
         found = [self._student.dialogue(task, content)]
         if len(replies) > 1 and self._student.turns > 1:
-            before = [self._student.content(task, reply, self._tree) for reply in replies[:-1]]
+            before = [
+                self._student.content(task, reply, self._judge.tree_of(task))
+                for reply in replies[:-1]
+            ]
             tried = [one for one in before if one is not None][1 - self._student.turns :]
             if episode := await asyncio.to_thread(self._as_episode, task, [*tried, content]):
                 found.append(episode)

@@ -1,9 +1,10 @@
 """What an API teacher would be sent, and what that would cost, before anything is sent.
 
-planned = plan(cold_tasks, tree, hired.endpoint, settings, secret_filter)
+planned = plan(cold_tasks, tree_of, hired.endpoint, settings, secret_filter)
 planned.prompts, planned.withheld, planned.tokens, planned.usd
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from recipes.teachers.endpoint import Endpoint
 from recipes.teachers.events import TeacherPlan
 from recipes.teachers.ledger import usd
 from recipes.teachers.options import Hired
-from recipes.teachers.secrets import SecretFilter
+from recipes.teachers.secrets import AnyFilter
 from sandbox.tasks.prompts import BYTES_PER_TOKEN, Budget, build
 from sandbox.tasks.task import Task
 
@@ -61,15 +62,15 @@ class Plan:
 
 def plan(
     tasks: list[Task],
-    tree: Path,
+    tree_of: Callable[[Task], Path],
     endpoint: Endpoint,
     settings: TeacherSettings,
-    secret_filter: SecretFilter,
+    secret_filter: AnyFilter,
 ) -> Plan:
-    """What `tasks` would lead to. `tree`: the snapshot."""
+    """What `tasks` would lead to. `tree_of`: the snapshot of a task."""
     prompts, withheld, budget = {}, {}, Budget.estimated(settings.max_prompt)
     for task in tasks:
-        built = build(task, tree, "blocks", budget)
+        built = build(task, tree_of(task), "blocks", budget)
         if built is None:
             withheld[task.instance_id] = (
                 f"its function alone does not fit into {budget.tokens} tokens (teacher.max_prompt)"

@@ -4,6 +4,7 @@ It answers with the gold edit, in the reply format that a model would use, and i
 jail like any other.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from sandbox.jsonl import valid
@@ -17,9 +18,9 @@ class ReferenceTeacher:
     name = "reference"
     source = "reference"
 
-    def __init__(self, tree: Path, style: str) -> None:
-        self._tree, self._style = tree, style
+    def __init__(self, tree_of: Callable[[Task], Path], style: str) -> None:
+        self._tree_of, self._style = tree_of, style
 
     def reply(self, task: Task, messages: list[dict[str, str]]) -> str:
         """The answer to `messages`, which are about `task`."""
-        return valid(gold_reply(task, self._tree, self._style))
+        return valid(gold_reply(task, self._tree_of(task), self._style))

@@ -22,7 +22,7 @@ secret`, as both scanners have it.
 
 import fnmatch
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from sandbox.errors import UsageError
@@ -159,6 +159,26 @@ class SecretFilter:
             if found
             else ""
         )
+
+
+class SecretFilters:
+    """Those of several repositories, as one: a secret of none of them may leave."""
+
+    def __init__(self, by_repo: Mapping[str, SecretFilter]) -> None:
+        """{`Task.repo`: the filter of its repository}"""
+        self._by_repo = dict(by_repo)
+
+    def reason_of_task(self, task: Task) -> str:
+        """As of `SecretFilter`."""
+        return self._by_repo[task.repo].reason_of_task(task)
+
+    def reason(self, text: str) -> str:
+        """As of `SecretFilter`."""
+        found = (secrets.reason(text) for secrets in self._by_repo.values())
+        return next((why for why in found if why), "")
+
+
+AnyFilter = SecretFilter | SecretFilters
 
 
 def _assigned(text: str) -> list[tuple[str, str]]:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from recipes.teachers.conversation import ApiTeacher, Lesson
     from recipes.teachers.options import Hired
     from recipes.teachers.plan import Plan
-    from recipes.teachers.secrets import SecretFilter
+    from recipes.teachers.secrets import AnyFilter
 
 TRAJECTORIES = "trajectories.jsonl"
 ASKING = "asking the teacher"
@@ -168,7 +168,7 @@ def _ask_for_gold(session: Session, tasks: list[Task]) -> dict[str, str]:
     could not judge."""
     from recipes.teachers.reference import ReferenceTeacher
 
-    teacher = ReferenceTeacher(session.tree, session.recipe.prompt.style)
+    teacher = ReferenceTeacher(session.tree_of, session.recipe.prompt.style)
     replies = [(t, teacher.reply(t, session.chats[t.instance_id])) for t in tasks]
     verified, unjudged = [], {}
     for (task, reply), verdict in zip(replies, session.judge_replies(replies)):
@@ -217,7 +217,7 @@ def _look_through_sessions(session: Session, chosen: list[Task], stopping: Stopp
 
 
 def _verified_of(
-    session: Session, task: Task, sources: list[str], checker: SecretFilter
+    session: Session, task: Task, sources: list[str], checker: AnyFilter
 ) -> list[dict]:
     """Trajectories of the first `teacher.solutions` of these sources that the tests verify."""
     from recipes.teachers.ledger import NOT_COUNTED, Reply
@@ -231,7 +231,7 @@ def _verified_of(
         if not checker.reason(source)
         and (
             content := student.content(
-                task, Reply(fenced(source), "", "stop", *NOT_COUNTED), session.tree
+                task, Reply(fenced(source), "", "stop", *NOT_COUNTED), session.tree_of(task)
             )
         )
     }
@@ -302,25 +302,26 @@ def _hired(session: Session) -> Hired:
     return session.hired
 
 
-def _secret_filter(session: Session) -> SecretFilter:
-    from recipes.teachers.secrets import SecretFilter
+def _secret_filter(session: Session) -> AnyFilter:
+    from recipes.teachers.secrets import SecretFilter, SecretFilters
 
-    return SecretFilter(session.run.repository)
+    filters = {place.name: SecretFilter(place.repository) for place in session.run.places}
+    return SecretFilters(filters) if len(filters) > 1 else filters.popitem()[1]
 
 
-def _plan(session: Session, tasks: list[Task], secret_filter: SecretFilter) -> Plan:
+def _plan(session: Session, tasks: list[Task], secret_filter: AnyFilter) -> Plan:
     """What would be sent of these tasks, said to the person."""
     from recipes.teachers.plan import plan
 
     settings, hired = session.recipe.teacher, _hired(session)
-    planned = plan(tasks, session.tree, hired.endpoint, settings, secret_filter)
+    planned = plan(tasks, session.tree_of, hired.endpoint, settings, secret_filter)
     session.emit(planned.event(hired))
     return planned
 
 
 @contextmanager
 def _open_teacher(
-    session: Session, secret_filter: SecretFilter, stopping: Stopping
+    session: Session, secret_filter: AnyFilter, stopping: Stopping
 ) -> Iterator[ApiTeacher]:
     """The API teacher with the run's ledger open."""
     from recipes.teachers.conversation import ApiTeacher

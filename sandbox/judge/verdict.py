@@ -65,8 +65,8 @@ class _Pending:
 class Judge:
     """Verdicts for the tasks of one repository. Owns its jails; use it as a context manager.
 
-    `measuring` has what mining asks of the same processes; `sources`, what of the project's files
-    who replies may see."""
+    `measuring` has what mining asks of the same processes. Of several repositories there are
+    `Judges`."""
 
     def __init__(
         self,
@@ -85,12 +85,20 @@ class Judge:
         hidden = Hidden(repository, suite)
         self._outside = Outside(self._screening, hidden)
         self._showing = Showing(self.processes, hidden)
-        self.sources = Sources(repository, hidden)
+        self._sources = Sources(repository, hidden)
         self.measuring = Measuring(self._screening, self._outside)
 
     @property
     def limits(self) -> Limits:
         return self.processes.limits
+
+    def tree_of(self, task: Task) -> Path:
+        """The snapshot of the repository that the task is of."""
+        return self.repository.snapshot
+
+    def sources_of(self, task: Task) -> dict[str, str]:
+        """{path: text} of the project's source as a reply may see it (`sources.py`)."""
+        return self._sources.of(task)
 
     def close(self) -> None:
         """End the jails; what they were doing is given up."""

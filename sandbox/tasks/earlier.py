@@ -12,7 +12,8 @@ those of today; all else stands as it was measured. Which side of the split a fu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sandbox import jsonl
@@ -52,11 +53,11 @@ class Earlier:
 class Since:
     """What became of an earlier run's tasks."""
 
-    taken_over: tuple[str, ...]
+    taken_over: tuple[str, ...] = ()
     """Tasks with what was measured of them then."""
-    mined: tuple[str, ...]
+    mined: tuple[str, ...] = ()
     """Tasks that were measured now."""
-    gone: dict[str, str]
+    gone: dict[str, str] = field(default_factory=dict)
     """{task that there was: why there is none of its name now}"""
 
     @classmethod
@@ -74,6 +75,14 @@ class Since:
         gone = {n: why.get(n, NOT_THERE) for n in earlier.tasks if n not in set(names)}
         return cls(
             tuple(n for n in names if n in taken), tuple(n for n in names if n not in taken), gone
+        )
+
+    def plus(self, other: Since, called: Callable[[str], str]) -> Since:
+        """With the tasks of another repository, by the names that `called` gives them."""
+        return Since(
+            (*self.taken_over, *map(called, other.taken_over)),
+            (*self.mined, *map(called, other.mined)),
+            self.gone | {called(name): why for name, why in other.gone.items()},
         )
 
     def to_dict(self) -> dict:
