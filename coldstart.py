@@ -451,6 +451,7 @@ def bootstrap(keys, options: RunOptions, as_json, **teacher) -> None:
         before, after = result["probe"]["before"], result["probe"].get("after")
         if after is not None:
             screen.say_lines(tables.bootstrap_lines(run, before, after))
+            screen.say_lines(tables.by_repo_lines(result))
         screen.result(result)
         if after is not None and not bootstrapping.anything_solved(session, phases.bootstrapped()):
             raise SystemExit(1)
@@ -497,6 +498,7 @@ def climb(options: climbing.ClimbOptions, run_folder, as_json) -> None:
         result = climbing.facts(run, done)
         probe = result["probe"]
         screen.say_lines(tables.climb_lines(run, probe["before"], probe["after"]))
+        screen.say_lines(tables.by_repo_lines(result))
         screen.result(result)
 
 
@@ -553,7 +555,7 @@ def status(run_folder, as_json) -> None:
 @click.option(
     "--split",
     type=click.Choice(("heldout", "all", "train")),
-    help="Which tasks. [default: heldout; with --new-since all]",
+    help="Which tasks. [default: heldout; of another run's student all]",
 )
 @click.option(
     "--k", type=click.IntRange(min=1), help="Samples of each task. [default: the recipe's]"
@@ -562,6 +564,13 @@ def status(run_folder, as_json) -> None:
     "--temperature",
     type=click.FloatRange(min=0),
     help="Of the samples; 0 takes the likeliest. [default: the recipe's]",
+)
+@click.option(
+    "--student",
+    type=PATH,
+    metavar="RUN",
+    help="Measure the student of this other run on the run's tasks: does it know this code, or only its "
+    "own?",
 )
 @click.option(
     "--new-since",
@@ -590,7 +599,7 @@ def evaluate(options: EvalOptions, run_folder, checkpoint, as_json) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     run, screen = find_run(run_folder), open_screen(as_json)
     sampling = options.sampling(run.recipe)
-    owner = evaluating.owner_of(run, options.new_since)
+    owner = evaluating.owner_of(run, options)
     with owner.keep(checkpoint) as folder:
         name = folder.name
         announce_jail(screen.emit)

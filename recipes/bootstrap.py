@@ -44,7 +44,8 @@ def bootstrap(session: Session, dry: bool = False) -> dict:
     }
     thawed = thawed_facts(run) or {}
     teacher = teacher_facts(session) | {"usd_per_thawed": thawed.get("usd_per_thawed")}
-    return _facts(run, teacher, measured, set_aside=run.set_aside)
+    repos = tables.by_repo(run, phases.BEFORE.name, phases.bootstrapped())
+    return _facts(run, teacher, measured, set_aside=run.set_aside, **repos)
 
 
 def _facts(run: Run, teacher: dict, probe: dict, **more: dict) -> dict:

@@ -341,6 +341,7 @@ def facts(run: Run, cycles: int) -> dict:
             "before": tables.probe_summary(run, phases.bootstrapped()),
             "after": tables.probe_summary(run, phases.probe_after(cycles)),
         },
+        **tables.by_repo(run, phases.bootstrapped(), phases.probe_after(cycles)),
         "zero_variance": {c: sum(m[f"groups/{c}"] for m in metrics) for c in causes},
         "rollouts": sum(m["rollouts"] for m in metrics),
         "alarm": alarm(metrics),

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recipes.events import Unmeasured
-from recipes.runfolder.taking_up import FROM
+from recipes.runfolder.places import listed
+from recipes.runfolder.taking_up import place_before
 from recipes.session import RolloutBar, Session
 from sandbox.errors import UsageError
 
@@ -27,12 +28,14 @@ class EvalOptions:
     """What a person asks to be measured; None is the recipe's."""
 
     split: str | None
-    """`heldout`, `train` or `all`; None: held out, with `new_since` all."""
+    """`heldout`, `train` or `all`; None: held out; of another run's student all."""
     k: int | None
     """Samples of each task."""
     temperature: float | None
     voice: bool
     """Whether it is asked who it is."""
+    student: Path | None = None
+    """The run whose student is measured on the tasks of this one; None: its own."""
     new_since: Path | None = None
     """The run whose student is measured, on tasks of functions that are new since or have changed."""
     control: bool = False
@@ -54,24 +57,27 @@ class EvalOptions:
         return Sampling(n, temperature, recipe.student.max_new)
 
 
-def owner_of(run: Run, earlier: Path | None) -> Run:
-    """The run whose checkpoint is measured on the tasks of `run`: itself, or the `earlier` one. Raises
-    UsageError where `run` is not mined from what that one's repository became."""
+def owner_of(run: Run, options: EvalOptions) -> Run:
+    """The run whose checkpoint is measured on the tasks of `run`: itself, or the one that was named.
+    Raises UsageError where nothing can be new to that one's student."""
     from recipes.runfolder.run import Run
 
-    if earlier is None:
+    named = options.new_since or options.student
+    if named is None:
         return run
-    owner = Run.open(earlier)
+    owner = Run.open(named)
+    if options.new_since is None:
+        return owner
     if owner.folder.resolve() == run.folder.resolve():
         raise UsageError(
-            f"{earlier} is the run itself. First mine what its repository is now: python coldstart.py "
-            f"tasks --from {earlier}"
+            f"{named} is the run itself. First mine what its repository is now: python coldstart.py "
+            f"tasks --from {named}"
         )
-    if owner.repository.root != run.repository.root and run.content.get(FROM, {}).get("run") != str(
-        owner.folder.resolve()
-    ):
+    if not any(place_before(place, owner) for place in run.places):
         raise UsageError(
-            f"{run.folder} is a run of {run.repository.root}, {earlier} of {owner.repository.root}."
+            f"{run.folder} is a run of {listed([p.repository.root for p in run.places])}, which "
+            f"{named} did not learn from: all of it is new to that student. --student {named} measures "
+            "it on all tasks."
         )
     return owner
 
@@ -81,19 +87,27 @@ def _new_since(
 ) -> tuple[list[Task], dict]:
     """Of the tasks those about functions that are new since the earlier run or have changed, and what
     is told of it. Raises UsageError where there are none."""
+    from recipes.runfolder.run import Run
     from sandbox.tasks.inventory import Inventory
 
     if options.new_since is None:
         return tasks, {}
-    before, now = Inventory.read(options.new_since), Inventory.read(session.run.folder)
-    changed = before.changed(now)
-    chosen = [t for t in tasks if changed & set(t.about)]
+    owner, changed = Run.open(options.new_since), {}
+    for place in session.run.places:
+        now, old = Inventory.read(place.folder), place_before(place, owner)
+        before = Inventory.read(old.folder) if old else Inventory({})
+        changed[place.name] = before.changed(now)
+
+    def new_in(task: Task) -> set[str]:
+        return changed[session.run.place_of(task).name] & set(task.about)
+
+    chosen = [t for t in tasks if new_in(t)]
     if not chosen:
         raise UsageError(
             f"No task of {session.run.folder} is about a function that is new since "
             f"{options.new_since}, or has changed."
         )
-    about = {name for task in chosen for name in task.about} & changed
+    about = {(task.repo, name) for task in chosen for name in new_in(task)}
     facts = {"run": str(options.new_since), "functions": len(about), "tasks": len(chosen)}
     return chosen, {"new_since": facts}
 
@@ -110,7 +124,7 @@ def evaluate(session: Session, folder: Path, options: EvalOptions, sampling: Sam
     chosen, facts = _new_since(
         session, options, [t for t in session.tasks if t.instance_id in session.prompts]
     )
-    split = options.split or ("all" if options.new_since else "heldout")
+    split = options.split or ("all" if options.new_since or options.student else "heldout")
     chosen = evaluation.tasks_of(chosen, split)
     measured = []
     for name, adapter in (
@@ -134,6 +148,8 @@ def evaluate(session: Session, folder: Path, options: EvalOptions, sampling: Sam
         )
         held = [p for p in tuned if p.instance_id in trials]
         compared = evaluation.with_control(session.run, compared, held, trials)
+    if options.student:
+        facts = {"student_of": str(options.student), **facts}
     return {**compared, **facts, **({"voice": spoken} if options.voice else {})}
 
 

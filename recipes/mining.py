@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from recipes import phases
 from recipes.events import Emit, SecretFound, TasksMined, notes_to, progress_to
+from recipes.runfolder.places import listed
 from recipes.runfolder.taking_up import earlier_of, place_before
 from recipes.session import limits_of
 from sandbox import jsonl
@@ -46,7 +47,7 @@ def mine_tasks(run: Run, emit: Emit) -> None:
             since = since.plus(mined.since or all_new, place.called)
             tasks += [place.named(task) for task in kept]
         if not tasks:
-            roots = " and ".join(place.repository.root for place in run.places)
+            roots = listed([place.repository.root for place in run.places])
             raise UsageError(f"{roots} gives no valid task: {in_words(excluded, excluded.names)}")
         run.keep_only("tasks.jsonl", [t.to_dict() for t in tasks])
         run.content["excluded"], run.content["left_out"] = dict(excluded), excluded.names

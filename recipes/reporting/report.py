@@ -71,7 +71,7 @@ def page(run: Run, versions: dict[str, str]) -> str:
         )
     metrics = run.read("metrics.jsonl")
     return _template().render(
-        name=Path(run.repository.root).name,
+        name=named(run.places),
         head=_head(run, facts),
         k=next(iter(facts["probes"].values()))["all"]["k"],
         arcs=_arcs(facts, metrics),
@@ -112,7 +112,7 @@ def _head(run: Run, facts: dict) -> dict:
     phase = facts["phase"]
     return {
         "run": run.folder.resolve().name,
-        "commit": run.repository.commit[:10],
+        "commit": ", ".join(place.repository.commit[:10] for place in run.places),
         "recipe": run.recipe.name,
         "student": _model(run),
         "phase": phase[0].upper() + phase[1:],
@@ -394,8 +394,8 @@ def _recipe(run: Run, versions: dict[str, str]) -> dict:
         "train": sum(t.split == "train" for t in run.tasks),
         "heldout": sum(t.split == "heldout" for t in run.tasks),
         "left_out": counted(run.content["excluded"]),
-        "commit": run.repository.commit,
-        "dirty": run.repository.dirty,
+        "commit": ", ".join(place.repository.commit for place in run.places),
+        "dirty": any(place.repository.dirty for place in run.places),
         "settings": Table(["setting", "value"], settings),
         "versions": Table(["version", "when started", "of this report"], rows),
     }
@@ -470,10 +470,11 @@ def _sample(run: Run, task: Task, rollout: dict) -> dict:
     """What the reply does to the broken file, line by line; the reply itself where it holds no edit
     or the snapshot is gone."""
     shown, fault = rollout["text"], ""
-    hold(run.repository.snapshot)
-    if run.repository.snapshot.is_dir():
-        broken = task.broken(run.repository.snapshot)
-        edit = edit_of(shown, task, run.repository.snapshot, run.recipe.prompt.style)
+    tree = run.tree_of(task)
+    hold(tree)
+    if tree.is_dir():
+        broken = task.broken(tree)
+        edit = edit_of(shown, task, tree, run.recipe.prompt.style)
         if isinstance(edit, InvalidEdit):
             fault = str(edit)
         else:

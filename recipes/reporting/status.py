@@ -113,7 +113,7 @@ def _next(run: Run, following: phases.Phase | None, probes: dict, cycles: int) -
         return (
             "No training task is solved even once: this is still a cold start, and more from a "
             "teacher can help:\n"
-            f"{program}bootstrap --new --repo {run.repository.root} --teacher NAME"
+            f"{program}bootstrap --new {run.repo_options} --teacher NAME"
         )
     if following is phases.SELFDISTIL and (begun := SelfDistillation.of(run)):
         return f"Go on with\n{program}{following.command} {named} {begun.arguments}"

@@ -11,7 +11,8 @@ from recipes.reporting.alarm import alarm
 from recipes.runfolder.taking_up import FROM
 
 if TYPE_CHECKING:
-    from recipes.runfolder.run import Run  # it takes a while to load, and --help is quick
+    from recipes.runfolder.run import Run
+    from sandbox.tasks.task import Task  # it takes a while to load, and --help is quick
 
 MAIN_GROUPS = ("taught", "untaught", "heldout", "all", "were_warm")
 HARDNESS = ("hard", "soft")
@@ -75,6 +76,38 @@ def probe_summary(run: "Run", phase: str) -> dict:
     }
 
 
+def by_repo(run: "Run", *names: str) -> dict:
+    """{"by_repo": {repository: {when: {group: summary}}}} of a run of several, for the probes `names`,
+    which are "before" and "after"; {} of a run of one."""
+    places = run.places
+    if len(places) == 1:
+        return {}
+    repo = {task.instance_id: task.repo for task in run.tasks}
+    settings, seed = run.recipe.probe, run.recipe.seed
+    found: dict[str, dict] = {}
+    for place in places:
+        for when, name in zip(("before", "after"), names):
+            own = [p for p in read_probes(run, name) if repo.get(p.instance_id) == place.name]
+            groups = grouped(run, own)
+            summaries = {g: summarise(groups[g], settings.temperature, seed) for g in GROUPS}
+            found.setdefault(place.name, {})[when] = summaries
+    return {"by_repo": found}
+
+
+def by_repo_lines(facts: dict) -> list[str]:
+    """The same for a person: a line a repository and group that holds tasks."""
+    lines = []
+    for name, measured in facts.get("by_repo", {}).items():
+        before, after = measured["before"], measured["after"]
+        for group in (*APART["taught"], *APART["untaught"], *APART["heldout"]):
+            if after[group]["n"]:
+                lines.append(
+                    f"{name}, {GROUP_WORDS[group]}: pass@1 {before[group]['pass_at_1']:.3f} before, "
+                    f"{after[group]['pass_at_1']:.3f} after ({after[group]['n']} tasks)"
+                )
+    return ["", *lines] if lines else []
+
+
 def grouped(run: "Run", probes: list[TaskProbe]) -> dict[str, list[TaskProbe]]:
     """{group: probes} for GROUPS. `taught` are the tasks that a teacher's verified answer was
     learned for, in a run that this one takes up, too; what the student learned again of its own rollouts was not taught. `were_warm`: the
@@ -125,12 +158,13 @@ def mined_facts(run: "Run", prompts: dict | None = None) -> dict:
         "repo": repository.root,
         "commit": repository.commit,
         "python": repository.python,
+        **_repositories(run, tasks),
         "counts": counts,
         "kinds": sorts,
         "excluded": run.content["excluded"],
         "left_out": run.content.get("left_out", {}),
         **({"since": run.content["since"]} if "since" in run.content else {}),
-        "notes": list(repository.notes),
+        "notes": [note for place in run.places for note in place.repository.notes],
         "seconds": run.content["seconds"].get(MINE.name, 0.0),
         "tasks": [
             {
@@ -158,6 +192,25 @@ def _prompt_facts(name: str, prompts: dict | None) -> dict:
         return {}
     prompt = prompts[name]
     return {"prompt_tokens": prompt and prompt.tokens, "prompt_extent": prompt and prompt.extent}
+
+
+def _repositories(run: "Run", tasks: "list[Task]") -> dict:
+    """Each of them, where there are several."""
+    places = run.places
+    if len(places) == 1:
+        return {}
+    return {
+        "repos": [
+            {
+                "name": place.name,
+                "repo": place.repository.root,
+                "commit": place.repository.commit,
+                "python": place.repository.python,
+                "tasks": sum(task.repo == place.name for task in tasks),
+            }
+            for place in places
+        ]
+    }
 
 
 def task_lines(run: "Run") -> list[str]:

@@ -28,7 +28,7 @@ from recipes.events import (
     notes_to,
 )
 from recipes.runfolder.content import MORE
-from recipes.runfolder.places import roots_in_words
+from recipes.runfolder.places import listed
 from recipes.runfolder.taking_up import (
     FROM,
     check_same_repositories,
@@ -123,7 +123,7 @@ def _continued(folder: Path, options: RunOptions, emit: Emit) -> Run:
         _check_taken_up(run, options.from_run)
     if named and sorted(named) != sorted(roots):
         raise UsageError(
-            f"{folder} is a run of {roots_in_words(roots)}, not of {roots_in_words(options.repos)}. "
+            f"{folder} is a run of {listed(roots)}, not of {listed(options.repos)}. "
             "Name another folder with --run."
         )
     if (options.recipe != "auto" or options.settings) and options.load() != run.recipe:

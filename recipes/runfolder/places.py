@@ -73,7 +73,12 @@ def places(folder: Path, repositories: Sequence[Repository]) -> list[Place]:
     return list(found.values())
 
 
-def roots_in_words(roots: Sequence[str | os.PathLike]) -> str:
+def named(places: Sequence[Place]) -> str:
+    """The names of a run's repositories, for a person: `A`, `A and B`, `A, B and C`."""
+    return listed([place.name for place in places])
+
+
+def listed(names: Sequence[str | os.PathLike]) -> str:
     """`A`, `A and B`, `A, B and C`"""
-    names = [str(root) for root in roots]
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    words = [str(name) for name in names]
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

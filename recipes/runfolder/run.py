@@ -131,6 +131,11 @@ class Run:
         more = map(Repository.from_dict, self.content.get(MORE, ()))
         return places(self.folder, [self.repository, *more])
 
+    @property
+    def repo_options(self) -> str:
+        """How a command names its repositories."""
+        return " ".join(f"--repo {place.repository.root}" for place in self.places)
+
     def tree_of(self, task: Task) -> Path:
         """The snapshot of the repository that a task is of."""
         return self.place_of(task).repository.snapshot

@@ -116,7 +116,7 @@ def earlier_of(run: Run) -> Run | None:
     if not (folder / "run.json").is_file():
         raise UsageError(
             f"{run.folder} takes up {folder}, which is gone. Restore it, or start a new run with: "
-            f"python coldstart.py bootstrap --new --repo {run.repository.root}"
+            f"python coldstart.py bootstrap --new {run.repo_options}"
         )
     return Run.open(folder)
 
