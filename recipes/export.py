@@ -75,8 +75,7 @@ def export(run: Run, options: ExportOptions, emit: Emit) -> Exported:
 def _write_tasks(run: Run, target: str, folder: Path, emit: Emit) -> None:
     """The tasks of a run, as data or as an environment."""
     from sandbox.cache import make_room
-    from sandbox.repo import restore_snapshot
 
-    restore_snapshot(run.repository)
+    run.restore_snapshots()
     make_room(notes_to(emit))
-    exporting.task_export(target).write(run, run.repository.snapshot, folder)
+    exporting.task_export(target).write(run, folder)

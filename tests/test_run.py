@@ -173,7 +173,7 @@ def test_tasks_before_they_are_mined_and_after_they_are_damaged(run):
         assert "tasks.jsonl is damaged" in refused(lambda: run.tasks)
     for text in ("", "{", "[]", "{}"):
         (run.folder / "survey.json").write_text(text)
-        assert "survey.json is missing or damaged" in refused(lambda: run.survey)
+        assert "survey.json is missing or damaged" in refused(lambda: run.places[0].survey)
 
 
 # ------------------------------------------------------------------------------------ one at a time

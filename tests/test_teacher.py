@@ -218,7 +218,7 @@ def test_the_cold_ones_and_no_others(states, share, seed):
 
 
 def test_the_reference_teacher(repository, tasks, judge):
-    teacher = ReferenceTeacher(repository.snapshot, "blocks")
+    teacher = ReferenceTeacher(lambda task: repository.snapshot, "blocks")
     reply = teacher.reply(tasks["mean"], [])
     assert (
         judge.judge(
@@ -353,7 +353,13 @@ def test_it_is_said_once_and_remembered():
 
 def test_the_plan(repository, tasks, secret_filter):
     endpoint = Endpoint("e", URL, "m", ("1", "0.5", "2"), max_output=1000)
-    made = plan([tasks["add"], tasks["mean"]], repository.snapshot, endpoint, QUICK, secret_filter)
+    made = plan(
+        [tasks["add"], tasks["mean"]],
+        lambda task: repository.snapshot,
+        endpoint,
+        QUICK,
+        secret_filter,
+    )
     size = sum(len(prompt[0]["content"]) for prompt in made.prompts.values())
     assert (
         set(made.prompts) == {"blank-calc.core.add", "blank-calc.core.mean"}
@@ -372,7 +378,9 @@ def test_the_plan(repository, tasks, secret_filter):
     assert unknown.usd is None and "not known" in str(unknown.event(hired))
     assert json.loads(json.dumps(unknown.to_dict()))["usd"] is None
     secret = replace(tasks["mean"], problem_statement='It fails with password = "Xk-93jd-02ls".')
-    withheld = plan([tasks["add"], secret], repository.snapshot, endpoint, QUICK, secret_filter)
+    withheld = plan(
+        [tasks["add"], secret], lambda task: repository.snapshot, endpoint, QUICK, secret_filter
+    )
     assert (
         list(withheld.prompts) == ["blank-calc.core.add"]
         and "looks like a secret" in withheld.withheld["blank-calc.core.mean"]

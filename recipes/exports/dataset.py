@@ -1,6 +1,6 @@
 """Tasks and trajectories as JSON lines that other programs read as they are.
 
-    write(run, tree, folder)
+    write(run, folder)
 
     tasks-train.jsonl, tasks-heldout.jsonl    one task a line, with SWE-bench's field names. As there, FAIL_TO_PASS and PASS_TO_PASS are
                                               strings that hold a JSON list. `base_commit` is the intact state: `break_patch` takes it to
@@ -18,6 +18,7 @@ cannot read one. What makes the verdict hard to forge (twins, recorded calls) st
 import json
 from pathlib import Path
 
+from recipes.runfolder.places import named, origins
 from recipes.runfolder.run import Run
 from sandbox import jsonl, patches
 from sandbox.tasks.task import Task
@@ -26,11 +27,11 @@ CARD = "README.md"
 TASKS, CHAT = "tasks-{}.jsonl", "chat-train.jsonl"
 
 
-def write(run: Run, tree: Path, folder: Path) -> None:
-    """Write the files to `folder`. `tree` is the snapshot of the repository. Raises UsageError
-    where there are no tasks yet or the snapshot has moved on."""
+def write(run: Run, folder: Path) -> None:
+    """Write the files to `folder`. Raises UsageError where there are no tasks yet or a snapshot has
+    moved on."""
     parts = {
-        TASKS.format(split): [_task(t, tree) for t in run.tasks if t.split == split]
+        TASKS.format(split): [_task(t, run.tree_of(t)) for t in run.tasks if t.split == split]
         for split in ("train", "heldout")
     }
     parts[CHAT] = [_chat(record) for record in run.read("trajectories.jsonl")]
@@ -74,7 +75,7 @@ def _chat(record: dict) -> dict:
 
 def _card(run: Run, parts: dict[str, list[dict]]) -> str:
     """A dataset card; its head tells the datasets library which file is which."""
-    name = Path(run.repository.root).name
+    name = named(run.places)
     configs = {
         "tasks": {
             split: TASKS.format(file) for split, file in (("train", "train"), ("test", "heldout"))
@@ -91,7 +92,6 @@ def _card(run: Run, parts: dict[str, list[dict]]) -> str:
                 for line in (f"  - split: {split}", f"    path: {file}")
             ]
     counts = [f"- `{file}`: {len(records)} lines" for file, records in parts.items()]
-    dirty = ", with changes that were not committed" if run.repository.dirty else ""
     return "\n".join(
         [
             *head,
@@ -99,8 +99,7 @@ def _card(run: Run, parts: dict[str, list[dict]]) -> str:
             "",
             f"# Tasks of {name}",
             "",
-            f"Mined by coldstart from the tests of `{name}` at commit "
-            f"{run.repository.commit}{dirty}.",
+            f"Mined by coldstart from the tests of {origins(run.places)}.",
             "",
             *counts,
             "",

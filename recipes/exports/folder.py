@@ -44,9 +44,9 @@ bits changes a reply now and then, and a lost adapter nearly all of them."""
 class TaskExport(Protocol):
     """The module of a target that holds the tasks."""
 
-    def write(self, run: Run, tree: Path, folder: Path) -> None:
-        """Write the files to `folder`, which is empty. `tree`: the snapshot of the repository.
-        Raises UsageError where there are no tasks yet or the snapshot has moved on."""
+    def write(self, run: Run, folder: Path) -> None:
+        """Write the files to `folder`, which is empty. Raises UsageError where there are no tasks yet
+        or a snapshot has moved on."""
 
 
 def task_export(target: str) -> TaskExport:

@@ -12,6 +12,7 @@ from pathlib import Path
 from recipes.exports.folder import lines
 from recipes.phases import BEFORE
 from recipes.reporting.tables import GROUP_WORDS, GROUPS, probe_summary
+from recipes.runfolder.places import named, origins
 from recipes.runfolder.run import Run
 from sandbox.jsonl import valid
 
@@ -30,7 +31,7 @@ def write_card(folder: Path, run: Run, checkpoint: str, replay: dict | None) -> 
 
 def card(run: Run, checkpoint: str, replay: dict | None) -> str:
     base, public = _base(run.recipe.student.model)
-    name = Path(run.repository.root).name
+    name = named(run.places)
     head = [
         "---",
         *([f"base_model: {base}"] if public else []),
@@ -43,8 +44,8 @@ def card(run: Run, checkpoint: str, replay: dict | None) -> str:
         "",
     ]
     about = [
-        f"A LoRA adapter for `{base}`, trained on the tests of the repository `{name}` (commit "
-        f"{run.repository.commit[:10]}) by coldstart: past the cold start with a teacher, then "
+        f"A LoRA adapter for `{base}`, trained on the tests of {origins(run.places)} "
+        f"by coldstart: past the cold start with a teacher, then "
         "REINFORCE on its own rollouts, as far as the numbers below go. This is "
         f"checkpoint `{checkpoint}`." + ("" if public else " " + NOT_ON_A_HUB.format(base=base)),
         "",

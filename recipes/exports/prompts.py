@@ -16,19 +16,18 @@ def write_prompts(run: Run, folder: Path, emit: Emit) -> dict[str, Prompt | None
     """What the student would be shown of each task, as INSTANCE_ID.txt in `folder`: {instance_id:
     Prompt, or None where it does not fit}."""
     from recipes.learning.tokens import budget_of
-    from sandbox.repo import restore_snapshot
     from sandbox.tasks.prompts import build, extents_in_words
 
-    restore_snapshot(run.repository)
+    run.restore_snapshots()
     budget, note = budget_of(run.recipe)
     if note:
         emit(Note(note))
     folder.mkdir(parents=True, exist_ok=True)
-    tree, tasks = run.repository.snapshot, run.tasks
+    tasks = run.tasks
     built: dict[str, Prompt | None] = {}
     for task in tasks:
         prompt = built[task.instance_id] = build(
-            task, tree, run.recipe.prompt.style, budget, run.recipe.student.turns
+            task, run.tree_of(task), run.recipe.prompt.style, budget, run.recipe.student.turns
         )
         emit(Progress("building prompts", len(built), len(tasks)))
         if prompt:

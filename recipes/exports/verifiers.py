@@ -1,7 +1,7 @@
 """The tasks and the verdict of a run as an environment of the package `verifiers` (its version
 0.4), for trainers that speak it.
 
-    write(run, tree, folder)
+    write(run, folder)
 
     pyproject.toml, README.md
     coldstart_<repo>/                the package: a copy of `recipes/exports/environment`, whose modules say what they do; they are never imported
@@ -19,6 +19,7 @@ import shutil
 from pathlib import Path
 
 from recipes.learning.tokens import budget_of
+from recipes.runfolder.places import origins
 from recipes.runfolder.run import Run
 from sandbox import jsonl
 from sandbox.jsonl import valid
@@ -44,7 +45,7 @@ package-data = {{ {package} = ["*.json", "*.jsonl"] }}
 
 README = """# {name}
 
-{counts} tasks of `{repo}`, mined by coldstart at commit {commit}, as an environment of `verifiers`. The reward is 1 where the
+{counts} tasks of {origins}, mined by coldstart, as an environment of `verifiers`. The reward is 1 where the
 repository's own tests say in coldstart's jail that an answer resolves the task, else 0.
 
     pip install -e .
@@ -56,12 +57,12 @@ repository there, and name them: `--env.taskset.task.coldstart DIR --env.taskset
 """
 
 
-def write(run: Run, tree: Path, folder: Path) -> None:
-    """Write the package to `folder`. `tree` is the snapshot of the repository. Raises UsageError
-    where there are no tasks yet or the snapshot has moved on."""
-    repo, budget = Path(run.repository.root).name, budget_of(run.recipe)[0]
+def write(run: Run, folder: Path) -> None:
+    """Write the package to `folder`. Raises UsageError where there are no tasks yet or a snapshot
+    has moved on."""
+    repo, budget = "-".join(place.name for place in run.places), budget_of(run.recipe)[0]
     style, turns = run.recipe.prompt.style, run.recipe.student.turns
-    built = [(t, build(t, tree, style, budget, turns)) for t in run.tasks]
+    built = [(t, build(t, run.tree_of(t), style, budget, turns)) for t in run.tasks]
     asked = [(task, prompt) for task, prompt in built if prompt]
     package = "coldstart_" + re.sub(r"\W+", "_", repo.lower(), flags=re.ASCII).strip("_")
     names = {"name": package.replace("_", "-"), "package": package, "repo": repo}
@@ -91,5 +92,5 @@ def write(run: Run, tree: Path, folder: Path) -> None:
     train = sum(t.split == "train" for t, _ in asked)
     counts = f"{train} training and {len(asked) - train} held-out"
     (folder / "pyproject.toml").write_text(valid(PYPROJECT.format(**names)), encoding="utf-8")
-    readme = README.format(**names, counts=counts, commit=run.repository.commit)
+    readme = README.format(**names, counts=counts, origins=origins(run.places))
     (folder / "README.md").write_text(valid(readme), encoding="utf-8")

@@ -34,6 +34,7 @@ from recipes.reporting.tables import (
 )
 from recipes.reporting.thawed import thawed_lines
 from recipes.reporting.times import duration
+from recipes.runfolder.places import named
 from recipes.runfolder.run import Run
 from recipes.teachers.ledger import read_summary
 from sandbox import patches

@@ -78,6 +78,15 @@ def named(places: Sequence[Place]) -> str:
     return listed([place.name for place in places])
 
 
+def origins(places: Sequence[Place]) -> str:
+    """What a run learned from, for a person, in Markdown."""
+    parts = []
+    for place in places:
+        dirty = " with changes that were not committed" if place.repository.dirty else ""
+        parts.append(f"`{place.name}` at commit {place.repository.commit}{dirty}")
+    return listed(parts)
+
+
 def listed(names: Sequence[str | os.PathLike]) -> str:
     """`A`, `A and B`, `A, B and C`"""
     words = [str(name) for name in names]
