@@ -202,6 +202,9 @@ class ScriptedJudge:
     def __init__(self, repository, *statuses: str) -> None:
         self.repository, self._statuses = repository, list(statuses)
 
+    def tree_of(self, task: Task):
+        return self.repository.snapshot
+
     def judge_many(self, pairs) -> list:
         return [self._next(task) for task, _ in pairs]
 

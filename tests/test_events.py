@@ -21,6 +21,15 @@ SENTENCES = [
         "Run runs/a: /a at c0ffeec0ff, its tests run by /usr/bin/python3 (Python 3.11.2); recipe "
         "nano.",
     ),
+    (
+        events.RunTakenUp("runs/a", "c0ffee" * 4, "cycle-0010"),
+        "It takes up runs/a (at c0ffeec0ff): its student (cycle-0010) and what was measured there of "
+        "tasks that are the same today.",
+    ),
+    (
+        events.RunTakenUp("runs/a", "c0ffee" * 4, ""),
+        "It takes up runs/a (at c0ffeec0ff): what was measured there of tasks that are the same today.",
+    ),
     (events.RunContinued("runs/a"), "Going on with runs/a. (--new starts another run.)"),
     (
         events.UncommittedChanges("a", "coldstart sees"),
@@ -31,6 +40,11 @@ SENTENCES = [
         events.TasksMined(3, 1, {"flaky": 2, "slow": 5}, {"flaky": ["a.py::f", "a.py::g"]}),
         "4 tasks mined: 3 for training, 1 held out. Left out: 5 x slow, 2 x flaky.\n"
         "  flaky: a.py::f, a.py::g",
+    ),
+    (
+        events.TasksMined(3, 1, {}, {}, {"taken_over": 2, "mined": 2, "gone": 1}),
+        "4 tasks mined: 3 for training, 1 held out. 2 are as they were and were not measured again, 2 "
+        "are new or changed, 1 are gone. ",
     ),
     (events.SecretFound("x", "it holds a key"), "x is left out: it holds a key."),
     (events.PromptsWritten("All of it.", "p"), "All of it. They are in p."),

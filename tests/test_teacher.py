@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recipes.events import Progress
+from recipes.runfolder.places import Place
 from recipes.settings import TeacherSettings, from_dict, load
 from recipes.teachers.choose import choose_cold, choose_replay
 from recipes.teachers.conversation import ApiTeacher
@@ -373,7 +374,11 @@ def test_the_plan(repository, tasks, secret_filter):
     assert "2 cold tasks go to 127.0.0.1" in lines and f"about {made.tokens:,} tokens" in lines
     assert f"${least:.2f} and ${most:.2f}" in lines and "stops at $1.00" in lines
     unknown = plan(
-        [tasks["add"]], repository.snapshot, replace(endpoint, price=None), QUICK, secret_filter
+        [tasks["add"]],
+        lambda task: repository.snapshot,
+        replace(endpoint, price=None),
+        QUICK,
+        secret_filter,
     )
     assert unknown.usd is None and "not known" in str(unknown.event(hired))
     assert json.loads(json.dumps(unknown.to_dict()))["usd"] is None
@@ -764,6 +769,10 @@ class WrittenRun(SimpleNamespace):
 
     set_aside: dict[str, str] = {}
 
+    @property
+    def places(self) -> list[Place]:
+        return [Place("calc", self.repository, self.folder, alone=True)]
+
     def is_done(self, step: str) -> bool:
         return False
 
@@ -793,7 +802,7 @@ def test_what_is_said_while_an_api_teacher_is_asked(
     session = SimpleNamespace(
         run=run,
         recipe=replace(recipe, teacher=replace(QUICK, attempts=1, repairs=0)),
-        tree=repository.snapshot,
+        tree_of=lambda task: repository.snapshot,
         tasks=[task],
         judge=judge,
         chats={task.instance_id: messages(task, repository.snapshot)},

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from recipes.runfolder.places import MORE
 from recipes.settings import Recipe, from_dict
 from sandbox.errors import UsageError
 from sandbox.repo import Repository
 
 FILE = "run.json"
-MORE = "repositories"
-"""In run.json: those beside `repository`, where a run has several."""
 FORMAT = 1
 """Version of the folder's layout; a run of another version is refused."""
 KINDS = {"done": list, "seconds": dict, "checkpoints": dict}

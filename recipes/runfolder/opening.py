@@ -27,8 +27,7 @@ from recipes.events import (
     UncommittedChanges,
     notes_to,
 )
-from recipes.runfolder.content import MORE
-from recipes.runfolder.places import listed
+from recipes.runfolder.places import MORE, listed
 from recipes.runfolder.taking_up import (
     FROM,
     check_same_repositories,

@@ -18,13 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox.errors import UsageError
-from sandbox.repo import Repository
 
 if TYPE_CHECKING:  # what `--help` need not load
+    from sandbox.repo import Repository
     from sandbox.survey import Survey
     from sandbox.tasks.task import Task
 
 FOLDER = "repos"
+MORE = "repositories"
+"""In run.json: those beside `repository`, where a run has several."""
 
 
 @dataclass(frozen=True)

@@ -30,15 +30,8 @@ from typing import Any, TextIO
 
 from recipes import phases
 from recipes.runfolder import locks
-from recipes.runfolder.content import (
-    FILE,
-    MORE,
-    disk_errors,
-    new_content,
-    read_content,
-    refuse_taken,
-)
-from recipes.runfolder.places import Place, places
+from recipes.runfolder.content import FILE, disk_errors, new_content, read_content, refuse_taken
+from recipes.runfolder.places import MORE, Place, places
 from recipes.settings import Recipe, from_dict
 from sandbox import jsonl
 from sandbox.errors import UsageError
