@@ -303,10 +303,10 @@ class StageSettings:
 class RetentionSettings:
     """What keeps a stage from undoing what earlier ones taught, from the second one on."""
 
-    method: Annotated[str, OneOf(METHODS)] = "selfdistil"
-    """After the stage: `selfdistil`, on-policy distillation from the best adapter of the stage before
-    it, on the prompts of all stages before it; `replay`, fine-tuning on the student's own solved
-    rollouts of these; `average`, of the stage's adapter and that one. While it is climbed: `kl`, a KL
+    method: Annotated[str, OneOf(METHODS)] = "replay"
+    """After the stage: `replay`, fine-tuning on the student's own solved rollouts of the tasks of all
+    stages before it, which kept most where it was measured (docs/measurements.md); `selfdistil`,
+    on-policy distillation from the best adapter of the stage before it, on the prompts of these; `average`, of the stage's adapter and that one. While it is climbed: `kl`, a KL
     term to that one. `none`: nothing. Steps, batch and learning rate are those of `[selfdistil]`."""
     kl: NotNegative[float] = 0.05
     """Weight of the KL term of `kl`."""
