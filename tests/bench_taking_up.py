@@ -7,8 +7,8 @@ and what the student makes of it.
 CLONE has its history; nothing in it is changed. Its last commits that touch Python files, merges
 followed by their first parent, are checked out one after another in a copy. The first is mined; each
 later one is taken up from the run before (`--from`): tasks kept, new and gone, and seconds of mining.
-With `--anew N` every so manyth commit, the last among them, is mined anew beside it with an empty
-cache. With `--student` the whole of `bootstrap` runs, and held-out pass@1 is that of the probes before
+With `--anew N` every so manyth commit, the last among them, is mined anew beside it, as the first one is
+in any case, with an empty cache. With `--student` the whole of `bootstrap` runs, and held-out pass@1 is that of the probes before
 and after it; then `eval --new-since` measures the earlier student on the new functions.
 """
 
@@ -72,9 +72,11 @@ class Walk:
             if last is not None:
                 taken.append(row["seconds"])
             every = self.arguments.anew
-            if every and (number == 0 or (len(commits) - 1 - number) % every == 0):
+            if last is None:
+                row["anew"] = row["seconds"]
+            elif every and (len(commits) - 1 - number) % every == 0:
                 row["anew"] = self.anew(commit)
-                anew.append(row["anew"])
+            anew += [row["anew"]] if "anew" in row else []
             last = self.scratch / commit
             print(line(commit, row), flush=True)
         if taken and anew:
