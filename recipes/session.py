@@ -45,8 +45,9 @@ CHUNK_TOKENS = 12_288
 draws are those of a probe that was not: a chunk is to take no more than about a minute."""
 
 
-def open_judge(run: Run, emit: Emit) -> Judge:
-    """Who judges the edits of a run; to be closed."""
+def open_judge(run: Run, emit: Emit, workers: int = 0, memory: Path | None = None) -> Judge:
+    """Who judges the edits of a run; to be closed. `workers`: jails at the same time, as the recipe
+    says where 0; `memory`: the file of verdicts that are known, the run's own where None."""
     from sandbox.cache import make_room
     from sandbox.judge.settings import Suite
     from sandbox.judge.verdict import Judge
@@ -54,11 +55,12 @@ def open_judge(run: Run, emit: Emit) -> Judge:
 
     restore_snapshot(run.repository)
     make_room(notes_to(emit))
+    limits = limits_of(run.recipe)
     return Judge(
         run.repository,
-        limits_of(run.recipe),
+        replace(limits, workers=workers) if workers else limits,
         Suite(preload=run.survey.modules, test_files=run.survey.test_files, roles=run.survey.roles),
-        memory=run.folder / "verdicts.jsonl",
+        memory=memory or run.folder / "verdicts.jsonl",
         on_note=notes_to(emit),
     )
 

@@ -26,7 +26,7 @@ CARD = "README.md"
 TASKS, CHAT = "tasks-{}.jsonl", "chat-train.jsonl"
 
 
-def write(run: Run, tree: Path, folder: Path) -> None:
+def write(run: Run, tree: Path, folder: Path, checkpoint: Path | None = None) -> None:
     """Write the files to `folder`. `tree` is the snapshot of the repository. Raises UsageError
     where there are no tasks yet or the snapshot has moved on."""
     parts = {
