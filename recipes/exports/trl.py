@@ -16,7 +16,7 @@ aside, is left out, as it is in the run. A file without lines is not written.
 import shutil
 from pathlib import Path
 
-from recipes.exports.origin import write_origin
+from recipes.exports.origin import ROOT, write_origin
 from recipes.exports.prompts import asked
 from recipes.runfolder import checkpoint as checkpoints
 from recipes.runfolder.run import Run
@@ -26,10 +26,11 @@ from sandbox.errors import UsageError
 TEMPLATE = Path(__file__).parent / "training"
 TASKS = "tasks-{}.jsonl"
 
-REQUIREMENTS = """# Beside coldstart's own requirements. Tried on 2026-11-30 with trl 1.16.0, accelerate 1.15.0 and datasets 4.8.5.
+REQUIREMENTS = """# Beside coldstart's requirements-cpu.txt, in an environment without unsloth, which wants an older TRL.
+# Tried on 2026-11-30 on a CPU: trl 1.16.0, accelerate 1.15.0, datasets 5.2.0, transformers 5.17.0, peft 0.21.2, torch 2.13.0.
 trl>=1.16,<1.17
-accelerate>=1.12,<2
-datasets>=4.7,<5
+accelerate>=1.15,<2
+datasets>=5.2,<6
 """
 
 README = """# {name}
@@ -37,13 +38,16 @@ README = """# {name}
 {train} training and {heldout} held-out tasks of `{name}`, mined by coldstart at commit {commit}, and its student as it was in
 checkpoint `{checkpoint}`, to be trained on with TRL's GRPOTrainer.
 
-    pip install -r requirements.txt                              # where coldstart is installed
+    python -m venv venv && . venv/bin/activate                   # of its own: unsloth 2026.10 wants trl<=1.15 and datasets<5
+    pip install -r {coldstart}/requirements-cpu.txt -r requirements.txt
     accelerate launch --num_processes N train.py                 # N cards of this machine
     accelerate launch --multi_gpu --num_processes N train.py     # no card: --cpu would start one process, whatever N is
     accelerate launch --num_processes N train.py --resume        # after whatever stopped it
 
 The reward is 1 where the repository's own tests say in coldstart's jail that an answer resolves the task, else 0. All settings are
 those of the run's recipe; `train.py` shows each, and is yours to change. What was trained ends in `trained/adapter`, which PEFT loads.
+
+Tried with the versions that requirements.txt names, in two processes on a CPU; not on a card, and not on several machines.
 
 The verdict needs coldstart and the run: `origin.json` says where they are. On another machine, take both folders and the repository
 there, and name them: `train.py --coldstart DIR --run DIR`. Nothing is written into the run.
@@ -85,6 +89,7 @@ def write(run: Run, tree: Path, folder: Path, checkpoint: Path | None = None) ->
     readme = README.format(
         name=Path(run.repository.root).name,
         commit=run.repository.commit,
+        coldstart=ROOT,
         checkpoint=checkpoint.name,
         **{split: len(lines) for split, lines in rows.items()},
     )

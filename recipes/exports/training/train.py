@@ -66,7 +66,7 @@ def main() -> None:
         refuse_other_tokens(tokenizer, tokens, [*train, *heldout])
         groups = min(opened.recipe.climb.groups, len(train))
         settings = settings_of(opened.recipe, options, groups, bool(heldout), here.num_processes)
-        asked_for = in_turn(train, groups * settings.max_steps, opened.recipe.seed)
+        asked_for = in_turn(train, groups, settings.max_steps, opened.recipe.seed)
         trainer = GRPOTrainer(
             model=model,
             args=settings,
@@ -197,14 +197,17 @@ def tasks_of(file: Path, several: bool) -> list[dict]:
     return rows
 
 
-def in_turn(rows: list[dict], count: int, seed: int) -> list[dict]:
-    """So many of them, in rounds: all, in an order that is drawn anew for each. TRL's own order
-    would begin again at each --resume, and leave out what is left of a round."""
+def in_turn(rows: list[dict], groups: int, steps: int, seed: int) -> list[dict]:
+    """So many tasks for each step, none twice in one: round by round, each in an order of its own.
+    TRL's order would begin again at each --resume, and leave out what is left of a round."""
     draw = random.Random(seed)
+    waiting: list[dict] = []
     found: list[dict] = []
-    while len(found) < count:
-        found += draw.sample(rows, len(rows))
-    return found[:count]
+    for _ in range(steps):
+        if len(waiting) < groups:
+            waiting += [row for row in draw.sample(rows, len(rows)) if row not in waiting]
+        found, waiting = found + waiting[:groups], waiting[groups:]
+    return found
 
 
 def refuse_other_tokens(tokenizer: Any, tokens: Any, rows: list[dict]) -> None:
