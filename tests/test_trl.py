@@ -12,6 +12,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recipes.exports.open_run import open_run
 from recipes.runfolder.run import Run
@@ -138,13 +140,32 @@ def test_it_goes_on_from_its_checkpoint_as_if_it_had_not_stopped(folder, steps):
     assert (folder / "cut" / file).read_bytes() == (steps / file).read_bytes()
 
 
-@pytest.fixture(scope="module")
-def train(folder):
-    """The exported script as a module."""
-    spec = importlib.util.spec_from_file_location("train", folder / "train.py")
+def exported_module(file: Path):
+    spec = importlib.util.spec_from_file_location(file.stem, file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def train(folder):
+    return exported_module(folder / "train.py")
+
+
+@needs_trl
+@given(
+    tasks=st.integers(1, 9), groups=st.integers(1, 9), steps=st.integers(1, 30), seed=st.integers()
+)
+def test_every_task_has_its_turn(train, tasks, groups, steps, seed):
+    groups = min(groups, tasks)
+    rows = [{"instance_id": str(number)} for number in range(tasks)]
+    order = [row["instance_id"] for row in train.in_turn(rows, groups, steps, seed)]
+    for step in range(steps):
+        assert len(set(order[step * groups : (step + 1) * groups])) == groups
+    counts = [order.count(row["instance_id"]) for row in rows]
+    assert len(order) == steps * groups and max(counts) - min(counts) <= 1
+    more = train.in_turn(rows, groups, steps + 3, seed)  # of a training that goes on for longer
+    assert [row["instance_id"] for row in more][: len(order)] == order
 
 
 @needs_trl
@@ -184,6 +205,29 @@ def test_episodes_are_played_and_what_was_told_is_not_learned(place):  # noqa: F
     first, second = (logged(folder / "out", process) for process in range(PROCESSES))
     assert [r["loss"] for r in first] == [r["loss"] for r in second]
     assert first[0]["adapter_sum"] == second[0]["adapter_sum"]
+
+
+def test_what_the_jail_failed_on_has_no_reward(folder, place, tmp_path):  # noqa: F811
+    reward = exported_module(folder / "reward.py")
+    with open_run(place / "run-single", memory=tmp_path / "verdicts.jsonl") as opened:
+        resolved = reward.reward_of(opened, None, tmp_path / "rollouts.jsonl")
+        name = next(iter(opened.tasks))
+
+        def rewards(failures: int, truncated: int) -> list[float | None]:
+            count = failures + truncated
+            return resolved(
+                completion_ids=[[]] * count,
+                instance_id=[name] * count,
+                trainer_state=argparse.Namespace(global_step=0),
+                reply=["x"] * failures + [None] * truncated,
+                failure=["no jail"] * failures + [""] * truncated,
+            )
+
+        assert rewards(1, 10) == [None] + [0.0] * 10
+        lines = rows_of(tmp_path / "rollouts.jsonl")
+        assert [line["status"] for line in lines] == ["harness_error"] + ["truncated"] * 10
+        with pytest.raises(RuntimeError, match="no jail"):
+            rewards(2, 10)
 
 
 def test_the_folder_holds_prompts_and_no_answers(folder, place):  # noqa: F811

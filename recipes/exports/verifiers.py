@@ -1,5 +1,5 @@
 """The tasks and the verdict of a run as an environment of the package `verifiers` (its version
-0.4), for trainers that speak it.
+0.4, whose only interface is v1: a taskset and a harness), for trainers that speak it.
 
     write(run, tree, folder)
 

@@ -201,12 +201,15 @@ def in_turn(rows: list[dict], groups: int, steps: int, seed: int) -> list[dict]:
     """So many tasks for each step, none twice in one: round by round, each in an order of its own.
     TRL's order would begin again at each --resume, and leave out what is left of a round."""
     draw = random.Random(seed)
-    waiting: list[dict] = []
+    waiting: list[int] = []
     found: list[dict] = []
     for _ in range(steps):
-        if len(waiting) < groups:
-            waiting += [row for row in draw.sample(rows, len(rows)) if row not in waiting]
-        found, waiting = found + waiting[:groups], waiting[groups:]
+        while len(set(waiting)) < groups:
+            waiting += draw.sample(range(len(rows)), len(rows))
+        now = list(dict.fromkeys(waiting))[:groups]
+        for place in now:
+            waiting.remove(place)
+        found += [rows[place] for place in now]
     return found
 
 
