@@ -56,7 +56,7 @@ What is the same as in `climb`: tasks, prompts to the token, verdicts and jail, 
 optimiser, the loss and its gradient (up to a constant that AdamW takes out). What is not: all tasks are asked in turn
 (climb draws those that teach most); no cycle is undone; the held-out tasks are sampled at the training temperature (climb's
 probes have their own), and one may count twice where they do not go evenly into processes; of an episode of several turns all turns
-have one advantage (climb has one for each). An answer ends with the tokenizer's end token alone.
+have one advantage (climb has one for each).
 """
 
 
