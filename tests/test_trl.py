@@ -80,6 +80,11 @@ def folder(place) -> Path:  # noqa: F811
 
 
 @pytest.fixture(scope="module")
+def turns(place) -> Path:  # noqa: F811
+    return export_of(place, "turns", turns=2)
+
+
+@pytest.fixture(scope="module")
 def steps(folder) -> Path:
     """Where two processes have taken two steps."""
     trained(folder, folder / "two", "--steps", "2", "--save-every", "1", "--rows", "4")
@@ -189,8 +194,8 @@ def test_what_would_train_on_something_else_is_refused(train, folder, steps, pla
 
 
 @needs_trl
-def test_episodes_are_played_and_what_was_told_is_not_learned(place):  # noqa: F811
-    folder = export_of(place, "turns", turns=2)
+def test_two_processes_play_episodes(turns, place):  # noqa: F811
+    folder = turns
     trained(folder, folder / "out", "--steps", "1", "--rows", "4")
     lines = [
         line
@@ -205,6 +210,47 @@ def test_episodes_are_played_and_what_was_told_is_not_learned(place):  # noqa: F
     first, second = (logged(folder / "out", process) for process in range(PROCESSES))
     assert [r["loss"] for r in first] == [r["loss"] for r in second]
     assert first[0]["adapter_sum"] == second[0]["adapter_sum"]
+
+
+class Scripted:
+    """Writes what it is told to, in TRL's place: one list of replies for each rollout."""
+
+    def __init__(self, replies: list[list[list[int]]]) -> None:
+        self.replies, self.asked = replies, []
+
+    def _generate_single_turn(self, prompts, images, fields, num_generations):
+        self.asked.append(prompts)
+        going = [replies for replies in self.replies if replies]
+        assert len(prompts) == len(going) and num_generations == 1
+        return [replies.pop(0) for replies in going], None
+
+
+def test_what_an_episode_is_told_is_not_learned(turns, place, tmp_path, monkeypatch):  # noqa: F811
+    from recipes.exports.open_student import open_student
+
+    monkeypatch.syspath_prepend(str(turns))
+    episodes = exported_module(turns / "episodes.py")
+    _, tokens = open_student(place / "run-turns", turns / "adapter", 1)
+    (row,) = (r for r in rows_of(turns / "tasks-train.jsonl") if r["instance_id"].endswith(".add"))
+    row["prompt"][-1]["instance_id"] = row["instance_id"]
+    asked, wrong, right, cut = (
+        tokens.prompt_ids(row["prompt"]),
+        tokens.completion_ids("    return 77\n"),
+        tokens.completion_ids("    return a + b\n"),
+        tokens.completion_ids("    return a")[:-1],
+    )
+    trainer = Scripted([[wrong, right], [right], [cut]])
+    with open_run(place / "run-turns", memory=tmp_path / "verdicts.jsonl") as opened:
+        played = episodes.play_episodes(opened, tokens)([row["prompt"]] * 3, trainer)
+    ids, mask = played["completion_ids"], played["env_mask"]
+    told = ids[0][len(wrong) : -len(right)]
+    assert ids == [wrong + told + right, right, cut] and "77" in tokens.text(told)
+    assert mask[0] == [1] * len(wrong) + [0] * len(told) + [1] * len(right)
+    assert mask[1:] == [[1] * len(right), [1] * len(cut)]
+    assert trainer.asked == [[asked] * 3, [asked + wrong + told]]
+    assert played["prompt_ids"] == [asked] * 3 and played["turns"] == [2, 1, 1]
+    assert played["reply"] == ["    return a + b\n", "    return a + b\n", None]
+    assert played["failure"] == ["", "", ""] and played["logprobs"] is None
 
 
 def test_what_the_jail_failed_on_has_no_reward(folder, place, tmp_path):  # noqa: F811
