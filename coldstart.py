@@ -721,7 +721,11 @@ def report(run_folder, as_json) -> None:
 @collected(ExportOptions)
 def export(options: ExportOptions, run_folder, as_json) -> None:
     """Take the student, or the tasks, out of a run: exit code 1 if an exported model falls short of
-    its checkpoint."""
+    its checkpoint.
+
+    ollama, gguf and peft hold the student, dataset the tasks; verifiers holds tasks and verdict as an
+    environment for other trainers, and trl tasks, verdict and student, to train on with TRL on
+    several cards."""
     from recipes.export import export
 
     os.environ["HF_HUB_OFFLINE"] = "1"

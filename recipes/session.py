@@ -47,27 +47,38 @@ CHUNK_TOKENS = 12_288
 draws are those of a probe that was not: a chunk is to take no more than about a minute."""
 
 
-def open_judge(run: Run, emit: Emit) -> AnyJudge:
-    """Who judges the edits of a run; to be closed."""
+def open_judge(
+    run: Run, emit: Emit, workers: int = 0, memory: Callable[[Place], Path] | None = None
+) -> AnyJudge:
+    """Who judges the edits of a run; to be closed. `workers`: jails at the same time, as the recipe
+    says where 0; `memory`: the file of verdicts that are known for each repository, the run's own
+    where None."""
     from sandbox.cache import make_room
     from sandbox.judge.judges import Judges
 
     run.restore_snapshots()
     make_room(notes_to(emit))
-    judges = {place.name: _judge_of(place, run.recipe, emit) for place in run.places}
+    limits = limits_of(run.recipe)
+    limits = replace(limits, workers=workers) if workers else limits
+    judges = {
+        place.name: _judge_of(
+            place, limits, memory(place) if memory else place.folder / "verdicts.jsonl", emit
+        )
+        for place in run.places
+    }
     return Judges(judges) if len(judges) > 1 else judges.popitem()[1]
 
 
-def _judge_of(place: Place, recipe: Recipe, emit: Emit) -> Judge:
+def _judge_of(place: Place, limits: Limits, memory: Path, emit: Emit) -> Judge:
     from sandbox.judge.settings import Suite
     from sandbox.judge.verdict import Judge
 
     survey = place.survey
     return Judge(
         place.repository,
-        limits_of(recipe),
+        limits,
         Suite(preload=survey.modules, test_files=survey.test_files, roles=survey.roles),
-        memory=place.folder / "verdicts.jsonl",
+        memory=memory,
         on_note=notes_to(emit),
     )
 

@@ -27,7 +27,7 @@ CARD = "README.md"
 TASKS, CHAT = "tasks-{}.jsonl", "chat-train.jsonl"
 
 
-def write(run: Run, folder: Path) -> None:
+def write(run: Run, folder: Path, checkpoint: Path | None = None) -> None:
     """Write the files to `folder`. Raises UsageError where there are no tasks yet or a snapshot has
     moved on."""
     parts = {

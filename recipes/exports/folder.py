@@ -6,7 +6,8 @@
     lines(found)
 
 Two kinds of targets. MODEL_TARGETS hold the student (`model.py`). TASK_TARGETS hold the tasks: one
-module each, and a line of the table here. After each export of a model, tasks that the
+module each, and a line of the table here; those of BEGIN_WITH_STUDENT hold its adapter, too, which
+another program goes on with. After each export of a model, tasks that the
 run has seen mastered are replayed through the exported files: the same prompts, at temperature 0,
 judged in the jail, beside the checkpoint itself. What the base solved without the adapter would
 prove little, so tasks that were cold before come first.
@@ -32,8 +33,14 @@ if TYPE_CHECKING:  # what `--help` need not load
     from sandbox.tasks.task import Task
 
 MODEL_TARGETS = ("ollama", "gguf", "peft")
-TASK_TARGETS = {"verifiers": "recipes.exports.verifiers", "dataset": "recipes.exports.dataset"}
+TASK_TARGETS = {
+    "trl": "recipes.exports.trl",
+    "verifiers": "recipes.exports.verifiers",
+    "dataset": "recipes.exports.dataset",
+}
 """{target: its module, which is a TaskExport}"""
+BEGIN_WITH_STUDENT = ("trl",)
+"""Those that hold a checkpoint's adapter beside the tasks."""
 TARGETS = (*MODEL_TARGETS, *TASK_TARGETS)
 
 MAX_LOSS = 0.25
@@ -44,9 +51,10 @@ bits changes a reply now and then, and a lost adapter nearly all of them."""
 class TaskExport(Protocol):
     """The module of a target that holds the tasks."""
 
-    def write(self, run: Run, folder: Path) -> None:
-        """Write the files to `folder`, which is empty. Raises UsageError where there are no tasks yet
-        or a snapshot has moved on."""
+    def write(self, run: Run, folder: Path, checkpoint: Path | None = None) -> None:
+        """Write the files to `folder`, which is empty. `checkpoint`: a folder for those of
+        BEGIN_WITH_STUDENT, None for others. Raises UsageError where there are no tasks yet or a
+        snapshot has moved on."""
 
 
 def task_export(target: str) -> TaskExport:

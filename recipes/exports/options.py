@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes.exports.folder import MODEL_TARGETS
+from recipes.exports.folder import BEGIN_WITH_STUDENT, MODEL_TARGETS
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class ExportOptions:
     target: str
     """One of `folder.TARGETS`."""
     checkpoint: str
-    """Whose model; nothing to a target that holds the tasks."""
+    """Whose model; nothing to a target that holds the tasks alone."""
     out: Path | None
     """The folder to write; RUN/export/TARGET-CHECKPOINT where None."""
     quantisation: str
@@ -24,3 +24,7 @@ class ExportOptions:
     @property
     def takes_model(self) -> bool:
         return self.target in MODEL_TARGETS
+
+    @property
+    def takes_checkpoint(self) -> bool:
+        return self.takes_model or self.target in BEGIN_WITH_STUDENT

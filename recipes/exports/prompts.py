@@ -1,4 +1,4 @@
-"""The prompts of a run's tasks, as files that a person can read."""
+"""The prompts of a run's tasks: for another program, and as files that a person can read."""
 
 from __future__ import annotations
 
@@ -10,6 +10,18 @@ from recipes.events import Emit, Note, Progress, PromptsWritten
 if TYPE_CHECKING:  # what `--help` need not load
     from recipes.runfolder.run import Run
     from sandbox.tasks.prompts import Prompt
+    from sandbox.tasks.task import Task
+
+
+def asked(run: Run) -> list[tuple[Task, Prompt]]:
+    """The tasks of a run as its student is asked them, but for those of which not even the function
+    fits into a prompt. Raises UsageError where there are no tasks yet or a snapshot has moved on."""
+    from recipes.learning.tokens import budget_of
+    from sandbox.tasks.prompts import build
+
+    style, turns, budget = run.recipe.prompt.style, run.recipe.student.turns, budget_of(run.recipe)
+    built = [(task, build(task, run.tree_of(task), style, budget[0], turns)) for task in run.tasks]
+    return [(task, prompt) for task, prompt in built if prompt]
 
 
 def write_prompts(run: Run, folder: Path, emit: Emit) -> dict[str, Prompt | None]:

@@ -1,5 +1,5 @@
 """The tasks and the verdict of a run as an environment of the package `verifiers` (its version
-0.4), for trainers that speak it.
+0.4, whose only interface is v1: a taskset and a harness), for trainers that speak it.
 
     write(run, folder)
 
@@ -13,17 +13,16 @@ The prompt asks for the reply format of the run's recipe, and that is what is ju
 which not even the function fits into the recipe's longest prompt is left out, as it is in the run.
 """
 
-import json
 import re
 import shutil
 from pathlib import Path
 
-from recipes.learning.tokens import budget_of
+from recipes.exports.origin import write_origin
+from recipes.exports.prompts import asked
 from recipes.runfolder.places import origins
 from recipes.runfolder.run import Run
 from sandbox import jsonl
 from sandbox.jsonl import valid
-from sandbox.tasks.prompts import build
 
 TEMPLATE = Path(__file__).parent / "environment"
 
@@ -57,13 +56,10 @@ repository there, and name them: `--env.taskset.task.coldstart DIR --env.taskset
 """
 
 
-def write(run: Run, folder: Path) -> None:
+def write(run: Run, folder: Path, checkpoint: Path | None = None) -> None:
     """Write the package to `folder`. Raises UsageError where there are no tasks yet or a snapshot
     has moved on."""
-    repo, budget = "-".join(place.name for place in run.places), budget_of(run.recipe)[0]
-    style, turns = run.recipe.prompt.style, run.recipe.student.turns
-    built = [(t, build(t, run.tree_of(t), style, budget, turns)) for t in run.tasks]
-    asked = [(task, prompt) for task, prompt in built if prompt]
+    repo, pairs = "-".join(place.name for place in run.places), asked(run)
     package = "coldstart_" + re.sub(r"\W+", "_", repo.lower(), flags=re.ASCII).strip("_")
     names = {"name": package.replace("_", "-"), "package": package, "repo": repo}
     shutil.copytree(TEMPLATE, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -78,19 +74,13 @@ def write(run: Run, folder: Path) -> None:
                     "split": t.split,
                     "prompt": prompt.messages[-1]["content"],
                 }
-                for t, prompt in asked
+                for t, prompt in pairs
             ]
         ),
     )
-    origin = {
-        "coldstart": str(Path(__file__).resolve().parents[2]),
-        "run": str(run.folder.resolve()),
-    }
-    (folder / package / "origin.json").write_text(
-        json.dumps(origin, indent=1) + "\n", encoding="utf-8"
-    )
-    train = sum(t.split == "train" for t, _ in asked)
-    counts = f"{train} training and {len(asked) - train} held-out"
+    write_origin(run, folder / package)
+    train = sum(t.split == "train" for t, _ in pairs)
+    counts = f"{train} training and {len(pairs) - train} held-out"
     (folder / "pyproject.toml").write_text(valid(PYPROJECT.format(**names)), encoding="utf-8")
     readme = README.format(**names, counts=counts, origins=origins(run.places))
     (folder / "README.md").write_text(valid(readme), encoding="utf-8")

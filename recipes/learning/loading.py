@@ -88,7 +88,8 @@ def _load_with_transformers(recipe: Recipe, path: str, seed: int) -> tuple[Any, 
         quantization_config=quantization,
         dtype=dtype,
         attn_implementation="sdpa",
-        device_map={"": 0 if cuda else "cpu"},
+        # The one that this process works on, where several train together; else the first.
+        device_map={"": torch.cuda.current_device() if cuda else "cpu"},
     )
     for parameter in model.parameters():
         parameter.requires_grad_(False)

@@ -17,6 +17,11 @@ PLAIN_TEMPLATE_NOTE = (
     "This model has no chat template, so it is given the messages one after the other with a blank "
     "line between them and nothing else."
 )
+PLAIN_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}{{ message['content'] }}"
+    "{% if not loop.last %}{{ '\n\n' }}{% endif %}{% endfor %}"
+)
+"""The same as a chat template, for programs that need one."""
 
 
 class StudentTokens:
