@@ -48,16 +48,16 @@ draws are those of a probe that was not: a chunk is to take no more than about a
 def open_judge(run: Run, emit: Emit) -> Judge:
     """Who judges the edits of a run; to be closed."""
     from sandbox.cache import make_room
-    from sandbox.judge.settings import Suite
     from sandbox.judge.verdict import Judge
     from sandbox.repo import restore_snapshot
+    from sandbox.tasks.task import given_tests
 
     restore_snapshot(run.repository)
     make_room(notes_to(emit))
     return Judge(
         run.repository,
         limits_of(run.recipe),
-        Suite(preload=run.survey.modules, test_files=run.survey.test_files, roles=run.survey.roles),
+        run.survey.suite(given_tests(run.tasks)),
         memory=run.folder / "verdicts.jsonl",
         on_note=notes_to(emit),
     )

@@ -12,11 +12,11 @@ import html
 import re
 import tarfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from sandbox.judge.twins import readable_tests
+from sandbox.judge.twins import NOTHING, readable_tests
 from sandbox.snapshot import files_of
 from sandbox.source import find, read_text, source_of
 from sandbox.tasks.task import Task
@@ -57,11 +57,14 @@ def copies(tree: Path, task: Task, share: float = 1.0) -> list[str]:
     return packed + [path for path in found if PurePosixPath(path) not in own]
 
 
-def copies_of_tests(tree: Path, tests: Iterable[str]) -> list[str]:
-    """Files of the tree that are no Python, and from which these tests could be read."""
+def copies_of_tests(
+    tree: Path, tests: Iterable[str], given: Mapping[str, str] = NOTHING
+) -> list[str]:
+    """Files of the tree that are no Python, and from which these tests could be read. `given` as of
+    `readable_tests`."""
     sources = [
         source_of(text, function)
-        for text, names in readable_tests(tests, tree).values()
+        for text, names in readable_tests(tests, tree, given).values()
         for name in names
         if (function := find(text, name)) is not None
     ]

@@ -10,6 +10,8 @@ the others are left out.
 
 Where the tests pass when a part of a task is mended (one mistake of two), it is none.
 
+Tests that were made (`Kind.least_noticed`) must notice a share of drawn mistakes, which is measured.
+
 Where the tests pass with an empty body, too (`pass`), there is no task about that one function: an
 edit that does nothing would be rewarded. So it is with a check that tests share, wherever it lies.
 
@@ -33,6 +35,7 @@ from sandbox.node_ids import function_of
 from sandbox.source import find, read_text, with_body
 from sandbox.survey import Progress
 from sandbox.tasks.kinds import Draft, Kind, Unfit, kind_of
+from sandbox.tasks.noticing import noticed
 from sandbox.tasks.task import Task, draw
 
 CHUNK = 16
@@ -124,6 +127,7 @@ def _weighed(bench: "_Bench", fit: list[_Prepared], seed: int) -> tuple[list[dic
     steps: tuple[Callable[[list[Task]], Sequence[Task | Unfit | HarnessError]], ...] = (
         bench.not_partly,
         bench.not_empty,
+        partial(bench.with_noticed, seed=seed),
         bench.record,
         partial(with_twins, bench.judge, seed=seed),
         bench.with_calls,
@@ -246,6 +250,17 @@ class _Bench:
             return Unfit("its tests pass with an empty body, too")
         return task
 
+    def with_noticed(self, tasks: list[Task], seed: int) -> list[Task | Unfit | HarnessError]:
+        """The tasks, those whose tests were made with the share of mistakes that these notice; an
+        Unfit in place of one whose tests notice too few."""
+        made = [task for task in tasks if kind_of(task.kind).least_noticed]
+        shares = zip(made, noticed(self.judge, made, seed))
+        found = {task.instance_id: share for task, share in shares}
+        return [
+            _if_noticed(task, found[task.instance_id]) if task.instance_id in found else task
+            for task in tasks
+        ]
+
     def record(self, tasks: list[Task]) -> list[Task | HarnessError]:
         """Hear the gold edit's calls, where tasks are about one function. `with_calls` has them
         repeated: later, for they are to come out the same at another time. Returns the tasks."""
@@ -288,6 +303,16 @@ class _Bench:
     @staticmethod
     def _calls_key(task: Task) -> tuple:
         return task.about, frozenset(task.tests)
+
+
+def _if_noticed(task: Task, share: float | None | HarnessError) -> Task | Unfit | HarnessError:
+    if isinstance(share, HarnessError):
+        return share
+    if share is None:
+        return Unfit("nothing in it can be changed to measure the tests that were made for it by")
+    if share < kind_of(task.kind).least_noticed:
+        return Unfit("the tests that were made for it notice too few mistakes in it")
+    return replace(task, noticed=round(share, 4))
 
 
 def _emptied(task: Task, tree: Path) -> str:
@@ -369,7 +394,8 @@ def with_twins(judge: Judge, tasks: list[Task], seed: int) -> list[Task | Harnes
             # would be noise.
             files = _twin_files(task, failed, tree, seed)
         patch = "".join(
-            patches.make(read_text(tree / path), text, path) for path, text in sorted(files.items())
+            patches.make(task.test_files.get(path) or read_text(tree / path), text, path)
+            for path, text in sorted(files.items())
         )
         done[task.instance_id] = replace(task, twin_patch=patch, twin_tests=failed if patch else ())
     return [done.get(task.instance_id, task) for task in tasks]
@@ -378,7 +404,7 @@ def with_twins(judge: Judge, tasks: list[Task], seed: int) -> list[Task | Harnes
 def _twin_files(task: Task, tests: tuple[str, ...], tree: Path, seed: int) -> dict[str, str]:
     """{path: text} of the test files with one expectation changed in each of these tests."""
     files = {}
-    for file, (text, names) in readable_tests(tests, tree).items():
+    for file, (text, names) in readable_tests(tests, tree, task.test_files).items():
         if (changed := twin_file(text, names, f"{seed}/{task.instance_id}")) is not None:
             files[file] = changed
     return files
