@@ -343,8 +343,8 @@ def test_kinds_and_since_on_the_command_line(tmp_path):
         run_cli("tasks", "--run", "runs/latest", "--json", cwd=tmp_path).stdout.splitlines()[-1]
     )
     assert facts["kinds"] == {
-        "failing": {"hard": 0, "soft": 2, "with_twins": 0},
-        "revert": {"hard": 0, "soft": 1, "with_twins": 1},
+        "failing": {"hard": 0, "soft": 2, "recorded": 0, "with_twins": 0},
+        "revert": {"hard": 0, "soft": 1, "recorded": 0, "with_twins": 1},
     }
 
 

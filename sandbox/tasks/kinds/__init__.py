@@ -26,6 +26,7 @@ KINDS = {
     "failing": "tests that fail today",
     "compose": "two or three mistakes at once",
     "doctest": "a missing body, told by examples of the documentation",
+    "record": "a missing body, told by what it was seen to do",
 }
 """{kind: what is wrong, in a few words}, in the order in which they are mined."""
 
