@@ -27,6 +27,7 @@ KINDS = {
     "compose": "two or three mistakes at once",
     "doctest": "a missing body, told by examples of the documentation",
     "record": "a missing body, told by what it was seen to do",
+    "series": "past commits that belong together are undone",
 }
 """{kind: what is wrong, in a few words}, in the order in which they are mined."""
 
