@@ -110,6 +110,7 @@ LEXI = {
     "lexi/__init__.py": "",
     "lexi/words.py": WORDS,
     "README.md": README,
+    "PKG-INFO": "Name: lexi\nDescription: # Lexi\n" + README.replace("\n", "\n        "),
     "tests/test_lexi.py": "import lexi\n\n\ndef test_it_is_there():\n    assert lexi\n",
 }
 
@@ -187,7 +188,10 @@ def test_what_is_mined(lexi, mined):
     assert {t.kind for t in mined.tasks} == {"doctest"}
     shout = named(mined, "shout")
     assert len(shout.FAIL_TO_PASS) == 4 and shout.hard and shout.noticed >= 0.5
-    assert shout.told_in == () and named(mined, "told_elsewhere").told_in == ("README.md",)
+    assert shout.told_in == () and named(mined, "told_elsewhere").told_in == (
+        "PKG-INFO",
+        "README.md",
+    )
     few = "the tests that were made for it notice too few mistakes in it"
     assert mined.left_out[few] == ["doctest-lexi.words.vague"]
     assert not any((lexi.snapshot / path).exists() for path in given_tests(mined.tasks))
@@ -228,7 +232,7 @@ def test_verdicts(lexi, mined):
     by_heart = "    return {'one two': ['n', 'tw'], 'secretly hidden': ['scrtly', 1]}.get(text)"
     reads = (
         "    import ast, pathlib\n"
-        f"    for place in ('{path}', 'README.md'):\n"
+        f"    for place in ('{path}', 'README.md', 'PKG-INFO'):\n"
         "        for line in pathlib.Path(place).read_text().split('\\n'):\n"
         "            if repr(text).strip(\"'\") in line and '==' in line:\n"
         "                return ast.literal_eval(line.partition('==')[2].strip())\n"
@@ -251,7 +255,7 @@ def test_verdicts(lexi, mined):
         with pytest.raises(InvalidEdit):
             gate({path: "def test_README_md_2(): pass\n"}, task, lexi.snapshot)
         seen = judge.sources.of(task)
-        assert "README.md" not in seen and path not in seen
+        assert not {"README.md", path} & seen.keys()
         assert "README.md" in judge.sources.of(named(mined, "shout"))
         other = read_text(lexi.snapshot / "lexi/words.py")
         assert seen["lexi/words.py"] != other and "secretly" not in str(seen)
@@ -264,7 +268,7 @@ def test_shown_examples_run_where_no_other_is(lexi, mined):
     reads = (
         "    import pathlib\n"
         "    said = [p.read_text() for p in sorted(pathlib.Path('.').rglob('*')) if p.is_file()\n"
-        "            and p.suffix in ('.py', '.md')]\n"
+        "            and p.suffix in ('.py', '.md', '')]\n"
         "    raise ValueError('\\n'.join(said))"
     )
     edit = edit_of(lexi, task, reads)

@@ -79,6 +79,17 @@ def copies_of_tests(
     ]
 
 
+def files_that_say(tree: Path, texts: Iterable[str]) -> list[str]:
+    """Files of the tree that are no Python, and in which one of these texts can be read, whatever
+    marks stand between its words. What is no longer than a word or two is not looked for."""
+    told = {letters for text in texts if len(letters := _letters(text)) >= DISTINCTIVE}
+    return [
+        path
+        for path, letters in _texts(str(tree)).items()
+        if not path.endswith(".py") and any(text in letters for text in told)
+    ]
+
+
 @lru_cache(maxsize=2)
 def _texts(tree: str) -> dict[str, str]:
     """{path: the letters and digits of its text, without markup}"""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sandbox import patches
 from sandbox.errors import UsageError
+from sandbox.judge.leaks import files_that_say
 from sandbox.source import blanked, find, read_text
 from sandbox.suite_runs import Runs
 from sandbox.survey import Survey
@@ -124,6 +125,7 @@ class _Found:
         assert place is not None  # docstrings alone have changed
         patch = patches.make(blanked(plain, place), intact, file)
         texts = {f for one in said for f in self._places[one] if not f.endswith(".py")}
+        texts |= set(files_that_say(ground.repository.snapshot, map("".join, said)))
         task = ground.task("doctest", name, file, function.qualname, patch, ())
         return replace(task, told_in=tuple(sorted(texts)))
 
