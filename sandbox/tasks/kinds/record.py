@@ -1,7 +1,7 @@
 """`record`: the body of a function is taken out, and its tests are what it was seen to do: calls with
-plain values that it had while the suite ran, and what it gave. For functions whose results no test
-looks at: those that only other functions call, and those that a test calls without an assertion. The
-gold edit is the body.
+plain values that it had while the suite ran, and what it gave. For functions that are called where no
+test looks at what they give: by other functions, or by a test without an assertion. The gold edit is
+the body.
 
 **Nobody has said that this is right.** The tests hold the intact code to be the answer, mistakes and
 all. So these tasks are a sort of their own (`Task.sort`): in no figure that a person is shown are
@@ -40,7 +40,8 @@ METHOD = "method, and what it is called on is no plain value"
 
 
 def drafts(ground: Ground) -> list[Draft]:
-    """One of each function that no test looks at and whose calls can be written down."""
+    """One of each function that is called where no test looks at it, and whose calls can be written
+    down."""
     if ground.observer is None:
         return []
     fit = []
@@ -59,8 +60,8 @@ def drafts(ground: Ground) -> list[Draft]:
     asserting = _Asserting(ground)
     made = []
     for candidate, of_one in zip(fit, seen):
-        if asserting.looks_at(of_one.callers):
-            continue  # the project's own tests are about it
+        if asserting.looks_at_all(of_one.callers):
+            continue  # the project's own tests say what it should do
         if (draft := _draft(ground, candidate, of_one)) is not None:
             made.append(draft)
         else:
@@ -137,12 +138,13 @@ class _Asserting:
         self._ground = ground
         self._lines: dict[str, set[int]] = {}
 
-    def looks_at(self, callers: Iterable[tuple[str, int]]) -> bool:
-        """Whether one of the places (file, line) that a function was called from is such a line."""
-        return any(
-            line in self._of(file)
+    def looks_at_all(self, callers: Iterable[tuple[str, int]]) -> bool:
+        """Whether all places (file, line) of the project that a function was called from are such
+        lines. (What calls from elsewhere may do so for an assertion, as `assertRaises` does.)"""
+        return all(
+            self._ground.survey.is_test(file) and line in self._of(file)
             for file, line in callers
-            if file and self._ground.survey.is_test(file)
+            if file
         )
 
     def _of(self, file: str) -> set[int]:
@@ -230,7 +232,7 @@ def statement(task: Task, tree: Path, failures: dict[str, str], message: str) ->
 
 
 KIND = Kind(
-    "function that no test looks at",
+    "function that is called where no test looks",
     drafts,
     statement,
     is_filled_in,
