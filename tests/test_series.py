@@ -80,8 +80,10 @@ def test_what_belongs_together(birds):
     assert reasons == {"commit that does not apply any more": 2}
     found, reasons = undone(folder)
     by_commit = {u.commit: u for u in found}
-    assert reasons == {} and set(by_commit) == {made["merge"], made["louder"]}
+    assert reasons == {} and set(by_commit) == {made["merge"], made["louder"], made["unique"]}
     merged, calls = by_commit[made["merge"]], by_commit[made["louder"]]
+    of_file = by_commit[made["unique"]]
+    assert of_file.broken == {"birds.py": LOUD} and of_file.count == MAX_RUN
     assert merged.broken == {"birds.py": LOUDER} and merged.count == 2
     assert merged.message.split() == "Flocks in order Each bird once".split()
     assert calls.broken == {"birds.py": UNIQUE.replace('name.upper() + "!"', "name")}
@@ -96,6 +98,21 @@ def test_commits_that_name_the_same_issue(tmp_path):
     commit(folder, "Not #13", {"c.py": "C = 2\n", "test_a.py": "T = 3\n"})
     found, _ = undone(folder)
     assert [(u.commit, sorted(u.broken)) for u in found] == [(last, ["a.py", "b.py"])]
+
+
+def test_commits_of_one_file_with_others_in_between(tmp_path):
+    """Each of the three changes the line that the next one changes again."""
+    folder = make_repo(
+        tmp_path / "p", {"a.py": "A = 0\n", "b.py": "B = 0\n", "test_a.py": "T = 0\n"}
+    )
+    commit(folder, "Start", {"c.py": "C = 1\n"})
+    for n in range(1, 4):
+        last = commit(folder, f"A is {n}", {"a.py": f"A = {n}\n", "test_a.py": f"T = {n}\n"})
+        commit(folder, f"B is {n}", {"b.py": f"B = {n}\n"})
+    alone, _ = undone(folder, in_series=False)
+    assert [u.broken for u in alone] == [{"a.py": "A = 2\n"}]
+    found, _ = undone(folder)
+    assert {"a.py": "A = 0\n"} in [u.broken for u in found if u.commit == last]
 
 
 def test_a_long_run_is_cut(tmp_path):
@@ -124,6 +141,7 @@ def test_tasks(birds, tmp_path):
     assert names == {
         f"series-birds.{made['merge'][:10]}-2",
         f"series-birds.{made['louder'][:10]}-2",
+        f"series-birds.{made['unique'][:10]}-3",
     }
     with Judge(repository, LIMITS, found.survey.suite()) as judge:
         for task in found.tasks:

@@ -18,8 +18,9 @@ MAX_LINES lines of source or MAX_FILES files, gives no task.
 
 **Commits that belong together** are undone at once, from before the first of them to after the last:
 what a merge brought in (all commits that its first parent did not have), and commits one after the
-other that change a source file of the one before or name the same issue (`#12`). At least two of them
-change source; there are MAX_RUN at most, and MAX_MERGED of a merge. Where one of them does not apply any more, because a later
+other that change a source file of the one before or name the same issue (`#12`); and those that
+changed one file after each other, whatever happened elsewhere meanwhile. At least two of them change
+source; there are MAX_RUN at most, and MAX_MERGED of a merge. Where one of them does not apply any more, because a later
 one of them has changed the same lines, all of them together may.
 
 How lines end is no part of that: git may write CRLF to the work tree where it keeps LF, and a file
@@ -36,7 +37,7 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -114,22 +115,21 @@ def undoings(
     """Today's name of a file that has been renamed since the commit that is being looked at."""
     root = Path(repository.root)
     prefix = "".join(ask(root, "rev-parse", "--show-prefix")).removesuffix("\n")
-    commits, ends = _commits(root, repository.commit), _ends(root)
+    # The commits of a branch stand side by side then, whenever others were made.
+    order = ["--topo-order"] if in_series else []
+    commits, ends = _commits(root, repository.commit, "--no-merges", *order), _ends(root)
     walk = _Walk(root, repository.snapshot, prefix, names, is_source, is_test)
-    begun = (
-        walk.series(repository.commit, commits, ends)
-        if in_series
-        else {c.id: [(c, [c])] for c in commits}
-    )
+    alone = {commit.id: [_Group([commit], commit)] for commit in commits}
+    begun = walk.series(repository.commit, commits, ends) if in_series else alone
     for number, commit in enumerate(commits, 1):
         on_progress(number, len(commits))
-        for whole, members in begun.get(commit.id, ()):
-            if since is not None and min(one.when for one in members) < since:
+        for group in begun.get(commit.id, ()):
+            if since is not None and min(one.when for one in group.members) < since:
                 continue
             try:
-                if ends & {one.id for one in members}:
+                if ends & {one.id for one in group.members}:
                     raise Absent
-                undone = walk.undone(whole, members)
+                undone = walk.undone(group)
             except Absent:
                 undone = "commit that is not all there" + _how_to_complete(root, bool(ends))
             if isinstance(undone, Undone):
@@ -139,6 +139,19 @@ def undoings(
                 reasons[what] += 1
         if since is None or commit.when >= since:
             walk.note_renames(commit, ends)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Commits that are undone at once."""
+
+    members: list[_Commit]
+    """Newest first."""
+    whole: _Commit
+    """One that does all that they do, from its parent on; what else it does is not looked at where
+    `only` is not empty."""
+    only: str = ""
+    """The one file (today's name) in which they are undone."""
 
 
 @dataclass(frozen=True)
@@ -155,9 +168,10 @@ class _Walk:
     is_test: Callable[[str], bool]
     _found: dict[_Commit, list[_Change]] = field(default_factory=dict)
 
-    def undone(self, commit: _Commit, members: list[_Commit]) -> Undone | str:
-        """The commit undone, or why it is not ("" where it never was one for us). `members`: the
-        commits that it stands for, newest first. Raises Absent."""
+    def undone(self, group: _Group) -> Undone | str:
+        """The commits undone, or why they are not ("" where they never were any for us). Raises
+        Absent."""
+        commit, members = group.whole, group.members
         if not commit.parents:
             return ""
         changes, tested = [], False
@@ -165,7 +179,7 @@ class _Walk:
             path = change.after[len(self.prefix) :]
             tested |= self.is_test(path)
             today = self.names.get(path, path)
-            if self.is_ours(change) and self.is_source(today):
+            if self.is_ours(change) and self.is_source(today) and group.only in ("", today):
                 changes.append((today, change.blobs))
         if not changes or not tested:
             return ""
@@ -229,25 +243,41 @@ class _Walk:
 
     # ---------------------------------------------------------------------- what belongs together
 
-    def series(
-        self, last: str, commits: list[_Commit], ends: set[str]
-    ) -> dict[str, list[tuple[_Commit, list[_Commit]]]]:
-        """{its newest: [(one that does all of it at once, its commits, newest first)]} of the commits
-        that belong together. `last`: what HEAD is; `commits`: what it was made of, without merges;
-        `ends`: commits without their parents."""
-        found: dict[str, list[tuple[_Commit, list[_Commit]]]] = {}
+    def series(self, last: str, commits: list[_Commit], ends: set[str]) -> dict[str, list[_Group]]:
+        """{its newest: [group]} of the commits that belong together. `last`: what HEAD is; `commits`:
+        what it was made of, without merges; `ends`: commits without their parents."""
+        found: dict[str, list[_Group]] = {}
         known: set[tuple[str, str]] = set()
-        for whole, members in [*_merged(self.root, last, commits), *self._runs(commits, ends)]:
-            key = (members[0].id, members[-1].id)
-            changes = sum(bool(self._touched(one, ends)) for one in members)
+        groups = [*_merged(self.root, last, commits), *self._runs(commits, ends)]
+        for group in [*groups, *self._of_files(commits, ends)]:
+            key = (group.members[0].id, group.members[-1].id)
+            changes = sum(bool(self._touched(one, ends)) for one in group.members)
             if changes > 1 and key not in known:
                 known.add(key)
-                found.setdefault(members[0].id, []).append((whole, members))
+                found.setdefault(group.members[0].id, []).append(group)
         return found
 
-    def _runs(
-        self, commits: list[_Commit], ends: set[str]
-    ) -> Iterator[tuple[_Commit, list[_Commit]]]:
+    def _of_files(self, commits: list[_Commit], ends: set[str]) -> Iterator[_Group]:
+        """Commits that changed one file after each other, whatever others did meanwhile."""
+        walk = replace(self, names={})
+        chains: dict[str, list[tuple[_Commit, _Change]]] = {}
+        for commit in commits:
+            for change in self._known_changes(commit, ends):
+                path = change.after[len(self.prefix) :]
+                if self.is_ours(change):
+                    chains.setdefault(walk.names.get(path, path), []).append((commit, change))
+            walk.note_renames(commit, ends)
+        for file, chain in sorted(chains.items()):
+            start = 0
+            while start + 1 < len(chain):
+                some = _linked(chain[start : start + MAX_RUN])
+                if len(some) > 1:
+                    members = [commit for commit, _ in some]
+                    whole = _Commit(members[0].id, members[-1].parents[:1], members[0].when)
+                    yield _Group(members, whole, file)
+                start += len(some)
+
+    def _runs(self, commits: list[_Commit], ends: set[str]) -> Iterator[_Group]:
         """Commits one after the other of which each has to do with the one before."""
         run: list[_Commit] = []
         for commit in [*commits, None]:
@@ -256,7 +286,7 @@ class _Walk:
                     run.append(commit)
                     continue
             if len(run) > 1 and run[-1].parents:
-                yield _Commit(run[0].id, run[-1].parents[:1], run[0].when), run
+                yield _Group(run, _Commit(run[0].id, run[-1].parents[:1], run[0].when))
             run = [commit] if commit else []
 
     def _belong(self, one: _Commit, other: _Commit, ends: set[str]) -> bool:
@@ -268,31 +298,39 @@ class _Walk:
         return {c.after for c in self._known_changes(commit, ends) if self.is_ours(c)}
 
 
-def _merged(
-    root: Path, last: str, commits: list[_Commit]
-) -> Iterator[tuple[_Commit, list[_Commit]]]:
+def _linked(chain: list[tuple[_Commit, _Change]]) -> list[tuple[_Commit, _Change]]:
+    """Those at its beginning each of which found the file as the next one left it."""
+    some = chain[:1]
+    for one, before in zip(chain, chain[1:]):
+        if one[1].blobs[0] != before[1].blobs[1]:
+            break
+        some.append(before)
+    return some
+
+
+def _merged(root: Path, last: str, commits: list[_Commit]) -> Iterator[_Group]:
     """What the merges among the commits that HEAD was made of brought in, as far as these commits are
     known, each whole."""
     known = {commit.id: commit for commit in commits}
-    for merge in _commits(root, last, merges=True):
+    for merge in _commits(root, last, "--merges"):
         listed = ask(root, "rev-list", "--no-merges", merge.id, f"^{merge.parents[0]}")
         brought = "".join(listed).split()
         if 1 < len(brought) <= MAX_MERGED and known.keys() >= set(brought):
-            yield merge, [known[name] for name in brought]
+            yield _Group([known[name] for name in brought], merge)
 
 
 # ------------------------------------------------------------------------------------ git's objects
 
 
-def _commits(root: Path, last: str, merges: bool = False) -> list[_Commit]:
-    """`last` and those before it, newest first, without merges; or these alone."""
+def _commits(root: Path, last: str, *options: str) -> list[_Commit]:
+    """`last` and those before it, newest first, as `git rev-list` gives them with these options."""
     listed = "".join(
         ask(
             root,
             "rev-list",
             "--parents",
             "--timestamp",
-            "--merges" if merges else "--no-merges",
+            *options,
             f"--max-count={MAX_COMMITS}",
             last,
             what=f"the history of {root}",
