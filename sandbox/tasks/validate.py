@@ -340,6 +340,8 @@ def _weigh(task: Task, broken: dict, gold_1: dict, gold_2: dict, seed: int) -> T
     usable = [
         t for t in task.tests if gold_1["outcomes"].get(t) == gold_2["outcomes"].get(t) == "passed"
     ]
+    if not usable and task.test_patch:
+        raise Unfit("the tests that were made for it do not pass by themselves")
     if not usable:
         raise Unfit("tests fail without the rest of the suite")
     if "outcomes" not in broken:
