@@ -302,7 +302,7 @@ def forget_after(session: Session, cycle: int, line: dict | None) -> None:
 
 def _heldout(session: Session, stage: Stage) -> dict:
     """How good it is on the stage's held-out tasks, always on the same seeds, which are not those of
-    the probes: {group: summary} for `heldout` and its hard and soft ones; {} without such
+    the probes: {group: summary} for `heldout` and those of it of each sort; {} without such
     tasks."""
     from recipes.learning.measure import summarise
 

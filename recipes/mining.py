@@ -43,8 +43,8 @@ def mine_tasks(run: Run, emit: Emit) -> None:
             mined, kept = _mined(run, place, earlier, emit)
             names = {w: [place.called(n) for n in of_one] for w, of_one in mined.left_out.items()}
             excluded.take(mined.excluded, names)
-            all_new = Since(mined=tuple(t.instance_id for t in mined.tasks))
-            since = since.plus(mined.since or all_new, place.called)
+            own = {t.instance_id for t in kept}
+            since = since.plus(mined.since or Since(mined=tuple(sorted(own))), own, place.called)
             tasks += [place.named(task) for task in kept]
         if not tasks:
             roots = listed([place.repository.root for place in run.places])

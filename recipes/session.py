@@ -55,31 +55,32 @@ def open_judge(
     where None."""
     from sandbox.cache import make_room
     from sandbox.judge.judges import Judges
+    from sandbox.tasks.task import given_tests
 
     run.restore_snapshots()
     make_room(notes_to(emit))
-    limits = limits_of(run.recipe)
+    limits, tasks = limits_of(run.recipe), run.tasks
     limits = replace(limits, workers=workers) if workers else limits
     judges = {
         place.name: _judge_of(
-            place, limits, memory(place) if memory else place.folder / "verdicts.jsonl", emit
+            place,
+            limits,
+            given_tests(t for t in tasks if place.alone or t.repo == place.name),
+            memory(place) if memory else place.folder / "verdicts.jsonl",
+            emit,
         )
         for place in run.places
     }
     return Judges(judges) if len(judges) > 1 else judges.popitem()[1]
 
 
-def _judge_of(place: Place, limits: Limits, memory: Path, emit: Emit) -> Judge:
-    from sandbox.judge.settings import Suite
+def _judge_of(
+    place: Place, limits: Limits, given: dict[str, str], memory: Path, emit: Emit
+) -> Judge:
     from sandbox.judge.verdict import Judge
 
-    survey = place.survey
     return Judge(
-        place.repository,
-        limits,
-        Suite(preload=survey.modules, test_files=survey.test_files, roles=survey.roles),
-        memory=memory,
-        on_note=notes_to(emit),
+        place.repository, limits, place.survey.suite(given), memory=memory, on_note=notes_to(emit)
     )
 
 

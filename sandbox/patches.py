@@ -134,6 +134,11 @@ def make(before: str, after: str, path: str) -> str:
     return "".join(out)
 
 
+def make_new(text: str, path: str) -> str:
+    """The unified diff that adds a file."""
+    return make("", text, path).replace(f"--- a/{path}", "--- /dev/null", 1)
+
+
 def paths(patch: str) -> list[str]:
     """The files that a patch of ours changes."""
     return [section.new.removeprefix("b/") for section in sections(patch)]

@@ -34,10 +34,13 @@ class Runs:
     known."""
 
 
-def run_twice(judge: Judge, names: list[str], on_progress: Progress) -> tuple[dict, Runs]:
+def run_twice(
+    judge: Judge, names: list[str], on_progress: Progress, given: dict[str, str] | None = None
+) -> tuple[dict, Runs]:
     """(reply of the first run, both runs) of these test files; of the whole suite where none is
-    named."""
+    named. `given`: {path: text} of files that are there beside those of the tree."""
     request = {
+        "files": given or {},
         "ids": names,
         "timeout": SUITE_SECONDS,
         "args": ["--continue-on-collection-errors"],

@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 
 from sandbox.errors import UsageError
+from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge
 from sandbox.node_ids import file_of
 from sandbox.project import shown
@@ -65,6 +66,10 @@ class Survey:
     def test_files(self) -> tuple[str, ...]:
         """The files of the passing tests."""
         return tuple(dict.fromkeys(map(file_of, self.passing)))
+
+    def suite(self, given: dict[str, str] | None = None) -> Suite:
+        """What a judge is told of the project's tests, and of those in `given` (`Suite.given`)."""
+        return Suite(self.modules, self.test_files, self.roles, given or {})
 
     def is_test_file(self, file: str) -> bool:
         """Whether tests stand in it, as far as is known: of a source file a plugin may say

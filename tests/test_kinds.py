@@ -338,13 +338,14 @@ def test_kinds_and_since_on_the_command_line(tmp_path):
     assert rows.keys() == {"revert", "failing"} and [
         sum(map(int, rows[kind][:2])) for kind in ("revert", "failing")
     ] == [1, 2]
-    assert rows["failing"][2:] == ["0", "2", "0"] and rows["revert"][2:] == ["0", "1", "1"]
+    assert rows["failing"][2:] == ["0", "2", "0", "0"]
+    assert rows["revert"][2:] == ["0", "1", "0", "1"]
     facts = json.loads(
         run_cli("tasks", "--run", "runs/latest", "--json", cwd=tmp_path).stdout.splitlines()[-1]
     )
     assert facts["kinds"] == {
-        "failing": {"hard": 0, "soft": 2, "with_twins": 0},
-        "revert": {"hard": 0, "soft": 1, "with_twins": 1},
+        "failing": {"hard": 0, "soft": 2, "recorded": 0, "with_twins": 0},
+        "revert": {"hard": 0, "soft": 1, "recorded": 0, "with_twins": 1},
     }
 
 

@@ -27,7 +27,7 @@ from recipes.settings import ClimbSettings
 from sandbox.errors import HarnessError
 from tests.tiny import adapter_bytes, load_tiny, make_tiny, tiny_recipe
 
-TASKS = [SimpleNamespace(instance_id=f"t{i}", hard=i < 3) for i in range(4)]
+TASKS = [SimpleNamespace(instance_id=f"t{i}", sort="hard" if i < 3 else "soft") for i in range(4)]
 PROMPTS = {f"t{i}": [5 + i, 9, 20] for i in range(4)}
 
 
@@ -252,7 +252,7 @@ def test_hard_and_soft_rewards_are_never_added_up(student):
         PROMPTS,
         ClimbState(),
         recipe(),
-        lambda pairs: [verdict(task.hard) for task, _ in pairs],
+        lambda pairs: [verdict(task.sort == "hard") for task, _ in pairs],
     )
     m = result.metrics
     assert (m["reward/hard"], m["rollouts/hard"], m["reward/soft"], m["rollouts/soft"]) == (
@@ -443,7 +443,7 @@ def test_state_survives_json_and_keeps_the_best():
 
 def test_words(student):
     student.tokens.end_ids = frozenset(range(384))
-    hard = [SimpleNamespace(instance_id=task.instance_id, hard=True) for task in TASKS]
+    hard = [SimpleNamespace(instance_id=task.instance_id, sort="hard") for task in TASKS]
     result = cycle(ModelEngine(student), hard, PROMPTS, ClimbState(), recipe(), every_other)
     m, line = result.metrics, in_words(result)
     assert line.startswith(

@@ -83,6 +83,7 @@ def test_tasks_then_and_now_and_the_curve(climbed):
         "heldout_pass_at_1": pytest.approx(0.6),
         "hard": pytest.approx(0.6),
         "soft": 0.2,
+        "recorded": None,
     }
     assert (
         found["heldout_curves"]["soft"][1:] == [[2, 0.2], [4, 0.2], [6, 0.2]]

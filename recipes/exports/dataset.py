@@ -50,7 +50,7 @@ def _task(task: Task, tree: Path) -> dict:
         "problem_statement": task.problem_statement,
         "hints_text": "",
         "patch": task.patch,
-        "test_patch": "",
+        "test_patch": task.test_patch,
         "break_patch": "".join(
             patches.make(text, broken[path], path) for path, text in gold.items()
         ),
@@ -61,6 +61,7 @@ def _task(task: Task, tree: Path) -> dict:
         "file": task.file,
         "function": task.function,
         "hard": task.hard,
+        "sort": task.sort,
     }
 
 

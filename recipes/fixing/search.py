@@ -20,7 +20,6 @@ from sandbox.episode import files_with
 from sandbox.errors import HarnessError
 from sandbox.judge.fixing import choose_failing, failing_tasks, one_function, verify, with_files
 from sandbox.judge.gate import InvalidEdit
-from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.node_ids import function_of
 from sandbox.repo import Repository
@@ -107,12 +106,7 @@ class Search:
         pending = tuple(t for t in self.left if function_of(t) not in self._tried)
         if not pending or self._over:
             return None
-        with Judge(
-            self.repository,
-            self.limits,
-            Suite(preload=shown.modules, test_files=shown.test_files, roles=shown.roles),
-            on_note=self._note,
-        ) as judge:
+        with Judge(self.repository, self.limits, shown.suite(), on_note=self._note) as judge:
             failing = failing_tasks(judge, shown, pending, self.recipe.seed, self._progress)
             self.left_out |= failing.left_out
             self._tried |= set(failing.left_out)

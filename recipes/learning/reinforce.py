@@ -48,6 +48,7 @@ from recipes.rollouts.rollout import (
     sample_rollouts,
 )
 from recipes.settings import ClimbSettings, Recipe
+from sandbox.tasks.task import SORTS
 
 UNSEEN = 0.5
 """Solve rate assumed of a task that was never sampled: the one that teaches most, so it is soon
@@ -169,7 +170,7 @@ def cycle(
     """One round of climb. Changes the engine's student and, at the very end, `state`; an exception
     on the way leaves `state` as it was.
 
-    `prompts` maps instance_id to prompt ids; tasks need `.instance_id` and `.hard`; `judge` is as
+    `prompts` maps instance_id to prompt ids; tasks need `.instance_id` and `.sort`; `judge` is as
     for `rollout.judged`, `on_ended` as for `Engine.stream`, `conversations` as for `judged_groups`.
     A rollout without a verdict is left out of its group. Raises ValueError without tasks,
     HarnessError where more than a tenth has no verdict.
@@ -290,8 +291,8 @@ def _counts(judged: list[tuple], rollouts: list[Rollout], discount: float) -> di
     kept = [group for _, group in judged]
     causes = Counter(_cause(group, discount) for group in kept)
     rewards = {
-        name: [r.reward for task, group in judged for r in group if task.hard == hard]
-        for name, hard in (("hard", True), ("soft", False))
+        sort: [r.reward for task, group in judged for r in group if task.sort == sort]
+        for sort in SORTS
     }
     return {
         "reward/mean": _mean([r.reward for group in kept for r in group]),
@@ -464,7 +465,7 @@ def in_words(result: CycleResult) -> str:
         idle[0] += f", {m['groups/truncated']} of these cut off"
     resolved = " and ".join(
         f"{100 * m[f'reward/{name}']:.0f} % of {m[f'rollouts/{name}']} {name}"
-        for name in ("hard", "soft")
+        for name in SORTS
         if m[f"rollouts/{name}"]
     )
     line = (

@@ -41,7 +41,7 @@ class Instruction:
     accepts: Accepts
     """Whether a reply does what was asked."""
     kind: str = KIND
-    hard: bool = True
+    sort: str = "hard"
     """No reply can forge the verdict."""
 
     @property

@@ -21,13 +21,12 @@ from pathlib import Path
 from recipes.events import Emit, Note, notes_to, progress_to
 from recipes.runfolder.run import Run
 from sandbox.errors import HarnessError, UsageError
-from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits, Verdict
 from sandbox.practice import PACKAGE, write_practice_repository
 from sandbox.repo import Repository, open_repository, restore_snapshot
 from sandbox.survey import Survey
 from sandbox.tasks.mine import MiningOptions, mine
-from sandbox.tasks.task import Task, read_tasks
+from sandbox.tasks.task import Task, given_tests, read_tasks
 
 NAMED = "other-"
 PRACTICE = "practice"
@@ -122,7 +121,7 @@ class OtherRepository:
             self._judge = Judge(
                 self.repository,
                 self._limits,
-                Suite(preload=survey.modules, test_files=survey.test_files, roles=survey.roles),
+                survey.suite(given_tests(self.tasks)),
                 memory=self._folder / "verdicts.jsonl",
                 on_note=notes_to(self._emit),
             )

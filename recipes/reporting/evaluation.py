@@ -26,11 +26,11 @@ from recipes.learning.measure import (
     pass_at_k,
     summarise,
 )
-from recipes.reporting.tables import GROUP_WORDS, GROUPS, HARDNESS, SHOWN_GROUPS, grouped, probe_of
+from recipes.reporting.tables import GROUP_WORDS, GROUPS, SHOWN_GROUPS, grouped, probe_of
 from recipes.runfolder import checkpoint
 from recipes.runfolder.run import Run
 from sandbox.errors import UsageError
-from sandbox.tasks.task import Task
+from sandbox.tasks.task import SORTS, Task
 
 FILE, CONTROL = "eval.jsonl", "control.jsonl"
 BASE = "base"
@@ -174,14 +174,14 @@ def _difference(base: list[TaskProbe], tuned: list[TaskProbe], seed: int) -> dic
 
 
 def _shown(comparison: dict) -> list[str]:
-    """The groups that a person is told of: all hard and all soft tasks only where no other group
+    """The groups that a person is told of: all tasks of a sort only where no other group
     has the same ones."""
     groups = [group for group in SHOWN_GROUPS if group in comparison["difference"]]
     sizes = {group: comparison["probe"][group]["n"] for group in groups}
     return [
         group
         for group in groups
-        if group not in HARDNESS
+        if group not in SORTS
         or all(sizes[other] < sizes[group] for other in groups if other.endswith(f"_{group}"))
     ]
 

@@ -24,14 +24,7 @@ from recipes.learning.measure import STATES, TaskProbe, derived_seed
 from recipes.reporting import charts, evaluation
 from recipes.reporting.stages import forgetting_table
 from recipes.reporting.status import run_facts
-from recipes.reporting.tables import (
-    APART,
-    GROUP_WORDS,
-    HARDNESS,
-    SHOWN_GROUPS,
-    grouped,
-    read_probes,
-)
+from recipes.reporting.tables import APART, GROUP_WORDS, SHOWN_GROUPS, grouped, read_probes
 from recipes.reporting.thawed import thawed_lines
 from recipes.reporting.times import duration
 from recipes.runfolder.places import named
@@ -43,7 +36,7 @@ from sandbox.episode import edit_of
 from sandbox.errors import UsageError
 from sandbox.judge.gate import InvalidEdit
 from sandbox.reasons import counted
-from sandbox.tasks.task import Task
+from sandbox.tasks.task import SORTS, Task
 
 TEMPLATE = "report.html.j2"
 SAMPLES = 10
@@ -174,16 +167,16 @@ def _changes(run: Run, facts: dict) -> list[dict]:
 
 
 def _arcs(facts: dict, metrics: list[dict]) -> list[dict]:
-    """Chart and table of the hard and of the soft tasks, as far as there are any."""
+    """Chart and table of each sort of tasks, as far as there are any."""
     arcs = []
-    for number, hardness in enumerate(HARDNESS):
+    for number, sort in enumerate(SORTS):
         names = {group: APART[group][number] for group in charts.GROUP_STYLES}
         measured = {
             group: [(phase, p[name]) for phase, p in facts["probes"].items() if p[name]["n"]]
             for group, name in names.items()
         }
         if any(measured.values()):
-            arcs.append(_arc(facts, metrics, measured, names, hardness))
+            arcs.append(_arc(facts, metrics, measured, names, sort))
     return arcs
 
 
@@ -192,11 +185,11 @@ def _arc(
     metrics: list[dict],
     measured: dict[str, list[tuple[str, dict]]],
     names: dict[str, str],
-    hardness: str,
+    sort: str,
 ) -> dict:
     places = {phase: phases.place(phase) for phase in facts["probes"]}
     k = next(iter(facts["probes"].values()))["all"]["k"]
-    key = f"heldout/{hardness}"
+    key = f"heldout/{sort}"
     series = {
         group: [(places[phase], p["pass_at_1"], *p["ci95"]) for phase, p in points]
         for group, points in measured.items()
@@ -225,8 +218,8 @@ def _arc(
     ]
     last = max([1, *places.values(), *(m["cycle"] for m in metrics)])
     return {
-        "hardness": hardness,
-        "chart": Markup(charts.arc(series, cycles, last, hardness)),
+        "sort": sort,
+        "chart": Markup(charts.arc(series, cycles, last, sort)),
         "table": Table(
             ["measured", "tasks", "number", "pass@1", "95 % interval", f"pass@{k}"], rows
         ),
@@ -294,11 +287,11 @@ def _cycles_table(metrics: list[dict]) -> Table:
     """Reward of each cycle, and how it went."""
     names = ["drift", "entropy", "gradient norm"]
     return Table(
-        ["cycle", *(f"reward, {hardness}" for hardness in HARDNESS), *names, "undone"],
+        ["cycle", *(f"reward, {sort}" for sort in SORTS), *names, "undone"],
         [
             [
                 m["cycle"],
-                *(_reward(m.get(f"reward/{hardness}")) for hardness in HARDNESS),
+                *(_reward(m.get(f"reward/{sort}")) for sort in SORTS),
                 *(_number(m[key]) for key in ("drift", "entropy", "grad_norm")),
                 "yes" if m["undone"] else "",
             ]

@@ -14,12 +14,13 @@ from recipes.curriculum import cycles_of
 from recipes.learning.measure import STATES
 from recipes.reporting.alarm import alarm
 from recipes.reporting.stages import of_stages
-from recipes.reporting.tables import APART, HARDNESS, probe_summary, read_probes
+from recipes.reporting.tables import APART, probe_summary, read_probes
 from recipes.reporting.thawed import thawed_facts, thawed_lines
 from recipes.reporting.times import cycle_seconds, duration
 from recipes.runfolder.run import Run
 from recipes.runfolder.selfdistillation import SelfDistillation
 from recipes.teachers.ledger import read_summary
+from sandbox.tasks.task import SORTS
 
 BARS = "▁▂▃▄▅▆▇█"
 SPARKLINE_NEEDS = 16
@@ -29,12 +30,12 @@ SPARKLINE_NEEDS = 16
 def run_facts(run: Run) -> dict:
     """What `status` tells: {"run", "phase", "cycles", "probes": {phase: P}, "seconds",
     "checkpoints", "next", "step", "tasks": {split: {when: {state: n, "truncated": n}}},
-    "heldout_curve": [[cycle, pass@1]], "heldout_curves": {"hard" | "soft": the same}, "alarm",
+    "heldout_curve": [[cycle, pass@1]], "heldout_curves": {"hard" | "soft" | "recorded": the same}, "alarm",
     "set_aside", "teacher", "usd", "thawed", "seconds_total", "seconds_left", "best", "selfdistil",
     "idle_seconds", "at_work"}.
 
     `step` is the part of the current step that is done ({"name", "done", "total"}) where it can be
-    counted, else None; `best` is {"checkpoint", "heldout_pass_at_1", "hard", "soft"} (held-out
+    counted, else None; `best` is {"checkpoint", "heldout_pass_at_1", "hard", "soft", "recorded"} (held-out
     pass@1), or None before there is one; `selfdistil` is {"teacher", "from", "steps", "done", "kl":
     {"before", "after"}} where that was learned last, else None; `idle_seconds` have passed since the
     run folder last changed; `at_work`: whether another command takes the run further at this moment;
@@ -49,8 +50,7 @@ def run_facts(run: Run) -> dict:
     probes = {name: probe_summary(run, name) for name in content["done"] if phases.is_probe(name)}
     curve = _curve(metrics, probes, "pass_at_1", "heldout")
     curves = {
-        name: _curve(metrics, probes, name, group)
-        for name, group in zip(HARDNESS, APART["heldout"])
+        name: _curve(metrics, probes, name, group) for name, group in zip(SORTS, APART["heldout"])
     }
     return {
         "run": str(run.folder),
@@ -247,35 +247,35 @@ def _task_lines(tasks: dict) -> list[str]:
 
 
 def _probe_lines(probes: dict) -> list[str]:
-    """pass@1 by probe, hard and soft tasks apart."""
+    """pass@1 by probe, each sort of tasks apart."""
     order = ("heldout", "taught", "untaught")
     groups = [g for g in order if any(p[g]["n"] for p in probes.values())]
     if not groups:
         return []
     names = "".join(f"{group.replace('heldout', 'held out'):>10}" for group in groups)
-    lines = [f"{'pass@1':17}{names}"]
+    lines = [f"{'pass@1':20}{names}"]
     for name, p in probes.items():
-        for number, hardness in enumerate(HARDNESS):
+        for number, sort in enumerate(SORTS):
             values = [p[APART[group][number]]["pass_at_1"] for group in groups]
             if any(value is not None for value in values):
                 cells = ("-" if value is None else f"{value:.3f}" for value in values)
-                lines.append(f"{name:11}{hardness:6}" + "".join(f"{cell:>10}" for cell in cells))
+                lines.append(f"{name:11}{sort:9}" + "".join(f"{cell:>10}" for cell in cells))
             firsts = [p[APART[group][number]].get("pass_at_1_turn_1") for group in groups]
             if any(first is not None for first in firsts):
                 cells = ("-" if first is None else f"{first:.3f}" for first in firsts)
-                lines.append(f"{'  first turn':17}" + "".join(f"{cell:>10}" for cell in cells))
+                lines.append(f"{'  first turn':20}" + "".join(f"{cell:>10}" for cell in cells))
     return lines
 
 
 def _curve_lines(curves: dict[str, list], width: int) -> list[str]:
     lines = []
-    for hardness, curve in curves.items():
+    for sort, curve in curves.items():
         if len(curve) > 1:
             values = [value for _, value in curve]
             bars = sparkline(values, width - SPARKLINE_NEEDS)
             lines += [
                 "",
-                f"held-out pass@1, {hardness} tasks, over {curve[-1][0]} cycles, from "
+                f"held-out pass@1, {sort} tasks, over {curve[-1][0]} cycles, from "
                 f"{min(values):.3f} (lowest) to {max(values):.3f} (highest):",
                 f"  {values[0]:.3f} {bars} {values[-1]:.3f}",
             ]
@@ -310,7 +310,7 @@ def _cost_lines(facts: dict) -> list[str]:
     """What it has come to, and what it took."""
     lines, best = [], facts["best"]
     if best:
-        values = [f"{best[name]:.3f} {name}" for name in HARDNESS if best[name] is not None]
+        values = [f"{best[name]:.3f} {name}" for name in SORTS if best[name] is not None]
         measured = f", held-out pass@1 {', '.join(values)}" if values else ""
         lines.append(f"best checkpoint  {best['checkpoint']}{measured}")
     lines.append(f"teacher          {facts['teacher']}, ${facts['usd']:.4f}")

@@ -9,23 +9,22 @@ from recipes.learning.measure import TaskProbe, summarise
 from recipes.phases import BEFORE, CLIMB, MINE
 from recipes.reporting.alarm import alarm
 from recipes.runfolder.taking_up import FROM
+from sandbox.tasks.task import RECORDED, SORTS
 
 if TYPE_CHECKING:
     from recipes.runfolder.run import Run
     from sandbox.tasks.task import Task  # it takes a while to load, and --help is quick
 
+RECORDED_WORDS = "are held to what the code did when it was mined, whether that is right or not"
 MAIN_GROUPS = ("taught", "untaught", "heldout", "all", "were_warm")
-HARDNESS = ("hard", "soft")
-"""A soft verdict can be forged by code that attacks the harness, so a person is shown the two
-apart."""
 APART = {
-    group: tuple(name if group == "all" else f"{group}_{name}" for name in HARDNESS)
+    group: tuple(name if group == "all" else f"{group}_{name}" for name in SORTS)
     for group in MAIN_GROUPS
 }
-"""{group: the group of its hard tasks, that of its soft ones}"""
+"""{group: the groups of its tasks of each sort, in the order of SORTS}"""
 GROUPS = (*MAIN_GROUPS, *(name for names in APART.values() for name in names))
 SHOWN_GROUPS = GROUPS[len(MAIN_GROUPS) :]
-"""What tables for people show: never hard and soft added up."""
+"""What tables for people show: never two sorts added up."""
 _WORDS = {
     "taught": "training, taught",
     "untaught": "training, tests only",
@@ -36,16 +35,16 @@ _WORDS = {
 GROUP_WORDS = {
     **_WORDS,
     **{
-        name: f"{_WORDS[group]}, {hardness}"
+        name: f"{_WORDS[group]}, {sort}"
         for group, names in APART.items()
-        for name, hardness in zip(names, HARDNESS)
+        for name, sort in zip(names, SORTS)
     },
 }
 """What a person is told that they are."""
 SHORT_WORDS = {
-    name: f"{group.replace('_', ' ').replace('heldout', 'held out')}, {hardness}"
+    name: f"{group.replace('_', ' ').replace('heldout', 'held out')}, {sort}"
     for group, names in APART.items()
-    for name, hardness in zip(names, HARDNESS)
+    for name, sort in zip(names, SORTS)
 }
 """The same of SHOWN_GROUPS for a narrow table."""
 
@@ -112,11 +111,12 @@ def grouped(run: "Run", probes: list[TaskProbe]) -> dict[str, list[TaskProbe]]:
     """{group: probes} for GROUPS. `taught` are the tasks that a teacher's verified answer was
     learned for, in a run that this one takes up, too; what the student learned again of its own rollouts was not taught. `were_warm`: the
     training tasks that it solved now and then before anybody taught it, and should not come to
-    lose. `hard` and `soft` are all tasks of that sort, `taught_hard` and so on those of a group."""
+    lose. `hard`, `soft` and `recorded` are all tasks of that sort, `taught_hard` and so on those of a
+    group."""
     taught = {r["instance_id"] for r in run.read("trajectories.jsonl") if r["source"] != "student"}
     taught |= set(run.content.get(FROM, {}).get("taught", ()))
     heldout = {t.instance_id for t in run.tasks if t.split == "heldout"}
-    hard = {t.instance_id for t in run.tasks if t.hard}
+    sort_of = {t.instance_id: t.sort for t in run.tasks}
     warm = {p.instance_id for p in read_probes(run, BEFORE.name) if p.state == "warm"} - heldout
     main = {
         "all": probes,
@@ -128,9 +128,9 @@ def grouped(run: "Run", probes: list[TaskProbe]) -> dict[str, list[TaskProbe]]:
         "were_warm": [p for p in probes if p.instance_id in warm],
     }
     apart = {
-        name: [p for p in main[group] if (p.instance_id in hard) == (hardness == "hard")]
+        name: [p for p in main[group] if sort_of.get(p.instance_id) == sort]
         for group, names in APART.items()
-        for name, hardness in zip(names, HARDNESS)
+        for name, sort in zip(names, SORTS)
     }
     return {**main, **apart}
 
@@ -147,8 +147,7 @@ def mined_facts(run: "Run", prompts: dict | None = None) -> dict:
     }
     sorts = {
         kind: {
-            "hard": sum(t.hard for t in tasks if t.kind == kind),
-            "soft": sum(not t.hard for t in tasks if t.kind == kind),
+            **{sort: sum(t.sort == sort for t in tasks if t.kind == kind) for sort in SORTS},
             "with_twins": sum(bool(t.twin_tests) for t in tasks if t.kind == kind),
         }
         for kind in counts
@@ -177,6 +176,8 @@ def mined_facts(run: "Run", prompts: dict | None = None) -> dict:
                 "pass_to_pass": len(t.PASS_TO_PASS),
                 "twins": len(t.twin_tests),
                 "hard": t.hard,
+                "sort": t.sort,
+                **({} if t.noticed is None else {"noticed": t.noticed}),
                 **({} if t.hard else {"soft_because": t.soft_because}),
                 **_prompt_facts(t.instance_id, prompts),
             }
@@ -223,15 +224,19 @@ def task_lines(run: "Run") -> list[str]:
     facts = mined_facts(run)
     lines += [
         "",
-        f"{'kind':8} {'train':>7} {'held out':>9} {'hard':>6} {'soft':>6} {'with twins':>11}",
+        f"{'kind':8} {'train':>7} {'held out':>9} {'hard':>6} {'soft':>6} {'recorded':>9} "
+        f"{'with twins':>11}",
     ]
     for kind, count in facts["counts"].items():
         sorts = facts["kinds"][kind]
         lines.append(
             f"{kind:8} {count['train']:7} {count['heldout']:9} {sorts['hard']:6} {sorts['soft']:6} "
-            f"{sorts['with_twins']:11}"
+            f"{sorts[RECORDED]:9} {sorts['with_twins']:11}"
         )
-    why = Counter(task.soft_because.partition(":")[0] for task in run.tasks if task.soft_because)
+    if any(task.sort == RECORDED for task in run.tasks):
+        lines += ["", f"Recorded tasks {RECORDED_WORDS}."]
+    soft = [task for task in run.tasks if task.sort == "soft"]
+    why = Counter(task.soft_because.partition(":")[0] for task in soft if task.soft_because)
     if why:
         lines += ["", "Soft tasks are soft because"]
         lines += [f"{number:5}  {reason}" for reason, number in why.most_common()]
@@ -273,12 +278,12 @@ def bootstrap_lines(run: "Run", before: dict, after: dict) -> list[str]:
 def climb_lines(run: "Run", before: dict, after: dict) -> list[str]:
     """What climbing came to, from two summaries."""
     lines = ["", *table(before, after)]
-    for group, hardness in zip(APART["heldout"], HARDNESS):
+    for group, sort in zip(APART["heldout"], SORTS):
         old, new = before[group], after[group]
         if new["n"]:
             low, high = new["ci95"]
             lines.append(
-                f"Held-out {hardness} tasks, which it never trained on: pass@1 "
+                f"Held-out {sort} tasks, which it never trained on: pass@1 "
                 f"{old['pass_at_1']:.3f} before, "
                 f"{new['pass_at_1']:.3f} after ({new['pass_at_1'] - old['pass_at_1']:+.3f}; 95 % "
                 f"interval {low:.3f} to "
@@ -290,10 +295,10 @@ def climb_lines(run: "Run", before: dict, after: dict) -> list[str]:
 
 
 def table(before: dict, after: dict) -> list[str]:
-    """Two summaries side by side, a line a group; hard and soft tasks are never in one figure."""
+    """Two summaries side by side, a line a group; no two sorts of tasks are in one figure."""
     k = after["all"]["k"]
     lines = [
-        f"{'':15}{'tasks':>6}  {'pass@1 before':>13}  {'pass@1 after':>12}  {'95 % interval':>15}  "
+        f"{'':19}{'tasks':>6}  {'pass@1 before':>13}  {'pass@1 after':>12}  {'95 % interval':>15}  "
         f"{f'pass@{k} after':>13}"
         f"  {'cold':>5} {'warm':>5} {'mastered':>8}"
     ]
@@ -302,7 +307,7 @@ def table(before: dict, after: dict) -> list[str]:
         if new["n"]:
             low, high = new["ci95"]
             lines.append(
-                f"{SHORT_WORDS[group]:15}{new['n']:6}  {old['pass_at_1']:13.3f}  "
+                f"{SHORT_WORDS[group]:19}{new['n']:6}  {old['pass_at_1']:13.3f}  "
                 f"{new['pass_at_1']:12.3f}"
                 f"  {f'{low:.3f} to {high:.3f}':>15}"
                 f"  {new['pass_at_k']:13.3f}  {new['cold']:5} {new['warm']:5} {new['mastered']:8}"
@@ -317,7 +322,7 @@ def _of_turns(before: dict, after: dict) -> list[str]:
         return []
     first = [p.get("pass_at_1_turn_1", p["pass_at_1"]) for p in (before, after)]
     return [
-        f"{'  first turn':15}{'':6}  {first[0]:13.3f}  {first[1]:12.3f}  "
+        f"{'  first turn':19}{'':6}  {first[0]:13.3f}  {first[1]:12.3f}  "
         f"({after['turns']:.2f} turns a rollout)"
     ]
 
@@ -333,7 +338,7 @@ def heldout_metrics(summaries: dict) -> dict:
         "heldout/low": low,
         "heldout/high": high,
     }
-    for group, name in zip(APART["heldout"], HARDNESS):
+    for group, name in zip(APART["heldout"], SORTS):
         if summaries[group]["n"]:
             low, high = summaries[group]["ci95"]
             line |= {
@@ -348,7 +353,7 @@ def heldout_words(line: dict, best: bool) -> str:
     """The same for a person, behind the words of a cycle."""
     values = [
         f"{line[f'heldout/{name}']:.3f} {name}"
-        for name in HARDNESS
+        for name in SORTS
         if line.get(f"heldout/{name}") is not None
     ]
     return (

@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -118,7 +119,7 @@ class Run:
             )
         return read_tasks(self.folder / "tasks.jsonl")
 
-    @property
+    @cached_property
     def places(self) -> list[Place]:
         """Its repositories, and where what is known of each lies."""
         more = map(Repository.from_dict, self.content.get(MORE, ()))

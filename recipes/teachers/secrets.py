@@ -138,7 +138,7 @@ class SecretFilter:
 
     def reason_of_task(self, task: Task) -> str:
         """Why nothing that shows this task's files may be sent; "" where it may."""
-        shown = [*task.named, *task.files, *test_functions(task.shown)]
+        shown = [*task.named, *task.files, *test_functions(task.shown), *task.told_in]
         if hidden := next((path for path in shown if path in self.ignored), None):
             return f"it shows {hidden}, which .gitignore keeps to itself"
         if hidden := next((path for path in shown if path in self.env_like), None):

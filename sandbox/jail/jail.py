@@ -75,6 +75,11 @@ def fixed_addresses() -> tuple[str, ...]:
     return command
 
 
+def _as_sent(files: dict[str, str]) -> dict[str, str]:
+    """What is inside writes texts as UTF-8: so the bytes are those of the file's own encoding."""
+    return {path: as_sent(text) for path, text in files.items()}
+
+
 class Jail(ABC):
     """One jail with the process in it that answers requests. Use it as a context manager."""
 
@@ -122,6 +127,7 @@ class Jail(ABC):
                     "tasks": tasks_allowed(),
                     "tier": tier,
                     "files": list(files),
+                    "given": _as_sent(layout.given),
                     "preload": list(layout.preload),
                     **launch.config,
                 }
@@ -163,9 +169,7 @@ class Jail(ABC):
                 self.group.limit(request["memory_mb"] + writable, KEEPERS + tasks_allowed())
             except OSError as error:
                 raise HarnessError(f"The jail cannot be limited: {error}.") from None
-        # What is inside writes texts as UTF-8: so the bytes are those of the file's own encoding.
-        files = {path: as_sent(text) for path, text in request.get("files", {}).items()}
-        body = json.dumps({**request, "files": files}).encode()
+        body = json.dumps({**request, "files": _as_sent(request.get("files", {}))}).encode()
         self._send(
             {
                 "timeout": request["timeout"],

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 INSIDE = Path(__file__).parent / "inside"
@@ -55,6 +55,9 @@ class Layout:
     """pytest's cache files for the intact tests, laid over the tree."""
     preload: tuple[str, ...] = ()
     """Modules that a `forked` jail loads before it sees the tree."""
+    given: dict[str, str] = field(default_factory=dict)
+    """{path: text} of files that an `in-process` jail has in its tree beside those of the snapshot.
+    """
     scratch_mb: int = 256
     """Size of each writable file system in the jail, MiB."""
 

@@ -217,7 +217,7 @@ def _in_turn(pairs: list[tuple[dict, Answer]]) -> list[tuple[dict, Answer]]:
     by_answer: dict[str, list[tuple[dict, Answer]]] = {}
     for pair in pairs:
         by_answer.setdefault(_told_apart(pair[1]), []).append(pair)
-    return _turns(list(by_answer.values()))
+    return turns(list(by_answer.values()))
 
 
 def _by_grade(answers: list[Answer]) -> list[int]:
@@ -230,11 +230,11 @@ def _by_grade(answers: list[Answer]) -> list[int]:
         grades.setdefault(grade, {}).setdefault(_told_apart(answers[place]), []).append(place)
     if len(grades) < 2 or all(len(by_answer) == 1 for by_answer in grades.values()):
         return []
-    by_grade = [_turns(list(by_answer.values())) for by_answer in grades.values()]
-    return _turns(by_grade)[:GRADED_INPUTS]
+    by_grade = [turns(list(by_answer.values())) for by_answer in grades.values()]
+    return turns(by_grade)[:GRADED_INPUTS]
 
 
-def _turns(rows: list[list]) -> list:
+def turns(rows: list[list]) -> list:
     """The first of each row, then the second of each, ..."""
     gap = object()
     return [item for turn in zip_longest(*rows, fillvalue=gap) for item in turn if item is not gap]

@@ -48,6 +48,7 @@ def run_twins(
     screening: Screening, task: Task, files: dict[str, str], tests: tuple[str, ...]
 ) -> dict:
     """The runner's reply for these tests of the task; `files` has test files, too."""
-    patches = screening.function_patches(files, {**task.named, **test_functions(tests)})
+    named = {**task.named, **test_functions(tests)}
+    patches = screening.function_patches(files, named, task.test_files)
     request = {**screening.processes.request(task, files), "ids": list(tests)}
     return screening.run_changed(request, patches)

@@ -14,6 +14,7 @@ what the tiers are), opens it when it is first wanted, and gives it up where it 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from sandbox.errors import HarnessError
 from sandbox.jail.choice import open_jail
@@ -32,7 +33,7 @@ class Jails:
     def __init__(self, repository: Repository, suite: Suite) -> None:
         self.open: list[Jail] = []
         self.closing = False
-        self._path, self._test_files = repository.path, suite.test_files
+        self._path, self._suite = repository.path, suite
         self._layout = repository.layout(suite.preload)
         self._lock = threading.Lock()
         self._thread = threading.local()
@@ -42,14 +43,13 @@ class Jails:
         the judge is being closed."""
         mine = self._of_this_thread()
         if tier not in mine:
-            files = self._test_files if tier == "in-process" else ()
-            mine[tier] = self._start(tier, files)
+            mine[tier] = self._start(tier)
         return mine[tier]
 
     @contextmanager
     def fresh(self) -> Iterator[Jail]:
         """A jail for one request. Raises HarnessError as `of_thread`."""
-        jail = self._start("fresh", ())
+        jail = self._start("fresh")
         try:
             yield jail
         finally:
@@ -83,7 +83,7 @@ class Jails:
         jails: dict[str, Jail] = self._thread.__dict__.setdefault("jails", {})
         return jails
 
-    def _start(self, tier: str, files: tuple[str, ...]) -> Jail:
+    def _start(self, tier: str) -> Jail:
         if self.closing:
             raise HarnessError(CLOSING)
         started: list[Jail] = []
@@ -93,7 +93,11 @@ class Jails:
             self._started(jail)
 
         try:
-            return open_jail(self._layout, tier, files, self._path, on_start)
+            if tier != "in-process":
+                return open_jail(self._layout, tier, (), self._path, on_start)
+            layout = replace(self._layout, given=self._suite.given)
+            files = (*self._suite.test_files, *self._suite.given)
+            return open_jail(layout, tier, files, self._path, on_start)
         except BaseException as error:
             # It has closed itself; nobody is to look after it any more.
             with self._lock:

@@ -12,11 +12,11 @@ import html
 import re
 import tarfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from sandbox.judge.twins import readable_tests
+from sandbox.judge.twins import NOTHING, readable_tests
 from sandbox.snapshot import files_of
 from sandbox.source import find, read_text, source_of
 from sandbox.tasks.task import Task
@@ -57,11 +57,14 @@ def copies(tree: Path, task: Task, share: float = 1.0) -> list[str]:
     return packed + [path for path in found if PurePosixPath(path) not in own]
 
 
-def copies_of_tests(tree: Path, tests: Iterable[str]) -> list[str]:
-    """Files of the tree that are no Python, and from which these tests could be read."""
+def copies_of_tests(
+    tree: Path, tests: Iterable[str], given: Mapping[str, str] = NOTHING
+) -> list[str]:
+    """Files of the tree that are no Python, and from which these tests could be read. `given` as of
+    `readable_tests`."""
     sources = [
         source_of(text, function)
-        for text, names in readable_tests(tests, tree).values()
+        for text, names in readable_tests(tests, tree, given).values()
         for name in names
         if (function := find(text, name)) is not None
     ]
@@ -73,6 +76,17 @@ def copies_of_tests(tree: Path, tests: Iterable[str]) -> list[str]:
         path
         for path, letters in _texts(str(tree)).items()
         if not path.endswith(".py") and sum(line in letters for line in told) >= min(2, len(told))
+    ]
+
+
+def files_that_say(tree: Path, texts: Iterable[str]) -> list[str]:
+    """Files of the tree that are no Python, and in which one of these texts can be read, whatever
+    marks stand between its words. What is no longer than a word or two is not looked for."""
+    told = {letters for text in texts if len(letters := _letters(text)) >= DISTINCTIVE}
+    return [
+        path
+        for path, letters in _texts(str(tree)).items()
+        if not path.endswith(".py") and any(text in letters for text in told)
     ]
 
 

@@ -108,6 +108,7 @@ def key_of(tree: str, task: Task, files: dict[str, str]) -> str:
     how = ["landlock"] if jail_notice() else []
     how += ["cold"] if wants_fresh(task) else []
     parts = [tree, *how, task.instance_id, *task.tests]
+    parts += [task.test_patch] if task.test_patch else []
     parts += [part for path in sorted(files) for part in (path, files[path])]
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 

@@ -5,7 +5,7 @@ edit answers fresh inputs, and what the right code does is heard (`black_box.py`
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 
 from sandbox.errors import HarnessError
@@ -204,7 +204,8 @@ class Outside:
         fresh = on_fresh_inputs(worker, inputs)
         if fresh.status == "failed" and not worker.fault and not any(map(has_handles, asked)):
             # The gold edit's answer may be one of several that the tests accept.
-            why = accepted(tests, asked, inputs, fresh.answers, worker, self._other_literals, seed)
+            others = partial(self._other_literals, task)
+            why = accepted(tests, asked, inputs, fresh.answers, worker, others, seed)
             if why:
                 reason = (
                     f"{reason} From outside, too. On fresh inputs it answers as the reference does "
@@ -213,14 +214,15 @@ class Outside:
                 return "resolved", reason, fresh.agreement
         return fresh.status, fresh.reason, fresh.agreement
 
-    def _other_literals(self, ids: list[str], seed: str) -> list[FunctionPatch]:
+    def _other_literals(self, task: Task, ids: list[str], seed: str) -> list[FunctionPatch]:
         """The patches that give these tests other literals; [] where that cannot be done."""
         files: dict[str, str] = {}
         snapshot = self._processes.repository.snapshot
-        for file, (text, names) in readable_tests(ids, snapshot).items():
+        given = task.test_files
+        for file, (text, names) in readable_tests(ids, snapshot, given).items():
             if (changed := with_other_literals(text, names, seed)) is not None:
                 files[file] = changed
-        return self._screening.function_patches(files, test_functions(ids)) or []
+        return self._screening.function_patches(files, test_functions(ids), given) or []
 
 
 def fresh_inputs(task: Task, tests: Tests, seed: str) -> list[tuple[dict, Answer]]:
@@ -251,10 +253,10 @@ class Hidden:
         self._test_files, self._roles = suite.test_files, suite.roles
 
     def from_worker(self, task: Task) -> list[str]:
-        """Test files, and the folders they are in, but for source in these. Paths relative to the
-        tree."""
+        """Test files, and the folders they are in, but for source in these; and where else it can
+        be read what the task's tests expect. Paths relative to the tree."""
         own = _needed_for(task)
-        hidden = []
+        hidden = [*task.test_files, *task.told_in]
         for folder, paths in self._of_tests.items():
             if folder and not any(self._is_source(path) or path in own for path in paths):
                 hidden.append(folder)

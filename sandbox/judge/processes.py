@@ -120,9 +120,10 @@ class Processes:
     # ------------------------------------------------------------------------------------- requests
 
     def request(self, task: Task, files: dict[str, str]) -> dict:
-        """A request for the task's tests with these files in the tree."""
+        """A request for the task's tests with these files in the tree, and with the tests in it that
+        were made for the task."""
         return {
-            "files": files,
+            "files": {**task.test_files, **files},
             "ids": list(task.tests),
             "timeout": self.limits.timeout + 10 * task.test_seconds,
         }

@@ -8,12 +8,13 @@ drawn by the hash of the edit) is run by one as well, and one difference makes a
 the task from then on. A tier whose jail fails, where a slower one's does not, is given up.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypedDict
 
 from sandbox.errors import HarnessError
 from sandbox.judge.outcomes import key_of, read_reply
 from sandbox.judge.processes import Processes
+from sandbox.judge.twins import NOTHING
 from sandbox.source import bodies_changed, imports, read_text
 from sandbox.tasks.task import Task
 
@@ -90,18 +91,19 @@ class Screening:
         return reply
 
     def function_patches(
-        self, files: dict[str, str], names: dict[str, list[str]]
+        self, files: dict[str, str], names: dict[str, list[str]], given: Mapping[str, str] = NOTHING
     ) -> list[FunctionPatch] | None:
         """The patches that make these files of the intact tree, where they change bodies of the
         named functions alone ({file: qualified names}); None where there is another change, or no
-        jail to take them."""
+        jail to take them. `given`: files that are there beside those of the tree
+        (`Task.test_files`)."""
         if not self.has_in_process:
             return None
         patches: list[FunctionPatch] = []
         for path, text in files.items():
-            if not (self.repository.snapshot / path).is_file():
+            if path not in given and not (self.repository.snapshot / path).is_file():
                 return None
-            intact = read_text(self.repository.snapshot / path)
+            intact = given.get(path) or read_text(self.repository.snapshot / path)
             changed = bodies_changed(intact, text, names.get(path, []))
             if changed is None:
                 return None

@@ -38,3 +38,6 @@ class Suite:
     jail."""
     roles: Roles = field(default_factory=Roles)
     """What belongs to the tests."""
+    given: dict[str, str] = field(default_factory=dict)
+    """{path: text} of tests that are not in the repository (`Task.test_patch`): an `in-process` jail
+    collects them, too."""

@@ -117,9 +117,11 @@ class Showing:
         listed = set(self._hidden.from_worker(task))
         own = [path for path, _ in files_of(self._tree) if listed & _above(path)]
         texts = {p: self._text(p) for p in own if p.endswith(".py") and self._is_file(p)}
+        texts |= task.test_files
         hidden = set(task.tests) - set(task.shown)
         view = cut(task.shown, hidden, texts, [p for p in own if p not in texts])
-        copied = {*copies(self._tree, task), *copies_of_tests(self._tree, hidden)}
+        of_hidden = copies_of_tests(self._tree, hidden, task.test_files)
+        copied = {*copies(self._tree, task), *of_hidden, *task.told_in}
         kept = (view.files.keys() | view.others) - copied
         whole = listed - {place for path in kept for place in _above(path)}
         single = {path for path in own if path not in kept and not whole & _above(path)}

@@ -41,7 +41,8 @@ class Sources:
         tree = self._repository.snapshot
         of_tests = self._hidden.from_worker(task)
         hidden = set(task.tests) - set(task.shown)
-        left_out = {*of_tests, *copies(tree, task, COPY), *copies_of_tests(tree, hidden)}
+        of_hidden = copies_of_tests(tree, hidden, task.test_files)
+        left_out = {*of_tests, *copies(tree, task, COPY), *of_hidden}
         within = tuple(f"{path}/" for path in of_tests)
         seen = {
             path: text

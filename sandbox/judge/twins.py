@@ -17,7 +17,7 @@ values.
 
 import ast
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from sandbox import patches
@@ -38,6 +38,8 @@ from sandbox.source import (
 Located = ast.expr | ast.stmt
 """A node that knows its place in the text."""
 NEVER_RAISED = "ZeroDivisionError if {0} is not ZeroDivisionError else BlockingIOError"
+NOTHING: Mapping[str, str] = {}
+"""No files beside those of a tree."""
 SIMPLE = (ast.Assert, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Expr)
 UNITTEST_EQUAL = {
     "assertEqual",
@@ -127,20 +129,23 @@ def _literals(function: Function) -> list[ast.Constant]:
     return found
 
 
-def twin_files(tests: Iterable[str], tree: Path, seed: str) -> dict[str, str]:
-    """{path: text} of the test files with one expectation changed in each of these tests where that
-    can be done."""
+def twin_files(
+    tests: Iterable[str], tree: Path, seed: str, given: Mapping[str, str] = NOTHING
+) -> dict[str, str]:
+    """{path: text} of the test files, in the tree or in `given`, with one expectation changed in each
+    of these tests where that can be done."""
     files = {}
-    for file, (text, names) in readable_tests(tests, tree).items():
+    for file, (text, names) in readable_tests(tests, tree, given).items():
         if (changed := twin_file(text, names, seed)) is not None:
             files[file] = changed
     return files
 
 
-def twin_patch(files: dict[str, str], tree: Path) -> str:
+def twin_patch(files: dict[str, str], tree: Path, given: Mapping[str, str] = NOTHING) -> str:
     """`Task.twin_patch` for the files of `twin_files`."""
     return "".join(
-        patches.make(read_text(tree / path), text, path) for path, text in sorted(files.items())
+        patches.make(given.get(path) or read_text(tree / path), text, path)
+        for path, text in sorted(files.items())
     )
 
 
@@ -155,19 +160,24 @@ def test_functions(tests: Iterable[str]) -> dict[str, list[str]]:
     return by_file
 
 
-def test_texts(tests: Iterable[str], tree: Path) -> dict[str, tuple[str, list[str]]]:
-    """{file: (text, qualified names)} as `test_functions`, of the Python files that are there."""
+def test_texts(
+    tests: Iterable[str], tree: Path, given: Mapping[str, str] = NOTHING
+) -> dict[str, tuple[str, list[str]]]:
+    """{file: (text, qualified names)} as `test_functions`, of the Python files that are there: in
+    the tree, or in `given` (`Task.test_files`)."""
     return {
-        file: (read_text(tree / file), names)
+        file: (given.get(file) or read_text(tree / file), names)
         for file, names in test_functions(tests).items()
-        if file.endswith(".py") and (tree / file).is_file()
+        if file.endswith(".py") and (file in given or (tree / file).is_file())
     }
 
 
-def readable_tests(tests: Iterable[str], tree: Path) -> dict[str, tuple[str, list[str]]]:
+def readable_tests(
+    tests: Iterable[str], tree: Path, given: Mapping[str, str] = NOTHING
+) -> dict[str, tuple[str, list[str]]]:
     """As `test_texts`, but for files that our own Python cannot read: the project's may be newer.
     Of their tests there are no twins, and no prompt shows them."""
-    found = test_texts(tests, tree)
+    found = test_texts(tests, tree, given)
     return {file: both for file, both in found.items() if reads_as_python(both[0])}
 
 

@@ -10,6 +10,8 @@ constant.
 import ast
 import os
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,25 +60,50 @@ def candidates(repository: Repository, survey: Survey) -> tuple[list[Candidate],
             called.setdefault(file, set()).add(name)
     for file in sorted(called):
         try:
-            in_file = [f for f in functions_of(repository, file) if not _is_overload(f)]
+            result += _of_file(repository, survey, file, excluded)
         except Unfit as error:
             excluded.add(str(error))
             continue
-        if not in_file and called[file] - {"<module>"}:
+        if called[file] - {"<module>"} and not _functions_in(repository, file):
             excluded.add(f"{shown(file)} has no function whose body could be taken out")
-        live = Counter(f.qualname for f in in_file if (file, f.first) in survey.callers)
-        names = Counter(f.qualname for f in in_file)
-        last = {f.qualname: f for f in in_file}
-        for function in in_file:
-            tests, name = survey.callers.get((file, function.first), []), function.qualname
-            alone = names[name] == 1 or live[name] == 1 and function is last[name]
-            if reason := _unfit(function, tests, names[name], alone):
-                place = f" (line {function.first})" if names[name] > 1 else ""
-                excluded.add(reason, f"{shown(file)}::{name}{place}")
-            else:
-                result.append(Candidate(file, function, most_specific(tests, survey, MAX_TESTS)))
     _note_files(repository, survey, called, excluded)
     return result, excluded
+
+
+def _functions_in(repository: Repository, file: str) -> list[Function]:
+    return [f for f in functions_of(repository, file) if not _is_overload(f)]
+
+
+def _of_file(
+    repository: Repository, survey: Survey, file: str, excluded: Reasons
+) -> list[Candidate]:
+    """Those of a file. Raises Unfit where it cannot be read."""
+    result = []
+    in_file = _functions_in(repository, file)
+    live = Counter(f.qualname for f in in_file if (file, f.first) in survey.callers)
+    names = Counter(f.qualname for f in in_file)
+    last = {f.qualname: f for f in in_file}
+    for function in in_file:
+        tests, name = survey.callers.get((file, function.first), []), function.qualname
+        alone = names[name] == 1 or live[name] == 1 and function is last[name]
+        if reason := _unfit(function, tests, names[name], alone):
+            place = f" (line {function.first})" if names[name] > 1 else ""
+            excluded.add(reason, f"{shown(file)}::{name}{place}")
+        else:
+            result.append(Candidate(file, function, most_specific(tests, survey, MAX_TESTS)))
+    return result
+
+
+def fit_functions(
+    repository: Repository, survey: Survey, is_source: Callable[[str], bool]
+) -> list[Candidate]:
+    """As `candidates`, without reasons: of the source files in which these tests call a function."""
+    files = sorted({file for file, _, _ in survey.functions if is_source(file)})
+    found = []
+    for file in files:
+        with suppress(Unfit):
+            found += _of_file(repository, survey, file, Reasons())
+    return found
 
 
 def _note_files(

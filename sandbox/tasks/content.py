@@ -89,9 +89,28 @@ class Contents:
     def key(self, task: Task) -> str:
         """Of a task as its draft made it."""
         about = [self._function(*name.split("::", 1)) for name in task.about]
-        tests = [self._of_test(test) for test in sorted(task.tests)]
+        own = [test for test in sorted(task.tests) if test in self._survey.calls]
+        tests = [self._of_test(test) for test in own]
+        if len(own) < len(task.tests):
+            tests.append(self._of_made_tests(task))
         whole = [task.kind, task.instance_id, *task.about, *task.files, *task.sources]
-        return digest([self._always, *whole, *changed_lines(task.patch), *about, *tests])
+        lines = changed_lines(task.patch + task.test_patch)
+        return digest([self._always, *whole, *lines, *about, *tests])
+
+    def _of_made_tests(self, task: Task) -> str:
+        """Of tests that were made for a task: what they call, nobody has seen. It is what the
+        project's tests that call its functions call, and all else of these functions' files."""
+        near = {test for name in task.about for test in self._callers.get(name, ())}
+        whole = [self._raw(file) for file in sorted({n.split("::")[0] for n in task.about})]
+        return digest([*whole, *(self._of_test(test) for test in sorted(near))])
+
+    @cached_property
+    def _callers(self) -> dict[str, set[str]]:
+        """{`file::qualified name`: the project's tests that call it, or what stands in it}"""
+        found: dict[str, set[str]] = {}
+        for (file, line), tests in self._survey.callers.items():
+            found.setdefault(f"{file}::{self._outermost(file, line)}", set()).update(tests)
+        return found
 
     def _of_test(self, test: str) -> str:
         if test not in self._tests:

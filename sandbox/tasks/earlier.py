@@ -12,7 +12,7 @@ those of today; all else stands as it was measured. Which side of the split a fu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -77,11 +77,16 @@ class Since:
             tuple(n for n in names if n in taken), tuple(n for n in names if n not in taken), gone
         )
 
-    def plus(self, other: Since, called: Callable[[str], str]) -> Since:
-        """With the tasks of another repository, by the names that `called` gives them."""
+    def plus(self, other: Since, kept: Container[str], called: Callable[[str], str]) -> Since:
+        """With those of another repository's tasks that are `kept`, by the names that `called` gives
+        them."""
+        taken, mined = (
+            [called(name) for name in names if name in kept]
+            for names in (other.taken_over, other.mined)
+        )
         return Since(
-            (*self.taken_over, *map(called, other.taken_over)),
-            (*self.mined, *map(called, other.mined)),
+            (*self.taken_over, *taken),
+            (*self.mined, *mined),
             self.gone | {called(name): why for name, why in other.gone.items()},
         )
 
@@ -129,7 +134,9 @@ class Known:
 def _at_todays_place(old: Task, made: Task, seed: int, tree: Path) -> Task | None:
     """The measured task with the patches of today: lines may have moved. None where its twins would
     be others."""
-    twins = twin_patch(twin_files(old.twin_tests, tree, twin_seed(old, seed)), tree)
+    seed_of_twins, given = twin_seed(old, seed), old.test_files
+    files = twin_files(old.twin_tests, tree, seed_of_twins, given)
+    twins = twin_patch(files, tree, given)
     if changed_lines(twins) != changed_lines(old.twin_patch):
         return None
     return replace(

@@ -13,6 +13,7 @@ from sandbox.repo import Repository
 from sandbox.source import Function
 from sandbox.survey import Progress, Survey
 from sandbox.tasks.candidates import MAX_TESTS, Candidate, candidates, functions_of, most_specific
+from sandbox.tasks.observing import Observer
 from sandbox.tasks.task import Task
 
 
@@ -28,6 +29,8 @@ class Ground:
     on_progress: Progress = lambda what, done, total: None
     excluded: Reasons = field(default_factory=Reasons)
     """Why things became no draft."""
+    observer: Observer | None = None
+    """Who runs more than the suite, where drafts may ask for it."""
 
     @cached_property
     def candidates(self) -> list[Candidate]:

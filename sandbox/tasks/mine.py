@@ -22,7 +22,6 @@ from pathlib import Path
 
 from sandbox import jsonl
 from sandbox.errors import UsageError
-from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.reasons import in_words
 from sandbox.repo import Repository
@@ -32,6 +31,7 @@ from sandbox.tasks.earlier import Earlier, Known, Since, read_records
 from sandbox.tasks.ground import Ground
 from sandbox.tasks.inventory import Inventory
 from sandbox.tasks.kinds import KINDS, Draft, kind_of
+from sandbox.tasks.observing import Observer
 from sandbox.tasks.split import sides_of
 from sandbox.tasks.task import Task, draw
 from sandbox.tasks.validate import validate
@@ -83,15 +83,13 @@ def mine(
     records_file = folder / "mining.jsonl"
     records = read_records(records_file)
     day = date.fromisoformat(options.since) if options.since else None
-    ground = Ground(repository, suite, options.seed, day, on_progress)
+    observer = Observer(repository, limits, suite, folder, on_progress)
+    ground = Ground(repository, suite, options.seed, day, on_progress, observer=observer)
     drafts = _drafts(ground, options, earlier)
     known = {r["instance_id"] for r in records}
     pending = [draft for draft in drafts if draft.instance_id not in known]
-    with Judge(
-        repository,
-        limits,
-        Suite(preload=suite.modules, test_files=suite.test_files, roles=suite.roles),
-    ) as judge:
+    given = {path: text for draft in pending for path, text in draft.given.items()}
+    with Judge(repository, limits, suite.suite(given)) as judge:
         contents = Contents(repository, suite, limits, options.seed)
         chunks = validate(judge, pending, options.seed, on_progress, Known(contents, earlier))
         while not _enough(records, options.limit) and (chunk := next(chunks, None)) is not None:

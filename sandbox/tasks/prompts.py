@@ -213,12 +213,11 @@ class _Draft:
         self.outlines = {
             path: Outline(self.broken[path], names) for path, names in task.named.items()
         }
-        self.tests = list(
-            dict.fromkeys(reindent(source, "") for source in sources_of_tests(task.shown, tree))
-        )
+        sources = sources_of_tests(task.shown, tree, task.test_files)
+        self.tests = list(dict.fromkeys(reindent(source, "") for source in sources))
         shown = set(map(function_of, task.shown))
         hidden = [test for test in task.tests if function_of(test) not in shown]
-        self.helpers = helpers_of_tests(task.shown, hidden, tree)
+        self.helpers = helpers_of_tests(task.shown, hidden, tree, task.test_files)
         self.statement, _, self.details = task.problem_statement.partition("\n\n")
         self.begin()
 

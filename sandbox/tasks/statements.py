@@ -10,10 +10,10 @@ lines that the broken file holds anyway, give nothing away.)
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from sandbox.judge.twins import readable_tests, test_texts
+from sandbox.judge.twins import NOTHING, readable_tests, test_texts
 from sandbox.node_ids import function_of
 from sandbox.source import FUNCTIONS, find, parse, read_text, reads_as_python, source_of
 from sandbox.tasks.assertions import assertion_of
@@ -64,19 +64,24 @@ def secrets(task: Task, tree: Path) -> list[str]:
     one space."""
     hidden = sorted(set(map(function_of, task.tests)) - set(map(function_of, task.shown)))
     twins = task.twin_files(tree)
-    changed = _lines(twins.values()) - _lines(read_text(tree / path) for path in twins)
-    known = _lines([*task.broken(tree).values(), *sources_of_tests(task.shown, tree)])
+    given = task.test_files
+    intact = [given.get(path) or read_text(tree / path) for path in twins]
+    changed = _lines(twins.values()) - _lines(intact)
+    known = _lines([*task.broken(tree).values(), *sources_of_tests(task.shown, tree, given)])
     # Of a file that cannot be taken apart nobody knows which lines are a hidden test's.
-    texts = [text for text, _ in test_texts(task.tests, tree).values()]
+    texts = [text for text, _ in test_texts(task.tests, tree, given).values()]
     unread = [text for text in texts if not reads_as_python(text)]
-    tests = [*sources_of_tests(hidden, tree), *unread]
+    tests = [*sources_of_tests(hidden, tree, given), *unread]
     return sorted((_lines([*task.gold(tree).values(), *tests]) | changed) - known)
 
 
-def sources_of_tests(tests: Iterable[str], tree: Path) -> list[str]:
-    """The source of each test function that these node ids stand for, once."""
+def sources_of_tests(
+    tests: Iterable[str], tree: Path, given: Mapping[str, str] = NOTHING
+) -> list[str]:
+    """The source of each test function that these node ids stand for, once. `given`:
+    `Task.test_files`."""
     sources = []
-    for text, names in readable_tests(tests, tree).values():
+    for text, names in readable_tests(tests, tree, given).values():
         sources += [
             source_of(text, function)
             for name in names
@@ -85,12 +90,14 @@ def sources_of_tests(tests: Iterable[str], tree: Path) -> list[str]:
     return sources
 
 
-def helpers_of_tests(shown: Iterable[str], hidden: Iterable[str], tree: Path) -> list[str]:
+def helpers_of_tests(
+    shown: Iterable[str], hidden: Iterable[str], tree: Path, given: Mapping[str, str] = NOTHING
+) -> list[str]:
     """The source of what the shown tests name of their own files (tables of cases, fixtures, helper
     functions), once, and not of what a hidden test names, too: that may say what it expects."""
-    others = set(WORD.findall("\n".join(sources_of_tests(hidden, tree))))
+    others = set(WORD.findall("\n".join(sources_of_tests(hidden, tree, given))))
     helpers = []
-    for text, names in readable_tests(shown, tree).values():
+    for text, names in readable_tests(shown, tree, given).values():
         wanted = (
             set(
                 WORD.findall(

@@ -2,7 +2,9 @@
 field names."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,14 @@ from sandbox import jsonl, patches
 from sandbox.errors import UsageError
 from sandbox.source import read_text
 
-OPTIONAL = ("files", "functions", "sources", "state", "soft_because")
-"""Fields that a record need not have."""
+LISTS = ("files", "functions", "sources", "state", "told_in")
+OPTIONAL = (*LISTS, "soft_because", "test_patch", "noticed", "seen_alone")
+"""Fields that a record need not have, those with several things in them first."""
+RECORDED = "recorded"
+SORTS = ("hard", "soft", RECORDED)
+"""Sorts of tasks whose results are never added up in one figure that a person is shown: judged from
+outside; judged by tests of the project that share a process with the edit; judged by what the
+function was seen to do (kind `record`), which is nobody's word of what it should do."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,19 @@ class Task:
     sources: tuple[str, ...] = ()
     """Those of the files that an edit may change which are called like tests, or like what
     configures them, and are source all the same, as the survey saw (`roles.py`)."""
+    test_patch: str = ""
+    """Unified diff of files of tests that are not in the repository, but made for this task (by some
+    kinds): they lie in the tree in every state of it, and no edit reaches them. Empty where the
+    project's own tests are named."""
+    told_in: tuple[str, ...] = ()
+    """Files of the project in which what those tests expect can be read: nobody who is to solve the
+    task sees them."""
+    noticed: float | None = None
+    """Share of drawn mistakes in the function that its tests notice, as measured, where `test_patch`
+    has them (`noticing.py`)."""
+
+    seen_alone: bool = False
+    """Whether its tests expect what the function was seen to do, which nobody has said it should."""
 
     @property
     def tests(self) -> tuple[str, ...]:
@@ -97,6 +118,16 @@ class Task:
     @property
     def hard(self) -> bool:
         return bool(self.recorded)
+
+    @property
+    def sort(self) -> str:
+        """One of SORTS."""
+        return RECORDED if self.seen_alone else "hard" if self.hard else "soft"
+
+    @cached_property
+    def test_files(self) -> dict[str, str]:
+        """{path: text} of the files of `test_patch`."""
+        return patches.apply({}, self.test_patch) if self.test_patch else {}
 
     def gold(self, tree: Path) -> dict[str, str]:
         """{path: text} of the files that the gold edit changes, as they are in the intact tree; {}
@@ -132,10 +163,11 @@ class Task:
         if not self.twin_patch:
             return {}
         try:
-            return patches.apply(
-                {path: read_text(tree / path) for path in patches.paths(self.twin_patch)},
-                self.twin_patch,
-            )
+            texts = {
+                path: self.test_files.get(path) or read_text(tree / path)
+                for path in patches.paths(self.twin_patch)
+            }
+            return patches.apply(texts, self.twin_patch)
         except (OSError, patches.PatchError) as error:
             raise UsageError(
                 f"Task {self.instance_id}: its twins do not fit the repository's snapshot: {error}."
@@ -151,8 +183,9 @@ class Task:
             k: tuple(data[k])
             for k in ("FAIL_TO_PASS", "PASS_TO_PASS", "shown", "twin_tests", "recorded")
         }
-        lists |= {k: tuple(data.get(k, ())) for k in OPTIONAL if k != "soft_because"}
-        lists["soft_because"] = data.get("soft_because", "")
+        lists |= {k: tuple(data.get(k, ())) for k in LISTS}
+        lists |= {k: data.get(k, "") for k in ("soft_because", "test_patch")}
+        lists |= {"noticed": data.get("noticed"), "seen_alone": data.get("seen_alone", False)}
         return cls(**{k: lists[k] if k in lists else data[k] for k in cls.__dataclass_fields__})
 
 
@@ -168,6 +201,11 @@ def read_tasks(path: Path) -> list[Task]:
             "again with a new run."
         )
     return tasks
+
+
+def given_tests(tasks: Iterable[Task]) -> dict[str, str]:
+    """{path: text} of the tests that were made for these tasks."""
+    return {path: text for task in tasks for path, text in task.test_files.items()}
 
 
 def draw(seed: int, *names: str) -> str:

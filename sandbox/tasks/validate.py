@@ -10,6 +10,8 @@ the others are left out.
 
 Where the tests pass when a part of a task is mended (one mistake of two), it is none.
 
+Tests that were made (`Kind.least_noticed`) must notice a share of drawn mistakes, which is measured.
+
 Where the tests pass with an empty body, too (`pass`), there is no task about that one function: an
 edit that does nothing would be rewarded. So it is with a check that tests share, wherever it lies.
 
@@ -33,6 +35,7 @@ from sandbox.source import find, read_text, with_body
 from sandbox.survey import Progress
 from sandbox.tasks.earlier import Known, twin_seed
 from sandbox.tasks.kinds import Draft, Kind, Unfit, kind_of
+from sandbox.tasks.noticing import noticed
 from sandbox.tasks.task import Task, draw
 
 CHUNK = 16
@@ -129,6 +132,7 @@ def _weighed(bench: "_Bench", fit: list[_Prepared], seed: int) -> tuple[list[dic
     steps: tuple[Callable[[list[Task]], Sequence[Task | Unfit | HarnessError]], ...] = (
         bench.not_partly,
         bench.not_empty,
+        partial(bench.with_noticed, seed=seed),
         bench.record,
         partial(with_twins, bench.judge, seed=seed),
         bench.with_calls,
@@ -251,6 +255,17 @@ class _Bench:
             return Unfit("its tests pass with an empty body, too")
         return task
 
+    def with_noticed(self, tasks: list[Task], seed: int) -> list[Task | Unfit | HarnessError]:
+        """The tasks, those whose tests were made with the share of mistakes that these notice; an
+        Unfit in place of one whose tests notice too few."""
+        made = [task for task in tasks if kind_of(task.kind).least_noticed]
+        shares = zip(made, noticed(self.judge, made, seed))
+        found = {task.instance_id: share for task, share in shares}
+        return [
+            _if_noticed(task, found[task.instance_id]) if task.instance_id in found else task
+            for task in tasks
+        ]
+
     def record(self, tasks: list[Task]) -> list[Task | HarnessError]:
         """Hear the gold edit's calls, where tasks are about one function. `with_calls` has them
         repeated: later, for they are to come out the same at another time. Returns the tasks."""
@@ -295,6 +310,16 @@ class _Bench:
         return task.about, frozenset(task.tests)
 
 
+def _if_noticed(task: Task, share: float | None | HarnessError) -> Task | Unfit | HarnessError:
+    if isinstance(share, HarnessError):
+        return share
+    if share is None:
+        return Unfit("nothing in it can be changed to measure the tests that were made for it by")
+    if share < kind_of(task.kind).least_noticed:
+        return Unfit("the tests that were made for it notice too few mistakes in it")
+    return replace(task, noticed=round(share, 4))
+
+
 def _emptied(task: Task, tree: Path) -> str:
     """The intact file with nothing in the body of the task's function."""
     text = read_text(tree / task.file)
@@ -320,6 +345,8 @@ def _weigh(task: Task, broken: dict, gold_1: dict, gold_2: dict, seed: int) -> T
     usable = [
         t for t in task.tests if gold_1["outcomes"].get(t) == gold_2["outcomes"].get(t) == "passed"
     ]
+    if not usable and task.test_patch:
+        raise Unfit("the tests that were made for it do not pass by themselves")
     if not usable:
         raise Unfit("tests fail without the rest of the suite")
     if "outcomes" not in broken:
@@ -362,7 +389,10 @@ def with_twins(judge: Judge, tasks: list[Task], seed: int) -> list[Task | Harnes
     are none. A HarnessError stands for a task whose jail failed."""
     tree = judge.repository.snapshot
     golden = [task for task in tasks if task.patch]
-    changed = [twin_files(task.FAIL_TO_PASS, tree, twin_seed(task, seed)) for task in golden]
+    changed = [
+        twin_files(task.FAIL_TO_PASS, tree, twin_seed(task, seed), task.test_files)
+        for task in golden
+    ]
     done: dict[str, Task | HarnessError] = {}
     for task, files, reply in zip(golden, changed, judge.measuring.twins_many(golden, changed)):
         if isinstance(reply, HarnessError):
@@ -372,8 +402,8 @@ def with_twins(judge: Judge, tasks: list[Task], seed: int) -> list[Task | Harnes
         if failed != task.FAIL_TO_PASS:
             # Made again from the tests that failed alone: a change that the gold edit survives
             # would be noise.
-            files = twin_files(failed, tree, twin_seed(task, seed))
-        patch = twin_patch(files, tree)
+            files = twin_files(failed, tree, twin_seed(task, seed), task.test_files)
+        patch = twin_patch(files, tree, task.test_files)
         done[task.instance_id] = replace(task, twin_patch=patch, twin_tests=failed if patch else ())
     return [done.get(task.instance_id, task) for task in tasks]
 

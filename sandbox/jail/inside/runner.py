@@ -4,7 +4,7 @@ and pytest, Python >= 3.9.
     run({"ids": [...], "args": [...], "root": "/home/u/project", "path": [...]}, progress) -> reply
 
 Also in the request: "trace" (the project's files, relative to the root: what `suite.py` says of
-them) and "environments" (folders below the root that hold installed packages: they are
+them), "seen" ({"files": the project's, "functions": as `seen_calls.py` takes them}) and "environments" (folders below the root that hold installed packages: they are
 no part of the tree).
 
 A test is `passed` only if it was named, collected, ran and passed exactly once, set-up and clean-up
@@ -25,6 +25,7 @@ from typing import Any
 
 import kept
 import pytest
+import seen_calls
 import suite
 
 TEXT_LIMIT = 4000
@@ -228,6 +229,11 @@ def run(request: dict[str, Any], progress: Progress = lambda done, total: None) 
         places = suite.Places(request["root"], request["trace"])
         tracer, files = suite.Tracer(places), suite.Files(places)
         plugins += [tracer, files]
+    seen = None
+    if "seen" in request:
+        places = suite.Places(request["root"], request["seen"]["files"])
+        seen = seen_calls.SeenCalls(places, request["seen"]["functions"])
+        plugins.append(seen)
     style = "--tb=short"
     if not (request.get("text") or request.get("output")):
         style = "--tb=no"
@@ -238,6 +244,8 @@ def run(request: dict[str, Any], progress: Progress = lambda done, total: None) 
     reply = {"exit": int(code), **recorder.reply()}
     if "trace" in request:
         reply.update(tracer.report(), files=files.report())
+    if seen is not None:
+        reply.update(seen.report())
     if request.get("modules"):
         in_tree = tree_test(request["root"], environments)
         reply["modules"] = outside_modules(in_tree)

@@ -12,13 +12,13 @@ from __future__ import annotations
 import gc
 import importlib
 import os
-import sys
 import types
 from collections.abc import Callable
 from typing import Any
 
 import calls
 import runner
+from module_names import module_name
 
 
 def run(request: dict[str, Any], ask: Callable[[Any], Any]) -> dict[str, Any]:
@@ -60,17 +60,3 @@ def is_at(code: types.CodeType, path: str, place: dict[str, Any]) -> bool:
         and code.co_firstlineno == place["line"]
         and os.path.realpath(code.co_filename) == os.path.realpath(path)
     )
-
-
-def module_name(path: str, search: list[str]) -> str:
-    """The dotted name under which `path` is imported: below the longest folder of the search path
-    that is no package."""
-    stem = path[:-3]
-    if os.path.basename(stem) == "__init__":
-        stem = os.path.dirname(stem)
-    for folder in sorted(
-        (f for f in search if stem.startswith(f.rstrip("/") + "/")), key=len, reverse=True
-    ):
-        if not os.path.exists(os.path.join(folder, "__init__.py")):
-            return os.path.relpath(stem, folder).replace(os.sep, ".")
-    raise ImportError("%s is not below the search path %s" % (path, sys.path))

@@ -5,6 +5,7 @@ Frames on standard input and output: four bytes of length, then JSON. The first 
 configuration:
 
     {"root", "trees", "scratch_mb", "tasks", "late_binds": [[from, to]], "preload": [module],
+     "given": {path: text of a file that an `in-process` one adds to the tree},
      "tier": "in-process" | "forked" | "fresh", "seccomp": base64 of the filter,
      "landlock": {...} in a jail without namespaces, whose zygote has a filter of its own}
 
@@ -83,7 +84,7 @@ def main() -> None:
     if config["tier"] == "in-process":
         import in_process
 
-        zygote_view.build(isolation, config, {})
+        zygote_view.build(isolation, config, config["given"])
         in_process.serve(config, zygote.answer_requests)
     else:
         zygote.answer_requests({"ready": True}, None)

@@ -11,8 +11,8 @@ its drafts make: `Task.patch`, empty where nobody knows the answer. So is what o
 of one thing is its own affair.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
@@ -25,8 +25,17 @@ KINDS = {
     "revert": "a past commit is undone",
     "failing": "tests that fail today",
     "compose": "two or three mistakes at once",
+    "doctest": "a missing body, told by examples of the documentation",
+    "record": "a missing body, told by what it was seen to do",
+    "series": "past commits that belong together are undone",
 }
 """{kind: what is wrong, in a few words}, in the order in which they are mined."""
+
+
+LEAST_NOTICED = 0.5
+"""Of a kind whose tests are made: the share of drawn mistakes (`noticing.py`) that they must notice.
+With less, most wrong answers would be rewarded. Some mutants do what the original does, so that good
+tests notice some 70 to 90 %."""
 
 
 class Unfit(Exception):
@@ -43,6 +52,8 @@ class Draft:
     edit as they should be found. None where there is nothing of this name. Raises Unfit."""
     message: str = ""
     """What a person said of it, for the statement: a commit's message."""
+    given: Mapping[str, str] = field(default_factory=dict)
+    """{path: text} of the tests that are made for it (`Task.test_files`)."""
 
 
 def function_is_fixed(task: Task) -> str:
@@ -68,6 +79,8 @@ class Kind:
     """Whether the statement wants `failures`; they cost a run with tracebacks."""
     shows_body: bool = True
     """Whether the broken function has a body that is worth a look."""
+    least_noticed: float = 0.0
+    """Share of drawn mistakes in the function that the tests must notice; 0: it is not measured."""
     partly_mended: Callable[[Task, Path], list[dict[str, str]]] | None = None
     """(task, tree) -> {path: text} of states in which a part of it is mended, all of which the tests
     must refuse; None where there are no parts."""

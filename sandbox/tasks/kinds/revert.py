@@ -37,6 +37,11 @@ TRAILER = re.compile(
 def drafts(ground: Ground) -> list[Draft]:
     """One of each commit that can be undone, newest first; of those that lead to the same state the
     newest."""
+    return drafts_of(ground, "revert")
+
+
+def drafts_of(ground: Ground, kind: str, in_series: bool = False) -> list[Draft]:
+    """Drafts of this kind; `in_series`: of commits that belong together."""
 
     def is_test(path: str) -> bool:
         return path.endswith(".py") and ground.survey.is_test(path)
@@ -49,14 +54,16 @@ def drafts(ground: Ground) -> list[Draft]:
         ground.since,
         ground.excluded,
         partial(ground.on_progress, "reading the history"),
+        in_series,
     ):
-        name = instance_id("revert", min(undone.broken), undone.commit[:10])
-        draft = Draft(name, partial(_task, ground, undone, name), undone.message)
+        place = undone.commit[:10] + (f"-{undone.count}" if in_series else "")
+        name = instance_id(kind, min(undone.broken), place)
+        draft = Draft(name, partial(_task, ground, undone, name, kind), undone.message)
         result.setdefault(tuple(sorted(undone.broken.items())), draft)
     return list(result.values())
 
 
-def _task(ground: Ground, undone: Undone, name: str) -> Task:
+def _task(ground: Ground, undone: Undone, name: str, kind: str) -> Task:
     tree, survey = ground.repository.snapshot, ground.survey
     changed, tests, patch = [], set(), ""
     for file, broken in sorted(undone.broken.items()):
@@ -75,7 +82,7 @@ def _task(ground: Ground, undone: Undone, name: str) -> Task:
         tests |= {test for f in differing for test in survey.callers.get((file, f.first), ())}
     if not tests:
         raise Unfit("commit whose functions no passing test calls")
-    task = ground.task("revert", name, *changed[0], patch, ground.specific_tests(tests))
+    task = ground.task(kind, name, *changed[0], patch, ground.specific_tests(tests))
     if len(changed) == len(undone.broken) == 1 and _is_spliced(task, tree):
         return task
     about = dict.fromkeys(f"{file}::{function}" for file, function in changed)
