@@ -103,11 +103,7 @@ def _without_secrets(place: Place, mined: Mined, emit: Emit) -> list[Task]:
     file = place.folder / "mining.jsonl"
     without = {"task": None, "reason": HELD_BACK}
     jsonl.rewrite(
-        file,
-        [
-            {"instance_id": r["instance_id"], **without} if r["instance_id"] in held else r
-            for r in read_records(file)
-        ],
+        file, [{**r, **without} if r["instance_id"] in held else r for r in read_records(file)]
     )
     mined.excluded[HELD_BACK] = len(held)
     mined.left_out[HELD_BACK] = list(held)
