@@ -160,7 +160,7 @@ def call(*arguments, at: Path, fine=(0, 1), env: dict | None = None) -> dict:
         text=True,
         env={**os.environ, **(env or {})},
     )
-    if done.returncode not in fine:
+    if done.returncode not in fine or done.returncode in (0, 1) and not done.stdout:
         raise SystemExit(f"{arguments} ended with {done.returncode}:\n{done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1]) if done.returncode in (0, 1) else {}
 

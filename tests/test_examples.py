@@ -253,9 +253,9 @@ def test_verdicts(lexi, mined):
         assert judge.judge(task, honest).status == "resolved"
         with pytest.raises(InvalidEdit):
             gate({path: "def test_README_md_2(): pass\n"}, task, lexi.snapshot)
-        seen = judge.sources.of(task)
+        seen = judge.sources_of(task)
         assert not {"README.md", path} & seen.keys()
-        assert "README.md" in judge.sources.of(named(mined, "shout"))
+        assert "README.md" in judge.sources_of(named(mined, "shout"))
         other = read_text(lexi.snapshot / "lexi/words.py")
         assert seen["lexi/words.py"] != other and "secretly" not in str(seen)
 
