@@ -5,7 +5,7 @@ CSS moves, so that it plays where a page shows it as a picture.
     recording.lines()        # what it printed, line by line, without bars that were drawn over
     svg(recording, "what is to be seen")
 
-Waits are cut: a frame is shown for a second and a half at most, and of the states of one line, as of a
+Waits are cut: a frame is shown for about a second at most, and of the states of one line, as of a
 bar or of a command that is typed, a few are kept. Where a reader wants less motion, and where nothing
 moves, it is the last frame.
 """
@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pyte
 
-LONGEST, SHORTEST, OF_A_BAR, LAST = 1.5, 0.1, 0.35, 8.0
+LONGEST, SHORTEST, OF_A_BAR, LAST = 1.2, 0.1, 0.35, 8.0
 """Seconds of a frame: at most, at least, at most of one in which one line alone changes, of the last."""
-BAR_FRAMES = 5
+BAR_FRAMES = 4
 """Of the states of one line, at most."""
 WIDTH, HEIGHT, MARGIN, HEAD = 8.4, 18, 14, 34
 """Of a column, of a line, around the text, of the window's head: pixels."""
@@ -113,10 +113,10 @@ def frames(screens: list[tuple[float, Rows]]) -> list[tuple[float, Rows]]:
         stretches[-1].append(i)
         line = changed
     kept = [i for stretch in stretches for i in _thinned(stretch)]
-    ends = {stretch[-1] for stretch in stretches}
+    alone = {stretch[0] for stretch in stretches if len(stretch) == 1}
     shown = []
     for i, following in pairwise(kept):
-        most = LONGEST if i in ends else OF_A_BAR
+        most = LONGEST if i in alone else OF_A_BAR
         seconds = screens[following][0] - screens[i][0]
         shown.append((min(most, max(SHORTEST, seconds)), screens[i][1]))
     return [*shown, (LAST, screens[kept[-1]][1])]

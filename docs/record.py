@@ -116,14 +116,23 @@ def words_of(line: str) -> str:
 
 
 def renewed(readme: str, said: list[str]) -> tuple[str, list[str]]:
-    """(the README with the figures of the lines that were `said`, sample lines that were not said)"""
-    by_words = {words_of(line): line for line in reversed(said)}
-    missing = []
+    """(the README with the figures of the lines that were `said`, sample lines that were not said, or
+    not in this order)"""
+    known, missing, place = [words_of(line) for line in said], [], 0
+
+    def line_now(line: str) -> str:
+        nonlocal place
+        if not line or line == ELISION:
+            return line
+        if (words := words_of(line)) not in known[place:]:
+            missing.append(line)
+            return line
+        place = known.index(words, place) + 1
+        return said[place - 1]
 
     def renew(block: re.Match) -> str:
-        lines = block[1].splitlines()
-        missing.extend(n for n in lines if n and n != ELISION and words_of(n) not in by_words)
-        return "```console\n" + "".join(f"{by_words.get(words_of(n), n)}\n" for n in lines) + "```"
+        lines = [line_now(line) for line in block[1].splitlines()]
+        return "```console\n" + "".join(f"{line}\n" for line in lines) + "```"
 
     return BLOCK.sub(renew, readme), missing
 

@@ -21,7 +21,8 @@ from recipes.runfolder.run import Run
 from recipes.settings import FOLDER, Recipe, load
 from sandbox.tasks.kinds import KINDS
 from tests.conftest import CALC, ROOT, git, make_repo, run_cli
-from tests.prose import FENCE, SPAN, sentences, words as counted
+from tests.prose import FENCE, SPAN, sentences
+from tests.prose import words as counted
 from tests.test_export import LEARNED, learn
 from tests.tiny import make_tiny, make_tokenizer
 
@@ -138,11 +139,7 @@ OTHERS = {
 }
 """What is not coldstart's own, and why it is not run."""
 
-ELSEWHERE = {
-    "--help": "click's",
-    "--interrupt_requests": "llama_cpp.server's",
-    "--tb": "pytest's",
-}
+ELSEWHERE = {"--help": "click's", "--interrupt_requests": "llama_cpp.server's", "--tb": "pytest's"}
 """Options in the pages that are another program's, in no command of OTHERS."""
 
 PLACEHOLDERS = {
@@ -333,7 +330,9 @@ def test_the_sample_is_what_was_recorded(recording):
     said = iter(recording.lines())
     for block in BLOCK.findall(README):
         for line in block.splitlines():
-            assert not line or line == ELISION or line in said, f"not there, or not in order: {line}"
+            assert not line or line == ELISION or line in said, (
+                f"not there, or not in order: {line}"
+            )
     assert [line[2:] for line in recording.lines() if line.startswith("$ ")] == recorded()
 
 
