@@ -23,6 +23,7 @@ from sandbox.tasks.kinds import KINDS
 from tests.conftest import CALC, ROOT, git, make_repo, run_cli
 from tests.prose import FENCE, SPAN, sentences
 from tests.prose import words as counted
+from tests.sample import sample, unsaid
 from tests.test_export import LEARNED, learn
 from tests.tiny import make_tiny, make_tokenizer
 
@@ -334,6 +335,19 @@ def test_the_sample_is_what_was_recorded(recording):
                 f"not there, or not in order: {line}"
             )
     assert [line[2:] for line in recording.lines() if line.startswith("$ ")] == recorded()
+
+
+def test_other_words_are_noticed(recording):
+    """What test_arc.py and test_smollm2.py ask of what is printed there."""
+    said = "\n".join(recording.lines())
+    assert unsaid("bootstrap", said) == unsaid("climb", said) == []
+    assert (
+        unsaid("bootstrap", re.sub(r"\d", "3", said).replace("taught, soft", "held out, soft"))
+        == []
+    )
+    assert len(unsaid("bootstrap", said.replace("were taught", "were shown"))) == 1
+    assert len(unsaid("climb", said.replace("pass@1", "pass"))) == 2
+    assert unsaid("demo", "") == sample("demo") != []
 
 
 def test_the_picture_is_what_was_recorded(recording):
