@@ -16,6 +16,7 @@ import pytest
 
 from recipes.reporting.tables import GROUPS
 from tests.conftest import ROOT, run_cli
+from tests.sample import unsaid
 from tests.tiny import make_tiny
 
 pytestmark = pytest.mark.slow
@@ -266,6 +267,13 @@ def test_climb_says_what_it_did(climbed, bootstrapped):
     assert re.search(
         r"About \d+ s a cycle on this machine, .* 1 that are left \(by cy", done.stderr
     )
+
+
+def test_the_readme_shows_what_is_printed(bootstrapped, climbed):
+    """But for what is said of a student that rambles: test_smollm2.py has one."""
+    found = unsaid("bootstrap", bootstrapped[1].stderr)
+    assert [line for line in found if "cut off" not in line] == []
+    assert unsaid("climb", climbed[1].stderr) == []
 
 
 def test_climb_begins_with_what_the_probe_has_shown(climbed):

