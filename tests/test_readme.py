@@ -62,9 +62,18 @@ PARSED = {
     "[--voice]": "is run without its options; test_arc.py gives it some",
     "cache --empty": "asks; test_cache.py runs it",
     "cache --empty-replies": "asks; test_cache.py runs it",
-    "tasks --repo DIR [--kinds blank,mutate,revert,failing,compose] [--since DATE] [--limit N] [--prompts "
-    "OUT]": "`place` runs it with other options",
+    "tasks --repo DIR [--kinds blank,mutate,revert,failing,compose,doctest,record,series] [--since DATE] "
+    "[--limit N] [--prompts OUT]": "`place` runs it with other options",
     "tasks --repo DIR --prompts OUT": "test_cut_off.py runs it",
+    "bootstrap --from RUN": "needs a repository that has moved on; test_taking_up.py runs it",
+    "tasks --from RUN": "the same",
+    "eval --new-since RUN": "the same",
+    "bootstrap --repo A --repo B": "needs two; test_many_repositories.py runs it",
+    "eval --student RUN": "the same",
+    "export --to trl": "test_trl.py runs it, and what it writes",
+    "export --to trl --out trl": "the same",
+    "export --to verifiers --out envs/myproj": "is run into another folder",
+    "climb": "takes minutes; test_arc.py runs it",
     "tasks --repo DIR --kinds NAME": "NAME stands for a new kind; test_kinds.py makes one",
     "tasks --repo LIBRARY --recipe rtx-8gb --set student.model=FOLDER --prompts OUT": "fetches libraries",
     "bootstrap --repo ./myproj": "takes minutes, and three more to make a student; test_arc.py "
@@ -108,6 +117,16 @@ OTHERS = {
     "UNSLOTH_SITE=DIR python -m pytest -n 0 -m slow tests/test_unsloth.py": "needs unsloth",
     "python -m tests.test_attacks": "takes minutes; test_attacks.py runs the same attacks",
     "python -m llama_cpp.server --model FILE": "test_serve.py runs it",
+    "python -m venv venv-trl": "makes another environment",
+    ". venv-trl/bin/activate": "the same",
+    "pip install -r requirements-cpu.txt -r trl/requirements.txt": "fetches packages",
+    "accelerate launch --num_processes 4 trl/train.py": "needs cards; test_trl.py runs it without",
+    "accelerate launch --num_processes 4 trl/train.py --resume": "the same",
+    "accelerate launch --num_machines 4 --num_processes 32 --machine_rank RANK --main_process_ip HOST "
+    "--main_process_port 29500 trl/train.py --out /shared/trained": "needs machines",
+    "pip install -e envs/myproj": "fetches packages",
+    "uv run rl @ rl.toml": "needs prime-rl and a card",
+    "python tests/prove_prime_rl.py": "needs prime-rl",
     "python docs/record.py": "takes a quarter of an hour; test_recording.py runs its parts",
     "python tests/bench_arc.py": "takes hours",
     "python tests/bench_arc.py --recipe smollm2 --part all --no-cold-arms --set tasks.limit=160 --set "
@@ -120,6 +139,8 @@ OTHERS = {
     "python tests/bench_episodes.py --recipe smollm2 --part all --set tasks.limit=30 --set "
     "tasks.heldout=0.4 --set climb.cycles=4 --set student.threads=1": "takes hours",
     "python tests/bench_hard.py --tasks 30 --edits 100": "fetches libraries",
+    "python tests/bench_kinds.py --libraries inflection==0.5.1,isodate==0.7.2,webcolors==24.11.1 --kinds "
+    "blank,compose,doctest,record": "fetches libraries",
     "python tests/bench_libraries.py": "fetches libraries",
     "python tests/bench_rollout.py": "takes an hour",
     "python tests/bench_rollout.py --episodes": "takes an hour",
@@ -127,7 +148,7 @@ OTHERS = {
     "python tests/bench_stages.py": "takes hours",
     "python tests/bench_stages.py --recipe smollm2 --part easy --cycles 4,4 --set tasks.limit=60 --set "
     "tasks.heldout=0.3 --set student.threads=1 --set selfdistil.steps=15 --set selfdistil.batch=8 --set "
-    "forgetting.mastered=12": "takes hours",
+    "forgetting.mastered=12 --other HARDER --set forgetting.tasks=8 --seeds N": "takes hours",
     "python tests/bench_update.py": "needs TRL",
     "python tests/bench_update.py --recipe smollm2 --prompt 250 --new 48": "needs TRL",
     "python tests/bench_update.py --step episodes": "takes minutes",
@@ -140,7 +161,14 @@ OTHERS = {
 }
 """What is not coldstart's own, and why it is not run."""
 
-ELSEWHERE = {"--help": "click's", "--interrupt_requests": "llama_cpp.server's", "--tb": "pytest's"}
+ELSEWHERE = {
+    "--help": "click's",
+    "--interrupt_requests": "llama_cpp.server's",
+    "--tb": "pytest's",
+    "--cpu": "accelerate's",
+    "--multi_gpu": "accelerate's",
+    "--coldstart": "that of the exported train.py",
+}
 """Options in the pages that are another program's, in no command of OTHERS."""
 
 PLACEHOLDERS = {
@@ -248,11 +276,16 @@ def test_a_command_can_be_given_like_this(command):
         found.make_context(name, rest, parent=context).close()
 
 
+WRITTEN = ("recipes/exports/training/requirements.txt",)
+"""By the export itself."""
+
+
 @pytest.mark.parametrize("command", OTHERS)
 def test_files_and_options_in_other_commands_exist(command):
     given = shlex.split(command)
     for word in given:
-        assert not word.endswith((".py", ".txt")) or (ROOT / word).is_file()
+        word = word.replace("trl/", "recipes/exports/training/")  # a copy of it
+        assert not word.endswith((".py", ".txt")) or (ROOT / word).is_file() or word in WRITTEN
         assert not word.startswith("tests.") or (ROOT / f"{word.replace('.', '/')}.py").is_file()
     if given[0] == "python" and given[1].endswith(".py"):
         source = (ROOT / given[1]).read_text(encoding="utf-8")
