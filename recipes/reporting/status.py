@@ -17,11 +17,13 @@ from recipes.reporting.stages import of_stages
 from recipes.reporting.tables import APART, HARDNESS, probe_summary, read_probes
 from recipes.reporting.thawed import thawed_facts, thawed_lines
 from recipes.reporting.times import cycle_seconds, duration
+from recipes.runfolder.opening import is_latest, shown
 from recipes.runfolder.run import Run
 from recipes.runfolder.selfdistillation import SelfDistillation
 from recipes.teachers.ledger import read_summary
 
 BARS = "▁▂▃▄▅▆▇█"
+PROGRAM = "  python coldstart.py "
 SPARKLINE_NEEDS = 16
 """Columns that the words around a sparkline take."""
 
@@ -95,17 +97,16 @@ def _curve(metrics: list[dict], probes: dict, key: str, group: str) -> list[list
 
 def _next(run: Run, following: phases.Phase | None, probes: dict, cycles: int) -> str:
     """What to do: a sentence, and below it the commands, a line each."""
-    program, named = "  python coldstart.py ", f"--run {run.folder}"
     waiting = phases.left(run.content["done"])
     if run.is_at_work:
         return "Another command is at work on it." + (
             ""
             if waiting
-            else f" Meanwhile you may use the best checkpoint:\n{program}fix "
-            f"{named}\n{program}eval {named}"
+            else " Meanwhile you may use the best checkpoint:"
+            + _commands(run, ("fix", ""), ("eval", ""))
         )
     if waiting and following:
-        return f"Go on with\n{program}{following.command} {named}"
+        return "Go on with" + _commands(run, (following.command, ""))
     after = probes[phases.bootstrapped()]
     if not any(
         after[group][state] for group in ("taught", "untaught") for state in ("warm", "mastered")
@@ -113,17 +114,30 @@ def _next(run: Run, following: phases.Phase | None, probes: dict, cycles: int) -
         return (
             "No training task is solved even once: this is still a cold start, and more from a "
             "teacher can help:\n"
-            f"{program}bootstrap --new --repo {run.repository.root} --teacher NAME"
+            f"{PROGRAM}bootstrap --new --repo {shown(Path(run.repository.root))} --teacher NAME"
         )
-    if following is phases.SELFDISTIL and (begun := SelfDistillation.of(run)):
-        return f"Go on with\n{program}{following.command} {named} {begun.arguments}"
     if following:
-        return f"Go on with\n{program}{following.command} {named}"
+        begun = SelfDistillation.of(run) if following is phases.SELFDISTIL else None
+        return "Go on with" + _commands(run, (following.command, begun.arguments if begun else ""))
     return (
-        "Look at it, compare it with its base, let it mend tests that fail, or climb further:\n"
-        f"{program}report {named}\n{program}eval {named}\n{program}fix {named}\n{program}climb "
-        f"{named} --cycles {2 * cycles}"
+        "Look at it, compare it with its base, let it mend tests that fail, or climb further:"
+        + _commands(
+            run, ("report", ""), ("eval", ""), ("fix", ""), ("climb", f"--cycles {2 * cycles}")
+        )
     )
+
+
+def _commands(run: Run, *commands: tuple[str, str]) -> str:
+    """A line each, of (command, its options); bootstrap alone has to be told which run it is, and all
+    where it is not the latest."""
+    lines = [
+        [PROGRAM + command]
+        + [f"--run {shown(run.folder)}"]
+        * (command == phases.PHASES[0].command or not is_latest(run))
+        + [options] * bool(options)
+        for command, options in commands
+    ]
+    return "".join("\n" + " ".join(line) for line in lines)
 
 
 def _step(run: Run, following: phases.Phase | None, begun: SelfDistillation | None) -> dict | None:
@@ -203,7 +217,7 @@ def status_lines(facts: dict, width: int) -> list[str]:
     """One screen; no line is longer than `width` but for commands, which are to be copied."""
     words, *commands = facts["next"].split("\n")
     lines = [
-        *_where_it_stands(facts),
+        *where_it_stands(facts),
         *_task_lines(facts["tasks"]),
         *_probe_lines(facts["probes"]),
         *_curve_lines(facts["heldout_curves"], width),
@@ -221,11 +235,12 @@ def status_lines(facts: dict, width: int) -> list[str]:
     return [part for parts in wrapped for part in parts] + commands
 
 
-def _where_it_stands(facts: dict) -> list[str]:
+def where_it_stands(facts: dict) -> list[str]:
+    """Its folder and its phase."""
     step = facts["step"]
     part = f", {step['done']} of {step['total']} {step['name']}" if step else ""
     ago = f"last change {duration(facts['idle_seconds'])} ago"
-    return [facts["run"], f"{facts['phase']}{part}; {ago}"]
+    return [shown(Path(facts["run"])), f"{facts['phase']}{part}; {ago}"]
 
 
 def _task_lines(tasks: dict) -> list[str]:

@@ -182,25 +182,12 @@ def task_lines(run: "Run") -> list[str]:
     return lines
 
 
-def bootstrap_lines(run: "Run", before: dict, after: dict) -> list[str]:
-    """What bootstrap came to, from two summaries."""
-    train = [before["taught"], before["untaught"]]
-    still = after["taught"]["cold"] + after["untaught"]["cold"]
-    cut_off = sum(p["truncated"] for p in train)
-    lines = [
-        "",
-        *table(before, after),
-        f"Before, {sum(p['cold'] for p in train)} of {sum(p['n'] for p in train)} training tasks "
-        "were cold (never solved"
-        + (
-            f"; {cut_off} of these cut off at {run.recipe.student.max_new} tokens"
-            if cut_off
-            else ""
-        )
-        + "). "
-        f"{before['taught']['n']} were taught. Now {still} are cold, "
-        f"{after['taught']['warm'] + after['untaught']['warm']} warm, "
-        f"{after['taught']['mastered'] + after['untaught']['mastered']} mastered.",
+def bootstrap_lines(run: "Run", before: dict, after: dict, columns: int | None) -> list[str]:
+    """What bootstrap came to, from two summaries, behind the first sentence (`outcome.py`), in so many
+    columns."""
+    lines = ["", *table(before, after, columns)]
+    lines += [
+        sentence for hardness in HARDNESS if (sentence := _thaw(run, before, after, hardness))
     ]
     if not any(
         after[group][state] for group in ("taught", "untaught") for state in ("warm", "mastered")
@@ -210,13 +197,32 @@ def bootstrap_lines(run: "Run", before: dict, after: dict) -> list[str]:
             "More from a teacher can."
         )
     else:
-        lines.append(f"Next: python coldstart.py {CLIMB.command} --run {run.folder}")
+        lines += ["Next:", f"  python coldstart.py {CLIMB.command} --run {run.folder}"]
     return lines
 
 
-def climb_lines(run: "Run", before: dict, after: dict) -> list[str]:
-    """What climbing came to, from two summaries."""
-    lines = ["", *table(before, after)]
+def _thaw(run: "Run", before: dict, after: dict, hardness: str) -> str:
+    """What became of the training tasks of this sort; "" without any."""
+    groups = [f"{group}_{hardness}" for group in ("taught", "untaught")]
+    old, new = ({key: sum(p[g][key] for g in groups) for key in _STATES} for p in (before, after))
+    if not old["n"]:
+        return ""
+    cut_off = old["truncated"]
+    limit = f"; {cut_off} of these cut off at {run.recipe.student.max_new} tokens"
+    return (
+        f"Training tasks, {hardness}: {old['cold']} of {old['n']} were cold (never solved"
+        f"{limit if cut_off else ''}), and {before[groups[0]]['n']} were taught. Now: {new['cold']} "
+        f"cold, {new['warm']} warm, {new['mastered']} mastered."
+    )
+
+
+_STATES = ("n", "cold", "warm", "mastered", "truncated")
+
+
+def climb_lines(run: "Run", before: dict, after: dict, columns: int | None) -> list[str]:
+    """What climbing came to, from two summaries, behind the first sentence (`outcome.py`), in so many
+    columns."""
+    lines = ["", *table(before, after, columns)]
     for group, hardness in zip(APART["heldout"], HARDNESS):
         old, new = before[group], after[group]
         if new["n"]:
@@ -233,23 +239,30 @@ def climb_lines(run: "Run", before: dict, after: dict) -> list[str]:
     return [*lines, f"The best checkpoint is {run.checkpoint('best')}."]
 
 
-def table(before: dict, after: dict) -> list[str]:
-    """Two summaries side by side, a line a group; hard and soft tasks are never in one figure."""
+WHOLE_TABLE = 79
+"""Columns that it takes."""
+
+
+def table(before: dict, after: dict, columns: int | None = None) -> list[str]:
+    """What pass@1 is, and two summaries side by side, a line a group; hard and soft tasks are never in
+    one figure. Where there are fewer `columns` than WHOLE_TABLE, how many are cold, warm and mastered
+    is left out, and 60 are enough."""
     k = after["all"]["k"]
+    whole = columns is None or columns >= WHOLE_TABLE
+    states = f"{'cold':>5}{'warm':>5}{'mastered':>9}"
     lines = [
-        f"{'':15}{'tasks':>6}  {'pass@1 before':>13}  {'pass@1 after':>12}  {'95 % interval':>15}  "
-        f"{f'pass@{k} after':>13}"
-        f"  {'cold':>5} {'warm':>5} {'mastered':>8}"
+        f"pass@1: the share of single tries that solve a task. pass@{k}: of tasks, in {k} tries.",
+        f"{'pass@1':15}{'tasks':>6}{'before':>8}{'after':>7}  {'95 % interval':14}"
+        f"{f'pass@{k}':>8}{states if whole else ''}",
     ]
     for group in SHOWN_GROUPS:
         old, new = before[group], after[group]
         if new["n"]:
             low, high = new["ci95"]
+            states = f"{new['cold']:5}{new['warm']:5}{new['mastered']:9}"
             lines.append(
-                f"{SHORT_WORDS[group]:15}{new['n']:6}  {old['pass_at_1']:13.3f}  "
-                f"{new['pass_at_1']:12.3f}"
-                f"  {f'{low:.3f} to {high:.3f}':>15}"
-                f"  {new['pass_at_k']:13.3f}  {new['cold']:5} {new['warm']:5} {new['mastered']:8}"
+                f"{SHORT_WORDS[group]:15}{new['n']:6}{old['pass_at_1']:8.3f}{new['pass_at_1']:7.3f}"
+                f"  {low:.3f} to {high:.3f}{new['pass_at_k']:8.3f}{states if whole else ''}"
             )
             lines += _of_turns(old, new)
     return lines
@@ -261,8 +274,7 @@ def _of_turns(before: dict, after: dict) -> list[str]:
         return []
     first = [p.get("pass_at_1_turn_1", p["pass_at_1"]) for p in (before, after)]
     return [
-        f"{'  first turn':15}{'':6}  {first[0]:13.3f}  {first[1]:12.3f}  "
-        f"({after['turns']:.2f} turns a rollout)"
+        f"{'  first turn':15}{'':6}{first[0]:8.3f}{first[1]:7.3f}  ({after['turns']:.2f} turns a rollout)"
     ]
 
 
@@ -289,14 +301,14 @@ def heldout_metrics(summaries: dict) -> dict:
 
 
 def heldout_words(line: dict, best: bool) -> str:
-    """The same for a person, behind the words of a cycle."""
+    """The same for a person; "" where nothing was measured."""
     values = [
         f"{line[f'heldout/{name}']:.3f} {name}"
         for name in HARDNESS
         if line.get(f"heldout/{name}") is not None
     ]
     return (
-        f"; held-out pass@1 {', '.join(values)}{', the best so far' if best else ''}"
+        f"held-out pass@1 {', '.join(values)}{', the best so far' if best else ''}"
         if values
         else ""
     )

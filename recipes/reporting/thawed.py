@@ -21,6 +21,17 @@ TEACHING = (phases.TEACH.name, phases.DISTIL.name)
 """The phases whose time a thawed task is counted to have cost."""
 
 
+def never_solved(run: Run) -> dict[str, bool]:
+    """{instance_id: whether it is hard} of the tasks for training that the student has not solved once
+    in this run, by all rollouts that are written down."""
+    solved = {r["instance_id"] for r in run.read("rollouts.jsonl") if r["reward"] > 0}
+    return {
+        t.instance_id: t.hard
+        for t in run.tasks
+        if t.split == "train" and t.instance_id not in solved
+    }
+
+
 def thawed_facts(run: Run) -> dict | None:
     """{"teacher", "cold": training tasks that were cold, "thawed", "usd", "minutes" (of TEACHING),
     "usd_per_thawed", "minutes_per_thawed", "still_cold", "never_taught": of these, "next_dollar": tasks

@@ -167,6 +167,17 @@ def find_run(folder: Path | None) -> Run:
     return Run.latest(RUNS) if folder is None else Run.open(folder)
 
 
+def shown(folder: Path) -> str:
+    """The folder as a person is shown it: from here, where it lies below."""
+    here = Path.cwd()
+    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
+
+
+def is_latest(run: Run) -> bool:
+    """Whether a command that names no run takes this one."""
+    return LATEST.parent.exists() and run.folder.exists() and LATEST.parent.samefile(run.folder)
+
+
 def find_task(run: Run, name: str) -> Task:
     """Raises UsageError where the run has no such task."""
     known = {t.instance_id: t for t in run.tasks}

@@ -1,0 +1,58 @@
+"""A screen that is drawn again and again, as `watch` and `top` do it.
+
+    watch(lambda columns: ["a line", ...])    # until KeyboardInterrupt
+
+What the terminal showed before stays above in its scrollback, and the last picture stays where it is.
+A picture is written at once and over the one before, so nothing flickers. Neither another screen nor a
+hidden cursor is asked for, so there is nothing to put back, however it ends.
+"""
+
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+from recipes.reporting.terminal import size_of
+
+SECONDS = 2.0
+"""Between two pictures, as `watch` has it."""
+SHARE = 0.05
+"""Of a core that drawing may take: what is watched wants it more."""
+ENDING = f"Drawn anew every {SECONDS:.0f} s; Ctrl-C ends it."
+HOME, ERASE_LINE, ERASE_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
+"""To the top left; from the cursor to the end of the line; and of the screen (ECMA-48: CUP, EL, ED)."""
+
+
+def watch(draw: Callable[[int], list[str]]) -> None:
+    """Show what `draw` makes of so many columns, until KeyboardInterrupt, at which it returns."""
+    resized = {signal.SIGWINCH}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, resized)
+    try:
+        _write("\n" * size_of(sys.stdout)[1])
+        while True:
+            began = time.monotonic()
+            columns, rows = size_of(sys.stdout)
+            _write(picture([*draw(columns), "", ENDING], columns, rows))
+            took = time.monotonic() - began
+            signal.sigtimedwait(resized, max(SECONDS, took / SHARE))
+    except KeyboardInterrupt:
+        _write("\n")
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def picture(lines: list[str], columns: int, rows: int) -> str:
+    """What draws these lines over the ones before, cut to the terminal. The last column stays free,
+    for what stands in it would be erased with the rest of its line."""
+    from tqdm.utils import disp_trim
+
+    if len(lines) > rows:
+        hidden = len(lines) - rows + 1
+        lines = [*lines[: rows - 1], f"({hidden} lines more: this window is too low)"]
+    shown = (f"{disp_trim(line, columns - 1)}{ERASE_LINE}" for line in lines)
+    return HOME + "\n".join(shown) + ERASE_BELOW
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
