@@ -568,7 +568,10 @@ def status(run_folder, watched, as_json) -> None:
         from recipes.reporting.watch import watch
 
         refuse_watching(as_json)
-        watch(lambda columns: status.status_lines(status.run_facts(find_run(run_folder)), columns))
+        watch(
+            lambda columns: status.status_lines(status.run_facts(find_run(run_folder)), columns),
+            functools.partial(click.echo, nl=False),
+        )
         return
     screen = open_screen(as_json)
     facts = status.run_facts(find_run(run_folder))

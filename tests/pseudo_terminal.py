@@ -37,6 +37,8 @@ class Terminal:
     history: list[list[tuple[str, str]]] = field(default_factory=list)
     wrapped: list[str] = field(default_factory=list)
     """Lines that were longer than the screen is wide, up to where they went on in the next."""
+    heard: str = ""
+    """All of it, as it came."""
 
     def __post_init__(self) -> None:
         self.screen = [self._empty() for _ in range(self.rows)]
@@ -49,8 +51,9 @@ class Terminal:
 
     def feed(self, data: bytes) -> None:
         """Show what a program has written."""
-        text = self._left + self._decoder.decode(data)
-        self._left, place = "", 0
+        new = self._decoder.decode(data)
+        self.heard += new
+        text, self._left, place = self._left + new, "", 0
         while place < len(text):
             if text[place] == "\x1b":
                 found = SEQUENCE.match(text, place)
@@ -116,6 +119,10 @@ class Terminal:
     @staticmethod
     def _line(cells: list[tuple[str, str]]) -> str:
         return "".join(character for character, _ in cells).rstrip()
+
+    def line(self) -> str:
+        """That the cursor is in."""
+        return self._line(self.screen[self.row])
 
     def shown(self) -> list[str]:
         """What is on the screen, without empty lines at its end."""

@@ -130,10 +130,11 @@ def fitted(parts: Sequence[tuple[str, ...]], width: int) -> str:
             if not fits():
                 chosen[place] = min(version, len(parts[place]) - 1)
     for place in backwards:
-        while chosen[place] and fits():
+        while chosen[place]:
             chosen[place] -= 1
-        if not fits():
-            chosen[place] += 1
+            if not fits():
+                chosen[place] += 1
+                break
     return disp_trim(_joined(parts, chosen), width)
 
 

@@ -15,25 +15,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recipes.phases import BEFORE, bootstrapped
-from recipes.reporting.tables import HARDNESS, read_probes
+from recipes.reporting.tables import HARDNESS, read_probes, taught
 
 if TYPE_CHECKING:
     from recipes.runfolder.run import Run
 
 SPLITS = ("train", "heldout")
+COUNTS = ("could_not", "solved", "taught", "taught_solved", "lost")
 
 
 def outcome(run: Run, probe: str) -> dict[str, dict[str, dict[str, int]]]:
     """{"hard" | "soft": {"train" | "heldout": {"could_not": tasks that the first probe never solved,
-    "solved": of these, those that `probe` solved, "lost": tasks that the first probe solved and
-    `probe` did not}}}, of the tasks that both have measured."""
+    "solved": of these, those that `probe` solved, "taught", "taught_solved": the same of those that a
+    teacher's verified answer was learned for, "lost": tasks that the first probe solved and `probe`
+    did not}}}, of the tasks that both have measured."""
     old, new = (
         {p.instance_id: p.resolved > 0 for p in read_probes(run, name)}
         for name in (BEFORE.name, probe)
     )
+    was_taught = taught(run)
     found = {
-        hardness: {split: {"could_not": 0, "solved": 0, "lost": 0} for split in SPLITS}
-        for hardness in HARDNESS
+        hardness: {split: dict.fromkeys(COUNTS, 0) for split in SPLITS} for hardness in HARDNESS
     }
     for task in run.tasks:
         if task.instance_id in old and task.instance_id in new:
@@ -42,6 +44,9 @@ def outcome(run: Run, probe: str) -> dict[str, dict[str, dict[str, int]]]:
             counts["could_not"] += not before
             counts["solved"] += after and not before
             counts["lost"] += before and not after
+            if task.instance_id in was_taught:
+                counts["taught"] += not before
+                counts["taught_solved"] += after and not before
     return found
 
 
@@ -52,33 +57,30 @@ def sentence(run: Run, probe: str) -> str:
     hardness, what = _told_first(found), _noun(run)
     earlier = outcome(run, bootstrapped())[hardness] if probe != bootstrapped() else None
 
-    def solved(split: str, when: str) -> str:
-        before = f" ({_count(earlier[split]['solved'])}{when})" if earlier else ""
-        return f"{_count(found[hardness][split]['solved'])}{before}"
+    def before(split: str, when: str) -> str:
+        return f" ({_count(earlier[split]['solved'])}{when})" if earlier else ""
 
     train, heldout = (found[hardness][split]["could_not"] for split in SPLITS)
+    solved, held = (_count(found[hardness][split]["solved"]) for split in SPLITS)
     if train:
-        rest = f"; of {heldout} that it never trained on, {solved('heldout', '')}"
-        return (
-            f"It now solves {solved('train', ' before climbing')} of {train} {what} that it could "
-            f"not{rest if heldout else ''}."
-        )
+        could = f"It now solves {solved} of {train} {what} that it could not"
+        rest = f"; of {heldout} that it never trained on, {held}{before('heldout', '')}"
+        return f"{could}{before('train', ' before climbing')}{rest if heldout else ''}."
     if heldout:
-        return (
-            f"Of {heldout} {what} that it could not solve and never trained on, it now solves "
-            f"{solved('heldout', ' before climbing')}."
-        )
+        could = f"Of {heldout} {what} that it could not solve and never trained on"
+        return f"{could}, it now solves {held}{before('heldout', ' before climbing')}."
     return f"There were no {what} that it could not solve."
 
 
 def details(run: Run, probe: str) -> list[str]:
     """What the sentence means; what it has not counted; and what was lost."""
     found, k = outcome(run, probe), run.recipe.probe.k
+    hardness, soft = _told_first(found), found["soft"]
     said = [
-        f"Solves: right in at least one of {k} tries. Could not: right in none of {k} at first."
+        f"Solves: right in at least one of {k} tries. Could not: right in none of {k} at first.",
+        *_of_taught(found[hardness]["train"]),
     ]
-    soft = found["soft"]
-    if _told_first(found) == "soft":
+    if hardness == "soft":
         said.append(
             "These are soft tasks: code that is written to attack the tests could forge such a verdict."
         )
@@ -89,8 +91,8 @@ def details(run: Run, probe: str) -> list[str]:
             if soft[split]["could_not"]
         ]
         said.append(
-            "Counted are those whose verdict no code can forge (hard). Of the others (soft) it solves "
-            f"{' and '.join(counts)}."
+            f"Counted are {_noun(run)} whose verdict no code can forge (hard). Of the others (soft) it "
+            f"solves {' and '.join(counts)}."
         )
     else:
         said.append("No code can forge the verdicts on these (hard tasks).")
@@ -99,6 +101,18 @@ def details(run: Run, probe: str) -> list[str]:
         each = " and ".join(f"{count} {name}" for name, count in lost.items() if count)
         said.append(f"Of those that it could solve at first it now does not solve {each}.")
     return said
+
+
+def _of_taught(train: dict[str, int]) -> list[str]:
+    """How much of it was learned by heart."""
+    if not train["taught"]:
+        return []
+    others = train["could_not"] - train["taught"]
+    rest = f" and {_count(train['solved'] - train['taught_solved'])} of the {others} others"
+    return [
+        f"It was given verified answers to {train['taught']} of these {train['could_not']}, and solves "
+        f"{_count(train['taught_solved'])} of them{rest if others else ''}."
+    ]
 
 
 def _told_first(found: dict) -> str:

@@ -21,6 +21,7 @@ from recipes.runfolder.opening import is_latest, shown
 from recipes.runfolder.run import Run
 from recipes.runfolder.selfdistillation import SelfDistillation
 from recipes.teachers.ledger import read_summary
+from sandbox.tasks.task import Task
 
 BARS = "▁▂▃▄▅▆▇█"
 PROGRAM = "  python coldstart.py "
@@ -30,7 +31,7 @@ SPARKLINE_NEEDS = 16
 
 def run_facts(run: Run) -> dict:
     """What `status` tells: {"run", "phase", "cycles", "probes": {phase: P}, "seconds",
-    "checkpoints", "next", "step", "tasks": {split: {when: {state: n, "truncated": n}}},
+    "checkpoints", "next", "step", "tasks": {split: {when: {state: n, "truncated": n}}}, "tasks_apart": {"hard" | "soft": the same},
     "heldout_curve": [[cycle, pass@1]], "heldout_curves": {"hard" | "soft": the same}, "alarm",
     "set_aside", "teacher", "usd", "thawed", "seconds_total", "seconds_left", "best", "selfdistil",
     "idle_seconds", "at_work"}.
@@ -49,6 +50,7 @@ def run_facts(run: Run) -> dict:
     waits = begun is not None and begun.is_by_hand and not begun.ended
     following = phases.following(*reached, waits)
     probes = {name: probe_summary(run, name) for name in content["done"] if phases.is_probe(name)}
+    tasks = run.tasks if probes else []
     curve = _curve(metrics, probes, "pass_at_1", "heldout")
     curves = {
         name: _curve(metrics, probes, name, group)
@@ -63,7 +65,11 @@ def run_facts(run: Run) -> dict:
         "checkpoints": content["checkpoints"],
         "next": _next(run, following, probes, len(metrics)),
         "step": _step(run, following, begun),
-        "tasks": _tasks(run, list(probes)),
+        "tasks": _tasks(run, list(probes), tasks),
+        "tasks_apart": {
+            name: _tasks(run, list(probes), [t for t in tasks if t.hard == (name == "hard")])
+            for name in HARDNESS
+        },
         "heldout_curve": curve,
         "heldout_curves": curves,
         "alarm": alarm(metrics),
@@ -150,15 +156,15 @@ def _step(run: Run, following: phases.Phase | None, begun: SelfDistillation | No
     return {"name": "tasks probed", "done": probed, "total": len(run.tasks)}
 
 
-def _tasks(run: Run, probed: list[str]) -> dict:
-    """{split: {"before": {state: n}, "now": {state: n}}}: by the first probe and the last;
-    `truncated` of the cold ones had rollouts that were cut off."""
+def _tasks(run: Run, probed: list[str], tasks: list[Task]) -> dict:
+    """{split: {"before": {state: n}, "now": {state: n}}} of these tasks: by the first probe and the
+    last; `truncated` of the cold ones had rollouts that were cut off."""
     if not probed:
         return {}
-    split = {t.instance_id: t.split for t in run.tasks}
+    split = {t.instance_id: t.split for t in tasks}
     counts: dict = {name: {} for name in sorted(set(split.values()), reverse=True)}
     for when, phase in (("before", probed[0]), ("now", probed[-1])):
-        probes = read_probes(run, phase)
+        probes = [p for p in read_probes(run, phase) if p.instance_id in split]
         states = [(split[p.instance_id], p.state) for p in probes]
         for name in counts:
             counts[name][when] = {state: states.count((name, state)) for state in STATES}
@@ -218,7 +224,7 @@ def status_lines(facts: dict, width: int) -> list[str]:
     words, *commands = facts["next"].split("\n")
     lines = [
         *where_it_stands(facts),
-        *_task_lines(facts["tasks"]),
+        *_task_lines(facts["tasks_apart"]),
         *_probe_lines(facts["probes"]),
         *_curve_lines(facts["heldout_curves"], width),
         *_stage_lines(facts),
@@ -243,22 +249,19 @@ def where_it_stands(facts: dict) -> list[str]:
     return [shown(Path(facts["run"])), f"{facts['phase']}{part}; {ago}"]
 
 
-def _task_lines(tasks: dict) -> list[str]:
-    """States before and now, by split."""
-    if not tasks:
-        return []
+def _task_lines(apart: dict) -> list[str]:
+    """States before and now, by split, hard and soft tasks apart."""
+    words = {"train": "training", "heldout": "held out"}
     rows = [
-        f"{'training' if split == 'train' else 'held out':9}{when:8}"
-        + "".join(f"{counts[state]:10}" for state in (*STATES, "truncated"))
-        for split, times in tasks.items()
-        for when, counts in times.items()
+        f"{f'{words[split]}, {hardness}':15}{when:8}{counts['cold']:6}{counts['warm']:6}"
+        f"{counts['mastered']:10}{counts['truncated']:10}"
+        for split in words
+        for hardness, tasks in apart.items()
+        for when, counts in tasks.get(split, {}).items()
     ]
-    return [
-        "",
-        f"{'tasks':17}" + "".join(f"{state:>10}" for state in STATES) + " (cut off)",
-        *rows,
-        "",
-    ]
+    if not rows:
+        return []
+    return ["", f"{'tasks':23}{'cold':>6}{'warm':>6}{'mastered':>10} (cut off)", *rows, ""]
 
 
 def _probe_lines(probes: dict) -> list[str]:
@@ -289,12 +292,11 @@ def _curve_lines(curves: dict[str, list], width: int) -> list[str]:
             values = [value for _, value in curve]
             bars = sparkline(values, width - SPARKLINE_NEEDS)
             lines += [
-                "",
-                f"held-out pass@1, {hardness} tasks, over {curve[-1][0]} cycles, from "
-                f"{min(values):.3f} (lowest) to {max(values):.3f} (highest):",
+                f"held-out pass@1, {hardness}, {curve[-1][0]} cycles, between {min(values):.3f} and "
+                f"{max(values):.3f}:",
                 f"  {values[0]:.3f} {bars} {values[-1]:.3f}",
             ]
-    return lines
+    return ["", *lines] if lines else []
 
 
 def _stage_lines(facts: dict) -> list[str]:

@@ -67,11 +67,14 @@ def probe_of(record: dict) -> TaskProbe:
 
 def probe_summary(run: "Run", phase: str) -> dict:
     """{group: summary} for the groups of `grouped`."""
-    groups = grouped(run, read_probes(run, phase))
-    return {
-        name: summarise(groups[name], run.recipe.probe.temperature, run.recipe.seed)
-        for name in GROUPS
-    }
+    groups, recipe = grouped(run, read_probes(run, phase)), run.recipe
+    return {name: summarise(groups[name], recipe.probe.temperature, recipe.seed) for name in GROUPS}
+
+
+def taught(run: "Run") -> set[str]:
+    """The tasks that a teacher's verified answer was learned for."""
+    lines = run.read("trajectories.jsonl")
+    return {r["instance_id"] for r in lines if r["source"] != "student"}
 
 
 def grouped(run: "Run", probes: list[TaskProbe]) -> dict[str, list[TaskProbe]]:
@@ -79,16 +82,16 @@ def grouped(run: "Run", probes: list[TaskProbe]) -> dict[str, list[TaskProbe]]:
     learned for; what the student learned again of its own rollouts was not taught. `were_warm`: the
     training tasks that it solved now and then before anybody taught it, and should not come to
     lose. `hard` and `soft` are all tasks of that sort, `taught_hard` and so on those of a group."""
-    taught = {r["instance_id"] for r in run.read("trajectories.jsonl") if r["source"] != "student"}
+    was_taught = taught(run)
     heldout = {t.instance_id for t in run.tasks if t.split == "heldout"}
     hard = {t.instance_id for t in run.tasks if t.hard}
     warm = {p.instance_id for p in read_probes(run, BEFORE.name) if p.state == "warm"} - heldout
     main = {
         "all": probes,
-        "taught": [p for p in probes if p.instance_id in taught],
+        "taught": [p for p in probes if p.instance_id in was_taught],
         "heldout": [p for p in probes if p.instance_id in heldout],
         "untaught": [
-            p for p in probes if p.instance_id not in taught and p.instance_id not in heldout
+            p for p in probes if p.instance_id not in was_taught and p.instance_id not in heldout
         ],
         "were_warm": [p for p in probes if p.instance_id in warm],
     }
@@ -185,7 +188,7 @@ def task_lines(run: "Run") -> list[str]:
 def bootstrap_lines(run: "Run", before: dict, after: dict, columns: int | None) -> list[str]:
     """What bootstrap came to, from two summaries, behind the first sentence (`outcome.py`), in so many
     columns."""
-    lines = ["", *table(before, after, columns)]
+    lines = ["", *table(before, after, columns), ""]
     lines += [
         sentence for hardness in HARDNESS if (sentence := _thaw(run, before, after, hardness))
     ]
@@ -197,7 +200,7 @@ def bootstrap_lines(run: "Run", before: dict, after: dict, columns: int | None) 
             "More from a teacher can."
         )
     else:
-        lines += ["Next:", f"  python coldstart.py {CLIMB.command} --run {run.folder}"]
+        lines += ["", "Next:", f"  python coldstart.py {CLIMB.command} --run {run.folder}"]
     return lines
 
 
@@ -222,7 +225,7 @@ _STATES = ("n", "cold", "warm", "mastered", "truncated")
 def climb_lines(run: "Run", before: dict, after: dict, columns: int | None) -> list[str]:
     """What climbing came to, from two summaries, behind the first sentence (`outcome.py`), in so many
     columns."""
-    lines = ["", *table(before, after, columns)]
+    lines = ["", *table(before, after, columns), ""]
     for group, hardness in zip(APART["heldout"], HARDNESS):
         old, new = before[group], after[group]
         if new["n"]:
@@ -251,7 +254,7 @@ def table(before: dict, after: dict, columns: int | None = None) -> list[str]:
     whole = columns is None or columns >= WHOLE_TABLE
     states = f"{'cold':>5}{'warm':>5}{'mastered':>9}"
     lines = [
-        f"pass@1: the share of single tries that solve a task. pass@{k}: of tasks, in {k} tries.",
+        f"pass@1: the share of single tries that are right; pass@{k}: of tasks, solved in {k} tries.",
         f"{'pass@1':15}{'tasks':>6}{'before':>8}{'after':>7}  {'95 % interval':14}"
         f"{f'pass@{k}':>8}{states if whole else ''}",
     ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recipes import phases
-from recipes.reporting.tables import read_probes
+from recipes.reporting.tables import HARDNESS, read_probes, taught
 from recipes.reporting.times import duration
 from recipes.teachers.ledger import read_summary
 
@@ -33,7 +33,7 @@ def never_solved(run: Run) -> dict[str, bool]:
 
 
 def thawed_facts(run: Run) -> dict | None:
-    """{"teacher", "cold": training tasks that were cold, "thawed", "usd", "minutes" (of TEACHING),
+    """{"teacher", "cold": training tasks that were cold, "thawed", "hard", "soft": the same of these, "usd", "minutes" (of TEACHING),
     "usd_per_thawed", "minutes_per_thawed", "still_cold", "never_taught": of these, "next_dollar": tasks
     that another dollar would likely thaw}; what cannot be said is None. None before there is a second
     probe."""
@@ -49,12 +49,14 @@ def thawed_facts(run: Run) -> dict | None:
     thawed = {name for name in cold if now.get(name, "cold") != "cold"}
     teacher, usd = run.content.get("teacher"), read_summary(run.folder)["usd"]
     minutes = sum(run.content["seconds"].get(name, 0.0) for name in TEACHING) / 60
-    taught = {r["instance_id"] for r in run.read("trajectories.jsonl") if r["source"] != "student"}
-    left, won = len(cold - thawed - taught), len(thawed)
+    left, won = len(cold - thawed - taught(run)), len(thawed)
+    hard = {t.instance_id for t in run.tasks if t.hard}
     return {
         "teacher": teacher["endpoint"]["name"] if teacher else "reference",
         "cold": len(cold),
         "thawed": won,
+        "hard": {"cold": len(cold & hard), "thawed": len(thawed & hard)},
+        "soft": {"cold": len(cold - hard), "thawed": len(thawed - hard)},
         "usd": usd,
         "minutes": round(minutes, 1),
         "usd_per_thawed": usd / won if won else None,
@@ -72,8 +74,13 @@ def thawed_lines(facts: dict | None) -> list[str]:
     if not facts["thawed"]:
         return [f"None of {facts['cold']} cold training tasks is solved yet."]
     price = "no cost" if not facts["usd"] else f"{100 * facts['usd_per_thawed']:.2f} US cents"
+    solved = " and ".join(
+        f"{facts[name]['thawed']} of {facts[name]['cold']} {name}"
+        for name in HARDNESS
+        if facts[name]["cold"]
+    )
     said = (
-        f"{facts['thawed']} of {facts['cold']} cold training tasks are solved now, at {price} and "
+        f"{solved} cold training tasks are solved now, at {price} and "
         f"{duration(60 * facts['minutes_per_thawed'])} of teaching each ({facts['teacher']})."
     )
     if facts["next_dollar"] is not None:

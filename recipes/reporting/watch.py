@@ -1,6 +1,6 @@
 """A screen that is drawn again and again, as `watch` and `top` do it.
 
-    watch(lambda columns: ["a line", ...])    # until KeyboardInterrupt
+    watch(lambda columns: ["a line", ...], write)    # until KeyboardInterrupt
 
 What the terminal showed before stays above in its scrollback, and the last picture stays where it is.
 A picture is written at once and over the one before, so nothing flickers. Neither another screen nor a
@@ -23,20 +23,21 @@ HOME, ERASE_LINE, ERASE_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 """To the top left; from the cursor to the end of the line; and of the screen (ECMA-48: CUP, EL, ED)."""
 
 
-def watch(draw: Callable[[int], list[str]]) -> None:
-    """Show what `draw` makes of so many columns, until KeyboardInterrupt, at which it returns."""
+def watch(draw: Callable[[int], list[str]], write: Callable[[str], None]) -> None:
+    """Show what `draw` makes of so many columns, until KeyboardInterrupt, at which it returns. `write`
+    writes to standard output at once."""
     resized = {signal.SIGWINCH}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, resized)
     try:
-        _write("\n" * size_of(sys.stdout)[1])
+        write("\n" * size_of(sys.stdout)[1])
         while True:
-            began = time.monotonic()
+            began = time.process_time()
             columns, rows = size_of(sys.stdout)
-            _write(picture([*draw(columns), "", ENDING], columns, rows))
-            took = time.monotonic() - began
+            write(picture([*draw(columns), "", ENDING], columns, rows))
+            took = time.process_time() - began
             signal.sigtimedwait(resized, max(SECONDS, took / SHARE))
     except KeyboardInterrupt:
-        _write("\n")
+        write("\n")
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -51,8 +52,3 @@ def picture(lines: list[str], columns: int, rows: int) -> str:
         lines = [*lines[: rows - 1], f"({hidden} lines more: this window is too low)"]
     shown = (f"{disp_trim(line, columns - 1)}{ERASE_LINE}" for line in lines)
     return HOME + "\n".join(shown) + ERASE_BELOW
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
