@@ -2,9 +2,15 @@
 
 import fcntl
 import json
+import os
+import subprocess
+import sys
+import time
 
 import pytest
+from click.testing import CliRunner
 
+import coldstart
 from recipes.reporting.status import run_facts, sparkline, status_lines
 from recipes.reporting.times import (
     Update,
@@ -13,8 +19,10 @@ from recipes.reporting.times import (
     expected_cycle_seconds,
     heldout_seconds,
 )
+from recipes.reporting.watch import ENDING, HOME, picture
 from recipes.runfolder.run import Run
-from tests.conftest import run_cli
+from tests.conftest import ROOT, run_cli
+from tests.pseudo_terminal import Terminal, run, set_size
 from tests.written_run import write_run
 
 
@@ -92,6 +100,16 @@ def test_tasks_then_and_now_and_the_curve(climbed):
     assert found["seconds_total"] == 255.0 and found["usd"] == 0 and found["teacher"] == "reference"
 
 
+def test_hard_and_soft_tasks_are_never_in_one_figure(climbed):
+    found = run_facts(climbed)
+    for split, times in found["tasks"].items():
+        for when, counts in times.items():
+            parts = [found["tasks_apart"][name][split][when] for name in ("hard", "soft")]
+            assert counts == {key: sum(part[key] for part in parts) for key in counts}
+    rows = [line for line in status_lines(found, 80) if line.startswith(("training", "held out,"))]
+    assert len(rows) == 8 and all("hard" in row or "soft" in row for row in rows)
+
+
 @pytest.mark.parametrize("width", [60, 79, 200])
 def test_it_fits_every_width(climbed, width):
     shown = status_lines(run_facts(climbed), width)
@@ -139,6 +157,61 @@ def test_while_another_process_holds_the_run_and_a_line_is_half_written(climbed,
     assert {p for p in after if after[p] != before.get(p)} == {run.folder / "metrics.jsonl"}, (
         "status wrote something"
     )
+
+
+# ------------------------------------------------------------------------------------------ --watch
+
+
+@pytest.mark.slow
+def test_watch_draws_over_what_it_drew_beside_a_command_at_work(calc, tmp_path):
+    """Another process holds the run, and takes it a cycle further; the window becomes narrower; Ctrl-C
+    ends it."""
+    run_ = write_run(tmp_path / "run", calc)
+    terminal, seen = Terminal(100, rows=50), []
+    terminal.feed(b"$ what was there before\r\n")
+
+    def meanwhile(end: int, process: subprocess.Popen) -> None:
+        text = terminal.text()
+        if not seen and ENDING in text:
+            seen.append(terminal.shown())
+            run_.append("metrics.jsonl", [{**run_.read("metrics.jsonl")[-1], "cycle": 7}])
+        elif len(seen) == 1 and "7 cycles climbed" in text:
+            seen.append(terminal.shown())
+            terminal.resize(60)
+            set_size(end, terminal)
+            seen.append((time.monotonic(), terminal.heard.count(HOME)))
+        elif len(seen) == 3 and terminal.heard.count(HOME) > seen[2][1]:
+            if terminal.line() == ENDING:
+                seen.append(time.monotonic())
+                os.write(end, b"\x03")
+        assert not seen or terminal.shown()[0].endswith("run"), "it was cleared on the way"
+
+    command = [sys.executable, ROOT / "coldstart.py", "status", "--run", "run", "--watch"]
+    with run_:
+        done = run(command, terminal, tmp_path, meanwhile=meanwhile)
+    assert done.returncode == 0 and len(seen) == 4, terminal.text()
+    first, second, (resized, _), redrawn = seen
+    assert "Another command is at work on it." in "\n".join(second)
+    assert len(first) == len(second) and redrawn - resized < 1.9, "it did not hear of its new width"
+    assert terminal.wrapped == [] and "$ what was there before" in terminal.text()
+    assert terminal.shown()[-1].startswith(ENDING) and "Interrupted" not in terminal.text()
+    assert "\x1b[2J" not in terminal.heard and terminal.heard.count(HOME) >= 3
+
+
+def test_a_picture_is_cut_to_a_low_or_narrow_window():
+    text = picture(["a" * 30, "b", "c", "d"], columns=20, rows=3)
+    terminal = Terminal(20, rows=3)
+    terminal.feed(text.replace("\n", "\r\n").encode())
+    assert terminal.shown() == ["a" * 19, "b", "(2 lines more: this"] and terminal.history == []
+    terminal.feed(picture(["short"], 20, 3).encode())
+    assert terminal.shown() == ["short"] and terminal.wrapped == []
+
+
+@pytest.mark.parametrize("options, says", [(["--json"], "one object"), ([], "output is none")])
+def test_watch_is_for_a_terminal(climbed, options, says):
+    command = ["status", "--watch", "--run", str(climbed.folder), *options]
+    done = CliRunner().invoke(coldstart.cli, command)
+    assert done.exit_code == 2 and says in done.stderr and done.stdout == ""
 
 
 def test_the_time_that_is_left_goes_by_the_cycles_so_far(calc, climbed, tmp_path):

@@ -15,7 +15,7 @@ BEGIN = """There is no run here yet. From nothing to a first result:
   python coldstart.py climb
       REINFORCE on the tests alone; no teacher any more
 
-python coldstart.py doctor says what works on this machine, --help has all commands."""
+`doctor` says what works on this machine, --help has all commands."""
 MORE = "`status` has more of it, and --help all commands."
 
 

@@ -40,8 +40,8 @@ def standing(
     for hardness, figures in shown.items():
         full, short = _in_words(hardness, figures)
         # Hard tasks are what counts: the others are left out first, and cycles are put shorter first.
-        tight = full.replace(" 0.", " .")
-        whole = full, tight, tight, short
+        tight, tightest = (text.replace(" 0.", " .") for text in (full, short))
+        whole = full, tight, tight, tightest
         parts.append(whole if hardness == next(iter(shown)) else (full, short, ""))
     return Standing(tuple(parts), left)
 
