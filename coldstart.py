@@ -5,6 +5,7 @@
     python coldstart.py bootstrap --repo practice          # past the cold start, with a teacher
     python coldstart.py climb  # REINFORCE on the repository's own tests; no teacher any more
     python coldstart.py fix  # what the student is for: tests that fail now
+    python coldstart.py  # where the latest run stands, and what is next
 
 Reinforcement learning needs rollouts that succeeded: a task the model never solves gives a zero
 gradient. So `bootstrap` 1. mines tasks from the repository's tests, 2. probes which the student
@@ -507,12 +508,9 @@ def climb(options: climbing.ClimbOptions, run_folder, verbose, as_json) -> None:
             done = climbing.climb(session, options)
             bootstrapping.probe(session, phases.probe_after(done))
         result = climbing.facts(run, done)
-        probe, result["solved"] = (
-            result["probe"],
-            say_outcome(screen, run, phases.probe_after(done)),
-        )
-        lines = tables.climb_lines(run, probe["before"], probe["after"], screen.columns)
-        screen.say_lines(lines)
+        result["solved"] = say_outcome(screen, run, phases.probe_after(done))
+        before, after = result["probe"]["before"], result["probe"]["after"]
+        screen.say_lines(tables.climb_lines(run, before, after, screen.columns))
         screen.result(result)
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 BEGIN = """There is no run here yet. From nothing to a first result:
 
   python coldstart.py demo practice
-      writes a practice repository, to try it on
+      a practice repository to try it on
   python coldstart.py bootstrap --repo practice
-      past the cold start: tasks from its tests, a teacher for those
-      that the student cannot do; --repo DIR is your own repository
+      past the cold start; --repo DIR: your own repository
   python coldstart.py climb
-      REINFORCE on the tests alone; no teacher any more
+      goes on from there by the tests alone, with no teacher
 
 `doctor` says what works on this machine, --help has all commands."""
 MORE = "`status` has more of it, and --help all commands."

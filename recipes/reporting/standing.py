@@ -7,11 +7,12 @@ files alone.
 from __future__ import annotations
 
 import time
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from recipes import phases
 from recipes.events import Standing
-from recipes.reporting.tables import APART, HARDNESS, probe_summary
+from recipes.reporting.tables import HARDNESS, grouped, read_probes
 from recipes.reporting.times import cycle_seconds
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ def _figures(run: Run, metrics: list[dict], hardness: str, stage: str) -> dict[s
     measured = (m.get(f"heldout/{hardness}") for m in of_stage)
     heldout = next((value for value in measured if value is not None), None)
     if heldout is None and not stage:  # on other draws, but it is what is known
-        group = dict(zip(HARDNESS, APART["heldout"]))[hardness]
-        heldout = probe_summary(run, phases.bootstrapped())[group]["pass_at_1"]
+        probes = grouped(run, read_probes(run, phases.bootstrapped()))[f"heldout_{hardness}"]
+        heldout = fmean(p.resolved / p.k for p in probes) if probes else None
     if heldout is not None:
         found["held out"] = f"{heldout:.2f}"
     return found

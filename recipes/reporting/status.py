@@ -17,14 +17,13 @@ from recipes.reporting.stages import of_stages
 from recipes.reporting.tables import APART, HARDNESS, probe_summary, read_probes
 from recipes.reporting.thawed import thawed_facts, thawed_lines
 from recipes.reporting.times import cycle_seconds, duration
-from recipes.runfolder.opening import is_latest, shown
+from recipes.runfolder.opening import PROGRAM, command_line, shown
 from recipes.runfolder.run import Run
 from recipes.runfolder.selfdistillation import SelfDistillation
 from recipes.teachers.ledger import read_summary
 from sandbox.tasks.task import Task
 
 BARS = "▁▂▃▄▅▆▇█"
-PROGRAM = "  python coldstart.py "
 SPARKLINE_NEEDS = 16
 """Columns that the words around a sparkline take."""
 
@@ -134,16 +133,8 @@ def _next(run: Run, following: phases.Phase | None, probes: dict, cycles: int) -
 
 
 def _commands(run: Run, *commands: tuple[str, str]) -> str:
-    """A line each, of (command, its options); bootstrap alone has to be told which run it is, and all
-    where it is not the latest."""
-    lines = [
-        [PROGRAM + command]
-        + [f"--run {shown(run.folder)}"]
-        * (command == phases.PHASES[0].command or not is_latest(run))
-        + [options] * bool(options)
-        for command, options in commands
-    ]
-    return "".join("\n" + " ".join(line) for line in lines)
+    """A line each, of (command, its options)."""
+    return "".join(f"\n{command_line(run, *command)}" for command in commands)
 
 
 def _step(run: Run, following: phases.Phase | None, begun: SelfDistillation | None) -> dict | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from recipes.learning.measure import TaskProbe, summarise
 from recipes.phases import BEFORE, CLIMB, MINE
 from recipes.reporting.alarm import alarm
+from recipes.runfolder.opening import command_line, shown
 
 if TYPE_CHECKING:
     from recipes.runfolder.run import Run  # it takes a while to load, and --help is quick
@@ -200,7 +201,7 @@ def bootstrap_lines(run: "Run", before: dict, after: dict, columns: int | None) 
             "More from a teacher can."
         )
     else:
-        lines += ["", "Next:", f"  python coldstart.py {CLIMB.command} --run {run.folder}"]
+        lines += ["", "Next:", command_line(run, CLIMB.command)]
     return lines
 
 
@@ -214,7 +215,7 @@ def _thaw(run: "Run", before: dict, after: dict, hardness: str) -> str:
     limit = f"; {cut_off} of these cut off at {run.recipe.student.max_new} tokens"
     return (
         f"Training tasks, {hardness}: {old['cold']} of {old['n']} were cold (never solved"
-        f"{limit if cut_off else ''}), and {before[groups[0]]['n']} were taught. Now: {new['cold']} "
+        f"{limit if cut_off else ''}), {before[groups[0]]['n']} of them taught. Now: {new['cold']} "
         f"cold, {new['warm']} warm, {new['mastered']} mastered."
     )
 
@@ -239,7 +240,14 @@ def climb_lines(run: "Run", before: dict, after: dict, columns: int | None) -> l
             )
     if warning := alarm(run.read("metrics.jsonl")):
         lines.append(warning)
-    return [*lines, f"The best checkpoint is {run.checkpoint('best')}."]
+    return [
+        *lines,
+        f"The best checkpoint is {shown(run.checkpoint('best'))}.",
+        "",
+        "Next: look at it, or let it mend tests that fail:",
+        command_line(run, "report"),
+        command_line(run, "fix"),
+    ]
 
 
 WHOLE_TABLE = 79

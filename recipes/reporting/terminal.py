@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from recipes.events import Event, Progress, Standing, Tone
+from recipes.runfolder.opening import PROGRAM
 from sandbox.errors import HarnessError, UsageError
 from sandbox.jsonl import valid
 
@@ -32,8 +33,6 @@ COLOURS = {"+": 32, "-": 31, "@": 36}
 BOLD = 1
 MARKS: dict[str, tuple[str, int, int]] = {"good": ("*", BOLD, 32), "bad": ("!", BOLD, 31)}
 """Of news: the mark and its styles."""
-COMMAND = "  python coldstart.py "
-"""How a line begins that is one."""
 USUAL = 80, 24
 """Columns and rows of a terminal that does not know how many it has."""
 LEAST_COLUMNS = 20
@@ -213,7 +212,7 @@ def fitting(text: str, stream: TextIO, spare: int = 0) -> str:
     width, lines = columns_of(stream) - spare, []
     for line in text.split("\n"):
         indent = line[: len(line) - len(line.lstrip())]
-        if len(line) <= width or line.startswith(COMMAND):
+        if len(line) <= width or line.startswith(PROGRAM):
             lines.append(line)
         else:
             lines += textwrap.wrap(

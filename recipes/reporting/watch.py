@@ -26,20 +26,23 @@ HOME, ERASE_LINE, ERASE_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 def watch(draw: Callable[[int], list[str]], write: Callable[[str], None]) -> None:
     """Show what `draw` makes of so many columns, until KeyboardInterrupt, at which it returns. `write`
     writes to standard output at once."""
-    resized = {signal.SIGWINCH}
+    resized, is_shown = {signal.SIGWINCH}, False
     before = signal.pthread_sigmask(signal.SIG_BLOCK, resized)
     try:
-        write("\n" * size_of(sys.stdout)[1])
         while True:
             began = time.process_time()
             columns, rows = size_of(sys.stdout)
-            write(picture([*draw(columns), "", ENDING], columns, rows))
+            text = picture([*draw(columns), "", ENDING], columns, rows)
+            write(text if is_shown else "\n" * rows + text)
+            is_shown = True
             took = time.process_time() - began
             signal.sigtimedwait(resized, max(SECONDS, took / SHARE))
     except KeyboardInterrupt:
-        write("\n")
+        return
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if is_shown:
+            write("\n")  # what is said next stands below
 
 
 def picture(lines: list[str], columns: int, rows: int) -> str:
