@@ -555,7 +555,7 @@ def selfdistil(options: SelfDistilOptions, run_folder, verbose, as_json) -> None
     "--watch",
     "watched",
     is_flag=True,
-    help="Draw it anew every two seconds, until Ctrl-C: beside a command that is at work.",
+    help="Draw it anew every few seconds, until Ctrl-C: beside a command that is at work.",
 )
 @json_option
 def status(run_folder, watched, as_json) -> None:

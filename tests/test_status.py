@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 from click.testing import CliRunner
@@ -164,46 +163,69 @@ def test_while_another_process_holds_the_run_and_a_line_is_half_written(climbed,
 
 @pytest.mark.slow
 def test_watch_draws_over_what_it_drew_beside_a_command_at_work(calc, tmp_path):
-    """Another process holds the run, and takes it a cycle further; the window becomes narrower; Ctrl-C
-    ends it."""
-    run_ = write_run(tmp_path / "run", calc)
-    terminal, seen = Terminal(100, rows=50), []
+    """Another process holds the run, and takes it a cycle further; Ctrl-C ends it."""
+    at_work = write_run(tmp_path / "run", calc)
+    terminal, seen = Terminal(60, rows=50), []
     terminal.feed(b"$ what was there before\r\n")
 
     def meanwhile(end: int, process: subprocess.Popen) -> None:
-        text = terminal.text()
-        if not seen and ENDING in text:
+        if not seen and terminal.line() == ENDING:
             seen.append(terminal.shown())
-            run_.append("metrics.jsonl", [{**run_.read("metrics.jsonl")[-1], "cycle": 7}])
-        elif len(seen) == 1 and "7 cycles climbed" in text:
+            line = {**at_work.read("metrics.jsonl")[-1], "cycle": 7}
+            at_work.append("metrics.jsonl", [line])
+        elif len(seen) == 1 and "7 cycles climbed" in terminal.text() and terminal.line() == ENDING:
             seen.append(terminal.shown())
-            terminal.resize(60)
-            set_size(end, terminal)
-            seen.append((time.monotonic(), terminal.heard.count(HOME)))
-        elif len(seen) == 3 and terminal.heard.count(HOME) > seen[2][1]:
-            if terminal.line() == ENDING:
-                seen.append(time.monotonic())
-                os.write(end, b"\x03")
-        assert not seen or terminal.shown()[0].endswith("run"), "it was cleared on the way"
+            os.write(end, b"\x03")
+        assert not seen or terminal.shown()[0] == "run", "it was cleared on the way"
 
     command = [sys.executable, ROOT / "coldstart.py", "status", "--run", "run", "--watch"]
-    with run_:
+    with at_work:
         done = run(command, terminal, tmp_path, meanwhile=meanwhile)
-    assert done.returncode == 0 and len(seen) == 4, terminal.text()
-    first, second, (resized, _), redrawn = seen
-    assert "Another command is at work on it." in "\n".join(second)
-    assert len(first) == len(second) and redrawn - resized < 1.9, "it did not hear of its new width"
+    assert done.returncode == 0 and len(seen) == 2, terminal.text()
+    first, second = seen
+    assert "Next: Another command is at work on it." in " ".join(second) and len(first) == len(
+        second
+    )
     assert terminal.wrapped == [] and "$ what was there before" in terminal.text()
     assert terminal.shown()[-1].startswith(ENDING) and "Interrupted" not in terminal.text()
-    assert "\x1b[2J" not in terminal.heard and terminal.heard.count(HOME) >= 3
+    assert "\x1b[2J" not in terminal.heard and terminal.heard.count(HOME) >= 2
+    whole = status_lines(run_facts(Run.open(at_work.folder)), 59)
+    starts = [[line[:5] for line in lines] for lines in (second, whole)]
+    drawn, meant = (
+        lines[found.index("tasks") : found.index("Next:")]
+        for lines, found in zip((second, whole), starts)
+    )
+    assert drawn == meant, "a line is cut that could have been broken"
+
+
+@pytest.mark.slow
+def test_watch_hears_at_once_of_another_width(climbed):
+    """There would be no next picture in this test."""
+    code = (
+        "from recipes.reporting import watch; watch.SECONDS = 1000.0; import coldstart; "
+        f"coldstart.cli(['status', '--watch', '--run', {str(climbed.folder)!r}])"
+    )
+    terminal, drawn = Terminal(100, rows=50), []
+
+    def meanwhile(end: int, process: subprocess.Popen) -> None:
+        if terminal.line() == ENDING and terminal.heard.count(HOME) > len(drawn):
+            drawn.append(terminal.shown())
+            if len(drawn) == 1:
+                terminal.resize(60)
+                set_size(end, terminal)
+            else:
+                os.write(end, b"\x03")
+
+    done = run([sys.executable, "-c", code], terminal, ROOT, meanwhile=meanwhile)
+    assert done.returncode == 0 and len(drawn) == 2 and len(drawn[1]) > len(drawn[0])
 
 
 def test_a_picture_is_cut_to_a_low_or_narrow_window():
-    text = picture(["a" * 30, "b", "c", "d"], columns=20, rows=3)
+    text = picture(["a" * 30, "b", "c", "d"], columns=19, rows=3)
     terminal = Terminal(20, rows=3)
     terminal.feed(text.replace("\n", "\r\n").encode())
     assert terminal.shown() == ["a" * 19, "b", "(2 lines more: this"] and terminal.history == []
-    terminal.feed(picture(["short"], 20, 3).encode())
+    terminal.feed(picture(["short"], 19, 3).encode())
     assert terminal.shown() == ["short"] and terminal.wrapped == []
 
 

@@ -100,13 +100,14 @@ class LoopLine(Bar):
     def parts(self) -> list[tuple[str, ...]]:
         """With those that change by the moment."""
         first, *others = self._parts
-        left = [] if self._ends is None else [_left(self._ends - time.monotonic())]
-        return [first, *left, *others, self._step]
+        return [first, *self._left(), *others, self._step]
 
-
-def _left(seconds: float) -> tuple[str, ...]:
-    about = duration(max(0.0, seconds))
-    return f"{about} left", about
+    def _left(self) -> list[tuple[str, ...]]:
+        """Nothing where it was expected to be over by now: then nobody knows."""
+        if self._ends is None or self._ends <= time.monotonic():
+            return []
+        about = duration(self._ends - time.monotonic())
+        return [(f"{about} left", about)]
 
 
 def room() -> int:

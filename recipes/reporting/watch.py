@@ -15,10 +15,10 @@ from collections.abc import Callable
 from recipes.reporting.terminal import size_of
 
 SECONDS = 2.0
-"""Between two pictures, as `watch` has it."""
+"""Between two pictures at least, as `watch` has it."""
 SHARE = 0.05
 """Of a core that drawing may take: what is watched wants it more."""
-ENDING = f"Drawn anew every {SECONDS:.0f} s; Ctrl-C ends it."
+ENDING = "Drawn anew every few seconds; Ctrl-C ends it."
 HOME, ERASE_LINE, ERASE_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 """To the top left; from the cursor to the end of the line; and of the screen (ECMA-48: CUP, EL, ED)."""
 
@@ -32,6 +32,7 @@ def watch(draw: Callable[[int], list[str]], write: Callable[[str], None]) -> Non
         while True:
             began = time.process_time()
             columns, rows = size_of(sys.stdout)
+            columns -= 1  # what stands in the last column would be erased with the rest of its line
             text = picture([*draw(columns), "", ENDING], columns, rows)
             write(text if is_shown else "\n" * rows + text)
             is_shown = True
@@ -46,12 +47,11 @@ def watch(draw: Callable[[int], list[str]], write: Callable[[str], None]) -> Non
 
 
 def picture(lines: list[str], columns: int, rows: int) -> str:
-    """What draws these lines over the ones before, cut to the terminal. The last column stays free,
-    for what stands in it would be erased with the rest of its line."""
+    """What draws these lines over the ones before, cut to so many columns and rows."""
     from tqdm.utils import disp_trim
 
     if len(lines) > rows:
         hidden = len(lines) - rows + 1
         lines = [*lines[: rows - 1], f"({hidden} lines more: this window is too low)"]
-    shown = (f"{disp_trim(line, columns - 1)}{ERASE_LINE}" for line in lines)
+    shown = (f"{disp_trim(line, columns)}{ERASE_LINE}" for line in lines)
     return HOME + "\n".join(shown) + ERASE_BELOW
