@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import string
 import subprocess
 import sys
 
@@ -165,7 +166,10 @@ def test_while_another_process_holds_the_run_and_a_line_is_half_written(climbed,
 def test_watch_draws_over_what_it_drew_beside_a_command_at_work(calc, tmp_path):
     """Another process holds the run, and takes it a cycle further; Ctrl-C ends it."""
     at_work = write_run(tmp_path / "run", calc)
-    terminal, seen = Terminal(60, rows=50), []
+    # So that a line could be 60 columns long.
+    at_work.content["set_aside"] = {letter: "no answer" for letter in string.ascii_letters}
+    at_work.write()
+    terminal, seen = Terminal(60, rows=55), []
     terminal.feed(b"$ what was there before\r\n")
 
     def meanwhile(end: int, process: subprocess.Popen) -> None:
