@@ -4,6 +4,8 @@
     code = run([sys.executable, "coldstart.py", "status"], terminal, cwd=folder)
     terminal.shown(), terminal.text(), terminal.wrapped
 
+As a program it makes a picture: python -m tests.pseudo_terminal 60 dark OUT.html python coldstart.py
+
 It knows what coldstart and click write (ECMA-48 and the usual UTF-8), and nothing else: what it does not
 know is an error, and not left out.
 """
@@ -16,6 +18,7 @@ import re
 import select
 import struct
 import subprocess
+import sys
 import termios
 import time
 from collections.abc import Callable
@@ -137,7 +140,7 @@ class Terminal:
         return {style for line in [*self.history, *self.screen] for _, style in line} - {""}
 
     def page(self, dark: bool) -> str:
-        """As HTML, for a picture, in the colours of GNOME's terminal."""
+        """As HTML, for a picture, in the colours of GNOME's terminal, with its right edge."""
         ink, paper = ("#d0cfcc", "#171421") if dark else ("#171421", "#ffffff")
         colours = {"31": "#c01c28", "32": "#26a269", "36": "#2aa1b3"}
         lines = []
@@ -213,3 +216,10 @@ def run(
 def set_size(end: int, terminal: Terminal) -> None:
     """Tell who writes to a terminal how large it is."""
     ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", terminal.rows, terminal.columns, 0, 0))
+
+
+if __name__ == "__main__":
+    columns, mode, out, *words = sys.argv[1:]
+    seen = Terminal(int(columns))
+    run(words, seen, Path.cwd())
+    Path(out).write_text(seen.page(dark=mode == "dark"), encoding="utf-8")

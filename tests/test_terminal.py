@@ -298,6 +298,15 @@ def test_a_text_that_fits_has_the_same_words(words, width):
 # -------------------------------------------------------------------------------------- Ctrl-C
 
 
+def test_a_picture_of_a_terminal(tmp_path):
+    """Of the tests' own terminal, for documents."""
+    code = "import sys; sys.stdout.write('a <b>' + chr(27) + '[1;32m*' + chr(27) + '[0m c')"
+    words = ["60", "dark", str(tmp_path / "out.html"), sys.executable, "-c", code]
+    subprocess.run([sys.executable, "-m", "tests.pseudo_terminal", *words], cwd=ROOT, check=True)
+    page = (tmp_path / "out.html").read_text()
+    assert 'a &lt;b&gt;<span style="color:#26a269;font-weight:bold;">*</span> c</pre>' in page
+
+
 def interrupted(times: int, ignoring: bool = False) -> subprocess.CompletedProcess:
     process = subprocess.Popen(
         [sys.executable, "-c", STEPS],
