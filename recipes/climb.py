@@ -118,8 +118,8 @@ class Part:
     cycles: int
     """The number of the last one of all stages that are climbed."""
     cold: dict[str, bool]
-    """{instance_id: whether it is hard} of the run's tasks for training that it has never solved; what
-    a cycle solves goes out of it."""
+    """{instance_id: whether it is hard} of the run's tasks for training that it has never solved;
+    what a cycle solves goes out of it."""
     expected: float | None
     """Seconds of a cycle, where the run has none to go by."""
 

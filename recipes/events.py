@@ -55,12 +55,12 @@ class Progress(Event):
 
 @dataclass(frozen=True)
 class Standing(Event):
-    """How a loop stands, for the one line of a terminal that is drawn again and again. It is no news:
-    the loop's other events say all of it, too."""
+    """How a loop stands, for the one line of a terminal that is drawn again and again. It is no
+    news: the loop's other events say all of it, too."""
 
     parts: tuple[tuple[str, ...], ...] = ()
-    """What the line is made of, the most important first, each as it is put where there is room, then
-    ever shorter; "" leaves it out. None where the loop has ended."""
+    """What the line is made of, the most important first, each as it is put where there is room,
+    then ever shorter; "" leaves it out. None where the loop has ended."""
     seconds_left: float | None = None
 
     def __str__(self) -> str:

@@ -1,13 +1,15 @@
 """A terminal to look at: what a program writes to one of so many columns, as a person sees it.
 
     terminal = Terminal(columns=60)
-    code = run([sys.executable, "coldstart.py", "status"], terminal, cwd=folder)
+    done = run([sys.executable, "coldstart.py", "status"], terminal, cwd=folder)
     terminal.shown(), terminal.text(), terminal.wrapped
 
-As a program it makes a picture: python -m tests.pseudo_terminal 60 dark OUT.html python coldstart.py
+As a program it makes a picture:
 
-It knows what coldstart and click write (ECMA-48 and the usual UTF-8), and nothing else: what it does not
-know is an error, and not left out.
+    python -m tests.pseudo_terminal 60 dark OUT.html python coldstart.py status
+
+It knows what coldstart and click write (ECMA-48 and the usual UTF-8), and nothing else: what it
+does not know is an error, and not left out.
 """
 
 import codecs
@@ -172,8 +174,8 @@ def run(
     **environment: str,
 ) -> subprocess.CompletedProcess:
     """A command whose standard streams are this terminal, but for those in `piped` ("stdout",
-    "stderr"), which come back in what is returned. `meanwhile` is called ten times a second, with our
-    end of the terminal and the process."""
+    "stderr"), which come back in what is returned. `meanwhile` is called ten times a second, with
+    our end of the terminal and the process."""
     ours, its = pty.openpty()
     set_size(its, terminal)
     streams = {name: subprocess.PIPE if name in piped else its for name in ("stdout", "stderr")}

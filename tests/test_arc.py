@@ -275,7 +275,8 @@ def test_climb_says_what_it_did(climbed, bootstrapped):
 def climbed_on_a_terminal(
     bootstrapped, columns: int, *options
 ) -> tuple[pseudo_terminal.Terminal, list[str]]:
-    """(the terminal in the end, every state of the line that was drawn) of a climb by a copy of the run"""
+    """(the terminal in the end, every state of the line that was drawn) of a climb by a copy of the
+    run"""
     folder = bootstrapped[0].parent / f"terminal-{columns}"
     shutil.copytree(bootstrapped[0], folder)
     terminal, lines = pseudo_terminal.Terminal(columns), []

@@ -1,5 +1,5 @@
-"""What a run has come to: the first sentence, what is beside it, the tables, and the line of a climb that
-goes on."""
+"""What a run has come to: the first sentence, what is beside it, the tables, and the line of a
+climb that goes on."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -186,7 +186,8 @@ def metrics_of(run, **changes) -> None:
 
 
 def test_how_a_climb_stands(run):
-    """written_run: six cycles, 15 seconds each; the last one measured 0.6 of hard held-out tasks."""
+    """written_run: six cycles, 15 seconds each; the last one measured 0.6 of hard held-out
+    tasks."""
     new = {"reward/hard": 0.625, "groups/hard": 5, "groups/hard/used": 3, "reward/soft": None}
     metrics_of(run, **new)
     found = standing(run, last=20)

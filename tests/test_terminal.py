@@ -79,10 +79,8 @@ parts = (
     ("12 of 50 cycles", "12/50 cycles", "12/50"),
     (figures, figures.replace(" 0.", " ."), figures.replace(" 0.", " ."), "hard: .62, 5/8, .41"),
     ("soft: reward 0.31, warm 2/4, held out 0.20", "soft: 0.31, 2/4, 0.20", ""),
-)
-screen.emit(Note("A sentence that is longer than a narrow terminal is wide, which has to be broken."))
-screen.emit(TimeAhead(15.0, 50, "the cycles so far"))
-screen.emit(Standing(parts, 750.0))
+) screen.emit(Note("A sentence that is longer than a narrow terminal is wide, which has to be
+broken.")) screen.emit(TimeAhead(15.0, 50, "the cycles so far")) screen.emit(Standing(parts, 750.0))
 for done in range(8):
     screen.progress("climbing, rollouts", 400 + done, 3200)
     time.sleep(0.12)
@@ -296,6 +294,11 @@ def test_a_text_that_fits_has_the_same_words(words, width):
 
 
 # -------------------------------------------------------------------------------------- Ctrl-C
+
+
+def test_a_terminal_that_is_gone_ends_nothing():
+    with open(os.devnull) as gone:
+        assert terminals.size_of(gone) == (80, 24)
 
 
 def test_a_picture_of_a_terminal(tmp_path):

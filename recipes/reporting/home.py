@@ -1,5 +1,5 @@
-"""What `coldstart.py` says without a command: where the latest run stands and what to do next, or how to
-begin."""
+"""What `coldstart.py` says without a command: where the latest run stands and what to do next, or
+how to begin."""
 
 from __future__ import annotations
 

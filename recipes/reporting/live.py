@@ -1,5 +1,5 @@
-"""The one line of a terminal that is drawn again and again: a bar of progress, or how a loop stands.
-tqdm draws it, not more often than ten times a second, and asks for the width each time.
+"""The one line of a terminal that is drawn again and again: a bar of progress, or how a loop
+stands. tqdm draws it, not more often than ten times a second, and asks for the width each time.
 
     line = Bar("probing", done=0, total=40)
     line = LoopLine(standing)            # of `events.Standing`
@@ -32,8 +32,8 @@ BETWEEN = " | "
 
 
 class Bar(tqdm):
-    """So many of all steps are done. The rate and the time that is left go by the steps since it was
-    opened: what was done before a run was cut off took no time of this one."""
+    """So many of all steps are done. The rate and the time that is left go by the steps since it
+    was opened: what was done before a run was cut off took no time of this one."""
 
     def __init__(self, what: str, done: int, total: int | None) -> None:
         super().__init__(
@@ -67,8 +67,8 @@ class Bar(tqdm):
 
     @staticmethod
     def status_printer(file: Any) -> Any:
-        """As tqdm's own, which covers an older text with blanks: those of a line that was drawn before
-        the terminal became narrower would not fit."""
+        """As tqdm's own, which covers an older text with blanks: those of a line that was drawn
+        before the terminal became narrower would not fit."""
 
         def draw(text: str) -> None:
             file.write(f"\r{text}{ERASE}")
@@ -116,10 +116,10 @@ def room() -> int:
 
 
 def fitted(parts: Sequence[tuple[str, ...]], width: int) -> str:
-    """The parts in one line of at most `width` columns. Each is given in versions, the longest first
-    and "" where it can be left out. As many are shortened as have to be, the last part first and one
-    version at a time; what room that leaves goes back, to the last part first. What is too long even
-    so is cut."""
+    """The parts in one line of at most `width` columns. Each is given in versions, the longest
+    first and "" where it can be left out. As many are shortened as have to be, the last part first
+    and one version at a time; what room that leaves goes back, to the last part first. What is too
+    long even so is cut."""
     chosen = [0] * len(parts)
 
     def fits() -> bool:

@@ -1,13 +1,14 @@
-"""What a run has come to, for somebody who has never seen pass@k: how many tasks the student solves now
-that it could not solve.
+"""What a run has come to, for somebody who has never seen pass@k: how many tasks the student solves
+now that it could not solve.
 
     outcome(run, "after")      # data for machines
-    sentence(run, "after")     # "It now solves 38 of 61 functions that it could not; of 16 that ..."
+    sentence(run, "after")     # "It now solves 38 of 61 functions that it could not; of 16 ..."
     details(run, "after")      # what that means, and what it does not count
 
-A task counts as one that it could not solve where the first probe solved it in none of its k tries, and
-as solved where a later probe did in at least one. Hard and soft tasks are counted apart, and the
-sentence is about the hard ones where there are any: nothing that is run can forge their verdict.
+A task counts as one that it could not solve where the first probe solved it in none of its k
+tries, and as solved where a later probe did in at least one. Hard and soft tasks are counted apart,
+and the sentence is about the hard ones where there are any: nothing that is run can forge their
+verdict.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ COUNTS = ("could_not", "solved", "taught", "taught_solved", "lost")
 
 
 def outcome(run: Run, probe: str) -> dict[str, dict[str, dict[str, int]]]:
-    """{"hard" | "soft": {"train" | "heldout": {"could_not": tasks that the first probe never solved,
-    "solved": of these, those that `probe` solved, "taught", "taught_solved": the same of those that a
-    teacher's verified answer was learned for, "lost": tasks that the first probe solved and `probe`
-    did not}}}, of the tasks that both have measured."""
+    """{"hard" | "soft": {"train" | "heldout": {"could_not": tasks that the first probe never
+    solved, "solved": of these, those that `probe` solved, "taught", "taught_solved": the same of
+    those that a teacher's verified answer was learned for, "lost": tasks that the first probe
+    solved and `probe` did not}}}, of the tasks that both have measured."""
     old, new = (
         {p.instance_id: p.resolved > 0 for p in read_probes(run, name)}
         for name in (BEFORE.name, probe)
@@ -82,7 +83,8 @@ def details(run: Run, probe: str) -> list[str]:
     ]
     if hardness == "soft":
         said.append(
-            "These are soft tasks: code that is written to attack the tests could forge such a verdict."
+            "These are soft tasks: code that is written to attack the tests could forge such a "
+            "verdict."
         )
     elif any(soft[split]["could_not"] for split in SPLITS):
         counts = [
@@ -91,8 +93,8 @@ def details(run: Run, probe: str) -> list[str]:
             if soft[split]["could_not"]
         ]
         said.append(
-            f"Counted are {_noun(run)} whose verdict no code can forge (hard). Of the others (soft) it "
-            f"solves {' and '.join(counts)}."
+            f"Counted are {_noun(run)} whose verdict no code can forge (hard). Of the others "
+            f"(soft) it solves {' and '.join(counts)}."
         )
     else:
         said.append("No code can forge the verdicts on these (hard tasks).")
@@ -110,8 +112,8 @@ def _of_taught(train: dict[str, int]) -> list[str]:
     others = train["could_not"] - train["taught"]
     rest = f" and {_count(train['solved'] - train['taught_solved'])} of the {others} others"
     return [
-        f"It was given verified answers to {train['taught']} of these {train['could_not']}, and solves "
-        f"{_count(train['taught_solved'])} of them{rest if others else ''}."
+        f"It was given verified answers to {train['taught']} of these {train['could_not']}, and "
+        f"solves {_count(train['taught_solved'])} of them{rest if others else ''}."
     ]
 
 

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from recipes.runfolder.run import Run
 
 FIGURES = ("reward", "warm", "held out")
-"""Mean reward of the last cycle; its groups that were warm, of all; held-out pass@1 as it was measured
-last."""
+"""Mean reward of the last cycle; its groups that were warm, of all; held-out pass@1 as it was
+measured last."""
 
 
 def standing(
     run: Run, last: int, stage: str = "", until: float | None = None, expected: float | None = None
 ) -> Standing:
-    """A climb that is to end with cycle `last`, or at `until` of the monotonic clock. `stage`: what a
-    person calls the present one, where there are several; `expected`: seconds of a cycle, for as
+    """A climb that is to end with cycle `last`, or at `until` of the monotonic clock. `stage`: what
+    a person calls the present one, where there are several; `expected`: seconds of a cycle, for as
     long as the run has none."""
     metrics = run.read("metrics.jsonl")
     number = len(metrics)
@@ -40,7 +40,7 @@ def standing(
     shown = {name: found for name in HARDNESS if (found := _figures(run, metrics, name, stage))}
     for hardness, figures in shown.items():
         full, short = _in_words(hardness, figures)
-        # Hard tasks are what counts: the others are left out first, and cycles are put shorter first.
+        # Hard tasks count: the others are left out first, and cycles are put shorter first.
         tight, tightest = (text.replace(" 0.", " .") for text in (full, short))
         whole = full, tight, tight, tightest
         parts.append(whole if hardness == next(iter(shown)) else (full, short, ""))

@@ -30,10 +30,10 @@ SPARKLINE_NEEDS = 16
 
 def run_facts(run: Run) -> dict:
     """What `status` tells: {"run", "phase", "cycles", "probes": {phase: P}, "seconds",
-    "checkpoints", "next", "step", "tasks": {split: {when: {state: n, "truncated": n}}}, "tasks_apart": {"hard" | "soft": the same},
-    "heldout_curve": [[cycle, pass@1]], "heldout_curves": {"hard" | "soft": the same}, "alarm",
-    "set_aside", "teacher", "usd", "thawed", "seconds_total", "seconds_left", "best", "selfdistil",
-    "idle_seconds", "at_work"}.
+    "checkpoints", "next", "step", "tasks": {split: {when: {state: n, "truncated": n}}},
+    "tasks_apart": {"hard" | "soft": the same}, "heldout_curve": [[cycle, pass@1]],
+    "heldout_curves": {"hard" | "soft": the same}, "alarm", "set_aside", "teacher", "usd", "thawed",
+    "seconds_total", "seconds_left", "best", "selfdistil", "idle_seconds", "at_work"}.
 
     `step` is the part of the current step that is done ({"name", "done", "total"}) where it can be
     counted, else None; `best` is {"checkpoint", "heldout_pass_at_1", "hard", "soft"} (held-out
@@ -283,8 +283,8 @@ def _curve_lines(curves: dict[str, list], width: int) -> list[str]:
             values = [value for _, value in curve]
             bars = sparkline(values, width - SPARKLINE_NEEDS)
             lines += [
-                f"held-out pass@1, {hardness}, {curve[-1][0]} cycles, between {min(values):.3f} and "
-                f"{max(values):.3f}:",
+                f"held-out pass@1, {hardness}, {curve[-1][0]} cycles, between {min(values):.3f} "
+                f"and {max(values):.3f}:",
                 f"  {values[0]:.3f} {bars} {values[-1]:.3f}",
             ]
     return ["", *lines] if lines else []

@@ -187,8 +187,8 @@ def task_lines(run: "Run") -> list[str]:
 
 
 def bootstrap_lines(run: "Run", before: dict, after: dict, columns: int | None) -> list[str]:
-    """What bootstrap came to, from two summaries, behind the first sentence (`outcome.py`), in so many
-    columns."""
+    """What bootstrap came to, from two summaries, behind the first sentence (`outcome.py`), in so
+    many columns."""
     lines = ["", *table(before, after, columns), ""]
     lines += [
         sentence for hardness in HARDNESS if (sentence := _thaw(run, before, after, hardness))
@@ -224,8 +224,8 @@ _STATES = ("n", "cold", "warm", "mastered", "truncated")
 
 
 def climb_lines(run: "Run", before: dict, after: dict, columns: int | None) -> list[str]:
-    """What climbing came to, from two summaries, behind the first sentence (`outcome.py`), in so many
-    columns."""
+    """What climbing came to, from two summaries, behind the first sentence (`outcome.py`), in so
+    many columns."""
     lines = ["", *table(before, after, columns), ""]
     for group, hardness in zip(APART["heldout"], HARDNESS):
         old, new = before[group], after[group]
@@ -255,14 +255,15 @@ WHOLE_TABLE = 79
 
 
 def table(before: dict, after: dict, columns: int | None = None) -> list[str]:
-    """What pass@1 is, and two summaries side by side, a line a group; hard and soft tasks are never in
-    one figure. Where there are fewer `columns` than WHOLE_TABLE, how many are cold, warm and mastered
-    is left out, and 60 are enough."""
+    """What pass@1 is, and two summaries side by side, a line a group; hard and soft tasks are never
+    in one figure. Where there are fewer `columns` than WHOLE_TABLE, how many are cold, warm and
+    mastered is left out, and 60 are enough."""
     k = after["all"]["k"]
     whole = columns is None or columns >= WHOLE_TABLE
     states = f"{'cold':>5}{'warm':>5}{'mastered':>9}"
     lines = [
-        f"pass@1: the share of single tries that are right; pass@{k}: of tasks, solved in {k} tries.",
+        "pass@1: the share of single tries that are right; "
+        f"pass@{k}: of tasks, solved in {k} tries.",
         f"{'pass@1':15}{'tasks':>6}{'before':>8}{'after':>7}  {'95 % interval':14}"
         f"{f'pass@{k}':>8}{states if whole else ''}",
     ]
@@ -285,7 +286,8 @@ def _of_turns(before: dict, after: dict) -> list[str]:
         return []
     first = [p.get("pass_at_1_turn_1", p["pass_at_1"]) for p in (before, after)]
     return [
-        f"{'  first turn':15}{'':6}{first[0]:8.3f}{first[1]:7.3f}  ({after['turns']:.2f} turns a rollout)"
+        f"{'  first turn':15}{'':6}{first[0]:8.3f}{first[1]:7.3f}  "
+        f"({after['turns']:.2f} turns a rollout)"
     ]
 
 

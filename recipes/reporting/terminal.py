@@ -1,5 +1,5 @@
-"""What a person sees: sentences, one line that is drawn again and again (`live.py`), diffs in colour,
-errors in words. Only `coldstart.py` uses this, and hands in what writes.
+"""What a person sees: sentences, one line that is drawn again and again (`live.py`), diffs in
+colour, errors in words. Only `coldstart.py` uses this, and hands in what writes.
 
 Where a person watches a terminal, the line says how a loop stands, and of its events only the news
 are said. Where what is said goes elsewhere, or with --verbose, everything is said in full.
@@ -34,7 +34,7 @@ BOLD = 1
 MARKS: dict[str, tuple[str, int, int]] = {"good": ("*", BOLD, 32), "bad": ("!", BOLD, 31)}
 """Of news: the mark and its styles."""
 USUAL = 80, 24
-"""Columns and rows of a terminal that does not know how many it has."""
+"""Columns and rows of a terminal that does not know how many it has, or is gone."""
 LEAST_COLUMNS = 20
 """Of a text."""
 
@@ -105,7 +105,8 @@ class Screen:
 
     @property
     def columns(self) -> int | None:
-        """Of the terminal that sentences go to; None where they go elsewhere and nothing has to fit."""
+        """Of the terminal that sentences go to; None where they go elsewhere and nothing has to
+        fit."""
         return columns_of(self._out) if self._out.isatty() else None
 
     @property
@@ -196,7 +197,10 @@ def is_drawn_on(stream: TextIO) -> bool:
 
 def size_of(stream: TextIO) -> tuple[int, int]:
     """(columns, rows) of the terminal that this stream goes to."""
-    size = os.get_terminal_size(stream.fileno())
+    try:
+        size = os.get_terminal_size(stream.fileno())
+    except OSError:  # it has been closed, and the run goes on
+        return USUAL
     return size.columns or USUAL[0], size.lines or USUAL[1]
 
 
@@ -205,8 +209,8 @@ def columns_of(stream: TextIO) -> int:
 
 
 def fitting(text: str, stream: TextIO, spare: int = 0) -> str:
-    """The text in lines that fit, broken between words, where the stream goes to a terminal; `spare`
-    columns stay free. A line that is a command is left as it is: it is to be copied."""
+    """The text in lines that fit, broken between words, where the stream goes to a terminal;
+    `spare` columns stay free. A line that is a command is left as it is: it is to be copied."""
     if not stream.isatty():
         return text
     width, lines = columns_of(stream) - spare, []
@@ -226,8 +230,8 @@ def fitting(text: str, stream: TextIO, spare: int = 0) -> str:
 
 
 def marked(text: str, tone: Tone, stream: TextIO) -> str:
-    """The text, fitting, behind a mark, so that the eye finds it. The mark alone has a colour, for the
-    text is to be read on any background."""
+    """The text, fitting, behind a mark, so that the eye finds it. The mark alone has a colour, for
+    the text is to be read on any background."""
     mark, *styles = MARKS[tone]
     margin = " " * (len(mark) + 1)
     lines = fitting(text, stream, len(margin)).replace("\n", f"\n{margin}")
@@ -238,12 +242,13 @@ def refuse_watching(as_json: bool) -> None:
     """Raises UsageError where there is nothing that could be drawn again and again."""
     if as_json:
         raise UsageError(
-            "--watch draws on a terminal again and again, and --json prints one object: give one of "
-            "them."
+            "--watch draws on a terminal again and again, and --json prints one object: give one "
+            "of them."
         )
     if not is_drawn_on(sys.stdout):
         raise UsageError(
-            "--watch draws on a terminal again and again, and standard output is none: leave it out."
+            "--watch draws on a terminal again and again, and standard output is none: leave it "
+            "out."
         )
 
 

@@ -22,8 +22,8 @@ TEACHING = (phases.TEACH.name, phases.DISTIL.name)
 
 
 def never_solved(run: Run) -> dict[str, bool]:
-    """{instance_id: whether it is hard} of the tasks for training that the student has not solved once
-    in this run, by all rollouts that are written down."""
+    """{instance_id: whether it is hard} of the tasks for training that the student has not solved
+    once in this run, by all rollouts that are written down."""
     solved = {r["instance_id"] for r in run.read("rollouts.jsonl") if r["reward"] > 0}
     return {
         t.instance_id: t.hard
@@ -33,10 +33,10 @@ def never_solved(run: Run) -> dict[str, bool]:
 
 
 def thawed_facts(run: Run) -> dict | None:
-    """{"teacher", "cold": training tasks that were cold, "thawed", "hard", "soft": the same of these, "usd", "minutes" (of TEACHING),
-    "usd_per_thawed", "minutes_per_thawed", "still_cold", "never_taught": of these, "next_dollar": tasks
-    that another dollar would likely thaw}; what cannot be said is None. None before there is a second
-    probe."""
+    """{"teacher", "cold": training tasks that were cold, "thawed", "hard", "soft": the same of
+    these, "usd", "minutes" (of TEACHING), "usd_per_thawed", "minutes_per_thawed", "still_cold",
+    "never_taught": of these, "next_dollar": tasks that another dollar would likely thaw}; what
+    cannot be said is None. None before there is a second probe."""
     probed = [name for name in run.content["done"] if phases.is_probe(name)]
     if len(probed) < 2:
         return None

@@ -2,9 +2,9 @@
 
     watch(lambda columns: ["a line", ...], write)    # until KeyboardInterrupt
 
-What the terminal showed before stays above in its scrollback, and the last picture stays where it is.
-A picture is written at once and over the one before, so nothing flickers. Neither another screen nor a
-hidden cursor is asked for, so there is nothing to put back, however it ends.
+What the terminal showed before stays above in its scrollback, and the last picture stays where it
+is. A picture is written at once and over the one before, so nothing flickers. Neither another
+screen nor a hidden cursor is asked for, so there is nothing to put back, however it ends.
 """
 
 import signal
@@ -20,12 +20,13 @@ SHARE = 0.05
 """Of a core that drawing may take: what is watched wants it more."""
 ENDING = "Drawn anew every few seconds; Ctrl-C ends it."
 HOME, ERASE_LINE, ERASE_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
-"""To the top left; from the cursor to the end of the line; and of the screen (ECMA-48: CUP, EL, ED)."""
+"""To the top left; from the cursor to the end of the line; and of the screen (ECMA-48: CUP, EL,
+ED)."""
 
 
 def watch(draw: Callable[[int], list[str]], write: Callable[[str], None]) -> None:
-    """Show what `draw` makes of so many columns, until KeyboardInterrupt, at which it returns. `write`
-    writes to standard output at once."""
+    """Show what `draw` makes of so many columns, until KeyboardInterrupt, at which it returns.
+    `write` writes to standard output at once."""
     resized, is_shown = {signal.SIGWINCH}, False
     before = signal.pthread_sigmask(signal.SIG_BLOCK, resized)
     try:
