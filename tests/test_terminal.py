@@ -146,8 +146,8 @@ def looped(
         (80, "12/50 cycles | 12 min | hard: reward 0.62, warm 5/8, held out 0.41 | 401/3200"),
         (
             120,
-            "12 of 50 cycles | 12 min left | hard: reward 0.62, warm 5/8, held out 0.41 | soft: 0.31, "
-            "2/4, 0.20 | 401/3200",
+            "12 of 50 cycles | 12 min left | hard: reward 0.62, warm 5/8, held out 0.41 | "
+            "soft: 0.31, 2/4, 0.20 | 401/3200",
         ),
     ],
 )
@@ -158,8 +158,8 @@ def test_a_loop_has_one_line_and_news_stay_above_it(columns, first):
     said = " ".join(terminal.text().split())
     assert said == (
         "A sentence that is longer than a narrow terminal is wide, which has to be broken. "
-        "* cycle 13 solved for the first time: blank-practice.strings.reversed_words (hard), blank-b "
-        "(soft) ! blank-c is set aside for the rest of this run: the jail failed three times"
+        "* cycle 13 solved for the first time: blank-practice.strings.reversed_words (hard), "
+        "blank-b (soft) ! blank-c is set aside for the rest of this run: the jail failed three times"
     ), "of what was drawn nothing stays, and what the line says is said nowhere else"
     assert terminal.styles() == {"1;32", "1;31"}
     assert {c for line in terminal.screen for c, style in line if style} == {"*", "!"}
@@ -171,8 +171,10 @@ def test_where_it_is_piped_nothing_is_left_out_and_nothing_is_drawn():
     assert terminal.heard == "" and done.stderr == "" and "\x1b" not in done.stdout
     assert done.stdout.splitlines() == [
         "A sentence that is longer than a narrow terminal is wide, which has to be broken.",
-        "About 15 s a cycle on this machine, and 12 min for the 50 that are left (by the cycles so far).",
-        "cycle 13 solved for the first time: blank-practice.strings.reversed_words (hard), blank-b (soft)",
+        "About 15 s a cycle on this machine, and 12 min for the 50 that are left (by the cycles so "
+        "far).",
+        "cycle 13 solved for the first time: blank-practice.strings.reversed_words (hard), blank-b "
+        "(soft)",
         "blank-c is set aside for the rest of this run: the jail failed three times",
     ]
     _, _, machine = looped(60, "json", piped=("stdout", "stderr"))

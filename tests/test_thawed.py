@@ -55,8 +55,8 @@ def test_what_each_has_cost(run, monkeypatch):
     assert facts["hard"] == {"cold": len(hard), "thawed": thawed_hard}
     assert facts["soft"] == {"cold": count - len(hard), "thawed": won - thawed_hard}
     assert (
-        f"{thawed_hard} of {len(hard)} hard and {won - thawed_hard} of {count - len(hard)} soft cold "
-        f"training tasks are solved now, at {50 / won:.2f} US cents" in said
+        f"{thawed_hard} of {len(hard)} hard and {won - thawed_hard} of {count - len(hard)} soft "
+        f"cold training tasks are solved now, at {50 / won:.2f} US cents" in said
     )
     assert (
         f"another dollar would thaw about {facts['next_dollar']} of the {count - won - 1}" in said
