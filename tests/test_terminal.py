@@ -79,8 +79,11 @@ parts = (
     ("12 of 50 cycles", "12/50 cycles", "12/50"),
     (figures, figures.replace(" 0.", " ."), figures.replace(" 0.", " ."), "hard: .62, 5/8, .41"),
     ("soft: reward 0.31, warm 2/4, held out 0.20", "soft: 0.31, 2/4, 0.20", ""),
-) screen.emit(Note("A sentence that is longer than a narrow terminal is wide, which has to be
-broken.")) screen.emit(TimeAhead(15.0, 50, "the cycles so far")) screen.emit(Standing(parts, 750.0))
+)
+long = "A sentence that is longer than a narrow terminal is wide, which has to be broken."
+screen.emit(Note(long))
+screen.emit(TimeAhead(15.0, 50, "the cycles so far"))
+screen.emit(Standing(parts, 750.0))
 for done in range(8):
     screen.progress("climbing, rollouts", 400 + done, 3200)
     time.sleep(0.12)

@@ -106,7 +106,7 @@ class LoopLine(Bar):
         """Nothing where it was expected to be over by now: then nobody knows."""
         if self._ends is None or self._ends <= time.monotonic():
             return []
-        about = duration(self._ends - time.monotonic())
+        about = duration(max(1.0, self._ends - time.monotonic()))
         return [(f"{about} left", about)]
 
 
