@@ -5,6 +5,7 @@
     python coldstart.py bootstrap --repo practice          # past the cold start, with a teacher
     python coldstart.py climb  # REINFORCE on the repository's own tests; no teacher any more
     python coldstart.py fix  # what the student is for: tests that fail now
+    python coldstart.py  # where the latest run stands, and what is next
 
 Reinforcement learning needs rollouts that succeeded: a task the model never solves gives a zero
 gradient. So `bootstrap` 1. mines tasks from the repository's tests, 2. probes which the student
@@ -47,10 +48,13 @@ from recipes.reporting.terminal import (
     Screen,
     coloured,
     error_in_words,
+    fitting,
     nobody_reads,
+    refuse_watching,
     say_finishing,
 )
 from recipes.runfolder.opening import (
+    RUNS,
     RunOptions,
     announce_jail,
     continue_or_start,
@@ -102,13 +106,13 @@ class Commands(click.Group):
             # It ends now in any case, and with the right exit code.
             if signal.getsignal(signal.SIGINT) == interruption.hear:
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
-        click.echo(f"coldstart: {valid(text)}", err=True)
+        click.echo(fitting(f"coldstart: {valid(text)}", sys.stderr), err=True)
         context.exit(code)
 
 
-def open_screen(as_json: bool) -> Screen:
+def open_screen(as_json: bool, verbose: bool = False) -> Screen:
     """What a person sees of a command."""
-    screen = Screen(as_json, click.echo)
+    screen = Screen(as_json, click.echo, verbose)
     if context := click.get_current_context(silent=True):
         context.call_on_close(screen.end_bar)  # before an error is put into words
     return screen
@@ -123,6 +127,15 @@ def at_work(run: "Run", screen: Screen, hired: "Hired | None" = None) -> Iterato
 
     with open_judge(run, screen.emit) as judge:
         yield Session(run, judge, screen.emit, hired, stopping)
+
+
+def say_outcome(screen: Screen, run: "Run", probe: str) -> dict:
+    """Say in sentences what a run has come to; returns it as data."""
+    from recipes.reporting import outcome
+
+    screen.say_first(outcome.sentence(run, probe))
+    screen.say_lines(outcome.details(run, probe))
+    return outcome.outcome(run, probe)
 
 
 def confirm(as_json: bool, question: str, done: str) -> None:
@@ -157,11 +170,15 @@ def collected(kind: type) -> Callable[[Command], Command]:
 
 
 @click.group(
-    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.pass_context
 def cli(context) -> None:
-    """Turn your own repository into a gym for a small local coding model."""
+    """Turn your own repository into a gym for a small local coding model.
+
+    Without a command: where the latest run stands, and what to do next."""
     from recipes.teachers.endpoint import take_keys
 
     # First of all, so that no process started from here inherits a teacher's key.
@@ -169,6 +186,10 @@ def cli(context) -> None:
     # Before torch is imported: freed memory can then serve pieces of any size, which fills a small
     # card to the brim.
     os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+    if context.invoked_subcommand is None:
+        from recipes.reporting.home import home_lines
+
+        open_screen(as_json=False).say_lines(home_lines(RUNS))
 
 
 run_option = click.option(
@@ -182,6 +203,11 @@ checkpoint_option = click.option(
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="One JSON object as the last line of standard output."
+)
+verbose_option = click.option(
+    "--verbose",
+    is_flag=True,
+    help="On a terminal, too, say everything in full, and when each step has ended.",
 )
 recipe_options = group(
     click.option("--new", is_flag=True, help="Start a new run even where one could be continued."),
@@ -296,11 +322,11 @@ def demo(folder: Path, part: str) -> None:
     from sandbox.practice import write_practice_repository
 
     write_practice_repository(folder, part)
-    click.echo(
-        valid(
-            f"A practice repository is in {folder}. Next: python coldstart.py bootstrap "
-            f"--repo {folder}"
-        )
+    open_screen(as_json=False).say_lines(
+        [
+            f"A practice repository is in {folder}. Next:",
+            f"  python coldstart.py bootstrap --repo {folder}",
+        ]
     )
 
 
@@ -394,13 +420,14 @@ def cache(empty_it, empty_replies, yes, as_json) -> None:
     help="Also write what the student would be shown of each task to DIR/INSTANCE_ID.txt.",
 )
 @run_option
+@verbose_option
 @json_option
 @collected(RunOptions)
-def tasks(options: RunOptions, prompts_folder, as_json) -> None:
+def tasks(options: RunOptions, prompts_folder, verbose, as_json) -> None:
     """Mine tasks from a repository and list them."""
     from recipes.exports.prompts import prompt_facts, write_prompts
 
-    screen, built, facts = open_screen(as_json), None, {}
+    screen, built, facts = open_screen(as_json, verbose), None, {}
     with continue_or_start(options, screen.emit) as run:
         mine_tasks(run, screen.emit)
         screen.say_facts(tables.task_lines(run))
@@ -434,15 +461,16 @@ def judge(options: EditSource, task, run_folder, as_json) -> None:
 @recipe_options
 @teacher_options
 @run_option
+@verbose_option
 @json_option
 @click.pass_obj
 @collected(RunOptions)
-def bootstrap(keys, options: RunOptions, as_json, **teacher) -> None:
+def bootstrap(keys, options: RunOptions, verbose, as_json, **teacher) -> None:
     """Get the student past the cold start: mine, probe, teach the cold tasks, fine-tune, probe
     again."""
     from recipes.teachers.options import TeacherOptions, hire_teacher
 
-    screen = open_screen(as_json)
+    screen = open_screen(as_json, verbose)
     with continue_or_start(options, screen.emit) as run:
         hired = hire_teacher(run, keys, TeacherOptions(**teacher))
         mine_tasks(run, screen.emit)  # 1. tasks from the repository's own tests
@@ -450,7 +478,8 @@ def bootstrap(keys, options: RunOptions, as_json, **teacher) -> None:
             result = bootstrapping.bootstrap(session, teacher["dry_run"])  # 2. to 4.
         before, after = result["probe"]["before"], result["probe"].get("after")
         if after is not None:
-            screen.say_lines(tables.bootstrap_lines(run, before, after))
+            result["solved"] = say_outcome(screen, run, phases.bootstrapped())
+            screen.say_lines(tables.bootstrap_lines(run, before, after, screen.columns))
             screen.say_lines(tables.by_repo_lines(result))
         screen.result(result)
         if after is not None and not bootstrapping.anything_solved(session, phases.bootstrapped()):
@@ -475,12 +504,13 @@ def bootstrap(keys, options: RunOptions, as_json, **teacher) -> None:
     is_flag=True,
     help="After a stage try every way to keep what earlier ones taught, and say which kept most.",
 )
+@verbose_option
 @json_option
 @collected(climbing.ClimbOptions)
-def climb(options: climbing.ClimbOptions, run_folder, as_json) -> None:
+def climb(options: climbing.ClimbOptions, run_folder, verbose, as_json) -> None:
     """REINFORCE on the repository's own tests: no teacher, no key, no network."""
     os.environ["HF_HUB_OFFLINE"] = "1"
-    screen = open_screen(as_json)
+    screen = open_screen(as_json, verbose)
     with find_run(run_folder) as run:
         climbing.check_bootstrapped(run)
         announce_jail(screen.emit)
@@ -496,8 +526,9 @@ def climb(options: climbing.ClimbOptions, run_folder, as_json) -> None:
             done = climbing.climb(session, options)
             bootstrapping.probe(session, phases.probe_after(done))
         result = climbing.facts(run, done)
-        probe = result["probe"]
-        screen.say_lines(tables.climb_lines(run, probe["before"], probe["after"]))
+        result["solved"] = say_outcome(screen, run, phases.probe_after(done))
+        before, after = result["probe"]["before"], result["probe"]["after"]
+        screen.say_lines(tables.climb_lines(run, before, after, screen.columns))
         screen.say_lines(tables.by_repo_lines(result))
         screen.result(result)
 
@@ -517,15 +548,16 @@ def climb(options: climbing.ClimbOptions, run_folder, as_json) -> None:
     help="Who learns: best, last, or a name in RUN/checkpoints. The run then goes on from it.",
 )
 @click.option("--steps", type=click.IntRange(min=1), help="In all. [default: the recipe's]")
+@verbose_option
 @json_option
 @collected(SelfDistilOptions)
-def selfdistil(options: SelfDistilOptions, run_folder, as_json) -> None:
+def selfdistil(options: SelfDistilOptions, run_folder, verbose, as_json) -> None:
     """Draw the student back towards an earlier checkpoint of its own, on what it writes to the prompts
     of the training tasks: no verdict is asked. climb goes on from there."""
     from recipes.reporting import status
 
     os.environ["HF_HUB_OFFLINE"] = "1"
-    screen = open_screen(as_json)
+    screen = open_screen(as_json, verbose)
     with find_run(run_folder) as run:
         climbing.check_bootstrapped(run)
         if run.recipe.student.turns > 1:  # what is said between two turns comes of a jail
@@ -538,11 +570,26 @@ def selfdistil(options: SelfDistilOptions, run_folder, as_json) -> None:
 
 @cli.command()
 @run_option
+@click.option(
+    "--watch",
+    "watched",
+    is_flag=True,
+    help="Draw it anew every few seconds, until Ctrl-C: beside a command that is at work.",
+)
 @json_option
-def status(run_folder, as_json) -> None:
+def status(run_folder, watched, as_json) -> None:
     """Where the run stands, and what to do next. Works while another command is at work on it, too."""
     from recipes.reporting import status
 
+    if watched:
+        from recipes.reporting.watch import watch
+
+        refuse_watching(as_json)
+        watch(
+            lambda columns: status.status_lines(status.run_facts(find_run(run_folder)), columns),
+            functools.partial(click.echo, nl=False),
+        )
+        return
     screen = open_screen(as_json)
     facts = status.run_facts(find_run(run_folder))
     screen.say_facts(status.status_lines(facts, screen.width))
@@ -589,15 +636,16 @@ def status(run_folder, as_json) -> None:
     is_flag=True,
     help="Hold episodes of several turns against as many tokens of single attempts.",
 )
+@verbose_option
 @json_option
 @collected(EvalOptions)
-def evaluate(options: EvalOptions, run_folder, checkpoint, as_json) -> None:
+def evaluate(options: EvalOptions, run_folder, checkpoint, verbose, as_json) -> None:
     """Measure a checkpoint beside its base, on the same tasks and seeds, and say whether the
     difference is more than chance."""
     from recipes.reporting import evaluation
 
     os.environ["HF_HUB_OFFLINE"] = "1"
-    run, screen = find_run(run_folder), open_screen(as_json)
+    run, screen = find_run(run_folder), open_screen(as_json, verbose)
     sampling = options.sampling(run.recipe)
     owner = evaluating.owner_of(run, options)
     with owner.keep(checkpoint) as folder:
@@ -647,9 +695,10 @@ def evaluate(options: EvalOptions, run_folder, checkpoint, as_json) -> None:
     is_flag=True,
     help="With --apply: do not ask before a file is changed that has uncommitted changes.",
 )
+@verbose_option
 @json_option
 @collected(FixOptions)
-def fix(options: FixOptions, run_folder, checkpoint, as_json) -> None:
+def fix(options: FixOptions, run_folder, checkpoint, verbose, as_json) -> None:
     """Mend tests that fail now (all, or those of NODE_ID: a test, a class, a file) with the
     student: exit code 1 if one is left.
 
@@ -658,7 +707,7 @@ def fix(options: FixOptions, run_folder, checkpoint, as_json) -> None:
     from recipes.fixing.words import lines, summary_lines
 
     os.environ["HF_HUB_OFFLINE"] = "1"
-    screen, outcomes = open_screen(as_json), []
+    screen, outcomes = open_screen(as_json, verbose), []
     options.check()
     run = find_run(run_folder)
     with run.keep(checkpoint) as folder:
@@ -668,7 +717,7 @@ def fix(options: FixOptions, run_folder, checkpoint, as_json) -> None:
             screen.end_bar()  # the search for this one is over, however few edits it took
             screen.say_lines(lines(outcome, screen.width))
             if outcome.best is not None:
-                screen.say(coloured(outcome.best.patch))
+                screen.say_as_it_is(coloured(outcome.best.patch))
     screen.say_lines(summary_lines(search))
     tree, ask = fix.work_tree_of(search), functools.partial(confirm, as_json)
     written = fix.write_fixes(search.changed, tree, options, ask, screen.emit)
@@ -717,9 +766,10 @@ def report(run_folder, as_json) -> None:
     help="How many mastered tasks are solved again through an exported model, beside the "
     "checkpoint.",
 )
+@verbose_option
 @json_option
 @collected(ExportOptions)
-def export(options: ExportOptions, run_folder, as_json) -> None:
+def export(options: ExportOptions, run_folder, verbose, as_json) -> None:
     """Take the student, or the tasks, out of a run: exit code 1 if an exported model falls short of
     its checkpoint.
 
@@ -729,7 +779,7 @@ def export(options: ExportOptions, run_folder, as_json) -> None:
     from recipes.export import export
 
     os.environ["HF_HUB_OFFLINE"] = "1"
-    run, screen = find_run(run_folder), open_screen(as_json)
+    run, screen = find_run(run_folder), open_screen(as_json, verbose)
     exported = export(run, options, screen.emit)
     screen.say_facts(exported.lines())
     screen.result({"run": str(run.folder), "to": options.target, **exported.to_dict()})

@@ -14,10 +14,13 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from recipes import phases
+from recipes.climb_events import Alarm, CycleDone, Thawed, TimeAhead
 from recipes.curriculum import RECORD, Stage, at, drop_stages, plan
-from recipes.events import Event, Note
+from recipes.events import Note, Standing
 from recipes.reporting import tables, times
 from recipes.reporting.alarm import alarm
+from recipes.reporting.standing import standing
+from recipes.reporting.thawed import never_solved
 from recipes.session import RolloutBar, Session
 from sandbox.errors import HarnessError, UsageError
 
@@ -27,41 +30,6 @@ if TYPE_CHECKING:  # what `--help` need not load
     from recipes.others.opened import Others
     from recipes.rollouts.rollout import Rollout
     from recipes.runfolder.run import Run
-
-
-@dataclass(frozen=True)
-class CycleDone(Event):
-    """A cycle has ended."""
-
-    result: CycleResult
-    metrics: dict
-    """Its line of metrics.jsonl."""
-    best: bool
-    """Whether its checkpoint is the best so far."""
-
-    def __str__(self) -> str:
-        from recipes.learning.reinforce import in_words
-
-        return in_words(self.result) + tables.heldout_words(self.metrics, self.best)
-
-
-@dataclass(frozen=True)
-class TimeAhead(Event):
-    """How long climbing will take."""
-
-    seconds: float
-    """Of a cycle."""
-    cycles: int
-    """That are left."""
-    source: str
-    """What that was measured by."""
-
-    def __str__(self) -> str:
-        return (
-            f"About {times.duration(self.seconds)} a cycle on this machine, and "
-            f"{times.duration(self.seconds * self.cycles)} for the {self.cycles} that are left "
-            f"(by {self.source})."
-        )
 
 
 def check_bootstrapped(run: Run) -> None:
@@ -108,20 +76,23 @@ def climb(session: Session, options: ClimbOptions) -> int:
     forget_after(session, state.cycle, counters.get("metrics"))
     started = time.monotonic()
     session.check_policy()
-    _say_time_ahead(session, counters, cycles - state.cycle)
+    expected = _say_time_ahead(session, counters, cycles - state.cycle)
     if options.compare and state.cycle >= stages[-1].last and "after" in _last_record(run, stages):
         session.emit(
             Note("Every stage has ended: --compare is for one that ends while it is climbed.")
         )
+    cold = never_solved(run)
     with opened(session) as others:
         while True:
             _end_stage(session, others, stages, state.cycle, options.compare)
             until = None if options.minutes is None else started + 60 * options.minutes
             if state.cycle >= cycles or (until and time.monotonic() >= until):
+                session.emit(Standing())
                 return state.cycle
             stage = at(stages, state.cycle + 1)
             last = cycles if stage is stages[-1] else min(cycles, stage.last)
-            _climb_stage(session, others, Part(stage, state, last, until))
+            part = Part(stage, state, last, until, cycles, cold, expected)
+            _climb_stage(session, others, part)
 
 
 def _names(stages: Sequence[Stage]) -> list[str]:
@@ -144,6 +115,17 @@ class Part:
     """The number of its last cycle."""
     until: float | None
     """Of the monotonic clock: no cycle is begun after that."""
+    cycles: int
+    """The number of the last one of all stages that are climbed."""
+    cold: dict[str, str]
+    """{instance_id: the sort} of the run's tasks for training that it has never solved;
+    what a cycle solves goes out of it."""
+    expected: float | None
+    """Seconds of a cycle, where the run has none to go by."""
+
+    def say_standing(self, session: Session) -> None:
+        stage = self.stage.name if session.recipe.stage else ""
+        session.emit(standing(session.run, self.cycles, stage, self.until, self.expected))
 
 
 def _last_cycle(run: Run, stages: Sequence[Stage], options: ClimbOptions) -> int:
@@ -190,12 +172,14 @@ def _climb_stage(session: Session, others: Others, part: Part) -> None:
             session.student.freeze_reference(run.checkpoint(name))
         if state.best_pass_at_1 is None and (summaries := _heldout(session, stage)):
             state.is_best(summaries["heldout"]["pass_at_1"])
+        part.say_standing(session)
         with session.stopping() as shutdown:
             while state.cycle < part.last and (part.until is None or time.monotonic() < part.until):
                 with run.timed(phases.CLIMB.name):
                     seconds = _take_cycle(session, others, part, staged)
                 if first == state.cycle < part.last:
                     session.emit(TimeAhead(seconds, part.last - state.cycle, f"cycle {first}"))
+                part.say_standing(session)
                 shutdown.check()
 
 
@@ -214,12 +198,15 @@ def _take_cycle(session: Session, others: Others, part: Part, staged: bool) -> f
         line |= tables.heldout_metrics(summaries)
         best = not summaries or state.is_best(summaries["heldout"]["pass_at_1"])
     _write_down(session, state, CycleDone(result, line, best))
+    solved = dict.fromkeys(r.instance_id for r in result.rollouts if r.reward > 0)
+    if thawed := {name: part.cold.pop(name) for name in solved if name in part.cold}:
+        session.emit(Thawed(result.cycle, thawed))
     return seconds
 
 
-def _say_time_ahead(session: Session, counters: dict, left: int) -> None:
+def _say_time_ahead(session: Session, counters: dict, left: int) -> float | None:
     """How long `left` cycles will take: by those that the run has, else by its bootstrap, whose
-    checkpoint left `counters`."""
+    checkpoint left `counters`. Returns the seconds of one, if they can be told."""
     run, source = session.run, "the cycles so far"
     seconds = times.cycle_seconds(run)
     if seconds is None:
@@ -230,6 +217,7 @@ def _say_time_ahead(session: Session, counters: dict, left: int) -> None:
         seconds = times.expected_cycle_seconds(run, update)
     if seconds is not None and left > 0:
         session.emit(TimeAhead(seconds, left, source))
+    return seconds
 
 
 def _cycle(session: Session, others: Others, part: Part) -> CycleResult:
@@ -278,7 +266,7 @@ def _write_down(session: Session, state: ClimbState, done: CycleDone) -> None:
     run.append("metrics.jsonl", [done.metrics])
     session.emit(done)
     if (warning := alarm(run.read("metrics.jsonl"))) and not before:
-        session.emit(Note(warning))
+        session.emit(Alarm(warning))
 
 
 def forget_after(session: Session, cycle: int, line: dict | None) -> None:

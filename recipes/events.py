@@ -6,19 +6,33 @@ shows them.
     session.emit(Note("The jail is Landlock's."))
     judge = Judge(repository, limits, on_note=notes_to(emit))  # of sandbox/, which knows no events
 
-`str(event)` is what a person reads. What happens in one loop alone stands beside that loop
-(`climb.CycleDone`).
+`str(event)` is what a person reads, in full. On a terminal one line is drawn again and again
+(`Standing`, `Progress`), and of what that line shows only the news are said beside it
+(`event.news`). What happens in one loop alone stands beside that loop (`climb_events.py`).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from sandbox.reasons import counted, name_lines
+
+Tone = Literal["", "good", "bad"]
+"""Whether a person will be glad of it."""
 
 
 @dataclass(frozen=True)
 class Event:
     """Something that a person may want to know."""
+
+    @property
+    def news(self) -> str:
+        """What is said of it on a terminal, where `Standing` shows the rest; "" for nothing."""
+        return str(self)
+
+    @property
+    def tone(self) -> Tone:
+        return ""
 
 
 OnProgress = Callable[[str, int, int], None]
@@ -37,6 +51,20 @@ class Progress(Event):
 
     def __str__(self) -> str:
         return f"{self.what} {self.done}/{self.total}"
+
+
+@dataclass(frozen=True)
+class Standing(Event):
+    """How a loop stands, for the one line of a terminal that is drawn again and again. It is no
+    news: the loop's other events say all of it, too."""
+
+    parts: tuple[tuple[str, ...], ...] = ()
+    """What the line is made of, the most important first, each as it is put where there is room,
+    then ever shorter; "" leaves it out. None where the loop has ended."""
+    seconds_left: float | None = None
+
+    def __str__(self) -> str:
+        return ", ".join(part[0] for part in self.parts)
 
 
 @dataclass(frozen=True)
@@ -197,6 +225,10 @@ class SetAside(Event):
 
     def __str__(self) -> str:
         return f"{self.name} is set aside for the rest of this run: {self.why}"
+
+    @property
+    def tone(self) -> Tone:
+        return "bad"
 
 
 @dataclass(frozen=True)

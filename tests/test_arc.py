@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from recipes.reporting.tables import GROUPS
+from tests import pseudo_terminal
 from tests.conftest import ROOT, run_cli
 from tests.sample import unsaid
 from tests.tiny import make_tiny
@@ -246,6 +247,9 @@ def test_climb_says_what_it_did(climbed, bootstrapped):
     assert result["probe"]["before"] == last_line(bootstrapped[1])["probe"]["after"]
     metrics = lines(run / "metrics.jsonl")
     assert result["cycles"] == 2 and [m["cycle"] for m in metrics] == [1, 2]
+    assert re.findall(r"^cycle (\d+): \d+ % of", done.stderr, re.M) == ["1", "2"]
+    assert "\x1b" not in done.stderr and done.stderr.index("It now solves ") > 0
+    assert result["solved"]["hard"]["train"]["taught_solved"] > 0, "nothing was learned"
     climbing = [r for r in lines(run / "rollouts.jsonl") if r["phase"] == "climb"]
     assert result["rollouts"] == len(climbing) == 2 * 4 * 4
     train = {t["instance_id"] for t in lines(run / "tasks.jsonl") if t["split"] == "train"}
@@ -274,6 +278,46 @@ def test_the_readme_shows_what_is_printed(bootstrapped, climbed):
     found = unsaid("bootstrap", bootstrapped[1].stderr)
     assert [line for line in found if "cut off" not in line] == []
     assert unsaid("climb", climbed[1].stderr) == []
+
+
+def climbed_on_a_terminal(
+    bootstrapped, columns: int, *options
+) -> tuple[pseudo_terminal.Terminal, list[str]]:
+    """(the terminal in the end, every state of the line that was drawn) of a climb by a copy of the
+    run"""
+    folder = bootstrapped[0].parent / f"terminal-{columns}"
+    shutil.copytree(bootstrapped[0], folder)
+    terminal, lines = pseudo_terminal.Terminal(columns), []
+
+    def look(end: int, process: subprocess.Popen) -> None:
+        if terminal.line() not in ("", *lines[-1:]):
+            lines.append(terminal.line())
+
+    command = [sys.executable, ROOT / "coldstart.py", "climb", "--run", folder.name, *options]
+    done = pseudo_terminal.run(command, terminal, folder.parent, meanwhile=look)
+    assert done.returncode == 0, terminal.text()
+    assert terminal.wrapped == [] and all(len(line) <= columns for line in lines)
+    return terminal, lines
+
+
+def test_climb_on_a_terminal_has_one_line_for_all_cycles(bootstrapped):
+    terminal, lines = climbed_on_a_terminal(bootstrapped, 60)
+    said = terminal.text()
+    stands = r"1(/| of )2\b.* \| hard: reward 0?\.\d\d, warm \d/\d, held out 0?\.\d\d"
+    assert any(re.match(stands, line) for line in lines), lines
+    assert "resolved;" not in said and "rollouts |" not in said, "a line a cycle, or what was drawn"
+    first = said.index("It now solves ")
+    assert first < said.index("pass@1: the share of") < said.index("The best checkpoint is ")
+    head = next(line for line in said.splitlines() if line.startswith("pass@1   "))
+    assert "before" in head and "mastered" not in head
+
+
+def test_climb_says_every_cycle_on_a_terminal_where_it_is_asked_to(bootstrapped):
+    terminal, lines = climbed_on_a_terminal(bootstrapped, 120, "--verbose")
+    said = terminal.text()
+    assert [int(n) for n in re.findall(r"^cycle (\d+): \d+ % of", said, re.M)] == [1, 2]
+    assert re.search(r"^probing \(climb-0002\), rollouts: 64 in \d+ s$", said, re.M)
+    assert any(li.startswith("1 of 2 cycles | ") for li in lines) and "mastered" in said
 
 
 def test_climb_begins_with_what_the_probe_has_shown(climbed):

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 import coldstart
 from sandbox.jail.inside import landlock
 from tests.conftest import CALC, ROOT, git, make_repo, run_cli
+from tests.written_run import write_run
 
 GOLD = "    if not xs:\n        raise ValueError('no data')\n    return sum(xs) / len(xs)\n"
 MEAN = "blank-calc.core.mean"
@@ -376,6 +377,46 @@ def test_an_unknown_task_and_the_nearest_ones(place, tmp_path):
         cwd=place,
         says=["no task 'blank-calc.core.maen'", f"Did you mean {MEAN}"],
     )
+
+
+# ------------------------------------------------------------------------------ without a command
+
+
+def home(folder: Path) -> str:
+    with contextlib.chdir(folder):
+        done = CliRunner().invoke(coldstart.cli, [])
+    assert done.exit_code == 0 and done.stderr == ""
+    return done.stdout
+
+
+def test_without_a_command_it_says_how_to_begin(tmp_path):
+    said = home(tmp_path)
+    commands = [line for line in said.splitlines() if line.startswith("  python coldstart.py ")]
+    assert [line.split()[2] for line in commands] == ["demo", "bootstrap", "climb"]
+    assert all(len(line) <= 79 for line in said.splitlines())
+    for line in commands:  # each can be given like this
+        name, *rest = line.split()[2:]
+        coldstart.cli.commands[name].make_context(name, rest).close()
+
+
+def test_without_a_command_it_says_where_the_latest_run_stands(calc, tmp_path):
+    run = write_run(tmp_path / "runs" / "one", calc)
+    run.point_latest_here()
+    said = home(tmp_path).splitlines()
+    assert said[0] == "runs/one" and said[1].startswith("bootstrapped, 6 of 6 cycles climbed; last")
+    assert said[2].startswith("It now solves ") and said[2].endswith(".")
+    assert "  python coldstart.py climb --cycles 12" in said, "the latest run need not be named"
+    half = write_run(tmp_path / "runs" / "two", calc, upto="before")
+    half.point_latest_here()
+    said = home(tmp_path)
+    assert "It now" not in said and "  python coldstart.py bootstrap --run runs/two\n" in said
+
+
+def test_without_a_command_a_damaged_run_is_said(calc, tmp_path):
+    run = write_run(tmp_path / "runs" / "one", calc)
+    run.point_latest_here()
+    (run.folder / "run.json").write_text("{")
+    refused(cwd=tmp_path, says="run.json is damaged")
 
 
 # ---------------------------------------------------------- status and climb without what they need

@@ -17,6 +17,10 @@ SENTENCES = [
     (events.Progress("probing", 3, 40), "probing 3/40"),
     (events.Note("The jail is Landlock's."), "The jail is Landlock's."),
     (
+        events.Standing((("3 of 9 cycles", "3/9"), ("hard: reward 0.5", "")), 60.0),
+        "3 of 9 cycles, hard: reward 0.5",
+    ),
+    (
         events.RunStarted("runs/a", "/a", "c0ffee" * 4, "/usr/bin/python3", "3.11.2", "nano"),
         "Run runs/a: /a at c0ffeec0ff, its tests run by /usr/bin/python3 (Python 3.11.2); recipe "
         "nano.",

@@ -262,6 +262,13 @@ def test_hard_and_soft_rewards_are_never_added_up(student):
         8,
     )
     assert "100 % of 24 hard and 0 % of 8 soft rollouts resolved" in in_words(result)
+    assert (m["groups/hard"], m["groups/hard/used"], m["groups/soft"]) == (3, 0, 1)
+
+    def warm_where_hard(pairs):
+        return [verdict(task.hard and i % 2) for i, (task, _) in enumerate(pairs)]
+
+    m = cycle(ModelEngine(student), TASKS, PROMPTS, ClimbState(), recipe(), warm_where_hard).metrics
+    assert m["groups/hard/used"] == m["groups/used"] == 3 and m["groups/soft/used"] == 0
 
 
 @pytest.mark.parametrize("failing, stops", [(3, False), (4, True)])

@@ -2,9 +2,15 @@
 
 import fcntl
 import json
+import os
+import string
+import subprocess
+import sys
 
 import pytest
+from click.testing import CliRunner
 
+import coldstart
 from recipes.reporting.status import run_facts, sparkline, status_lines
 from recipes.reporting.times import (
     Update,
@@ -13,8 +19,10 @@ from recipes.reporting.times import (
     expected_cycle_seconds,
     heldout_seconds,
 )
+from recipes.reporting.watch import ENDING, HOME, picture
 from recipes.runfolder.run import Run
-from tests.conftest import run_cli
+from tests.conftest import ROOT, run_cli
+from tests.pseudo_terminal import Terminal, run, set_size
 from tests.written_run import write_run
 
 
@@ -93,6 +101,16 @@ def test_tasks_then_and_now_and_the_curve(climbed):
     assert found["seconds_total"] == 255.0 and found["usd"] == 0 and found["teacher"] == "reference"
 
 
+def test_hard_and_soft_tasks_are_never_in_one_figure(climbed):
+    found = run_facts(climbed)
+    for split, times in found["tasks"].items():
+        for when, counts in times.items():
+            parts = [found["tasks_apart"][name][split][when] for name in ("hard", "soft")]
+            assert counts == {key: sum(part[key] for part in parts) for key in counts}
+    rows = [line for line in status_lines(found, 80) if line.startswith(("training", "held out,"))]
+    assert len(rows) == 8 and all("hard" in row or "soft" in row for row in rows)
+
+
 @pytest.mark.parametrize("width", [60, 79, 200])
 def test_it_fits_every_width(climbed, width):
     shown = status_lines(run_facts(climbed), width)
@@ -140,6 +158,87 @@ def test_while_another_process_holds_the_run_and_a_line_is_half_written(climbed,
     assert {p for p in after if after[p] != before.get(p)} == {run.folder / "metrics.jsonl"}, (
         "status wrote something"
     )
+
+
+# ------------------------------------------------------------------------------------------ --watch
+
+
+@pytest.mark.slow
+def test_watch_draws_over_what_it_drew_beside_a_command_at_work(calc, tmp_path):
+    """Another process holds the run, and takes it a cycle further; Ctrl-C ends it."""
+    at_work = write_run(tmp_path / "run", calc)
+    # So that a line could be 60 columns long.
+    at_work.content["set_aside"] = {letter: "no answer" for letter in string.ascii_letters}
+    at_work.write()
+    terminal, seen = Terminal(60, rows=55), []
+    terminal.feed(b"$ what was there before\r\n")
+
+    def meanwhile(end: int, process: subprocess.Popen) -> None:
+        if not seen and terminal.line() == ENDING:
+            seen.append(terminal.shown())
+            line = {**at_work.read("metrics.jsonl")[-1], "cycle": 7}
+            at_work.append("metrics.jsonl", [line])
+        elif len(seen) == 1 and "7 cycles climbed" in terminal.text() and terminal.line() == ENDING:
+            seen.append(terminal.shown())
+            os.write(end, b"\x03")
+        assert not seen or terminal.shown()[0] == "run", "it was cleared on the way"
+
+    command = [sys.executable, ROOT / "coldstart.py", "status", "--run", "run", "--watch"]
+    with at_work:
+        done = run(command, terminal, tmp_path, meanwhile=meanwhile)
+    assert done.returncode == 0 and len(seen) == 2, terminal.text()
+    first, second = seen
+    assert "Next: Another command is at work on it." in " ".join(second) and len(first) == len(
+        second
+    )
+    assert terminal.wrapped == [] and "$ what was there before" in terminal.text()
+    assert terminal.shown()[-1].startswith(ENDING) and "Interrupted" not in terminal.text()
+    assert "\x1b[2J" not in terminal.heard and terminal.heard.count(HOME) >= 2
+    whole = status_lines(run_facts(Run.open(at_work.folder)), 59)
+    starts = [[line[:5] for line in lines] for lines in (second, whole)]
+    drawn, meant = (
+        lines[found.index("tasks") : found.index("Next:")]
+        for lines, found in zip((second, whole), starts)
+    )
+    assert drawn == meant, "a line is cut that could have been broken"
+
+
+@pytest.mark.slow
+def test_watch_hears_at_once_of_another_width(climbed):
+    """There would be no next picture in this test."""
+    code = (
+        "from recipes.reporting import watch; watch.SECONDS = 1000.0; import coldstart; "
+        f"coldstart.cli(['status', '--watch', '--run', {str(climbed.folder)!r}])"
+    )
+    terminal, drawn = Terminal(100, rows=50), []
+
+    def meanwhile(end: int, process: subprocess.Popen) -> None:
+        if terminal.line() == ENDING and terminal.heard.count(HOME) > len(drawn):
+            drawn.append(terminal.shown())
+            if len(drawn) == 1:
+                terminal.resize(60)
+                set_size(end, terminal)
+            else:
+                os.write(end, b"\x03")
+
+    done = run([sys.executable, "-c", code], terminal, ROOT, meanwhile=meanwhile)
+    assert done.returncode == 0 and len(drawn) == 2 and len(drawn[1]) > len(drawn[0])
+
+
+def test_a_picture_is_cut_to_a_low_or_narrow_window():
+    text = picture(["a" * 30, "b", "c", "d"], columns=19, rows=3)
+    terminal = Terminal(20, rows=3)
+    terminal.feed(text.replace("\n", "\r\n").encode())
+    assert terminal.shown() == ["a" * 19, "b", "(2 lines more: this"] and terminal.history == []
+    terminal.feed(picture(["short"], 19, 3).encode())
+    assert terminal.shown() == ["short"] and terminal.wrapped == []
+
+
+@pytest.mark.parametrize("options, says", [(["--json"], "one object"), ([], "output is none")])
+def test_watch_is_for_a_terminal(climbed, options, says):
+    command = ["status", "--watch", "--run", str(climbed.folder), *options]
+    done = CliRunner().invoke(coldstart.cli, command)
+    assert done.exit_code == 2 and says in done.stderr and done.stdout == ""
 
 
 def test_the_time_that_is_left_goes_by_the_cycles_so_far(calc, climbed, tmp_path):

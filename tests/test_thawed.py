@@ -5,7 +5,7 @@ import json
 import pytest
 
 from recipes.reporting import thawed
-from recipes.reporting.thawed import thawed_facts, thawed_lines
+from recipes.reporting.thawed import never_solved, thawed_facts, thawed_lines
 from tests.written_run import write_run
 
 
@@ -48,8 +48,15 @@ def test_what_each_has_cost(run, monkeypatch):
     assert facts["usd_per_thawed"] == 0.5 / won and facts["minutes"] == 6.0
     assert facts["next_dollar"] == min(count - won - 1, round(won / 0.5))
     (said,) = thawed_lines(facts)
+    hard = {t.instance_id for t in run.tasks if t.split == "train" and t.hard}
+    thawed_hard = sum(
+        t in hard for t in [t.instance_id for t in run.tasks if t.split == "train"][:won]
+    )
+    assert facts["hard"] == {"cold": len(hard), "thawed": thawed_hard}
+    assert facts["soft"] == {"cold": count - len(hard), "thawed": won - thawed_hard}
     assert (
-        f"{won} of {count} cold training tasks are solved now, at {50 / won:.2f} US cents" in said
+        f"{thawed_hard} of {len(hard)} hard and {won - thawed_hard} of {count - len(hard)} soft "
+        f"cold training tasks are solved now, at {50 / won:.2f} US cents" in said
     )
     assert (
         f"another dollar would thaw about {facts['next_dollar']} of the {count - won - 1}" in said
@@ -75,3 +82,14 @@ def test_where_nothing_has_thawed(run, monkeypatch):
 def test_before_there_is_anything_to_compare(calc, tmp_path):
     assert thawed_facts(write_run(tmp_path / "run", calc, upto="before")) is None
     assert thawed_lines(None) == []
+
+
+def test_what_was_never_solved_goes_by_every_rollout(calc, tmp_path):
+    run = write_run(tmp_path / "run", calc)
+    known = never_solved(run)
+    rollouts = run.read("rollouts.jsonl")
+    train = {t.instance_id: t.hard for t in run.tasks if t.split == "train"}
+    solved = {r["instance_id"] for r in rollouts if r["reward"]}
+    assert known == {name: hard for name, hard in train.items() if name not in solved}
+    run.keep_only("rollouts.jsonl", [r for r in rollouts if r["phase"] == "before"])
+    assert never_solved(run) == train, "the first probe solved nothing"

@@ -290,15 +290,20 @@ def _counts(judged: list[tuple], rollouts: list[Rollout], discount: float) -> di
     """What the cycle sampled, for metrics.jsonl. `judged`: (task, its rollouts with a verdict)."""
     kept = [group for _, group in judged]
     causes = Counter(_cause(group, discount) for group in kept)
+    by_sort = {sort: [group for task, group in judged if task.sort == sort] for sort in SORTS}
     rewards = {
-        sort: [r.reward for task, group in judged for r in group if task.sort == sort]
-        for sort in SORTS
+        name: [r.reward for group in groups for r in group] for name, groups in by_sort.items()
     }
     return {
         "reward/mean": _mean([r.reward for group in kept for r in group]),
         **{f"reward/{name}": _mean(values) if values else None for name, values in rewards.items()},
         "groups": len(kept),
         **{f"groups/{cause}": causes[cause] for cause in CAUSES},
+        **{f"groups/{name}": len(groups) for name, groups in by_sort.items()},
+        **{
+            f"groups/{name}/used": sum(_cause(group, discount) == "used" for group in groups)
+            for name, groups in by_sort.items()
+        },
         "groups/truncated": sum(
             _cause(group, discount) == "cold" and any(r.status == "truncated" for r in group)
             for group in kept
@@ -476,11 +481,12 @@ def in_words(result: CycleResult) -> str:
     line += f"; {m['rollouts/unjudged']} rollouts not judged" if m["rollouts/unjudged"] else ""
     line += f"; drift {m['drift']:.3f}" if m["groups/used"] and m["drift"] is not None else ""
     line += "" if m["groups/used"] else "; no update"
-    return line + (
-        f"; UNDONE, because {result.rolled_back}; learning rate halved"
-        if result.rolled_back
-        else ""
-    )
+    return line + (f"; {undone_in_words(result)}" if result.rolled_back else "")
+
+
+def undone_in_words(result: CycleResult) -> str:
+    """Of a cycle that was."""
+    return f"UNDONE, because {result.rolled_back}; learning rate halved"
 
 
 def cold_start_in_words(tasks: int, k: int) -> str:

@@ -17,10 +17,11 @@ from recipes.reporting.stages import of_stages
 from recipes.reporting.tables import APART, probe_summary, read_probes
 from recipes.reporting.thawed import thawed_facts, thawed_lines
 from recipes.reporting.times import cycle_seconds, duration
+from recipes.runfolder.opening import PROGRAM, command_line, shown
 from recipes.runfolder.run import Run
 from recipes.runfolder.selfdistillation import SelfDistillation
 from recipes.teachers.ledger import read_summary
-from sandbox.tasks.task import SORTS
+from sandbox.tasks.task import SORTS, Task
 
 BARS = "▁▂▃▄▅▆▇█"
 SPARKLINE_NEEDS = 16
@@ -30,9 +31,9 @@ SPARKLINE_NEEDS = 16
 def run_facts(run: Run) -> dict:
     """What `status` tells: {"run", "phase", "cycles", "probes": {phase: P}, "seconds",
     "checkpoints", "next", "step", "tasks": {split: {when: {state: n, "truncated": n}}},
-    "heldout_curve": [[cycle, pass@1]], "heldout_curves": {"hard" | "soft" | "recorded": the same}, "alarm",
-    "set_aside", "teacher", "usd", "thawed", "seconds_total", "seconds_left", "best", "selfdistil",
-    "idle_seconds", "at_work"}.
+    "tasks_apart": {"hard" | "soft" | "recorded": the same}, "heldout_curve": [[cycle, pass@1]],
+    "heldout_curves": {"hard" | "soft" | "recorded": the same}, "alarm", "set_aside", "teacher", "usd",
+    "thawed", "seconds_total", "seconds_left", "best", "selfdistil", "idle_seconds", "at_work"}.
 
     `step` is the part of the current step that is done ({"name", "done", "total"}) where it can be
     counted, else None; `best` is {"checkpoint", "heldout_pass_at_1", "hard", "soft", "recorded"} (held-out
@@ -48,6 +49,7 @@ def run_facts(run: Run) -> dict:
     waits = begun is not None and begun.is_by_hand and not begun.ended
     following = phases.following(*reached, waits)
     probes = {name: probe_summary(run, name) for name in content["done"] if phases.is_probe(name)}
+    tasks = run.tasks if probes else []
     curve = _curve(metrics, probes, "pass_at_1", "heldout")
     curves = {
         name: _curve(metrics, probes, name, group) for name, group in zip(SORTS, APART["heldout"])
@@ -61,7 +63,10 @@ def run_facts(run: Run) -> dict:
         "checkpoints": content["checkpoints"],
         "next": _next(run, following, probes, len(metrics)),
         "step": _step(run, following, begun),
-        "tasks": _tasks(run, list(probes)),
+        "tasks": _tasks(run, list(probes), tasks),
+        "tasks_apart": {
+            name: _tasks(run, list(probes), [t for t in tasks if t.sort == name]) for name in SORTS
+        },
         "heldout_curve": curve,
         "heldout_curves": curves,
         "alarm": alarm(metrics),
@@ -95,17 +100,16 @@ def _curve(metrics: list[dict], probes: dict, key: str, group: str) -> list[list
 
 def _next(run: Run, following: phases.Phase | None, probes: dict, cycles: int) -> str:
     """What to do: a sentence, and below it the commands, a line each."""
-    program, named = "  python coldstart.py ", f"--run {run.folder}"
     waiting = phases.left(run.content["done"])
     if run.is_at_work:
         return "Another command is at work on it." + (
             ""
             if waiting
-            else f" Meanwhile you may use the best checkpoint:\n{program}fix "
-            f"{named}\n{program}eval {named}"
+            else " Meanwhile you may use the best checkpoint:"
+            + _commands(run, ("fix", ""), ("eval", ""))
         )
     if waiting and following:
-        return f"Go on with\n{program}{following.command} {named}"
+        return "Go on with" + _commands(run, (following.command, ""))
     after = probes[phases.bootstrapped()]
     if not any(
         after[group][state] for group in ("taught", "untaught") for state in ("warm", "mastered")
@@ -113,17 +117,22 @@ def _next(run: Run, following: phases.Phase | None, probes: dict, cycles: int) -
         return (
             "No training task is solved even once: this is still a cold start, and more from a "
             "teacher can help:\n"
-            f"{program}bootstrap --new {run.repo_options} --teacher NAME"
+            f"{PROGRAM}bootstrap --new {run.repo_options} --teacher NAME"
         )
-    if following is phases.SELFDISTIL and (begun := SelfDistillation.of(run)):
-        return f"Go on with\n{program}{following.command} {named} {begun.arguments}"
     if following:
-        return f"Go on with\n{program}{following.command} {named}"
+        begun = SelfDistillation.of(run) if following is phases.SELFDISTIL else None
+        return "Go on with" + _commands(run, (following.command, begun.arguments if begun else ""))
     return (
-        "Look at it, compare it with its base, let it mend tests that fail, or climb further:\n"
-        f"{program}report {named}\n{program}eval {named}\n{program}fix {named}\n{program}climb "
-        f"{named} --cycles {2 * cycles}"
+        "Look at it, compare it with its base, let it mend tests that fail, or climb further:"
+        + _commands(
+            run, ("report", ""), ("eval", ""), ("fix", ""), ("climb", f"--cycles {2 * cycles}")
+        )
     )
+
+
+def _commands(run: Run, *commands: tuple[str, str]) -> str:
+    """A line each, of (command, its options)."""
+    return "".join(f"\n{command_line(run, *command)}" for command in commands)
 
 
 def _step(run: Run, following: phases.Phase | None, begun: SelfDistillation | None) -> dict | None:
@@ -136,15 +145,15 @@ def _step(run: Run, following: phases.Phase | None, begun: SelfDistillation | No
     return {"name": "tasks probed", "done": probed, "total": len(run.tasks)}
 
 
-def _tasks(run: Run, probed: list[str]) -> dict:
-    """{split: {"before": {state: n}, "now": {state: n}}}: by the first probe and the last;
-    `truncated` of the cold ones had rollouts that were cut off."""
+def _tasks(run: Run, probed: list[str], tasks: list[Task]) -> dict:
+    """{split: {"before": {state: n}, "now": {state: n}}} of these tasks: by the first probe and the
+    last; `truncated` of the cold ones had rollouts that were cut off."""
     if not probed:
         return {}
-    split = {t.instance_id: t.split for t in run.tasks}
+    split = {t.instance_id: t.split for t in tasks}
     counts: dict = {name: {} for name in sorted(set(split.values()), reverse=True)}
     for when, phase in (("before", probed[0]), ("now", probed[-1])):
-        probes = read_probes(run, phase)
+        probes = [p for p in read_probes(run, phase) if p.instance_id in split]
         states = [(split[p.instance_id], p.state) for p in probes]
         for name in counts:
             counts[name][when] = {state: states.count((name, state)) for state in STATES}
@@ -203,8 +212,8 @@ def status_lines(facts: dict, width: int) -> list[str]:
     """One screen; no line is longer than `width` but for commands, which are to be copied."""
     words, *commands = facts["next"].split("\n")
     lines = [
-        *_where_it_stands(facts),
-        *_task_lines(facts["tasks"]),
+        *where_it_stands(facts),
+        *_task_lines(facts["tasks_apart"]),
         *_probe_lines(facts["probes"]),
         *_curve_lines(facts["heldout_curves"], width),
         *_stage_lines(facts),
@@ -221,29 +230,27 @@ def status_lines(facts: dict, width: int) -> list[str]:
     return [part for parts in wrapped for part in parts] + commands
 
 
-def _where_it_stands(facts: dict) -> list[str]:
+def where_it_stands(facts: dict) -> list[str]:
+    """Its folder and its phase."""
     step = facts["step"]
     part = f", {step['done']} of {step['total']} {step['name']}" if step else ""
     ago = f"last change {duration(facts['idle_seconds'])} ago"
-    return [facts["run"], f"{facts['phase']}{part}; {ago}"]
+    return [shown(Path(facts["run"])), f"{facts['phase']}{part}; {ago}"]
 
 
-def _task_lines(tasks: dict) -> list[str]:
-    """States before and now, by split."""
-    if not tasks:
-        return []
+def _task_lines(apart: dict) -> list[str]:
+    """States before and now, by split, the sorts of tasks apart."""
+    words = {"train": "training", "heldout": "held out"}
     rows = [
-        f"{'training' if split == 'train' else 'held out':9}{when:8}"
-        + "".join(f"{counts[state]:10}" for state in (*STATES, "truncated"))
-        for split, times in tasks.items()
-        for when, counts in times.items()
+        f"{f'{words[split]}, {sort}':15}{when:8}{counts['cold']:6}{counts['warm']:6}"
+        f"{counts['mastered']:10}{counts['truncated']:10}"
+        for split in words
+        for sort, tasks in apart.items()
+        for when, counts in tasks.get(split, {}).items()
     ]
-    return [
-        "",
-        f"{'tasks':17}" + "".join(f"{state:>10}" for state in STATES) + " (cut off)",
-        *rows,
-        "",
-    ]
+    if not rows:
+        return []
+    return ["", f"{'tasks':23}{'cold':>6}{'warm':>6}{'mastered':>10} (cut off)", *rows, ""]
 
 
 def _probe_lines(probes: dict) -> list[str]:
@@ -274,12 +281,11 @@ def _curve_lines(curves: dict[str, list], width: int) -> list[str]:
             values = [value for _, value in curve]
             bars = sparkline(values, width - SPARKLINE_NEEDS)
             lines += [
-                "",
-                f"held-out pass@1, {sort} tasks, over {curve[-1][0]} cycles, from "
-                f"{min(values):.3f} (lowest) to {max(values):.3f} (highest):",
+                f"held-out pass@1, {sort}, {curve[-1][0]} cycles, between {min(values):.3f} "
+                f"and {max(values):.3f}:",
                 f"  {values[0]:.3f} {bars} {values[-1]:.3f}",
             ]
-    return lines
+    return ["", *lines] if lines else []
 
 
 def _stage_lines(facts: dict) -> list[str]:

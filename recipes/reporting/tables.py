@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from recipes.learning.measure import TaskProbe, summarise
 from recipes.phases import BEFORE, CLIMB, MINE
 from recipes.reporting.alarm import alarm
+from recipes.runfolder.opening import command_line, shown
 from recipes.runfolder.taking_up import FROM
 from sandbox.tasks.task import RECORDED, SORTS
 
@@ -68,11 +69,15 @@ def probe_of(record: dict) -> TaskProbe:
 
 def probe_summary(run: "Run", phase: str) -> dict:
     """{group: summary} for the groups of `grouped`."""
-    groups = grouped(run, read_probes(run, phase))
-    return {
-        name: summarise(groups[name], run.recipe.probe.temperature, run.recipe.seed)
-        for name in GROUPS
-    }
+    groups, recipe = grouped(run, read_probes(run, phase)), run.recipe
+    return {name: summarise(groups[name], recipe.probe.temperature, recipe.seed) for name in GROUPS}
+
+
+def taught(run: "Run") -> set[str]:
+    """The tasks that a teacher's verified answer was learned for, here or in a run that this one takes
+    up."""
+    lines, earlier = run.read("trajectories.jsonl"), run.content.get(FROM, {}).get("taught", ())
+    return {r["instance_id"] for r in lines if r["source"] != "student"} | set(earlier)
 
 
 def by_repo(run: "Run", *names: str) -> dict:
@@ -113,17 +118,16 @@ def grouped(run: "Run", probes: list[TaskProbe]) -> dict[str, list[TaskProbe]]:
     training tasks that it solved now and then before anybody taught it, and should not come to
     lose. `hard`, `soft` and `recorded` are all tasks of that sort, `taught_hard` and so on those of a
     group."""
-    taught = {r["instance_id"] for r in run.read("trajectories.jsonl") if r["source"] != "student"}
-    taught |= set(run.content.get(FROM, {}).get("taught", ()))
+    was_taught = taught(run)
     heldout = {t.instance_id for t in run.tasks if t.split == "heldout"}
     sort_of = {t.instance_id: t.sort for t in run.tasks}
     warm = {p.instance_id for p in read_probes(run, BEFORE.name) if p.state == "warm"} - heldout
     main = {
         "all": probes,
-        "taught": [p for p in probes if p.instance_id in taught],
+        "taught": [p for p in probes if p.instance_id in was_taught],
         "heldout": [p for p in probes if p.instance_id in heldout],
         "untaught": [
-            p for p in probes if p.instance_id not in taught and p.instance_id not in heldout
+            p for p in probes if p.instance_id not in was_taught and p.instance_id not in heldout
         ],
         "were_warm": [p for p in probes if p.instance_id in warm],
     }
@@ -243,26 +247,11 @@ def task_lines(run: "Run") -> list[str]:
     return lines
 
 
-def bootstrap_lines(run: "Run", before: dict, after: dict) -> list[str]:
-    """What bootstrap came to, from two summaries."""
-    train = [before["taught"], before["untaught"]]
-    still = after["taught"]["cold"] + after["untaught"]["cold"]
-    cut_off = sum(p["truncated"] for p in train)
-    lines = [
-        "",
-        *table(before, after),
-        f"Before, {sum(p['cold'] for p in train)} of {sum(p['n'] for p in train)} training tasks "
-        "were cold (never solved"
-        + (
-            f"; {cut_off} of these cut off at {run.recipe.student.max_new} tokens"
-            if cut_off
-            else ""
-        )
-        + "). "
-        f"{before['taught']['n']} were taught. Now {still} are cold, "
-        f"{after['taught']['warm'] + after['untaught']['warm']} warm, "
-        f"{after['taught']['mastered'] + after['untaught']['mastered']} mastered.",
-    ]
+def bootstrap_lines(run: "Run", before: dict, after: dict, columns: int | None) -> list[str]:
+    """What bootstrap came to, from two summaries, behind the first sentence (`outcome.py`), in so
+    many columns."""
+    lines = ["", *table(before, after, columns), ""]
+    lines += [sentence for sort in SORTS if (sentence := _thaw(run, before, after, sort))]
     if not any(
         after[group][state] for group in ("taught", "untaught") for state in ("warm", "mastered")
     ):
@@ -271,13 +260,32 @@ def bootstrap_lines(run: "Run", before: dict, after: dict) -> list[str]:
             "More from a teacher can."
         )
     else:
-        lines.append(f"Next: python coldstart.py {CLIMB.command} --run {run.folder}")
+        lines += ["", "Next:", command_line(run, CLIMB.command)]
     return lines
 
 
-def climb_lines(run: "Run", before: dict, after: dict) -> list[str]:
-    """What climbing came to, from two summaries."""
-    lines = ["", *table(before, after)]
+def _thaw(run: "Run", before: dict, after: dict, sort: str) -> str:
+    """What became of the training tasks of this sort; "" without any."""
+    groups = [f"{group}_{sort}" for group in ("taught", "untaught")]
+    old, new = ({key: sum(p[g][key] for g in groups) for key in _STATES} for p in (before, after))
+    if not old["n"]:
+        return ""
+    cut_off = old["truncated"]
+    limit = f"; {cut_off} of these cut off at {run.recipe.student.max_new} tokens"
+    return (
+        f"Training tasks, {sort}: {old['cold']} of {old['n']} were cold (never solved"
+        f"{limit if cut_off else ''}), {before[groups[0]]['n']} of them taught. Now: {new['cold']} "
+        f"cold, {new['warm']} warm, {new['mastered']} mastered."
+    )
+
+
+_STATES = ("n", "cold", "warm", "mastered", "truncated")
+
+
+def climb_lines(run: "Run", before: dict, after: dict, columns: int | None) -> list[str]:
+    """What climbing came to, from two summaries, behind the first sentence (`outcome.py`), in so
+    many columns."""
+    lines = ["", *table(before, after, columns), ""]
     for group, sort in zip(APART["heldout"], SORTS):
         old, new = before[group], after[group]
         if new["n"]:
@@ -291,26 +299,41 @@ def climb_lines(run: "Run", before: dict, after: dict) -> list[str]:
             )
     if warning := alarm(run.read("metrics.jsonl")):
         lines.append(warning)
-    return [*lines, f"The best checkpoint is {run.checkpoint('best')}."]
+    return [
+        *lines,
+        f"The best checkpoint is {shown(run.checkpoint('best'))}.",
+        "",
+        "Next: look at it, or let it mend tests that fail:",
+        command_line(run, "report"),
+        command_line(run, "fix"),
+    ]
 
 
-def table(before: dict, after: dict) -> list[str]:
-    """Two summaries side by side, a line a group; no two sorts of tasks are in one figure."""
+WHOLE_TABLE = 83
+"""Columns that it takes."""
+
+
+def table(before: dict, after: dict, columns: int | None = None) -> list[str]:
+    """What pass@1 is, and two summaries side by side, a line a group; no two sorts of tasks are in
+    one figure. Where there are fewer `columns` than WHOLE_TABLE, how many are cold, warm and
+    mastered is left out, and 60 are enough."""
     k = after["all"]["k"]
+    whole = columns is None or columns >= WHOLE_TABLE
+    states = f"{'cold':>5}{'warm':>5}{'mastered':>9}"
     lines = [
-        f"{'':19}{'tasks':>6}  {'pass@1 before':>13}  {'pass@1 after':>12}  {'95 % interval':>15}  "
-        f"{f'pass@{k} after':>13}"
-        f"  {'cold':>5} {'warm':>5} {'mastered':>8}"
+        "pass@1: the share of single tries that are right; "
+        f"pass@{k}: of tasks, solved in {k} tries.",
+        f"{'pass@1':19}{'tasks':>6}{'before':>8}{'after':>7}  {'95 % interval':14}"
+        f"{f'pass@{k}':>8}{states if whole else ''}",
     ]
     for group in SHOWN_GROUPS:
         old, new = before[group], after[group]
         if new["n"]:
             low, high = new["ci95"]
+            states = f"{new['cold']:5}{new['warm']:5}{new['mastered']:9}"
             lines.append(
-                f"{SHORT_WORDS[group]:19}{new['n']:6}  {old['pass_at_1']:13.3f}  "
-                f"{new['pass_at_1']:12.3f}"
-                f"  {f'{low:.3f} to {high:.3f}':>15}"
-                f"  {new['pass_at_k']:13.3f}  {new['cold']:5} {new['warm']:5} {new['mastered']:8}"
+                f"{SHORT_WORDS[group]:19}{new['n']:6}{old['pass_at_1']:8.3f}{new['pass_at_1']:7.3f}"
+                f"  {low:.3f} to {high:.3f}{new['pass_at_k']:8.3f}{states if whole else ''}"
             )
             lines += _of_turns(old, new)
     return lines
@@ -322,7 +345,7 @@ def _of_turns(before: dict, after: dict) -> list[str]:
         return []
     first = [p.get("pass_at_1_turn_1", p["pass_at_1"]) for p in (before, after)]
     return [
-        f"{'  first turn':19}{'':6}  {first[0]:13.3f}  {first[1]:12.3f}  "
+        f"{'  first turn':19}{'':6}{first[0]:8.3f}{first[1]:7.3f}  "
         f"({after['turns']:.2f} turns a rollout)"
     ]
 
@@ -350,14 +373,14 @@ def heldout_metrics(summaries: dict) -> dict:
 
 
 def heldout_words(line: dict, best: bool) -> str:
-    """The same for a person, behind the words of a cycle."""
+    """The same for a person; "" where nothing was measured."""
     values = [
         f"{line[f'heldout/{name}']:.3f} {name}"
         for name in SORTS
         if line.get(f"heldout/{name}") is not None
     ]
     return (
-        f"; held-out pass@1 {', '.join(values)}{', the best so far' if best else ''}"
+        f"held-out pass@1 {', '.join(values)}{', the best so far' if best else ''}"
         if values
         else ""
     )

@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recipes import phases
-from recipes.reporting.tables import read_probes
+from recipes.reporting.tables import read_probes, taught
 from recipes.reporting.times import duration
 from recipes.teachers.ledger import read_summary
+from sandbox.tasks.task import SORTS
 
 if TYPE_CHECKING:
     from recipes.runfolder.run import Run
@@ -21,11 +22,22 @@ TEACHING = (phases.TEACH.name, phases.DISTIL.name)
 """The phases whose time a thawed task is counted to have cost."""
 
 
+def never_solved(run: Run) -> dict[str, str]:
+    """{instance_id: its sort} of the tasks for training that the student has not solved
+    once in this run, by all rollouts that are written down."""
+    solved = {r["instance_id"] for r in run.read("rollouts.jsonl") if r["reward"] > 0}
+    return {
+        t.instance_id: t.sort
+        for t in run.tasks
+        if t.split == "train" and t.instance_id not in solved
+    }
+
+
 def thawed_facts(run: Run) -> dict | None:
-    """{"teacher", "cold": training tasks that were cold, "thawed", "usd", "minutes" (of TEACHING),
-    "usd_per_thawed", "minutes_per_thawed", "still_cold", "never_taught": of these, "next_dollar": tasks
-    that another dollar would likely thaw}; what cannot be said is None. None before there is a second
-    probe."""
+    """{"teacher", "cold": training tasks that were cold, "thawed", "hard", "soft", "recorded": the same of
+    these, "usd", "minutes" (of TEACHING), "usd_per_thawed", "minutes_per_thawed", "still_cold",
+    "never_taught": of these, "next_dollar": tasks that another dollar would likely thaw}; what
+    cannot be said is None. None before there is a second probe."""
     probed = [name for name in run.content["done"] if phases.is_probe(name)]
     if len(probed) < 2:
         return None
@@ -38,12 +50,16 @@ def thawed_facts(run: Run) -> dict | None:
     thawed = {name for name in cold if now.get(name, "cold") != "cold"}
     teacher, usd = run.content.get("teacher"), read_summary(run.folder)["usd"]
     minutes = sum(run.content["seconds"].get(name, 0.0) for name in TEACHING) / 60
-    taught = {r["instance_id"] for r in run.read("trajectories.jsonl") if r["source"] != "student"}
-    left, won = len(cold - thawed - taught), len(thawed)
+    left, won = len(cold - thawed - taught(run)), len(thawed)
+    of_sort = {s: {t.instance_id for t in run.tasks if t.sort == s} for s in SORTS}
     return {
         "teacher": teacher["endpoint"]["name"] if teacher else "reference",
         "cold": len(cold),
         "thawed": won,
+        **{
+            sort: {"cold": len(cold & own), "thawed": len(thawed & own)}
+            for sort, own in of_sort.items()
+        },
         "usd": usd,
         "minutes": round(minutes, 1),
         "usd_per_thawed": usd / won if won else None,
@@ -61,8 +77,13 @@ def thawed_lines(facts: dict | None) -> list[str]:
     if not facts["thawed"]:
         return [f"None of {facts['cold']} cold training tasks is solved yet."]
     price = "no cost" if not facts["usd"] else f"{100 * facts['usd_per_thawed']:.2f} US cents"
+    solved = " and ".join(
+        f"{facts[name]['thawed']} of {facts[name]['cold']} {name}"
+        for name in SORTS
+        if facts[name]["cold"]
+    )
     said = (
-        f"{facts['thawed']} of {facts['cold']} cold training tasks are solved now, at {price} and "
+        f"{solved} cold training tasks are solved now, at {price} and "
         f"{duration(60 * facts['minutes_per_thawed'])} of teaching each ({facts['teacher']})."
     )
     if facts["next_dollar"] is not None:

@@ -44,6 +44,8 @@ if TYPE_CHECKING:  # what `--help` need not load
     from sandbox.tasks.task import Task
 
 RUNS = Path("runs")
+PROGRAM = "  python coldstart.py "
+"""How a line begins that is a command."""
 LATEST = RUNS / "latest" / "run.json"
 PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "unsloth", "llama-cpp-python", "gguf")
 """What decides a run's numbers."""
@@ -232,6 +234,22 @@ def find_run(folder: Path | None) -> Run:
     from recipes.runfolder.run import Run
 
     return Run.latest(RUNS) if folder is None else Run.open(folder)
+
+
+def shown(folder: Path) -> str:
+    """The folder as a person is shown it: from here, where it lies below."""
+    here = Path.cwd()
+    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
+
+
+def command_line(run: Run, command: str, options: str = "") -> str:
+    """A command on this run, to be copied. bootstrap alone has to be told which one it is, and all
+    where it is not the latest."""
+    latest = LATEST.parent
+    is_latest = latest.exists() and run.folder.exists() and latest.samefile(run.folder)
+    named = command == phases.MINE.command or not is_latest
+    words = [command, f"--run {shown(run.folder)}" if named else "", options]
+    return PROGRAM + " ".join(word for word in words if word)
 
 
 def find_task(run: Run, name: str) -> Task:
