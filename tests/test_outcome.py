@@ -122,7 +122,7 @@ def test_every_task_is_counted_once(rows):
     tasks = [
         SimpleNamespace(
             instance_id=str(i),
-            hard=hard,
+            sort="hard" if hard else "soft",
             split="heldout" if held else "train",
             files=(),
             file="",
@@ -136,7 +136,7 @@ def test_every_task_is_counted_once(rows):
         for i, row in enumerate(rows)
     ]
     files = {"probe.jsonl": probes, "trajectories.jsonl": []}
-    run = SimpleNamespace(tasks=tasks, set_aside={}, read=files.__getitem__)
+    run = SimpleNamespace(tasks=tasks, set_aside={}, content={}, read=files.__getitem__)
     found = outcome.outcome(run, "after")
     for hard in (True, False):
         for held in (True, False):
@@ -220,7 +220,12 @@ def test_minutes_that_are_over_before_the_cycles(run):
 
 
 def cycle_done(run, best: bool, why: str = "", **changes) -> climb_events.CycleDone:
-    line = {**run.read("metrics.jsonl")[-1], "rollouts/hard": 8, "rollouts/soft": 4}
+    line = {
+        **run.read("metrics.jsonl")[-1],
+        "rollouts/hard": 8,
+        "rollouts/soft": 4,
+        "rollouts/recorded": 0,
+    }
     line |= {"rollouts/unjudged": 0, **changes}
     result = SimpleNamespace(cycle=6, metrics=line, rolled_back=why)
     return climb_events.CycleDone(result, line, best)
@@ -245,7 +250,7 @@ def test_a_cycle_is_news_where_it_is_the_best_or_was_undone(run):
 
 
 def test_many_tasks_that_thaw_at_once_are_all_named_where_it_is_written_down():
-    tasks = {f"blank-{i}": i % 2 == 0 for i in range(6)}
+    tasks = {f"blank-{i}": ("hard", "soft")[i % 2] for i in range(6)}
     event = climb_events.Thawed(2, tasks)
     assert str(event) == (
         "cycle 2 solved for the first time: blank-0 (hard), blank-1 (soft), blank-2 (hard), "

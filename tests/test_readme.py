@@ -78,6 +78,7 @@ PARSED = {
     "tasks --repo LIBRARY --recipe rtx-8gb --set student.model=FOLDER --prompts OUT": "fetches libraries",
     "bootstrap --repo ./myproj": "takes minutes, and three more to make a student; test_arc.py "
     "runs it with a smaller one",
+    "status --watch": "needs a terminal; test_status.py runs it on one",
     "eval --control": "needs episodes; test_episode_arc.py runs it",
     "climb --stage NAME": "needs a recipe with stages; test_curriculum.py runs it",
     "climb --compare": "the same",

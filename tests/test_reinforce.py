@@ -265,7 +265,7 @@ def test_hard_and_soft_rewards_are_never_added_up(student):
     assert (m["groups/hard"], m["groups/hard/used"], m["groups/soft"]) == (3, 0, 1)
 
     def warm_where_hard(pairs):
-        return [verdict(task.hard and i % 2) for i, (task, _) in enumerate(pairs)]
+        return [verdict(task.sort == "hard" and i % 2) for i, (task, _) in enumerate(pairs)]
 
     m = cycle(ModelEngine(student), TASKS, PROMPTS, ClimbState(), recipe(), warm_where_hard).metrics
     assert m["groups/hard/used"] == m["groups/used"] == 3 and m["groups/soft/used"] == 0

@@ -88,7 +88,7 @@ for done in range(8):
     screen.progress("climbing, rollouts", 400 + done, 3200)
     time.sleep(0.12)
     if done == 3:
-        screen.emit(Thawed(13, {"blank-practice.strings.reversed_words": True, "blank-b": False}))
+        screen.emit(Thawed(13, {"blank-practice.strings.reversed_words": "hard", "blank-b": "soft"}))
         screen.emit(SetAside("blank-c", "the jail failed three times"))
         screen.progress("measuring held-out tasks, rollouts", 40, 40)
 screen.emit(Standing())

@@ -88,8 +88,8 @@ def test_what_was_never_solved_goes_by_every_rollout(calc, tmp_path):
     run = write_run(tmp_path / "run", calc)
     known = never_solved(run)
     rollouts = run.read("rollouts.jsonl")
-    train = {t.instance_id: t.hard for t in run.tasks if t.split == "train"}
+    train = {t.instance_id: t.sort for t in run.tasks if t.split == "train"}
     solved = {r["instance_id"] for r in rollouts if r["reward"]}
-    assert known == {name: hard for name, hard in train.items() if name not in solved}
+    assert known == {name: sort for name, sort in train.items() if name not in solved}
     run.keep_only("rollouts.jsonl", [r for r in rollouts if r["phase"] == "before"])
     assert never_solved(run) == train, "the first probe solved nothing"

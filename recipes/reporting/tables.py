@@ -309,43 +309,42 @@ def climb_lines(run: "Run", before: dict, after: dict, columns: int | None) -> l
     ]
 
 
-WHOLE_TABLE = 83
-"""Columns that it takes."""
+NUMBERS, STATES_BESIDE = 45, 19
+"""Columns of the table's numbers, and of how many tasks are cold, warm and mastered."""
 
 
 def table(before: dict, after: dict, columns: int | None = None) -> list[str]:
     """What pass@1 is, and two summaries side by side, a line a group; no two sorts of tasks are in
-    one figure. Where there are fewer `columns` than WHOLE_TABLE, how many are cold, warm and
-    mastered is left out, and 60 are enough."""
-    k = after["all"]["k"]
-    whole = columns is None or columns >= WHOLE_TABLE
+    one figure. Where there are too few `columns`, how many are cold, warm and mastered is left out."""
+    k, groups = after["all"]["k"], [group for group in SHOWN_GROUPS if after[group]["n"]]
+    left = max([14, *(len(SHORT_WORDS[group]) for group in groups)]) + 1
+    whole = columns is None or columns >= left + NUMBERS + STATES_BESIDE
     states = f"{'cold':>5}{'warm':>5}{'mastered':>9}"
     lines = [
         "pass@1: the share of single tries that are right; "
         f"pass@{k}: of tasks, solved in {k} tries.",
-        f"{'pass@1':19}{'tasks':>6}{'before':>8}{'after':>7}  {'95 % interval':14}"
+        f"{'pass@1':{left}}{'tasks':>6}{'before':>8}{'after':>7}  {'95 % interval':14}"
         f"{f'pass@{k}':>8}{states if whole else ''}",
     ]
-    for group in SHOWN_GROUPS:
+    for group in groups:
         old, new = before[group], after[group]
-        if new["n"]:
-            low, high = new["ci95"]
-            states = f"{new['cold']:5}{new['warm']:5}{new['mastered']:9}"
-            lines.append(
-                f"{SHORT_WORDS[group]:19}{new['n']:6}{old['pass_at_1']:8.3f}{new['pass_at_1']:7.3f}"
-                f"  {low:.3f} to {high:.3f}{new['pass_at_k']:8.3f}{states if whole else ''}"
-            )
-            lines += _of_turns(old, new)
+        low, high = new["ci95"]
+        states = f"{new['cold']:5}{new['warm']:5}{new['mastered']:9}"
+        lines.append(
+            f"{SHORT_WORDS[group]:{left}}{new['n']:6}{old['pass_at_1']:8.3f}{new['pass_at_1']:7.3f}"
+            f"  {low:.3f} to {high:.3f}{new['pass_at_k']:8.3f}{states if whole else ''}"
+        )
+        lines += _of_turns(old, new, left)
     return lines
 
 
-def _of_turns(before: dict, after: dict) -> list[str]:
+def _of_turns(before: dict, after: dict, left: int) -> list[str]:
     """What the first turn alone came to, of two summaries, where rollouts have several."""
     if "turns" not in after:
         return []
     first = [p.get("pass_at_1_turn_1", p["pass_at_1"]) for p in (before, after)]
     return [
-        f"{'  first turn':19}{'':6}{first[0]:8.3f}{first[1]:7.3f}  "
+        f"{'  first turn':{left}}{'':6}{first[0]:8.3f}{first[1]:7.3f}  "
         f"({after['turns']:.2f} turns a rollout)"
     ]
 
