@@ -11,6 +11,7 @@
 
 The prompt asks for the reply format of the run's recipe, and that is what is judged. A task of
 which not even the function fits into the recipe's longest prompt is left out, as it is in the run.
+An environment of `verifiers` is a chat, so prompts to fill in the middle are refused.
 """
 
 import json
@@ -21,8 +22,10 @@ from pathlib import Path
 from recipes.learning.tokens import budget_of
 from recipes.runfolder.run import Run
 from sandbox import jsonl
+from sandbox.errors import UsageError
 from sandbox.jsonl import valid
 from sandbox.tasks.prompts import build
+from sandbox.tasks.styles import FIM
 
 TEMPLATE = Path(__file__).parent / "environment"
 
@@ -58,7 +61,13 @@ repository there, and name them: `--env.taskset.task.coldstart DIR --env.taskset
 
 def write(run: Run, tree: Path, folder: Path) -> None:
     """Write the package to `folder`. `tree` is the snapshot of the repository. Raises UsageError
-    where there are no tasks yet or the snapshot has moved on."""
+    where there are no tasks yet, the snapshot has moved on or the recipe's prompts are no chat."""
+    if run.recipe.prompt.style == FIM:
+        raise UsageError(
+            "This run's prompts are to be filled in (prompt.style = fim), and an environment of "
+            "verifiers asks by chat. Export the tasks with --to dataset, or make a run with another "
+            "style."
+        )
     repo, budget = Path(run.repository.root).name, budget_of(run.recipe)[0]
     style, turns = run.recipe.prompt.style, run.recipe.student.turns
     built = [(t, build(t, tree, style, budget, turns)) for t in run.tasks]
