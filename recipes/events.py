@@ -177,7 +177,9 @@ class NotAskable(Event):
         for name, why in self.reasons:
             by_reason.setdefault(why, []).append(name)
         parts = [f"{why}: {', '.join(names)}" for why, names in by_reason.items()]
-        return f"Left out, because prompts of style {self.style} cannot say them. {'. '.join(parts)}."
+        return (
+            f"Left out, because prompts of style {self.style} cannot say them. {'. '.join(parts)}."
+        )
 
 
 @dataclass(frozen=True)

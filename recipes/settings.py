@@ -48,8 +48,9 @@ class StudentSettings:
     """Which model learns, and the adapter that it learns in."""
 
     model: str = "nano"
-    """`nano` or `nano-fim` (made on the spot; the second fills in the middle), a Hugging Face hub id, a local `save_pretrained` folder, the path
-    of a GGUF file, or `package:NAME`, the GGUF file in an installed Python package."""
+    """`nano` or `nano-fim` (made on the spot; the second fills in the middle), a Hugging Face hub id,
+    a local `save_pretrained` folder, the path of a GGUF file, or `package:NAME`, the GGUF file in an
+    installed Python package."""
     loader: Annotated[str, OneOf(LOADERS)] = "auto"
     """What loads it on a card: `unsloth`, `transformers`, or `auto`: unsloth where it is installed,
     unless one step of each, measured when the run begins, shows transformers to be faster."""

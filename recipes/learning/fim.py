@@ -47,19 +47,13 @@ FAMILIES = (
     Family("Granite", *PLAIN, "<|end_of_text|>", ("<fim_pad>",)),
     # Hui et al. 2024, "Qwen2.5-Coder Technical Report" (arXiv:2409.12186), table 1 and section 3.
     Family(
-        "Qwen2.5-Coder",
-        *PIPED,
-        "<|endoftext|>",
-        ("<|fim_pad|>", "<|repo_name|>", "<|file_sep|>"),
+        "Qwen2.5-Coder", *PIPED, "<|endoftext|>", ("<|fim_pad|>", "<|repo_name|>", "<|file_sep|>")
     ),
     # Lozhkov et al. 2024, "StarCoder 2 and The Stack v2" (arXiv:2402.19173); Li et al. 2023,
     # "StarCoder" (arXiv:2305.06161), whose tokenizer Granite Code has (Mishra et al. 2024,
     # arXiv:2405.04324).
     Family(
-        "StarCoder2, StarCoder, Granite Code",
-        *PLAIN,
-        "<|endoftext|>",
-        ("<fim_pad>", "<file_sep>"),
+        "StarCoder2, StarCoder, Granite Code", *PLAIN, "<|endoftext|>", ("<fim_pad>", "<file_sep>")
     ),
     # Ben Allal et al. 2023, "SantaCoder" (arXiv:2301.03988).
     Family("SantaCoder", *DASHED, "<|endoftext|>", ("<fim-pad>",)),

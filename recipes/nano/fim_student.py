@@ -5,9 +5,11 @@ material and by the same training, for runs with `prompt.style = "fim"`.
 
 It reads files: a function of the library or a fragment made one, with other such functions above and
 below it, of which the nearest lines are left, as a prompt within a budget has them. The body of the
-function is the middle.
+function is the middle (the lines below are one text):
 
-    <|fim_prefix|>    return 1\n\n\ndef double(n):\n    \"\"\"n mul 2\"\"\"\n<|fim_suffix|>\n\n\ndef ...<|fim_middle|>    return n * 2<eos>
+    <|fim_prefix|>    return 1\\n\\n\\ndef double(n):\\n    \"\"\"n mul 2\"\"\"\\n
+    <|fim_suffix|>\\n\\n\\ndef ...
+    <|fim_middle|>    return n * 2<eos>
 
 Text is split as llama.cpp's `smollm` does, so that other programs make the same tokens of it. A file
 is two to three times as long as a prompt of the plain nano student, so it takes more steps for as

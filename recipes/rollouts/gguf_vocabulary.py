@@ -162,7 +162,9 @@ def _fim_fields(student: TrainedStudent) -> dict[str, int]:
     if student.tokens.fim is None:
         return {}
     fim, keys = student.tokens.fim, Keys.Tokenizer
-    end = {} if student.tokens.end_id in student.tokens.chat_ends[:1] else {keys.EOT_ID: fim.ends[0]}
+    end = (
+        {} if student.tokens.end_id in student.tokens.chat_ends[:1] else {keys.EOT_ID: fim.ends[0]}
+    )
     return {
         **end,
         **dict.fromkeys((keys.FIM_PRE_ID, keys.PREFIX_ID), fim.prefix),
