@@ -1,14 +1,15 @@
 """The fill-in-the-middle tokens of a tokenizer, and the prompt that is made of them. Needs no torch.
 
     tokens = fim_tokens(vocabulary.get)          # by the texts in FAMILIES; None where there are none
-    tokens.prompt(prefix_ids, suffix_ids)        # prefix, suffix, then the token of the middle (PSM)
+    tokens.prompt(begin, prefix_ids, suffix_ids)  # prefix, suffix, then the token of the middle (PSM)
     halves(messages)                             # (prefix, suffix) of such a prompt; None of a chat
 
 A model of one of these families was trained on texts in which `prefix`, what comes before, `suffix`,
 what comes after, and `middle` stand in this order (PSM: prefix, suffix, middle), and its middle ends
 with one of `ends`. No chat template is filled in. Which family it is the tokenizer's own vocabulary
 tells: the first one all of whose texts are tokens of it. Models that use these tokens in another
-order (suffix first, as Mellum) are taken for what their tokens say.
+order (suffix first, as Mellum) are taken for what their tokens say; and that a tokenizer has them
+does not say that its model was trained with them (Qwen3 has Qwen2.5-Coder's).
 """
 
 from collections.abc import Callable, Sequence
@@ -77,7 +78,7 @@ class FimTokens:
     """All that end a middle, the one of training first."""
 
     def prompt(
-        self, prefix: Sequence[int], suffix: Sequence[int], begin: Sequence[int] = ()
+        self, begin: Sequence[int], prefix: Sequence[int], suffix: Sequence[int]
     ) -> list[int]:
         """Token ids up to where the middle begins. `begin`: what this tokenizer puts before any
         text."""
@@ -90,8 +91,8 @@ def fim_tokens(id_of: Callable[[str], int | None]) -> FimTokens | None:
         texts = (family.prefix, family.suffix, family.middle, family.end)
         ids = [number for number in map(id_of, texts) if number is not None]
         if len(ids) == len(texts):
-            more = (number for number in map(id_of, family.also) if number is not None)
-            return FimTokens(family, *ids[:3], ends=(ids[3], *more))
+            more = [number for number in map(id_of, family.also) if number is not None]
+            return FimTokens(family, ids[0], ids[1], ids[2], (ids[3], *more))
     return None
 
 

@@ -51,7 +51,7 @@ class StudentTokens:
         what stands before a middle and behind it (`fim.halves`), ready for that."""
         if parts := halves(messages):
             assert self.fim is not None, "a student is asked for middles or is not"
-            return self.fim.prompt(*map(self._plain_ids, parts), begin=self._begin)
+            return self.fim.prompt(self._begin, *map(self._plain_ids, parts))
         if self.tokenizer.chat_template is not None:
             return self._ids(self._render(messages))
         text = "\n\n".join(message["content"] for message in messages)

@@ -66,7 +66,7 @@ class ChatTokenizer:
         are no tokens for that."""
         if parts := halves(messages):
             tokens = required_tokens(self._tokenizer.token_to_id, self._model)
-            return tokens.prompt(*map(self._plain_ids, parts), begin=self._begin)
+            return tokens.prompt(self._begin, *map(self._plain_ids, parts))
         if self._template is not None:
             return self._ids(self._render(messages))
         begin = self._special.get("bos_token")
