@@ -30,7 +30,7 @@ class Family:
     end: str
     """What stands behind the middle in their training."""
     also: tuple[str, ...] = ()
-    """What else they may end it with: the next file, or padding. llama.cpp ends at these, too."""
+    """What else they may end it with: the next file, or padding. llama.cpp ends at most of these."""
 
 
 PIPED = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")

@@ -2,8 +2,8 @@
 
     path = local_model(recipe.student.model, recipe.seed)      # what `Student.load` takes
 
-`nano` and `nano-fim` are made on the spot and a GGUF file is converted, both once, in the cache; a folder and the
-name of a model on the hub are what they are.
+`nano` and `nano-fim` are made on the spot and a GGUF file is converted, each once, in the cache; a
+folder and the name of a model on the hub are what they are.
 """
 
 from pathlib import Path
