@@ -197,7 +197,8 @@ def test_line_ends_of_the_file_are_kept(tmp_path):
     (tmp_path / "a.py").write_bytes(gold.encode())
     prompt = build(task, tmp_path, "fim", Budget.estimated(1000))
     assert "\r" not in prompt.text
-    assert read(task, tmp_path, "        # in cents\n        return self.sum * 2") == gold
+    middle = "        # in cents\n        return self.sum * 2"
+    assert from_reply(middle, task, task.broken(tmp_path), "fim") == {"a.py": gold}
 
 
 def test_a_body_beside_its_signature(tmp_path):
