@@ -217,6 +217,24 @@ class PromptsTooLong(Event):
 
 
 @dataclass(frozen=True)
+class NotAskable(Event):
+    """These tasks cannot be put in the recipe's style."""
+
+    style: str
+    reasons: tuple[tuple[str, str], ...]
+    """(task, why: words before the names of such tasks)"""
+
+    def __str__(self) -> str:
+        by_reason: dict[str, list[str]] = {}
+        for name, why in self.reasons:
+            by_reason.setdefault(why, []).append(name)
+        parts = [f"{why}: {', '.join(names)}" for why, names in by_reason.items()]
+        return (
+            f"Left out, because prompts of style {self.style} cannot say them. {'. '.join(parts)}."
+        )
+
+
+@dataclass(frozen=True)
 class SetAside(Event):
     """The run goes on without a task, because the jail failed on it."""
 

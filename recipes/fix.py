@@ -10,8 +10,8 @@ takes) ends the search, and of several the smallest diff is taken. The next task
 on the tree with that fix in it, so fixes build on each other, and what a fix mends beside its own
 tests is not mended twice.
 
-A student that writes bare bodies (`prompt.style` `body` or `rewrite`) is given each of the functions
-that the test is about as a task of its own, and writes the body anew.
+A student that writes bare bodies (`prompt.style` `body`, `rewrite` or `fim`) is given each of the
+functions that the test is about as a task of its own, and writes the body anew.
 """
 
 from __future__ import annotations

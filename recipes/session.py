@@ -18,7 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipes import phases
-from recipes.events import Emit, Note, Progress, PromptsTooLong, SetAside, notes_to, progress_to
+from recipes.events import (
+    Emit,
+    NotAskable,
+    Note,
+    Progress,
+    PromptsTooLong,
+    SetAside,
+    notes_to,
+    progress_to,
+)
 from recipes.rollouts.engine import count_nothing
 from recipes.shutdown import GracefulShutdown
 from sandbox.errors import HarnessError, UsageError
@@ -35,7 +44,7 @@ if TYPE_CHECKING:  # what `--help` need not load
     from recipes.teachers.options import Hired
     from sandbox.judge.judges import AnyJudge
     from sandbox.judge.verdict import Judge, Limits, Verdict
-    from sandbox.tasks.prompts import Budget
+    from sandbox.tasks.prompts import Budget, Prompt
     from sandbox.tasks.task import Task
 
     JudgeReplies = Callable[[list[tuple[Any, str]], str], list[Verdict | HarnessError]]
@@ -211,6 +220,11 @@ class Session:
         if turns not in self._chats:
             self._chats[turns] = self._built(self._all_tasks, self.tree_of, turns)
             if not self._chats[turns]:
+                if self.prompt_facts.get("unaskable") and not self.prompt_facts["left_out"]:
+                    raise UsageError(
+                        f"None of the tasks can be put in prompts of style "
+                        f"{self.recipe.prompt.style}. Mine other kinds, or take another style."
+                    )
                 raise UsageError(
                     f"No task's function fits into a prompt of {self._budget.tokens} tokens. Give a "
                     "new run more with --set student.max_prompt=N, or choose another recipe."
@@ -226,19 +240,29 @@ class Session:
     def _built(
         self, tasks: list[Task], tree_of: Callable[[Task], Path], turns: int
     ) -> dict[str, list[dict]]:
-        from sandbox.tasks.prompts import build, extents_in_words, summary
+        from sandbox.tasks.prompts import build, unaskable
 
-        style, budget, built = self.recipe.prompt.style, self._budget, {}
-        for task in tasks:
+        style, budget = self.recipe.prompt.style, self._budget
+        cannot, built = unaskable(tasks, tree_of, style), {}
+        for task in (t for t in tasks if t.instance_id not in cannot):
             built[task.instance_id] = build(task, tree_of(task), style, budget, turns)
-            self.emit(Progress("building prompts", len(built), len(tasks)))
+            self.emit(Progress("building prompts", len(built), len(tasks) - len(cannot)))
         if tasks is self._all_tasks and not self.prompt_facts:
-            self.prompt_facts = summary(list(built.values()), budget.tokens)
-            if self.prompt_facts != self.run.content.get("prompts"):
-                self.emit(Note(extents_in_words(list(built.values()), budget.tokens)))
-            if lost := tuple(name for name, prompt in built.items() if not prompt):
-                self.emit(PromptsTooLong(lost, budget.tokens))
+            self._say_extents(built, cannot)
         return {name: prompt.messages for name, prompt in built.items() if prompt}
+
+    def _say_extents(self, built: dict[str, Prompt | None], cannot: dict[str, str]) -> None:
+        """How much the prompts of the run's own tasks show, and which have none."""
+        from sandbox.tasks.prompts import extents_in_words, summary
+
+        prompts, most = list(built.values()), self.recipe.student.max_prompt
+        self.prompt_facts = summary(prompts, most, len(cannot))
+        if self.prompt_facts != self.run.content.get("prompts"):
+            self.emit(Note(extents_in_words(prompts, most)))
+        if cannot:
+            self.emit(NotAskable(self.recipe.prompt.style, tuple(cannot.items())))
+        if lost := tuple(name for name, prompt in built.items() if not prompt):
+            self.emit(PromptsTooLong(lost, most))
 
     @property
     def prompts(self) -> dict[str, list[int]]:

@@ -33,7 +33,7 @@ from recipes.bounds import (
 from recipes.rollouts.engines import AUTO, ENGINES
 from sandbox.errors import UsageError
 from sandbox.tasks.kinds import KINDS
-from sandbox.tasks.styles import STYLES
+from sandbox.tasks.styles import FIM, STYLES
 
 FOLDER = Path(__file__).parent
 LOADERS = ("auto", "unsloth", "transformers")
@@ -49,8 +49,9 @@ class StudentSettings:
     """Which model learns, and the adapter that it learns in."""
 
     model: str = "nano"
-    """`nano` (made on the spot), a Hugging Face hub id, a local `save_pretrained` folder, the path
-    of a GGUF file, or `package:NAME`, the GGUF file in an installed Python package."""
+    """`nano` or `nano-fim` (made on the spot; the second fills in the middle), a Hugging Face hub id,
+    a local `save_pretrained` folder, the path of a GGUF file, or `package:NAME`, the GGUF file in an
+    installed Python package."""
     loader: Annotated[str, OneOf(LOADERS)] = "auto"
     """What loads it on a card: `unsloth`, `transformers`, or `auto`: unsloth where it is installed,
     unless one step of each, measured when the run begins, shows transformers to be faster."""
@@ -95,7 +96,11 @@ class PromptSettings:
     functions (or, where a task is about whole files, SEARCH/REPLACE); `compact`, for a small
     student: function and visible tests, and one sentence of what to write; `body`: signature and
     docstring alone, answered with the bare function body (for a student too small for anything
-    else); `rewrite`: the same, with the body as it stands where it has a mistake."""
+    else); `rewrite`: the same, with the body as it stands where it has a mistake; `fim`, for a student
+    whose tokenizer has fill-in-the-middle tokens (`recipes/learning/fim.py`): the file before the
+    body and behind it, as an editor asks an autocompletion, answered with what stands between, to the
+    letter. No chat template is filled in, there is one turn, and tasks that are not about one
+    function are left out."""
 
 
 @dataclass(frozen=True)
@@ -418,6 +423,11 @@ def from_dict(data: dict, where: str = "recipe") -> Recipe:
     recipe: Recipe = _fill(Recipe, data, "", where)
     _check(recipe, "", where)
     _check_stages(recipe, where)
+    if recipe.prompt.style == FIM and recipe.roomy.student.turns > 1:
+        raise UsageError(
+            f"{where}: 'prompt.style' is {FIM!r}, and what fills in the middle of a file has one turn. "
+            "Set 'student.turns' to 1, and that of each stage."
+        )
     return recipe
 
 

@@ -353,6 +353,27 @@ def body_of(text: str, function: Function) -> str:
     return reindent(source.replace("\r", ""), "    ") + "\n"
 
 
+def around_body(text: str, function: Function) -> tuple[str, str, str]:
+    """(the file up to the body, the body as it stands, the rest of the file), which together are the
+    file. The body begins with a line of its own, or behind the signature where it stands beside
+    that; the line end behind it belongs to the rest. Where there is nothing but a docstring the body
+    is empty, and a line end comes in front of it."""
+    lines, body = text.split("\n"), body_nodes(function)
+    rest = "\n".join(["", *lines[function.last :]]) if function.last < len(lines) else ""
+    start = body[0].lineno - 1 if body else 0
+    beside = at_column(lines[start], body[0].col_offset) if body else ("", "")
+    if beside[0].strip() and first_line(body[0]) == body[0].lineno:
+        before = "\n".join([*lines[:start], beside[0]])
+        inside = "\n".join([beside[1], *lines[start + 1 : function.last]])
+    else:
+        place = _line_before(function) if body else function.last
+        before = "".join(f"{line}\n" for line in lines[:place])
+        inside = "\n".join(lines[place : function.last])
+    if rest and inside.endswith("\r"):
+        inside, rest = inside[:-1], f"\r{rest}"
+    return before, inside, rest
+
+
 def with_body(text: str, function: Function, body: str) -> str:
     """The file with this function's body (docstring kept) replaced by `body`, at whatever
     indentation that one has."""

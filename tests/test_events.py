@@ -57,6 +57,13 @@ SENTENCES = [
         "Left out, because not even the function itself fits into 512 tokens: x, y. "
         "--set student.max_prompt=N gives a new run more room.",
     ),
+    (
+        events.NotAskable(
+            "fim", (("x", "Not about one function"), ("y", "Mended by more than a body"))
+        ),
+        "Left out, because prompts of style fim cannot say them. Not about one function: x. Mended by "
+        "more than a body: y.",
+    ),
     (events.SetAside("x", "No answer."), "x is set aside for the rest of this run: No answer."),
     (events.Unmeasured("x", "No answer."), "x is left out: No answer."),
     (

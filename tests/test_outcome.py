@@ -76,8 +76,8 @@ def test_the_sentences_of_an_ordinary_run(run):
         "Solves: right in at least one of 4 tries. Could not: right in none of 4 at first.",
         "It was given verified answers to 1 of these 4, and solves 1 of them and 1 of the 3 "
         "others.",
-        "Counted are functions whose verdict no code can forge (hard). Of the others (soft) it "
-        "solves 1 of 2.",
+        "No code can forge the verdicts on these (hard tasks).",
+        "Beside these, of soft tasks it solves 1 of 2.",
         "Of those that it could solve at first it now does not solve 1 hard and 1 soft.",
     ]
     assert outcome.sentence(run, "climb-0006") == (

@@ -23,7 +23,7 @@ from sandbox.source import (
     to_bytes,
 )
 from sandbox.tasks.gold import gold_reply
-from sandbox.tasks.prompts import ASKING, Budget, build, extents_in_words, summary
+from sandbox.tasks.prompts import ASKING, Budget, build, extents_in_words, summary, unaskable
 from sandbox.tasks.replies import without_thinking
 from sandbox.tasks.styles import BARE, STYLES, is_bare_body
 from sandbox.tasks.task import Task
@@ -104,7 +104,7 @@ def looked_for(tasks, tree: Path, style: str) -> dict[str, int]:
         built = [
             build(task, tree, style, Budget.estimated(tokens)) for tokens in (150, 300, 600, 10**6)
         ]
-        shown = " ".join(" ".join(p.messages[0]["content"] for p in built if p).split())
+        shown = " ".join(" ".join(p.text for p in built if p).split())
         for what, lines in never_shown(task, tree).items():
             counts[what] += len(lines)
             assert not [line for line in lines if line in shown], f"{task.instance_id}: {what}"
@@ -380,7 +380,7 @@ def test_a_docstring_that_is_too_long_is_cut_before_the_task_is_left_out(tmp_pat
     task = rich_task(tmp_path, more="\n        ".join(["A long line of explanation."] * 60))
     for style in STYLES:
         (_, first), *_ = sizes_and_prompts(task, tmp_path, style)
-        said = first.messages[0]["content"]
+        said = first.text
         assert (
             first.extent == "least"
             and '"""Compare by `helper` and `LIMIT`."""' in said
@@ -467,7 +467,8 @@ def test_many_files_are_not_all_named(tmp_path):
 @pytest.mark.parametrize("style", ["blocks", *BARE])
 def test_the_reference_s_reply_gives_the_gold_edit(place, style):
     tree, tasks = place
-    for task in tasks:
+    cannot = unaskable(tasks, lambda task: tree, style)
+    for task in (t for t in tasks if t.instance_id not in cannot):
         reply = gold_reply(task, tree, style)
         if task.kind == "failing":
             assert reply == ""
@@ -730,5 +731,5 @@ def test_a_prompt_of_an_episode_tells_what_may_be_asked(mined_calc):
         tight = Budget.estimated(plain.tokens)
         shorter = build(task, tree, style, tight, turns=2)
         assert shorter is None or shorter.tokens <= plain.tokens
-    for style in ("body", "rewrite"):
+    for style in BARE:
         assert build(task, tree, style, ROOM, turns=2) == build(task, tree, style, ROOM)

@@ -37,6 +37,9 @@ def test_taking_out_and_putting_back(path):
         assert ast.dump(hole.node.args) == ast.dump(function.node.args)
         assert [ast.unparse(n) for n in source.body_nodes(hole)] == [source.BLANK_BODY]
         assert source.with_function(broken, hole, source.source_of(text, function)) == text
+        before, inside, rest = source.around_body(text, function)
+        assert before + inside + rest == text and before.endswith(("\n", ": "))
+        assert source.reindent(inside, "    ") + "\n" == source.body_of(text, function)
         refilled = source.with_body(broken, hole, source.body_of(text, function))
         assert ast.dump(source.parse(refilled)) == ast.dump(source.parse(text))
 
@@ -196,6 +199,20 @@ def test_a_body_beside_the_signature():
         == "class A:\n    def f(self):\n        raise NotImplementedError\n"
     )
     assert source.body_of(text, source.find(text, "A.f")) == "    return 1\n"
+
+
+def test_what_stands_around_a_body():
+    cases = {
+        "def f(): return 1  # why\nx = 1\n": ("def f(): ", "return 1  # why", "\nx = 1\n"),
+        "def f():\n    # why\n    return 1": ("def f():\n    # why\n", "    return 1", ""),
+        "def f():\n    'D.'\n\n    return 1\n": ("def f():\n    'D.'\n", "\n    return 1", "\n"),
+        "def f():\r\n    return 1\r\nx = 1": ("def f():\r\n", "    return 1", "\r\nx = 1"),
+        "def f():\n    'D.'\nx = 1": ("def f():\n    'D.'\n", "", "\nx = 1"),
+        "def f(\n    a,\n): return a\n": ("def f(\n    a,\n): ", "return a", "\n"),
+        "def f():\n    @d\n    def g(): 1\n": ("def f():\n", "    @d\n    def g(): 1", "\n"),
+    }
+    for text, parts in cases.items():
+        assert source.around_body(text, source.find(text, "f")) == parts
 
 
 def test_strings_inside_a_body_are_not_moved():

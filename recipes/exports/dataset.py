@@ -7,6 +7,8 @@
                                               the broken one, and `patch`, the gold edit, back
     chat-train.jsonl                          verified answers: `messages` (what TRL's SFTTrainer and the datasets library call a
                                               conversation), instance_id, source, reward
+    fim-train.jsonl                           in place of that, of a student that fills in the middle: prefix, suffix, middle,
+                                              instance_id, source, reward
 
 Texts are UTF-8 whatever the encoding of the repository's own files; so a patch of a file in another
 encoding is one of its text, not of its bytes. Every line of a file has the same fields, and each
@@ -18,13 +20,14 @@ cannot read one. What makes the verdict hard to forge (twins, recorded calls) st
 import json
 from pathlib import Path
 
+from recipes.learning.fim import halves
 from recipes.runfolder.places import named, origins
 from recipes.runfolder.run import Run
 from sandbox import jsonl, patches
 from sandbox.tasks.task import Task
 
 CARD = "README.md"
-TASKS, CHAT = "tasks-{}.jsonl", "chat-train.jsonl"
+TASKS, CHAT, FILLED = "tasks-{}.jsonl", "chat-train.jsonl", "fim-train.jsonl"
 
 
 def write(run: Run, folder: Path, checkpoint: Path | None = None) -> None:
@@ -34,7 +37,9 @@ def write(run: Run, folder: Path, checkpoint: Path | None = None) -> None:
         TASKS.format(split): [_task(t, run.tree_of(t)) for t in run.tasks if t.split == split]
         for split in ("train", "heldout")
     }
-    parts[CHAT] = [_chat(record) for record in run.read("trajectories.jsonl")]
+    answers = list(run.read("trajectories.jsonl"))
+    parts[CHAT] = [_chat(record) for record in answers if not halves(record["messages"])]
+    parts[FILLED] = [_filled(record) for record in answers if halves(record["messages"])]
     parts = {name: records for name, records in parts.items() if records}
     for name, records in parts.items():
         jsonl.rewrite(folder / name, jsonl.valid(records))
@@ -66,8 +71,17 @@ def _task(task: Task, tree: Path) -> dict:
 
 
 def _chat(record: dict) -> dict:
+    messages = [{"role": m["role"], "content": m["content"]} for m in record["messages"]]
+    return {"messages": messages, **_origin(record)}
+
+
+def _filled(record: dict) -> dict:
+    prefix, suffix, middle = (message["content"] for message in record["messages"])
+    return {"prefix": prefix, "suffix": suffix, "middle": middle, **_origin(record)}
+
+
+def _origin(record: dict) -> dict:
     return {
-        "messages": [{"role": m["role"], "content": m["content"]} for m in record["messages"]],
         "instance_id": record["instance_id"],
         "source": record["source"],
         "reward": float(record["reward"]),
@@ -82,6 +96,7 @@ def _card(run: Run, parts: dict[str, list[dict]]) -> str:
             split: TASKS.format(file) for split, file in (("train", "train"), ("test", "heldout"))
         },
         "chat": {"train": CHAT},
+        "fim": {"train": FILLED},
     }
     head = ["---", "configs:"]
     for config, files in configs.items():

@@ -12,7 +12,9 @@
 Ollama's own copy of a base would be quantised in another way than the one that the adapter was
 trained on, so the Modelfile names a file. Its TEMPLATE is taken from the tokenizer's chat template
 by filling that in (`around`): exact for a conversation of one question, with or without a system
-prompt, which is what the student was trained on.
+prompt, which is what the student was trained on. One that fills in the middle is asked so where a
+request has a suffix, which is what Ollama's own templates of such models do; and the GGUF file names
+the tokens (`gguf_vocabulary.py`).
 """
 
 import os
@@ -25,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from recipes.events import OnProgress
+from recipes.learning.fim import halves
 from recipes.learning.policy import TRAINED
 from recipes.rollouts.engine import Engine
 from recipes.rollouts.engine_kind import TrainedStudent, engine_kind
@@ -185,8 +188,8 @@ TARGETS = {
 def engine_prompt(engine: Engine, student: TrainedStudent, messages: list[dict]) -> list[int]:
     """Token ids of a question, as another program that serves these files would come by them: a
     GGUF file's own vocabulary makes them of the text, where it has one."""
-    if engine.student is student:
-        return student.prompt_ids(messages)
+    if engine.student is student or halves(messages):
+        return engine.student.prompt_ids(messages)
     before, after = around(student)[:2]
     return engine.student.tokens(before + messages[-1]["content"] + after, begin=True)
 
@@ -210,6 +213,7 @@ def modelfile(student: TrainedStudent, recipe: Recipe) -> str:
             + head
             + "{{ end }}"
         )
+    fill_in, end = _filling_in(student)
     stops = "".join(
         f'PARAMETER stop "{student.tokens.tokenizer.decode([i])}"\n'
         for i in sorted(student.end_ids)
@@ -218,12 +222,22 @@ def modelfile(student: TrainedStudent, recipe: Recipe) -> str:
         f"# {student.name} with the adapter that coldstart trained. In this folder: ollama create "
         f"NAME -f {MODELFILE}\n"
         f"FROM ./{BASE}\nADAPTER ./{ADAPTER}\n"
-        f'TEMPLATE """{head}{{{{ .Prompt }}}}{_escaped(after)}{{{{ .Response '
-        f'}}}}{_escaped(ending)}"""\n{stops}'
+        f'TEMPLATE """{fill_in}{head}{{{{ .Prompt }}}}{_escaped(after)}{{{{ .Response '
+        f'}}}}{_escaped(ending)}{end}"""\n{stops}'
         f"PARAMETER num_ctx {recipe.student.longest}\nPARAMETER num_predict "
         f"{recipe.student.max_new}\n"
         f"PARAMETER temperature {recipe.probe.temperature:g}\n"
     )
+
+
+def _filling_in(student: TrainedStudent) -> tuple[str, str]:
+    """What of a template comes first, and last, where the student fills in the middle."""
+    if student.tokens.fim is None:
+        return "", ""
+    family = student.tokens.fim.family
+    prefix, suffix, middle = map(_escaped, (family.prefix, family.suffix, family.middle))
+    filled = f"{prefix}{{{{ .Prompt }}}}{suffix}{{{{ .Suffix }}}}{middle}"
+    return f"{{{{ if .Suffix }}}}{filled}{{{{ else }}}}", "{{ end }}"
 
 
 def around(student: TrainedStudent) -> tuple[str, str, str, tuple[str, str] | None]:

@@ -15,6 +15,7 @@ from recipes.reporting.tables import GROUP_WORDS, GROUPS, probe_summary
 from recipes.runfolder.places import named, origins
 from recipes.runfolder.run import Run
 from sandbox.jsonl import valid
+from sandbox.tasks.styles import FIM
 
 CARD = "README.md"
 TABLE_HEAD = (
@@ -61,10 +62,23 @@ def card(run: Run, checkpoint: str, replay: dict | None) -> str:
         "",
         "It was trained on the base in 4 bits (NF4).",
         "",
+        *_asking(run),
     ]
     return "\n".join(
         [*head, *about, *use, *_numbers(run), "## Replay", "", *lines(replay), "", *_origin(run)]
     )
+
+
+def _asking(run: Run) -> list[str]:
+    """How it is to be asked, where that is not by the chat template."""
+    if run.recipe.prompt.style != FIM:
+        return []
+    return [
+        "It fills in the middle, without a chat template: the base's tokens for prefix, suffix and "
+        "middle, each before its part of the file (prefix up to a function's body, suffix from the "
+        "line end behind it), and the answer is the body as it stands there.",
+        "",
+    ]
 
 
 def _numbers(run: Run) -> list[str]:

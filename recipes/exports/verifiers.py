@@ -11,6 +11,7 @@
 
 The prompt asks for the reply format of the run's recipe, and that is what is judged. A task of
 which not even the function fits into the recipe's longest prompt is left out, as it is in the run.
+An environment of `verifiers` is a chat, so prompts to fill in the middle are refused.
 """
 
 import re
@@ -57,8 +58,8 @@ repository there, and name them: `--env.taskset.task.coldstart DIR --env.taskset
 
 
 def write(run: Run, folder: Path, checkpoint: Path | None = None) -> None:
-    """Write the package to `folder`. Raises UsageError where there are no tasks yet or a snapshot
-    has moved on."""
+    """Write the package to `folder`. Raises UsageError where there are no tasks yet, a snapshot has
+    moved on or the recipe's prompts are no chat."""
     repo, pairs = "-".join(place.name for place in run.places), asked(run)
     package = "coldstart_" + re.sub(r"\W+", "_", repo.lower(), flags=re.ASCII).strip("_")
     names = {"name": package.replace("_", "-"), "package": package, "repo": repo}

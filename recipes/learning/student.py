@@ -37,6 +37,7 @@ from recipes.learning.unsloth_import import TRANSFORMERS, uses_unsloth
 from recipes.runfolder import checkpoint
 from recipes.settings import Recipe
 from sandbox.errors import UsageError
+from sandbox.tasks.styles import FIM
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,15 @@ class Snapshot:
 class Student:
     """A 4-bit causal language model with one trainable LoRA adapter. Make one with `Student.load`."""
 
-    def __init__(self, loaded: LoadedModel, name: str, planned: Planned, notes: list[str]) -> None:
-        """Used by `load` and by nothing else."""
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        name: str,
+        planned: Planned,
+        notes: list[str],
+        fills_in: bool = False,
+    ) -> None:
+        """Used by `load` and by nothing else. `fills_in`: as of `StudentTokens`."""
         self.name = name
         """The base model's name as checkpoints record it: never a path."""
         self.source = loaded.source
@@ -73,7 +81,7 @@ class Student:
         """Sentences that a person should read once; more may come while it learns."""
         self.counters: dict = {}
         """What the last `restore` found beside the adapter."""
-        self.tokens = StudentTokens(loaded.tokenizer, loaded.model.get_base_model())
+        self.tokens = StudentTokens(loaded.tokenizer, loaded.model.get_base_model(), fills_in)
         self.policy = Policy(loaded.model, self.tokens.pad_id, loaded.unsloth)
         self.adapter = Adapter(loaded.model, name)
         self.optimiser = Optimiser(self.policy.trainable, self.policy.device)
@@ -124,7 +132,8 @@ class Student:
                 f"unsloth took {loaded.source} for {model_path}: the same model, already in 4 bits."
             )
         planned = Planned(need, free, micro_tokens)
-        student = cls(loaded, _portable_name(recipe.student.model), planned, notes)
+        name, fills_in = _portable_name(recipe.student.model), recipe.prompt.style == FIM
+        student = cls(loaded, name, planned, notes, fills_in)
         if checkpoint is not None:
             student.restore(checkpoint)
         return student
@@ -149,7 +158,8 @@ class Student:
     # ---- text and tokens: see `StudentTokens` ----------------------------------------------------
 
     def prompt_ids(self, messages: list[dict]) -> list[int]:
-        """Token ids of a chat (`[{"role", "content"}, ...]`), ready for the student's reply."""
+        """Token ids of a chat (`[{"role", "content"}, ...]`), ready for the student's reply; or of a
+        prompt to fill in the middle, ready for that."""
         return self.tokens.prompt_ids(messages)
 
     def answer_ids(self, text: str) -> list[int]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from recipes.learning.chat_format import ChatFormat
+from recipes.learning.fim import FimTokens, halves, required_tokens
 from recipes.learning.loading import end_tokens
 from sandbox.jsonl import valid
 
@@ -27,22 +28,35 @@ PLAIN_TEMPLATE = (
 class StudentTokens:
     """The tokenizer, the chat template and the end tokens of a student."""
 
-    def __init__(self, tokenizer: Any, causal: Any) -> None:
-        """`causal`: the base model, which may know more end tokens than its tokenizer. Raises
-        UsageError where there is none."""
+    def __init__(self, tokenizer: Any, causal: Any, fills_in: bool = False) -> None:
+        """`causal`: the base model, which may know more end tokens than its tokenizer; `fills_in`:
+        whether it is asked to fill in the middle, which it ends as its family does. Raises
+        UsageError where there is no end token, or none for that."""
         self.tokenizer = tokenizer
         self.end_id, self.end_ids = end_tokens(tokenizer, causal)
+        self.chat_ends = [self.end_id, *sorted(self.end_ids - {self.end_id})]
+        """Those that a conversation's replies end with, the tokenizer's own first."""
         self.pad_id: int = (
             tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_id
         )
+        self.fim: FimTokens | None = None
+        """None where it is not asked for that."""
+        if fills_in:
+            self.fim = required_tokens(tokenizer.get_vocab().get, tokenizer.name_or_path)
+            self.end_id, self.end_ids = self.fim.ends[0], self.end_ids | set(self.fim.ends)
 
     @property
     def notes(self) -> list[str]:
         """Sentences that a person should read."""
-        return [PLAIN_TEMPLATE_NOTE] if self.tokenizer.chat_template is None else []
+        is_plain = self.tokenizer.chat_template is None and self.fim is None
+        return [PLAIN_TEMPLATE_NOTE] if is_plain else []
 
     def prompt_ids(self, messages: list[dict]) -> list[int]:
-        """Token ids of a chat (`[{"role", "content"}, ...]`), ready for the student's reply."""
+        """Token ids of a chat (`[{"role", "content"}, ...]`), ready for the student's reply; or of
+        what stands before a middle and behind it (`fim.halves`), ready for that."""
+        if parts := halves(messages):
+            assert self.fim is not None, "a student is asked for middles or is not"
+            return self.fim.prompt(self._begin, *map(self._plain_ids, parts))
         if self.tokenizer.chat_template is not None:
             return self._ids(self._render(messages))
         text = "\n\n".join(message["content"] for message in messages)
@@ -93,6 +107,18 @@ class StudentTokens:
         return self.tokenizer.decode(
             ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
+
+    @property
+    def _begin(self) -> list[int]:
+        """What the tokenizer puts before a text."""
+        begin, found = self.tokenizer.bos_token_id, self.tokenizer("").input_ids
+        return [begin] if begin is not None and found[:1] == [begin] else []
+
+    def _plain_ids(self, text: str) -> list[int]:
+        """Token ids of a text in which special tokens are text like any other."""
+        return self.tokenizer(
+            valid(text), add_special_tokens=False, split_special_tokens=True
+        ).input_ids
 
     def _ids(self, text: str | list[str]) -> list:
         """Token ids of a text, or of each of several, in which special tokens are written out."""

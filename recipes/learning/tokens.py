@@ -20,7 +20,8 @@ from typing import Any, NoReturn
 
 from recipes.learning import gguf_student
 from recipes.learning.chat_format import ChatFormat
-from recipes.learning.local_model import NANO, nano_folder
+from recipes.learning.fim import halves, required_tokens
+from recipes.learning.local_model import MADE, made_folder
 from recipes.settings import Recipe
 from sandbox.jsonl import valid
 from sandbox.tasks.prompts import BYTES_PER_TOKEN, Budget
@@ -57,11 +58,15 @@ class ChatTokenizer:
         self._more_ends = [more] if isinstance(more, int) else more
         template = texts.get(TEMPLATE, config.get("chat_template"))
         self._tokenizer.no_truncation()
-        self._config = config
+        self._config, self._model = config, model
         self._source = template if isinstance(template, str) else None
 
     def prompt_ids(self, messages: list[dict]) -> list[int]:
-        """As `Student.prompt_ids`."""
+        """As `Student.prompt_ids`. Raises UsageError for a prompt to fill in the middle where there
+        are no tokens for that."""
+        if parts := halves(messages):
+            tokens = required_tokens(self._tokenizer.token_to_id, self._model)
+            return tokens.prompt(self._begin, *map(self._plain_ids, parts))
         if self._template is not None:
             return self._ids(self._render(messages))
         begin = self._special.get("bos_token")
@@ -103,6 +108,20 @@ class ChatTokenizer:
         """Tokens of each text by itself."""
         found = self._tokenizer.encode_batch(valid(list(texts)), add_special_tokens=False)
         return [len(tokens.ids) for tokens in found]
+
+    @property
+    def _begin(self) -> list[int]:
+        """As of `StudentTokens`."""
+        begin = self._tokenizer.token_to_id(self._special.get("bos_token", ""))
+        found = self._tokenizer.encode("").ids
+        return found[:1] if begin is not None and found[:1] == [begin] else []
+
+    def _plain_ids(self, text: str) -> list[int]:
+        self._tokenizer.encode_special_tokens = True
+        try:
+            return self._ids(text)
+        finally:
+            self._tokenizer.encode_special_tokens = False
 
     def _ids(self, text: str) -> list[int]:
         return self._tokenizer.encode(valid(text), add_special_tokens=False).ids
@@ -169,8 +188,8 @@ def budget_of(recipe: Recipe) -> tuple[Budget, str]:
     counted or "")."""
     model = recipe.student.model
     try:
-        if model == NANO:
-            model = _made_nano_folder(recipe.seed)
+        if model in MADE:
+            model = _made_folder(model, recipe.seed)
         return Budget.of(open_tokenizer(model), recipe.student.max_prompt), ""
     except NoTokenizer as error:
         return Budget.estimated(recipe.student.max_prompt), (
@@ -179,11 +198,11 @@ def budget_of(recipe: Recipe) -> tuple[Budget, str]:
         )
 
 
-def _made_nano_folder(seed: int) -> str:
-    """The same. Raises NoTokenizer where it has not been made yet."""
-    folder = nano_folder(seed)
+def _made_folder(model: str, seed: int) -> str:
+    """As `made_folder`. Raises NoTokenizer where it has not been made yet."""
+    folder = made_folder(model, seed)
     if not folder.is_dir():
-        raise NoTokenizer("the nano student has not been made yet")
+        raise NoTokenizer(f"the {model} student has not been made yet")
     return str(folder)
 
 

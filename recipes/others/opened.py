@@ -57,8 +57,10 @@ def opened(session: Session) -> Iterator[Others]:
     limits = limits_of(recipe)
     other = OtherRepository(session.run, recipe.forgetting.other, limits, session.emit)
     try:
-        if tasks := other.tasks:
-            session.add(tasks, session.other_chats(tasks, other.tree), other.judge_replies)
+        chats = session.other_chats(other.tasks, other.tree) if other.tasks else {}
+        tasks = [t for t in other.tasks if t.instance_id in chats]  # the rest have no prompt
+        if tasks:
+            session.add(tasks, chats, other.judge_replies)
         yield Others({PRACTICE: tasks, plain.KIND + "s": made}, session.run)
     finally:
         other.close()

@@ -24,6 +24,7 @@ from typing import Any
 import llama_cpp.llama_cpp as llama
 
 from recipes.learning.chat_format import ChatFormat
+from recipes.learning.fim import halves
 from recipes.rollouts.engine import ReadStudent
 from recipes.rollouts.llama_engine import LlamaEngine
 from recipes.rollouts.llama_files import last_message, listen, load_file, metadata, tokens
@@ -63,10 +64,29 @@ class FileStudent:
         )
 
     def prompt_ids(self, messages: list[dict]) -> list[int]:
-        """Token ids of a chat, ready for the student's reply; as `Student.prompt_ids` gives them."""
+        """Token ids of a chat, ready for the student's reply; as `Student.prompt_ids` gives them. Raises
+        UsageError for a prompt to fill in the middle where the file names no tokens for that."""
+        if parts := halves(messages):
+            return self._fill_in(*parts)
         if self._template is None:
             return self.tokens("\n\n".join(message["content"] for message in messages), begin=True)
         return self.tokens(self._render(messages))
+
+    def _fill_in(self, prefix: str, suffix: str) -> list[int]:
+        """As llama.cpp's server makes them of the same two texts (`/infill`) where the file names no
+        tokens for repository and file."""
+        vocabulary = self._vocabulary
+        marks = [
+            llama.llama_vocab_fim_pre(vocabulary),
+            llama.llama_vocab_fim_suf(vocabulary),
+            llama.llama_vocab_fim_mid(vocabulary),
+        ]
+        if min(marks) < 0:
+            raise UsageError(f"{self._file} names no fill-in-the-middle tokens. Export it again.")
+        begins = llama.llama_vocab_get_add_bos(vocabulary)
+        before, behind = (tokens(vocabulary, text, special=False) for text in (prefix, suffix))
+        begin = [llama.llama_vocab_bos(vocabulary)] if begins else []
+        return [*begin, marks[0], *before, marks[1], *behind, marks[2]]
 
     def answer_ids(self, text: str) -> list[int]:
         """As `Student.answer_ids`, and raises as it does."""

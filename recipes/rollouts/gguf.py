@@ -160,7 +160,7 @@ def base_digest(student: TrainedStudent, matrices: str = "Q8_0") -> str:
                 ropes(_config(student)),  # the factors of stretched frequencies are a tensor
                 student.tokens.tokenizer.chat_template,
                 sorted(student.end_ids),
-                vocabulary_of(student.tokens.tokenizer),
+                vocabulary_of(student),
             ],
             sort_keys=True,
             default=str,

@@ -20,6 +20,7 @@ from typing import Any
 from recipes.learning.gguf_student import VOCABULARY
 from recipes.learning.gguf_tokenizer import SPLITS as STEPS
 from recipes.rollouts.engine_kind import TrainedStudent
+from sandbox.tasks.styles import PREFIX, SUFFIX
 
 NANO_SPLIT = r'"""\n?|\n *| ?[A-Za-z]+|[0-9]| ?[^\sA-Za-z0-9]| +|\s'
 """How the nano student splits text (`nano_student.SPLIT`): written out as the others are, so that
@@ -75,7 +76,7 @@ def write_vocabulary(student: TrainedStudent, writer: Any) -> None:
 
     tokenizer, size = student.tokens.tokenizer, student.config.vocab_size
     if carried := _carried(tokenizer):
-        _write_fields(carried, writer)
+        _write_fields({**carried, **_fim_fields(student)}, writer)
         return
     pre = _pre_tokenizer(tokenizer)
     if pre is None:
@@ -114,14 +115,16 @@ def write_vocabulary(student: TrainedStudent, writer: Any) -> None:
     begin = tokenizer.bos_token_id
     # As prompts begin when it is trained; a chat template and its tokenizer do not always agree on
     # that.
-    writer.add_add_bos_token(
-        begin is not None and student.prompt_ids([{"role": "user", "content": "a"}])[:1] == [begin]
-    )
+    roles = (PREFIX, SUFFIX) if student.tokens.fim else ("user",)
+    prompt = student.prompt_ids([{"role": role, "content": "a"} for role in roles])
+    writer.add_add_bos_token(begin is not None and prompt[:1] == [begin])
     if begin is not None:
         writer.add_bos_token_id(begin)
-    writer.add_eos_token_id(student.tokens.end_id)
-    if other := sorted(student.end_ids - {student.tokens.end_id}):
-        writer.add_eot_token_id(other[0])
+    writer.add_eos_token_id(student.tokens.chat_ends[0])
+    fields = _fim_fields(student)
+    if gguf.Keys.Tokenizer.EOT_ID not in fields and student.tokens.chat_ends[1:]:
+        writer.add_eot_token_id(student.tokens.chat_ends[1])
+    _write_fields(fields, writer)
     writer.add_pad_token_id(student.tokens.pad_id)
     if tokenizer.chat_template is not None:
         writer.add_chat_template(tokenizer.chat_template)
@@ -144,9 +147,30 @@ def _write_fields(fields: dict[str, Any], writer: Any) -> None:
             writer.add_array(key, value)
 
 
-def vocabulary_of(tokenizer: Any) -> dict | None:
+def vocabulary_of(student: TrainedStudent) -> dict | None:
     """All that decides which vocabulary is written; None where there is none."""
-    return _carried(tokenizer) or _tokenizer_data(tokenizer)
+    tokenizer = student.tokens.tokenizer
+    found = _carried(tokenizer) or _tokenizer_data(tokenizer)
+    return found and {**found, **_fim_fields(student)}
+
+
+def _fim_fields(student: TrainedStudent) -> dict[str, int]:
+    """The metadata by which other programs fill in the middle with a student that was trained so. The
+    first names of these keys were others, which older programs read. {} of other students."""
+    from gguf import Keys
+
+    if student.tokens.fim is None:
+        return {}
+    fim, keys = student.tokens.fim, Keys.Tokenizer
+    end = (
+        {} if student.tokens.end_id in student.tokens.chat_ends[:1] else {keys.EOT_ID: fim.ends[0]}
+    )
+    return {
+        **end,
+        **dict.fromkeys((keys.FIM_PRE_ID, keys.PREFIX_ID), fim.prefix),
+        **dict.fromkeys((keys.FIM_SUF_ID, keys.SUFFIX_ID), fim.suffix),
+        **dict.fromkeys((keys.FIM_MID_ID, keys.MIDDLE_ID), fim.middle),
+    }
 
 
 def _carried(tokenizer: Any) -> dict | None:

@@ -5,7 +5,8 @@
     student.dialogue(task, content)                  # what is learned, once it is judged as it is
 
 Without what the teacher says of itself (`identity.py`), and without its reasoning unless the recipe
-wants it; for a student that writes bare bodies the body alone.
+wants it; for a student that writes bare bodies the body alone, and for one that fills in the middle
+as it stands in the file.
 """
 
 import ast
@@ -18,8 +19,9 @@ from recipes.teachers.ledger import Reply
 from sandbox.episode import files_with
 from sandbox.judge.gate import InvalidEdit
 from sandbox.source import FUNCTIONS, body_nodes, body_of, find, parse
+from sandbox.tasks.fim import Around
 from sandbox.tasks.replies import untagged, without_thinking
-from sandbox.tasks.styles import is_bare_body
+from sandbox.tasks.styles import is_bare_body, is_middle
 from sandbox.tasks.task import Task
 
 
@@ -47,14 +49,15 @@ class StudentFormat:
         thoughts = filter(None, (untagged(reply.reasoning), thought))
         thought, content = cut("\n\n".join(thoughts)), cut(answer)
         if is_bare_body(self.style, task):
-            return _bare_body(task, content, tree)
+            return _bare_body(task, content, tree, is_middle(self.style, task))
         if self.reasoning and thought:
             return f"<think>\n{thought}\n</think>\n\n{content}"
         return content
 
 
-def _bare_body(task: Task, content: str, tree: Path) -> str | None:
-    """The body of the task's function in an answer of whole functions."""
+def _bare_body(task: Task, content: str, tree: Path, is_placed: bool) -> str | None:
+    """The body of the task's function in an answer of whole functions; `is_placed`: as it has to stand
+    in the file."""
     try:
         text = files_with(content, task, tree, "blocks")[task.file]
     except InvalidEdit:
@@ -62,6 +65,8 @@ def _bare_body(task: Task, content: str, tree: Path) -> str | None:
     function = find(text, task.function)
     if function is None:
         return None
+    if is_placed:
+        return Around.of(task.broken(tree)[task.file], task.function).middle_of(text)
     return body_of(text, function) if body_nodes(function) else ""
 
 

@@ -14,6 +14,9 @@ into the files).
 
 **A reply as a body**: the whole reply is the bare body of the task's function, where the task is
 about one; one fence around it, or the whole function, does no harm.
+
+**A reply as a middle** (style `fim`): every character of it is put where the body was, as an editor
+would put it; so indentation counts, and a fence is a mistake.
 """
 
 import os
@@ -29,6 +32,7 @@ from sandbox.judge.gate import InvalidEdit, check_path
 from sandbox.judge.merge import DEFINITIONS
 from sandbox.source import (
     KEPT_BYTES,
+    Function,
     as_sent,
     body_nodes,
     decode,
@@ -38,8 +42,9 @@ from sandbox.source import (
     unwritable,
     with_body,
 )
+from sandbox.tasks.fim import Around
 from sandbox.tasks.replies import BROKEN, PYTHON, THINKING, Part, module_of, read
-from sandbox.tasks.styles import is_bare_body
+from sandbox.tasks.styles import is_bare_body, is_middle
 from sandbox.tasks.task import Task
 
 MAX_ENTRIES = 1000
@@ -51,9 +56,28 @@ def from_reply(
 ) -> dict[str, str]:
     """The edit that a reply asks for. `style`: one of `styles.STYLES`. Raises InvalidEdit."""
     reply = reply.removeprefix("\ufeff").replace("\r\n", "\n")
+    if is_middle(style, task):
+        return _from_middle(reply, task, broken[task.file])
     if is_bare_body(style, task):
         return _from_body(reply, task, broken)
     return Application(Blocks(read(reply), task, broken), task, broken).changed_files()
+
+
+def _from_middle(reply: str, task: Task, text: str) -> dict[str, str]:
+    """The edit of a reply that stands where the function's body was. Nothing else may stand there: an
+    editor would not take it out again."""
+    if not reply.strip():
+        raise InvalidEdit("the reply is empty")
+    around = Around.of(text, task.function)
+    new = around.filled(reply)
+    after = _checked(new, task, text)
+    lines = new.split("\n")
+    end = len(lines) - around.suffix.count("\n")
+    if after.first != around.function.first or after.last > end:
+        raise InvalidEdit("the reply is not the body of one function")
+    if any(line.strip() and not line.lstrip().startswith("#") for line in lines[after.last : end]):
+        raise InvalidEdit("the reply goes on behind the body")
+    return {task.file: new}
 
 
 def _from_body(reply: str, task: Task, broken: dict[str, str]) -> dict[str, str]:
@@ -106,6 +130,13 @@ def _with_bare_body(reply: str, task: Task, text: str) -> str:
     if not reply.strip():
         raise InvalidEdit("the reply is empty")
     new = with_body(text, function, reply.rstrip())
+    _checked(new, task, text)
+    return new
+
+
+def _checked(new: str, task: Task, text: str) -> Function:
+    """The task's function in `new`, the file with the new body in it. Raises InvalidEdit where that
+    cannot be written or read, or where what was put in is not one body."""
     if fault := unwritable(new):
         raise InvalidEdit(f"{task.file} {fault}")
     try:
@@ -114,7 +145,7 @@ def _with_bare_body(reply: str, task: Task, text: str) -> str:
         raise InvalidEdit(f"the body does not parse: {error.msg}") from None
     if after is None or len(parse(new).body) != len(parse(text).body) or not body_nodes(after):
         raise InvalidEdit("the reply is not the body of one function")
-    return new
+    return after
 
 
 def from_patch(patch: str, broken: dict[str, str], tree: Path) -> dict[str, str]:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from sandbox.judge.search_replace import occurrences
 from sandbox.source import body_of, find, read_text, reindent, source_of
+from sandbox.tasks.fim import Around
 from sandbox.tasks.kinds import kind_of
 from sandbox.tasks.prompts import fenced
 from sandbox.tasks.reply_lines import mark_sizes
-from sandbox.tasks.styles import is_bare_body
+from sandbox.tasks.styles import is_bare_body, is_middle
 from sandbox.tasks.task import Task
 
 MARK_SIZES = (7, 8, 9, 6, 5)
@@ -25,6 +26,8 @@ def gold_reply(task: Task, tree: Path, style: str) -> str:
     intact = read_text(tree / task.file)
     function = find(intact, task.function)
     assert function is not None  # the task was made of it
+    if is_middle(style, task):
+        return Around.of(task.broken(tree)[task.file], task.function).middle_of(intact)
     if is_bare_body(style, task):
         return body_of(intact, function)
     return f"{words}\n\n{fenced(reindent(source_of(intact, function), ''))}\n"

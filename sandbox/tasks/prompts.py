@@ -15,7 +15,9 @@ nearest first. Where everything fits the file is shown as a whole.
 `blocks`: all of that. `compact`, for a small student: the function and its tests, and one sentence
 of what to write. `body`: signature and docstring of the function, answered with its bare body;
 `rewrite`: the same with the body as it stands, where there is one (`Kind.shows_body`). A task about
-whole files (`Task.files`) cannot be put so, and has `blocks` for its style in any case.
+whole files (`Task.files`) cannot be put so, and has `blocks` for its style in any case. `fim`, for a
+model that was trained to fill in the middle: the file before the body and behind it, from the
+nearest lines to the farthest (`fim.py`); tasks that cannot be put so have no prompt (`unaskable`).
 The reply formats are those of `sandbox/judge/edits.py`. No prompt holds the gold edit, a hidden test
 or a twin.
 """
@@ -29,10 +31,11 @@ from typing import Protocol
 from sandbox.jsonl import valid
 from sandbox.node_ids import function_of
 from sandbox.source import find, head_of, reindent, source_of
+from sandbox.tasks import fim
 from sandbox.tasks.excerpts import Outline, Piece, View, split_lines, with_short_docstring
 from sandbox.tasks.kinds import kind_of
 from sandbox.tasks.statements import helpers_of_tests, sources_of_tests
-from sandbox.tasks.styles import BARE, is_bare_body
+from sandbox.tasks.styles import BARE, FIM, PREFIX, SUFFIX, is_bare_body
 from sandbox.tasks.task import Task
 
 BYTES_PER_TOKEN = 3
@@ -119,17 +122,26 @@ class Prompt:
     """What a model is asked."""
 
     messages: list[dict[str, str]]
-    """The conversation that it is to continue: [{"role", "content"}]."""
+    """The conversation that it is to continue: [{"role", "content"}]; of the style `fim` what stands
+    before the middle and behind it, under the roles PREFIX and SUFFIX."""
     tokens: int
     """By the budget's count."""
     extent: str
     """One of EXTENTS."""
 
+    @property
+    def text(self) -> str:
+        """All of it, for a person."""
+        between = fim.MIDDLE if self.messages[0]["role"] == PREFIX else "\n\n"
+        return between.join(message["content"] for message in self.messages)
+
 
 def build(task: Task, tree: Path, style: str, budget: Budget, turns: int = 1) -> Prompt | None:
-    """The prompt of a task whose files are in `tree`; None where not even the least fits. Where an
-    episode has several `turns` it says what may be asked (`asking.py`); a student that writes bare
-    bodies does without."""
+    """The prompt of a task whose files are in `tree`; None where not even the least fits, and where
+    the style cannot say the task at all (`unaskable`). Where an episode has several `turns` it says
+    what may be asked (`asking.py`); a student that writes bare bodies does without."""
+    if style == FIM:
+        return None if task.files else _around_the_middle(task, tree, budget)
     if is_bare_body(style, task):
         shows_body = style == "rewrite" and kind_of(task.kind).shows_body
         return _bare_function(task, tree, budget, shows_body)
@@ -154,6 +166,15 @@ def _with_asking(messages: list[dict[str, str]]) -> list[dict[str, str]]:
     return [*before, {**last, "content": f"{last['content']}\n\n{ASKING}"}]
 
 
+def unaskable(tasks: Sequence[Task], tree_of: Callable[[Task], Path], style: str) -> dict[str, str]:
+    """{instance_id: why, in words before the names of such tasks} of those that cannot be put in this
+    style, however much room there is."""
+    if style != FIM:
+        return {}
+    reasons = {task.instance_id: fim.why_not(task, tree_of(task)) for task in tasks}
+    return {name: why for name, why in reasons.items() if why}
+
+
 def extents_in_words(prompts: Sequence[Prompt | None], budget: int) -> str:
     """How many prompts show how much: a sentence."""
     counts = summary(prompts, budget)
@@ -172,9 +193,10 @@ def extents_in_words(prompts: Sequence[Prompt | None], budget: int) -> str:
     )
 
 
-def summary(prompts: Sequence[Prompt | None], budget: int) -> dict:
+def summary(prompts: Sequence[Prompt | None], budget: int, unaskable: int = 0) -> dict:
     """{"max_prompt", each extent: prompts, "left_out": those for which not even the least fits,
-    "median", "largest": tokens}"""
+    "median", "largest": tokens}, and where there are any "unaskable": tasks beside these that the
+    style cannot say"""
     extents = [prompt.extent if prompt else "left_out" for prompt in prompts]
     sizes = sorted(prompt.tokens for prompt in prompts if prompt)
     return {
@@ -182,6 +204,7 @@ def summary(prompts: Sequence[Prompt | None], budget: int) -> dict:
         **{extent: extents.count(extent) for extent in (*EXTENTS, "left_out")},
         "median": sizes[len(sizes) // 2] if sizes else None,
         "largest": sizes[-1] if sizes else None,
+        **({"unaskable": unaskable} if unaskable else {}),
     }
 
 
@@ -189,11 +212,10 @@ def _bare_function(task: Task, tree: Path, budget: Budget, shows_body: bool) -> 
     """Signature, docstring and, if it is to be shown, body; of a docstring that is too long its
     first line."""
     text = task.broken(tree)[task.file]
-    targets = Outline(text, [task.function]).targets
     function = find(text, task.function)
     assert function is not None  # the task was made of it
     sources = [((source_of if shows_body else head_of)(text, function), "whole")]
-    if targets and (short := with_short_docstring(text, targets[0])):
+    if short := _short_head(text, task.function):
         head, body = short
         sources.append(("\n".join(head + body if shows_body else head), "least"))
     for source, extent in sources:
@@ -201,6 +223,49 @@ def _bare_function(task: Task, tree: Path, budget: Budget, shows_body: bool) -> 
         if (tokens := budget.chat(messages)) <= budget.tokens:
             return Prompt(messages, tokens, extent)
     return None
+
+
+def _short_head(text: str, function: str) -> tuple[list[str], list[str]] | None:
+    """(lines of signature and docstring, of the docstring the first line alone; lines of the body);
+    None where that is no shorter."""
+    targets = Outline(text, [function]).targets
+    return with_short_docstring(text, targets[0]) if targets else None
+
+
+def _around_the_middle(task: Task, tree: Path, budget: Budget) -> Prompt | None:
+    """The file before the body and behind it: all of it, or as many of the nearest lines as fit; of
+    a docstring that is too long the first line."""
+    text = task.broken(tree)[task.file]
+    around = fim.Around.of(text, task.function)
+
+    def prompt(prefix: str, suffix: str, extent: str) -> Prompt:
+        contents = (prefix.removeprefix("\ufeff"), suffix)
+        messages = [
+            {"role": role, "content": valid(content.replace("\r", ""))}
+            for role, content in zip((PREFIX, SUFFIX), contents)
+        ]
+        return Prompt(messages, budget.chat(messages), extent)
+
+    costs = budget.tokens_of_lines(text)
+    best = prompt(*around.window(0, costs), "part")
+    if best.tokens > budget.tokens:
+        short = _short_head(text, task.function)
+        best = prompt("".join(f"{line}\n" for line in short[0]), "", "least") if short else best
+        return best if best.tokens <= budget.tokens else None
+    if sum(costs) <= 1.5 * budget.tokens:
+        whole = prompt(around.prefix, around.suffix, "whole")
+        if whole.tokens <= budget.tokens:
+            return whole
+    room = budget.tokens - best.tokens
+    for _ in range(ROUNDS):
+        more = prompt(*around.window(room, costs), "part")
+        if more.tokens > budget.tokens:  # the guesses were too low
+            room -= more.tokens - budget.tokens + 8
+            continue
+        if more.tokens <= best.tokens:
+            break
+        best, room = more, room + budget.tokens - more.tokens
+    return best
 
 
 class _Draft:

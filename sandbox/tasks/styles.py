@@ -3,14 +3,23 @@ names. `prompts.py` writes the prompts, `sandbox/judge/edits.py` reads the answe
 
 from sandbox.tasks.task import Task
 
-STYLES = ("blocks", "compact", "body", "rewrite")
-BARE = ("body", "rewrite")
+FIM = "fim"
+STYLES = ("blocks", "compact", "body", "rewrite", FIM)
+BARE = ("body", "rewrite", FIM)
 """Those that are answered with the bare body of the task's function."""
+PREFIX, SUFFIX = "prefix", "suffix"
+"""The roles of the two messages of which a prompt of the style `fim` consists; what answers them
+stands between (`fim.py`)."""
 
 
 def is_bare_body(style: str, task: Task) -> bool:
     """Whether the answer is a bare body. That of a task about whole files never is."""
     return style in BARE and not task.files
+
+
+def is_middle(style: str, task: Task) -> bool:
+    """Whether the answer is a bare body that is put between two parts of the file as it stands."""
+    return style == FIM and not task.files
 
 
 def asks_again(style: str, task: Task) -> str:
