@@ -20,9 +20,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m leaves out
 def pytest_collection_modifyitems(items):
-    """Files of long tests first, so that the workers, which take file after file, come to an end
-    together."""
+    """A long test is a slow one. Files of slow tests first, so that the workers, which take file after
+    file, come to an end together."""
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.slow)
     slow = {item.path: [] for item in items}
     for item in items:
         slow[item.path].append(item.get_closest_marker("slow") is not None)

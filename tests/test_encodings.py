@@ -10,6 +10,7 @@ import pytest
 
 from recipes.exports.dataset import write as write_dataset
 from recipes.learning.tokens import open_tokenizer
+from recipes.runfolder.places import Place
 from recipes.teachers.ledger import Ledger, Replies, Reply, Request
 from sandbox import jsonl, patches
 from sandbox.judge.edits import from_overlay, from_patch, from_reply
@@ -357,7 +358,11 @@ class _Run:
     """What of a run is exported."""
 
     def __init__(self, repository, tasks, folder: Path) -> None:
-        self.repository, self.tasks, self._folder = repository, tasks, folder
+        self.tasks, self._folder = tasks, folder
+        self.places = [Place("shop", repository, folder, alone=True)]
+
+    def tree_of(self, task) -> Path:
+        return self.places[0].repository.snapshot
 
     def read(self, name: str) -> list[dict]:
         return jsonl.read(self._folder / name)
@@ -369,7 +374,7 @@ def test_what_is_exported_is_utf_8(mined, tmp_path):
         tmp_path / "trajectories.jsonl",
         [{"messages": HALF, "instance_id": "t", "source": "teacher", "reward": 1}],
     )
-    write_dataset(_Run(repository, list(tasks.values()), tmp_path), repository.snapshot, tmp_path)
+    write_dataset(_Run(repository, list(tasks.values()), tmp_path), tmp_path)
     for file in ("tasks-train.jsonl", "chat-train.jsonl"):
         for line in (tmp_path / file).read_text(encoding="utf-8").splitlines():
             assert json.dumps(json.loads(line), ensure_ascii=False).encode()
