@@ -65,6 +65,8 @@ PARSED = {
     "tasks --repo DIR [--kinds blank,mutate,revert,failing,compose,doctest,record,series] [--since DATE] "
     "[--limit N] [--prompts OUT]": "`place` runs it with other options",
     "tasks --repo DIR --prompts OUT": "test_cut_off.py runs it",
+    "bootstrap --repo ./myproj --recipe rtx-8gb --set prompt.style=fim --set student.max_prompt=1536": "needs "
+    "a card; test_fim.py runs the way with a smaller student",
     "bootstrap --from RUN": "needs a repository that has moved on; test_taking_up.py runs it",
     "tasks --from RUN": "the same",
     "eval --new-since RUN": "the same",
@@ -158,6 +160,8 @@ OTHERS = {
     "export COLDSTART_TEACHER_KEY=...": "is for a key",
     'eval "$(_COLDSTART_PY_COMPLETE=bash_source ./coldstart.py)"': "test_terminal.py completes in "
     "its way",
+    "llama-server -m Qwen2.5-Coder-1.5B-Instruct.Q8_0.gguf --port 8012 -ub 1024 -b 1024 --ctx-size 0 "
+    "--cache-reuse 256": "needs that model; test_fim.py asks the server where one is installed",
     "ollama create NAME -f Modelfile": "needs Ollama; test_export.py reads the Modelfile",
 }
 """What is not coldstart's own, and why it is not run."""
