@@ -152,6 +152,7 @@ OTHERS = {
     "python tests/bench_stages.py --recipe smollm2 --part easy --cycles 4,4 --set tasks.limit=60 --set "
     "tasks.heldout=0.3 --set student.threads=1 --set selfdistil.steps=15 --set selfdistil.batch=8 --set "
     "forgetting.mastered=12 --other HARDER --set forgetting.tasks=8 --seeds N": "takes hours",
+    "python tests/bench_taking_up.py --repo BOLTONS --anew 10 --set tasks.limit=120": "needs its history",
     "python tests/bench_update.py": "needs TRL",
     "python tests/bench_update.py --recipe smollm2 --prompt 250 --new 48": "needs TRL",
     "python tests/bench_update.py --step episodes": "takes minutes",
