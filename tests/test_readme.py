@@ -95,6 +95,7 @@ PARSED = {
 """What is only read by click, and why."""
 
 OTHERS = {
+    "python coldstart.py": "is no command; test_cli.py runs it",
     "sudo apt install git bubblewrap build-essential cmake python3-venv python3-dev": "fetches packages",
     "python3 -m venv venv": "makes the environment that runs this",
     ". venv/bin/activate": "the same",
