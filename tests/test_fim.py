@@ -567,7 +567,7 @@ def test_a_cold_student_learns_to_fill_in_the_middle(place):
     assert [row[k] for k in ("prefix", "suffix", "middle")] == [prefix, suffix, middle]
     to = ("--to", "verifiers", "--out", place / "no")
     refused = told("export", "--run", run.folder, *to, code=2)
-    assert "an environment of verifiers asks by chat" in refused["says"]
+    assert "what is to be written asks by chat" in refused["says"]
     assert not (place / "no").exists()
 
 
