@@ -24,5 +24,5 @@ def unsaid(command: str, text: str) -> list[str]:
 
 def _of_any_group(words: str) -> str:
     """Whatever group, number (which may be none) or sort of task it is about."""
-    words = re.sub(r"\bnone\b", "#", words).replace("# tasks that it", "# functions that it")
+    words = re.sub(r"\bnone\b\.?", "#", words).replace("# tasks that it", "# functions that it")
     return re.sub(rf"^(?:{'|'.join(SHORT_WORDS.values())}) #", "group #", words)
