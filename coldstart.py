@@ -155,7 +155,8 @@ def group(*options: Callable[[Command], Command]) -> Callable[[Command], Command
 
 
 def collected(kind: type) -> Callable[[Command], Command]:
-    """Hand a command those of its parameters that are fields of this dataclass as one, `options`."""
+    """Hand a command those of its parameters that are fields of this dataclass as one,
+    `options`."""
     names = [field.name for field in fields(kind)]
 
     def decorate(command: Command) -> Command:
@@ -552,8 +553,8 @@ def climb(options: climbing.ClimbOptions, run_folder, verbose, as_json) -> None:
 @json_option
 @collected(SelfDistilOptions)
 def selfdistil(options: SelfDistilOptions, run_folder, verbose, as_json) -> None:
-    """Draw the student back towards an earlier checkpoint of its own, on what it writes to the prompts
-    of the training tasks: no verdict is asked. climb goes on from there."""
+    """Draw the student back towards an earlier checkpoint of its own, on what it writes to the
+    prompts of the training tasks: no verdict is asked. climb goes on from there."""
     from recipes.reporting import status
 
     os.environ["HF_HUB_OFFLINE"] = "1"
@@ -578,7 +579,8 @@ def selfdistil(options: SelfDistilOptions, run_folder, verbose, as_json) -> None
 )
 @json_option
 def status(run_folder, watched, as_json) -> None:
-    """Where the run stands, and what to do next. Works while another command is at work on it, too."""
+    """Where the run stands, and what to do next. Works while another command is at work on it,
+    too."""
     from recipes.reporting import status
 
     if watched:
@@ -773,8 +775,8 @@ def export(options: ExportOptions, run_folder, verbose, as_json) -> None:
     """Take the student, or the tasks, out of a run: exit code 1 if an exported model falls short of
     its checkpoint.
 
-    ollama, gguf and peft hold the student, dataset the tasks; verifiers holds tasks and verdict as an
-    environment for other trainers, and trl tasks, verdict and student, to train on with TRL on
+    ollama, gguf and peft hold the student, dataset the tasks; verifiers holds tasks and verdict as
+    an environment for other trainers, and trl tasks, verdict and student, to train on with TRL on
     several cards."""
     from recipes.export import export
 

@@ -1,13 +1,13 @@
-"""A recording of a terminal (asciicast v2) as an animated SVG, without a script: a strip of frames that
-CSS moves, so that it plays where a page shows it as a picture.
+"""A recording of a terminal (asciicast v2) as an animated SVG, without a script: a strip of frames
+that CSS moves, so that it plays where a page shows it as a picture.
 
     recording = Recording.read(Path("docs/first-arc.cast"))
     recording.lines()        # what it printed, line by line, without bars that were drawn over
     svg(recording, "what is to be seen")
 
 Waits are cut: a frame is shown for about a second at most, and of the states of one line, as of a
-bar or of a command that is typed, a few are kept. Where a reader wants less motion, and where nothing
-moves, it is the last frame.
+bar or of a command that is typed, a few are kept. Where a reader wants less motion, and where
+nothing moves, it is the last frame.
 """
 
 import json
@@ -19,7 +19,8 @@ from pathlib import Path
 import pyte
 
 LONGEST, SHORTEST, OF_A_BAR, LAST = 1.2, 0.1, 0.35, 8.0
-"""Seconds of a frame: at most, at least, at most of one in which one line alone changes, of the last."""
+"""Seconds of a frame: at most, at least, at most of one in which one line alone changes, of the
+last."""
 BAR_FRAMES = 4
 """Of the states of one line, at most."""
 WIDTH, HEIGHT, MARGIN, HEAD = 8.4, 18, 14, 34
@@ -71,7 +72,8 @@ class Recording:
         return [line.rstrip() for line in screen.display]
 
     def screens(self) -> list[tuple[float, Rows]]:
-        """(seconds since it began, what is to be seen from then on), none like the one before it."""
+        """(seconds since it began, what is to be seen from then on), none like the one before
+        it."""
         screen = pyte.Screen(self.columns, self.rows)
         stream = pyte.Stream(screen)
         seen: list[tuple[float, Rows]] = []

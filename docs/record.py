@@ -6,10 +6,11 @@
     python docs/record.py --draw                     # the picture and README's figures alone
 
 The commands are typed and run in a folder of their own. What they write to the terminal goes to
-`docs/first-arc.cast` (asciicast v2, which `asciinema play` shows too), is drawn as `docs/first-arc.svg`,
-and gives the sample output in the README its figures: a line of a `console` block is replaced by the
-recorded line with the same words. A line whose words are not there any more is named, for a person to
-choose another. Paths of the interpreter are shown: use a virtual environment with a plain path.
+`docs/first-arc.cast` (asciicast v2, which `asciinema play` shows too), is drawn as
+`docs/first-arc.svg`, and gives the sample output in the README its figures: a line of a `console`
+block is replaced by the recorded line with the same words. A line whose words are not there any
+more is named, for a person to choose another. Paths of the interpreter are shown: use a virtual
+environment with a plain path.
 """
 
 import argparse
@@ -116,8 +117,8 @@ def words_of(line: str) -> str:
 
 
 def renewed(readme: str, said: list[str]) -> tuple[str, list[str]]:
-    """(the README with the figures of the lines that were `said`, sample lines that were not said, or
-    not in this order)"""
+    """(the README with the figures of the lines that were `said`, sample lines that were not said,
+    or not in this order)"""
     known, missing, place = [words_of(line) for line in said], [], 0
 
     def line_now(line: str) -> str:

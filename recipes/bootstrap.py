@@ -1,6 +1,6 @@
 """The phases of bootstrap, in the order of `phases.py`: tasks from the repository's own tests
-(`mining.py`); which of them the student never solves; a teacher for these alone (`teach.py`); fine-tuning on what
-the tests verified; the same probe again.
+(`mining.py`); which of them the student never solves; a teacher for these alone (`teach.py`);
+fine-tuning on what the tests verified; the same probe again.
 
     result = bootstrap(session)
 

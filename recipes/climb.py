@@ -51,8 +51,8 @@ class ClimbOptions:
     stage: str | None = None
     """The last stage that is climbed."""
     compare: bool = False
-    """Whether after a stage every way to keep what earlier ones taught is tried, and which kept most
-    is said."""
+    """Whether after a stage every way to keep what earlier ones taught is tried, and which kept
+    most is said."""
 
 
 def climb(session: Session, options: ClimbOptions) -> int:
@@ -289,8 +289,8 @@ def forget_after(session: Session, cycle: int, line: dict | None) -> None:
 
 
 def _heldout(session: Session, stage: Stage) -> dict:
-    """How good it is on the stage's held-out tasks, always on the same seeds, which are not those of
-    the probes: {group: summary} for `heldout` and those of it of each sort; {} without such
+    """How good it is on the stage's held-out tasks, always on the same seeds, which are not those
+    of the probes: {group: summary} for `heldout` and those of it of each sort; {} without such
     tasks."""
     from recipes.learning.measure import summarise
 

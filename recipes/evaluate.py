@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recipes.events import Unmeasured
-from recipes.runfolder.places import listed
 from recipes.runfolder.taking_up import place_before
 from recipes.session import RolloutBar, Session
 from sandbox.errors import UsageError
+from sandbox.reasons import listed
 
 if TYPE_CHECKING:  # what `--help` need not load
     from recipes.rollouts.rollout import Sampling
@@ -37,7 +37,8 @@ class EvalOptions:
     student: Path | None = None
     """The run whose student is measured on the tasks of this one; None: its own."""
     new_since: Path | None = None
-    """The run whose student is measured, on tasks of functions that are new since or have changed."""
+    """The run whose student is measured, on tasks of functions that are new since or have
+    changed."""
     control: bool = False
     """Whether episodes are held against as many tokens of single attempts (`control.py`)."""
 
@@ -58,8 +59,8 @@ class EvalOptions:
 
 
 def owner_of(run: Run, options: EvalOptions) -> Run:
-    """The run whose checkpoint is measured on the tasks of `run`: itself, or the one that was named.
-    Raises UsageError where nothing can be new to that one's student."""
+    """The run whose checkpoint is measured on the tasks of `run`: itself, or the one that was
+    named. Raises UsageError where nothing can be new to that one's student."""
     from recipes.runfolder.run import Run
 
     named = options.new_since or options.student
@@ -75,7 +76,7 @@ def owner_of(run: Run, options: EvalOptions) -> Run:
         )
     if not any(place_before(place, owner) for place in run.places):
         raise UsageError(
-            f"{run.folder} is a run of {listed([p.repository.root for p in run.places])}, which "
+            f"{run.folder} is a run of {listed(p.repository.root for p in run.places)}, which "
             f"{named} did not learn from: all of it is new to that student. --student {named} measures "
             "it on all tasks."
         )
@@ -85,8 +86,8 @@ def owner_of(run: Run, options: EvalOptions) -> Run:
 def _new_since(
     session: Session, options: EvalOptions, tasks: list[Task]
 ) -> tuple[list[Task], dict]:
-    """Of the tasks those about functions that are new since the earlier run or have changed, and what
-    is told of it. Raises UsageError where there are none."""
+    """Of the tasks those about functions that are new since the earlier run or have changed, and
+    what is told of it. Raises UsageError where there are none."""
     from recipes.runfolder.run import Run
     from sandbox.tasks.inventory import Inventory
 
@@ -113,8 +114,8 @@ def _new_since(
 
 
 def evaluate(session: Session, folder: Path, options: EvalOptions, sampling: Sampling) -> dict:
-    """Base and the checkpoint in `folder` on the same tasks and seeds: eval.jsonl, task by task, and
-    voice.jsonl. What is known is not measured again; a task that could not be measured for both
+    """Base and the checkpoint in `folder` on the same tasks and seeds: eval.jsonl, task by task,
+    and voice.jsonl. What is known is not measured again; a task that could not be measured for both
     is left out."""
     from recipes.reporting import evaluation
     from recipes.teachers.identity import count

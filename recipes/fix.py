@@ -27,10 +27,10 @@ from recipes.fixing.options import FixOptions
 from recipes.fixing.search import Search, SearchOptions
 from recipes.fixing.writer import open_engine
 from recipes.runfolder.opening import check_jail_and_tree
-from recipes.runfolder.places import listed
 from recipes.session import limits_of
 from sandbox.cache import make_room
 from sandbox.errors import UsageError
+from sandbox.reasons import listed
 from sandbox.repo import open_repository
 from sandbox.worktree import WorkTree
 
@@ -46,7 +46,7 @@ def open_search(run: Run, checkpoint: Path, options: FixOptions, emit: Emit) -> 
     """The search that the options describe, by the student of this checkpoint."""
     known = {place.repository.root: place.repository.python for place in run.places}
     if options.repo is None and len(known) > 1:
-        raise UsageError(f"Which repository? Name it with --repo: {listed(list(known))}.")
+        raise UsageError(f"Which repository? Name it with --repo: {listed(known)}.")
     root = os.path.abspath(options.repo) if options.repo else run.repository.root
     repository = open_repository(options.repo or root, known.get(root))
     make_room(notes_to(emit))

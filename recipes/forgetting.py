@@ -24,16 +24,16 @@ from recipes.reporting.tables import read_probes
 from recipes.session import RolloutBar, Session
 
 CHUNK, CONTEXT = 256, 16
-"""Tokens of neutral text that are read at once, and how many of these are not measured, because little
-stands before them."""
+"""Tokens of neutral text that are read at once, and how many of these are not measured, because
+little stands before them."""
 EARLIER = ("mastered", "other")
 """What is measured beside the held-out tasks of the stages, as pass@1."""
 
 
 def measure(session: Session, others: Others, stages: Sequence[Stage], since: str) -> dict:
-    """{"heldout": {stage: P}, "mastered": P, "other": P, "neutral": nats a token, "kl": nats a token},
-    where P is a summary as probes have it (`measure.summarise`), with "by_task": {instance_id: pass@1};
-    None where there is nothing to measure.
+    """{"heldout": {stage: P}, "mastered": P, "other": P, "neutral": nats a token, "kl": nats a
+    token}, where P is a summary as probes have it (`measure.summarise`), with "by_task":
+    {instance_id: pass@1}; None where there is nothing to measure.
 
     `stages`: those so far, the present one last; `since`: the checkpoint to which the KL divergence
     is taken, on the present stage's training prompts.
@@ -137,8 +137,8 @@ def _manual(letters: int) -> str:
 
 
 def earlier(before: dict, after: dict, stage: str) -> Iterator[tuple[float, float]]:
-    """pass@1 (before, after) of what is not the stage's own: held-out tasks of the stages before it,
-    mastered tasks, another repository."""
+    """pass@1 (before, after) of what is not the stage's own: held-out tasks of the stages before
+    it, mastered tasks, another repository."""
     pairs = [(before["heldout"].get(n), p) for n, p in after["heldout"].items() if n != stage]
     pairs += [(before[name], after[name]) for name in EARLIER]
     for was, now in pairs:

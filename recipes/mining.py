@@ -2,8 +2,9 @@
 
     mine_tasks(run, emit)
 
-It goes on where it was cut off, and does nothing where it is done. Of a run that takes up an earlier
-one, what that one measured of the tasks that are the same is taken over (`sandbox/tasks/earlier.py`).
+It goes on where it was cut off, and does nothing where it is done. Of a run that takes up an
+earlier one, what that one measured of the tasks that are the same is taken over
+(`sandbox/tasks/earlier.py`).
 """
 
 from __future__ import annotations
@@ -12,12 +13,11 @@ from typing import TYPE_CHECKING
 
 from recipes import phases
 from recipes.events import Emit, SecretFound, TasksMined, notes_to, progress_to
-from recipes.runfolder.places import listed
 from recipes.runfolder.taking_up import earlier_of, place_before
 from recipes.session import limits_of
 from sandbox import jsonl
 from sandbox.errors import UsageError
-from sandbox.reasons import Reasons, in_words
+from sandbox.reasons import Reasons, in_words, listed
 
 if TYPE_CHECKING:  # what `--help` need not load
     from recipes.runfolder.places import Place
@@ -47,7 +47,7 @@ def mine_tasks(run: Run, emit: Emit) -> None:
             since = since.plus(mined.since or Since(mined=tuple(sorted(own))), own, place.called)
             tasks += [place.named(task) for task in kept]
         if not tasks:
-            roots = listed([place.repository.root for place in run.places])
+            roots = listed(place.repository.root for place in run.places)
             raise UsageError(f"{roots} gives no valid task: {in_words(excluded, excluded.names)}")
         run.keep_only("tasks.jsonl", [t.to_dict() for t in tasks])
         run.content["excluded"], run.content["left_out"] = dict(excluded), excluded.names

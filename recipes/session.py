@@ -215,7 +215,8 @@ class Session:
 
     @property
     def chats(self) -> dict[str, list[dict]]:
-        """{instance_id: messages} of the tasks that can be put within the recipe's longest prompt."""
+        """{instance_id: messages} of the tasks that can be put within the recipe's longest
+        prompt."""
         turns = self.recipe.student.turns
         if turns not in self._chats:
             self._chats[turns] = self._built(self._all_tasks, self.tree_of, turns)
@@ -308,7 +309,8 @@ class Session:
         return self._engine
 
     def check_policy(self) -> None:
-        """Refuse to go on where what samples is not what is trained; with the adapter as it is now."""
+        """Refuse to go on where what samples is not what is trained; with the adapter as it is
+        now."""
         from recipes.rollouts.choosing import check_policy
 
         check_policy(self.engine, list(self.prompts.values()), self.recipe)

@@ -41,7 +41,8 @@ BASELINE = "the baseline is the mean of the other rollouts"
 METHODS = ("none", "selfdistil", "replay", "average", "kl")
 OTHERS = ("practice", "instructions")
 FEEDBACK = 256
-"""Tokens for which there is room between two replies, unless a recipe says how long an episode is."""
+"""Tokens for which there is room between two replies, unless a recipe says how long an episode
+is."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,9 @@ class StudentSettings:
     """Which model learns, and the adapter that it learns in."""
 
     model: str = "nano"
-    """`nano` or `nano-fim` (made on the spot; the second fills in the middle), a Hugging Face hub id,
-    a local `save_pretrained` folder, the path of a GGUF file, or `package:NAME`, the GGUF file in an
-    installed Python package."""
+    """`nano` or `nano-fim` (made on the spot; the second fills in the middle), a Hugging Face hub
+    id, a local `save_pretrained` folder, the path of a GGUF file, or `package:NAME`, the GGUF file
+    in an installed Python package."""
     loader: Annotated[str, OneOf(LOADERS)] = "auto"
     """What loads it on a card: `unsloth`, `transformers`, or `auto`: unsloth where it is installed,
     unless one step of each, measured when the run begins, shows transformers to be faster."""
@@ -68,8 +69,9 @@ class StudentSettings:
     """Replies of an episode, at most. With more than one the student is told what the tests that it
     was shown say of a reply that fails them, and tries again."""
     max_episode: NotNegative[int] = 0
-    """Tokens of an episode behind its prompt: replies, and what is told between; 0: room for `turns`
-    replies of full length and FEEDBACK tokens between two. An episode that has used them up ends."""
+    """Tokens of an episode behind its prompt: replies, and what is told between; 0: room for
+    `turns` replies of full length and FEEDBACK tokens between two. An episode that has used them up
+    ends."""
     threads: NotNegative[int] = 1
     """CPU threads for torch and llama.cpp when there is no CUDA card; 0: as many as this machine is
     fastest with when the run begins, which the run then keeps. Sums depend on it: same seed, same
@@ -96,11 +98,11 @@ class PromptSettings:
     functions (or, where a task is about whole files, SEARCH/REPLACE); `compact`, for a small
     student: function and visible tests, and one sentence of what to write; `body`: signature and
     docstring alone, answered with the bare function body (for a student too small for anything
-    else); `rewrite`: the same, with the body as it stands where it has a mistake; `fim`, for a student
-    whose tokenizer has fill-in-the-middle tokens (`recipes/learning/fim.py`): the file before the
-    body and behind it, as an editor asks an autocompletion, answered with what stands between, to the
-    letter. No chat template is filled in, there is one turn, and tasks that are not about one
-    function are left out."""
+    else); `rewrite`: the same, with the body as it stands where it has a mistake; `fim`, for a
+    student whose tokenizer has fill-in-the-middle tokens (`recipes/learning/fim.py`): the file
+    before the body and behind it, as an editor asks an autocompletion, answered with what stands
+    between, to the letter. No chat template is filled in, there is one turn, and tasks that are not
+    about one function are left out."""
 
 
 @dataclass(frozen=True)
@@ -142,8 +144,9 @@ class ProbeSettings:
     temperature: Positive[float] = 0.7
     """Sampling temperature of probes."""
     stops_early: bool = True
-    """Whether the first probe goes on to the next task where the first half of a task's samples were
-    all cut off. The others count as unsolved, and how many there are is said. No other probe does."""
+    """Whether the first probe goes on to the next task where the first half of a task's samples
+    were all cut off. The others count as unsolved, and how many there are is said. No other probe
+    does."""
 
 
 @dataclass(frozen=True)
@@ -197,8 +200,8 @@ class DistilSettings:
     steps: Positive[int] = 100
     """Optimiser steps; at most, where `epochs` is given."""
     epochs: NotNegative[float] = 0.0
-    """Times that each trajectory is seen, so that few of them take fewer steps; 0: as often as `steps`
-    allow."""
+    """Times that each trajectory is seen, so that few of them take fewer steps; 0: as often as
+    `steps` allow."""
     batch: Positive[int] = 16
     """Trajectories a step."""
     lr: Positive[float] = 2e-4
@@ -242,8 +245,8 @@ class ClimbSettings:
     floor: NotNegative[float] = 0.05
     """Added to p(1-p) when tasks are drawn, so that cold and mastered ones are seen again."""
     discount: Share = 0.9
-    """What is left of an episode's reward by each turn that it took: a solution in the first turn is
-    worth more than one in the third."""
+    """What is left of an episode's reward by each turn that it took: a solution in the first turn
+    is worth more than one in the third."""
     kl: NotNegative[float] = 0.0
     """Weight of the KL term to the adapter that bootstrap left; 0: off."""
     max_ratio: Positive[float] = 2.0
@@ -309,10 +312,12 @@ class RetentionSettings:
     """What keeps a stage from undoing what earlier ones taught, from the second one on."""
 
     method: Annotated[str, OneOf(METHODS)] = "replay"
-    """After the stage: `replay`, fine-tuning on the student's own solved rollouts of the tasks of all
-    stages before it, which kept most where it was measured (docs/measurements.md); `selfdistil`,
-    on-policy distillation from the best adapter of the stage before it, on the prompts of these; `average`, of the stage's adapter and that one. While it is climbed: `kl`, a KL
-    term to that one. `none`: nothing. Steps, batch and learning rate are those of `[selfdistil]`."""
+    """After the stage: `replay`, fine-tuning on the student's own solved rollouts of the tasks of
+    all stages before it, which kept most where it was measured (docs/measurements.md);
+    `selfdistil`, on-policy distillation from the best adapter of the stage before it, on the
+    prompts of these; `average`, of the stage's adapter and that one. While it is climbed: `kl`, a
+    KL term to that one. `none`: nothing. Steps, batch and learning rate are those of
+    `[selfdistil]`."""
     kl: NotNegative[float] = 0.05
     """Weight of the KL term of `kl`."""
     share: Share = 0.5
@@ -411,7 +416,8 @@ def load(name: str = "auto", overrides: tuple[str, ...] | list[str] = ()) -> Rec
 
 
 def changed(data: dict, overrides: tuple[str, ...] | list[str], where: str) -> Recipe:
-    """The recipe of this plain data with `key.path=value` overrides. Raises UsageError as `load`."""
+    """The recipe of this plain data with `key.path=value` overrides. Raises UsageError as
+    `load`."""
     data = copy.deepcopy(data)
     for item in overrides:
         _override(data, item)

@@ -1,6 +1,7 @@
 """Why things are left out: how often each reason was given, and what for."""
 
 from collections import Counter
+from collections.abc import Iterable
 
 NAMED = 5
 """Names that a person is shown for one reason."""
@@ -30,6 +31,12 @@ def counted(counts: dict[str, int]) -> str:
     """`3 x this, 1 x that`"""
     ordered = sorted(counts.items(), key=lambda item: -item[1])
     return ", ".join(f"{count} x {reason}" for reason, count in ordered)
+
+
+def listed(words: Iterable[object]) -> str:
+    """`a, b and c`, of one at least."""
+    *most, last = map(str, words)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def name_lines(names: dict[str, list[str]]) -> list[str]:

@@ -131,7 +131,8 @@ class Repository:
 
 
 def open_repository(folder: str | Path, python: str | None = None) -> Repository:
-    """Look at the work tree in `folder` and take its snapshot. Raises UsageError with a sentence."""
+    """Look at the work tree in `folder` and take its snapshot. Raises UsageError with a
+    sentence."""
     root = Path(os.path.abspath(folder))
     if not root.is_dir():
         raise UsageError(f"{folder} is not a folder.")
@@ -191,8 +192,8 @@ def restore_snapshot(repository: Repository) -> None:
 
 
 def files_moved_on(repository: Repository) -> list[str] | None:
-    """The project's files in the work tree, where what lies there is no longer the snapshot; None where
-    it is. Nothing is copied. Raises UsageError where the work tree cannot be read."""
+    """The project's files in the work tree, where what lies there is no longer the snapshot; None
+    where it is. Nothing is copied. Raises UsageError where the work tree cannot be read."""
     root = Path(repository.root)
     if not root.is_dir():
         raise UsageError(f"{root} is gone.")

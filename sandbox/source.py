@@ -354,10 +354,10 @@ def body_of(text: str, function: Function) -> str:
 
 
 def around_body(text: str, function: Function) -> tuple[str, str, str]:
-    """(the file up to the body, the body as it stands, the rest of the file), which together are the
-    file. The body begins with a line of its own, or behind the signature where it stands beside
-    that; the line end behind it belongs to the rest. Where there is nothing but a docstring the body
-    is empty, and a line end comes in front of it."""
+    """(the file up to the body, the body as it stands, the rest of the file), which together are
+    the file. The body begins with a line of its own, or behind the signature where it stands beside
+    that; the line end behind it belongs to the rest. Where there is nothing but a docstring the
+    body is empty, and a line end comes in front of it."""
     lines, body = text.split("\n"), body_nodes(function)
     rest = "\n".join(["", *lines[function.last :]]) if function.last < len(lines) else ""
     start = body[0].lineno - 1 if body else 0

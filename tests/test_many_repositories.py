@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from recipes.runfolder.places import listed, places
+from recipes.runfolder.places import places
+from sandbox.reasons import listed
 from sandbox.repo import open_repository
 from tests.conftest import CALC, make_repo, run_cli
 from tests.test_arc import last_line, lines, make_student, settings

@@ -136,7 +136,7 @@ def test_every_task_is_counted_once(rows):
         for i, row in enumerate(rows)
     ]
     files = {"probe.jsonl": probes, "trajectories.jsonl": []}
-    run = SimpleNamespace(tasks=tasks, set_aside={}, content={}, read=files.__getitem__)
+    run = SimpleNamespace(tasks=tasks, set_aside={}, taught=set(), read=files.__getitem__)
     found = outcome.outcome(run, "after")
     for hard in (True, False):
         for held in (True, False):

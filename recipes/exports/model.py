@@ -13,8 +13,8 @@ Ollama's own copy of a base would be quantised in another way than the one that 
 trained on, so the Modelfile names a file. Its TEMPLATE is taken from the tokenizer's chat template
 by filling that in (`around`): exact for a conversation of one question, with or without a system
 prompt, which is what the student was trained on. One that fills in the middle is asked so where a
-request has a suffix, which is what Ollama's own templates of such models do; and the GGUF file names
-the tokens (`gguf_vocabulary.py`).
+request has a suffix, which is what Ollama's own templates of such models do; and the GGUF file
+names the tokens (`gguf_vocabulary.py`).
 """
 
 import os

@@ -66,9 +66,10 @@ class OpenRun:
 @contextmanager
 def open_run(folder: Path, workers: int = 0, memory: Path | None = None) -> Iterator[OpenRun]:
     """The run in this folder. What is to be said goes to standard error. `workers`: jails at the
-    same time, as the recipe says where 0; `memory`: a file for the verdicts of this process alone (of
-    several repositories one each, with their names before it), which begins with those of the run where it is not there yet; without it they go to the run's.
-    Raises UsageError where there is no run."""
+    same time, as the recipe says where 0; `memory`: a file for the verdicts of this process alone
+    (of several repositories one each, with their names before it), which begins with those of the
+    run where it is not there yet; without it they go to the run's. Raises UsageError where there is
+    no run."""
 
     def emit(event: Event) -> None:
         sys.stderr.write(f"{event}\n")

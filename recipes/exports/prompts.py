@@ -16,8 +16,8 @@ if TYPE_CHECKING:  # what `--help` need not load
 
 def asked(run: Run) -> list[tuple[Task, Prompt]]:
     """The tasks of a run as its student is asked them, but for those of which not even the function
-    fits into a prompt, for programs that ask by chat. Raises UsageError where there are no tasks yet, a
-    snapshot has moved on, or the recipe's prompts are no chat."""
+    fits into a prompt, for programs that ask by chat. Raises UsageError where there are no tasks
+    yet, a snapshot has moved on, or the recipe's prompts are no chat."""
     from recipes.learning.tokens import budget_of
     from sandbox.tasks.prompts import build
     from sandbox.tasks.styles import FIM

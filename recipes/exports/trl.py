@@ -63,7 +63,8 @@ have one advantage (climb has one for each).
 
 def write(run: Run, folder: Path, checkpoint: Path | None = None) -> None:
     """Write the files to `folder`. `checkpoint` is the folder of one. Raises UsageError where there
-    are no tasks yet, a snapshot has moved on, nothing is left to train on or the checkpoint is damaged."""
+    are no tasks yet, a snapshot has moved on, nothing is left to train on or the checkpoint is
+    damaged."""
     assert checkpoint is not None
     checkpoints.read(checkpoint)
     rows: dict[str, list[dict]] = {"train": [], "heldout": []}

@@ -185,7 +185,8 @@ class Search:
     def _judged(
         self, judge: Judge, replies: list[Reply], counts: Counter[str]
     ) -> Iterator[Attempt]:
-        """The edits of these replies that change something, with their verdicts, which are counted."""
+        """The edits of these replies that change something, with their verdicts, which are
+        counted."""
         tree = judge.repository.snapshot
         edits: list[tuple[Task, dict[str, str] | InvalidEdit]] = []
         for reply in replies:

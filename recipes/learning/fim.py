@@ -1,15 +1,16 @@
-"""The fill-in-the-middle tokens of a tokenizer, and the prompt that is made of them. Needs no torch.
+"""The fill-in-the-middle tokens of a tokenizer, and the prompt that is made of them. Needs no
+torch.
 
     tokens = fim_tokens(vocabulary.get)          # by the texts in FAMILIES; None where there are none
     tokens.prompt(begin, prefix_ids, suffix_ids)  # prefix, suffix, then the token of the middle (PSM)
     halves(messages)                             # (prefix, suffix) of such a prompt; None of a chat
 
-A model of one of these families was trained on texts in which `prefix`, what comes before, `suffix`,
-what comes after, and `middle` stand in this order (PSM: prefix, suffix, middle), and its middle ends
-with one of `ends`. No chat template is filled in. Which family it is the tokenizer's own vocabulary
-tells: the first one all of whose texts are tokens of it. Models that use these tokens in another
-order (suffix first, as Mellum) are taken for what their tokens say; and that a tokenizer has them
-does not say that its model was trained with them (Qwen3 has Qwen2.5-Coder's).
+A model of one of these families was trained on texts in which `prefix`, what comes before,
+`suffix`, what comes after, and `middle` stand in this order (PSM: prefix, suffix, middle), and its
+middle ends with one of `ends`. No chat template is filled in. Which family it is the tokenizer's
+own vocabulary tells: the first one all of whose texts are tokens of it. Models that use these
+tokens in another order (suffix first, as Mellum) are taken for what their tokens say; and that a
+tokenizer has them does not say that its model was trained with them (Qwen3 has Qwen2.5-Coder's).
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +31,8 @@ class Family:
     end: str
     """What stands behind the middle in their training."""
     also: tuple[str, ...] = ()
-    """What else they may end it with: the next file, or padding. llama.cpp ends at most of these."""
+    """What else they may end it with: the next file, or padding. llama.cpp ends at most of
+    these."""
 
 
 PIPED = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")

@@ -23,8 +23,8 @@ def is_made_here(model: str) -> bool:
 
 
 def local_model(model: str, seed: int, on_progress: OnProgress | None = None) -> str:
-    """A folder, or the name of a model on the hub. Raises UsageError where a GGUF file is missing or
-    cannot be a student."""
+    """A folder, or the name of a model on the hub. Raises UsageError where a GGUF file is missing
+    or cannot be a student."""
     if model in MADE:
         from recipes.nano import fim_student, nano_student
 

@@ -71,7 +71,8 @@ class ClimbState:
     rolled_back: int = 0
     """Cycles undone; `undone` in the checkpoint's counters."""
     solve_rate: dict[str, float] = field(default_factory=dict)
-    """`p` in the checkpoint's counters: instance_id -> running solve rate: half the old value, half the newest group's mean."""
+    """`p` in the checkpoint's counters: instance_id -> running solve rate: half the old value, half
+    the newest group's mean."""
     best_pass_at_1: float | None = None
     """Best held-out pass@1 so far; see `is_best`."""
     best_cycle: int | None = None
@@ -337,12 +338,12 @@ def advantages(rewards_G: Sequence[float]) -> list[float]:
 def turn_advantages(group: Sequence[Rollout], discount: float) -> list[list[float]]:
     """One advantage for each turn of each rollout of a task's group.
 
-    What an episode returns, seen from one of its turns, is its reward times `discount` for each turn
-    that came after it. From that goes the mean return of the others that stood at the same history
-    (as GiGPO groups states: Feng et al. 2025, arXiv:2505.10978): before the first turn all of the
-    group. A turn whose history no other rollout shares has the episode's own advantage, seen from
-    the first turn, for nobody else says what was to be expected there. Raises ValueError for fewer
-    than two rollouts."""
+    What an episode returns, seen from one of its turns, is its reward times `discount` for each
+    turn that came after it. From that goes the mean return of the others that stood at the same
+    history (as GiGPO groups states: Feng et al. 2025, arXiv:2505.10978): before the first turn all
+    of the group. A turn whose history no other rollout shares has the episode's own advantage, seen
+    from the first turn, for nobody else says what was to be expected there. Raises ValueError for
+    fewer than two rollouts."""
     first = advantages([_return(rollout, 0, discount) for rollout in group])
     found: list[list[float]] = [[advantage] for advantage in first]
     for turn in range(1, max(rollout.turns for rollout in group)):

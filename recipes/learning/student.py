@@ -61,7 +61,8 @@ class Snapshot:
 
 
 class Student:
-    """A 4-bit causal language model with one trainable LoRA adapter. Make one with `Student.load`."""
+    """A 4-bit causal language model with one trainable LoRA adapter. Make one with
+    `Student.load`."""
 
     def __init__(
         self,
@@ -158,8 +159,8 @@ class Student:
     # ---- text and tokens: see `StudentTokens` ----------------------------------------------------
 
     def prompt_ids(self, messages: list[dict]) -> list[int]:
-        """Token ids of a chat (`[{"role", "content"}, ...]`), ready for the student's reply; or of a
-        prompt to fill in the middle, ready for that."""
+        """Token ids of a chat (`[{"role", "content"}, ...]`), ready for the student's reply; or of
+        a prompt to fill in the middle, ready for that."""
         return self.tokens.prompt_ids(messages)
 
     def answer_ids(self, text: str) -> list[int]:
@@ -271,8 +272,8 @@ def same_model(one: str, other: str) -> bool:
 
 
 def _portable_name(model: str) -> str:
-    """The model's name without what belongs to this machine: a folder's last component, a GGUF file's
-    name without its ending, a hub id as it is."""
+    """The model's name without what belongs to this machine: a folder's last component, a GGUF
+    file's name without its ending, a hub id as it is."""
     path = Path(model).expanduser()
     if path.suffix == ".gguf":
         return path.stem

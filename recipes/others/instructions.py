@@ -3,9 +3,9 @@
     made = instructions(24, seed=0)
     made[0].messages, made[0].accepts("APPLE")
 
-Each is made by one of MAKERS from words and numbers that the seed draws. Whether a reply follows the
-instruction is a comparison of text, so there is nothing that it could attack. The split is by what is
-asked: the same instruction is never on both sides.
+Each is made by one of MAKERS from words and numbers that the seed draws. Whether a reply follows
+the instruction is a comparison of text, so there is nothing that it could attack. The split is by
+what is asked: the same instruction is never on both sides.
 """
 
 import json

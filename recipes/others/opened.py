@@ -46,8 +46,8 @@ class Others:
 
 @contextmanager
 def opened(session: Session) -> Iterator[Others]:
-    """All of a recipe with stages; none of one without. Raises UsageError for another repository that
-    gives none."""
+    """All of a recipe with stages; none of one without. Raises UsageError for another repository
+    that gives none."""
     recipe = session.recipe
     if not recipe.stage:
         yield Others({}, session.run)

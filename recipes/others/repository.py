@@ -1,5 +1,5 @@
-"""Another repository than the run's: half of its tasks are never trained on, and say what learning one
-repository does to the others.
+"""Another repository than the run's: half of its tasks are never trained on, and say what learning
+one repository does to the others.
 
     other = OtherRepository(run, "practice", limits, emit)
     other.tasks, other.tree, other.judge_replies(pairs, "blocks")

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recipes.phases import BEFORE, bootstrapped
-from recipes.reporting.tables import RECORDED_WORDS, read_probes, taught
+from recipes.reporting.tables import RECORDED_WORDS, read_probes
 from sandbox.tasks.task import RECORDED, SORTS
 
 if TYPE_CHECKING:
@@ -32,15 +32,15 @@ COUNTS = ("could_not", "solved", "taught", "taught_solved", "lost")
 
 
 def outcome(run: Run, probe: str) -> dict[str, dict[str, dict[str, int]]]:
-    """{"hard" | "soft" | "recorded": {"train" | "heldout": {"could_not": tasks that the first probe never
-    solved, "solved": of these, those that `probe` solved, "taught", "taught_solved": the same of
-    those that a teacher's verified answer was learned for, "lost": tasks that the first probe
+    """{"hard" | "soft" | "recorded": {"train" | "heldout": {"could_not": tasks that the first probe
+    never solved, "solved": of these, those that `probe` solved, "taught", "taught_solved": the same
+    of those that a teacher's verified answer was learned for, "lost": tasks that the first probe
     solved and `probe` did not}}}, of the tasks that both have measured."""
     old, new = (
         {p.instance_id: p.resolved > 0 for p in read_probes(run, name)}
         for name in (BEFORE.name, probe)
     )
-    was_taught = taught(run)
+    was_taught = run.taught
     found = {sort: {split: dict.fromkeys(COUNTS, 0) for split in SPLITS} for sort in SORTS}
     for task in run.tasks:
         if task.instance_id in old and task.instance_id in new:

@@ -32,16 +32,18 @@ def run_facts(run: Run) -> dict:
     """What `status` tells: {"run", "phase", "cycles", "probes": {phase: P}, "seconds",
     "checkpoints", "next", "step", "tasks": {split: {when: {state: n, "truncated": n}}},
     "tasks_apart": {"hard" | "soft" | "recorded": the same}, "heldout_curve": [[cycle, pass@1]],
-    "heldout_curves": {"hard" | "soft" | "recorded": the same}, "alarm", "set_aside", "teacher", "usd",
-    "thawed", "seconds_total", "seconds_left", "best", "selfdistil", "idle_seconds", "at_work"}.
+    "heldout_curves": {"hard" | "soft" | "recorded": the same}, "alarm", "set_aside", "teacher",
+    "usd", "thawed", "seconds_total", "seconds_left", "best", "selfdistil", "idle_seconds",
+    "at_work"}.
 
     `step` is the part of the current step that is done ({"name", "done", "total"}) where it can be
-    counted, else None; `best` is {"checkpoint", "heldout_pass_at_1", "hard", "soft", "recorded"} (held-out
-    pass@1), or None before there is one; `selfdistil` is {"teacher", "from", "steps", "done", "kl":
-    {"before", "after"}} where that was learned last, else None; `idle_seconds` have passed since the
-    run folder last changed; `at_work`: whether another command takes the run further at this moment;
-    `seconds_left`: of the cycles that its recipe plans, by those so far (None before the first). A
-    run whose recipe has stages has "stages" and "forgetting", too (`stages.py`).
+    counted, else None; `best` is {"checkpoint", "heldout_pass_at_1", "hard", "soft", "recorded"}
+    (held-out pass@1), or None before there is one; `selfdistil` is {"teacher", "from", "steps",
+    "done", "kl": {"before", "after"}} where that was learned last, else None; `idle_seconds` have
+    passed since the run folder last changed; `at_work`: whether another command takes the run
+    further at this moment; `seconds_left`: of the cycles that its recipe plans, by those so far
+    (None before the first). A run whose recipe has stages has "stages" and "forgetting", too
+    (`stages.py`).
     """
     content, metrics = run.content, run.read("metrics.jsonl")
     reached = content["done"], len(metrics), cycles_of(run)
@@ -289,7 +291,8 @@ def _curve_lines(curves: dict[str, list], width: int) -> list[str]:
 
 
 def _stage_lines(facts: dict) -> list[str]:
-    """Held-out pass@1 of each stage's own tasks, before and after it, and what became of the rest."""
+    """Held-out pass@1 of each stage's own tasks, before and after it, and what became of the
+    rest."""
     if not facts.get("stages"):
         return []
     lines = ["", f"{'stage':17}{'cycles':>8}{'before':>10}{'after':>10}{'the rest':>10}"]

@@ -9,7 +9,6 @@ from recipes.learning.measure import TaskProbe, summarise
 from recipes.phases import BEFORE, CLIMB, MINE
 from recipes.reporting.alarm import alarm
 from recipes.runfolder.opening import command_line, shown
-from recipes.runfolder.taking_up import FROM
 from sandbox.tasks.task import RECORDED, SORTS
 
 if TYPE_CHECKING:
@@ -69,33 +68,31 @@ def probe_of(record: dict) -> TaskProbe:
 
 def probe_summary(run: "Run", phase: str) -> dict:
     """{group: summary} for the groups of `grouped`."""
-    groups, recipe = grouped(run, read_probes(run, phase)), run.recipe
+    return _summaries(run, read_probes(run, phase))
+
+
+def _summaries(run: "Run", probes: list[TaskProbe]) -> dict:
+    groups, recipe = grouped(run, probes), run.recipe
     return {name: summarise(groups[name], recipe.probe.temperature, recipe.seed) for name in GROUPS}
 
 
-def taught(run: "Run") -> set[str]:
-    """The tasks that a teacher's verified answer was learned for, here or in a run that this one takes
-    up."""
-    lines, earlier = run.read("trajectories.jsonl"), run.content.get(FROM, {}).get("taught", ())
-    return {r["instance_id"] for r in lines if r["source"] != "student"} | set(earlier)
-
-
 def by_repo(run: "Run", *names: str) -> dict:
-    """{"by_repo": {repository: {when: {group: summary}}}} of a run of several, for the probes `names`,
-    which are "before" and "after"; {} of a run of one."""
+    """{"by_repo": {repository: {when: {group: summary}}}} of a run of several, for the probes
+    `names`, which are "before" and "after"; {} of a run of one."""
     places = run.places
     if len(places) == 1:
         return {}
     repo = {task.instance_id: task.repo for task in run.tasks}
-    settings, seed = run.recipe.probe, run.recipe.seed
-    found: dict[str, dict] = {}
-    for place in places:
-        for when, name in zip(("before", "after"), names):
-            own = [p for p in read_probes(run, name) if repo.get(p.instance_id) == place.name]
-            groups = grouped(run, own)
-            summaries = {g: summarise(groups[g], settings.temperature, seed) for g in GROUPS}
-            found.setdefault(place.name, {})[when] = summaries
-    return {"by_repo": found}
+    probes = {when: read_probes(run, name) for when, name in zip(("before", "after"), names)}
+    return {
+        "by_repo": {
+            place.name: {
+                when: _summaries(run, [p for p in of_all if repo[p.instance_id] == place.name])
+                for when, of_all in probes.items()
+            }
+            for place in places
+        }
+    }
 
 
 def by_repo_lines(facts: dict) -> list[str]:
@@ -114,11 +111,11 @@ def by_repo_lines(facts: dict) -> list[str]:
 
 def grouped(run: "Run", probes: list[TaskProbe]) -> dict[str, list[TaskProbe]]:
     """{group: probes} for GROUPS. `taught` are the tasks that a teacher's verified answer was
-    learned for, in a run that this one takes up, too; what the student learned again of its own rollouts was not taught. `were_warm`: the
-    training tasks that it solved now and then before anybody taught it, and should not come to
-    lose. `hard`, `soft` and `recorded` are all tasks of that sort, `taught_hard` and so on those of a
-    group."""
-    was_taught = taught(run)
+    learned for, in a run that this one takes up, too; what the student learned again of its own
+    rollouts was not taught. `were_warm`: the training tasks that it solved now and then before
+    anybody taught it, and should not come to lose. `hard`, `soft` and `recorded` are all tasks of
+    that sort, `taught_hard` and so on those of a group."""
+    was_taught = run.taught
     heldout = {t.instance_id for t in run.tasks if t.split == "heldout"}
     sort_of = {t.instance_id: t.sort for t in run.tasks}
     warm = {p.instance_id for p in read_probes(run, BEFORE.name) if p.state == "warm"} - heldout
@@ -315,7 +312,8 @@ NUMBERS, STATES_BESIDE = 45, 19
 
 def table(before: dict, after: dict, columns: int | None = None) -> list[str]:
     """What pass@1 is, and two summaries side by side, a line a group; no two sorts of tasks are in
-    one figure. Where there are too few `columns`, how many are cold, warm and mastered is left out."""
+    one figure. Where there are too few `columns`, how many are cold, warm and mastered is left
+    out."""
     k, groups = after["all"]["k"], [group for group in SHOWN_GROUPS if after[group]["n"]]
     left = max([14, *(len(SHORT_WORDS[group]) for group in groups)]) + 1
     whole = columns is None or columns >= left + NUMBERS + STATES_BESIDE

@@ -118,7 +118,8 @@ class Screen:
         self.say("\n".join(lines))
 
     def say_facts(self, lines: list[str]) -> None:
-        """What a command was asked for, where no machine reads: beside JSON it would be said twice."""
+        """What a command was asked for, where no machine reads: beside JSON it would be said
+        twice."""
         if not self.as_json:
             self.say_lines(lines)
 

@@ -1,5 +1,5 @@
-"""What a teacher came to in what matters: thawed tasks, which were cold when the run began and which the
-student has solved since.
+"""What a teacher came to in what matters: thawed tasks, which were cold when the run began and
+which the student has solved since.
 
     facts = thawed_facts(run)      # {"cold", "thawed", "usd_per_thawed", ...}
     thawed_lines(facts)
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recipes import phases
-from recipes.reporting.tables import read_probes, taught
+from recipes.reporting.tables import read_probes
 from recipes.reporting.times import duration
 from recipes.teachers.ledger import read_summary
 from sandbox.tasks.task import SORTS
@@ -34,10 +34,10 @@ def never_solved(run: Run) -> dict[str, str]:
 
 
 def thawed_facts(run: Run) -> dict | None:
-    """{"teacher", "cold": training tasks that were cold, "thawed", "hard", "soft", "recorded": the same of
-    these, "usd", "minutes" (of TEACHING), "usd_per_thawed", "minutes_per_thawed", "still_cold",
-    "never_taught": of these, "next_dollar": tasks that another dollar would likely thaw}; what
-    cannot be said is None. None before there is a second probe."""
+    """{"teacher", "cold": training tasks that were cold, "thawed", "hard", "soft", "recorded": the
+    same of these, "usd", "minutes" (of TEACHING), "usd_per_thawed", "minutes_per_thawed",
+    "still_cold", "never_taught": of these, "next_dollar": tasks that another dollar would likely
+    thaw}; what cannot be said is None. None before there is a second probe."""
     probed = [name for name in run.content["done"] if phases.is_probe(name)]
     if len(probed) < 2:
         return None
@@ -50,7 +50,7 @@ def thawed_facts(run: Run) -> dict | None:
     thawed = {name for name in cold if now.get(name, "cold") != "cold"}
     teacher, usd = run.content.get("teacher"), read_summary(run.folder)["usd"]
     minutes = sum(run.content["seconds"].get(name, 0.0) for name in TEACHING) / 60
-    left, won = len(cold - thawed - taught(run)), len(thawed)
+    left, won = len(cold - thawed - run.taught), len(thawed)
     of_sort = {s: {t.instance_id for t in run.tasks if t.sort == s} for s in SORTS}
     return {
         "teacher": teacher["endpoint"]["name"] if teacher else "reference",

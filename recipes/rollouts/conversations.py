@@ -5,8 +5,8 @@
         conversations.said(task, completion)     # [{"role", "content"}, ...] before its last reply
 
 An `Episode` (`sandbox/episode.py`) is about texts; here are the token ids of a history, and to
-which episode each belongs. Completions that have written the same are one history, whose reply is looked
-at once. Nothing is rendered anew: what is said is appended (`StudentTokens.answer_ids`).
+which episode each belongs. Completions that have written the same are one history, whose reply is
+looked at once. Nothing is rendered anew: what is said is appended (`StudentTokens.answer_ids`).
 """
 
 import threading

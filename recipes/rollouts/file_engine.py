@@ -64,8 +64,9 @@ class FileStudent:
         )
 
     def prompt_ids(self, messages: list[dict]) -> list[int]:
-        """Token ids of a chat, ready for the student's reply; as `Student.prompt_ids` gives them. Raises
-        UsageError for a prompt to fill in the middle where the file names no tokens for that."""
+        """Token ids of a chat, ready for the student's reply; as `Student.prompt_ids` gives them.
+        Raises UsageError for a prompt to fill in the middle where the file names no tokens for
+        that."""
         if parts := halves(messages):
             return self._fill_in(*parts)
         if self._template is None:
@@ -73,8 +74,8 @@ class FileStudent:
         return self.tokens(self._render(messages))
 
     def _fill_in(self, prefix: str, suffix: str) -> list[int]:
-        """As llama.cpp's server makes them of the same two texts (`/infill`) where the file names no
-        tokens for repository and file."""
+        """As llama.cpp's server makes them of the same two texts (`/infill`) where the file names
+        no tokens for repository and file."""
         vocabulary = self._vocabulary
         marks = [
             llama.llama_vocab_fim_pre(vocabulary),

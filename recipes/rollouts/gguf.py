@@ -198,7 +198,8 @@ def write_base(
 def write_merged(
     student: TrainedStudent, path: Path, on_progress: OnProgress | None = None
 ) -> None:
-    """Write base and adapter as one model in float16 (`weights`), one matrix in memory at a time."""
+    """Write base and adapter as one model in float16 (`weights`), one matrix in memory at a
+    time."""
     _write_model(student, path, "F16", True, on_progress)
 
 
@@ -341,8 +342,8 @@ def _permuted(student: TrainedStudent, layer: str, array: np.ndarray) -> np.ndar
 
 
 def _said_of_shape(student: TrainedStudent) -> list:
-    """What `_write_shape` tells a writer: of the configuration, all that decides the file beside the
-    rotary embedding. unsloth changes other things in it while it trains and samples."""
+    """What `_write_shape` tells a writer: of the configuration, all that decides the file beside
+    the rotary embedding. unsloth changes other things in it while it trains and samples."""
     said: list = []
 
     class Listener:

@@ -155,8 +155,8 @@ def vocabulary_of(student: TrainedStudent) -> dict | None:
 
 
 def _fim_fields(student: TrainedStudent) -> dict[str, int]:
-    """The metadata by which other programs fill in the middle with a student that was trained so. The
-    first names of these keys were others, which older programs read. {} of other students."""
+    """The metadata by which other programs fill in the middle with a student that was trained so.
+    The first names of these keys were others, which older programs read. {} of other students."""
     from gguf import Keys
 
     if student.tokens.fim is None:

@@ -27,7 +27,7 @@ from recipes.events import (
     UncommittedChanges,
     notes_to,
 )
-from recipes.runfolder.places import MORE, listed
+from recipes.runfolder.places import MORE
 from recipes.runfolder.taking_up import (
     FROM,
     check_same_repositories,
@@ -36,6 +36,7 @@ from recipes.runfolder.taking_up import (
     taken_up,
 )
 from sandbox.errors import UsageError
+from sandbox.reasons import listed
 
 if TYPE_CHECKING:  # what `--help` need not load
     from recipes.runfolder.run import Run
@@ -186,7 +187,8 @@ def _latest_or_new(options: RunOptions, emit: Emit) -> Run:
 
 
 def _where(options: RunOptions, earlier: Run | None) -> list[tuple[Path, str | None]]:
-    """(folder, interpreter) of each repository. Raises UsageError where none is named, or one twice."""
+    """(folder, interpreter) of each repository. Raises UsageError where none is named, or one
+    twice."""
     if not options.repos and not earlier:
         raise UsageError("Which repository? Name it with --repo DIR.")
     known = {p.repository.root: p.repository.python for p in earlier.places} if earlier else {}
@@ -214,8 +216,8 @@ def _check_taken_up(run: Run, wanted: Path) -> None:
 
 
 def _latest_of(repositories: list[Repository], recipe: Recipe, earlier: Run | None) -> Run | None:
-    """The latest run, where it is of the same trees and recipe, takes up the run that is wanted, and is
-    not yet bootstrapped."""
+    """The latest run, where it is of the same trees and recipe, takes up the run that is wanted,
+    and is not yet bootstrapped."""
     from recipes.runfolder.run import Run
 
     if not LATEST.exists():

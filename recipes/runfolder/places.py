@@ -3,14 +3,13 @@
     for place in run.places: place.repository, place.folder, place.survey
     run.tree_of(task)                # the snapshot of the repository that a task is of
 
-Most runs have one, whose files lie in the run folder itself. Of several each has a folder, RUN/repos/NAME,
-and its tasks are called NAME__TASK in the run; `Task.repo` is NAME.
+Most runs have one, whose files lie in the run folder itself. Of several each has a folder,
+RUN/repos/NAME, and its tasks are called NAME__TASK in the run; `Task.repo` is NAME.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox.errors import UsageError
+from sandbox.reasons import listed
 
 if TYPE_CHECKING:  # what `--help` need not load
     from sandbox.repo import Repository
@@ -42,7 +42,8 @@ class Place:
 
     @cached_property
     def survey(self) -> Survey:
-        """What mining learned of its suite. Raises UsageError where the file is damaged or absent."""
+        """What mining learned of its suite. Raises UsageError where the file is damaged or
+        absent."""
         from sandbox.survey import Survey
 
         file = self.folder / "survey.json"
@@ -63,7 +64,8 @@ class Place:
 
 
 def places(folder: Path, repositories: Sequence[Repository]) -> list[Place]:
-    """Those of a run in `folder`, in the order in which they were named; the names are different."""
+    """Those of a run in `folder`, in the order in which they were named; the names are
+    different."""
     if len(repositories) == 1:
         return [Place(Path(repositories[0].root).name, repositories[0], folder, alone=True)]
     found: dict[str, Place] = {}
@@ -77,7 +79,7 @@ def places(folder: Path, repositories: Sequence[Repository]) -> list[Place]:
 
 def named(places: Sequence[Place]) -> str:
     """The names of a run's repositories, for a person: `A`, `A and B`, `A, B and C`."""
-    return listed([place.name for place in places])
+    return listed(place.name for place in places)
 
 
 def origins(places: Sequence[Place]) -> str:
@@ -87,9 +89,3 @@ def origins(places: Sequence[Place]) -> str:
         dirty = " with changes that were not committed" if place.repository.dirty else ""
         parts.append(f"`{place.name}` at commit {place.repository.commit}{dirty}")
     return listed(parts)
-
-
-def listed(names: Sequence[str | os.PathLike]) -> str:
-    """`A`, `A and B`, `A, B and C`"""
-    words = [str(name) for name in names]
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

@@ -33,6 +33,7 @@ from recipes import phases
 from recipes.runfolder import locks
 from recipes.runfolder.content import FILE, disk_errors, new_content, read_content, refuse_taken
 from recipes.runfolder.places import MORE, Place, places
+from recipes.runfolder.taking_up import FROM
 from recipes.settings import Recipe, from_dict
 from sandbox import jsonl
 from sandbox.errors import UsageError
@@ -58,8 +59,8 @@ class Run:
         versions: dict[str, str],
         more: dict[str, Any] | None = None,
     ) -> "Run":
-        """A new run in `folder`, which must be empty or absent; `more` goes into run.json, too. Raises
-        UsageError."""
+        """A new run in `folder`, which must be empty or absent; `more` goes into run.json, too.
+        Raises UsageError."""
         refuse_taken(folder)
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -150,6 +151,14 @@ class Run:
             raise UsageError(
                 f"The run is damaged: {error}. Restore the file from a backup, or start a new run."
             ) from None
+
+    @property
+    def taught(self) -> set[str]:
+        """The tasks that a teacher's verified answer was learned for, here or in a run that this one
+        takes up; what the student learned again of its own rollouts was not taught."""
+        earlier = self.content.get(FROM, {}).get("taught", ())
+        lines = self.read("trajectories.jsonl")
+        return {r["instance_id"] for r in lines if r["source"] != "student"} | set(earlier)
 
     @property
     def set_aside(self) -> dict[str, str]:

@@ -1,5 +1,5 @@
-"""A run that takes up an earlier one of the same repository, which has moved on since: it begins with
-the earlier one's student, its split, and what was measured of the tasks that are the same.
+"""A run that takes up an earlier one of the same repository, which has moved on since: it begins
+with the earlier one's student, its split, and what was measured of the tasks that are the same.
 
     recipe = recipe_of(options, earlier)          # the earlier run's, where nothing else was said
     content = taken_up(earlier)                   # `from` in the new run's run.json
@@ -34,8 +34,8 @@ FROM = "from"
 
 
 def recipe_of(options: RunOptions, earlier: Run) -> Recipe:
-    """The recipe of a run that takes up another. Raises UsageError where that one's student could not
-    go on in it."""
+    """The recipe of a run that takes up another. Raises UsageError where that one's student could
+    not go on in it."""
     from recipes.settings import changed
 
     if options.recipe != "auto":
@@ -64,15 +64,12 @@ def taken_up(earlier: Run) -> dict:
 
     for place in earlier.places:
         Inventory.read(place.folder)
-    taught = {
-        r["instance_id"] for r in earlier.read("trajectories.jsonl") if r["source"] != "student"
-    }
     return {
         "run": str(earlier.folder.resolve()),
         "commit": earlier.repository.commit,
         "tree": earlier.repository.tree,
         "checkpoint": earlier.content["checkpoints"].get("best", ""),
-        "taught": sorted(taught | set(earlier.content.get(FROM, {}).get("taught", ()))),
+        "taught": sorted(earlier.taught),
     }
 
 
@@ -175,8 +172,8 @@ def _probe_of_best(run: Run) -> str | None:
 
 
 def changes_in_words(run: Run) -> str:
-    """How the work trees differ from what the run saw, and how to take that up; "" where they do not,
-    or cannot be read."""
+    """How the work trees differ from what the run saw, and how to take that up; "" where they do
+    not, or cannot be read."""
     moved = [said for place in run.places if (said := _moved_on(place))]
     if not moved:
         return ""

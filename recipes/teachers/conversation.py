@@ -3,8 +3,8 @@
 It is asked over an endpoint (`client.py`), under a cap (`scheduler.py`), everything written down
 (`ledger.py`), and shown nothing that may not leave (`secrets.py`). About one task:
 
-1. the prompt of `prompts.py` in the style `blocks` begins an episode (`sandbox/episode.py`);
-2. a reply that the *visible* tests fail is answered with what they say of it, up to `repairs` times,
+1. the prompt of `prompts.py` in the style `blocks` begins an episode (`sandbox/episode.py`); 2. a
+reply that the *visible* tests fail is answered with what they say of it, up to `repairs` times,
    each time for a whole new answer; once they pass, the verdict of all tests ends the episode;
 3. after `repairs`, or once resolved, another episode is begun, warmer and with another seed:
    `attempts` of them at most, and no more than it takes for `solutions` resolved answers that

@@ -56,8 +56,8 @@ class StudentFormat:
 
 
 def _bare_body(task: Task, content: str, tree: Path, is_placed: bool) -> str | None:
-    """The body of the task's function in an answer of whole functions; `is_placed`: as it has to stand
-    in the file."""
+    """The body of the task's function in an answer of whole functions; `is_placed`: as it has to
+    stand in the file."""
     try:
         text = files_with(content, task, tree, "blocks")[task.file]
     except InvalidEdit:

@@ -198,8 +198,8 @@ def _say_unjudged(session: Session, unjudged: dict[str, str], asked: int) -> Non
 
 
 def _look_through_sessions(session: Session, chosen: list[Task], stopping: Stopping) -> int:
-    """Try what agents once wrote for these tasks; returns how many there was something for. Nothing is
-    sent, and what was judged once is remembered, so a step that was cut off begins anew."""
+    """Try what agents once wrote for these tasks; returns how many there was something for. Nothing
+    is sent, and what was judged once is remembered, so a step that was cut off begins anew."""
     from recipes.teachers.sessions import candidates, read_sessions
 
     folder, settings = _hired(session).endpoint.folder, session.recipe.teacher

@@ -28,8 +28,8 @@ ENVIRONMENT = {
 }
 """The whole environment inside."""
 OPTIONS = ("-s", "-B")
-"""Of the interpreter inside. Not `-I`, which would have it draw a hash seed of its own: the order of
-sets, and with it the ids of some tests, would be another one in every jail."""
+"""Of the interpreter inside. Not `-I`, which would have it draw a hash seed of its own: the order
+of sets, and with it the ids of some tests, would be another one in every jail."""
 INSTALL_HINT = (
     "Install bubblewrap (Debian, Ubuntu: apt install bubblewrap; Fedora: dnf install bubblewrap; "
     "Arch: pacman -S bubblewrap)."

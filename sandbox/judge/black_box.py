@@ -188,8 +188,8 @@ def drawn_calls(task: Task, seed: str) -> list[dict]:
 def deciding(task: Task, calls: list[dict], gold: list[Answer]) -> list[tuple[dict, Answer]]:
     """The fresh inputs: up to FRESH_INPUTS of (call, the gold edit's answer), in turn from each of
     its different answers, so that an answer which is right nearly always does not pass for a
-    solution. Behind them stand up to GRADED_INPUTS more, in turn from each grade (`_by_grade`), which
-    have to be answered for themselves (`agreement`).
+    solution. Behind them stand up to GRADED_INPUTS more, in turn from each grade (`_by_grade`),
+    which have to be answered for themselves (`agreement`).
 
     An input on which the gold edit gives nothing that can be compared decides nothing, nor does one
     on which it raises, unless the tests make it raise that exception, too; of these there are no
@@ -221,10 +221,10 @@ def _in_turn(pairs: list[tuple[dict, Answer]]) -> list[tuple[dict, Answer]]:
 
 
 def _by_grade(answers: list[Answer]) -> list[int]:
-    """Places of up to GRADED_INPUTS answers, in turn from each grade: from those that have the same in
-    all parts in which few different values stand. An answer may be another one each time because
-    somebody's name stands in it, and be right nearly always in what is to be found out about him. []
-    where all have the same grade, or each answer is one by itself."""
+    """Places of up to GRADED_INPUTS answers, in turn from each grade: from those that have the same
+    in all parts in which few different values stand. An answer may be another one each time because
+    somebody's name stands in it, and be right nearly always in what is to be found out about him.
+    [] where all have the same grade, or each answer is one by itself."""
     grades: dict[str, dict[str, list[int]]] = {}
     for place, grade in enumerate(_of_few_values(list(map(_parts, answers)))):
         grades.setdefault(grade, {}).setdefault(_told_apart(answers[place]), []).append(place)
@@ -274,9 +274,10 @@ def _says_something(answer: Answer, call: dict) -> bool:
 
 
 def changed_its_mind(worker: Worker, said: list[tuple[dict, Answer]], seed: str) -> str:
-    """In words, that the worker answers the tests' own calls otherwise in another order than theirs:
-    it has answered by the order, which fresh inputs do not show where the tests leave few others.
-    "" where it does not. `said`: calls in which nothing is a handle, and what it has answered."""
+    """In words, that the worker answers the tests' own calls otherwise in another order than
+    theirs: it has answered by the order, which fresh inputs do not show where the tests leave few
+    others. "" where it does not. `said`: calls in which nothing is a handle, and what it has
+    answered."""
     pairs = [pair for pair in said if not pair[1].fault and not has_handles(pair[1].wire)]
     pairs = random.Random(seed).sample(pairs, min(len(pairs), ASKED_AGAIN))
     same_again = sum(agree(worker.answer_alone(call), before) for call, before in pairs)
@@ -323,8 +324,8 @@ def agreement(
     """(share of the inputs on which an edit's answers agree with the gold edit's, the share that is
     wanted). Where the gold edit has but two different answers, the share is that of the answer
     about which the edit is wrong more often, if it has MIN_DECIDED inputs; so it is where it agrees
-    less often on values than on what is refused, or in turn from each grade (`_by_grade`). `agrees`:
-    `agree`, or another way to say so of two answers."""
+    less often on values than on what is refused, or in turn from each grade (`_by_grade`).
+    `agrees`: `agree`, or another way to say so of two answers."""
     agreed_on = [(agrees or agree)(mine, right) for mine, right in zip(answers, gold)]
     by_answer: dict[str, list[bool]] = {}
     values: list[bool] = []

@@ -64,8 +64,8 @@ def from_reply(
 
 
 def _from_middle(reply: str, task: Task, text: str) -> dict[str, str]:
-    """The edit of a reply that stands where the function's body was. Nothing else may stand there: an
-    editor would not take it out again."""
+    """The edit of a reply that stands where the function's body was. Nothing else may stand there:
+    an editor would not take it out again."""
     if not reply.strip():
         raise InvalidEdit("the reply is empty")
     around = Around.of(text, task.function)

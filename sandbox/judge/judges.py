@@ -51,7 +51,8 @@ class Judges:
         pairs: Iterable[tuple[Task, dict[str, str] | InvalidEdit]],
         on_progress: Callable[[int, int], None] = nobody_listens,
     ) -> list[Verdict | HarnessError]:
-        """As of `Judge`; repository after repository, so that no more jails are at work than one has."""
+        """As of `Judge`; repository after repository, so that no more jails are at work than one
+        has."""
         pairs = list(pairs)
         by_repo: dict[str, list[int]] = {}
         for place, (task, _) in enumerate(pairs):

@@ -1,5 +1,6 @@
-"""Judging a hard task from outside: the tests run with none of the edit's code in their process, the
-edit answers fresh inputs, and what the right code does is heard (`black_box.py`, `recording.py`).
+"""Judging a hard task from outside: the tests run with none of the edit's code in their process,
+the edit answers fresh inputs, and what the right code does is heard (`black_box.py`,
+`recording.py`).
 """
 
 from collections.abc import Callable, Iterator

@@ -120,8 +120,8 @@ class Processes:
     # ------------------------------------------------------------------------------------- requests
 
     def request(self, task: Task, files: dict[str, str]) -> dict:
-        """A request for the task's tests with these files in the tree, and with the tests in it that
-        were made for the task."""
+        """A request for the task's tests with these files in the tree, and with the tests in it
+        that were made for the task."""
         return {
             "files": {**task.test_files, **files},
             "ids": list(task.tests),

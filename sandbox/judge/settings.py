@@ -39,5 +39,5 @@ class Suite:
     roles: Roles = field(default_factory=Roles)
     """What belongs to the tests."""
     given: dict[str, str] = field(default_factory=dict)
-    """{path: text} of tests that are not in the repository (`Task.test_patch`): an `in-process` jail
-    collects them, too."""
+    """{path: text} of tests that are not in the repository (`Task.test_patch`): an `in-process`
+    jail collects them, too."""

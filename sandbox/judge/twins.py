@@ -132,8 +132,8 @@ def _literals(function: Function) -> list[ast.Constant]:
 def twin_files(
     tests: Iterable[str], tree: Path, seed: str, given: Mapping[str, str] = NOTHING
 ) -> dict[str, str]:
-    """{path: text} of the test files, in the tree or in `given`, with one expectation changed in each
-    of these tests where that can be done."""
+    """{path: text} of the test files, in the tree or in `given`, with one expectation changed in
+    each of these tests where that can be done."""
     files = {}
     for file, (text, names) in readable_tests(tests, tree, given).items():
         if (changed := twin_file(text, names, seed)) is not None:

@@ -97,7 +97,8 @@ def _of_file(
 def fit_functions(
     repository: Repository, survey: Survey, is_source: Callable[[str], bool]
 ) -> list[Candidate]:
-    """As `candidates`, without reasons: of the source files in which these tests call a function."""
+    """As `candidates`, without reasons: of the source files in which these tests call a
+    function."""
     files = sorted({file for file, _, _ in survey.functions if is_source(file)})
     found = []
     for file in files:

@@ -8,19 +8,21 @@ Into it goes, by content and not by place in the file:
 
 - the functions that the task is about, the lines that its gold edit changes, and its tests;
 - every function that these tests call, as the survey saw, whole, with the one that it stands in;
-- of the files of all these, and of every file of the project that they import, directly or not, what
-  is at work when a module is loaded: its statements outside functions, without docstrings, and the
-  functions that these statements call or decorate with, and so on. Of imports and of assignments
-  that call nothing only those count that bind a name which stands in what was counted so far;
+- of the files of all these, and of every file of the project that they import, directly or not,
+  what is at work when a module is loaded: its statements outside functions, without docstrings, and
+  the functions that these statements call or decorate with, and so on. Of imports and of
+  assignments that call nothing only those count that bind a name which stands in what was counted
+  so far;
 - every `conftest.py` above the tests, and pytest's settings;
 - files that are no Python: those in the same top folders, and others that the Python files name;
 - the interpreter, its packages, the limits of the jail, the seed, and coldstart's own rules (the
   source of `sandbox/`).
 
 So a changed comment, a new function or constant that nobody there names, one import more, or a line
-moved by another change leave a task as it was, while a constant that is used does not. What it cannot see is a function called in a way
-that neither the survey nor the text of the modules shows: by a name put together while a module is
-loaded, or by a thread or process that the survey did not trace.
+moved by another change leave a task as it was, while a constant that is used does not. What it
+cannot see is a function called in a way that neither the survey nor the text of the modules shows:
+by a name put together while a module is loaded, or by a thread or process that the survey did not
+trace.
 """
 
 import ast
@@ -85,6 +87,8 @@ class Contents:
         self._modules: dict[str, Module | None] = {}
         self._tests: dict[str, str] = {}
         self._loaded: dict[frozenset[str], _Loaded] = {}
+        self._raws: dict[str, str] = {}
+        self._places_of_calls: dict[tuple[str, int], str] = {}
 
     def key(self, task: Task) -> str:
         """Of a task as its draft made it."""
@@ -143,9 +147,11 @@ class Contents:
 
     def _outermost(self, file: str, line: int) -> str:
         """The function that this line stands in and that stands in no other; "" for none."""
-        module = self._module(file)
-        found = [f for f in (module.functions if module else ()) if f.first <= line <= f.last]
-        return found[0].qualname if found else ""
+        if (file, line) not in self._places_of_calls:
+            module = self._module(file)
+            found = [f for f in (module.functions if module else ()) if f.first <= line <= f.last]
+            self._places_of_calls[file, line] = found[0].qualname if found else ""
+        return self._places_of_calls[file, line]
 
     def _module(self, file: str) -> "Module | None":
         """None where it is no Python that can be read here."""
@@ -180,8 +186,10 @@ class Contents:
         return self._loaded[roots]
 
     def _raw(self, file: str) -> str:
-        path = self._tree / file
-        return digest([path.read_bytes()]) if path.is_file() else ""
+        if file not in self._raws:
+            path = self._tree / file
+            self._raws[file] = digest([path.read_bytes()]) if path.is_file() else ""
+        return self._raws[file]
 
     def _imported(self, roots: frozenset[str]) -> set[str]:
         """The files, and those of the project that they import, and so on."""
@@ -229,7 +237,7 @@ class Contents:
                     place = file, function.qualname
                     if place not in found and _may_be(function.qualname, called):
                         found.add(place)
-                        called |= _called_in(function.node)
+                        called |= module.called_by(function.qualname)
                         grown = True
         return found
 
@@ -301,6 +309,7 @@ class Module:
         self.called |= {name for node in acting for name in _called_in(node)}
         self.words = frozenset().union(*map(words_in, acting))
         self._words: dict[str, frozenset[str]] = {}
+        self._calls: dict[str, set[str]] = {}
         self._imports = [n for n in ast.walk(tree) if isinstance(n, (ast.Import, ast.ImportFrom))]
         self.texts = {
             n.value
@@ -314,6 +323,13 @@ class Module:
             nodes = [f.node for f in self.functions if f.qualname == name]
             self._words[name] = frozenset().union(*map(words_in, nodes))
         return self._words[name]
+
+    def called_by(self, name: str) -> set[str]:
+        """The names of what a function calls."""
+        if name not in self._calls:
+            nodes = [f.node for f in self.functions if f.qualname == name]
+            self._calls[name] = {called for node in nodes for called in _called_in(node)}
+        return self._calls[name]
 
     def imports(self, file: str) -> Iterator[str]:
         """Dotted names of what may be imported in it."""
@@ -349,8 +365,8 @@ class _Outside(ast.NodeTransformer):
 
 
 def _bindings(node: ast.stmt) -> list[Binding]:
-    """What an import binds, but for one of everything, or an assignment to names that calls nothing;
-    [] for a statement that does more."""
+    """What an import binds, but for one of everything, or an assignment to names that calls
+    nothing; [] for a statement that does more."""
     if isinstance(node, (ast.Import, ast.ImportFrom)):
         return [] if any(alias.name == "*" for alias in node.names) else _imported_names(node)
     if not isinstance(node, (ast.Assign, ast.AnnAssign)):

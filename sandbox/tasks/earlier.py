@@ -78,8 +78,8 @@ class Since:
         )
 
     def plus(self, other: Since, kept: Container[str], called: Callable[[str], str]) -> Since:
-        """With those of another repository's tasks that are `kept`, by the names that `called` gives
-        them."""
+        """With those of another repository's tasks that are `kept`, by the names that `called`
+        gives them."""
         taken, mined = (
             [called(name) for name in names if name in kept]
             for names in (other.taken_over, other.mined)

@@ -6,10 +6,10 @@
     around.middle_of(intact)                    # the body that the function has in another text
     around.window(room, costs)                  # as much of both as there is room for
 
-The prefix ends with the line end behind signature and docstring, the suffix begins with the line end
-behind the body: that is where the cursor of an editor stands. A body that the broken state has is
-taken out. What a model writes is put between the two as an editor would put it, so its indentation
-is part of what is judged; nothing is taken off it, neither fences nor thinking.
+The prefix ends with the line end behind signature and docstring, the suffix begins with the line
+end behind the body: that is where the cursor of an editor stands. A body that the broken state has
+is taken out. What a model writes is put between the two as an editor would put it, so its
+indentation is part of what is judged; nothing is taken off it, neither fences nor thinking.
 
 Bavarian et al. 2022, "Efficient Training of Language Models to Fill in the Middle"
 (arXiv:2207.14255).
@@ -100,8 +100,8 @@ def _fitting(costs: Sequence[int], room: int) -> int:
 
 
 def why_not(task: Task, tree: Path) -> str:
-    """Why a task cannot be put as the middle of a file, in words before the names of such tasks; empty
-    if it can."""
+    """Why a task cannot be put as the middle of a file, in words before the names of such tasks;
+    empty if it can."""
     if task.files:
         return "Not about one function"
     gold = read_text(tree / task.file) if task.patch else ""

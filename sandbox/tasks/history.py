@@ -16,12 +16,12 @@ around it (three on either side, or two, or one, where later commits came as nea
 today's file exactly once. A commit that does not apply any more, or that changes more than
 MAX_LINES lines of source or MAX_FILES files, gives no task.
 
-**Commits that belong together** are undone at once, from before the first of them to after the last:
-what a merge brought in (all commits that its first parent did not have), and commits one after the
-other that change a source file of the one before or name the same issue (`#12`); and those that
-changed one file after each other, whatever happened elsewhere meanwhile. At least two of them change
-source; there are MAX_RUN at most, and MAX_MERGED of a merge. Where one of them does not apply any more, because a later
-one of them has changed the same lines, all of them together may.
+**Commits that belong together** are undone at once, from before the first of them to after the
+last: what a merge brought in (all commits that its first parent did not have), and commits one
+after the other that change a source file of the one before or name the same issue (`#12`); and
+those that changed one file after each other, whatever happened elsewhere meanwhile. At least two of
+them change source; there are MAX_RUN at most, and MAX_MERGED of a merge. Where one of them does not
+apply any more, because a later one of them has changed the same lines, all of them together may.
 
 How lines end is no part of that: git may write CRLF to the work tree where it keeps LF, and a file
 may have had other ends before. What comes back ends as most lines of today's file do.
@@ -105,9 +105,10 @@ def undoings(
     on_progress: Callable[[int, int], None],
     in_series: bool = False,
 ) -> Iterator[Undone]:
-    """The commits that can be undone, newest first; `in_series`: those that belong together. `is_source`
-    and `is_test` are asked about paths below the repository's folder as they were; only commits since
-    the beginning of that day (UTC) count. Why others gave nothing is counted in `reasons`.
+    """The commits that can be undone, newest first; `in_series`: those that belong together.
+    `is_source` and `is_test` are asked about paths below the repository's folder as they were; only
+    commits since the beginning of that day (UTC) count. Why others gave nothing is counted in
+    `reasons`.
 
     Raises UsageError where git cannot read the history.
     """
@@ -244,8 +245,8 @@ class _Walk:
     # ---------------------------------------------------------------------- what belongs together
 
     def series(self, last: str, commits: list[_Commit], ends: set[str]) -> dict[str, list[_Group]]:
-        """{its newest: [group]} of the commits that belong together. `last`: what HEAD is; `commits`:
-        what it was made of, without merges; `ends`: commits without their parents."""
+        """{its newest: [group]} of the commits that belong together. `last`: what HEAD is;
+        `commits`: what it was made of, without merges; `ends`: commits without their parents."""
         found: dict[str, list[_Group]] = {}
         known: set[tuple[str, str]] = set()
         groups = [*_merged(self.root, last, commits), *self._runs(commits, ends)]
@@ -309,8 +310,8 @@ def _linked(chain: list[tuple[_Commit, _Change]]) -> list[tuple[_Commit, _Change
 
 
 def _merged(root: Path, last: str, commits: list[_Commit]) -> Iterator[_Group]:
-    """What the merges among the commits that HEAD was made of brought in, as far as these commits are
-    known, each whole."""
+    """What the merges among the commits that HEAD was made of brought in, as far as these commits
+    are known, each whole."""
     known = {commit.id: commit for commit in commits}
     for merge in _commits(root, last, "--merges"):
         listed = ask(root, "rev-list", "--no-merges", merge.id, f"^{merge.parents[0]}")

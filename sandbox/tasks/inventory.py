@@ -1,5 +1,5 @@
-"""The functions of a repository as a run saw them: `functions.json` in the run folder. By it a later
-run knows which of today's functions are the same, and which were born or have changed since.
+"""The functions of a repository as a run saw them: `functions.json` in the run folder. By it a
+later run knows which of today's functions are the same, and which were born or have changed since.
 
     now = Inventory.of(tree, files)
     earlier.sides(now)          # {function of today: "train" | "heldout"}, where it had a side

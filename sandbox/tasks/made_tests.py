@@ -5,8 +5,9 @@ written down but not in its suite.
     text = file_of_tests("Examples of ...", ["import lib"], [Made("test_words_1", ["assert ..."])])
     path = free_path(repository, "doctest-lib.text.words")
 
-A made file lies at the top of the tree that the jail shows, never in the repository: it is a part of
-the task (`Task.test_patch`). It calls nothing while it is collected, as `in-process` verdicts want it.
+A made file lies at the top of the tree that the jail shows, never in the repository: it is a part
+of the task (`Task.test_patch`). It calls nothing while it is collected, as `in-process` verdicts
+want it.
 """
 
 import hashlib

@@ -76,9 +76,9 @@ def mine(
     on_progress: Progress,
     earlier: Earlier | None = None,
 ) -> Mined:
-    """Mine the repository, as it has moved on since an `earlier` run if there is one; what is measured
-    is written to `folder` as it comes, and a second call goes on from there. Raises UsageError where
-    there is nothing to work with."""
+    """Mine the repository, as it has moved on since an `earlier` run if there is one; what is
+    measured is written to `folder` as it comes, and a second call goes on from there. Raises
+    UsageError where there is nothing to work with."""
     suite = _surveyed(repository, limits, folder / "survey.json", on_progress)
     records_file = folder / "mining.jsonl"
     records = read_records(records_file)

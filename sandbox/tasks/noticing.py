@@ -1,5 +1,5 @@
-"""How much the tests of a task notice: the share of small mistakes in its function (`mutate.py`) with
-which one of them fails.
+"""How much the tests of a task notice: the share of small mistakes in its function (`mutate.py`)
+with which one of them fails.
 
     shares = noticed(judge, tasks, seed)      # a share, None where nothing can be mutated
 
@@ -17,8 +17,8 @@ DRAWN = 8
 
 
 def noticed(judge: Judge, tasks: list[Task], seed: int) -> list[float | None | HarnessError]:
-    """For each task about one function the share of its drawn mutants that its tests notice. A mutant
-    that never ends is noticed. A HarnessError stands for a task whose jail failed."""
+    """For each task about one function the share of its drawn mutants that its tests notice. A
+    mutant that never ends is noticed. A HarnessError stands for a task whose jail failed."""
     from sandbox.tasks.mutate import mutants  # libcst takes a while to load
 
     tree = judge.repository.snapshot

@@ -69,8 +69,8 @@ class Observer:
         self, tests: list[str], functions: list[tuple[str, int, str, bool]]
     ) -> list["SeenFunction"]:
         """For each of these functions, (file, first line, name, whether its first argument is a
-        class), the calls of plain values that it had in two runs of the tests, in processes of their
-        own, and that gave the same in both. Raises UsageError where the tests do not run."""
+        class), the calls of plain values that it had in two runs of the tests, in processes of
+        their own, and that gave the same in both. Raises UsageError where the tests do not run."""
 
         def measured() -> dict:
             wanted = {"files": self._repository.project_files, "functions": functions}

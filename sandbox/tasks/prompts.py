@@ -15,11 +15,11 @@ nearest first. Where everything fits the file is shown as a whole.
 `blocks`: all of that. `compact`, for a small student: the function and its tests, and one sentence
 of what to write. `body`: signature and docstring of the function, answered with its bare body;
 `rewrite`: the same with the body as it stands, where there is one (`Kind.shows_body`). A task about
-whole files (`Task.files`) cannot be put so, and has `blocks` for its style in any case. `fim`, for a
-model that was trained to fill in the middle: the file before the body and behind it, from the
+whole files (`Task.files`) cannot be put so, and has `blocks` for its style in any case. `fim`, for
+a model that was trained to fill in the middle: the file before the body and behind it, from the
 nearest lines to the farthest (`fim.py`); tasks that cannot be put so have no prompt (`unaskable`).
-The reply formats are those of `sandbox/judge/edits.py`. No prompt holds the gold edit, a hidden test
-or a twin.
+The reply formats are those of `sandbox/judge/edits.py`. No prompt holds the gold edit, a hidden
+test or a twin.
 """
 
 import re
@@ -122,8 +122,8 @@ class Prompt:
     """What a model is asked."""
 
     messages: list[dict[str, str]]
-    """The conversation that it is to continue: [{"role", "content"}]; of the style `fim` what stands
-    before the middle and behind it, under the roles PREFIX and SUFFIX."""
+    """The conversation that it is to continue: [{"role", "content"}]; of the style `fim` what
+    stands before the middle and behind it, under the roles PREFIX and SUFFIX."""
     tokens: int
     """By the budget's count."""
     extent: str
@@ -167,8 +167,8 @@ def _with_asking(messages: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def unaskable(tasks: Sequence[Task], tree_of: Callable[[Task], Path], style: str) -> dict[str, str]:
-    """{instance_id: why, in words before the names of such tasks} of those that cannot be put in this
-    style, however much room there is."""
+    """{instance_id: why, in words before the names of such tasks} of those that cannot be put in
+    this style, however much room there is."""
     if style != FIM:
         return {}
     reasons = {task.instance_id: fim.why_not(task, tree_of(task)) for task in tasks}

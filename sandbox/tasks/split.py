@@ -3,8 +3,8 @@
     sides = sides_of([task.about for task in tasks], share=0.2, seed=0, known=earlier)
 
 All that is born of one function is on one side, and functions that one task is about together go
-together. A function that had a side in an earlier run of the repository (`known`) keeps it: what was
-held out is never trained on. There a task about functions of both sides has none.
+together. A function that had a side in an earlier run of the repository (`known`) keeps it: what
+was held out is never trained on. There a task about functions of both sides has none.
 """
 
 import hashlib
@@ -18,8 +18,8 @@ def sides_of(
 ) -> dict[str, str]:
     """{function: "train" | "heldout"} for the functions that each task is about.
 
-    Without `known` the held-out side has as near to `share` of the units as can be; with it each new
-    unit is drawn by itself, by a hash of the seed and its name.
+    Without `known` the held-out side has as near to `share` of the units as can be; with it each
+    new unit is drawn by itself, by a hash of the seed and its name.
     """
     unit = units(groups)
     if not known:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sandbox.judge.twins import NOTHING, readable_tests, test_texts
 from sandbox.node_ids import function_of
+from sandbox.reasons import listed
 from sandbox.source import FUNCTIONS, find, parse, read_text, reads_as_python, source_of
 from sandbox.tasks.assertions import assertion_of
 from sandbox.tasks.task import Task
@@ -37,12 +38,6 @@ def in_parts(parts: list[str], task: Task, failures: dict[str, str], secret: Ite
 
 def functions_in_words(task: Task) -> str:
     return listed(f"`{name}` in `{file}`" for file, names in task.named.items() for name in names)
-
-
-def listed(words: Iterable[str]) -> str:
-    """`a, b and c`, of one at least."""
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def what_fails(task: Task, failures: dict[str, str], secret: Iterable[str]) -> str:

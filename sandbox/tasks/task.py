@@ -70,8 +70,8 @@ class Task:
     (`judge/recording.py`). A task that has some is *hard*: it is also judged from outside. Without
     any it is *soft*."""
     state: tuple[str, ...] = ()
-    """Globals and class attributes (`module:qualified.name`) that cross with every call, because the
-    gold edit or the tests change them."""
+    """Globals and class attributes (`module:qualified.name`) that cross with every call, because
+    the gold edit or the tests change them."""
     soft_because: str = ""
     """Why a soft task is no hard one."""
     files: tuple[str, ...] = ()
@@ -83,18 +83,19 @@ class Task:
     """Those of the files that an edit may change which are called like tests, or like what
     configures them, and are source all the same, as the survey saw (`roles.py`)."""
     test_patch: str = ""
-    """Unified diff of files of tests that are not in the repository, but made for this task (by some
-    kinds): they lie in the tree in every state of it, and no edit reaches them. Empty where the
-    project's own tests are named."""
+    """Unified diff of files of tests that are not in the repository, but made for this task (by
+    some kinds): they lie in the tree in every state of it, and no edit reaches them. Empty where
+    the project's own tests are named."""
     told_in: tuple[str, ...] = ()
     """Files of the project in which what those tests expect can be read: nobody who is to solve the
     task sees them."""
     noticed: float | None = None
-    """Share of drawn mistakes in the function that its tests notice, as measured, where `test_patch`
-    has them (`noticing.py`)."""
+    """Share of drawn mistakes in the function that its tests notice, as measured, where
+    `test_patch` has them (`noticing.py`)."""
 
     seen_alone: bool = False
-    """Whether its tests expect what the function was seen to do, which nobody has said it should."""
+    """Whether its tests expect what the function was seen to do, which nobody has said it
+    should."""
 
     @property
     def tests(self) -> tuple[str, ...]:

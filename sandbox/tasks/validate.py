@@ -10,7 +10,8 @@ the others are left out.
 
 Where the tests pass when a part of a task is mended (one mistake of two), it is none.
 
-Tests that were made (`Kind.least_noticed`) must notice a share of drawn mistakes, which is measured.
+Tests that were made (`Kind.least_noticed`) must notice a share of drawn mistakes, which is
+measured.
 
 Where the tests pass with an empty body, too (`pass`), there is no task about that one function: an
 edit that does nothing would be rewarded. So it is with a check that tests share, wherever it lies.
@@ -75,8 +76,8 @@ def validate(
     "reason"}. With `known` also "key", and what it knows is taken over and not measured.
 
     Each costs up to four runs of its tests: broken once, with the gold edit twice, with an empty
-    body once; one of several mistakes one more for each. What was measured of the gold edit and of the empty body serves all tasks that are
-    born of one function and name the same tests.
+    body once; one of several mistakes one more for each. What was measured of the gold edit and of
+    the empty body serves all tasks that are born of one function and name the same tests.
 
     Raises HarnessError where the jails of more than FAILED_SHARE of the candidates measured so far,
     and of MIN_FAILED at least, failed. All that was measured has been yielded then; those whose

@@ -2,8 +2,8 @@
 
     GRPOTrainer(..., rollout_func=play_episodes(opened, tokens))
 
-TRL's `environment_factory` speaks to models by tool calls. This student writes an answer and is told
-what the tests that its prompt shows say of it, so the turns are played here: what is said is
+TRL's `environment_factory` speaks to models by tool calls. This student writes an answer and is
+told what the tests that its prompt shows say of it, so the turns are played here: what is said is
 appended as tokens, as climb appends it, and left out of the loss (`env_mask`).
 """
 

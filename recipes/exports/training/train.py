@@ -115,8 +115,8 @@ def refuse_one_for_several(processes: int) -> None:
 def settings_of(
     recipe: Any, options: argparse.Namespace, groups: int, measures: bool, processes: int
 ) -> GRPOConfig:
-    """TRL's settings for what a cycle of climb does, with so many tasks a step on so many processes;
-    `measures`: whether there are held-out tasks."""
+    """TRL's settings for what a cycle of climb does, with so many tasks a step on so many
+    processes; `measures`: whether there are held-out tasks."""
     climb, cuda = recipe.climb, torch.cuda.is_available()
     group, longest = climb.group_size, recipe.student.max_new
     rollouts = groups * group
@@ -214,7 +214,8 @@ def in_turn(rows: list[dict], groups: int, steps: int, seed: int) -> list[dict]:
 
 
 def refuse_other_tokens(tokenizer: Any, tokens: Any, rows: list[dict]) -> None:
-    """End here if TRL would put a prompt in other tokens than those that the student has learned."""
+    """End here if TRL would put a prompt in other tokens than those that the student has
+    learned."""
     for row in rows:
         rendered = tokenizer.apply_chat_template(
             [row["prompt"]], add_generation_prompt=True, tokenize=True, return_dict=True

@@ -4,8 +4,8 @@ and pytest, Python >= 3.9.
     run({"ids": [...], "args": [...], "root": "/home/u/project", "path": [...]}, progress) -> reply
 
 Also in the request: "trace" (the project's files, relative to the root: what `suite.py` says of
-them), "seen" ({"files": the project's, "functions": as `seen_calls.py` takes them}) and "environments" (folders below the root that hold installed packages: they are
-no part of the tree).
+them), "seen" ({"files": the project's, "functions": as `seen_calls.py` takes them}) and
+"environments" (folders below the root that hold installed packages: they are no part of the tree).
 
 A test is `passed` only if it was named, collected, ran and passed exactly once, set-up and clean-up
 included. The other outcomes are `failed`, `error` (set-up or clean-up), `skipped`, `xfailed`,

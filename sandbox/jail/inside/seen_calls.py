@@ -1,5 +1,5 @@
-"""What functions were seen to do while tests ran: plain arguments and plain values, as Python writes
-them. Standard library and pytest, Python >= 3.9.
+"""What functions were seen to do while tests ran: plain arguments and plain values, as Python
+writes them. Standard library and pytest, Python >= 3.9.
 
 A call is noted where all that it is given and what it gives can be written down: no objects of the
 project, no functions. Arguments are written before the function can change them. A call that gives

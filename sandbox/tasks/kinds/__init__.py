@@ -33,9 +33,9 @@ KINDS = {
 
 
 LEAST_NOTICED = 0.5
-"""Of a kind whose tests are made: the share of drawn mistakes (`noticing.py`) that they must notice.
-With less, most wrong answers would be rewarded. Some mutants do what the original does, so that good
-tests notice some 70 to 90 %."""
+"""Of a kind whose tests are made: the share of drawn mistakes (`noticing.py`) that they must
+notice. With less, most wrong answers would be rewarded. Some mutants do what the original does, so
+that good tests notice some 70 to 90 %."""
 
 
 class Unfit(Exception):
@@ -82,8 +82,8 @@ class Kind:
     least_noticed: float = 0.0
     """Share of drawn mistakes in the function that the tests must notice; 0: it is not measured."""
     partly_mended: Callable[[Task, Path], list[dict[str, str]]] | None = None
-    """(task, tree) -> {path: text} of states in which a part of it is mended, all of which the tests
-    must refuse; None where there are no parts."""
+    """(task, tree) -> {path: text} of states in which a part of it is mended, all of which the
+    tests must refuse; None where there are no parts."""
 
 
 def kind_of(name: str) -> Kind:

@@ -6,8 +6,8 @@ Which example runs through which function is measured, as it is for the suite. T
 the intact text, so no edit changes what they expect.
 
 **What is shown.** The docstrings that the examples stand in lose all of theirs in the broken state,
-and some come back as the tests that may be shown: a hidden one is in no text that a student sees, nor
-are the files of words that tell it (`Task.told_in`). What a docstring says in words stays.
+and some come back as the tests that may be shown: a hidden one is in no text that a student sees,
+nor are the files of words that tell it (`Task.told_in`). What a docstring says in words stays.
 """
 
 from dataclasses import replace

@@ -1,11 +1,11 @@
-"""`record`: the body of a function is taken out, and its tests are what it was seen to do: calls with
-plain values that it had while the suite ran, and what it gave. For functions that are called where no
-test looks at what they give: by other functions, or by a test without an assertion. The gold edit is
-the body.
+"""`record`: the body of a function is taken out, and its tests are what it was seen to do: calls
+with plain values that it had while the suite ran, and what it gave. For functions that are called
+where no test looks at what they give: by other functions, or by a test without an assertion. The
+gold edit is the body.
 
-**Nobody has said that this is right.** The tests hold the intact code to be the answer, mistakes and
-all. So these tasks are a sort of their own (`Task.sort`): in no figure that a person is shown are
-they added to tasks of the project's own tests.
+**Nobody has said that this is right.** The tests hold the intact code to be the answer, mistakes
+and all. So these tasks are a sort of their own (`Task.sort`): in no figure that a person is shown
+are they added to tasks of the project's own tests.
 
 What is not the same in two runs, in processes of their own, is left out; so is what cannot be
 called again by itself, as measured (`validate.py`). Methods are left out, for what they are called

@@ -15,11 +15,12 @@ from pathlib import Path
 
 from sandbox import patches
 from sandbox.judge.gate import splice
+from sandbox.reasons import listed
 from sandbox.source import find, functions, read_text, source_of
 from sandbox.tasks.ground import Ground, instance_id
 from sandbox.tasks.history import Undone, undoings
 from sandbox.tasks.kinds import Draft, Kind, Unfit, function_is_fixed
-from sandbox.tasks.statements import functions_in_words, holds, in_parts, listed, secrets
+from sandbox.tasks.statements import functions_in_words, holds, in_parts, secrets
 from sandbox.tasks.task import Task
 
 MAX_MESSAGE = 1500
