@@ -258,7 +258,9 @@ recipe_options = group(
     click.option(
         "--since", metavar="DATE", help="For revert: only commits since this day, as in 2025-01-31."
     ),
-    click.option("--limit", type=click.IntRange(min=0), help="At most this many tasks."),
+    click.option(
+        "--limit", type=click.IntRange(min=0), help="At most this many tasks of each repository."
+    ),
 )
 teacher_options = group(
     click.option(

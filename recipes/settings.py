@@ -116,7 +116,7 @@ class TaskSettings:
     heldout: Share = 0.2
     """Share of the functions whose tasks are never trained on and never sent to a teacher."""
     limit: NotNegative[int] = 0
-    """At most this many tasks, chosen by the seed; 0: all."""
+    """At most this many tasks of each repository, chosen by the seed; 0: all."""
 
 
 @dataclass(frozen=True)

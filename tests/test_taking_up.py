@@ -368,6 +368,20 @@ def test_a_run_that_takes_up_another_begins_with_its_student_and_solve_rates(tak
 
 
 @pytest.mark.slow
+def test_where_nothing_was_taught_nothing_is_measured_twice(taken_up):
+    folder, _ = taken_up
+    command = "bootstrap", "--from", "runs/old", "--run", "runs/untaught", "--json"
+    result = last_line(run_cli(*command, "--set", "teacher.share=0", cwd=folder, check=None))
+    assert result["probe"]["after"] == result["probe"]["before"]
+    new = folder / "runs/untaught"
+    assert not (new / "trajectories.jsonl").read_text()
+    assert "after" not in {r["phase"] for r in lines(new / "rollouts.jsonl")}
+    tensors = "adapter_model.safetensors"
+    checkpoints = [(new / "checkpoints" / name / tensors) for name in ("inherited", "distilled")]
+    assert checkpoints[0].read_bytes() == checkpoints[1].read_bytes()
+
+
+@pytest.mark.slow
 def test_climb_says_what_has_changed_and_how_to_take_it_up(taken_up):
     folder, _ = taken_up
     done = run_cli("climb", "--run", "runs/old", "--cycles", "1", cwd=folder, check=None)
