@@ -42,6 +42,8 @@ class Terminal:
     history: list[list[tuple[str, str]]] = field(default_factory=list)
     wrapped: list[str] = field(default_factory=list)
     """Lines that were longer than the screen is wide, up to where they went on in the next."""
+    drawn_over: list[str] = field(default_factory=list)
+    """Every state of a line that another was drawn in the place of, however short it was there."""
     heard: str = ""
     """All of it, as it came."""
 
@@ -81,6 +83,7 @@ class Terminal:
             self.column = max(0, self.column - 1)
         else:
             assert character.isprintable(), repr(character)
+            self._draw_over()
             width = 2 if east_asian_width(character) in "FW" else 1
             if self.column + width > self.columns:  # not before there is more: as xterm does
                 self.wrapped.append(self._line(self.screen[self.row]))
@@ -90,6 +93,11 @@ class Terminal:
             if width == 2:
                 self.screen[self.row][self.column + 1] = ("", self.style)
             self.column += width
+
+    def _draw_over(self) -> None:
+        """What is in the line is replaced from its beginning on."""
+        if self.column == 0 and self.line() not in ("", *self.drawn_over[-1:]):
+            self.drawn_over.append(self.line())
 
     def _feed_line(self) -> None:
         self.row += 1
@@ -103,6 +111,7 @@ class Terminal:
         if what == "m":
             self.style = "" if numbers in ("", "0") else numbers
         elif what == "K" and numbers in ("", "0"):
+            self._draw_over()
             self.screen[self.row][at:] = [BLANK] * (self.columns - at)
         elif what == "J" and numbers in ("", "0"):
             self.screen[self.row][at:] = [BLANK] * (self.columns - at)

@@ -285,17 +285,12 @@ def climbed_on_a_terminal(
     run"""
     folder = bootstrapped[0].parent / f"terminal-{columns}"
     shutil.copytree(bootstrapped[0], folder)
-    terminal, lines = pseudo_terminal.Terminal(columns), []
-
-    def look(end: int, process: subprocess.Popen) -> None:
-        if terminal.line() not in ("", *lines[-1:]):
-            lines.append(terminal.line())
-
+    terminal = pseudo_terminal.Terminal(columns)
     command = [sys.executable, ROOT / "coldstart.py", "climb", "--run", folder.name, *options]
-    done = pseudo_terminal.run(command, terminal, folder.parent, meanwhile=look)
+    done = pseudo_terminal.run(command, terminal, folder.parent)
     assert done.returncode == 0, terminal.text()
-    assert terminal.wrapped == [] and all(len(line) <= columns for line in lines)
-    return terminal, lines
+    assert terminal.wrapped == [] and all(len(line) <= columns for line in terminal.drawn_over)
+    return terminal, terminal.drawn_over
 
 
 def test_climb_on_a_terminal_has_one_line_for_all_cycles(bootstrapped):
