@@ -9,6 +9,7 @@ earlier one, what that one measured of the tasks that are the same is taken over
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from recipes import phases
@@ -40,12 +41,12 @@ def mine_tasks(run: Run, emit: Emit) -> None:
     tasks: list[Task] = []
     with run.step(phases.MINE.name):
         for place in run.places:
-            mined, kept = _mined(run, place, earlier, emit)
+            mined = _mined(run, place, earlier, emit)
             names = {w: [place.called(n) for n in of_one] for w, of_one in mined.left_out.items()}
             excluded.take(mined.excluded, names)
-            own = {t.instance_id for t in kept}
-            since = since.plus(mined.since or Since(mined=tuple(sorted(own))), own, place.called)
-            tasks += [place.named(task) for task in kept]
+            new = tuple(t.instance_id for t in mined.tasks)
+            since = since.plus(mined.since or Since(mined=new), place.called)
+            tasks += [place.named(task) for task in mined.tasks]
         if not tasks:
             roots = listed(place.repository.root for place in run.places)
             raise UsageError(f"{roots} gives no valid task: {in_words(excluded, excluded.names)}")
@@ -59,8 +60,8 @@ def mine_tasks(run: Run, emit: Emit) -> None:
     emit(TasksMined(counts["train"], counts["heldout"], dict(excluded), excluded.names, became))
 
 
-def _mined(run: Run, place: Place, earlier: Run | None, emit: Emit) -> tuple[Mined, list[Task]]:
-    """(what mining gave, the tasks that hold no secret) of one repository."""
+def _mined(run: Run, place: Place, earlier: Run | None, emit: Emit) -> Mined:
+    """The tasks of one repository, but for those that hold a secret."""
     from sandbox.tasks.earlier import Earlier
     from sandbox.tasks.mine import MiningOptions, mine
 
@@ -78,33 +79,25 @@ def _mined(run: Run, place: Place, earlier: Run | None, emit: Emit) -> tuple[Min
             since=recipe.tasks.since,
         ),
         progress_to(emit),
-        Earlier.of(before.folder) if before else None,
+        Earlier.of(before.folder, before.repository.snapshot) if before else None,
+        _secrets(place, emit),
     )
-    kept = _without_secrets(place, mined, emit)
     if not place.alone:  # else it is the run's own file
-        jsonl.rewrite(place.folder / "tasks.jsonl", [t.to_dict() for t in kept])
-    return mined, kept
+        jsonl.rewrite(place.folder / "tasks.jsonl", [t.to_dict() for t in mined.tasks])
+    return mined
 
 
-def _without_secrets(place: Place, mined: Mined, emit: Emit) -> list[Task]:
-    """The tasks that hold nothing that looks like a secret; `mined` then says why others are left
-    out: a secret is not to be learned, sent, or copied to the run folder."""
+def _secrets(place: Place, emit: Emit) -> Callable[[dict], str]:
+    """Why a task is not kept that holds what looks like a secret: that is not to be learned, sent,
+    or copied to the run folder."""
     from recipes.teachers.secrets import SecretFilter, texts_of
-    from sandbox.tasks.earlier import read_records
 
     secrets = SecretFilter(place.repository)
-    held = {
-        t.instance_id: why for t in mined.tasks if (why := secrets.reason(texts_of(t.to_dict())))
-    }
-    if not held:
-        return mined.tasks
-    for name, why in held.items():
-        emit(SecretFound(place.called(name), why))
-    file = place.folder / "mining.jsonl"
-    without = {"task": None, "reason": HELD_BACK}
-    jsonl.rewrite(
-        file, [{**r, **without} if r["instance_id"] in held else r for r in read_records(file)]
-    )
-    mined.excluded[HELD_BACK] = len(held)
-    mined.left_out[HELD_BACK] = list(held)
-    return [t for t in mined.tasks if t.instance_id not in held]
+
+    def reason(task: dict) -> str:
+        why = secrets.reason(texts_of(task))
+        if why:
+            emit(SecretFound(place.called(task["instance_id"]), why))
+        return HELD_BACK if why else ""
+
+    return reason

@@ -1,6 +1,7 @@
 """Hard tasks: judged from outside, with none of the edit's code in the process that runs the tests,
 and on fresh inputs."""
 
+import functools
 import json
 import math
 import re
@@ -18,7 +19,7 @@ from sandbox.jail.choice import open_jail
 from sandbox.jail.inside import values
 from sandbox.judge.black_box import Worker, agree, agreement, alone
 from sandbox.judge.fuzz import perturbed, same
-from sandbox.judge.neutral import read_answer, write_call
+from sandbox.judge.neutral import Instance, read_answer, write_call
 from sandbox.judge.settings import Suite
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
@@ -194,6 +195,26 @@ def test_fresh_inputs_keep_their_types_and_leave_the_recorded_ones_alone(recorde
             tuple(map(type, args)),
             tuple(sorted((k, type(v)) for k, v in kwargs.items())),
         ) in shapes
+
+
+def holding_itself(made, hold):
+    hold(made)
+    return made
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        holding_itself({}, lambda d: d.update(own=d)),
+        holding_itself([], lambda items: items.append({"up": (items,)})),
+        holding_itself(Instance("m.Node"), lambda node: node.fields.update(next=node, n=1)),
+        functools.reduce(lambda inner, _: {"in": inner}, range(600), 1),
+    ],
+    ids=["dict", "list", "instance", "deep dict"],
+)
+def test_what_holds_itself_or_is_deep_is_changed_like_any_other(value):
+    fresh = perturbed([([value], {}), ([value], {}), ([value], {})], "a seed", 200)
+    assert len(fresh) == 200 and {type(args[0]) for args, _ in fresh} == {type(value)}
 
 
 def test_when_two_answers_are_the_same():

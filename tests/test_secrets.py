@@ -2,6 +2,7 @@
 honest code is let through."""
 
 import base64
+import json
 import random
 import string
 
@@ -11,7 +12,7 @@ from recipes.teachers.secrets import SecretFilter, ignored_files, texts_of
 from sandbox.errors import UsageError
 from sandbox.repo import open_repository
 from sandbox.tasks.task import Task
-from tests.conftest import CALC, ROOT, git, make_repo
+from tests.conftest import CALC, ROOT, git, make_repo, run_cli
 
 DRAW = random.Random(7)
 
@@ -171,3 +172,31 @@ def test_all_texts_of_a_record():
     assert set(texts_of({"a": ["b", ("c", {"d": "e"})], "f": 3, "g": None}).split("\n")) >= set(
         "abcdeg"
     )
+
+
+@pytest.mark.slow
+def test_as_many_tasks_as_are_wanted_come_without_those_that_hold_one(tmp_path):
+    holder = (
+        f'def sign(x):\n    """Return x, signed."""\n    key = "{CLOUD_ID}"\n    return x + key\n'
+    )
+    check = "from calc.keys import sign\n\n\ndef test_sign():\n    assert sign('a')[0] == 'a'\n"
+    make_repo(tmp_path / "calc", {**CALC, "calc/keys.py": holder, "tests/test_keys.py": check})
+    command = (
+        "tasks",
+        "--repo",
+        "calc",
+        "--recipe",
+        "nano",
+        "--run",
+        "run",
+        "--limit",
+        5,
+        "--seed",
+        1,
+        "--json",
+    )
+    told = json.loads(run_cli(*command, cwd=tmp_path).stdout.splitlines()[-1])
+    assert sum(told["counts"]["blank"].values()) == 5
+    assert told["excluded"]["task that holds what looks like a secret"] == 1
+    for file in (tmp_path / "run").iterdir():
+        assert CLOUD_ID not in file.read_text(), file

@@ -131,7 +131,9 @@ def test_a_function_that_was_away_for_a_while_comes_back_to_its_side():
 # ------------------------------------------------------------------------------------- mining again
 
 
-def mined(root: Path, folder: Path, earlier: Path | None = None, **options):
+def mined(
+    root: Path, folder: Path, earlier: Path | None = None, tree: Path = Path("gone"), **options
+):
     folder.mkdir()
     found = mine(
         open_repository(root),
@@ -139,7 +141,7 @@ def mined(root: Path, folder: Path, earlier: Path | None = None, **options):
         folder,
         MiningOptions(heldout=0.3, kinds=KINDS, **options),
         lambda *_: None,
-        Earlier.of(earlier) if earlier else None,
+        Earlier.of(earlier, tree) if earlier else None,
     )
     (folder / "tasks.jsonl").write_text(
         "".join(json.dumps(t.to_dict()) + "\n" for t in found.tasks)
@@ -165,7 +167,7 @@ def changed(before, tmp_path: Path, files: dict[str, str]):
         (copy / name).write_text(text)
     git(copy, "add", "-A")
     git(copy, "commit", "-qm", "more", "--allow-empty")
-    return first, mined(copy, tmp_path / "second", folder)
+    return first, mined(copy, tmp_path / "second", folder, open_repository(root).snapshot)
 
 
 def without_place(task) -> dict:
@@ -224,12 +226,14 @@ def test_what_moved_is_taken_over_as_it_would_be_mined_anew(before, tmp_path):
         ({CORE: CALC[CORE].replace("return a + b", "return b + a")}, {"add"}),
         # Its tests say more than they did; the others' are as they were.
         ({TESTS: CALC[TESTS].replace("add(1, 2) == 3", "add(2, 2) == 4")}, {"add"}),
+        # `up` is called after it, and does not hang on its comments.
+        ({CORE: CALC[CORE].replace("self.n = 0", "self.n = 0  # so far")}, {"Counter.__init__"}),
         # What the module does when it is loaded, everything of it may hang on.
         ({CORE: CALC[CORE].replace("import math\n", "import math\n\nmath.half = 0.5\n")}, ALL),
         ({"tests/conftest.py": FIXTURE}, ALL),
         ({"tests/numbers.txt": "1 2 3\n"}, ALL),
     ],
-    ids=["nothing", "changed", "its test", "acting", "conftest", "data"],
+    ids=["nothing", "changed", "its test", "comment", "acting", "conftest", "data"],
 )
 def test_what_a_change_can_reach_is_measured_again_and_no_more(before, tmp_path, files, again):
     first, then = changed(before, tmp_path, files)
@@ -247,6 +251,13 @@ def test_a_constant_counts_where_its_name_stands(tmp_path):
     assert module.outside == "D = print()"
     named = named_statements({"m.py": module}, module.words | module.words_of("f"))
     assert named == ["m.py", "A = 1", "m.py", "B = (A, 2)"]
+
+
+def test_a_docstring_counts_where_something_may_read_it():
+    text = "def f(x):\n    '''One.'''\n    return x  # it\n\n\n@command\ndef g():\n    '''Two.'''\n"
+    module = Module(text)
+    assert module.code_of("f") == "def f(x):\n    return x"
+    assert "Two." in module.code_of("g")
 
 
 @pytest.mark.slow

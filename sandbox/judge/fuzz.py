@@ -43,6 +43,8 @@ BESIDE = 0.4
 """How often a changed argument is one of what the others hold, where these hold any such."""
 LARGE_SET = 300
 """Items of a set above which these are not compared one with the other."""
+DEEPEST = 50
+"""Containers within containers down to where a change goes: one may hold itself."""
 TRIES = 4
 """How often a change is drawn again that breaks an invariant."""
 
@@ -222,13 +224,15 @@ def _found_beside(value: Any, places: list[tuple[Any, Any]]) -> list:
     return sorted(found, key=_key)
 
 
-def _changed(value: Any, chance: random.Random, pool: _Pool) -> Any:
+def _changed(value: Any, chance: random.Random, pool: _Pool, depth: int = 0) -> Any:
     """A value of the same type, near this one or borrowed from another call."""
-    kind = type(value)
+    kind, inner = type(value), depth + 1
+    if depth == DEEPEST:
+        return value
     if kind is Instance:
-        return _changed_instance(value, chance, pool)
+        return _changed_instance(value, chance, pool, inner)
     if kind is Handle and (items := _items_of(value)):
-        script = values.dump(_changed_items(items, chance, pool), Neutral())
+        script = values.dump(_changed_items(items, chance, pool, inner), Neutral())
         return Handle(value.kind, {**value.about, "script": script}, value.number)
     if value is None or kind in (Handle, Named, Member, Mirrored):
         return value
@@ -247,14 +251,14 @@ def _changed(value: Any, chance: random.Random, pool: _Pool) -> Any:
     if kind in (str, bytes):
         return _changed_text(value, chance, pool)
     if kind in (list, tuple):
-        return kind(_changed_items(list(value), chance, pool))
+        return kind(_changed_items(list(value), chance, pool, inner))
     if kind in (set, frozenset):
-        return kind(_hashable(_changed_items(sorted(value, key=_key), chance, pool)))
+        return kind(_hashable(_changed_items(sorted(value, key=_key), chance, pool, inner)))
     if kind is dict and value:
         key = chance.choice(list(value))
         if chance.random() < 0.3 and len(value) > 1:
             return {k: v for k, v in value.items() if k != key}
-        return {k: (_changed(v, chance, pool) if k == key else v) for k, v in value.items()}
+        return {k: (_changed(v, chance, pool, inner) if k == key else v) for k, v in value.items()}
     return _moved(value, chance)
 
 
@@ -275,7 +279,7 @@ def _moved(value: Any, chance: random.Random) -> Any:
     return value
 
 
-def _changed_instance(thing: Instance, chance: random.Random, pool: _Pool) -> Instance:
+def _changed_instance(thing: Instance, chance: random.Random, pool: _Pool, depth: int) -> Instance:
     """Another one of its class, or this one with a field changed that was not always the same."""
     known = pool.of_class.get(thing.name)
     if known is None or thing.base in ("lock", OF_PARTS) or thing.name == "Pattern":
@@ -287,9 +291,9 @@ def _changed_instance(thing: Instance, chance: random.Random, pool: _Pool) -> In
         changed.parts, changed.fields = list(thing.parts), dict(thing.fields)
         field = chance.choice(known.varying) if known.varying else None
         if field in changed.fields:
-            changed.fields[field] = _changed(changed.fields[field], chance, pool)
+            changed.fields[field] = _changed(changed.fields[field], chance, pool, depth)
         elif field == "" and changed.parts:
-            _change_data(changed, chance, pool)
+            _change_data(changed, chance, pool, depth)
         if known.hold(_shown(changed)):
             # In its place, for it may be held in several.
             thing.parts, thing.fields = changed.parts, changed.fields
@@ -297,16 +301,16 @@ def _changed_instance(thing: Instance, chance: random.Random, pool: _Pool) -> In
     return thing
 
 
-def _change_data(thing: Instance, chance: random.Random, pool: _Pool) -> None:
+def _change_data(thing: Instance, chance: random.Random, pool: _Pool, depth: int) -> None:
     if thing.base in ("list", "set", "tuple", "frozenset") and not thing.inline:
-        thing.parts = _changed_items(thing.parts, chance, pool)
+        thing.parts = _changed_items(thing.parts, chance, pool, depth)
         return
     place = chance.randrange(len(thing.parts))
     part = thing.parts[place]
     if isinstance(part, tuple) and len(part) == 2:  # of a dict
-        thing.parts[place] = (part[0], _changed(part[1], chance, pool))
+        thing.parts[place] = (part[0], _changed(part[1], chance, pool, depth))
     else:
-        thing.parts[place] = _changed(part, chance, pool)
+        thing.parts[place] = _changed(part, chance, pool, depth)
 
 
 def _changed_text(text: AnyStr, chance: random.Random, pool: _Pool) -> AnyStr:
@@ -324,7 +328,7 @@ def _changed_text(text: AnyStr, chance: random.Random, pool: _Pool) -> AnyStr:
     )
 
 
-def _changed_items(items: list, chance: random.Random, pool: _Pool) -> list:
+def _changed_items(items: list, chance: random.Random, pool: _Pool, depth: int) -> list:
     kind = chance.randrange(5)
     if items and kind == 0:
         items.pop(chance.randrange(len(items)))
@@ -334,7 +338,7 @@ def _changed_items(items: list, chance: random.Random, pool: _Pool) -> list:
         chance.shuffle(items)
     elif items:
         at = chance.randrange(len(items))
-        items[at] = _changed(items[at], chance, pool)
+        items[at] = _changed(items[at], chance, pool, depth)
     return items
 
 

@@ -7,7 +7,9 @@ the repository need not be measured again.
 Into it goes, by content and not by place in the file:
 
 - the functions that the task is about, the lines that its gold edit changes, and its tests;
-- every function that these tests call, as the survey saw, whole, with the one that it stands in;
+- every function that these tests call, as the survey saw, with the one that it stands in, without
+  comments; its docstring only where it is decorated (a decorator may read it), where it stands in
+  the test's own file, and where functions of that file name what reads one (`READING`);
 - of the files of all these, and of every file of the project that they import, directly or not,
   what is at work when a module is loaded: its statements outside functions, without docstrings, and
   the functions that these statements call or decorate with, and so on. Of imports and of
@@ -39,13 +41,15 @@ from sandbox.judge.settings import Limits
 from sandbox.node_ids import file_of
 from sandbox.repo import Repository
 from sandbox.snapshot import files_of
-from sandbox.source import functions, parse, read_text, source_of
+from sandbox.source import FunctionNode, functions, parse, read_text, source_of
 from sandbox.suite_memory import packages
 from sandbox.survey import Survey
 from sandbox.tasks.task import Task
 
 SETTINGS = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 """Where pytest looks for its settings. Of the first two all is pytest's."""
+READING = frozenset(["__doc__", "getdoc", "getsource", "help"])
+"""Names by which a function's text is read."""
 BORN_WITH = ("__init__", "__new__", "__post_init__", "__init_subclass__", "__set_name__")
 """Methods that run when a class is called or made."""
 
@@ -128,7 +132,9 @@ class Contents:
             roots = {file_of(test), *(file for file, _ in called), *self._conftests(file_of(test))}
             loaded = self._load(frozenset(roots))
             words = loaded.words.union(*(self._words(*at) for at in called))
-            sources = [part for at in sorted(called) for part in (*at, self._function(*at))]
+            own = {at for at in called if at[0] == file_of(test)}
+            whole = called if any(READING & self._words(*at) for at in own) else own
+            sources = self._texts(whole) + self._codes(called - whole)
             named = named_statements(loaded.modules, words)
             self._tests[test] = digest([test, *sources, loaded.digest, *named])
         return self._tests[test]
@@ -139,6 +145,15 @@ class Contents:
         """Its source; "" where it cannot be told from the rest of its file, which then counts."""
         module = self._module(file)
         return module.sources.get(name, "") if module else ""
+
+    def _texts(self, places: Iterable[tuple[str, str]]) -> list[str]:
+        """Of these functions, (file, name) each."""
+        return [part for at in sorted(places) for part in (*at, self._function(*at))]
+
+    def _codes(self, places: Iterable[tuple[str, str]]) -> list[str]:
+        """Of these functions, without comments, and docstrings that no decorator can read."""
+        modules = ((at, self._module(at[0])) for at in sorted(places))
+        return [part for at, m in modules for part in (*at, m.code_of(at[1]) if m else "")]
 
     def _words(self, file: str, name: str) -> frozenset[str]:
         """The names that stand in it."""
@@ -176,7 +191,7 @@ class Contents:
                 part for f in modules if modules[f].outside for part in (f, modules[f].outside)
             ]
             at_import = self._at_import(modules)
-            sources = [part for at in sorted(at_import) for part in (*at, self._function(*at))]
+            sources = self._codes(at_import)
             words = frozenset().union(
                 *(module.words for module in modules.values()),
                 *(self._words(*at) for at in at_import),
@@ -308,6 +323,7 @@ class Module:
         self.called = {name for d in decorators for name in words_in(d)}
         self.called |= {name for node in acting for name in _called_in(node)}
         self.words = frozenset().union(*map(words_in, acting))
+        self._codes: dict[str, str] = {}
         self._words: dict[str, frozenset[str]] = {}
         self._calls: dict[str, set[str]] = {}
         self._imports = [n for n in ast.walk(tree) if isinstance(n, (ast.Import, ast.ImportFrom))]
@@ -316,6 +332,13 @@ class Module:
             for n in ast.walk(tree)
             if isinstance(n, ast.Constant) and isinstance(n.value, str) and len(n.value) < 200
         }
+
+    def code_of(self, name: str) -> str:
+        """A function without comments, and without its docstring if it is not decorated."""
+        if name not in self._codes:
+            nodes = (f.node for f in self.functions if f.qualname == name)
+            self._codes[name] = "\n".join(ast.unparse(_undocumented(node)) for node in nodes)
+        return self._codes[name]
 
     def words_of(self, name: str) -> frozenset[str]:
         """The names that stand in a function."""
@@ -362,6 +385,14 @@ class _Outside(ast.NodeTransformer):
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
         return None if isinstance(node.value, ast.Constant) else node
+
+
+def _undocumented(node: FunctionNode) -> FunctionNode:
+    if node.decorator_list or ast.get_docstring(node, clean=False) is None:
+        return node
+    bare = copy.copy(node)
+    bare.body = node.body[1:] or [ast.Pass()]
+    return bare
 
 
 def _bindings(node: ast.stmt) -> list[Binding]:

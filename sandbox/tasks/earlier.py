@@ -1,6 +1,6 @@
 """What mining takes over from an earlier run of the same repository, which has moved on since.
 
-    earlier = Earlier.of(folder)                 # a run whose mining has ended
+    earlier = Earlier.of(folder, tree)           # a run whose mining has ended, and its snapshot
     known = Known(contents, earlier)
     known.record(task, tree)                     # what was measured of it then, if it is the same task
     Since.of(records, tasks, earlier, left_out)  # what became of its tasks
@@ -12,13 +12,14 @@ those of today; all else stands as it was measured. Which side of the split a fu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+import filecmp
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sandbox import jsonl
 from sandbox.errors import UsageError
-from sandbox.judge.twins import twin_files, twin_patch
+from sandbox.judge.twins import test_functions, twin_files, twin_patch
 from sandbox.tasks.content import Contents, changed_lines
 from sandbox.tasks.inventory import Inventory
 from sandbox.tasks.task import Task, read_tasks
@@ -35,18 +36,27 @@ class Earlier:
     tasks: tuple[str, ...]
     """The names of its tasks."""
     functions: Inventory
+    tree: Path
+    """Its snapshot, which may be gone by now."""
 
     @classmethod
-    def of(cls, folder: Path) -> Earlier:
+    def of(cls, folder: Path, tree: Path) -> Earlier:
         """Of a run folder whose mining has ended. Raises UsageError for another."""
         records = {r["instance_id"]: r for r in read_records(folder / "mining.jsonl")}
         tasks = tuple(t.instance_id for t in read_tasks(folder / "tasks.jsonl"))
-        return cls(records, tasks, Inventory.read(folder))
+        return cls(records, tasks, Inventory.read(folder), tree)
 
     def record(self, name: str, key: str) -> dict | None:
         """What was measured of this task, if its content was the same."""
         record = self.records.get(name, {})
         return record if record.get("key") == key else None
+
+    def has(self, files: Iterable[str], tree: Path) -> bool:
+        """Whether these files were then what they are in `tree`."""
+        try:
+            return all(filecmp.cmp(self.tree / f, tree / f, shallow=False) for f in files)
+        except OSError:  # gone, or not there yet
+            return False
 
 
 @dataclass(frozen=True)
@@ -77,16 +87,11 @@ class Since:
             tuple(n for n in names if n in taken), tuple(n for n in names if n not in taken), gone
         )
 
-    def plus(self, other: Since, kept: Container[str], called: Callable[[str], str]) -> Since:
-        """With those of another repository's tasks that are `kept`, by the names that `called`
-        gives them."""
-        taken, mined = (
-            [called(name) for name in names if name in kept]
-            for names in (other.taken_over, other.mined)
-        )
+    def plus(self, other: Since, called: Callable[[str], str]) -> Since:
+        """With those of another repository's tasks, by the names that `called` gives them."""
         return Since(
-            (*self.taken_over, *taken),
-            (*self.mined, *mined),
+            (*self.taken_over, *map(called, other.taken_over)),
+            (*self.mined, *map(called, other.mined)),
             self.gone | {called(name): why for name, why in other.gone.items()},
         )
 
@@ -112,17 +117,23 @@ class Known:
         """The earlier run's record of a draft's task, at its place in today's files; None where it
         is to be measured."""
         key = self._keys[task.instance_id] = self._contents.key(task)
-        record = self._earlier.record(task.instance_id, key) if self._earlier else None
-        if record is None:
+        earlier = self._earlier
+        record = earlier.record(task.instance_id, key) if earlier else None
+        if earlier is None or record is None:
             return None
         record = {k: record[k] for k in ("instance_id", "task", "reason")}
         if record["task"]:
-            moved = _at_todays_place(
-                Task.from_dict(record["task"]), task, self._contents.seed, tree
-            )
-            if moved is None:
+            old = Task.from_dict(record["task"])
+            twins = _todays_twins(old, earlier, self._contents.seed, tree)
+            if twins is None:
                 return None
-            record["task"] = moved.to_dict()
+            record["task"] = replace(
+                old,
+                patch=task.patch,
+                twin_patch=twins,
+                base_commit=task.base_commit,
+                repo=task.repo,
+            ).to_dict()
         return {**record, "key": key, "taken_over": True}
 
     def keyed(self, record: dict) -> dict:
@@ -131,17 +142,15 @@ class Known:
         return {**record, "key": key} if key else record
 
 
-def _at_todays_place(old: Task, made: Task, seed: int, tree: Path) -> Task | None:
-    """The measured task with the patches of today: lines may have moved. None where its twins would
+def _todays_twins(old: Task, earlier: Earlier, seed: int, tree: Path) -> str | None:
+    """The patch of a measured task's twins, whose lines may have moved; None where the twins would
     be others."""
-    seed_of_twins, given = twin_seed(old, seed), old.test_files
-    files = twin_files(old.twin_tests, tree, seed_of_twins, given)
+    given = old.test_files
+    if not given and earlier.has(test_functions(old.twin_tests), tree):
+        return old.twin_patch
+    files = twin_files(old.twin_tests, tree, twin_seed(old, seed), given)
     twins = twin_patch(files, tree, given)
-    if changed_lines(twins) != changed_lines(old.twin_patch):
-        return None
-    return replace(
-        old, patch=made.patch, twin_patch=twins, base_commit=made.base_commit, repo=made.repo
-    )
+    return twins if changed_lines(twins) == changed_lines(old.twin_patch) else None
 
 
 def twin_seed(task: Task, seed: int) -> str:

@@ -16,6 +16,7 @@ function stays on its side (`inventory.py`).
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -36,6 +37,8 @@ from sandbox.tasks.split import sides_of
 from sandbox.tasks.task import Task, draw
 from sandbox.tasks.validate import validate
 
+Screen = Callable[[dict], str]
+"""Of a task's fields."""
 ON_BOTH_SIDES = "task about functions of which one is held out and one is for training"
 
 
@@ -75,10 +78,12 @@ def mine(
     options: MiningOptions,
     on_progress: Progress,
     earlier: Earlier | None = None,
+    screen: Screen | None = None,
 ) -> Mined:
     """Mine the repository, as it has moved on since an `earlier` run if there is one; what is
-    measured is written to `folder` as it comes, and a second call goes on from there. Raises
-    UsageError where there is nothing to work with."""
+    measured is written to `folder` as it comes, and a second call goes on from there. `screen`: why
+    a valid task is not to be kept all the same; "" keeps it. Raises UsageError where there is
+    nothing to work with."""
     suite = _surveyed(repository, limits, folder / "survey.json", on_progress)
     records_file = folder / "mining.jsonl"
     records = read_records(records_file)
@@ -86,13 +91,17 @@ def mine(
     observer = Observer(repository, limits, suite, folder, on_progress)
     ground = Ground(repository, suite, options.seed, day, on_progress, observer=observer)
     drafts = _drafts(ground, options, earlier)
-    known = {r["instance_id"] for r in records}
-    pending = [draft for draft in drafts if draft.instance_id not in known]
+    done = {r["instance_id"] for r in records}
+    pending = [draft for draft in drafts if draft.instance_id not in done]
     given = {path: text for draft in pending for path, text in draft.given.items()}
     with Judge(repository, limits, suite.suite(given)) as judge:
         contents = Contents(repository, suite, limits, options.seed)
-        chunks = validate(judge, pending, options.seed, on_progress, Known(contents, earlier))
-        while not _enough(records, options.limit) and (chunk := next(chunks, None)) is not None:
+        known = Known(contents, earlier)
+        chunks = validate(
+            judge, pending, options.seed, on_progress, known, lambda: _wanted(records, options)
+        )
+        for chunk in chunks:
+            chunk = [_screened(record, screen) for record in chunk]
             jsonl.append(records_file, chunk)
             records += chunk
     excluded = ground.excluded
@@ -123,8 +132,16 @@ def _drafts(ground: Ground, options: MiningOptions, earlier: Earlier | None) -> 
     return drafts
 
 
-def _enough(records: list[dict], limit: int) -> bool:
-    return bool(limit) and sum(r["task"] is not None for r in records) >= limit
+def _wanted(records: list[dict], options: MiningOptions) -> int | None:
+    """How many more tasks; None where all are."""
+    found = sum(r["task"] is not None for r in records)
+    return max(0, options.limit - found) if options.limit else None
+
+
+def _screened(record: dict, screen: Screen | None) -> dict:
+    """Without its task, where that is not to be kept: it is not to be on the disk, either."""
+    why = screen(record["task"]) if screen and record["task"] else ""
+    return {**record, "task": None, "reason": why} if why else record
 
 
 def _split(

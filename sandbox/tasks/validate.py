@@ -39,8 +39,9 @@ from sandbox.tasks.kinds import Draft, Kind, Unfit, kind_of
 from sandbox.tasks.noticing import noticed
 from sandbox.tasks.task import Task, draw
 
-CHUNK = 16
-"""Candidates that are measured between two records on the disk."""
+CHUNK, FEWEST = 16, 4
+"""Candidates that are measured between two records on the disk; not more than are wanted, but for
+so few that jails would stand idle."""
 MIN_FAILED, FAILED_SHARE = 3, 0.1
 """Measuring ends where the jails of so many candidates, and of more than this share, failed."""
 BROKEN_SECONDS = 3.0
@@ -70,10 +71,16 @@ class _Prepared:
 
 
 def validate(
-    judge: Judge, pending: list[Draft], seed: int, on_progress: Progress, known: Known | None = None
+    judge: Judge,
+    pending: list[Draft],
+    seed: int,
+    on_progress: Progress,
+    known: Known | None = None,
+    wanted: Callable[[], int | None] = lambda: None,
 ) -> Iterator[list[dict]]:
     """Measure the drafts chunk by chunk; yields records {"instance_id", "task": fields or None,
-    "reason"}. With `known` also "key", and what it knows is taken over and not measured.
+    "reason"}. With `known` also "key", and what it knows is taken over and not measured. `wanted`
+    says before each chunk how many more valid tasks are wanted; None is all there are.
 
     Each costs up to four runs of its tests: broken once, with the gold edit twice, with an empty
     body once; one of several mistakes one more for each. What was measured of the gold edit and of
@@ -85,8 +92,10 @@ def validate(
     """
     bench, tried, without_jail = _Bench(judge), 0, 0
     tree = judge.repository.snapshot
-    for start in range(0, len(pending), CHUNK):
-        chunk = pending[start : start + CHUNK]
+    start = 0
+    while start < len(pending) and (most := wanted()) != 0:
+        chunk = pending[start : start + (CHUNK if most is None else _between(most))]
+        start += len(chunk)
         fit: list[_Prepared] = []
         records: list[dict] = []
         for draft in chunk:
@@ -110,7 +119,12 @@ def validate(
                 "here."
             )
         yield records + failed
-        on_progress("measuring tasks", start + len(chunk), len(pending))
+        on_progress("measuring tasks", start, len(pending))
+
+
+def _between(wanted: int) -> int:
+    """Candidates of the next chunk, where so many tasks are wanted."""
+    return min(CHUNK, max(FEWEST, wanted))
 
 
 def _weighed(bench: "_Bench", fit: list[_Prepared], seed: int) -> tuple[list[dict], list[dict]]:
