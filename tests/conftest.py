@@ -180,6 +180,18 @@ def run_cli(
     return done
 
 
+def practice_in(folder: Path) -> None:
+    """The practice repository's easy half as `practice` in this folder: a link to one for all of
+    these tests, so that its suite is run once. Not to be changed."""
+    import os
+
+    shared = Path(os.environ["XDG_CACHE_HOME"]) / "repositories"
+    if not (shared / "practice").is_dir():
+        shared.mkdir()
+        run_cli("demo", "practice", "--part", "easy", cwd=shared)
+    (folder / "practice").symlink_to(shared / "practice")
+
+
 @pytest.fixture(scope="session")
 def mined_calc(calc, tmp_path_factory):
     """(repository, folder of what was measured, what was mined) of calc"""

@@ -16,7 +16,7 @@ import pytest
 
 from recipes.reporting.tables import GROUPS
 from tests import pseudo_terminal
-from tests.conftest import ROOT, run_cli
+from tests.conftest import ROOT, practice_in, run_cli
 from tests.sample import unsaid
 from tests.tiny import make_tiny
 
@@ -40,7 +40,14 @@ PROBE_KEYS = {"n", "k", "temperature", "pass_at_1", "pass_at_k", "ci95", "cold",
 
 def make_student(folder: Path, steps: int = 200) -> Path:
     """A student that has learned one thing, to write a line of nonsense and then to end.
-    (`test_cut_off.py` has one that never ends.)"""
+    (`test_cut_off.py` has one that never ends.) It is made once for all of these tests."""
+    made = Path(os.environ["XDG_CACHE_HOME"]) / "students" / str(steps)
+    if not made.is_dir():
+        _learn_nonsense(made, steps)
+    return shutil.copytree(made, folder)
+
+
+def _learn_nonsense(folder: Path, steps: int) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -77,7 +84,6 @@ def make_student(folder: Path, steps: int = 200) -> Path:
         optimiser.step()
         optimiser.zero_grad()
     model.save_pretrained(folder)
-    return folder
 
 
 def settings(student: Path, **changes) -> list[str]:
@@ -107,7 +113,7 @@ def student(tmp_path_factory) -> Path:
 def place(tmp_path_factory) -> Path:
     """A folder with the practice repository in it."""
     folder = tmp_path_factory.mktemp("place")
-    run_cli("demo", "practice", "--part", "easy", cwd=folder)
+    practice_in(folder)
     return folder
 
 

@@ -20,7 +20,7 @@ from recipes.others.opened import INSTRUCTIONS
 from recipes.reporting.stages import stage_lines
 from recipes.settings import StageSettings, from_dict, load
 from sandbox.errors import UsageError
-from tests.conftest import CALC, make_repo, run_cli
+from tests.conftest import CALC, make_repo, practice_in, run_cli
 from tests.test_arc import last_line, lines, make_student, settings
 from tests.test_crash import adapters, kill, start, wait_for_instant
 from tests.tiny import load_tiny, make_tiny
@@ -217,7 +217,7 @@ STAGES = (
 def bootstrapped(tmp_path_factory) -> Path:
     """A folder with a run in it that has two stages before it."""
     folder = tmp_path_factory.mktemp("stages")
-    run_cli("demo", "practice", "--part", "easy", cwd=folder)
+    practice_in(folder)
     make_repo(folder / "other", CALC)
     small = settings(
         make_student(folder / "student"),

@@ -17,7 +17,7 @@ from recipes.rollouts.llama_engine import LlamaEngine
 from recipes.rollouts.model_engine import ModelEngine
 from recipes.settings import load as settings_of
 from sandbox.errors import HarnessError, UsageError
-from tests.conftest import ROOT, run_cli
+from tests.conftest import ROOT, practice_in, run_cli
 from tests.test_arc import lines, make_student, settings
 from tests.tiny import load_tiny, make_tiny, tiny_recipe
 
@@ -97,7 +97,7 @@ def test_a_broken_file_is_a_sentence(student, tmp_path):
 @pytest.mark.long
 @pytest.mark.slow
 def test_the_arc_by_llama_cpp(tmp_path, cache):
-    run_cli("demo", "practice", "--part", "easy", cwd=tmp_path)
+    practice_in(tmp_path)
     changes = {"rollout.engine": "llama.cpp", "climb.cycles": 2, "tasks.limit": 12}
     done = run_cli(
         "bootstrap",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import run_cli
+from tests.conftest import practice_in, run_cli
 from tests.test_arc import last_line, lines, make_student, settings
 
 pytestmark = pytest.mark.slow
@@ -16,7 +16,7 @@ TURNS = 2
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("place")
-    run_cli("demo", "practice", "--part", "easy", cwd=folder)
+    practice_in(folder)
     return folder
 
 

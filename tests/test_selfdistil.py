@@ -20,7 +20,7 @@ from recipes.runfolder.run import Run
 from recipes.runfolder.selfdistillation import FILE, KEY, SelfDistillation
 from recipes.session import Session
 from sandbox.errors import UsageError
-from tests.conftest import run_cli
+from tests.conftest import practice_in, run_cli
 from tests.test_arc import last_line, lines, make_student, settings
 from tests.test_crash import kill, start, state_of
 from tests.test_divergence import reference_bytes, with_reference
@@ -176,7 +176,7 @@ def test_it_says_where_it_went_away_from_its_teacher():
 def place(tmp_path_factory) -> Path:
     """A folder with a run, `climbed`, that has two cycles."""
     place = tmp_path_factory.mktemp("place")
-    run_cli("demo", "practice", "--part", "easy", cwd=place)
+    practice_in(place)
     options = settings(
         make_student(place / "student"),
         **{"climb.lr": 1e-2, "selfdistil.lr": 2e-4, "selfdistil.batch": 6},

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 import coldstart
-from tests.conftest import run_cli
+from tests.conftest import practice_in, run_cli
 from tests.test_arc import SETTINGS, lines, make_student, settings
 from tests.test_harness_failures import Frail
 
@@ -22,7 +22,7 @@ def place(tmp_path_factory) -> Path:
     """A folder with a bootstrapped run of the practice repository."""
     folder = tmp_path_factory.mktemp("place")
     student = make_student(tmp_path_factory.mktemp("models") / "student")
-    run_cli("demo", "practice", "--part", "easy", cwd=folder)
+    practice_in(folder)
     run_cli(
         "bootstrap", "--repo", "practice", "--run", "run", *settings(student, **CLIMB), cwd=folder
     )

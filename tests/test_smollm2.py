@@ -12,7 +12,7 @@ from recipes.learning.tokens import budget_of
 from recipes.settings import load
 from sandbox.source import find as find_function
 from sandbox.source import read_text, with_body
-from tests.conftest import ROOT, git, run_cli
+from tests.conftest import ROOT, git, practice_in, run_cli
 from tests.test_arc import last_line, lines
 
 SETTINGS = {
@@ -38,7 +38,7 @@ OPTIONS = [part for key, value in SETTINGS.items() for part in ("--set", f"{key}
 def bootstrapped(tmp_path_factory):
     """(folder, last line of `bootstrap --json`)"""
     folder = tmp_path_factory.mktemp("smollm2")
-    run_cli("demo", "practice", "--part", "easy", cwd=folder)
+    practice_in(folder)
     done = run_cli(
         "bootstrap", "--repo", "practice", "--recipe", "smollm2", *OPTIONS, "--json", cwd=folder
     )
