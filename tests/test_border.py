@@ -11,6 +11,7 @@ import json
 import queue
 import sys
 import threading
+from contextlib import suppress
 from unittest import mock
 
 import pytest
@@ -251,9 +252,10 @@ def conversation(function, **request):
 
     def work():
         worker = calls.Worker(ask_tests, function, request)
-        message = to_worker.get(timeout=20)
-        while True:
-            message = ask_tests(worker.serve(message))
+        with suppress(queue.Empty):  # the test has ended
+            message = to_worker.get(timeout=20)
+            while True:
+                message = ask_tests(worker.serve(message))
 
     threading.Thread(target=work, daemon=True).start()
     hidden = request.pop("hidden", False)
