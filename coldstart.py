@@ -200,7 +200,8 @@ checkpoint_option = click.option(
     "--checkpoint",
     default="best",
     show_default=True,
-    help="Which one: best, last, distilled, or a name in RUN/checkpoints.",
+    help="Which one: best, last, distilled, a name in RUN/checkpoints, or the folder of an adapter "
+    "that PEFT wrote, of this student trained elsewhere.",
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="One JSON object as the last line of standard output."
@@ -674,7 +675,7 @@ def evaluate(options: EvalOptions, run_folder, checkpoint, verbose, as_json) -> 
     "--checkpoint",
     default="best",
     show_default=True,
-    help="Who writes: best, last, distilled, or a name in RUN/checkpoints.",
+    help="Who writes: best, last, distilled, a name in RUN/checkpoints, or a folder as for eval.",
 )
 @click.option(
     "--samples",

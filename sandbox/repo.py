@@ -361,7 +361,8 @@ def try_jail(repository: Repository) -> str:
                 reply = jail.ask(request)
                 in_group = jail.group is not None
         except HarnessError as error:
-            raise UsageError(f"No working jail: {error} {INSTALL_HINT}") from None
+            hint = jail_notice() or INSTALL_HINT
+            raise UsageError(f"No working jail: {error} {hint}") from None
         finally:
             secret.unlink()
     if not {"escapes", "tasks"} <= reply.keys():

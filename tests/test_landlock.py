@@ -12,6 +12,7 @@ import json
 import marshal
 import os
 import platform
+import shlex
 import shutil
 import signal
 import socket
@@ -1208,6 +1209,34 @@ def test_a_bubblewrap_that_nobody_else_may_run_is_said_in_a_sentence(monkeypatch
         f"start {tmp_path}/bwrap: Permission denied)" in jail_notice()
         and "Traceback" not in jail_notice()
     )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root lays folders over others")
+def test_a_root_that_is_no_mount_is_said_in_a_sentence(tmp_path):
+    """As in a chroot: nothing can be laid over a closed folder there."""
+    root, closed = tmp_path / "root", tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "in").mkdir()
+    program = (
+        f"import sys; sys.path.insert(0, {str(INSIDE)!r}); import landlock;"
+        f"landlock.open_the_way([{str(closed / 'in')!r}], '/tmp')"
+    )
+    script = f"""
+set -e
+for folder in /*; do
+  case $folder in /proc|/sys) continue;; esac
+  [ -d "$folder" ] || continue
+  mkdir -p "$0$folder"; mount --rbind "$folder" "$0$folder"
+done
+exec chroot "$0" {shlex.quote(sys.executable)} -I -S -c {shlex.quote(program)}
+"""
+    root.mkdir()
+    command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, str(root)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if "unshare" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"no mounts can be made here: {done.stderr}")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert " is closed, and no way can be made here (mount on /: " in done.stderr
 
 
 def test_without_either_it_is_said_what_to_install():

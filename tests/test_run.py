@@ -432,3 +432,36 @@ def test_a_file_in_the_way_of_the_folder(tmp_path):
 
 def test_one_line_always_has_the_same_bytes():
     assert jsonl.dumps({"b": 1, "a": "é"}) == '{"b": 1, "a": "\\u00e9"}'
+
+
+def test_an_adapter_that_was_trained_elsewhere_becomes_a_checkpoint(run, tmp_path, monkeypatch):
+    ours = {"r": 16, "lora_alpha": 32, "target_modules": ["q_proj", "v_proj"], "peft_type": "LORA"}
+
+    def fill(folder: Path, numbers: str, **settings) -> Path:
+        folder.mkdir(exist_ok=True)
+        (folder / checkpoint.ADAPTER).write_text(numbers)
+        (folder / checkpoint.CONFIG).write_text(json.dumps({**ours, **settings}))
+        return folder
+
+    assert "no checkpoint" in refused(run.keep(str(tmp_path)).__enter__)
+    checkpoint.write(run.folder / "checkpoints" / "own", lambda aside: fill(aside, "0"), {})
+    run.name_checkpoints(last="own", best="own")
+    theirs = fill(tmp_path / "adapter", "1", target_modules=["v_proj", "q_proj"], revision=None)
+    monkeypatch.chdir(tmp_path)
+    for name in (str(theirs), "adapter", "./adapter"):
+        with run.keep(name) as folder:
+            assert folder.parent == run.folder / "checkpoints" and folder.name != "own"
+            assert (folder / checkpoint.ADAPTER).read_text() == "1"
+            checkpoint.read(folder)
+            run.name_checkpoints()
+            assert folder.is_dir(), "what is used was deleted"
+    run.name_checkpoints()
+    assert [p.name for p in (run.folder / "checkpoints").iterdir()] == ["own"]
+    fill(theirs, "1", lora_alpha=16)
+    assert "lora_alpha: 16 and not 32" in refused(run.keep("adapter").__enter__)
+    (theirs / checkpoint.CONFIG).write_text("[]")
+    assert "damaged" in refused(run.keep("adapter").__enter__)
+    (theirs / checkpoint.CONFIG).unlink()
+    assert f"no {checkpoint.CONFIG}" in refused(run.keep("adapter").__enter__)
+    assert "no checkpoint 'none'" in refused(run.keep("none").__enter__)
+    assert checkpoint.ADAPTER in refused(run.keep("no/folder").__enter__)

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recipes.exports.open_run import open_run
+from recipes.runfolder.checkpoint import ADAPTER
 from recipes.runfolder.run import Run
 from tests.conftest import run_cli
 from tests.test_export import LEARNED, place, rows_of  # noqa: F401  (place is a fixture)
@@ -130,6 +131,17 @@ def test_rewards_are_ours(steps, place):  # noqa: F811
     ours = [[r["reward"] for r in learned_from if r["step"] == step] for step in (1, 2)]
     assert means == pytest.approx([sum(rewards) / len(rewards) for rewards in ours])
     assert not (place / "run-single" / "verdicts.jsonl").exists(), "the run was written to"
+
+
+@needs_trl
+def test_what_was_trained_there_is_measured_here(steps, place, tmp_path):  # noqa: F811
+    shutil.copytree(place / "run-single", tmp_path / "run")
+    command = "eval", "--run", "run", "--checkpoint", steps / "adapter", "--k", 2, "--json"
+    told = json.loads(run_cli(*command, cwd=tmp_path).stdout.splitlines()[-1])
+    assert told["checkpoint"].startswith("elsewhere-")
+    copy = tmp_path / "run" / "checkpoints" / told["checkpoint"] / ADAPTER
+    assert copy.read_bytes() == (steps / "adapter" / ADAPTER).read_bytes()
+    assert told["probe"]["heldout"]["n"] and told["probe"] != told["base"]
 
 
 @needs_trl

@@ -60,7 +60,11 @@ class Optimiser:
         torch.save(self.adamw.state_dict(), folder / OPTIMISER)
 
     def read(self, folder: Path) -> None:
-        """Take the state of a checkpoint. Raises UsageError where it cannot be used."""
+        """Take the state of a checkpoint; a fresh one where it has none, as it was trained
+        elsewhere. Raises UsageError where it cannot be used."""
+        if not (folder / OPTIMISER).is_file():
+            self.adamw.state.clear()
+            return
         try:
             state = torch.load(folder / OPTIMISER, map_location="cpu", weights_only=True)
             self.adamw.load_state_dict(state)

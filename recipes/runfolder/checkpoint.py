@@ -1,7 +1,7 @@
 """The files of a checkpoint: written aside, flushed to the disk, renamed; read back only if every
 digest is right.
 
-    # fill(aside) writes ADAPTER, CONFIG and OPTIMISER into the folder `aside`
+    # fill(aside) writes ADAPTER, CONFIG and, if there is one, OPTIMISER into the folder `aside`
     checkpoint.write(folder, fill, counters)
     content = checkpoint.read(folder)            # {"format", "counters", "sha256"}
 
@@ -43,7 +43,7 @@ def write(folder: Path, fill: Callable[[Path], None], counters: dict) -> None:
         content = {
             "format": FORMAT,
             "counters": counters,
-            "sha256": {name: _digest(aside / name) for name in (ADAPTER, CONFIG, OPTIMISER)},
+            "sha256": {file.name: _digest(file) for file in sorted(aside.iterdir())},
         }
         (aside / COUNTERS).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         for path in [
@@ -76,7 +76,7 @@ def read(folder: Path) -> dict:
             f"Checkpoint {folder} was written by another version of this program (format "
             f"{version})."
         )
-    for name in (ADAPTER, CONFIG, OPTIMISER):
+    for name in sorted({ADAPTER, CONFIG, *digests}):
         if not (folder / name).is_file() or _digest(folder / name) != digests.get(name):
             raise UsageError(damaged.format(name))
     return content

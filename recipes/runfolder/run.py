@@ -30,7 +30,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from recipes import phases
-from recipes.runfolder import locks
+from recipes.runfolder import elsewhere, locks
 from recipes.runfolder.content import FILE, disk_errors, new_content, read_content, refuse_taken
 from recipes.runfolder.places import MORE, Place, places
 from recipes.runfolder.taking_up import FROM
@@ -232,10 +232,13 @@ class Run:
 
     @contextmanager
     def keep(self, name: str) -> Iterator[Path]:
-        """The folder of a checkpoint as it is named now; it is not deleted before the block ends.
-        Raises UsageError where there is none."""
+        """The folder of a checkpoint as it is named now, or of an adapter that was trained elsewhere;
+        it is not deleted before the block ends. Raises UsageError where there is none."""
         with locks.naming(self.folder):
             self.content = Run.open(self.folder).content
+            if elsewhere.is_folder(name):
+                checkpoints = self.folder / "checkpoints"
+                name = elsewhere.take_in(checkpoints, Path(name), self.checkpoint("last"))
             folder = self.checkpoint(name)
             kept = locks.keep(folder)
         with kept:

@@ -577,13 +577,20 @@ def open_the_way(folders: list[str], stage: str) -> None:
     if not closed:
         return
     os.umask(0o022)
-    if libc.unshare(CLONE_NEWNS):
+    try:
+        checked("mount namespace", libc.unshare(CLONE_NEWNS))
+        lay_over(closed, stage)
+    except OSError as error:
         sys.exit(
-            "The jail runs as an ordinary user, who cannot reach %s: %s is closed, and no mount "
-            "namespace can be made here (%s). Start coldstart as an ordinary user, or keep the "
-            "project's interpreter elsewhere."
-            % (*next(iter(closed.items())), os.strerror(ctypes.get_errno()))
+            "The jail runs as an ordinary user, who cannot reach %s: %s is closed, and no way can be "
+            "made here (%s). Start coldstart as an ordinary user, or keep the project's interpreter "
+            "elsewhere." % (*next(iter(closed.items())), error.strerror)
         )
+
+
+def lay_over(closed: dict[str, str], stage: str) -> None:
+    """`closed`: {folder: what is closed above it}. Raises OSError, as in a chroot whose root is no
+    mount of its own."""
     mount(None, "/", None, MS_REC | MS_PRIVATE)
     held = {folder: os.path.join(stage, "way-%d" % number) for number, folder in enumerate(closed)}
     for folder, place in held.items():
