@@ -74,6 +74,7 @@ PARSED = {
     "eval --student RUN": "the same",
     "export --to trl": "test_trl.py runs it, and what it writes",
     "export --to trl --out trl": "the same",
+    "eval --checkpoint trl/trained/adapter": "the same",
     "export --to verifiers --out envs/myproj": "is run into another folder",
     "climb": "takes minutes; test_arc.py runs it",
     "tasks --repo DIR --kinds NAME": "NAME stands for a new kind; test_kinds.py makes one",
@@ -153,7 +154,7 @@ OTHERS = {
     "python tests/bench_stages.py --recipe smollm2 --part easy --cycles 4,4 --set tasks.limit=60 --set "
     "tasks.heldout=0.3 --set student.threads=1 --set selfdistil.steps=15 --set selfdistil.batch=8 --set "
     "forgetting.mastered=12 --other HARDER --set forgetting.tasks=8 --seeds N": "takes hours",
-    "python tests/bench_taking_up.py --repo BOLTONS --anew 10 --set tasks.limit=120": "needs its history",
+    "python tests/bench_taking_up.py --repo CLONE --anew 5 --set tasks.limit=120": "needs its history",
     "python tests/bench_update.py": "needs TRL",
     "python tests/bench_update.py --recipe smollm2 --prompt 250 --new 48": "needs TRL",
     "python tests/bench_update.py --step episodes": "takes minutes",

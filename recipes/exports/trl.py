@@ -47,6 +47,7 @@ checkpoint `{checkpoint}`, to be trained on with TRL's GRPOTrainer.
 
 The reward is 1 where the repository's own tests say in coldstart's jail that an answer resolves the task, else 0. All settings are
 those of the run's recipe; `train.py` shows each, and is yours to change. What was trained ends in `trained/adapter`, which PEFT loads.
+coldstart's `eval`, `fix` and `export --to ollama` take that folder as `--checkpoint`.
 
 Tried with the versions that requirements.txt names, in two processes on a CPU; not on a card, and not on several machines.
 
