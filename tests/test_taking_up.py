@@ -253,6 +253,14 @@ def test_a_constant_counts_where_its_name_stands(tmp_path):
     assert named == ["m.py", "A = 1", "m.py", "B = (A, 2)"]
 
 
+def test_what_a_mark_is_given_is_not_called_by_it():
+    given = (
+        "@pytest.mark.parametrize('f', [g, made()], ids=name)\n@cached(h)\ndef test(f):\n    f()\n"
+    )
+    called = {"pytest", "mark", "parametrize", "made", "name", "cached", "h"}
+    assert Module(given).called == called
+
+
 def test_a_docstring_counts_where_something_may_read_it():
     text = "def f(x):\n    '''One.'''\n    return x  # it\n\n\n@command\ndef g():\n    '''Two.'''\n"
     module = Module(text)

@@ -50,6 +50,7 @@ SETTINGS = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg
 """Where pytest looks for its settings. Of the first two all is pytest's."""
 READING = frozenset(["__doc__", "getdoc", "getsource", "help"])
 """Names by which a function's text is read."""
+MARKS = ("pytest.mark.", "mark.")
 BORN_WITH = ("__init__", "__new__", "__post_init__", "__init_subclass__", "__set_name__")
 """Methods that run when a class is called or made."""
 
@@ -320,7 +321,7 @@ class Module:
         acting = [node for node in outside.body if not _bindings(node)]
         self.outside = "\n".join(map(ast.unparse, acting))
         decorators = [d for f in self.functions for d in f.node.decorator_list]
-        self.called = {name for d in decorators for name in words_in(d)}
+        self.called = {name for d in decorators for name in _used_by(d)}
         self.called |= {name for node in acting for name in _called_in(node)}
         self.words = frozenset().union(*map(words_in, acting))
         self._codes: dict[str, str] = {}
@@ -430,6 +431,16 @@ def _may_be(qualname: str, called: set[str]) -> bool:
     """Whether a function of this name may be meant by one of these names."""
     owner, _, name = qualname.rpartition(".")
     return name in called or name in BORN_WITH and owner.rpartition(".")[2] in called
+
+
+def _used_by(decorator: ast.expr) -> set[str]:
+    """Names of what a decorator may call while the module is loaded: all that it is given, but for
+    pytest's marks, which keep that for the test; they call what makes its parameters' `ids`."""
+    found = _called_in(decorator)
+    if not isinstance(decorator, ast.Call) or not ast.unparse(decorator.func).startswith(MARKS):
+        return found | words_in(decorator)
+    ids = [part.value for part in decorator.keywords if part.arg == "ids"]
+    return found.union(*map(words_in, ids))
 
 
 def _called_in(node: ast.AST) -> set[str]:
