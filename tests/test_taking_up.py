@@ -262,10 +262,13 @@ def test_what_a_mark_is_given_is_not_called_by_it():
 
 
 def test_a_docstring_counts_where_something_may_read_it():
-    text = "def f(x):\n    '''One.'''\n    return x  # it\n\n\n@command\ndef g():\n    '''Two.'''\n"
+    text = "'''Text.'''\n\n\ndef f(x):\n    '''One.'''\n    return x  # it\n\n\n@command\ndef g():\n    '''Two.'''\n"
     module = Module(text)
     assert module.code_of("f") == "def f(x):\n    return x"
-    assert "Two." in module.code_of("g")
+    assert "Two." in module.code_of("g") and "Text." not in module.outside
+    for reader in ("print(__doc__)", "getattr(f, '__doc__')", "inspect.getdoc(f)"):
+        reading = Module(f"{text}\n{reader}\n")
+        assert "One." in reading.code_of("f") and "Text." in reading.outside
 
 
 @pytest.mark.slow

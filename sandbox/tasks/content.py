@@ -8,11 +8,11 @@ Into it goes, by content and not by place in the file:
 
 - the functions that the task is about, the lines that its gold edit changes, and its tests;
 - every function that these tests call, as the survey saw, with the one that it stands in, without
-  comments; its docstring only where it is decorated (a decorator may read it), where it stands in
-  the test's own file, and where functions of that file name what reads one (`READING`);
+  comments; its docstring only where something is near that may read it: a decorator, the test's own
+  file, or a name for that (`READING`) in its module or the test's functions;
 - of the files of all these, and of every file of the project that they import, directly or not,
-  what is at work when a module is loaded: its statements outside functions, without docstrings, and
-  the functions that these statements call or decorate with, and so on. Of imports and of
+  what is at work when a module is loaded: its statements outside functions, without docstrings if
+  the module does not name what reads one, and the functions that these statements call or decorate with, and so on. Of imports and of
   assignments that call nothing only those count that bind a name which stands in what was counted
   so far;
 - every `conftest.py` above the tests, and pytest's settings;
@@ -48,8 +48,8 @@ from sandbox.tasks.task import Task
 
 SETTINGS = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 """Where pytest looks for its settings. Of the first two all is pytest's."""
-READING = frozenset(["__doc__", "getdoc", "getsource", "help"])
-"""Names by which a function's text is read."""
+READING = frozenset(["__doc__", "getdoc", "getsource"])
+"""Names by which a docstring is read."""
 MARKS = ("pytest.mark.", "mark.")
 BORN_WITH = ("__init__", "__new__", "__post_init__", "__init_subclass__", "__set_name__")
 """Methods that run when a class is called or made."""
@@ -316,7 +316,8 @@ class Module:
         for function in self.functions:  # of several functions of one name all count
             before = self.sources.get(function.qualname, "")
             self.sources[function.qualname] = before + source_of(text, function)
-        outside = _Outside().visit(copy.deepcopy(tree))
+        self.reads_docs = any(_names_docs(node) for node in ast.walk(tree))
+        outside = _Outside(self.reads_docs).visit(copy.deepcopy(tree))
         self.bindings = [binding for node in outside.body for binding in _bindings(node)]
         acting = [node for node in outside.body if not _bindings(node)]
         self.outside = "\n".join(map(ast.unparse, acting))
@@ -335,10 +336,11 @@ class Module:
         }
 
     def code_of(self, name: str) -> str:
-        """A function without comments, and without its docstring if it is not decorated."""
+        """A function without comments, and without its docstring if nothing near may read it."""
         if name not in self._codes:
-            nodes = (f.node for f in self.functions if f.qualname == name)
-            self._codes[name] = "\n".join(ast.unparse(_undocumented(node)) for node in nodes)
+            nodes = [f.node for f in self.functions if f.qualname == name]
+            bare = nodes if self.reads_docs else map(_undocumented, nodes)
+            self._codes[name] = "\n".join(map(ast.unparse, bare))
         return self._codes[name]
 
     def words_of(self, name: str) -> frozenset[str]:
@@ -376,7 +378,10 @@ class Module:
 
 
 class _Outside(ast.NodeTransformer):
-    """Takes functions and docstrings out of a tree."""
+    """Takes functions out of a tree, and docstrings if they are not to stay."""
+
+    def __init__(self, docstrings: bool) -> None:
+        self._docstrings = docstrings
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         return None
@@ -385,7 +390,13 @@ class _Outside(ast.NodeTransformer):
         return None
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
-        return None if isinstance(node.value, ast.Constant) else node
+        return node if self._docstrings or not isinstance(node.value, ast.Constant) else None
+
+
+def _names_docs(node: ast.AST) -> bool:
+    """Whether it is a name, or a string that may be looked up, by which a docstring is read."""
+    name = getattr(node, "id", "") or getattr(node, "attr", "") or getattr(node, "value", "")
+    return isinstance(name, str) and name in READING
 
 
 def _undocumented(node: FunctionNode) -> FunctionNode:
