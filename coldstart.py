@@ -239,7 +239,8 @@ recipe_options = group(
         "repos",
         type=PATH,
         multiple=True,
-        help="The repository to learn from (a git work tree with pytest tests). Given several times: one "
+        help="The repository to learn from (a git work tree with pytest tests). Given several "
+        "times: one "
         "student learns from all of them.",
     ),
     click.option(
@@ -247,7 +248,8 @@ recipe_options = group(
         "from_run",
         type=PATH,
         metavar="RUN",
-        help="An earlier run of the repository, which has moved on since: begin with its student, its "
+        help="An earlier run of the repository, which has moved on since: begin with its student, "
+        "its "
         "held-out functions, and what it measured of the tasks that are the same.",
     ),
     click.option(
@@ -268,7 +270,8 @@ teacher_options = group(
         "--teacher",
         metavar="NAME|URL|command:CMD|folder:DIR|gguf:PATH|sessions:DIR",
         help="A name in recipes/teachers.toml, or the URL of an endpoint that speaks the "
-        "OpenAI chat-completions protocol (its key: in COLDSTART_TEACHER_KEY); a program that is given "
+        "OpenAI chat-completions protocol (its key: in COLDSTART_TEACHER_KEY); a program that is "
+        "given "
         "the prompt and writes the reply; a folder in which you paste replies, to INSTANCE_ID.txt; "
         "a GGUF file, run by llama.cpp; a folder of old sessions of coding agents. "
         "[default: reference]",
@@ -319,7 +322,8 @@ teacher_options = group(
     type=click.Choice(("all", "easy", "harder")),
     default="all",
     show_default=True,
-    help="easy: small functions of one line; harder: code as people write it, with state and rules.",
+    help="easy: small functions of one line; harder: code as people write it, with state and "
+    "rules.",
 )
 def demo(folder: Path, part: str) -> None:
     """Write a practice repository with tests into FOLDER."""
@@ -621,14 +625,16 @@ def status(run_folder, watched, as_json) -> None:
     "--student",
     type=PATH,
     metavar="RUN",
-    help="Measure the student of this other run on the run's tasks: does it know this code, or only its "
+    help="Measure the student of this other run on the run's tasks: does it know this code, or "
+    "only its "
     "own?",
 )
 @click.option(
     "--new-since",
     type=PATH,
     metavar="RUN",
-    help="Measure the student of this earlier run, which the run takes up (--from), on the tasks whose "
+    help="Measure the student of this earlier run, which the run takes up (--from), on the tasks "
+    "whose "
     "functions are new since, or have changed: it has seen none of them.",
 )
 @click.option(
@@ -660,7 +666,8 @@ def evaluate(options: EvalOptions, run_folder, checkpoint, verbose, as_json) -> 
             measured = evaluating.evaluate(session, folder, options, sampling)
     if new := measured.get("new_since"):
         screen.say(
-            f"Tasks of {new['functions']} functions that are new since {new['run']} or have changed: "
+            f"Tasks of {new['functions']} functions that are new since {new['run']} or have "
+            "changed: "
             "its student has seen none of them."
         )
     screen.say_facts(evaluation.comparison_lines(measured, name, screen.width))

@@ -1,12 +1,12 @@
-"""The stages of climb: which cycles, tasks and settings each has. A recipe without a `[[stage]]` has
-one, of all tasks.
+"""The stages of climb: which cycles, tasks and settings each has. A recipe without a `[[stage]]`
+has one, of all tasks.
 
     stages = plan(run.recipe, run.tasks)
     stage = at(stages, cycle=21)
     stage.recipe_of(recipe), stage.own(tasks), stage.first, stage.last
 
-Cycles are counted through all stages, so the number of a cycle says which one it is in; what a stage
-does is a function of the recipe, the tasks and that number.
+Cycles are counted through all stages, so the number of a cycle says which one it is in; what a
+stage does is a function of the recipe, the tasks and that number.
 """
 
 from __future__ import annotations

@@ -71,13 +71,15 @@ def owner_of(run: Run, options: EvalOptions) -> Run:
         return owner
     if owner.folder.resolve() == run.folder.resolve():
         raise UsageError(
-            f"{named} is the run itself. First mine what its repository is now: python coldstart.py "
+            f"{named} is the run itself. First mine what its repository is now: python "
+            "coldstart.py "
             f"tasks --from {named}"
         )
     if not any(place_before(place, owner) for place in run.places):
         raise UsageError(
             f"{run.folder} is a run of {listed(p.repository.root for p in run.places)}, which "
-            f"{named} did not learn from: all of it is new to that student. --student {named} measures "
+            f"{named} did not learn from: all of it is new to that student. --student {named} "
+            "measures "
             "it on all tasks."
         )
     return owner

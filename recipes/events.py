@@ -130,7 +130,8 @@ class RunTakenUp(Event):
     def __str__(self) -> str:
         student = f"its student ({self.checkpoint}) and " if self.checkpoint else ""
         return (
-            f"It takes up {self.folder} (at {self.commit[:10]}): {student}what was measured there of "
+            f"It takes up {self.folder} (at {self.commit[:10]}): {student}what was measured there "
+            "of "
             "tasks that are the same today."
         )
 

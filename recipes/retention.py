@@ -62,8 +62,8 @@ def begin(session: Session, others: Others, stage: Stage) -> None:
 
 
 def end(session: Session, others: Others, stage: Stage, compare: bool) -> None:
-    """After its last cycle; where `compare`, every way to keep what was taught before is tried, from
-    the same checkpoint. Raises HarnessError, UsageError."""
+    """After its last cycle; where `compare`, every way to keep what was taught before is tried,
+    from the same checkpoint. Raises HarnessError, UsageError."""
     run, recipe, record = session.run, session.recipe, record_of(session.run, stage)
     if "after" in record:
         return

@@ -1,12 +1,12 @@
-"""Self-distillation on the prompts of the training tasks (`learning/selfdistil.py`): the student learns
-from an earlier checkpoint of its own, at will, between two climbs.
+"""Self-distillation on the prompts of the training tasks (`learning/selfdistil.py`): the student
+learns from an earlier checkpoint of its own, at will, between two climbs.
 
     result = selfdistil(session, SelfDistilOptions("distilled", "last", steps=None))
 
-Its checkpoints become the run's last one, and carry the counters of climb on, so that the next climb
-goes on from there as if the cycles before it had led there. The optimiser begins anew, for the
-moments of another loss say nothing about the size of this one's gradient, and climb goes on with
-what it then is, as it does after fine-tuning.
+Its checkpoints become the run's last one, and carry the counters of climb on, so that the next
+climb goes on from there as if the cycles before it had led there. The optimiser begins anew, for
+the moments of another loss say nothing about the size of this one's gradient, and climb goes on
+with what it then is, as it does after fine-tuning.
 
 What was begun goes on with the same command, until it has taken its steps; after that the same
 command does nothing, until something else has been learned. --steps N may ask for more.
@@ -36,9 +36,9 @@ if TYPE_CHECKING:  # what `--help` need not load
     from recipes.runfolder.run import Run
 
 Steps = Callable[[Session, "Pairs", int, int], Iterator[Any]]
-"""(session, prompts, steps in all, steps done) -> the steps that are left, one taken at each `next`:
-what has `step`, `steps`, and numbers for its line of FILE. The student has its teacher frozen beside
-it."""
+"""(session, prompts, steps in all, steps done) -> the steps that are left, one taken at each
+`next`: what has `step`, `steps`, and numbers for its line of FILE. The student has its teacher
+frozen beside it."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,8 @@ def _line(now: Any, begun: SelfDistillation) -> dict:
 
 def _ahead(seconds: float, steps: int) -> str:
     return (
-        f"About {duration(seconds)} a step on this machine, and {duration(seconds * steps)} for the "
+        f"About {duration(seconds)} a step on this machine, and {duration(seconds * steps)} for "
+        "the "
         f"{steps} that are left."
     )
 

@@ -227,7 +227,8 @@ class Session:
                         f"{self.recipe.prompt.style}. Mine other kinds, or take another style."
                     )
                 raise UsageError(
-                    f"No task's function fits into a prompt of {self._budget.tokens} tokens. Give a "
+                    f"No task's function fits into a prompt of {self._budget.tokens} tokens. Give "
+                    "a "
                     "new run more with --set student.max_prompt=N, or choose another recipe."
                 )
         return self._chats[turns]

@@ -12,11 +12,11 @@ student:
     distilled + REINFORCE  the recipe's cycles on the student's own rollouts
     distilled + more SFT   fine-tuning goes on instead, for as many seconds as REINFORCE took
 
-Each arm's pass@1 is measured with the recipe's k samples at the recipe's temperature (and at others:
---temperatures .7,1), on the taught, the untaught (tests only) and the held-out tasks, of hard tasks
-alone. The rewards are real verdicts from the jail. At the end stands what REINFORCE gained over the
-fine-tuning that went on, task by task, over all seeds, with a 95 % interval (paired bootstrap over
-tasks). REINFORCE alone ends when IDLE cycles in a row taught nothing.
+Each arm's pass@1 is measured with the recipe's k samples at the recipe's temperature (and at
+others: --temperatures .7,1), on the taught, the untaught (tests only) and the held-out tasks, of
+hard tasks alone. The rewards are real verdicts from the jail. At the end stands what REINFORCE
+gained over the fine-tuning that went on, task by task, over all seeds, with a 95 % interval (paired
+bootstrap over tasks). REINFORCE alone ends when IDLE cycles in a row taught nothing.
 """
 
 import argparse

@@ -1,4 +1,5 @@
-"""What seeing the failure buys: episodes of several turns against as many tokens of single attempts.
+"""What seeing the failure buys: episodes of several turns against as many tokens of single
+attempts.
 
     python tests/bench_episodes.py [--recipe smollm2] [--part harder | --repo DIR | --library toolz]
                                    [--turns 3] [--seeds 0,1,2] [--set KEY=VALUE ...] [--out FILE]

@@ -4,8 +4,8 @@ and whether the verdict from outside agrees with that of a fresh process.
     python tests/bench_hard.py [--libraries a==1,b==2] [--tasks 40] [--edits 100] [--out FILE.json]
 
 Per library and over all: tasks (blanked functions), how many are hard, median seconds of a verdict
-from outside; of so many honest edits (the right body in another writing) how many it refuses, and of
-so many wrong ones (mutants) how many a fresh process refuses and how many the hard verdict does.
+from outside; of so many honest edits (the right body in another writing) how many it refuses, and
+of so many wrong ones (mutants) how many a fresh process refuses and how many the hard verdict does.
 Then why the soft ones are soft.
 """
 

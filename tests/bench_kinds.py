@@ -1,13 +1,13 @@
-"""What each kind of task gives on real libraries: how many tasks, what they cost to mine, and how many
-mistakes their tests notice.
+"""What each kind of task gives on real libraries: how many tasks, what they cost to mine, and how
+many mistakes their tests notice.
 
     python tests/bench_kinds.py [--libraries inflection==0.5.1,isodate==0.7.2] [--kinds blank,doctest]
                                 [--repository DIR]
 
-Each kind is mined by itself, with the suite's runs remembered; for `noticed` the tests of every task
-about one function meet up to eight drawn mutants of it (`sandbox/tasks/noticing.py`): of tests that
-were made that is part of mining. `ratio`: tasks of the kind for each of `blank`. A folder with a history
-(`--repository`) is what `revert` and `series` need; a source distribution has none.
+Each kind is mined by itself, with the suite's runs remembered; for `noticed` the tests of every
+task about one function meet up to eight drawn mutants of it (`sandbox/tasks/noticing.py`): of tests
+that were made that is part of mining. `ratio`: tasks of the kind for each of `blank`. A folder with
+a history (`--repository`) is what `revert` and `series` need; a source distribution has none.
 """
 
 import argparse

@@ -29,8 +29,8 @@ number of that token is one that nothing else has; `generate` writes 64 tokens, 
 put in the last one's place), and that token is drawn nowhere else. Ours goes on; the others do each
 turn anew on the whole text: our engine with a prompt for each completion, `generate` with the first
 turn's eight rows of a prompt from one prompt, and later those eight rows side by side; it takes one
-prompt after the other, so one is enough. Tokens/s are of the process's own time (use one thread), so
-that what else the machine does hardly counts.
+prompt after the other, so one is enough. Tokens/s are of the process's own time (use one thread),
+so that what else the machine does hardly counts.
 
 Drift: updates with random rewards on what llama.cpp sampled; then the mean |trainer - sampler|
 log-probability of the last samples.
@@ -442,7 +442,8 @@ def generate(
     temperature: float = 1.0,
     group: int = GROUP,
 ) -> int:
-    """The same of one prompt by transformers; without `end_ids` all of them are `new` tokens long."""
+    """The same of one prompt by transformers; without `end_ids` all of them are `new` tokens
+    long."""
     ids = torch.tensor([prompt], device=model.device)
     ends = (
         {"eos_token_id": sorted(end_ids)} if end_ids else {"eos_token_id": 1, "min_new_tokens": new}

@@ -5,10 +5,10 @@
 
 In a copy of the run, from the checkpoint that bootstrap left: cycles of climb (sampled, judged,
 learned from; no verdict is known beforehand, no held-out task measured), then steps of
-self-distillation towards that checkpoint. The first of each is not counted. Printed: tokens that the
-student wrote, seconds and processor seconds (of the jails, too), and both for a thousand of these
-tokens. The goal is a third of climb's: a step writes one completion to each prompt, where climb has
-one prompt for a whole group, and asks no verdict.
+self-distillation towards that checkpoint. The first of each is not counted. Printed: tokens that
+the student wrote, seconds and processor seconds (of the jails, too), and both for a thousand of
+these tokens. The goal is a third of climb's: a step writes one completion to each prompt, where
+climb has one prompt for a whole group, and asks no verdict.
 """
 
 import argparse

@@ -5,16 +5,16 @@
                                  [--set KEY=VALUE ...] [--out FILE.json]
 
 For every seed one run is bootstrapped and climbs its first stage. From there the second is climbed
-twice: with nothing that keeps the first, and with a KL term. Behind the former each other way starts from
-its last checkpoint: self-distillation, replay of the student's own solved rollouts, the mean of both
-adapters. Replay takes as many steps as self-distillation; the seconds of each stand in the table. (The mean
-takes no time, and the KL term lengthens every cycle.)
+twice: with nothing that keeps the first, and with a KL term. Behind the former each other way
+starts from its last checkpoint: self-distillation, replay of the student's own solved rollouts, the
+mean of both adapters. Replay takes as many steps as self-distillation; the seconds of each stand in
+the table. (The mean takes no time, and the KL term lengthens every cycle.)
 
-Printed, by way and over all seeds: the second stage's gain on its own held-out tasks; the change of what is
-earlier (held-out tasks of the first stage, mastered tasks, another repository that is never trained on);
-both task by task, with 95 % intervals (paired bootstrap over tasks); cross-entropy of plain English; KL to
-where the stage began; seconds. Goal: with self-distillation the earlier falls by at most .02 in the mean,
-and at least 90 % of the gain stays.
+Printed, by way and over all seeds: the second stage's gain on its own held-out tasks; the change of
+what is earlier (held-out tasks of the first stage, mastered tasks, another repository that is never
+trained on); both task by task, with 95 % intervals (paired bootstrap over tasks); cross-entropy of
+plain English; KL to where the stage began; seconds. Goal: with self-distillation the earlier falls
+by at most .02 in the mean, and at least 90 % of the gain stays.
 """
 
 import argparse

@@ -1,5 +1,5 @@
-"""One update step (forward, backward, optimiser): coldstart's, and the loss of TRL's trainers on the
-same tensors.
+"""One update step (forward, backward, optimiser): coldstart's, and the loss of TRL's trainers on
+the same tensors.
 
     pip install -r requirements-bench.txt
     python tests/bench_update.py [--step climb|distil] [--recipe smollm2] [--prompt 1024]
@@ -8,16 +8,17 @@ same tensors.
 
 `climb` is one group, a prompt and its completions, by RLOOTrainer's loss; `distil` is as many
 prompts, with a completion each, by SFTTrainer's. Without --recipe the model is random and
-Qwen2-shaped (--layers of 896, a vocabulary of 151,936, LoRA of rank 16), with it the recipe's student.
-It is loaded by coldstart for all, in float32 as on every CPU: an NF4 base, which is kept unpacked
-where it is small; then TRL has lines for the same base in four bits (`4bit`), as QLoRA has it.
+Qwen2-shaped (--layers of 896, a vocabulary of 151,936, LoRA of rank 16), with it the recipe's
+student. It is loaded by coldstart for all, in float32 as on every CPU: an NF4 base, which is kept
+unpacked where it is small; then TRL has lines for the same base in four bits (`4bit`), as QLoRA has
+it.
 
 TRL's trainer is made with its own defaults and is given --rows rows at a time, the gradient
 accumulated, without its gradient checkpointing (faster) and, for its smallest memory, one row with
 it. Every line is measured in a process of its own: seconds of one step after a short warm-up (the
 ratio is of processor time, for others may work on the same machine), and the process's peak memory
-(ru_maxrss), the loading included. Both losses are sums over the tokens with the same weights, so the
-gradients' norms, which are printed, must agree.
+(ru_maxrss), the loading included. Both losses are sums over the tokens with the same weights, so
+the gradients' norms, which are printed, must agree.
 
 `episodes` is one group of three turns of half of --new to --new tokens each and two answers of
 --told: there are --firsts different first turns, and what follows is each episode's own. Read as a

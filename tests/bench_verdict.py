@@ -170,7 +170,8 @@ class Library:
 
 
 def guess(library: Library, task, number: int) -> dict[str, str]:
-    """A body that somebody might guess, and that is nearly always wrong; different for each number."""
+    """A body that somebody might guess, and that is nearly always wrong; different for each
+    number."""
     text = library.text(task)
     function = find(text, task.function)
     names = [a.arg for a in (*function.node.args.posonlyargs, *function.node.args.args)] or ["None"]

@@ -22,8 +22,8 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.hookimpl(tryfirst=True)  # before -m leaves out
 def pytest_collection_modifyitems(items):
-    """A long test is a slow one. Files of slow tests first, so that the workers, which take file after
-    file, come to an end together."""
+    """A long test is a slow one. Files of slow tests first, so that the workers, which take file
+    after file, come to an end together."""
     for item in items:
         if item.get_closest_marker("long"):
             item.add_marker(pytest.mark.slow)

@@ -8,13 +8,13 @@ is for: one table.
     python tests/gpu_table.py --device cpu          # all of it on a tiny model, without a card
 
 For a short time on a rented card. NOT RUN ON A CARD YET: none was to be had when it was written;
-with --device cpu it is run by a test (`tests/test_gpu.py`), so that no slip costs the rented hour. A
-model of the real shape with random weights is made in --folder (3 to 30 GB, kept for the next time),
-and loaded by each of the loaders. `torch.cuda.set_per_process_memory_fraction` gives the process what the
-recipe's card has, less 0.7 GiB for a desktop. Then it does what bootstrap and climb do with a
-student, at the longest prompt that the recipe allows: samples a group (--new tokens each), takes a
-distillation step and a REINFORCE step on completions of the recipe's length, measures the entropy,
-saves, and goes on from the checkpoint.
+with --device cpu it is run by a test (`tests/test_gpu.py`), so that no slip costs the rented hour.
+A model of the real shape with random weights is made in --folder (3 to 30 GB, kept for the next
+time), and loaded by each of the loaders. `torch.cuda.set_per_process_memory_fraction` gives the
+process what the recipe's card has, less 0.7 GiB for a desktop. Then it does what bootstrap and
+climb do with a student, at the longest prompt that the recipe allows: samples a group (--new tokens
+each), takes a distillation step and a REINFORCE step on completions of the recipe's length,
+measures the entropy, saves, and goes on from the checkpoint.
 
 The columns: the path of the log-probabilities (shared: the prompt's work is shared by its
 completions), seconds to load, sampled tokens a second, seconds of the REINFORCE step, the

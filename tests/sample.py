@@ -1,5 +1,5 @@
-"""The sample output of the README, which is copied from a recording (docs/record.py), and whether the
-program still prints its words."""
+"""The sample output of the README, which is copied from a recording (docs/record.py), and whether
+the program still prints its words."""
 
 import re
 
@@ -16,8 +16,8 @@ def sample(command: str) -> list[str]:
 
 
 def unsaid(command: str, text: str) -> list[str]:
-    """Sample lines whose words are not in what the command printed, figures aside. A line of a table
-    may be about another group of tasks: which there are hangs on the run."""
+    """Sample lines whose words are not in what the command printed, figures aside. A line of a
+    table may be about another group of tasks: which there are hangs on the run."""
     said = {_of_any_group(words_of(line)) for line in text.splitlines()}
     return [line for line in sample(command) if _of_any_group(words_of(line)) not in said]
 

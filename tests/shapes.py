@@ -1,4 +1,5 @@
-"""Configurations of the students that the recipes name, as their publishers give them; no weights."""
+"""Configurations of the students that the recipes name, as their publishers give them; no
+weights."""
 
 SHAPES = {
     "Qwen/Qwen2.5-Coder-1.5B-Instruct": dict(

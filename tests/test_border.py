@@ -1,5 +1,6 @@
-"""What crosses the border between a task's tests and the worker that has the edit: values, instances,
-names, handles; and what does not. Both sides are the real ones, in two threads of this process."""
+"""What crosses the border between a task's tests and the worker that has the edit: values,
+instances, names, handles; and what does not. Both sides are the real ones, in two threads of this
+process."""
 
 import collections
 import collections.abc

@@ -1,5 +1,5 @@
-"""Stages of climb: which cycles and tasks each has, what is measured at their ends, and what keeps a
-stage from undoing what the ones before it taught."""
+"""Stages of climb: which cycles and tasks each has, what is measured at their ends, and what keeps
+a stage from undoing what the ones before it taught."""
 
 import hashlib
 import json

@@ -27,8 +27,8 @@ def with_reference(student, folder):
 
 
 def full_divergence(student, samples, temperature):
-    """The mean over all written tokens, by the model's own forward pass of each sample, unpadded, and
-    the softmax over the whole vocabulary."""
+    """The mean over all written tokens, by the model's own forward pass of each sample, unpadded,
+    and the softmax over the whole vocabulary."""
 
     def logp_TV(sample):
         tokens = torch.tensor([sample.prompt + sample.completion])

@@ -1,4 +1,5 @@
-"""Episodes of several turns, end to end with real commands: bootstrap, climb, eval with its control."""
+"""Episodes of several turns, end to end with real commands: bootstrap, climb, eval with its
+control."""
 
 import shutil
 from pathlib import Path

@@ -2,8 +2,8 @@
 programs, and one run from its first probe to an editor's request.
 
 `/infill` is asked of llama.cpp's `llama-server`, which no package of the requirements brings: where
-none is installed that one test is left out. The server of llama.cpp's Python package is asked in any
-case, with the text that Ollama makes by the Modelfile's template.
+none is installed that one test is left out. The server of llama.cpp's Python package is asked in
+any case, with the text that Ollama makes by the Modelfile's template.
 """
 
 import json
@@ -355,7 +355,8 @@ def test_the_file_names_the_tokens_and_keeps_them_when_read_again(tmp_path):
 
 
 def filled(template: str, prompt: str, suffix: str) -> str:
-    """What Ollama makes of these templates of Go: choices by fields, the innermost first, and fields."""
+    """What Ollama makes of these templates of Go: choices by fields, the innermost first, and
+    fields."""
     fields = {".Prompt": prompt, ".Suffix": suffix, ".System": "", ".Response": "", '"{{"': "{{"}
     inner = (
         r"\{\{ if (\S+) \}\}((?:(?!\{\{ if ).)*?)\{\{ else \}\}((?:(?!\{\{ if ).)*?)\{\{ end \}\}"
@@ -408,7 +409,8 @@ def told(command: str, *options, code: int = 0) -> dict:
 
 @pytest.fixture
 def written(tmp_path, calc) -> Run:
-    """A run of a student that fills in the middle, with a task of several functions among its own."""
+    """A run of a student that fills in the middle, with a task of several functions among its
+    own."""
     make_tiny(tmp_path / "model", vocab=400)
     tokenizer_with((*PIPED, "<|endoftext|>")).save_pretrained(tmp_path / "model")
     run = write_run(tmp_path / "run", calc, upto="before")

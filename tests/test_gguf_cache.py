@@ -35,7 +35,8 @@ CHATS = [
 
 
 def saved(folder, pattern=None, template=CHATML, begin=None):
-    """A student in `folder` whose tokenizer splits text by this pattern and has this chat template."""
+    """A student in `folder` whose tokenizer splits text by this pattern and has this chat
+    template."""
     from tokenizers import Regex, pre_tokenizers
 
     steps = [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=pattern is None)]

@@ -256,7 +256,8 @@ def test_its_name_is_no_path(tmp_path):
 
 
 def test_a_file_that_llama_cpp_refuses_is_left_to_its_owner(tmp_path):
-    """What is said of a file that this program made, that it may be deleted, is said of no other."""
+    """What is said of a file that this program made, that it may be deleted, is said of no
+    other."""
     file = write_gguf(tmp_path)
     texts = gguf_student.tokenizer_texts(file)
     file.write_bytes(file.read_bytes()[:2000])

@@ -262,7 +262,8 @@ def test_it_cannot(attacked, name):
 
 
 def test_it_cannot_see_what_was_never_committed_to_the_jail(attacked):
-    """The two attacks with nothing forbidden in them pass as well: the jail is closed, not broken."""
+    """The two attacks with nothing forbidden in them pass as well: the jail is closed, not
+    broken."""
     assert {
         attacked["outcomes"][f"tests/test_attacks.py::test_{name}"]
         for name in ("serve_on_its_own_loopback", "write_where_it_may")

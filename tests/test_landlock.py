@@ -148,7 +148,8 @@ ATTACKS = {
             with pytest.raises(PermissionError):
                 signal.pidfd_send_signal(handle, signal.SIGTERM)
             os.close(handle)
-            # A pipe signals its owner when there is something to read; here that would be another process.
+            # A pipe signals its owner when there is something to read; here that would be another
+            # process.
             for kill_by in (signal.SIGIO, signal.SIGKILL):
                 read, write = os.pipe()
                 fcntl.fcntl(read, 8, pid)
@@ -567,7 +568,8 @@ def jail(repository, preload):
 
 @pytest.fixture
 def attack(jail, repository):
-    """attack(code) -> the reply to a run of a test file that holds `code`, which defines test_it."""
+    """attack(code) -> the reply to a run of a test file that holds `code`, which defines
+    test_it."""
 
     def run(code, timeout=20.0, in_jail=jail, **request):
         file = (

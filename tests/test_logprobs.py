@@ -397,7 +397,8 @@ def test_a_mask_says_what_counts(students):
     stats = student.accumulate(samples, [0.0] * len(samples), 1, 0.7, Sampled(off))
     student.optimiser.clear()
     assert stats.drift == pytest.approx(0.25, rel=1e-4)
-    # Of the first token behind the prompt and of the last, whose predictors are the third and sixth.
+    # Of the first token behind the prompt and of the last, whose predictors are the third and
+    # sixth.
     masked = Sample((5, 6, 7), (8, 9, 10, 11, 12), (True, False, False, True, False))
     wanted = torch.distributions.Categorical(logits=logits[0, [2, 5]] / 0.7).entropy().mean()
     assert student.entropy([masked], 0.7) == pytest.approx(float(wanted), rel=1e-5)

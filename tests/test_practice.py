@@ -1,4 +1,5 @@
-"""The practice repository: reads like a library, has tests that bite, and is the same everywhere."""
+"""The practice repository: reads like a library, has tests that bite, and is the same
+everywhere."""
 
 import ast
 import subprocess

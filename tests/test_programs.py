@@ -1,5 +1,5 @@
-"""Teachers that people already have: a program that answers, replies that a person pastes, and a GGUF file
-on this machine."""
+"""Teachers that people already have: a program that answers, replies that a person pastes, and a
+GGUF file on this machine."""
 
 import asyncio
 import json

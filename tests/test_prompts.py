@@ -1,4 +1,5 @@
-"""Prompts and the reference's replies: what is shown, what never is, and that a right reply is one."""
+"""Prompts and the reference's replies: what is shown, what never is, and that a right reply is
+one."""
 
 import ast
 from pathlib import Path
@@ -78,7 +79,8 @@ def source_of_tests(tests, tree: Path, given: dict[str, str]) -> list[str]:
 
 
 def never_shown(task: Task, tree: Path) -> dict[str, set[str]]:
-    """What a prompt of the task must not hold, as far as what may be shown does not hold it anyway."""
+    """What a prompt of the task must not hold, as far as what may be shown does not hold it
+    anyway."""
     broken = task.broken(tree)
     visible = lines_of(*broken.values(), *source_of_tests(task.shown, tree, task.test_files))
     shown = {test.partition("[")[0] for test in task.shown}

@@ -1,10 +1,10 @@
-"""The README and the pages in docs/ keep their word: every command in them is run here, or is on a list
-of those that are not, with the reason; every option, setting and page that they name exists. The README
-is short, its sentences too, and its sample output is what a recording shows.
+"""The README and the pages in docs/ keep their word: every command in them is run here, or is on a
+list of those that are not, with the reason; every option, setting and page that they name exists.
+The README is short, its sentences too, and its sample output is what a recording shows.
 
 The commands run in the order of the pages in one folder, in which a small student has learned the
-answers to a few tasks by heart. What the sample output says is held against the program where it runs:
-test_arc.py.
+answers to a few tasks by heart. What the sample output says is held against the program where it
+runs: test_arc.py.
 """
 
 import re
@@ -213,7 +213,8 @@ def spans(text: str) -> list[str]:
 
 
 def in_page(text: str) -> list[str]:
-    """Its commands: of blocks, a line each and without comments, and those that stand in a sentence."""
+    """Its commands: of blocks, a line each and without comments, and those that stand in a
+    sentence."""
     blocks = [block for language, block in FENCE.findall(text) if language == "bash"]
     lines = [re.split(r" +#", line)[0] for block in blocks for line in block.splitlines() if line]
     found = [*lines, *(span for span in spans(text) if span.startswith(PROGRAMS))]

@@ -503,7 +503,8 @@ def test_two_packages_in_one_repository(tmp_path):
 
 
 def test_settings_that_stop_a_run_and_doctests(tmp_path):
-    """Doctests of a source file stand in what an edit may change, and are left out; others count."""
+    """Doctests of a source file stand in what an edit may change, and are left out; others
+    count."""
     real = mined(make_repo(tmp_path / "p", repositories.SETTINGS), tmp_path / "run")
     assert {name: set(task.tests) for name, task in real.tasks.items()} == {
         "up": {"tests/test_core.py::test_core", "tests/test_core.py::test_up"},

@@ -1,5 +1,5 @@
-"""A recording of a terminal, and the picture that is drawn of it. That the README's picture is drawn of
-its recording: test_readme.py."""
+"""A recording of a terminal, and the picture that is drawn of it. That the README's picture is
+drawn of its recording: test_readme.py."""
 
 import json
 import xml.etree.ElementTree as ET

@@ -393,7 +393,8 @@ def test_an_interpreter_that_the_jail_of_root_cannot_reach(tmp_path):
 
 @pytest.fixture
 def false_bwrap(monkeypatch):
-    """Makes a script of this text the only bubblewrap there is; root's jail must get through to it."""
+    """Makes a script of this text the only bubblewrap there is; root's jail must get through to
+    it."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         os.chmod(folder, 0o755)
 

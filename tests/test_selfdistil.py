@@ -1,5 +1,5 @@
-"""Self-distillation: the student comes nearer to an earlier checkpoint of its own on what it writes, a
-run goes on behind it as before, and a kill changes nothing."""
+"""Self-distillation: the student comes nearer to an earlier checkpoint of its own on what it
+writes, a run goes on behind it as before, and a kill changes nothing."""
 
 import json
 import shutil

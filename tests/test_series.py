@@ -1,4 +1,5 @@
-"""Commits that belong together are undone at once: which belong together, to what, and the tasks."""
+"""Commits that belong together are undone at once: which belong together, to what, and the
+tasks."""
 
 from collections import Counter
 

@@ -1,5 +1,5 @@
-"""Old sessions of coding agents as a teacher: what they wrote is found whatever the format, and the tests
-say which of it is right."""
+"""Old sessions of coding agents as a teacher: what they wrote is found whatever the format, and the
+tests say which of it is right."""
 
 import json
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""A repository that moves on: what a later run takes over from an earlier one, what it measures anew,
-which side every function stays on; and the student that goes on from run to run."""
+"""A repository that moves on: what a later run takes over from an earlier one, what it measures
+anew, which side every function stays on; and the student that goes on from run to run."""
 
 import json
 import re

@@ -94,8 +94,8 @@ def tasks(repository) -> dict[str, Task]:
 
 
 class BusyJudge(Judge):
-    """Counts who asks for a verdict or for what the visible tests say, and can let the first verdict
-    wait for the second."""
+    """Counts who asks for a verdict or for what the visible tests say, and can let the first
+    verdict wait for the second."""
 
     asked = 0
     together: threading.Barrier | None = None

@@ -305,7 +305,8 @@ def test_an_interruption(run, tmp_path):
 @pytest.mark.long
 @pytest.mark.slow
 def test_what_the_student_could_do_is_learned_again(run, tmp_path):
-    """Its own resolved rollouts stand beside the teacher's answers, and count as nobody's teaching."""
+    """Its own resolved rollouts stand beside the teacher's answers, and count as nobody's
+    teaching."""
     own = next(task for task in read_tasks(run / "tasks.jsonl") if task.split == "train")
     rollouts = [
         {**r, "text": f"    own = {r['index'] // 2}\n", "status": "resolved", "reward": 1.0}

@@ -11,7 +11,8 @@ from tests.written_run import write_run
 
 @pytest.fixture
 def run(calc, tmp_path):
-    """All tasks were cold; the first half of those for training is solved now, and one was taught."""
+    """All tasks were cold; the first half of those for training is solved now, and one was
+    taught."""
     run = write_run(tmp_path / "run", calc, cycles=2)
     train = [t.instance_id for t in run.tasks if t.split == "train"]
     first, last = "before", run.content["done"][-1]

@@ -1,5 +1,5 @@
-"""The folder for TRL: its trainer really trains there, in two processes side by side on the CPU, and
-its rewards are ours."""
+"""The folder for TRL: its trainer really trains there, in two processes side by side on the CPU,
+and its rewards are ours."""
 
 import argparse
 import importlib.util
@@ -53,8 +53,8 @@ def export_of(place: Path, name: str, turns: int) -> Path:  # noqa: F811
 def trained(
     folder: Path, out: Path, *more: str, processes: int = PROCESSES, flag="multi_gpu", code: int = 0
 ) -> str:
-    """What `accelerate launch` of the exported script says; --multi_gpu starts processes where there
-    is no card, too."""
+    """What `accelerate launch` of the exported script says; --multi_gpu starts processes where
+    there is no card, too."""
     done = subprocess.run(
         [
             *(sys.executable, "-m", "accelerate.commands.launch", f"--{flag}"),

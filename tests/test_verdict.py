@@ -435,7 +435,8 @@ def test_code_that_cannot_be_found_alone_is_no_patch():
 
 
 def test_a_project_whose_tests_need_their_surroundings(tmp_path):
-    """conftest files, data files, settings and other modules of the project are the snapshot's own."""
+    """conftest files, data files, settings and other modules of the project are the snapshot's
+    own."""
     root = make_repo(
         tmp_path / "p",
         {

@@ -100,7 +100,8 @@ def _numbers(run: Run) -> list[str]:
             p = summary[group]
             rows.append(
                 f"| {phase} | {GROUP_WORDS[group]} | {p['n']} | {p['k']} | {p['temperature']:g} | "
-                f"{p['pass_at_1']:.3f} | {p['ci95'][0]:.3f} to {p['ci95'][1]:.3f} | {p['mastered']} |"
+                f"{p['pass_at_1']:.3f} | {p['ci95'][0]:.3f} to {p['ci95'][1]:.3f} | "
+                f"{p['mastered']} |"
             )
     return [*rows, ""]
 

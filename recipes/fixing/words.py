@@ -43,7 +43,8 @@ def _sentences(outcome: Outcome) -> list[str]:
     sentences = [
         f"Not solved: {title}. {_counted(outcome.samples, 'edit')} tried"
         + (
-            f" ({', '.join(f'{count} {status}' for status, count in sorted(outcome.counts.items()))})"
+            " "
+            f"({', '.join(f'{count} {status}' for status, count in sorted(outcome.counts.items()))})"
             if outcome.counts
             else ""
         )

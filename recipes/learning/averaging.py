@@ -28,8 +28,8 @@ class Step:
 
 @torch.no_grad()
 def average(student: Student, folder: Path, share: float) -> Iterator[Step]:
-    """Move the adapter by `share` of the way to that of checkpoint `folder`. Raises UsageError where
-    that is damaged, or of another model."""
+    """Move the adapter by `share` of the way to that of checkpoint `folder`. Raises UsageError
+    where that is damaged, or of another model."""
     earlier = student.adapter.read(folder)
     for key, parameter in student.adapter.tensors().items():
         parameter.lerp_(earlier[key].to(parameter), share)

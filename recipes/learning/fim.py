@@ -44,8 +44,9 @@ FAMILIES = (
     # Google, "CodeGemma: Open Code Models Based on Gemma" (arXiv:2406.11409), and Google's page on
     # its prompt structure (ai.google.dev/gemma/docs/codegemma/prompt-structure).
     Family("CodeGemma", *PIPED, "<|file_separator|>"),
-    # IBM's guide to prompts of Granite 4.0 (ibm.com/granite/docs, "Prompt engineering"); llama.cpp's
-    # src/llama-vocab.cpp, which names the plain tokens as Granite's. Whichever a tokenizer has.
+    # IBM's guide to prompts of Granite 4.0 (ibm.com/granite/docs, "Prompt engineering");
+    # llama.cpp's src/llama-vocab.cpp, which names the plain tokens as Granite's. Whichever a
+    # tokenizer has.
     Family("Granite", *PIPED, "<|end_of_text|>", ("<|fim_pad|>",)),
     Family("Granite", *PLAIN, "<|end_of_text|>", ("<fim_pad>",)),
     # Hui et al. 2024, "Qwen2.5-Coder Technical Report" (arXiv:2409.12186), table 1 and section 3.

@@ -1,5 +1,5 @@
-"""The frozen head over hidden states, block by block of the vocabulary: log-probabilities of tokens,
-and the divergence to another adapter, each with its gradient in the same pass.
+"""The frozen head over hidden states, block by block of the vocabulary: log-probabilities of
+tokens, and the divergence to another adapter, each with its gradient in the same pass.
 
     logp_N = head_logprobs(policy, hidden_NH, targets_N, temperature)
     kl_N = head_divergence(policy, hidden_NH, reference_NH, temperature)
@@ -64,8 +64,8 @@ class _Head(torch.autograd.Function):
         hidden_NH: torch.Tensor,
         values: Callable[[bool], tuple[torch.Tensor, torch.Tensor | None]],
     ) -> torch.Tensor:
-        """`values(whether the gradient is wanted)`: (the values, [N]; their gradient by `hidden_NH`,
-        or None)."""
+        """`values(whether the gradient is wanted)`: (the values, [N]; their gradient by
+        `hidden_NH`, or None)."""
         value_N, slope_NH = values(ctx.needs_input_grad[0])
         ctx.save_for_backward(slope_NH)
         return value_N
@@ -78,9 +78,9 @@ class _Head(torch.autograd.Function):
 
 
 class _Sums:
-    """Sums over the vocabulary in which each token weighs exp(its logit), block by block: relative to
-    the largest logit so far, and shrunk when a larger one comes (online softmax, Milakov & Gimelshein
-    2018, arXiv:1805.02867)."""
+    """Sums over the vocabulary in which each token weighs exp(its logit), block by block: relative
+    to the largest logit so far, and shrunk when a larger one comes (online softmax, Milakov &
+    Gimelshein 2018, arXiv:1805.02867)."""
 
     def __init__(self) -> None:
         self.top_N1: torch.Tensor | None = None

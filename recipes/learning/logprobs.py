@@ -23,8 +23,8 @@ repeated for a row and not for a completion.
 `plan` chooses between them by the samples' tokens alone, so the same samples take the same path on
 every machine.
 
-The decoder gives hidden states, and the head (`head.py`) is applied to the positions before the tokens
-that the student wrote alone, on the shared path once where completions have them in common.
+The decoder gives hidden states, and the head (`head.py`) is applied to the positions before the
+tokens that the student wrote alone, on the shared path once where completions have them in common.
 """
 
 import sys
@@ -330,7 +330,8 @@ class _Read:
     targets_U: torch.Tensor
     """These tokens."""
     places_N: torch.Tensor | None
-    """Of each written token, sample after sample, which of these predicts it; None: in this order."""
+    """Of each written token, sample after sample, which of these predicts it; None: in this
+    order."""
 
     def of_tokens(self, value_U: torch.Tensor) -> torch.Tensor:
         """One value for each written token, [N]."""
@@ -358,8 +359,9 @@ def passes(
 def divergences(
     policy: Policy, samples: Sequence[Sample], temperature: float, sharing: Sharing
 ) -> Iterator[tuple[list[int], torch.Tensor]]:
-    """(indices, kl_N) for all samples, part by part, as `passes` orders them: before each token that
-    the student wrote, the reverse divergence to the reference adapter, over the whole vocabulary,
+    """(indices, kl_N) for all samples, part by part, as `passes` orders them: before each token
+    that the student wrote, the reverse divergence to the reference adapter, over the whole
+    vocabulary,
 
         sum_v p(v) (log p(v) - log p_reference(v)),  nats, at logits / temperature,
 

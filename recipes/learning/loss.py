@@ -84,9 +84,9 @@ class Objective:
     @cached_property
     def longest_shared(self) -> int:
         """The longest prompt and completion, in tokens, of samples that share the work on their
-        prompt; 0: none do. Measured when it is first asked for, which compiles every layer's kernels
-        on a card: commands that never train do without. Raises UsageError where these cannot be
-        compiled."""
+        prompt; 0: none do. Measured when it is first asked for, which compiles every layer's
+        kernels on a card: commands that never train do without. Raises UsageError where these
+        cannot be compiled."""
         try:
             longest, why_not = longest_shared(self.policy)
         except (OSError, subprocess.SubprocessError) as error:
@@ -161,7 +161,8 @@ class Objective:
 
     def accumulate_divergence(self, samples: Sequence[Sample], temperature: float) -> float:
         """Add the gradient of the mean over all written tokens of the reverse divergence to the
-        reference adapter, `sum_v p(v) (log p(v) - log p_reference(v))`, and return it, nats a token.
+        reference adapter, `sum_v p(v) (log p(v) - log p_reference(v))`, and return it, nats a
+        token.
 
         The samples are the policy's own, drawn at `temperature`, and are taken as they are: what
         the parameters change in which tokens are drawn has no gradient here. Memory as in

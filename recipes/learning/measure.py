@@ -152,7 +152,8 @@ def _wilson(p: float, n: int) -> tuple[float, float]:
 def summarise(probes: Sequence[TaskProbe], temperature: float, seed: int = 0) -> dict:
     """One group's entry of the P object: n, k, temperature, pass_at_1, pass_at_k, ci95 (of pass@1),
     cold, warm, mastered; truncated: as many of the cold ones had rollouts that were cut off. Where
-    rollouts have turns also pass_at_1_turn_1, what the first turn alone solved, and turns, the mean.
+    rollouts have turns also pass_at_1_turn_1, what the first turn alone solved, and turns, the
+    mean.
 
     For no probes k, pass_at_1 and pass_at_k are None and ci95 is [0, 1]. Raises ValueError if the
     probes' k differ.

@@ -76,15 +76,15 @@ class Optimiser:
 
 
 def warmed_up(lr: float, warmup: int, number: int) -> float:
-    """The learning rate of step `number`, counted from 1: linear up to `lr` over `warmup` steps, then
-    constant."""
+    """The learning rate of step `number`, counted from 1: linear up to `lr` over `warmup` steps,
+    then constant."""
     return lr * min(1.0, number / max(1, warmup))
 
 
 def _adamw(parameters: list[torch.nn.Parameter], device: torch.device) -> torch.optim.Optimizer:
-    """On CUDA bitsandbytes' 8-bit one (arXiv:2110.02861): the same rule in less memory. Not its paged
-    one: the states are 40 to 140 MB, and the memory that it shares with the CPU, which reads it for
-    snapshots and checkpoints, is not safe to read under WSL2 before the card is done."""
+    """On CUDA bitsandbytes' 8-bit one (arXiv:2110.02861): the same rule in less memory. Not its
+    paged one: the states are 40 to 140 MB, and the memory that it shares with the CPU, which reads
+    it for snapshots and checkpoints, is not safe to read under WSL2 before the card is done."""
     if device.type == "cuda":
         from bitsandbytes.optim import AdamW8bit
 

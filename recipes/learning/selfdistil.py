@@ -12,13 +12,13 @@ teaches something (of episodes, the shown tests are run for what is said between
 
 This is on-policy distillation (Agarwal et al. 2024, GKD, arXiv:2306.13649: lambda = 1, the reverse
 KL; no gradient through the sampling, so it is the divergence token by token, given what stands
-before, and not that of whole completions) from an earlier checkpoint of the same model (Lu & Thinking
-Machines Lab 2025, "On-Policy Distillation", section on continual learning: what fine-tuning made it
-forget came back). There the divergence is estimated by the sampled token; here both distributions
-are at hand, and it is exact.
+before, and not that of whole completions) from an earlier checkpoint of the same model (Lu &
+Thinking Machines Lab 2025, "On-Policy Distillation", section on continual learning: what
+fine-tuning made it forget came back). There the divergence is estimated by the sampled token; here
+both distributions are at hand, and it is exact.
 
-All randomness comes from (recipe.seed, step), so a run that goes on from a checkpoint of step s with
-`start_step=s` ends in the same adapter as one that was never interrupted.
+All randomness comes from (recipe.seed, step), so a run that goes on from a checkpoint of step s
+with `start_step=s` ends in the same adapter as one that was never interrupted.
 """
 
 import random

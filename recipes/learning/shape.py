@@ -74,10 +74,10 @@ class Shape:
 
     @property
     def parity(self) -> float:
-        """Tokens at which one must look for its attention to take as many operations as its products
-        with the matrices, in a forward and backward pass in which these are frozen: 4 a weight
-        against 14 a query's value and token (FlashAttention's backward pass computes the scores
-        again: arXiv:2205.14135)."""
+        """Tokens at which one must look for its attention to take as many operations as its
+        products with the matrices, in a forward and backward pass in which these are frozen: 4 a
+        weight against 14 a query's value and token (FlashAttention's backward pass computes the
+        scores again: arXiv:2205.14135)."""
         return 4 * sum(a * b for a, b in self.linear) / (14 * self.queries)
 
     @property

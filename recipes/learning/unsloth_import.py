@@ -4,8 +4,9 @@ uses_unsloth(recipe.student.loader)
 unsloth = import_unsloth()         # before transformers, which it patches
 
 It writes modules that it generates, and imports them, by a path that is relative to the working
-directory unless it is told another one (unsloth_zoo/compiler.py): in the repository of whoever calls
-this program it would write, and a folder of that name there would be imported outside the jail.
+directory unless it is told another one (unsloth_zoo/compiler.py): in the repository of whoever
+calls this program it would write, and a folder of that name there would be imported outside the
+jail.
 """
 
 import importlib.util

@@ -20,8 +20,8 @@ faster (a third of the time for the nano student, `tests/bench_rollout.py`):
   lie.
 - A row that several rows continue is computed and kept once, until they part.
 
-Between two turns of an episode the prompts stay as they are, and what each row has behind its prompt
-is moved to where the next turn's rows lie, with what was answered behind it.
+Between two turns of an episode the prompts stay as they are, and what each row has behind its
+prompt is moved to where the next turn's rows lie, with what was answered behind it.
 
 Decoders built like Llama's whose tokens see all before them: Llama, Mistral, Qwen2, Qwen3, Gemma.
 """

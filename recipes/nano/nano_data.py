@@ -471,7 +471,8 @@ class ConstantReplacer(ast.NodeTransformer):
 
 
 def parameters_of(tree: ast.Module, names: list[str]) -> list[str]:
-    """The names that are read before they are bound, nearly: those never stored, or first added to."""
+    """The names that are read before they are bound, nearly: those never stored, or first added
+    to."""
 
     def stored(kinds: tuple[type, ...]) -> set[str]:
         return {

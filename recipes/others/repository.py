@@ -104,7 +104,8 @@ class OtherRepository:
         tasks = [t for t in mined.tasks if not secrets.reason(texts_of(t.to_dict()))]
         if not tasks:
             raise UsageError(
-                f"{self._source} (forgetting.other) gives no valid task. Name another repository, or "
+                f"{self._source} (forgetting.other) gives no valid task. Name another repository, "
+                "or "
                 "none: --set forgetting.other="
             )
         jsonl.rewrite(file, [task.to_dict() for task in tasks])

@@ -270,8 +270,8 @@ def health(
 
 
 def forgetting(ticks: list[str], lines: dict[str, list[float | None]]) -> str:
-    """pass@1 of {what was measured: a value a measurement, None where it was not} at the ends of the
-    stages; `ticks` says which end each measurement is."""
+    """pass@1 of {what was measured: a value a measurement, None where it was not} at the ends of
+    the stages; `ticks` says which end each measurement is."""
     figure, axes = _figure(3.2)
     for number, (what, values) in enumerate(lines.items()):
         axes.plot(

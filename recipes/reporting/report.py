@@ -132,7 +132,8 @@ def _tiles(facts: dict) -> list[tuple[str, str]]:
     tiles += [
         (
             f"{now[g]['pass_at_1_turn_1']:.3f} → {now[g]['pass_at_1']:.3f}",
-            f"after the first turn and after the last, {GROUP_WORDS[g]} ({now[g]['turns']:.1f} turns)",
+            f"after the first turn and after the last, {GROUP_WORDS[g]} ({now[g]['turns']:.1f} "
+            "turns)",
         )
         for g in groups
         if "turns" in now[g]

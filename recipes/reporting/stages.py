@@ -52,9 +52,9 @@ def stage_facts(run: Run) -> list[dict]:
 
 
 def forgetting_facts(run: Run) -> dict:
-    """{stage: {"before", "climbed", "after": measurements (`forgetting.measure`), "tried": {method: the
-    same}, "gain", "mean_drop"}} of the stages that were begun: the mean fall of pass@1 on all that is
-    not the stage's own; None where it is not known."""
+    """{stage: {"before", "climbed", "after": measurements (`forgetting.measure`), "tried": {method:
+    the same}, "gain", "mean_drop"}} of the stages that were begun: the mean fall of pass@1 on all
+    that is not the stage's own; None where it is not known."""
     return {
         name: {
             **{when: record.get(when) for when in ("before", "climbed", "after")},

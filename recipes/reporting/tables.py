@@ -103,7 +103,8 @@ def by_repo_lines(facts: dict) -> list[str]:
         for group in (*APART["taught"], *APART["untaught"], *APART["heldout"]):
             if after[group]["n"]:
                 lines.append(
-                    f"{name}, {GROUP_WORDS[group]}: pass@1 {before[group]['pass_at_1']:.3f} before, "
+                    f"{name}, {GROUP_WORDS[group]}: pass@1 {before[group]['pass_at_1']:.3f} "
+                    "before, "
                     f"{after[group]['pass_at_1']:.3f} after ({after[group]['n']} tasks)"
                 )
     return ["", *lines] if lines else []
@@ -395,7 +396,8 @@ def cut_off_sentence(probes: list[TaskProbe], max_new: int) -> str:
     )
     if stopped:
         sentence += (
-            f" Of {stopped} the first half of the samples were all cut off, and the others were not "
+            f" Of {stopped} the first half of the samples were all cut off, and the others were "
+            "not "
             "sampled; these count as unsolved."
         )
     return sentence

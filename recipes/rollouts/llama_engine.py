@@ -20,9 +20,10 @@ cache yet, it reads the end token and the answer, in the step in which the other
 each. Until then its row is *paused*, first in, first out, and holds its cells. Where slots are
 free, completions that have not begun come first, unless as many rows are paused as there are slots,
 and then the row that has been paused longest, whose answer is waited for: which row that is depends
-on tokens alone, so when an answer comes changes nothing. It is left alone for PAUSE steps while others go on, for answers take a while. A completion
-begins when there are cells for its whole episode and a sequence of its own, so a paused row wants
-nothing that another one holds, and nothing waits for ever.
+on tokens alone, so when an answer comes changes nothing. It is left alone for PAUSE steps while
+others go on, for answers take a while. A completion begins when there are cells for its whole
+episode and a sequence of its own, so a paused row wants nothing that another one holds, and nothing
+waits for ever.
 
 Attention looks at all cells of the cache and masks those of others, so a prompt that is held costs
 time. A completion that is young counts as a row of its own, for it may soon be one: so no more
@@ -66,7 +67,8 @@ from sandbox.errors import HarnessError, UsageError
 
 SLOTS = {"cpu": 8, "cuda": 64}
 """Rows computed together, at most. On the CPU more do not pay: with 16 the nano student is a fifth
-slower, and 12 layers of 896 are no faster. The number for a card is a guess, for none has run this."""
+slower, and 12 layers of 896 are no faster. The number for a card is a guess, for none has run
+this."""
 
 YOUNG = 4
 """Tokens within which the completions of a group part, most of those that ever do."""
@@ -230,9 +232,10 @@ class LlamaEngine(Engine):
         yield from _Sampling(self, prompts, n, temperature, answers, seeds, on_ended).run()
 
     def require_turns(self) -> None:
-        """Raise UsageError for a model whose sequences llama.cpp cannot go on with: what has a state
-        (a recurrent model, or one of some such layers) cannot be given cell by cell to several
-        completions, so each turn would be read anew. (Sliding windows are kept whole: `swa_full`.)
+        """Raise UsageError for a model whose sequences llama.cpp cannot go on with: what has a
+        state (a recurrent model, or one of some such layers) cannot be given cell by cell to
+        several completions, so each turn would be read anew. (Sliding windows are kept whole:
+        `swa_full`.)
         """
         if not (
             llama.llama_model_is_recurrent(self._model) or llama.llama_model_is_hybrid(self._model)
@@ -241,7 +244,8 @@ class LlamaEngine(Engine):
         kind = metadata(self._model, "general.architecture")
         raise UsageError(
             "Rollouts of several turns are not possible by llama.cpp with models of architecture "
-            f"{kind!r}: they keep a state in place of a cache, so each turn would be read anew from "
+            f"{kind!r}: they keep a state in place of a cache, so each turn would be read anew "
+            "from "
             "its first token. Set turns = 1."
         )
 
@@ -372,8 +376,8 @@ class _Sampling:
     def _begin(self) -> list[_Row]:
         """The next completions in line, while there are slots, sequences and cells for them: all of
         a group, for those that begin together share what they write. Fewer begin only where none
-        would otherwise. None begins where as many rows as there are slots are paused: every row pays
-        for the cells that these hold."""
+        would otherwise. None begins where as many rows as there are slots are paused: every row
+        pays for the cells that these hold."""
         begun: list[_Row] = []
         expected, most = self.expected, self.answers.most
         if len(self.paused) >= self.engine.slots:
@@ -439,7 +443,8 @@ class _Sampling:
             group.logits_V = logits_V.copy()
 
     def _step(self) -> None:
-        """One token more for every row, or for the first of them if they are more than the slots."""
+        """One token more for every row, or for the first of them if they are more than the
+        slots."""
         rows, others = self.rows[: self.engine.slots], self.rows[self.engine.slots :]
         logits_RV = self._decode(
             [

@@ -13,15 +13,16 @@ batch when there are enough of them to pay for the copy.
 An episode goes turn by turn: when all rows of a batch have ended, those that are answered go on
 together. Keys and values of what they wrote are kept, also of those that were dropped, and only the
 end token and the answer are read; between the turns each row's cache is moved together, so that it
-ends where the others do. What was written is asked for its answer as soon as it ends, so answers are
-made while others write. A cache whose layers do not hold all tokens one after the other (sliding
-windows, recurrent layers) cannot be moved so: there a turn begins by reading all that stands before
-it, which gives the same and takes longer.
+ends where the others do. What was written is asked for its answer as soon as it ends, so answers
+are made while others write. A cache whose layers do not hold all tokens one after the other
+(sliding windows, recurrent layers) cannot be moved so: there a turn begins by reading all that
+stands before it, which gives the same and takes longer.
 
-Token t that completion i of a prompt writes is drawn by inverting the distribution's cumulative sum at a
-uniform number that depends on (seed, i, t) alone. So a rollout is the same whichever others share
-its batch, up to rounding in the matrix products. And so a batch that memory did not suffice for is
-done again in halves, with the same seeds; later batches are no larger (`Student.sampling_tokens`).
+Token t that completion i of a prompt writes is drawn by inverting the distribution's cumulative sum
+at a uniform number that depends on (seed, i, t) alone. So a rollout is the same whichever others
+share its batch, up to rounding in the matrix products. And so a batch that memory did not suffice
+for is done again in halves, with the same seeds; later batches are no larger
+(`Student.sampling_tokens`).
 """
 
 from collections.abc import Callable, Iterator, Sequence

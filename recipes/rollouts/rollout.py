@@ -103,7 +103,8 @@ class Sampling:
     max_new: int
     """Tokens of a turn, at most."""
     stops_early: bool = False
-    """Where the first half of a prompt's completions are all cut off, the others are not sampled."""
+    """Where the first half of a prompt's completions are all cut off, the others are not
+    sampled."""
 
 
 def sample_rollouts(
@@ -290,7 +291,8 @@ def refuse_failing_jails(unjudged: int, total: int, group: Sequence[Rollout]) ->
     if unjudged > TOLERATED * total:
         reason = next((rollout.failure for rollout in group if rollout.failure), "")
         raise HarnessError(
-            f"The jail failed on {unjudged} of {total} rollouts, more than a tenth of them, so this "
+            f"The jail failed on {unjudged} of {total} rollouts, more than a tenth of them, so "
+            "this "
             f"stops here: {reason} What was done is kept. `doctor` looks at the jail."
         )
 

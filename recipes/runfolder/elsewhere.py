@@ -1,11 +1,11 @@
-"""An adapter that was trained elsewhere, as a checkpoint of the run: so what `export --to trl` began
-comes back.
+"""An adapter that was trained elsewhere, as a checkpoint of the run: so what `export --to trl`
+began comes back.
 
     is_folder(name)                              # and no name of a checkpoint
     name = take_in(checkpoints, folder, ours)    # "elsewhere-1a2b3c4d"; ours: any checkpoint's folder
 
-It is copied, for what is measured of it is remembered under its name, which has its content's digest
-in it. It has no state of an optimiser.
+It is copied, for what is measured of it is remembered under its name, which has its content's
+digest in it. It has no state of an optimiser.
 """
 
 import json
@@ -27,9 +27,9 @@ def is_folder(name: str) -> bool:
 
 
 def take_in(checkpoints: Path, folder: Path, ours: Path) -> str:
-    """Copy the adapter that PEFT wrote to `folder` into the folder of the run's checkpoints, if it is
-    not there yet; its name there. `ours`: a checkpoint of the run. Raises UsageError where there is
-    no such adapter, or it is of another student."""
+    """Copy the adapter that PEFT wrote to `folder` into the folder of the run's checkpoints, if it
+    is not there yet; its name there. `ours`: a checkpoint of the run. Raises UsageError where there
+    is no such adapter, or it is of another student."""
     missing = [name for name in (ADAPTER, CONFIG) if not (folder / name).is_file()]
     if missing:
         raise UsageError(

@@ -210,7 +210,8 @@ def _check_taken_up(run: Run, wanted: Path) -> None:
     taken = run.content.get(FROM, {}).get("run")
     if taken != str(wanted.resolve()):
         raise UsageError(
-            f"{run.folder} takes up {taken or 'no other run'}, not {wanted}. Leave --from out, or name "
+            f"{run.folder} takes up {taken or 'no other run'}, not {wanted}. Leave --from out, or "
+            "name "
             "another folder with --run."
         )
 

@@ -154,8 +154,8 @@ class Run:
 
     @property
     def taught(self) -> set[str]:
-        """The tasks that a teacher's verified answer was learned for, here or in a run that this one
-        takes up; what the student learned again of its own rollouts was not taught."""
+        """The tasks that a teacher's verified answer was learned for, here or in a run that this
+        one takes up; what the student learned again of its own rollouts was not taught."""
         earlier = self.content.get(FROM, {}).get("taught", ())
         lines = self.read("trajectories.jsonl")
         return {r["instance_id"] for r in lines if r["source"] != "student"} | set(earlier)
@@ -232,8 +232,9 @@ class Run:
 
     @contextmanager
     def keep(self, name: str) -> Iterator[Path]:
-        """The folder of a checkpoint as it is named now, or of an adapter that was trained elsewhere;
-        it is not deleted before the block ends. Raises UsageError where there is none."""
+        """The folder of a checkpoint as it is named now, or of an adapter that was trained
+        elsewhere; it is not deleted before the block ends. Raises UsageError where there is
+        none."""
         with locks.naming(self.folder):
             self.content = Run.open(self.folder).content
             if elsewhere.is_folder(name):

@@ -3,8 +3,8 @@
     begun = SelfDistillation.of(run)       # None where there is none, or the run has gone on since
     begun.steps_done(run), begun.steps
 
-It is the one place that says who learns from whom, for the names that a person gave may come to mean
-other folders on the way.
+It is the one place that says who learns from whom, for the names that a person gave may come to
+mean other folders on the way.
 """
 
 from __future__ import annotations

@@ -51,8 +51,10 @@ def recipe_of(options: RunOptions, earlier: Run) -> Recipe:
     ):
         if ours != theirs:
             raise UsageError(
-                f"{earlier.folder} has {name} {theirs!r}, and a run that takes it up goes on with its "
-                f"student: it cannot have {ours!r}. Leave that out, or start a new run without --from."
+                f"{earlier.folder} has {name} {theirs!r}, and a run that takes it up goes on with "
+                "its "
+                f"student: it cannot have {ours!r}. Leave that out, or start a new run without "
+                "--from."
             )
     return recipe
 
@@ -79,7 +81,8 @@ def check_same_repositories(repositories: Sequence[Repository], earlier: Run) ->
     if not any(_is_same(now, before) for now in repositories for before in old):
         raise UsageError(
             f"{earlier.folder} is a run of {old[0].root} at {old[0].commit[:10]}, and "
-            f"{repositories[0].root} has no such commit: it is another repository, or a clone without "
+            f"{repositories[0].root} has no such commit: it is another repository, or a clone "
+            "without "
             "its history."
         )
 
@@ -178,7 +181,8 @@ def changes_in_words(run: Run) -> str:
     if not moved:
         return ""
     return (
-        f"{' '.join(moved)} The run goes on with what it saw. To take up what is there now, with this "
+        f"{' '.join(moved)} The run goes on with what it saw. To take up what is there now, with "
+        "this "
         f"student:\n  python coldstart.py bootstrap --from {run.folder}"
     )
 

@@ -68,5 +68,6 @@ class Database:
             ) from None
         except sqlite3.DatabaseError as error:
             raise UsageError(
-                f"{self._path} is damaged: {error}. Restore it from a backup; it says what was spent."
+                f"{self._path} is damaged: {error}. Restore it from a backup; it says what was "
+                "spent."
             ) from None

@@ -38,8 +38,8 @@ TEMPLATE_TOKENS = 512
 NO_KEY = "none"
 """Stands for the key of a teacher that needs none of us."""
 COMMAND, FOLDER, GGUF, SESSIONS = "command:", "folder:", "gguf:", "sessions:"
-"""What `--teacher` begins with where it is a program, where a person pastes the replies, where it is a file
-of this machine, and where old sessions of agents are looked through."""
+"""What `--teacher` begins with where it is a program, where a person pastes the replies, where it
+is a file of this machine, and where old sessions of agents are looked through."""
 FREE = ("0", "0", "0")
 PER_MILLION = PICO // 10**6
 
@@ -101,8 +101,8 @@ class Endpoint:
 
     @property
     def has_price(self) -> bool:
-        """Whether what it costs is counted: of a program, and of what a person has pasted, nobody here
-        knows, and a file costs nothing."""
+        """Whether what it costs is counted: of a program, and of what a person has pasted, nobody
+        here knows, and a file costs nothing."""
         return not (self.is_command or self.is_folder or self.is_gguf or self.is_sessions)
 
     @property
@@ -219,7 +219,8 @@ def _program(teacher: str, command: str, model: str | None) -> Endpoint:
         raise UsageError(f"--teacher {teacher}: {error}. It is read as a shell would.") from None
     if not words or shutil.which(words[0]) is None:
         raise UsageError(
-            f"--teacher {teacher}: there is no program {words[0] if words else ''!r}. It is run with "
+            f"--teacher {teacher}: there is no program {words[0] if words else ''!r}. It is run "
+            "with "
             "the prompt on its standard input, as in --teacher command:'my-client --quiet'."
         )
     return Endpoint("command", teacher, model or Path(words[0]).name, FREE)

@@ -96,8 +96,10 @@ class RepliesMissing(Event):
         some = ", ".join(f"{name}.txt" for name in self.names[:5])
         more = f", and {len(self.names) - 5} more" if len(self.names) > 5 else ""
         return (
-            f"{self.there} replies are in {self.folder}, {len(self.names)} are not: {some}{more}. The "
-            f"prompts are in {self.prompts}, under the same names. An empty file says that there will "
+            f"{self.there} replies are in {self.folder}, {len(self.names)} are not: {some}{more}. "
+            "The "
+            f"prompts are in {self.prompts}, under the same names. An empty file says that there "
+            "will "
             "be no reply."
         )
 
@@ -115,7 +117,8 @@ class SessionsRead(Event):
 
     def __str__(self) -> str:
         return (
-            f"{self.pieces} pieces of files were written in the sessions in {self.folder}; the functions "
+            f"{self.pieces} pieces of files were written in the sessions in {self.folder}; the "
+            "functions "
             f"of {self.found} of {self.tasks} cold tasks are among them."
         )
 

@@ -1,11 +1,12 @@
-"""A teacher that is a GGUF file on this machine: `--teacher gguf:PATH`, run by llama.cpp in this process,
-with no server.
+"""A teacher that is a GGUF file on this machine: `--teacher gguf:PATH`, run by llama.cpp in this
+process, with no server.
 
     client = GgufClient(endpoint, context=14_000)
     reply = await client.send(endpoint.body(messages, 0.2, 0), "blank-calc.core.add")   # raises Fault
 
-The file is loaded at the first request and let go of at the end. One request is answered at a time. It
-lies on the card where there is one and the file fits there beside what else is, else in main memory.
+The file is loaded at the first request and let go of at the end. One request is answered at a time.
+It lies on the card where there is one and the file fits there beside what else is, else in main
+memory.
 """
 
 import asyncio
@@ -25,8 +26,8 @@ class GgufClient:
     """Answers requests with one model."""
 
     def __init__(self, endpoint: Endpoint, context: int) -> None:
-        """`context`: tokens of a prompt and a reply together, at most; less where the model was trained
-        on less."""
+        """`context`: tokens of a prompt and a reply together, at most; less where the model was
+        trained on less."""
         self.endpoint, self._context = endpoint, context
         self._path = Path(endpoint.base_url.removeprefix(GGUF))
         self._model: Any = None

@@ -1,12 +1,12 @@
-"""A teacher whose replies a person pastes: `--teacher folder:DIR`. What a chat answered to the prompt of a
-task stands in DIR/INSTANCE_ID.txt.
+"""A teacher whose replies a person pastes: `--teacher folder:DIR`. What a chat answered to the
+prompt of a task stands in DIR/INSTANCE_ID.txt.
 
     client = FolderClient(endpoint)
     client.missing(["blank-calc.core.add"])       # those to which nothing was pasted
     reply = await client.send({}, "blank-calc.core.add")
 
-`bootstrap --dry-run` writes the prompts to RUN/prompts, under the same names. An empty file says that
-there will be no reply. A file that is changed is another reply.
+`bootstrap --dry-run` writes the prompts to RUN/prompts, under the same names. An empty file says
+that there will be no reply. A file that is changed is another reply.
 """
 
 import hashlib

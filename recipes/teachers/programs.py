@@ -1,12 +1,12 @@
-"""A teacher that is a program: `--teacher command:'CMD'`. The prompt goes to its standard input, what it
-writes to its standard output is the reply.
+"""A teacher that is a program: `--teacher command:'CMD'`. The prompt goes to its standard input,
+what it writes to its standard output is the reply.
 
     client = CommandClient(endpoint, seconds=600)
     reply = await client.send(endpoint.body(messages, 0.2, 0), "blank-calc.core.add")  # raises Fault
 
 Any command-line client or script: what it asks, and with whose account, is its own affair. It runs
-without a shell, in an empty folder, with a limit of time and of what it may write, and with none of the
-keys that coldstart was given. A conversation of several turns is one text.
+without a shell, in an empty folder, with a limit of time and of what it may write, and with none of
+the keys that coldstart was given. A conversation of several turns is one text.
 """
 
 import asyncio

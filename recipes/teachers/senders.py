@@ -1,5 +1,5 @@
-"""What answers requests to a teacher: an endpoint over HTTP, a program, a file of this machine, or what a
-person has pasted."""
+"""What answers requests to a teacher: an endpoint over HTTP, a program, a file of this machine, or
+what a person has pasted."""
 
 from recipes.settings import TeacherSettings
 from recipes.teachers.client import Client, Sender

@@ -1,18 +1,21 @@
-"""A teacher that has answered already: `--teacher sessions:DIR`, a folder of old sessions of coding agents.
-Where one of them has written a task's function, that is tried as an answer.
+"""A teacher that has answered already: `--teacher sessions:DIR`, a folder of old sessions of coding
+agents. Where one of them has written a task's function, that is tried as an answer.
 
     pieces = read_sessions(Path("~/.claude/projects/-home-me-myproj"))
     candidates(task, pieces)                      # sources of the function, the latest first
 
-What is read (all files below the folder; the formats are those of the programs' own files and documents):
+What is read (all files below the folder; the formats are those of the programs' own files and
+documents):
 
-- `*.jsonl` of Claude Code: the tools Write, Edit and MultiEdit (`file_path`; `content`, `new_string`);
+- `*.jsonl` of Claude Code: the tools Write, Edit and MultiEdit (`file_path`; `content`,
+  `new_string`);
 - `*.jsonl` of Codex CLI: `apply_patch`, as a tool of its own or in a shell command;
-- `*.traj` of SWE-agent and `*.json` of mini-swe-agent: the diff that was submitted (`info.submission`), and
-  files that a shell command writes (`cat > PATH <<'EOF'`).
+- `*.traj` of SWE-agent and `*.json` of mini-swe-agent: the diff that was submitted
+  (`info.submission`), and files that a shell command writes (`cat > PATH <<'EOF'`).
 
-A session holds what was changed and seldom the whole file, so what is looked for is a piece of text with
-the whole function in it. Nothing of a session is believed: the tests say which answers are right.
+A session holds what was changed and seldom the whole file, so what is looked for is a piece of text
+with the whole function in it. Nothing of a session is believed: the tests say which answers are
+right.
 """
 
 import ast
@@ -64,8 +67,8 @@ def _records(file: Path) -> Iterator[Any]:
 
 
 def _pieces(record: Any) -> Iterator[Piece]:
-    """In whatever depth: these formats differ in what stands around a tool's call, and agree in how a
-    path and a text are named."""
+    """In whatever depth: these formats differ in what stands around a tool's call, and agree in how
+    a path and a text are named."""
     waiting = [record]
     while waiting:
         node = waiting.pop()
@@ -132,8 +135,8 @@ def _of_diff(diff: str) -> Iterator[Piece]:
 
 
 def candidates(task: Task, pieces: Iterable[Piece]) -> list[str]:
-    """Sources of the task's function, without indentation, each once, the latest first; [] for a task
-    that is about more than one function."""
+    """Sources of the task's function, without indentation, each once, the latest first; [] for a
+    task that is about more than one function."""
     if task.files:
         return []
     found: dict[str, None] = {}

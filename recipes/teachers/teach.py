@@ -292,7 +292,8 @@ def _refuse_missing(session: Session, planned: Plan, missing: list[str], there: 
     prompts = _write_prompts(session, planned)
     session.emit(RepliesMissing(folder, prompts, tuple(missing), there))
     raise UsageError(
-        f"{len(missing)} replies are missing in {folder}. Paste them, and give the same command again."
+        f"{len(missing)} replies are missing in {folder}. Paste them, and give the same command "
+        "again."
     )
 
 

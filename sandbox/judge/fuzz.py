@@ -50,7 +50,8 @@ TRIES = 4
 
 
 def perturbed(recorded: Sequence[Sequence], seed: str, count: int) -> list[list]:
-    """`count` changed copies of recorded calls, drawn by the seed; [] where nothing was recorded."""
+    """`count` changed copies of recorded calls, drawn by the seed; [] where nothing was
+    recorded."""
     chance = random.Random(seed)
     pool = _Pool(recorded)
     return (
@@ -213,7 +214,8 @@ def _changed_call(call: Sequence, chance: random.Random, pool: _Pool) -> list:
 
 
 def _found_beside(value: Any, places: list[tuple[Any, Any]]) -> list:
-    """What the other arguments hold of this type: a name that is changed at random is in no table."""
+    """What the other arguments hold of this type: a name that is changed at random is in no
+    table."""
     found: list[Any] = []
     for holder, key in places:
         thing = holder[key]

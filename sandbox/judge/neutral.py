@@ -107,8 +107,8 @@ class Neutral(World):
         raise NotPlain("not typed data")
 
     def made(self, kind: str, parts: list) -> Any:
-        # A pattern may take for ever to be compiled; a time may be in a zone of the project's; and a
-        # view may hold what is compared by its parts.
+        # A pattern may take for ever to be compiled; a time may be in a zone of the project's; and
+        # a view may hold what is compared by its parts.
         taken_apart = kind == "Pattern" or kind in VIEWS
         if taken_apart or any(isinstance(part, (Instance, Named)) for part in parts):
             return Instance(kind, STANDARD, parts, inline=True)

@@ -12,9 +12,9 @@ Into it goes, by content and not by place in the file:
   file, or a name for that (`READING`) in its module or the test's functions;
 - of the files of all these, and of every file of the project that they import, directly or not,
   what is at work when a module is loaded: its statements outside functions, without docstrings if
-  the module does not name what reads one, and the functions that these statements call or decorate with, and so on. Of imports and of
-  assignments that call nothing only those count that bind a name which stands in what was counted
-  so far;
+  the module does not name what reads one, and the functions that these statements call or decorate
+  with, and so on. Of imports and of assignments that call nothing only those count that bind a name
+  which stands in what was counted so far;
 - every `conftest.py` above the tests, and pytest's settings;
 - files that are no Python: those in the same top folders, and others that the Python files name;
 - the interpreter, its packages, the limits of the jail, the seed, and coldstart's own rules (the
@@ -51,6 +51,7 @@ SETTINGS = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg
 READING = frozenset(["__doc__", "getdoc", "getsource"])
 """Names by which a docstring is read."""
 MARKS = ("pytest.mark.", "mark.")
+"""What pytest's marks begin with, as they are written."""
 BORN_WITH = ("__init__", "__new__", "__post_init__", "__init_subclass__", "__set_name__")
 """Methods that run when a class is called or made."""
 

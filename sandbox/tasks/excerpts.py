@@ -29,7 +29,8 @@ SHORT = 5
 
 @dataclass(frozen=True)
 class Definition:
-    """A function or class of the module, or of a class in it. Lines count from 0, the end excluded."""
+    """A function or class of the module, or of a class in it. Lines count from 0, the end
+    excluded."""
 
     name: str
     """Qualified."""
@@ -188,7 +189,8 @@ class Outline:
         return min(abs(line - place) for place in self._places)
 
     def _head(self, definition: Definition) -> Piece:
-        """The definition without its body: decorators, signature, the first line of the docstring."""
+        """The definition without its body: decorators, signature, the first line of the
+        docstring."""
         signature = self.lines[definition.first : definition.body_start]
         if not signature:  # the body stands on the line of the signature
             return Piece(range(definition.first, definition.last))

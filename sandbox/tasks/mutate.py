@@ -5,10 +5,10 @@ stays byte for byte.
         mutant.operator, mutant.before, mutant.after      # "comparison boundary", "<", "<="
         mutant.text                                       # the whole file with that one change
 
-What is changed is said in `mutation_operators.py`. Only the function's own lines are parsed (libcst keeps track of
-where each token stands), and the change is put into them as text, so line ends, comments, coding
-lines and bytes that are not UTF-8 stay as they are. Signature, decorators, docstring, annotations,
-f-strings and the messages of exceptions are never changed.
+What is changed is said in `mutation_operators.py`. Only the function's own lines are parsed (libcst
+keeps track of where each token stands), and the change is put into them as text, so line ends,
+comments, coding lines and bytes that are not UTF-8 stay as they are. Signature, decorators,
+docstring, annotations, f-strings and the messages of exceptions are never changed.
 
 **Which of them.** The seed draws. Duplicates are thinned before anything runs: of the mutants of
 one function no two change the same place, and no two take away the same text, so that no one answer

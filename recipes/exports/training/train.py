@@ -140,8 +140,8 @@ def settings_of(
         top_p=1.0,
         top_k=0,
         # The advantage is the reward less the group's mean, the loss a sum over tokens divided by a
-        # constant: climb's but for the factor (group - 1) / (group * longest), which AdamW takes out
-        # again; so the bound of the gradient's norm has it, too.
+        # constant: climb's but for the factor (group - 1) / (group * longest), which AdamW takes
+        # out again; so the bound of the gradient's norm has it, too.
         scale_rewards="none",
         loss_type="dr_grpo",
         beta=climb.kl,

@@ -15,7 +15,8 @@ ENGINES = {
     "model": "model",
 }
 # fmt: on
-"""{name in recipes and run.json: file}, by preference. The last one samples any student anywhere."""
+"""{name in recipes and run.json: file}, by preference. The last one samples any student
+anywhere."""
 
 AUTO = "auto"
 """In a recipe: the first engine that can sample the student and fits into memory beside it."""

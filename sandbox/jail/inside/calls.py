@@ -75,7 +75,8 @@ class Stub(handles.Peer):
 
     @property
     def changed(self) -> list[str]:
-        """What of the state was not as it is at first when a call began, as far as it is watched."""
+        """What of the state was not as it is at first when a call began, as far as it is
+        watched."""
         return sorted(self._watch.changed) if self._watch else []
 
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -1,5 +1,5 @@
-"""What an instance holds, taken out and put in: the data of the built-in class below its own, and its
-fields. Standard library only, Python >= 3.9.
+"""What an instance holds, taken out and put in: the data of the built-in class below its own, and
+its fields. Standard library only, Python >= 3.9.
 
 No constructor, property, `__setattr__` or `__reduce__` of its class takes part.
 """

@@ -582,8 +582,10 @@ def open_the_way(folders: list[str], stage: str) -> None:
         lay_over(closed, stage)
     except OSError as error:
         sys.exit(
-            "The jail runs as an ordinary user, who cannot reach %s: %s is closed, and no way can be "
-            "made here (%s). Start coldstart as an ordinary user, or keep the project's interpreter "
+            "The jail runs as an ordinary user, who cannot reach %s: %s is closed, and no way can "
+            "be "
+            "made here (%s). Start coldstart as an ordinary user, or keep the project's "
+            "interpreter "
             "elsewhere." % (*next(iter(closed.items())), error.strerror)
         )
 

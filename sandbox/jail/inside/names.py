@@ -1,5 +1,5 @@
-"""Things by their qualified name, `module:qualified.name`, and the state that crosses beside a call.
-Standard library only, Python >= 3.9."""
+"""Things by their qualified name, `module:qualified.name`, and the state that crosses beside a
+call. Standard library only, Python >= 3.9."""
 
 from __future__ import annotations
 

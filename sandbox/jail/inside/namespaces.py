@@ -40,8 +40,8 @@ END = signal.SIGKILL
 COUNTS_APART = (5, 14)
 """The version of Linux that counts the processes of a user in each user namespace by themselves."""
 HARNESS = 3
-"""Processes that count with the tests', beside the zygote: bubblewrap's, the first of the child, and
-the one that hears it."""
+"""Processes that count with the tests', beside the zygote: bubblewrap's, the first of the child,
+and the one that hears it."""
 
 
 def begin(config: dict[str, Any]) -> None:

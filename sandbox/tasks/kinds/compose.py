@@ -1,6 +1,6 @@
-"""`compose`: two or three small mistakes at once, in different functions that one test runs through, in one
-file or several. The gold edit is the original of them all. Harder than one: what fails has more than one
-cause, and a student that mends the first is told of the second (episodes).
+"""`compose`: two or three small mistakes at once, in different functions that one test runs
+through, in one file or several. The gold edit is the original of them all. Harder than one: what
+fails has more than one cause, and a student that mends the first is told of the second (episodes).
 
 Every function is in one task at most. Each mistake alone makes a test fail, as measured.
 """
@@ -107,7 +107,8 @@ def _with_mistake(text: str, candidate: Candidate, seed: int) -> str:
 
 def statement(task: Task, tree: Path, failures: dict[str, str], message: str) -> str:
     parts = [
-        f"{functions_in_words(task)} do not do what they should, each by a mistake of its own, and tests "
+        f"{functions_in_words(task)} do not do what they should, each by a mistake of its own, and "
+        "tests "
         "fail. Find the mistakes and mend them all."
     ]
     return in_parts(parts, task, failures, secrets(task, tree))
