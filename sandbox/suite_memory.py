@@ -25,6 +25,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -39,7 +40,7 @@ from sandbox.suite_runs import Progress, Runs, bytecode_of, run_twice
 
 KEPT = 8
 """Trees of one project whose runs are remembered."""
-FORMAT = 2
+FORMAT = 3
 """Version of what is remembered; another one is not read. A change of the code that runs inside the
 jail counts as one, too."""
 
@@ -273,7 +274,22 @@ def _merged(old: Runs, new: Runs, reached: Reached) -> Runs:
             for kind in {**old.unseen, **new.unseen}
         },
         files=_merged_files(old.files, new.files, reached),
+        loading=_merged_loading(old.loading, new.loading, moved),
     )
+
+
+def _merged_loading(
+    old: dict[str, list[list]] | None,
+    new: dict[str, list[list]] | None,
+    moved: Callable[[str, int, str], list],
+) -> dict[str, list[list]] | None:
+    """What was called while modules were loaded: of those that the new run has not loaded, what was
+    seen before."""
+    if old is None or new is None:
+        return None
+    before = {file: [moved(*place) for place in called] for file, called in old.items()}
+    beside = [p for p in new.get("", []) if p not in before.get("", [])]
+    return {**before, **new, **({"": before.get("", []) + beside} if "" in {*before, *new} else {})}
 
 
 def _merged_files(old: dict, new: dict, reached: Reached) -> dict:

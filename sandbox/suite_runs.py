@@ -32,6 +32,8 @@ class Runs:
     files: dict = field(default_factory=dict)
     """As `inside/suite.py` reports them, and "all": the project's files; {} where that is not
     known."""
+    loading: dict[str, list[list]] | None = None
+    """As `inside/suite.py` reports it."""
 
 
 def run_twice(
@@ -68,6 +70,7 @@ def run_twice(
         first["modules"],
         first["unseen"],
         files,
+        first["loading"],
     )
 
 

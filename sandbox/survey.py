@@ -29,6 +29,10 @@ from sandbox.suite_runs import Progress, Runs, bytecode_of, run_twice, tail
 SLOW_SECONDS = 5.0
 
 
+Place = tuple[str, int, str]
+"""(file, first line, name) of a function."""
+
+
 @dataclass(frozen=True)
 class Survey:
     """What two runs of the suite showed."""
@@ -39,8 +43,8 @@ class Survey:
     """Tests left out, by reason."""
     seconds: dict[str, float]
     """Time of each passing or failing test."""
-    functions: tuple[tuple[str, int, str], ...]
-    """(file, first line, name) of every function of the project that a test called."""
+    functions: tuple[Place, ...]
+    """Every function of the project that a test called."""
     calls: dict[str, tuple[int, ...]]
     """For each passing or failing test, indices into `functions`."""
     modules: tuple[str, ...]
@@ -56,6 +60,9 @@ class Survey:
     defining: tuple[str, ...] = ()
     """Files of the project that define functions."""
     roles: Roles = field(default_factory=Roles)
+    loading: dict[str, tuple[Place, ...]] | None = None
+    """{file of the project: functions of it that are called while it is loaded}, and under "" those
+    that are called when the tests are collected; None where that was not seen."""
 
     def is_test(self, file: str) -> bool:
         """Whether this file of the project belongs to the tests."""
@@ -126,6 +133,7 @@ class Survey:
             unseen={kind: tests for kind, tests in unseen.items() if tests},
             defining=tuple(runs.files.get("functions", ())),
             roles=roles,
+            loading=_loading(runs.loading),
         )
 
     def to_dict(self) -> dict:
@@ -145,7 +153,14 @@ class Survey:
             unseen=data.get("unseen", {}),
             defining=tuple(data.get("defining", ())),
             roles=Roles.from_dict(data["roles"]) if "roles" in data else Roles(),
+            loading=_loading(data.get("loading")),
         )
+
+
+def _loading(found: dict[str, list[list]] | None) -> dict[str, tuple[Place, ...]] | None:
+    if found is None:
+        return None
+    return {f: tuple((file, line, name) for file, line, name in c) for f, c in found.items()}
 
 
 def _reason(runs: Runs, test: str, carried_as: Callable[[str], str], roles: Roles) -> str:

@@ -309,8 +309,8 @@ def test_modes_and_links_count(tmp_path):
 class Bench:
     """A repository, and how many tests each survey of it ran."""
 
-    def __init__(self, folder: Path) -> None:
-        self.root = make_repo(folder, FILES)
+    def __init__(self, folder: Path, files: dict[str, str] = FILES) -> None:
+        self.root = make_repo(folder, files)
 
     def survey(self, forget: bool = False) -> tuple[Survey, list[int]]:
         repository = open_repository(self.root)
@@ -342,6 +342,7 @@ def timeless(found: Survey) -> dict:
         "excluded": found.excluded,
         "calls": calls,
         "timed": set(found.seconds),
+        "loading": {f: [p for p in c if "<" not in p[2]] for f, c in found.loading.items()},
     }
 
 
@@ -357,6 +358,7 @@ def test_only_what_a_change_reaches_is_run_again_and_the_result_is_the_same(benc
         test: sorted(tuple(f) for f in called if "<" not in f[2]) for test, called in CALLS.items()
     }
     assert {test: called for test, called in timeless(first)["calls"].items() if called} == expected
+    assert first.loading["lib/a.py"] == (("lib/a.py", 15, "traced"),)
     assert bench.survey() == (first, []), "the same tree was run again"
 
     write(
@@ -381,6 +383,37 @@ def test_only_what_a_change_reaches_is_run_again_and_the_result_is_the_same(benc
     ]
     fresh, ran = bench.survey(forget=True)
     assert ran == [8, 8] and timeless(fresh) == timeless(second)
+
+
+LOADING = {
+    "lib.py": "def made(x):\n    return [inner(x)]\n\n\ndef inner(x):\n    return x\n\n\n"
+    "def used(x):\n    return x\n\n\nclass Found:\n    def __init_subclass__(cls):\n"
+    "        inner(cls)\n\n\nTABLE = made(1)\n",
+    "more.py": "import lib\n\n\nclass Other(lib.Found):\n    pass\n",
+    "conftest.py": "import lib\n\n\ndef named(x):\n    return str(x)\n\n\n"
+    "def pytest_generate_tests(metafunc):\n    if 'x' in metafunc.fixturenames:\n"
+    "        metafunc.parametrize('x', lib.made(2), ids=named)\n",
+    "test_lib.py": "import more\nfrom lib import inner, used\n\nSEEN = inner(3)\n\n\n"
+    "def test_used(x):\n    assert used(x) == x\n",
+}
+
+
+@pytest.mark.slow
+def test_what_is_called_while_modules_are_loaded_is_seen(tmp_path):
+    bench = Bench(tmp_path / "repo", LOADING)
+    found, _ = bench.survey()
+    made, inner = ("lib.py", 1, "made"), ("lib.py", 5, "inner")
+    hook, named = ("conftest.py", 8, "pytest_generate_tests"), ("conftest.py", 4, "named")
+    functions = {f: {p for p in c if p[2] != "Found"} for f, c in found.loading.items()}
+    assert functions == {
+        "lib.py": {made, inner},
+        "more.py": {("lib.py", 14, "__init_subclass__"), inner, ("more.py", 4, "Other")},
+        "test_lib.py": {inner},
+        "": {hook, named, made, inner},
+    }
+    write(bench.root, {**LOADING, "more.py": "import sys\n\nsys.setprofile(None)\n"})
+    found, _ = bench.survey()
+    assert found.passing and found.loading is None
 
 
 @pytest.mark.slow

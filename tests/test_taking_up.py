@@ -228,12 +228,20 @@ def test_what_moved_is_taken_over_as_it_would_be_mined_anew(before, tmp_path):
         ({TESTS: CALC[TESTS].replace("add(1, 2) == 3", "add(2, 2) == 4")}, {"add"}),
         # `up` is called after it, and does not hang on its comments.
         ({CORE: CALC[CORE].replace("self.n = 0", "self.n = 0  # so far")}, {"Counter.__init__"}),
+        # A mark is given a function, and does not call it.
+        (
+            {
+                TESTS: CALC[TESTS].replace("Counter, add", "unused, Counter, add")
+                + "\n\n@pytest.mark.parametrize('f', [unused])\ndef test_it(f):\n    assert f(2) == 2\n"
+            },
+            set(),
+        ),
         # What the module does when it is loaded, everything of it may hang on.
         ({CORE: CALC[CORE].replace("import math\n", "import math\n\nmath.half = 0.5\n")}, ALL),
         ({"tests/conftest.py": FIXTURE}, ALL),
         ({"tests/numbers.txt": "1 2 3\n"}, ALL),
     ],
-    ids=["nothing", "changed", "its test", "comment", "acting", "conftest", "data"],
+    ids=["nothing", "changed", "its test", "comment", "mark", "acting", "conftest", "data"],
 )
 def test_what_a_change_can_reach_is_measured_again_and_no_more(before, tmp_path, files, again):
     first, then = changed(before, tmp_path, files)
@@ -251,14 +259,6 @@ def test_a_constant_counts_where_its_name_stands(tmp_path):
     assert module.outside == "D = print()"
     named = named_statements({"m.py": module}, module.words | module.words_of("f"))
     assert named == ["m.py", "A = 1", "m.py", "B = (A, 2)"]
-
-
-def test_what_a_mark_is_given_is_not_called_by_it():
-    given = (
-        "@pytest.mark.parametrize('f', [g, made()], ids=name)\n@cached(h)\ndef test(f):\n    f()\n"
-    )
-    called = {"pytest", "mark", "parametrize", "made", "name", "cached", "h"}
-    assert Module(given).called == called
 
 
 def test_a_docstring_counts_where_something_may_read_it():

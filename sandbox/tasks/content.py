@@ -12,9 +12,9 @@ Into it goes, by content and not by place in the file:
   file, or a name for that (`READING`) in its module or the test's functions;
 - of the files of all these, and of every file of the project that they import, directly or not,
   what is at work when a module is loaded: its statements outside functions, without docstrings if
-  the module does not name what reads one, and the functions that these statements call or decorate
-  with, and so on. Of imports and of assignments that call nothing only those count that bind a name
-  which stands in what was counted so far;
+  the module does not name what reads one, and the functions that the survey saw called meanwhile.
+  Of imports and of assignments that call nothing only those count that bind a name which stands in
+  what was counted so far;
 - every `conftest.py` above the tests, and pytest's settings;
 - files that are no Python: those in the same top folders, and others that the Python files name;
 - the interpreter, its packages, the limits of the jail, the seed, and coldstart's own rules (the
@@ -22,9 +22,7 @@ Into it goes, by content and not by place in the file:
 
 So a changed comment, a new function or constant that nobody there names, one import more, or a line
 moved by another change leave a task as it was, while a constant that is used does not. What it
-cannot see is a function called in a way that neither the survey nor the text of the modules shows:
-by a name put together while a module is loaded, or by a thread or process that the survey did not
-trace.
+cannot see is a function called by a thread or process that the survey did not trace.
 """
 
 import ast
@@ -50,10 +48,6 @@ SETTINGS = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg
 """Where pytest looks for its settings. Of the first two all is pytest's."""
 READING = frozenset(["__doc__", "getdoc", "getsource"])
 """Names by which a docstring is read."""
-MARKS = ("pytest.mark.", "mark.")
-"""What pytest's marks begin with, as they are written."""
-BORN_WITH = ("__init__", "__new__", "__post_init__", "__init_subclass__", "__set_name__")
-"""Methods that run when a class is called or made."""
 
 
 def digest(parts: Iterable[str | bytes]) -> str:
@@ -242,21 +236,17 @@ class Contents:
                 yield path
 
     def _at_import(self, modules: dict[str, "Module"]) -> set[tuple[str, str]]:
-        """(file, name) of the functions that are called while these modules are loaded, as far as
-        their names tell."""
-        called = {name for module in modules.values() for name in module.called}
-        found: set[tuple[str, str]] = set()
-        grown = True
-        while grown:
-            grown = False
-            for file, module in modules.items():
-                for function in module.functions:
-                    place = file, function.qualname
-                    if place not in found and _may_be(function.qualname, called):
-                        found.add(place)
-                        called |= module.called_by(function.qualname)
-                        grown = True
-        return found
+        """(file, name) of the functions that are called while these modules are loaded; all of them
+        where that was not seen."""
+        seen = self._survey.loading
+        if seen is None:
+            return {
+                (file, f.qualname) for file, module in modules.items() for f in module.functions
+            }
+        places = [place for file in modules for place in seen.get(file, ())]
+        places += [place for place in seen.get("", ()) if place[0] in modules]
+        found = {(file, self._outermost(file, line)) for file, line, _ in places}
+        return {(file, name) for file, name in found if name}
 
     def _beside(self, files: list[str], modules: dict[str, "Module"]) -> list[str]:
         """Files that are no Python, in the same top folders or named by a module."""
@@ -322,13 +312,9 @@ class Module:
         self.bindings = [binding for node in outside.body for binding in _bindings(node)]
         acting = [node for node in outside.body if not _bindings(node)]
         self.outside = "\n".join(map(ast.unparse, acting))
-        decorators = [d for f in self.functions for d in f.node.decorator_list]
-        self.called = {name for d in decorators for name in _used_by(d)}
-        self.called |= {name for node in acting for name in _called_in(node)}
         self.words = frozenset().union(*map(words_in, acting))
         self._codes: dict[str, str] = {}
         self._words: dict[str, frozenset[str]] = {}
-        self._calls: dict[str, set[str]] = {}
         self._imports = [n for n in ast.walk(tree) if isinstance(n, (ast.Import, ast.ImportFrom))]
         self.texts = {
             n.value
@@ -350,13 +336,6 @@ class Module:
             nodes = [f.node for f in self.functions if f.qualname == name]
             self._words[name] = frozenset().union(*map(words_in, nodes))
         return self._words[name]
-
-    def called_by(self, name: str) -> set[str]:
-        """The names of what a function calls."""
-        if name not in self._calls:
-            nodes = [f.node for f in self.functions if f.qualname == name]
-            self._calls[name] = {called for node in nodes for called in _called_in(node)}
-        return self._calls[name]
 
     def imports(self, file: str) -> Iterator[str]:
         """Dotted names of what may be imported in it."""
@@ -436,33 +415,6 @@ def _imported_names(node: ast.Import | ast.ImportFrom) -> list[Binding]:
         else:
             one = ast.ImportFrom(node.module, [alias], node.level)
         found.append(Binding(ast.unparse(one), frozenset([name]), frozenset()))
-    return found
-
-
-def _may_be(qualname: str, called: set[str]) -> bool:
-    """Whether a function of this name may be meant by one of these names."""
-    owner, _, name = qualname.rpartition(".")
-    return name in called or name in BORN_WITH and owner.rpartition(".")[2] in called
-
-
-def _used_by(decorator: ast.expr) -> set[str]:
-    """Names of what a decorator may call while the module is loaded: all that it is given, but for
-    pytest's marks, which keep that for the test; they call what makes its parameters' `ids`."""
-    found = _called_in(decorator)
-    if not isinstance(decorator, ast.Call) or not ast.unparse(decorator.func).startswith(MARKS):
-        return found | words_in(decorator)
-    ids = [part.value for part in decorator.keywords if part.arg == "ids"]
-    return found.union(*map(words_in, ids))
-
-
-def _called_in(node: ast.AST) -> set[str]:
-    """Names of what is called, decorates or is derived from in it."""
-    found: set[str] = set()
-    for n in ast.walk(node):
-        if isinstance(n, ast.Call):
-            found |= words_in(n.func)
-        elif isinstance(n, ast.ClassDef):
-            found |= {name for part in (*n.decorator_list, *n.bases) for name in words_in(part)}
     return found
 
 

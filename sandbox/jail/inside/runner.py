@@ -227,8 +227,9 @@ def run(request: dict[str, Any], progress: Progress = lambda done, total: None) 
     plugins: list[object] = [recorder, Settings(request["ids"], environments)]
     if "trace" in request:
         places = suite.Places(request["root"], request["trace"])
+        loading = suite.Loading(places)
         tracer, files = suite.Tracer(places), suite.Files(places)
-        plugins += [tracer, files]
+        plugins += [loading, tracer, files]
     seen = None
     if "seen" in request:
         places = suite.Places(request["root"], request["seen"]["files"])
@@ -243,7 +244,7 @@ def run(request: dict[str, Any], progress: Progress = lambda done, total: None) 
     )
     reply = {"exit": int(code), **recorder.reply()}
     if "trace" in request:
-        reply.update(tracer.report(), files=files.report())
+        reply.update(tracer.report(), files=files.report(), **loading.report())
     if seen is not None:
         reply.update(seen.report())
     if request.get("modules"):

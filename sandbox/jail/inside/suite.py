@@ -1,6 +1,6 @@
-"""What a run of the whole suite shows beside the outcomes: which functions each test calls, which
-files hold tests, what could not be collected, and which file imports which. Standard library and
-pytest, Python >= 3.9.
+"""What a run of the whole suite shows beside the outcomes: which functions each test calls, and
+which are called while a module is loaded, which files hold tests, what could not be collected, and
+which file imports which. Standard library and pytest, Python >= 3.9.
 """
 
 from __future__ import annotations
@@ -57,6 +57,47 @@ class Places(dict[str, str]):
 
 
 # ------------------------------------------------------------------------------------ calls
+
+
+class Loading:
+    """pytest plugin: which functions of the project are called while each of its modules is loaded,
+    and else while the tests are collected, by the interpreter's profiling hook. It begins when it
+    is made."""
+
+    def __init__(self, places: Places) -> None:
+        self.calls: dict[str, set[Place]] = {}
+        """{file of the module that is being loaded, "" for none: functions called meanwhile}"""
+        self.is_whole = False
+        self.hook = self._make_hook(places)
+        sys.setprofile(self.hook)
+
+    def _make_hook(self, places: Places) -> Callable[[types.FrameType, str, Any], None]:
+        loaded: list[str] = []
+
+        def hook(frame: types.FrameType, event: str, arg: Any) -> None:
+            code = frame.f_code
+            if event == "call" and (file := places[code.co_filename]):
+                if code.co_name == "<module>":
+                    loaded.append(file)
+                else:
+                    called = self.calls.setdefault(loaded[-1] if loaded else "", set())
+                    called.add((file, code.co_firstlineno, code.co_name))
+            elif event == "return" and loaded and code.co_name == "<module>":
+                if places[code.co_filename]:
+                    loaded.pop()
+
+        return hook
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self) -> None:
+        self.is_whole = sys.getprofile() is self.hook
+        sys.setprofile(None)
+
+    def report(self) -> dict[str, Any]:
+        """{"loading": {file: [[file, first line, name]]}; None where a module took the profiler
+        away}"""
+        calls = {file: list(map(list, sorted(called))) for file, called in self.calls.items()}
+        return {"loading": calls if self.is_whole else None}
 
 
 class Tracer:
