@@ -387,6 +387,13 @@ def test_a_run_that_takes_up_another_begins_with_its_student_and_solve_rates(tak
     assert {name: sides[new][name] for name in sides[old]} == sides[old]
     facts = last_line(run_cli("tasks", "--run", "runs/new", "--json", cwd=folder))
     assert facts["since"] == since
+    # What was learned then and is as it was is not learned again, though it is cold.
+    taught = {
+        run: {r["instance_id"] for r in lines(run / "trajectories.jsonl")} for run in (old, new)
+    }
+    assert taught[old] - set(since["new_tasks"]) and taught[new] & taught[old] <= set(
+        since["new_tasks"]
+    )
 
 
 @pytest.mark.slow

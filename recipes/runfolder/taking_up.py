@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # what `--help` need not load
 INHERITED = "inherited"
 """The checkpoint that such a run begins with."""
 FROM = "from"
-"""In run.json: {"run", "commit", "tree", "checkpoint", "taught"} of the earlier one."""
+"""In run.json: {"run", "commit", "tree", "checkpoint", "taught", "teacher"} of the earlier one."""
 
 
 def recipe_of(options: RunOptions, earlier: Run) -> Recipe:
@@ -72,6 +72,7 @@ def taken_up(earlier: Run) -> dict:
         "tree": earlier.repository.tree,
         "checkpoint": earlier.content["checkpoints"].get("best", ""),
         "taught": sorted(earlier.taught),
+        "teacher": earlier.content.get("teacher"),
     }
 
 

@@ -18,6 +18,7 @@ from recipes import phases
 from recipes.events import Progress
 from recipes.reporting import tables
 from recipes.rollouts.rollout import TOLERATED
+from recipes.runfolder.taking_up import FROM
 from recipes.session import CHUNK, Session
 from recipes.teachers.events import (
     NothingSent,
@@ -53,17 +54,37 @@ class Stopping(Protocol):
 
 
 def cold_for_teacher(session: Session) -> list[Task]:
-    """The reference teacher is the gold edit: where there is none, it has nothing to say."""
+    """Those that the teacher may answer. The reference teacher is the gold edit: where there is none,
+    it has nothing to say."""
     from recipes.teachers.choose import choose_cold
 
     states = {p.instance_id: p.state for p in tables.read_probes(session.run, phases.BEFORE.name)}
     is_model = session.hired or session.run.content.get("teacher")
-    return choose_cold(
+    chosen = choose_cold(
         [t for t in session.tasks if t.patch or is_model],
         states,
         session.recipe.teacher.share,
         session.recipe.seed,
     )
+    known = _learned_before(session)
+    return [t for t in chosen if t.instance_id not in known]
+
+
+def _learned_before(session: Session) -> set[str]:
+    """The tasks whose answers by the same teacher were learned in a run that this one takes up, and
+    which are as they were: fine-tuned on them again after every commit, a student knows them by
+    heart, and nothing else."""
+    content = session.run.content
+    before = content.get(FROM)
+    now = session.hired.to_dict() if session.hired else content.get("teacher")
+    if before is None or _named(before.get("teacher")) != _named(now):
+        return set()
+    return set(before["taught"]) - set(content["since"]["new_tasks"])
+
+
+def _named(teacher: dict | None) -> tuple[str, str] | None:
+    """(name, model) of an API teacher as run.json has it."""
+    return (teacher["endpoint"]["name"], teacher["endpoint"]["model"]) if teacher else None
 
 
 def dry_run(session: Session) -> dict:
