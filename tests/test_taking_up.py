@@ -6,11 +6,13 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recipes.teachers.teach import cold_for_teacher
 from sandbox.judge.verdict import Limits
 from sandbox.repo import open_repository
 from sandbox.tasks.content import Module, named_statements
@@ -20,6 +22,7 @@ from sandbox.tasks.mine import MiningOptions, mine
 from sandbox.tasks.split import sides_of
 from tests.conftest import CALC, git, make_repo, run_cli
 from tests.test_arc import lines, make_student, settings
+from tests.written_run import write_run
 
 LIMITS = Limits(workers=2)
 KINDS = ("blank", "mutate")
@@ -387,13 +390,23 @@ def test_a_run_that_takes_up_another_begins_with_its_student_and_solve_rates(tak
     assert {name: sides[new][name] for name in sides[old]} == sides[old]
     facts = last_line(run_cli("tasks", "--run", "runs/new", "--json", cwd=folder))
     assert facts["since"] == since
-    # What was learned then and is as it was is not learned again, though it is cold.
-    taught = {
-        run: {r["instance_id"] for r in lines(run / "trajectories.jsonl")} for run in (old, new)
-    }
-    assert taught[old] - set(since["new_tasks"]) and taught[new] & taught[old] <= set(
-        since["new_tasks"]
-    )
+
+
+def test_what_an_earlier_run_has_learned_is_not_learned_again(calc, tmp_path):
+    """But where it has changed, or another teacher is asked."""
+    run = write_run(tmp_path / "run", calc)
+
+    def asked() -> set[str]:
+        session = SimpleNamespace(run=run, tasks=run.tasks, recipe=run.recipe, hired=None)
+        return {task.instance_id for task in cold_for_teacher(session)}
+
+    first = asked()
+    changed = sorted(first)[0]
+    run.content["since"] = {"new_tasks": [changed]}
+    run.content["from"] = {"taught": sorted(first), "teacher": None}
+    assert len(first) > 1 and asked() == {changed}
+    run.content["from"]["teacher"] = {"endpoint": {"name": "other", "model": "m"}}
+    assert asked() == first
 
 
 @pytest.mark.slow
