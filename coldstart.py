@@ -240,8 +240,7 @@ recipe_options = group(
         type=PATH,
         multiple=True,
         help="The repository to learn from (a git work tree with pytest tests). Given several "
-        "times: one "
-        "student learns from all of them.",
+        "times: one student learns from all of them.",
     ),
     click.option(
         "--from",
@@ -249,8 +248,7 @@ recipe_options = group(
         type=PATH,
         metavar="RUN",
         help="An earlier run of the repository, which has moved on since: begin with its student, "
-        "its "
-        "held-out functions, and what it measured of the tasks that are the same.",
+        "its held-out functions, and what it measured of the tasks that are the same.",
     ),
     click.option(
         "--kinds",
@@ -269,12 +267,11 @@ teacher_options = group(
     click.option(
         "--teacher",
         metavar="NAME|URL|command:CMD|folder:DIR|gguf:PATH|sessions:DIR",
-        help="A name in recipes/teachers.toml, or the URL of an endpoint that speaks the "
-        "OpenAI chat-completions protocol (its key: in COLDSTART_TEACHER_KEY); a program that is "
-        "given "
-        "the prompt and writes the reply; a folder in which you paste replies, to INSTANCE_ID.txt; "
-        "a GGUF file, run by llama.cpp; a folder of old sessions of coding agents. "
-        "[default: reference]",
+        help="A name in recipes/teachers.toml, or the URL of an endpoint that speaks the OpenAI "
+        "chat-completions protocol (its key: in COLDSTART_TEACHER_KEY); a program that is given "
+        "the prompt and writes the reply; a folder in which you paste replies, to "
+        "INSTANCE_ID.txt; a GGUF file, run by llama.cpp; a folder of old sessions of coding "
+        "agents. [default: reference]",
     ),
     click.option(
         "--teacher-model",
@@ -626,16 +623,14 @@ def status(run_folder, watched, as_json) -> None:
     type=PATH,
     metavar="RUN",
     help="Measure the student of this other run on the run's tasks: does it know this code, or "
-    "only its "
-    "own?",
+    "only its own?",
 )
 @click.option(
     "--new-since",
     type=PATH,
     metavar="RUN",
     help="Measure the student of this earlier run, which the run takes up (--from), on the tasks "
-    "whose "
-    "functions are new since, or have changed: it has seen none of them.",
+    "whose functions are new since, or have changed: it has seen none of them.",
 )
 @click.option(
     "--voice",
@@ -667,8 +662,7 @@ def evaluate(options: EvalOptions, run_folder, checkpoint, verbose, as_json) -> 
     if new := measured.get("new_since"):
         screen.say(
             f"Tasks of {new['functions']} functions that are new since {new['run']} or have "
-            "changed: "
-            "its student has seen none of them."
+            "changed: its student has seen none of them."
         )
     screen.say_facts(evaluation.comparison_lines(measured, name, screen.width))
     screen.result({"run": str(run.folder), "checkpoint": name, **measured})

@@ -79,8 +79,7 @@ def owner_of(run: Run, options: EvalOptions) -> Run:
         raise UsageError(
             f"{run.folder} is a run of {listed(p.repository.root for p in run.places)}, which "
             f"{named} did not learn from: all of it is new to that student. --student {named} "
-            "measures "
-            "it on all tasks."
+            "measures it on all tasks."
         )
     return owner
 

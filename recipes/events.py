@@ -131,8 +131,7 @@ class RunTakenUp(Event):
         student = f"its student ({self.checkpoint}) and " if self.checkpoint else ""
         return (
             f"It takes up {self.folder} (at {self.commit[:10]}): {student}what was measured there "
-            "of "
-            "tasks that are the same today."
+            "of tasks that are the same today."
         )
 
 

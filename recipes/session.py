@@ -228,8 +228,7 @@ class Session:
                     )
                 raise UsageError(
                     f"No task's function fits into a prompt of {self._budget.tokens} tokens. Give "
-                    "a "
-                    "new run more with --set student.max_prompt=N, or choose another recipe."
+                    "a new run more with --set student.max_prompt=N, or choose another recipe."
                 )
         return self._chats[turns]
 

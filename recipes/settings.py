@@ -432,8 +432,7 @@ def from_dict(data: dict, where: str = "recipe") -> Recipe:
     if recipe.prompt.style == FIM and recipe.roomy.student.turns > 1:
         raise UsageError(
             f"{where}: 'prompt.style' is {FIM!r}, and what fills in the middle of a file has one "
-            "turn. "
-            "Set 'student.turns' to 1, and that of each stage."
+            "turn. Set 'student.turns' to 1, and that of each stage."
         )
     return recipe
 

@@ -455,6 +455,9 @@ def test_an_adapter_that_was_trained_elsewhere_becomes_a_checkpoint(run, tmp_pat
             checkpoint.read(folder)
             run.name_checkpoints()
             assert folder.is_dir(), "what is used was deleted"
+    (folder / checkpoint.OPTIMISER).write_text("of somebody else")
+    with pytest.raises(UsageError, match=f"damaged .{checkpoint.OPTIMISER}"):
+        checkpoint.read(folder)
     run.name_checkpoints()
     assert [p.name for p in (run.folder / "checkpoints").iterdir()] == ["own"]
     fill(theirs, "1", lora_alpha=16)

@@ -181,20 +181,7 @@ def test_as_many_tasks_as_are_wanted_come_without_those_that_hold_one(tmp_path):
     )
     check = "from calc.keys import sign\n\n\ndef test_sign():\n    assert sign('a')[0] == 'a'\n"
     make_repo(tmp_path / "calc", {**CALC, "calc/keys.py": holder, "tests/test_keys.py": check})
-    command = (
-        "tasks",
-        "--repo",
-        "calc",
-        "--recipe",
-        "nano",
-        "--run",
-        "run",
-        "--limit",
-        5,
-        "--seed",
-        1,
-        "--json",
-    )
+    command = "tasks --repo calc --recipe nano --run run --limit 5 --seed 1 --json".split()
     told = json.loads(run_cli(*command, cwd=tmp_path).stdout.splitlines()[-1])
     assert sum(told["counts"]["blank"].values()) == 5
     assert told["excluded"]["task that holds what looks like a secret"] == 1

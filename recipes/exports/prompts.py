@@ -25,8 +25,8 @@ def asked(run: Run) -> list[tuple[Task, Prompt]]:
     if run.recipe.prompt.style == FIM:
         raise UsageError(
             "This run's prompts are to be filled in (prompt.style = fim), and what is to be "
-            "written "
-            "asks by chat. Export the tasks with --to dataset, or make a run with another style."
+            "written asks by chat. Export the tasks with --to dataset, or make a run with another "
+            "style."
         )
     style, turns, budget = run.recipe.prompt.style, run.recipe.student.turns, budget_of(run.recipe)
     built = [(task, build(task, run.tree_of(task), style, budget[0], turns)) for task in run.tasks]

@@ -105,8 +105,7 @@ class OtherRepository:
         if not tasks:
             raise UsageError(
                 f"{self._source} (forgetting.other) gives no valid task. Name another repository, "
-                "or "
-                "none: --set forgetting.other="
+                "or none: --set forgetting.other="
             )
         jsonl.rewrite(file, [task.to_dict() for task in tasks])
         (self._folder / "mining.jsonl").unlink()  # it holds what was left out, too

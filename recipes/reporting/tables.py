@@ -397,7 +397,6 @@ def cut_off_sentence(probes: list[TaskProbe], max_new: int) -> str:
     if stopped:
         sentence += (
             f" Of {stopped} the first half of the samples were all cut off, and the others were "
-            "not "
-            "sampled; these count as unsolved."
+            "not sampled; these count as unsolved."
         )
     return sentence

@@ -245,8 +245,7 @@ class LlamaEngine(Engine):
         raise UsageError(
             "Rollouts of several turns are not possible by llama.cpp with models of architecture "
             f"{kind!r}: they keep a state in place of a cache, so each turn would be read anew "
-            "from "
-            "its first token. Set turns = 1."
+            "from its first token. Set turns = 1."
         )
 
     def _swap_adapter(self) -> None:

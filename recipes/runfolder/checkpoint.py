@@ -76,7 +76,8 @@ def read(folder: Path) -> dict:
             f"Checkpoint {folder} was written by another version of this program (format "
             f"{version})."
         )
-    for name in sorted({ADAPTER, CONFIG, *digests}):
+    there = [OPTIMISER] if (folder / OPTIMISER).exists() else []
+    for name in sorted({ADAPTER, CONFIG, *there, *digests}):
         if not (folder / name).is_file() or _digest(folder / name) != digests.get(name):
             raise UsageError(damaged.format(name))
     return content

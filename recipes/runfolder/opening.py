@@ -211,8 +211,7 @@ def _check_taken_up(run: Run, wanted: Path) -> None:
     if taken != str(wanted.resolve()):
         raise UsageError(
             f"{run.folder} takes up {taken or 'no other run'}, not {wanted}. Leave --from out, or "
-            "name "
-            "another folder with --run."
+            "name another folder with --run."
         )
 
 

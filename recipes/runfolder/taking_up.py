@@ -83,8 +83,7 @@ def check_same_repositories(repositories: Sequence[Repository], earlier: Run) ->
         raise UsageError(
             f"{earlier.folder} is a run of {old[0].root} at {old[0].commit[:10]}, and "
             f"{repositories[0].root} has no such commit: it is another repository, or a clone "
-            "without "
-            "its history."
+            "without its history."
         )
 
 

@@ -190,8 +190,7 @@ def find_endpoint(teacher: str, model: str | None = None, price: str | None = No
         ):
             raise UsageError(
                 f"--teacher {address.scheme}://{address.hostname}: not the address of an endpoint, "
-                "such as "
-                "https://llm.example.org/v1."
+                "such as https://llm.example.org/v1."
             )
         if not model:
             raise UsageError(
@@ -220,8 +219,7 @@ def _program(teacher: str, command: str, model: str | None) -> Endpoint:
     if not words or shutil.which(words[0]) is None:
         raise UsageError(
             f"--teacher {teacher}: there is no program {words[0] if words else ''!r}. It is run "
-            "with "
-            "the prompt on its standard input, as in --teacher command:'my-client --quiet'."
+            "with the prompt on its standard input, as in --teacher command:'my-client --quiet'."
         )
     return Endpoint("command", teacher, model or Path(words[0]).name, FREE)
 

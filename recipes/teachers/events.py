@@ -99,8 +99,7 @@ class RepliesMissing(Event):
             f"{self.there} replies are in {self.folder}, {len(self.names)} are not: {some}{more}. "
             "The "
             f"prompts are in {self.prompts}, under the same names. An empty file says that there "
-            "will "
-            "be no reply."
+            "will be no reply."
         )
 
 

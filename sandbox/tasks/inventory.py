@@ -78,9 +78,8 @@ class Inventory:
         except (OSError, ValueError, TypeError):
             raise UsageError(
                 f"{file} is missing or damaged: a run that an earlier version of coldstart mined, "
-                "or "
-                "one whose mining has not ended, cannot be taken up. Start a new run with: python "
-                "coldstart.py bootstrap --new --repo DIR"
+                "or one whose mining has not ended, cannot be taken up. Start a new run with: "
+                "python coldstart.py bootstrap --new --repo DIR"
             ) from None
 
     def write(self, folder: Path) -> None:

@@ -583,8 +583,7 @@ def open_the_way(folders: list[str], stage: str) -> None:
     except OSError as error:
         sys.exit(
             "The jail runs as an ordinary user, who cannot reach %s: %s is closed, and no way can "
-            "be "
-            "made here (%s). Start coldstart as an ordinary user, or keep the project's "
+            "be made here (%s). Start coldstart as an ordinary user, or keep the project's "
             "interpreter "
             "elsewhere." % (*next(iter(closed.items())), error.strerror)
         )

@@ -108,8 +108,7 @@ def _with_mistake(text: str, candidate: Candidate, seed: int) -> str:
 def statement(task: Task, tree: Path, failures: dict[str, str], message: str) -> str:
     parts = [
         f"{functions_in_words(task)} do not do what they should, each by a mistake of its own, and "
-        "tests "
-        "fail. Find the mistakes and mend them all."
+        "tests fail. Find the mistakes and mend them all."
     ]
     return in_parts(parts, task, failures, secrets(task, tree))
 

@@ -227,8 +227,7 @@ COMPOUND = (ast.With, ast.For, ast.If, ast.While)
 def statement(task: Task, tree: Path, failures: dict[str, str], message: str) -> str:
     return (
         f"The body of `{task.function}` in `{task.file}` is missing. Write it so that it gives "
-        "what "
-        "it gave before: some calls that it had while the project's tests ran are its tests."
+        "what it gave before: some calls that it had while the project's tests ran are its tests."
     )
 
 
