@@ -3,7 +3,7 @@ together."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -21,6 +21,7 @@ def softmax(logits_V: np.ndarray, temperature: float) -> np.ndarray:
 
 
 @given(st.integers(1, 3 * BLOCK), TEMPERATURES, UNIFORM, st.integers(0, 2**32 - 1))
+@example(68, 0.3, 0.0, 4253)
 @settings(max_examples=300, deadline=None)
 def test_a_token_lies_where_its_uniform_number_falls(vocabulary, temperature, uniform, seed):
     logits_V = (np.random.default_rng(seed).standard_normal(vocabulary) * 5).astype(np.float32)
@@ -71,6 +72,12 @@ def test_the_shares_are_those_of_the_softmax():
     uniforms = np.random.default_rng(0).random(40_000)
     tokens, _ = Draws(4, 1).draw(logits_V[None], 0.7, uniforms, np.zeros(40_000, np.int64))
     assert np.bincount(tokens) / len(tokens) == pytest.approx(softmax(logits_V, 0.7), abs=0.01)
+
+
+def test_a_token_of_hardly_any_probability_has_its_own_log_probability():
+    logits_V = np.array([-97.0, 0.0], dtype=np.float32)
+    [token], [logprob] = Draws(2, 1).draw(logits_V[None], 1.0, [0.0], [0])
+    assert token == 0 and logprob == pytest.approx(-97.0, abs=1e-6)
 
 
 def test_without_temperature_the_likeliest_is_taken_with_its_probability():

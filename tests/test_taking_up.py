@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from recipes.teachers.teach import cold_for_teacher
 from sandbox.judge.verdict import Limits
 from sandbox.repo import open_repository
-from sandbox.tasks.content import Module, named_statements
 from sandbox.tasks.earlier import Earlier
 from sandbox.tasks.inventory import Inventory, Seen
 from sandbox.tasks.mine import MiningOptions, mine
+from sandbox.tasks.modules import Counted, Module, named_statements
 from sandbox.tasks.split import sides_of
 from tests.conftest import CALC, git, make_repo, run_cli
 from tests.test_arc import lines, make_student, settings
@@ -254,14 +254,79 @@ def test_what_a_change_can_reach_is_measured_again_and_no_more(before, tmp_path,
     assert len(then.since.taken_over) + len(then.since.mined) == len(then.tasks)
 
 
-def test_a_constant_counts_where_its_name_stands(tmp_path):
+def counted_names(files: dict[str, str], *called: tuple[str, str]) -> set[str]:
+    """What is bound in these files and counts where these functions of them are called."""
+    modules, counted = {file: Module(text) for file, text in files.items()}, Counted()
+    for file, module in modules.items():
+        counted.add(file, module.words)
+    for file, function in called:
+        counted.add(file, modules[file].words_of(function))
+    found = named_statements(modules, counted)
+    said = set(zip(found[::2], found[1::2]))
+    bindings = [(file, b) for file, module in modules.items() for b in module.bindings]
+    return {f"{file}:{name}" for file, b in bindings if (file, b.code) in said for name in b.names}
+
+
+def test_a_constant_counts_where_its_name_stands():
     """In what the tests call, or in what is bound by a name that stands there."""
     text = "A = 1\nB = A, 2\nC: int = 3\nimport os\nD = print()\n\n\ndef f():\n    return B\n"
     module = Module(text)
     assert {name for b in module.bindings for name in b.names} == {"A", "B", "C", "os"}
     assert module.outside == "D = print()"
-    named = named_statements({"m.py": module}, module.words | module.words_of("f"))
-    assert named == ["m.py", "A = 1", "m.py", "B = (A, 2)"]
+    assert counted_names({"m.py": text}, ("m.py", "f")) == {"m.py:A", "m.py:B"}
+
+
+@pytest.mark.parametrize(
+    ("test", "counts"),
+    [
+        # A variable is one of its own file.
+        ("import os, m\n\n\ndef test():\n    assert m.f() == os.sep\n", {"t.py:m", "t.py:os"}),
+        ("import m\n\n\ndef test():\n    assert m.ONE == 1\n", {"t.py:m", "m.py:ONE"}),
+        ("from m import ONE\n\n\ndef test():\n    ONE\n", {"t.py:ONE", "m.py:ONE"}),
+        ("from m import ONE as x\n\n\ndef test():\n    x\n", {"t.py:x", "m.py:ONE"}),
+        ("def test():\n    from m import ONE as x\n", {"m.py:ONE"}),
+        ("from m import *\n\n\ndef test():\n    ONE\n", {"m.py:ONE", "m.py:__all__"}),
+        ("def test(monkeypatch):\n    monkeypatch.setattr('m.ONE', 2)\n", {"m.py:ONE"}),
+        ("import m\n\n\ndef test():\n    getattr(m, 'Plain')\n", {"t.py:m", "m.py:Plain"}),
+        ("import m\n\n\ndef test():\n    m.Plain().g()\n", {"t.py:m", "m.py:Plain"}),
+        ("import m\n\n\ndef test():\n    m.Closed\n", {"t.py:m", "m.py:Closed", "m.py:io"}),
+        ("pytestmark = mark.skip\n\n\ndef test():\n    pass\n", {"t.py:pytestmark"}),
+    ],
+)
+def test_a_name_counts_in_the_file_that_it_is_of(test, counts):
+    module = (
+        "import io, os\n\n__all__ = ['f']\nONE, os_two = 1, 2\n\n\ndef f():\n    return 1\n\n\n"
+        "class Plain:\n    KIND = 'a kind'\n\n    def g(self):\n        return 2\n\n\n"
+        "class Closed(io.StringIO):\n    pass\n"
+    )
+    names = counted_names({"m.py": module, "t.py": test}, ("t.py", "test"))
+    assert names - {"m.py:os_two"} == counts
+
+
+def test_a_method_brings_its_class():
+    text = "class C:\n    LIMIT = 3\n\n    def f(self):\n        return 1\n"
+    assert counted_names({"m.py": text}, ("m.py", "C.f")) == {"m.py:C"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "class A(Base):\n    pass\n",  # which may keep a list of what is made of it
+        "class A(metaclass=M):\n    pass\n",
+        "@known\nclass A:\n    pass\n",
+        "class A:\n    x = field()\n",
+        "class A:\n    print('made')\n",
+        "from io import StringIO\nStringIO = wrapped\n\n\nclass A(StringIO):\n    pass\n",
+        "from .io import StringIO\n\n\nclass A(StringIO):\n    pass\n",
+    ],
+)
+def test_a_class_that_others_may_be_told_of_acts(text):
+    assert "class A" in Module(text).outside
+
+
+def test_what_is_imported_for_type_checkers_alone_does_not_count():
+    text = "import typing as t\n\nif t.TYPE_CHECKING:\n    import os\n"
+    assert Module(text).outside == "" and "else" in Module(f"{text}else:\n    pass\n").outside
 
 
 def test_a_docstring_counts_where_something_may_read_it():

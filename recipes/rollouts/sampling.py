@@ -60,7 +60,8 @@ class Draws:
     ) -> tuple[np.ndarray, np.ndarray]:
         p_RV = self._p_RV[: len(logits_RV)]
         known_RV = p_RV[:, : logits_RV.shape[1]]
-        np.subtract(logits_RV, logits_RV.max(axis=1, keepdims=True), out=known_RV)
+        most_R1 = logits_RV.max(axis=1, keepdims=True)
+        np.subtract(logits_RV, most_R1, out=known_RV)
         if temperature not in (0, 1):
             known_RV *= np.float32(1 / temperature)
         np.exp(known_RV, out=known_RV)
@@ -76,7 +77,9 @@ class Draws:
             tokens_N = BLOCK * block_N + _reached(
                 blocks_RBK[rows_N, block_N].cumsum(axis=1, dtype=np.float64), wanted_N
             )
-        return tokens_N, np.log(p_RV[rows_N, tokens_N] / totals_N)
+        # From the logits: a very small probability has too few digits in float32 for its logarithm.
+        above_N = logits_RV[rows_N, tokens_N].astype(np.float64) - most_R1[rows_N, 0]
+        return tokens_N, above_N / (temperature or 1) - np.log(totals_N)
 
 
 def _reached(until_NK: np.ndarray, wanted_N: np.ndarray) -> np.ndarray:

@@ -13,8 +13,9 @@ Into it goes, by content and not by place in the file:
 - of the files of all these, and of every file of the project that they import, directly or not,
   what is at work when a module is loaded: its statements outside functions, without docstrings if
   the module does not name what reads one, and the functions that the survey saw called meanwhile.
-  Of imports and of assignments that call nothing only those count that bind a name which stands in
-  what was counted so far;
+  Imports, assignments that call nothing and plain classes (`modules.Binding`) only bind a name:
+  they count where what was counted so far may mean it, as a variable of the same file, or from any
+  file as an attribute, an imported name, or a string;
 - every `conftest.py` above the tests, and pytest's settings;
 - files that are no Python: those in the same top folders, and others that the Python files name;
 - the interpreter, its packages, the limits of the jail, the seed, and coldstart's own rules (the
@@ -22,11 +23,10 @@ Into it goes, by content and not by place in the file:
 
 So a changed comment, a new function or constant that nobody there names, one import more, or a line
 moved by another change leave a task as it was, while a constant that is used does not. What it
-cannot see is a function called by a thread or process that the survey did not trace.
+cannot see is a function called by a thread or process that the survey did not trace, and a constant
+whose name is put together while the code runs.
 """
 
-import ast
-import copy
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
@@ -39,15 +39,14 @@ from sandbox.judge.settings import Limits
 from sandbox.node_ids import file_of
 from sandbox.repo import Repository
 from sandbox.snapshot import files_of
-from sandbox.source import FunctionNode, functions, parse, read_text, source_of
+from sandbox.source import read_text
 from sandbox.suite_memory import packages
 from sandbox.survey import Survey
+from sandbox.tasks.modules import READING, Counted, Module, Words, named_statements
 from sandbox.tasks.task import Task
 
 SETTINGS = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 """Where pytest looks for its settings. Of the first two all is pytest's."""
-READING = frozenset(["__doc__", "getdoc", "getsource"])
-"""Names by which a docstring is read."""
 
 
 def digest(parts: Iterable[str | bytes]) -> str:
@@ -127,11 +126,14 @@ class Contents:
             }
             roots = {file_of(test), *(file for file, _ in called), *self._conftests(file_of(test))}
             loaded = self._load(frozenset(roots))
-            words = loaded.words.union(*(self._words(*at) for at in called))
+            counted = loaded.counted.copy()
+            counted.add(file_of(test), Words(frozenset(test.partition("[")[0].split("::"))))
+            for at in called:
+                counted.add(at[0], self._words(*at))
             own = {at for at in called if at[0] == file_of(test)}
-            whole = called if any(READING & self._words(*at) for at in own) else own
+            whole = called if any(self._words(*at).meet(READING) for at in own) else own
             sources = self._texts(whole) + self._codes(called - whole)
-            named = named_statements(loaded.modules, words)
+            named = named_statements(loaded.modules, counted)
             self._tests[test] = digest([test, *sources, loaded.digest, *named])
         return self._tests[test]
 
@@ -151,10 +153,10 @@ class Contents:
         modules = ((at, self._module(at[0])) for at in sorted(places))
         return [part for at, m in modules for part in (*at, m.code_of(at[1]) if m else "")]
 
-    def _words(self, file: str, name: str) -> frozenset[str]:
+    def _words(self, file: str, name: str) -> Words:
         """The names that stand in it."""
         module = self._module(file)
-        return module.words_of(name) if module else frozenset()
+        return module.words_of(name) if module else Words()
 
     def _outermost(self, file: str, line: int) -> str:
         """The function that this line stands in and that stands in no other; "" for none."""
@@ -164,7 +166,7 @@ class Contents:
             self._places_of_calls[file, line] = found[0].qualname if found else ""
         return self._places_of_calls[file, line]
 
-    def _module(self, file: str) -> "Module | None":
+    def _module(self, file: str) -> Module | None:
         """None where it is no Python that can be read here."""
         if file not in self._modules:
             try:
@@ -187,13 +189,13 @@ class Contents:
                 part for f in modules if modules[f].outside for part in (f, modules[f].outside)
             ]
             at_import = self._at_import(modules)
-            sources = self._codes(at_import)
-            words = frozenset().union(
-                *(module.words for module in modules.values()),
-                *(self._words(*at) for at in at_import),
-            )
-            parts = [*raw, *acting, *sources, *self._beside(files, modules)]
-            self._loaded[roots] = _Loaded(digest(parts), words, modules)
+            counted = Counted()
+            for file, module in modules.items():
+                counted.add(file, module.words)
+            for at in at_import:
+                counted.add(at[0], self._words(*at))
+            parts = [*raw, *acting, *self._codes(at_import), *self._beside(files, modules)]
+            self._loaded[roots] = _Loaded(digest(parts), counted, modules)
         return self._loaded[roots]
 
     def _raw(self, file: str) -> str:
@@ -235,7 +237,7 @@ class Contents:
             if (path := (folder / "conftest.py").as_posix()) in self._python:
                 yield path
 
-    def _at_import(self, modules: dict[str, "Module"]) -> set[tuple[str, str]]:
+    def _at_import(self, modules: dict[str, Module]) -> set[tuple[str, str]]:
         """(file, name) of the functions that are called while these modules are loaded; all of them
         where that was not seen."""
         seen = self._survey.loading
@@ -248,7 +250,7 @@ class Contents:
         found = {(file, self._outermost(file, line)) for file, line, _ in places}
         return {(file, name) for file, name in found if name}
 
-    def _beside(self, files: list[str], modules: dict[str, "Module"]) -> list[str]:
+    def _beside(self, files: list[str], modules: dict[str, Module]) -> list[str]:
         """Files that are no Python, in the same top folders or named by a module."""
         tops = {file.split("/", 1)[0] for file in files if "/" in file}
         words = set().union(*(module.texts for module in modules.values()))
@@ -267,164 +269,8 @@ class _Loaded:
     """What happens when some files are loaded."""
 
     digest: str
-    words: frozenset[str]
-    """The names that stand in it."""
-    modules: dict[str, "Module"]
-
-
-@dataclass(frozen=True)
-class Binding:
-    """A statement of a module that does nothing but give names to something."""
-
-    code: str
-    names: frozenset[str]
-    words: frozenset[str]
-    """The names that stand in it."""
-
-
-def named_statements(modules: "dict[str, Module]", words: frozenset[str]) -> list[str]:
-    """Of the modules' bindings those that bind one of these names, or one that stands in such a
-    binding, and so on."""
-    pending = [(file, binding) for file, module in modules.items() for binding in module.bindings]
-    found: list[tuple[str, str]] = []
-    while True:
-        now = [(file, b) for file, b in pending if b.names & words]
-        if not now:
-            return [part for place in sorted(found) for part in place]
-        found += [(file, b.code) for file, b in now]
-        words = words.union(*(b.words for _, b in now))
-        taken = {id(b) for _, b in now}
-        pending = [(file, b) for file, b in pending if id(b) not in taken]
-
-
-class Module:
-    """A Python file taken apart. Raises SyntaxError."""
-
-    def __init__(self, text: str) -> None:
-        tree = parse(text)
-        self.functions = [f for f in functions(text) if "<locals>" not in f.qualname]
-        self.sources: dict[str, str] = {}
-        for function in self.functions:  # of several functions of one name all count
-            before = self.sources.get(function.qualname, "")
-            self.sources[function.qualname] = before + source_of(text, function)
-        self.reads_docs = any(_names_docs(node) for node in ast.walk(tree))
-        outside = _Outside(self.reads_docs).visit(copy.deepcopy(tree))
-        self.bindings = [binding for node in outside.body for binding in _bindings(node)]
-        acting = [node for node in outside.body if not _bindings(node)]
-        self.outside = "\n".join(map(ast.unparse, acting))
-        self.words = frozenset().union(*map(words_in, acting))
-        self._codes: dict[str, str] = {}
-        self._words: dict[str, frozenset[str]] = {}
-        self._imports = [n for n in ast.walk(tree) if isinstance(n, (ast.Import, ast.ImportFrom))]
-        self.texts = {
-            n.value
-            for n in ast.walk(tree)
-            if isinstance(n, ast.Constant) and isinstance(n.value, str) and len(n.value) < 200
-        }
-
-    def code_of(self, name: str) -> str:
-        """A function without comments, and without its docstring if nothing near may read it."""
-        if name not in self._codes:
-            nodes = [f.node for f in self.functions if f.qualname == name]
-            bare = nodes if self.reads_docs else map(_undocumented, nodes)
-            self._codes[name] = "\n".join(map(ast.unparse, bare))
-        return self._codes[name]
-
-    def words_of(self, name: str) -> frozenset[str]:
-        """The names that stand in a function."""
-        if name not in self._words:
-            nodes = [f.node for f in self.functions if f.qualname == name]
-            self._words[name] = frozenset().union(*map(words_in, nodes))
-        return self._words[name]
-
-    def imports(self, file: str) -> Iterator[str]:
-        """Dotted names of what may be imported in it."""
-        folders = PurePosixPath(file).parent.parts
-        for node in self._imports:
-            base: tuple[str, ...] = ()
-            if isinstance(node, ast.ImportFrom):
-                if node.level:
-                    base = folders[: len(folders) - node.level + 1]
-                base = (*base, *(node.module.split(".") if node.module else ()))
-                if base:
-                    yield ".".join(base)
-                for alias in node.names:
-                    yield ".".join((*base, alias.name))
-            else:
-                for alias in node.names:
-                    parts = alias.name.split(".")
-                    for end in range(1, len(parts) + 1):
-                        yield ".".join(parts[:end])
-
-
-class _Outside(ast.NodeTransformer):
-    """Takes functions out of a tree, and docstrings if they are not to stay."""
-
-    def __init__(self, docstrings: bool) -> None:
-        self._docstrings = docstrings
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-        return None
-
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
-        return None
-
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
-        return node if self._docstrings or not isinstance(node.value, ast.Constant) else None
-
-
-def _names_docs(node: ast.AST) -> bool:
-    """Whether it is a name, or a string that may be looked up, by which a docstring is read."""
-    name = getattr(node, "id", "") or getattr(node, "attr", "") or getattr(node, "value", "")
-    return isinstance(name, str) and name in READING
-
-
-def _undocumented(node: FunctionNode) -> FunctionNode:
-    if node.decorator_list or ast.get_docstring(node, clean=False) is None:
-        return node
-    bare = copy.copy(node)
-    bare.body = node.body[1:] or [ast.Pass()]
-    return bare
-
-
-def _bindings(node: ast.stmt) -> list[Binding]:
-    """What an import binds, but for one of everything, or an assignment to names that calls
-    nothing; [] for a statement that does more."""
-    if isinstance(node, (ast.Import, ast.ImportFrom)):
-        return [] if any(alias.name == "*" for alias in node.names) else _imported_names(node)
-    if not isinstance(node, (ast.Assign, ast.AnnAssign)):
-        return []
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-    parts = [n for target in targets for n in ast.walk(target) if isinstance(n, ast.expr)]
-    inside = () if node.value is None else ast.walk(node.value)
-    if not all(isinstance(n, (ast.Name, ast.Tuple, ast.List, ast.Starred)) for n in parts):
-        return []
-    if any(isinstance(n, (ast.Call, ast.Await, ast.NamedExpr)) for n in inside):
-        return []
-    names = {n.id for n in parts if isinstance(n, ast.Name)}
-    return [Binding(ast.unparse(node), frozenset(names), words_in(node) - names)]
-
-
-def _imported_names(node: ast.Import | ast.ImportFrom) -> list[Binding]:
-    """Name by name, for others may be added to the statement."""
-    found = []
-    for alias in node.names:
-        name = alias.asname or alias.name.partition(".")[0]
-        if isinstance(node, ast.Import):
-            one: ast.stmt = ast.Import([alias])
-        else:
-            one = ast.ImportFrom(node.module, [alias], node.level)
-        found.append(Binding(ast.unparse(one), frozenset([name]), frozenset()))
-    return found
-
-
-def words_in(node: ast.AST) -> frozenset[str]:
-    """The names of variables and attributes that stand in it."""
-    return frozenset(
-        n.id if isinstance(n, ast.Name) else n.attr
-        for n in ast.walk(node)
-        if isinstance(n, (ast.Name, ast.Attribute))
-    )
+    counted: Counted
+    modules: dict[str, Module]
 
 
 def changed_lines(patch: str) -> list[str]:

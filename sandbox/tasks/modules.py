@@ -1,0 +1,315 @@
+"""A Python file taken apart: what acts when it is loaded, what only binds a name, and which names
+stand where.
+
+    module = Module(text)
+    module.outside           # the statements that act, functions taken out
+    module.bindings          # those that do nothing but bind names
+    module.code_of("C.f")    # a function without comments
+
+    counted = Counted()
+    counted.add("m.py", module.words_of("C.f"))
+    named_statements({"m.py": module}, counted)    # the bindings that this function may mean
+"""
+
+import ast
+import builtins
+import copy
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from sandbox.source import FunctionNode, functions, parse, source_of
+
+READING = frozenset(["__doc__", "getdoc", "getsource"])
+"""Names by which a docstring is read."""
+OF_PYTEST = frozenset(["pytestmark", "pytest_plugins", "collect_ignore", "collect_ignore_glob"])
+"""Names of a module that pytest reads (its documentation: "Global variables")."""
+OF_PYTHON = frozenset(["__path__", "__test__"])
+"""Names of a module that are read when modules are searched and documentation is tested."""
+DOTTED = re.compile(r"[^\W\d]\w*([.:][^\W\d]\w*)*")
+"""A string that may be looked up: `monkeypatch.setattr("package.module.LIMIT", 3)`."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """The names that stand in some code."""
+
+    variables: frozenset[str] = frozenset()
+    """Names of the file that the code is in."""
+    others: frozenset[str] = frozenset()
+    """Attributes, imported names and strings: by these it may mean names of any file."""
+
+    def meet(self, names: frozenset[str]) -> bool:
+        """Whether one of these names stands there."""
+        return not (names.isdisjoint(self.variables) and names.isdisjoint(self.others))
+
+    @classmethod
+    def union(cls, all_words: Iterable["Words"]) -> "Words":
+        listed = list(all_words)
+        return cls(
+            frozenset().union(*(words.variables for words in listed)),
+            frozenset().union(*(words.others for words in listed)),
+        )
+
+
+class Counted:
+    """The names in the code that counts, of several files."""
+
+    def __init__(self) -> None:
+        self._variables: dict[str, set[str]] = {}
+        self._others: set[str] = set(OF_PYTEST | OF_PYTHON)
+
+    def copy(self) -> "Counted":
+        same = Counted()
+        same._variables = {file: set(names) for file, names in self._variables.items()}
+        same._others = set(self._others)
+        return same
+
+    def add(self, file: str, words: Words) -> None:
+        self._variables.setdefault(file, set()).update(words.variables)
+        self._others |= words.others
+
+    def mean(self, file: str, names: frozenset[str]) -> bool:
+        """Whether the code may mean one of these names of a file."""
+        here = self._variables.get(file, ())
+        return not (names.isdisjoint(here) and names.isdisjoint(self._others))
+
+
+@dataclass(frozen=True)
+class Binding:
+    """A statement of a module that does nothing but bind names: an import, an assignment that calls
+    nothing, a plain class."""
+
+    code: str
+    names: frozenset[str]
+    words: Words
+    """Of what it binds them to."""
+
+
+def named_statements(modules: "dict[str, Module]", counted: Counted) -> list[str]:
+    """Of the modules' bindings those whose names the code may mean that counts, or such a binding,
+    and so on."""
+    pending = [(file, binding) for file, module in modules.items() for binding in module.bindings]
+    found: list[tuple[str, str]] = []
+    counted = counted.copy()
+    while True:
+        now = [(file, b) for file, b in pending if counted.mean(file, b.names)]
+        if not now:
+            return [part for place in sorted(found) for part in place]
+        found += [(file, b.code) for file, b in now]
+        for file, binding in now:
+            counted.add(file, binding.words)
+        taken = {id(b) for _, b in now}
+        pending = [(file, b) for file, b in pending if id(b) not in taken]
+
+
+class Module:
+    """A Python file taken apart. Raises SyntaxError."""
+
+    def __init__(self, text: str) -> None:
+        tree = parse(text)
+        self.functions = [f for f in functions(text) if "<locals>" not in f.qualname]
+        self.sources: dict[str, str] = {}
+        for function in self.functions:  # of several functions of one name all count
+            before = self.sources.get(function.qualname, "")
+            self.sources[function.qualname] = before + source_of(text, function)
+        self.reads_docs = any(_names_docs(node) for node in ast.walk(tree))
+        self._exports = any(_takes_everything(node) for node in tree.body)
+        outside = _Outside(self.reads_docs).visit(copy.deepcopy(tree))
+        standard = _standard_names(tree)
+        self.bindings: list[Binding] = []
+        acting = []
+        for node in outside.body:
+            bound = _bindings(node, standard)
+            self.bindings += bound
+            if not bound:
+                acting.append(node)
+        self.outside = "\n".join(map(ast.unparse, acting))
+        self.words = self._words_in(acting)
+        self._codes: dict[str, str] = {}
+        self._words: dict[str, Words] = {}
+        self._imports = [n for n in ast.walk(tree) if isinstance(n, (ast.Import, ast.ImportFrom))]
+        self.texts = {
+            n.value
+            for n in ast.walk(tree)
+            if isinstance(n, ast.Constant) and isinstance(n.value, str) and len(n.value) < 200
+        }
+
+    def code_of(self, name: str) -> str:
+        """A function without comments, and without its docstring if nothing near may read it."""
+        if name not in self._codes:
+            nodes = [f.node for f in self.functions if f.qualname == name]
+            bare = nodes if self.reads_docs else map(_undocumented, nodes)
+            self._codes[name] = "\n".join(map(ast.unparse, bare))
+        return self._codes[name]
+
+    def words_of(self, name: str) -> Words:
+        """The names that stand in a function, and those of the classes that it is in."""
+        if name not in self._words:
+            nodes = [f.node for f in self.functions if f.qualname == name]
+            around = Words(frozenset(name.split(".")))
+            self._words[name] = Words.union([around, self._words_in(nodes)])
+        return self._words[name]
+
+    def _words_in(self, nodes: Iterable[ast.AST]) -> Words:
+        words = Words.union(map(words_in, nodes))
+        if not self._exports:
+            return words
+        # Any name of it may be another file's.
+        return Words(words.variables, words.others | words.variables | {"__all__"})
+
+    def imports(self, file: str) -> Iterator[str]:
+        """Dotted names of what may be imported in it."""
+        folders = PurePosixPath(file).parent.parts
+        for node in self._imports:
+            base: tuple[str, ...] = ()
+            if isinstance(node, ast.ImportFrom):
+                if node.level:
+                    base = folders[: len(folders) - node.level + 1]
+                base = (*base, *(node.module.split(".") if node.module else ()))
+                if base:
+                    yield ".".join(base)
+                for alias in node.names:
+                    yield ".".join((*base, alias.name))
+            else:
+                for alias in node.names:
+                    parts = alias.name.split(".")
+                    for end in range(1, len(parts) + 1):
+                        yield ".".join(parts[:end])
+
+
+class _Outside(ast.NodeTransformer):
+    """Takes functions out of a tree, what is there for type checkers alone, and docstrings if they
+    are not to stay."""
+
+    def __init__(self, docstrings: bool) -> None:
+        self._docstrings = docstrings
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        return None
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
+        return None
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return node if self._docstrings or not isinstance(node.value, ast.Constant) else None
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        name = getattr(node.test, "id", "") or getattr(node.test, "attr", "")
+        if name == "TYPE_CHECKING" and not node.orelse:
+            return None
+        return self.generic_visit(node)
+
+
+def _names_docs(node: ast.AST) -> bool:
+    """Whether it is a name, or a string that may be looked up, by which a docstring is read."""
+    name = getattr(node, "id", "") or getattr(node, "attr", "") or getattr(node, "value", "")
+    return isinstance(name, str) and name in READING
+
+
+def _takes_everything(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names)
+
+
+def _undocumented(node: FunctionNode) -> FunctionNode:
+    if node.decorator_list or ast.get_docstring(node, clean=False) is None:
+        return node
+    bare = copy.copy(node)
+    bare.body = node.body[1:] or [ast.Pass()]
+    return bare
+
+
+# ---------------------------------------------------------------------------------------- bindings
+
+
+def _bindings(node: ast.stmt, standard: frozenset[str]) -> list[Binding]:
+    """What the statement binds; [] for one that does more, or of which that is not sure."""
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return [] if _takes_everything(node) else _imported_names(node)
+    if isinstance(node, ast.ClassDef):
+        return _plain_class(node, standard)
+    if not isinstance(node, (ast.Assign, ast.AnnAssign)):
+        return []
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    parts = [n for target in targets for n in ast.walk(target) if isinstance(n, ast.expr)]
+    inside = () if node.value is None else ast.walk(node.value)
+    if not all(isinstance(n, (ast.Name, ast.Tuple, ast.List, ast.Starred)) for n in parts):
+        return []
+    if any(isinstance(n, (ast.Call, ast.Await, ast.NamedExpr)) for n in inside):
+        return []
+    names = frozenset(n.id for n in parts if isinstance(n, ast.Name))
+    return [Binding(ast.unparse(node), names, words_in(node))]
+
+
+def _imported_names(node: ast.Import | ast.ImportFrom) -> list[Binding]:
+    """Name by name, for others may be added to the statement."""
+    found = []
+    for alias in node.names:
+        name = alias.asname or alias.name.partition(".")[0]
+        if isinstance(node, ast.Import):
+            one: ast.stmt = ast.Import([alias])
+        else:
+            one = ast.ImportFrom(node.module, [alias], node.level)
+        found.append(Binding(ast.unparse(one), frozenset([name]), words_in(one)))
+    return found
+
+
+def _plain_class(node: ast.ClassDef, standard: frozenset[str]) -> list[Binding]:
+    """A class that nobody is told of when it is made: no decorator, no metaclass, no base but those
+    of Python itself (a project's may keep a list of their subclasses), and in it, beside functions,
+    bindings alone."""
+    told = node.decorator_list or node.keywords
+    if told or not all(_root(base) in standard for base in node.bases):
+        return []
+    if not all(_does_nothing(part) or _bindings(part, standard) for part in node.body):
+        return []
+    return [Binding(ast.unparse(node), frozenset([node.name]), words_in(node))]
+
+
+def _does_nothing(node: ast.stmt) -> bool:
+    text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return isinstance(node, ast.Pass) or text
+
+
+def _root(node: ast.expr) -> str:
+    """`typing` of `typing.Generic[T]`; "" where it begins with no name."""
+    while isinstance(node, (ast.Attribute, ast.Subscript)):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _standard_names(tree: ast.Module) -> frozenset[str]:
+    """Names in a module that can only mean Python's own: builtins, and what it imports from the
+    standard library and binds nowhere else."""
+    standard: set[str] = set(dir(builtins))
+    bound: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            local = isinstance(node, ast.ImportFrom) and node.level > 0
+            for alias in node.names:
+                module = getattr(node, "module", None) or alias.name
+                own = not local and module.partition(".")[0] in sys.stdlib_module_names
+                (standard if own else bound).add(alias.asname or alias.name.partition(".")[0])
+        elif isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            bound.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            bound.add(node.id)
+    return frozenset(standard - bound)
+
+
+def words_in(node: ast.AST) -> Words:
+    """The names that stand in it."""
+    variables, others = set(), set()
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name):
+            variables.add(part.id)
+        elif isinstance(part, ast.Attribute):
+            others.add(part.attr)
+        elif isinstance(part, ast.ImportFrom):
+            others.update(alias.name for alias in part.names)
+        elif isinstance(part, ast.Constant) and isinstance(part.value, str):
+            if len(part.value) < 200 and DOTTED.fullmatch(part.value):
+                others.update(re.split("[.:]", part.value))
+    return Words(frozenset(variables), frozenset(others))
