@@ -18,6 +18,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
+WITH_STUDENT = ("bootstrap", "climb", "eval", "export", "fix", "selfdistil")
+"""Commands that load torch and transformers."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m leaves out
@@ -160,19 +162,32 @@ def make_repo(folder: Path, files: dict[str, str | bytes], commit: bool = True) 
 
 
 def run_cli(
-    *arguments, cwd: Path, check: int | None = 0, env: dict | None = None, timeout: float = 600
+    *arguments,
+    cwd: Path,
+    check: int | None = 0,
+    env: dict | None = None,
+    timeout: float = 600,
+    fresh: bool = False,
 ) -> subprocess.CompletedProcess:
-    """coldstart.py in a process of its own, as a person would start it."""
+    """coldstart.py in a process of its own, as a person would start it. A command that loads a
+    student is forked from a process that has its libraries loaded, unless it is to be `fresh` or
+    has an environment of its own."""
     import os
 
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "coldstart.py"), *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **(env or {})},
-        timeout=timeout,
-    )
+    from tests import warm_process
+
+    words = list(map(str, arguments))
+    if fresh or env or not words or words[0] not in WITH_STUDENT:
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "coldstart.py"), *words],
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            env={**os.environ, **(env or {})},
+            timeout=timeout,
+        )
+    else:
+        done = warm_process.run(words, cwd, timeout)
     assert check is None or done.returncode == check, (
         f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     )

@@ -243,8 +243,27 @@ def test_what_moved_is_taken_over_as_it_would_be_mined_anew(before, tmp_path):
         ({CORE: CALC[CORE].replace("import math\n", "import math\n\nmath.half = 0.5\n")}, ALL),
         ({"tests/conftest.py": FIXTURE}, ALL),
         ({"tests/numbers.txt": "1 2 3\n"}, ALL),
+        # It is named by a test of its own, and by no other one.
+        (
+            {
+                "data/sums.txt": "3\n",
+                TESTS: CALC[TESTS].replace("import pytest\n", "import math\nimport pytest\n")
+                + "\n\ndef test_sums():\n    assert add(1, 2) == int(open('data/sums.txt').read())\n",
+            },
+            {"add"},
+        ),
     ],
-    ids=["nothing", "changed", "its test", "comment", "mark", "acting", "conftest", "data"],
+    ids=[
+        "nothing",
+        "changed",
+        "its test",
+        "comment",
+        "mark",
+        "acting",
+        "conftest",
+        "data",
+        "named",
+    ],
 )
 def test_what_a_change_can_reach_is_measured_again_and_no_more(before, tmp_path, files, again):
     first, then = changed(before, tmp_path, files)
@@ -322,6 +341,21 @@ def test_a_method_brings_its_class():
 )
 def test_a_class_that_others_may_be_told_of_acts(text):
     assert "class A" in Module(text).outside
+
+
+def test_a_local_name_does_not_hide_what_a_base_means():
+    text = "import io\n\n\nclass A(io.StringIO):\n    pass\n\n\ndef f():\n    io = 3\n"
+    assert "class A" not in Module(text).outside
+    hidden = text.replace("io = 3", "global io\n    io = 3")
+    assert "class A" in Module(hidden).outside
+
+
+def test_strings_name_files():
+    words = Module("def f():\n    return open('data/a file.txt'), run('less README')\n").words_of(
+        "f"
+    )
+    assert {"data/", "a file.txt", "README"} <= words.files
+    assert not words.files & {"f", "open", "README/"}
 
 
 def test_what_is_imported_for_type_checkers_alone_does_not_count():
@@ -415,9 +449,9 @@ def taken_up(place):
     folder, _ = place
     command = "bootstrap", "--from", "runs/old", "--run", "runs/new", "--json"
     # The first of a few is cut off before it has ended.
-    for seconds in (6, 600):
+    for seconds in (3, 600):
         try:
-            done = run_cli(*command, cwd=folder, timeout=seconds)
+            done = run_cli(*command, cwd=folder, timeout=seconds, fresh=True)
         except subprocess.TimeoutExpired:
             continue
     return folder, done

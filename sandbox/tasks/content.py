@@ -17,18 +17,19 @@ Into it goes, by content and not by place in the file:
   they count where what was counted so far may mean it, as a variable of the same file, or from any
   file as an attribute, an imported name, or a string;
 - every `conftest.py` above the tests, and pytest's settings;
-- files that are no Python: those in the same top folders, and others that the Python files name;
+- files that are no Python: those in the same top folders, and others that what counts names;
 - the interpreter, its packages, the limits of the jail, the seed, and coldstart's own rules (the
   source of `sandbox/`).
 
 So a changed comment, a new function or constant that nobody there names, one import more, or a line
 moved by another change leave a task as it was, while a constant that is used does not. What it
 cannot see is a function called by a thread or process that the survey did not trace, and a constant
-whose name is put together while the code runs.
+or a file whose name is put together while the code runs.
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -134,7 +135,8 @@ class Contents:
             whole = called if any(self._words(*at).meet(READING) for at in own) else own
             sources = self._texts(whole) + self._codes(called - whole)
             named = named_statements(loaded.modules, counted)
-            self._tests[test] = digest([test, *sources, loaded.digest, *named])
+            data = self._named_files(counted.files)
+            self._tests[test] = digest([test, *sources, loaded.digest, *named, *data])
         return self._tests[test]
 
     # ------------------------------------------------------------------------------- functions
@@ -194,7 +196,7 @@ class Contents:
                 counted.add(file, module.words)
             for at in at_import:
                 counted.add(at[0], self._words(*at))
-            parts = [*raw, *acting, *self._codes(at_import), *self._beside(files, modules)]
+            parts = [*raw, *acting, *self._codes(at_import), *self._beside(files)]
             self._loaded[roots] = _Loaded(digest(parts), counted, modules)
         return self._loaded[roots]
 
@@ -250,18 +252,23 @@ class Contents:
         found = {(file, self._outermost(file, line)) for file, line, _ in places}
         return {(file, name) for file, name in found if name}
 
-    def _beside(self, files: list[str], modules: dict[str, Module]) -> list[str]:
-        """Files that are no Python, in the same top folders or named by a module."""
+    def _beside(self, files: list[str]) -> list[str]:
+        """Files that are no Python, in the same top folders."""
         tops = {file.split("/", 1)[0] for file in files if "/" in file}
-        words = set().union(*(module.texts for module in modules.values()))
-        said = "\n".join(words)
-        return [
-            part
-            for path in self._files
-            if not path.endswith((".py", ".pyc"))
-            and (path.split("/", 1)[0] in tops or path.rpartition("/")[2] in said)
-            for part in (path, self._raw(path))
-        ]
+        data = (path for path in self._data if path.split("/", 1)[0] in tops)
+        return [part for path in data for part in (path, self._raw(path))]
+
+    def _named_files(self, names: set[str]) -> list[str]:
+        """Files that are no Python, wherever they are, that have such a name, or are in a folder
+        that has one."""
+        data = (path for path, parts in self._data.items() if not parts.isdisjoint(names))
+        return [part for path in data for part in (path, self._raw(path))]
+
+    @cached_property
+    def _data(self) -> dict[str, frozenset[str]]:
+        """{file that is no Python: its name, and those of its folders with a slash}"""
+        data = (path for path in self._files if not path.endswith((".py", ".pyc")))
+        return {path: frozenset(re.findall("[^/]+/?", path)) for path in data}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import copy
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from sandbox.source import FunctionNode, functions, parse, source_of
@@ -30,6 +30,9 @@ OF_PYTHON = frozenset(["__path__", "__test__"])
 """Names of a module that are read when modules are searched and documentation is tested."""
 DOTTED = re.compile(r"[^\W\d]\w*([.:][^\W\d]\w*)*")
 """A string that may be looked up: `monkeypatch.setattr("package.module.LIMIT", 3)`."""
+FILE_NAME = re.compile(r"[\w.-]+")
+LONGEST = 200
+"""Of a string that may name something."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Words:
     """Names of the file that the code is in."""
     others: frozenset[str] = frozenset()
     """Attributes, imported names and strings: by these it may mean names of any file."""
+    files: frozenset[str] = frozenset()
+    """What may be the name of a file, or, with a slash behind it, of a folder: parts of strings."""
 
     def meet(self, names: frozenset[str]) -> bool:
         """Whether one of these names stands there."""
@@ -51,6 +56,7 @@ class Words:
         return cls(
             frozenset().union(*(words.variables for words in listed)),
             frozenset().union(*(words.others for words in listed)),
+            frozenset().union(*(words.files for words in listed)),
         )
 
 
@@ -60,16 +66,18 @@ class Counted:
     def __init__(self) -> None:
         self._variables: dict[str, set[str]] = {}
         self._others: set[str] = set(OF_PYTEST | OF_PYTHON)
+        self.files: set[str] = set()
 
     def copy(self) -> "Counted":
         same = Counted()
         same._variables = {file: set(names) for file, names in self._variables.items()}
-        same._others = set(self._others)
+        same._others, same.files = set(self._others), set(self.files)
         return same
 
     def add(self, file: str, words: Words) -> None:
         self._variables.setdefault(file, set()).update(words.variables)
         self._others |= words.others
+        self.files |= words.files
 
     def mean(self, file: str, names: frozenset[str]) -> bool:
         """Whether the code may mean one of these names of a file."""
@@ -90,10 +98,9 @@ class Binding:
 
 def named_statements(modules: "dict[str, Module]", counted: Counted) -> list[str]:
     """Of the modules' bindings those whose names the code may mean that counts, or such a binding,
-    and so on."""
+    and so on; then they count, too."""
     pending = [(file, binding) for file, module in modules.items() for binding in module.bindings]
     found: list[tuple[str, str]] = []
-    counted = counted.copy()
     while True:
         now = [(file, b) for file, b in pending if counted.mean(file, b.names)]
         if not now:
@@ -131,11 +138,6 @@ class Module:
         self._codes: dict[str, str] = {}
         self._words: dict[str, Words] = {}
         self._imports = [n for n in ast.walk(tree) if isinstance(n, (ast.Import, ast.ImportFrom))]
-        self.texts = {
-            n.value
-            for n in ast.walk(tree)
-            if isinstance(n, ast.Constant) and isinstance(n.value, str) and len(n.value) < 200
-        }
 
     def code_of(self, name: str) -> str:
         """A function without comments, and without its docstring if nothing near may read it."""
@@ -158,7 +160,7 @@ class Module:
         if not self._exports:
             return words
         # Any name of it may be another file's.
-        return Words(words.variables, words.others | words.variables | {"__all__"})
+        return replace(words, others=words.others | words.variables | {"__all__"})
 
     def imports(self, file: str) -> Iterator[str]:
         """Dotted names of what may be imported in it."""
@@ -285,7 +287,7 @@ def _standard_names(tree: ast.Module) -> frozenset[str]:
     standard library and binds nowhere else."""
     standard: set[str] = set(dir(builtins))
     bound: set[str] = set()
-    for node in ast.walk(tree):
+    for node in _own_nodes(tree):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             local = isinstance(node, ast.ImportFrom) and node.level > 0
             for alias in node.names:
@@ -296,12 +298,25 @@ def _standard_names(tree: ast.Module) -> frozenset[str]:
             bound.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             bound.add(node.id)
+    bound.update(*(node.names for node in ast.walk(tree) if isinstance(node, ast.Global)))
     return frozenset(standard - bound)
+
+
+def _own_nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """Those of a module that are in no function."""
+    pending = [tree]
+    while pending:
+        for node in ast.iter_child_nodes(pending.pop()):
+            yield node
+            if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+                pending.append(node)
 
 
 def words_in(node: ast.AST) -> Words:
     """The names that stand in it."""
-    variables, others = set(), set()
+    variables: set[str] = set()
+    others: set[str] = set()
+    files: set[str] = set()
     for part in ast.walk(node):
         if isinstance(part, ast.Name):
             variables.add(part.id)
@@ -309,7 +324,9 @@ def words_in(node: ast.AST) -> Words:
             others.add(part.attr)
         elif isinstance(part, ast.ImportFrom):
             others.update(alias.name for alias in part.names)
-        elif isinstance(part, ast.Constant) and isinstance(part.value, str):
-            if len(part.value) < 200 and DOTTED.fullmatch(part.value):
-                others.update(re.split("[.:]", part.value))
-    return Words(frozenset(variables), frozenset(others))
+        elif isinstance(part, ast.Constant) and isinstance(text := part.value, str):
+            if len(text) < LONGEST:
+                parts = text.split("/")
+                files.update(FILE_NAME.findall(text), parts, (f"{part}/" for part in parts))
+                others.update(re.split("[.:]", text) if DOTTED.fullmatch(text) else ())
+    return Words(frozenset(variables), frozenset(others), frozenset(files))

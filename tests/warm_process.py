@@ -1,0 +1,145 @@
+"""coldstart.py in processes that have torch and transformers loaded: each is forked from one that
+has done nothing else, and is spared the five seconds of processor time that importing them takes.
+
+    done = run(["bootstrap", "--repo", "calc"], cwd=folder, timeout=600)
+
+As a script, with the path of a socket to listen at, this is the process that they are forked from.
+Forked processes share one seed of string hashes: what is to show that a run comes to the same bytes
+in another process starts one of its own.
+"""
+
+import gc
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from functools import cache
+from pathlib import Path
+
+COLDSTART = Path(__file__).parent.parent / "coldstart.py"
+READY = b"ready"
+
+
+def run(arguments: list[str], cwd: Path, timeout: float) -> subprocess.CompletedProcess:
+    """Like `subprocess.run` with captured text. Raises subprocess.TimeoutExpired."""
+    command = [sys.executable, str(COLDSTART), *arguments]
+    request = {"argv": command[1:], "cwd": str(cwd), "env": dict(os.environ)}
+    with (
+        open(os.devnull) as nothing,
+        tempfile.TemporaryFile() as out,
+        tempfile.TemporaryFile() as err,
+        socket.socket(socket.AF_UNIX) as connection,
+    ):
+        connection.connect(_listening())
+        files = [nothing.fileno(), out.fileno(), err.fileno()]
+        socket.send_fds(connection, [json.dumps(request).encode() + b"\n"], files)
+        answers = connection.makefile()
+        pid = int(answers.readline())
+        connection.settimeout(timeout)
+        try:
+            status = int(answers.readline())
+        except TimeoutError:
+            os.kill(pid, signal.SIGKILL)
+            connection.settimeout(None)
+            raise subprocess.TimeoutExpired(command, timeout, *map(_text, (out, err))) from None
+        return subprocess.CompletedProcess(command, status, *map(_text, (out, err)))
+
+
+def _text(file) -> str:
+    file.seek(0)
+    return file.read().decode()
+
+
+@cache
+def _listening() -> str:
+    """The path at which the process listens that is forked; started where it is not there yet."""
+    path = str(Path(tempfile.mkdtemp()) / "socket")
+    process = subprocess.Popen([sys.executable, __file__, path], stdout=subprocess.PIPE)
+    assert process.stdout is not None and process.stdout.read(len(READY)) == READY
+    return path
+
+
+def _serve(path: str) -> None:
+    """Fork for every request, and say how each process ended. In a forked one it returns."""
+    listening, events = socket.socket(socket.AF_UNIX), select.epoll()
+    listening.bind(path)
+    listening.listen()
+    os.write(1, READY)
+    parent = os.pidfd_open(os.getppid())
+    running: dict[int, tuple[int, socket.socket]] = {}
+    for handle in (listening.fileno(), parent):
+        events.register(handle, select.EPOLLIN)
+    while True:
+        for ready, _ in events.poll():
+            if ready == parent:
+                sys.exit()
+            if ready in running:
+                pid, connection = running.pop(ready)
+                status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+                _say(connection, status)
+                connection.close()
+                os.close(ready)
+                continue
+            connection, _ = listening.accept()
+            request, files = _received(connection)
+            if not (pid := os.fork()):
+                for held in (listening, events, connection, *(c for _, c in running.values())):
+                    held.close()
+                for handle in (parent, *running):
+                    os.close(handle)
+                _become(request, files)
+                return
+            for file in files:
+                os.close(file)
+            _say(connection, pid)
+            running[handle := os.pidfd_open(pid)] = pid, connection
+            events.register(handle, select.EPOLLIN)
+
+
+def _say(connection: socket.socket, number: int) -> None:
+    try:
+        connection.sendall(b"%d\n" % number)
+    except BrokenPipeError:
+        pass  # nobody waits for it any more
+
+
+def _received(connection: socket.socket) -> tuple[dict, list[int]]:
+    data, files, _, _ = socket.recv_fds(connection, 1 << 20, 3)
+    while not data.endswith(b"\n"):
+        data += connection.recv(1 << 20)
+    return json.loads(data), files
+
+
+def _become(request: dict, files: list[int]) -> None:
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["env"])
+    sys.argv = request["argv"]
+    sys.path[0] = str(COLDSTART.parent)
+
+
+def _load() -> None:
+    import bitsandbytes  # noqa: F401
+    import llama_cpp  # noqa: F401
+    import peft  # noqa: F401
+    import torch  # noqa: F401
+    import transformers.models.auto.modeling_auto  # noqa: F401
+    import transformers.models.llama.modeling_llama  # noqa: F401
+
+    assert threading.active_count() == 1, "what is forked must have no threads"
+
+
+if __name__ == "__main__":
+    _load()
+    gc.freeze()  # or each process would copy it all, looking for garbage in it
+    _serve(sys.argv[1])
+    runpy.run_path(sys.argv[0], run_name="__main__")
