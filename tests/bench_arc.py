@@ -34,6 +34,7 @@ ONLY_CYCLES = 20
 """Cycles of REINFORCE without distillation, at most."""
 IDLE = 5
 GROUPS = ("taught", "untaught", "heldout")
+OUT = "what was measured, as JSON; seeds that are in it already are not run again"
 
 
 def main() -> None:
@@ -50,17 +51,23 @@ def main() -> None:
         action="store_true",
         help="the last three arms alone; every task is taken for cold, and not probed first",
     )
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help=OUT)
     arguments = parser.parse_args()
-    results = []
+    results = rows_in(arguments.out)
     with tempfile.TemporaryDirectory() as scratch:
         for seed in map(int, arguments.seeds.split(",")):
-            results += run_seed(seed, arguments, Path(scratch) / str(seed))
+            if seed not in {row["seed"] for row in results}:
+                results += run_seed(seed, arguments, Path(scratch) / str(seed))
             if arguments.out:
                 arguments.out.write_text(json.dumps(results, indent=1))
             show(results)
             for group in GROUPS[1:]:
                 show_difference(results, group)
+
+
+def rows_in(file: Path | None) -> list[dict]:
+    """What an earlier call has measured."""
+    return json.loads(file.read_text()) if file and file.exists() else []
 
 
 def repository_of(arguments: argparse.Namespace, scratch: Path) -> Path:

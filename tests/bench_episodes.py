@@ -26,7 +26,7 @@ from dataclasses import replace
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent)]
-from bench_arc import GROUPS, assume_cold, repository_of  # noqa: E402
+from bench_arc import GROUPS, OUT, assume_cold, repository_of, rows_in  # noqa: E402
 
 ARMS = ("distilled", "+ turns", "+ single turns")
 
@@ -40,12 +40,13 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--repo", type=Path)
     parser.add_argument("--library", help="of tests/libraries.py, such as toolz")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help=OUT)
     arguments = parser.parse_args()
-    rows: list[dict] = []
+    rows = rows_in(arguments.out)
     with tempfile.TemporaryDirectory() as scratch:
         for seed in map(int, arguments.seeds.split(",")):
-            rows += run_seed(seed, arguments, Path(scratch) / str(seed))
+            if seed not in {row["seed"] for row in rows}:
+                rows += run_seed(seed, arguments, Path(scratch) / str(seed))
             if arguments.out:
                 arguments.out.write_text(json.dumps(rows, indent=1))
             show(rows)
