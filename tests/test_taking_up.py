@@ -273,6 +273,19 @@ def test_what_a_change_can_reach_is_measured_again_and_no_more(before, tmp_path,
     assert len(then.since.taken_over) + len(then.since.mined) == len(then.tasks)
 
 
+@pytest.mark.slow
+def test_where_a_test_lists_what_a_module_has_all_of_it_counts(tmp_path):
+    listing = CALC[TESTS].replace("test_area(tmp_path):", "test_area(tmp_path):\n    dir(area)")
+    root = make_repo(tmp_path / "repo", CALC | {TESTS: listing})
+    mined(root, tmp_path / "first")
+    tree = open_repository(root).snapshot
+    (root / CORE).write_text(CALC[CORE].replace("import math\n", "import math\n\nLIMIT = 3\n"))
+    then = mined(root, tmp_path / "second", tmp_path / "first", tree)
+    assert {name.partition("::")[2] for name in functions(then.tasks)} > {"area"}
+    again = [t for t in then.tasks if t.instance_id in then.since.mined]
+    assert {name.partition("::")[2] for name in functions(again)} == {"area"}
+
+
 def counted_names(files: dict[str, str], *called: tuple[str, str]) -> set[str]:
     """What is bound in these files and counts where these functions of them are called."""
     modules, counted = {file: Module(text) for file, text in files.items()}, Counted()

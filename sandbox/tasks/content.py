@@ -15,7 +15,8 @@ Into it goes, by content and not by place in the file:
   the module does not name what reads one, and the functions that the survey saw called meanwhile.
   Imports, assignments that call nothing and plain classes (`modules.Binding`) only bind a name:
   they count where what was counted so far may mean it, as a variable of the same file, or from any
-  file as an attribute, an imported name, or a string;
+  file as an attribute, an imported name, or a string; all of them where the test lists what a
+  module has (`LISTING`);
 - every `conftest.py` above the tests, and pytest's settings;
 - files that are no Python: those in the same top folders, and others that what counts names;
 - the interpreter, its packages, the limits of the jail, the seed, and coldstart's own rules (the
@@ -43,7 +44,7 @@ from sandbox.snapshot import files_of
 from sandbox.source import read_text
 from sandbox.suite_memory import packages
 from sandbox.survey import Survey
-from sandbox.tasks.modules import READING, Counted, Module, Words, named_statements
+from sandbox.tasks.modules import LISTING, READING, Counted, Module, Words, named_statements
 from sandbox.tasks.task import Task
 
 SETTINGS = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
@@ -132,7 +133,9 @@ class Contents:
             for at in called:
                 counted.add(at[0], self._words(*at))
             own = {at for at in called if at[0] == file_of(test)}
-            whole = called if any(self._words(*at).meet(READING) for at in own) else own
+            near = Words.union(self._words(*at) for at in own)
+            counted.everything = near.meet(LISTING)
+            whole = called if near.meet(READING) else own
             sources = self._texts(whole) + self._codes(called - whole)
             named = named_statements(loaded.modules, counted)
             data = self._named_files(counted.files)

@@ -24,6 +24,8 @@ from sandbox.source import FunctionNode, functions, parse, source_of
 
 READING = frozenset(["__doc__", "getdoc", "getsource"])
 """Names by which a docstring is read."""
+LISTING = frozenset(["__dict__", "__subclasses__", "dir", "getmembers", "globals", "vars"])
+"""Names by which all that a module or a class has is listed."""
 OF_PYTEST = frozenset(["pytestmark", "pytest_plugins", "collect_ignore", "collect_ignore_glob"])
 """Names of a module that pytest reads (its documentation: "Global variables")."""
 OF_PYTHON = frozenset(["__path__", "__test__"])
@@ -67,11 +69,14 @@ class Counted:
         self._variables: dict[str, set[str]] = {}
         self._others: set[str] = set(OF_PYTEST | OF_PYTHON)
         self.files: set[str] = set()
+        self.everything = False
+        """Whether it may mean any name."""
 
     def copy(self) -> "Counted":
         same = Counted()
         same._variables = {file: set(names) for file, names in self._variables.items()}
         same._others, same.files = set(self._others), set(self.files)
+        same.everything = self.everything
         return same
 
     def add(self, file: str, words: Words) -> None:
@@ -82,7 +87,7 @@ class Counted:
     def mean(self, file: str, names: frozenset[str]) -> bool:
         """Whether the code may mean one of these names of a file."""
         here = self._variables.get(file, ())
-        return not (names.isdisjoint(here) and names.isdisjoint(self._others))
+        return self.everything or not (names.isdisjoint(here) and names.isdisjoint(self._others))
 
 
 @dataclass(frozen=True)
