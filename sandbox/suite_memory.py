@@ -2,17 +2,9 @@
 
 What was seen is kept in the cache folder under the content of the tree, the interpreter, the names
 and versions of its packages and the limit on memory: the same tree is not run again. For a changed
-tree only the test files that a change can reach are run again:
-
-- Of a changed module every line outside the bodies of its functions must be the same. Then the
-  changed functions are known, and each of them must have been called by some test: one that no test
-  called may still have run while the tests were imported. The files of the tests that called one of
-  them are run again, whole.
-- A changed test module is run again, if no test of another file called a function in it and no
-  other file mentions its name.
-- Anything else is a reason to run everything: a file that was added or removed, a changed
-  conftest.py or file of another kind, a test that passed before and does not now, or more than half
-  of the tests to be run again.
+tree only the test files that a change can reach (`reach.py`) are run again; everything, where that
+cannot be told, where a test passed before and does not now, and where more than half of the tests
+would be run again.
 
 This rule is not airtight: a function may leave something behind (in a cache, in a module's
 variable) that a test uses without calling the function. What it can lead to is bounded: the survey
@@ -20,22 +12,19 @@ only proposes which tests to try. Whether they fail in a task's broken state and
 edit is measured for every task. Delete `surveys` in the cache folder to have everything run again.
 """
 
-import filecmp
 import hashlib
 import json
 import os
-import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from sandbox import jsonl
 from sandbox.cache import cache_folder, hold
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.node_ids import file_of
+from sandbox.reach import Reached, what_is_reached
 from sandbox.repo import Repository, keep_bytecode
-from sandbox.snapshot import files_of
-from sandbox.source import bodies_changed, functions, read_text
 from sandbox.suite_runs import Progress, Runs, bytecode_of, run_twice
 
 KEPT = 8
@@ -157,92 +146,6 @@ def refreshed(judge: Judge, memory: Memory, on_progress: Progress) -> Runs | Non
     }
     keep_bytecode(repository, kept | bytecode_of(first))
     return _merged(old, new, reached)
-
-
-@dataclass(frozen=True)
-class Reached:
-    """What a change of the tree can reach."""
-
-    changed: frozenset[str]
-    """The files that differ."""
-    test_files: frozenset[str]
-    """What must be run again."""
-    shifts: dict[str, list[tuple[int, int]]]
-    """{file: [(a line of the old file, by how much everything below it has moved)]}"""
-
-
-def what_is_reached(before: Path, after: Path, old: Runs) -> Reached | None:
-    """None where that cannot be told."""
-    files = files_of(before)
-    if files != files_of(after):
-        return None
-    changed = {path for path, kind in files if not _same(before / path, after / path, kind)}
-    callers: dict[str, list[tuple[int, str, str]]] = {}
-    for test, called in old.calls.items():
-        for file, line, name in called:
-            callers.setdefault(file, []).append((line, name, test))
-    tests = {file_of(test) for test in old.first}
-    again: set[str] = set()
-    shifts: dict[str, list[tuple[int, int]]] = {}
-    for path in changed:
-        if not path.endswith(".py") or path.endswith("conftest.py") or (before / path).is_symlink():
-            return None
-        if path in tests:
-            others = {file_of(test) for _, _, test in callers.get(path, ())} - {path}
-            if others or _is_mentioned(path, after, files):
-                return None
-            again.add(path)
-            continue
-        reach = _reach_of_bodies(before / path, after / path, callers.get(path, []))
-        if reach is None:
-            return None
-        files_again, moved = reach
-        again |= files_again
-        if moved:
-            shifts[path] = moved
-    return Reached(frozenset(changed), frozenset(again), shifts) if again else None
-
-
-def _reach_of_bodies(
-    before: Path, after: Path, callers: list[tuple[int, str, str]]
-) -> tuple[set[str], list[tuple[int, int]]] | None:
-    """(test files that called a changed function, what has moved below it) of one changed module;
-    None where more than bodies of functions that tests called differs. `callers`: (line, name,
-    test) of every call into it."""
-    try:
-        was, now = read_text(before), read_text(after)
-        names = dict.fromkeys(f.qualname for f in functions(was) if "<locals>" not in f.qualname)
-        bodies = bodies_changed(was, now, list(names))
-    except SyntaxError:
-        return None
-    if bodies is None:
-        return None
-    again: set[str] = set()
-    moved: list[tuple[int, int]] = []
-    for function, source, fresh in bodies:
-        inside = [call for call in callers if function.first <= call[0] <= function.last]
-        itself = (function.first, function.qualname.rpartition(".")[2])
-        if not any((line, name) == itself for line, name, _ in inside):
-            return None
-        again |= {file_of(test) for _, _, test in inside}
-        moved.append((function.last, fresh.count("\n") - source.count("\n")))
-    return again, moved
-
-
-def _same(a: Path, b: Path, kind: str) -> bool:
-    if kind == "link":
-        return os.readlink(a) == os.readlink(b)
-    return a.stat().st_mode == b.stat().st_mode and filecmp.cmp(a, b, shallow=False)
-
-
-def _is_mentioned(path: str, tree: Path, files: list[tuple[str, str]]) -> bool:
-    """Whether another Python file may import this one: its name stands there as a word."""
-    word = re.compile(rf"\b{re.escape(Path(path).stem)}\b")
-    return any(
-        word.search(read_text(tree / other))
-        for other, _ in files
-        if other.endswith(".py") and other != path
-    )
 
 
 def _merged(old: Runs, new: Runs, reached: Reached) -> Runs:

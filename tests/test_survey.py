@@ -9,8 +9,9 @@ import pytest
 
 from sandbox.cache import cache_folder
 from sandbox.judge.verdict import Judge, Limits
+from sandbox.reach import what_is_reached
 from sandbox.repo import open_repository
-from sandbox.suite_memory import KEPT, Memory, what_is_reached
+from sandbox.suite_memory import KEPT, Memory
 from sandbox.suite_runs import Runs
 from sandbox.survey import Survey, survey
 from tests.conftest import make_repo
@@ -176,6 +177,14 @@ def changed(name: str, old: str, new: str) -> dict[str, str]:
     return {name: FILES[name].replace(old, new)}
 
 
+QUICKEST = "tests/test_two.py"
+
+
+def moved_to_the_end(part: str) -> str:
+    assert FILES["lib/a.py"].count(part) == 1
+    return FILES["lib/a.py"].replace(part, "") + part
+
+
 @pytest.mark.parametrize(
     "changes, test_files, shifts",
     [
@@ -193,21 +202,40 @@ def changed(name: str, old: str, new: str) -> dict[str, str]:
             {"tests/test_two.py"},
             {"lib/a.py": [(12, -1)]},
         ),
-        (changed("lib/a.py", "x * 3", "x + x + x"), {"tests/test_six.py"}, {"lib/a.py": [(24, 0)]}),
-        (
-            changed("lib/b.py", "three(x) * 2", "2 * three(x)"),
-            {"tests/test_six.py"},
-            {"lib/b.py": [(5, 0)]},
-        ),
+        (changed("lib/a.py", "x * 3", "x + x + x"), {"tests/test_six.py"}, {}),
+        (changed("lib/b.py", "three(x) * 2", "2 * three(x)"), {"tests/test_six.py"}, {}),
         (
             changed("lib/b.py", "three(x) * 2", "2 * three(x)")
             | changed("tests/test_two.py", "two(1)", "two(x=1)"),
             {"tests/test_six.py", "tests/test_two.py"},
-            {"lib/b.py": [(5, 0)]},
+            {},
         ),
         (
             {"tests/test_two.py": FILES["tests/test_two.py"] + "\n\ndef test_new():\n    pass\n"},
             {"tests/test_two.py"},
+            {},
+        ),
+        (
+            changed("lib/a.py", "def one(x):", "def one(x, y=1):"),
+            {"tests/test_one.py", "tests/test_two.py"},
+            {},
+        ),
+        # One test file is run in any case.
+        (changed("lib/a.py", "LIMIT = 3", "LIMIT = 4"), {QUICKEST}, {}),
+        (changed("lib/a.py", "import functools", "import functools, os"), {QUICKEST}, {}),
+        (
+            changed("lib/a.py", "LIMIT = 3", "LIMIT = 3\n\n# A limit."),
+            {QUICKEST},
+            {"lib/a.py": [(3, 2)]},
+        ),
+        ({"lib/a.py": FILES["lib/a.py"] + "\n\ndef new():\n    pass\n"}, {QUICKEST}, {}),
+        ({"README": "Read this.\n"}, {QUICKEST}, {}),
+        ({"README": None, "docs/more.md": "More.\n"}, {QUICKEST}, {}),
+        # Its name stands in a test, and in a function that another one calls.
+        (
+            changed("lib/a.py", "LIMIT = 3", "LIMIT = 4")
+            | changed("lib/b.py", "three(x) * 2", "three(x) * (LIMIT - 1)"),
+            {"tests/test_six.py"},
             {},
         ),
     ],
@@ -220,11 +248,16 @@ def test_changes_that_reach_some_tests(tmp_path, changes, test_files, shifts):
 @pytest.mark.parametrize(
     "changes",
     [
-        changed("lib/a.py", "LIMIT = 3", "LIMIT = 4"),
-        changed("lib/a.py", "def one(x):", "def one(x, y=1):"),
+        changed("lib/a.py", "LIMIT = 3", "LIMIT = print()"),
+        changed("lib/a.py", "def one(x):", "def one(x, y=print()):"),
         changed("lib/a.py", "@traced\n", ""),
-        changed("lib/a.py", "import functools", "import functools, os"),
-        {"lib/a.py": FILES["lib/a.py"] + "\n\ndef new():\n    pass\n"},
+        {"lib/a.py": FILES["lib/a.py"] + "\n\n@traced\ndef new():\n    pass\n"},
+        {"lib/a.py": FILES["lib/a.py"] + "\n\ndef pytest_runtest_setup():\n    pass\n"},
+        {
+            "lib/a.py": moved_to_the_end(
+                "def two(x):\n    y = one(x)\n    return [z for z in (y, y)]\n"
+            )
+        },
         changed(
             "lib/a.py", "def uncalled(x):\n    return x\n", "def uncalled(x):\n    return -x\n"
         ),  # it may have run while tests were imported
@@ -236,13 +269,136 @@ def test_changes_that_reach_some_tests(tmp_path, changes, test_files, shifts):
         {"lib/b.py": None},
         {"tests/test_new.py": "def test():\n    pass\n"},
         {"tests/test_two.py": None},
-        {"README": "Read this.\n"},
+        {"tests/data.txt": "1\n"},
+        {"lib/data/more.txt": "1\n"},
         {"tests/conftest.py": ""},
-        {"setup.cfg": "[x]\n"},
+        {"setup.cfg": "[tool:pytest]\n"},
     ],
 )
 def test_changes_that_may_reach_everything(tmp_path, changes):
     assert reached(tmp_path, changes) is None
+
+
+NAMES = {
+    "lib.py": """import json
+from data import read
+
+LIMIT = 3
+TWICE = LIMIT, LIMIT
+
+
+class Plain:
+    KIND = 'a'
+
+    def kind(self):
+        return self.KIND
+
+
+class Coder(json.JSONEncoder):
+    def size(self):
+        return 1
+
+
+def limited(x):
+    return min(x, TWICE[0])
+
+
+def free(x):
+    '''It.'''
+    return x
+
+
+def loading():
+    return 1
+
+
+SEEN = loading()
+""",
+    "data.py": "def read():\n    return open('some/numbers.txt')\n",
+    "test_limited.py": "from lib import limited\n\n\ndef test():\n    limited(4)\n",
+    "test_free.py": "from lib import free\n\n\ndef test():\n    free(4)\n",
+    "test_kind.py": "import lib\n\n\ndef test():\n    lib.Plain().kind()\n",
+    "test_string.py": "def test(monkeypatch):\n    monkeypatch.setattr('lib.LIMIT', 5)\n",
+    "test_lists.py": "import lib\n\n\ndef test():\n    assert vars(lib)\n",
+    "test_docs.py": "import lib\n\n\ndef test():\n    assert lib.free.__doc__\n",
+    "test_dumps.py": "import lib\n\n\ndef test():\n    assert lib.Coder().size()\n",
+}
+CALLED = {
+    "limited": ("lib.py", 20),
+    "free": ("lib.py", 24),
+    "kind": ("lib.py", 11),
+    "dumps": ("lib.py", 16),
+}
+OF_NAMES = {
+    f"test_{name}.py::test": [
+        [
+            f"test_{name}.py",
+            NAMES[f"test_{name}.py"][: NAMES[f"test_{name}.py"].index("def test")].count("\n") + 1,
+            "test",
+        ],
+        *([[*CALLED[name], name]] if name in CALLED else []),
+    ]
+    for name in ("limited", "free", "kind", "string", "lists", "docs", "dumps")
+}
+RUNS_OF_NAMES = Runs(
+    first=dict.fromkeys(OF_NAMES, "passed"),
+    second=dict.fromkeys(OF_NAMES, "passed"),
+    times=dict.fromkeys(OF_NAMES, 0.01) | {"test_free.py::test": 0.001},
+    calls=OF_NAMES,
+    modules=[],
+    loading={"lib.py": [["lib.py", 29, "loading"]]},
+)
+
+
+@pytest.mark.parametrize(
+    "old, new, again",
+    [
+        ("LIMIT = 3\n", "LIMIT = 4\n", {"limited", "string", "lists"}),
+        ("TWICE = LIMIT, LIMIT\n", "TWICE = LIMIT, 4\n", {"limited", "lists"}),
+        ("LIMIT = 3\n", "LIMIT = 3\nMORE = 4\n", {"lists"}),
+        ("KIND = 'a'", "KIND = 'b'", {"kind", "lists"}),
+        ("    def kind", "    def more(self):\n        return 2\n\n    def kind", {"lists"}),
+        ("    def kind", "    def __len__(self):\n        return 2\n\n    def kind", None),
+        ("    def kind", "    def test_kind(self):\n        pass\n\n    def kind", None),
+        (
+            "    def kind",
+            "    @staticmethod\n    def more():\n        pass\n\n    def kind",
+            {"lists"},
+        ),
+        ("    def kind", "    @registered\n    def more():\n        pass\n\n    def kind", None),
+        # Whoever wrote the base calls it.
+        ("    def size", "    def default(self, x):\n        return 2\n\n    def size", None),
+        (
+            "class Coder",
+            "class More:\n    def __len__(self):\n        return 2\n\n\nclass Coder",
+            {"lists"},
+        ),
+        ("return x\n", "return x, x\n", {"free"}),
+        ("def free(x):", "def free(x):  # as it is", set()),
+        # It was called while the module was loaded, and by no test.
+        ("return 1\n\n\nSEEN", "return 2\n\n\nSEEN", None),
+        ("def loading():", "def loading(x=1):", None),
+        ("def free(x):\n    '''It.'''\n    return x\n\n\n", "", {"free", "lists", "docs"}),
+        ("It.", "That.", {"docs"}),
+    ],
+)
+def test_what_a_changed_module_can_reach(tmp_path, old, new, again):
+    assert NAMES["lib.py"].count(old) == 1
+    before = write(tmp_path / "before", NAMES)
+    after = write(tmp_path / "after", NAMES | {"lib.py": NAMES["lib.py"].replace(old, new)})
+    found = what_is_reached(before, after, RUNS_OF_NAMES)
+    if again is None:
+        assert found is None
+    else:
+        assert found.test_files == {f"test_{name}.py" for name in again or {"free"}}
+
+
+@pytest.mark.parametrize(
+    "path, reaches", [("numbers.txt", True), ("some/more.txt", True), ("other/text", False)]
+)
+def test_what_a_string_names_may_be_read(tmp_path, path, reaches):
+    before, after = (write(tmp_path / n, NAMES | {path: n}) for n in ("before", "after"))
+    assert (what_is_reached(before, after, RUNS_OF_NAMES) is None) == reaches
 
 
 def test_one_change_that_may_reach_everything_is_enough(tmp_path):
@@ -250,7 +406,7 @@ def test_one_change_that_may_reach_everything_is_enough(tmp_path):
         reached(
             tmp_path,
             changed("lib/b.py", "three(x) * 2", "2 * three(x)")
-            | changed("lib/a.py", "LIMIT = 3", "LIMIT = 4"),
+            | changed("lib/a.py", "LIMIT = 3", "LIMIT = print()"),
         )
         is None
     )
@@ -383,6 +539,31 @@ def test_only_what_a_change_reaches_is_run_again_and_the_result_is_the_same(benc
     ]
     fresh, ran = bench.survey(forget=True)
     assert ran == [8, 8] and timeless(fresh) == timeless(second)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "old, new, ran",
+    [
+        ("LIMIT = 3\n", "LIMIT = 3\n# more\n", 1),
+        ("LIMIT = 3\n", "import os\n\nLIMIT = 4\n", 3),
+        ("def limited(x):", "def more(x):\n    return x\n\n\ndef limited(x):", 1),
+        ("return min(x, TWICE[0])", "return free(min(x, TWICE[0]))", 1),
+    ],
+)
+def test_a_module_that_has_moved_is_seen_as_it_would_be_anew(tmp_path, old, new, ran):
+    bench = Bench(tmp_path / "repo", NAMES | {"CHANGES": "None.\n"})
+    bench.survey()
+    text = NAMES["lib.py"].replace(old, new)
+    write(bench.root, {"lib.py": text, "CHANGES": "Some.\n"})
+    second, first_ran = bench.survey()
+    fresh, _ = bench.survey(forget=True)
+    assert first_ran == [ran, ran] and timeless(fresh) == timeless(second)
+    seen = [
+        {t: {f.functions[i] for i in called} for t, called in f.calls.items()}
+        for f in (fresh, second)
+    ]
+    assert seen[0] == seen[1]
 
 
 LOADING = {

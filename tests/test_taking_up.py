@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from recipes.teachers.teach import cold_for_teacher
 from sandbox.judge.verdict import Limits
+from sandbox.modules import Counted, Module, named_statements
 from sandbox.repo import open_repository
 from sandbox.tasks.earlier import Earlier
 from sandbox.tasks.inventory import Inventory, Seen
 from sandbox.tasks.mine import MiningOptions, mine
-from sandbox.tasks.modules import Counted, Module, named_statements
 from sandbox.tasks.split import sides_of
 from tests.conftest import CALC, git, make_repo, run_cli
 from tests.test_arc import lines, make_student, settings

@@ -31,24 +31,22 @@ or a file whose name is put together while the code runs.
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from sandbox.jail.layout import is_below
 from sandbox.judge.settings import Limits
+from sandbox.modules import LISTING, READING, Counted, Module, Words, named_statements
 from sandbox.node_ids import file_of
+from sandbox.python_files import PythonFiles
+from sandbox.reach import pytest_settings
 from sandbox.repo import Repository
 from sandbox.snapshot import files_of
-from sandbox.source import read_text
 from sandbox.suite_memory import packages
 from sandbox.survey import Survey
-from sandbox.tasks.modules import LISTING, READING, Counted, Module, Words, named_statements
 from sandbox.tasks.task import Task
-
-SETTINGS = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
-"""Where pytest looks for its settings. Of the first two all is pytest's."""
 
 
 def digest(parts: Iterable[str | bytes]) -> str:
@@ -74,7 +72,7 @@ class Contents:
     def __init__(self, repository: Repository, survey: Survey, limits: Limits, seed: int) -> None:
         self._tree, self._survey, self.seed = repository.snapshot, survey, seed
         self._files = [path for path, kind in files_of(self._tree) if kind == "file"]
-        self._python = {path for path in self._files if path.endswith(".py")}
+        self._python = PythonFiles(self._tree, self._files)
         self._always = digest(
             [
                 rules(),
@@ -82,14 +80,12 @@ class Contents:
                 *packages(repository),
                 *(p for p in repository.path if not is_below(p, repository.root)),
                 json.dumps([limits.timeout, limits.memory_mb, seed]),
-                *_pytest_settings(self._tree),
+                *pytest_settings(self._tree),
             ]
         )
-        self._modules: dict[str, Module | None] = {}
         self._tests: dict[str, str] = {}
         self._loaded: dict[frozenset[str], _Loaded] = {}
         self._raws: dict[str, str] = {}
-        self._places_of_calls: dict[tuple[str, int], str] = {}
 
     def key(self, task: Task) -> str:
         """Of a task as its draft made it."""
@@ -114,7 +110,7 @@ class Contents:
         """{`file::qualified name`: the project's tests that call it, or what stands in it}"""
         found: dict[str, set[str]] = {}
         for (file, line), tests in self._survey.callers.items():
-            found.setdefault(f"{file}::{self._outermost(file, line)}", set()).update(tests)
+            found.setdefault(f"{file}::{self._python.outermost(file, line)}", set()).update(tests)
         return found
 
     def _of_test(self, test: str) -> str:
@@ -124,9 +120,13 @@ class Contents:
                 for file, line, _ in map(
                     self._survey.functions.__getitem__, self._survey.calls[test]
                 )
-                if (name := self._outermost(file, line))
+                if (name := self._python.outermost(file, line))
             }
-            roots = {file_of(test), *(file for file, _ in called), *self._conftests(file_of(test))}
+            roots = {
+                file_of(test),
+                *(file for file, _ in called),
+                *self._python.conftests(file_of(test)),
+            }
             loaded = self._load(frozenset(roots))
             counted = loaded.counted.copy()
             counted.add(file_of(test), Words(frozenset(test.partition("[")[0].split("::"))))
@@ -146,7 +146,7 @@ class Contents:
 
     def _function(self, file: str, name: str) -> str:
         """Its source; "" where it cannot be told from the rest of its file, which then counts."""
-        module = self._module(file)
+        module = self._python.module(file)
         return module.sources.get(name, "") if module else ""
 
     def _texts(self, places: Iterable[tuple[str, str]]) -> list[str]:
@@ -155,31 +155,13 @@ class Contents:
 
     def _codes(self, places: Iterable[tuple[str, str]]) -> list[str]:
         """Of these functions, without comments, and docstrings that no decorator can read."""
-        modules = ((at, self._module(at[0])) for at in sorted(places))
+        modules = ((at, self._python.module(at[0])) for at in sorted(places))
         return [part for at, m in modules for part in (*at, m.code_of(at[1]) if m else "")]
 
     def _words(self, file: str, name: str) -> Words:
         """The names that stand in it."""
-        module = self._module(file)
+        module = self._python.module(file)
         return module.words_of(name) if module else Words()
-
-    def _outermost(self, file: str, line: int) -> str:
-        """The function that this line stands in and that stands in no other; "" for none."""
-        if (file, line) not in self._places_of_calls:
-            module = self._module(file)
-            found = [f for f in (module.functions if module else ()) if f.first <= line <= f.last]
-            self._places_of_calls[file, line] = found[0].qualname if found else ""
-        return self._places_of_calls[file, line]
-
-    def _module(self, file: str) -> Module | None:
-        """None where it is no Python that can be read here."""
-        if file not in self._modules:
-            try:
-                module = Module(read_text(self._tree / file)) if file in self._python else None
-            except SyntaxError:
-                module = None
-            self._modules[file] = module
-        return self._modules[file]
 
     # ---------------------------------------------------------------------------------- files
 
@@ -187,8 +169,8 @@ class Contents:
         """What happens when these files are loaded, with all that they import; and what lies beside
         them that is no Python."""
         if roots not in self._loaded:
-            files = sorted(self._imported(roots))
-            modules = {file: module for file in files if (module := self._module(file))}
+            files = sorted(self._python.imported(roots))
+            modules = self._python.modules(files)
             raw = [part for f in files if f not in modules for part in (f, self._raw(f))]
             acting = [
                 part for f in modules if modules[f].outside for part in (f, modules[f].outside)
@@ -209,39 +191,6 @@ class Contents:
             self._raws[file] = digest([path.read_bytes()]) if path.is_file() else ""
         return self._raws[file]
 
-    def _imported(self, roots: frozenset[str]) -> set[str]:
-        """The files, and those of the project that they import, and so on."""
-        seen, pending = set(roots), list(roots)
-        while pending:
-            module = self._module(file := pending.pop())
-            names = module.imports(file) if module else ()
-            new = {f for name in names for f in self._places.get(name, ())} - seen
-            new |= {f for f in self._packages(file) if f not in seen}
-            seen |= new
-            pending += new
-        return seen
-
-    @cached_property
-    def _places(self) -> dict[str, list[str]]:
-        """{dotted name: files that may be meant}: from whatever folder it may be imported."""
-        found: dict[str, list[str]] = {}
-        for path in sorted(self._python):
-            parts = path.removesuffix(".py").removesuffix("/__init__").split("/")
-            for start in range(len(parts)):
-                found.setdefault(".".join(parts[start:]), []).append(path)
-        return found
-
-    def _packages(self, file: str) -> Iterator[str]:
-        """The `__init__.py` of every package that the file is in."""
-        for folder in PurePosixPath(file).parents:
-            if (path := (folder / "__init__.py").as_posix()) in self._python:
-                yield path
-
-    def _conftests(self, file: str) -> Iterator[str]:
-        for folder in PurePosixPath(file).parents:
-            if (path := (folder / "conftest.py").as_posix()) in self._python:
-                yield path
-
     def _at_import(self, modules: dict[str, Module]) -> set[tuple[str, str]]:
         """(file, name) of the functions that are called while these modules are loaded; all of them
         where that was not seen."""
@@ -252,7 +201,7 @@ class Contents:
             }
         places = [place for file in modules for place in seen.get(file, ())]
         places += [place for place in seen.get("", ()) if place[0] in modules]
-        found = {(file, self._outermost(file, line)) for file, line, _ in places}
+        found = {(file, self._python.outermost(file, line)) for file, line, _ in places}
         return {(file, name) for file, name in found if name}
 
     def _beside(self, files: list[str]) -> list[str]:
@@ -290,17 +239,3 @@ def changed_lines(patch: str) -> list[str]:
         for line in patch.split("\n")
         if line[:1] in ("+", "-") and not line.startswith(("--- ", "+++ "))
     ]
-
-
-def _pytest_settings(tree: Path) -> list[str]:
-    """What of its files may say something to pytest: sections that name it."""
-    found = []
-    for name in SETTINGS:
-        if not (tree / name).is_file():
-            continue
-        text = read_text(tree / name)
-        if "pytest.ini" not in name:
-            parts = text.split("\n[")
-            text = "\n[".join(part for part in parts if "pytest" in part.split("\n", 1)[0])
-        found += [name, text]
-    return found

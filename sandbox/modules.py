@@ -16,8 +16,9 @@ import builtins
 import copy
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import PurePosixPath
 
 from sandbox.source import FunctionNode, functions, parse, source_of
@@ -51,6 +52,10 @@ class Words:
     def meet(self, names: frozenset[str]) -> bool:
         """Whether one of these names stands there."""
         return not (names.isdisjoint(self.variables) and names.isdisjoint(self.others))
+
+    def may_mean(self, here: Set[str], anywhere: Set[str]) -> bool:
+        """Whether one of these names of its own file may be meant, or of those of any file."""
+        return not (self.variables.isdisjoint(here) and self.others.isdisjoint(anywhere))
 
     @classmethod
     def union(cls, all_words: Iterable["Words"]) -> "Words":
@@ -121,7 +126,8 @@ class Module:
     """A Python file taken apart. Raises SyntaxError."""
 
     def __init__(self, text: str) -> None:
-        tree = parse(text)
+        self._tree = tree = parse(text)
+        self.text = text
         self.functions = [f for f in functions(text) if "<locals>" not in f.qualname]
         self.sources: dict[str, str] = {}
         for function in self.functions:  # of several functions of one name all count
@@ -151,6 +157,33 @@ class Module:
             bare = nodes if self.reads_docs else map(_undocumented, nodes)
             self._codes[name] = "\n".join(map(ast.unparse, bare))
         return self._codes[name]
+
+    @cached_property
+    def all_words(self) -> Words:
+        """The names that stand in the file."""
+        return words_in(self._tree)
+
+    @cached_property
+    def classes(self) -> dict[str, ast.ClassDef]:
+        """{qualified name: one that is in no function}"""
+        found: dict[str, ast.ClassDef] = {}
+        pending: list[tuple[str, ast.AST]] = [("", self._tree)]
+        while pending:
+            path, around = pending.pop()
+            for node in ast.iter_child_nodes(around):
+                if isinstance(node, ast.ClassDef):
+                    found[path + node.name] = node
+                    pending.append((f"{path}{node.name}.", node))
+                elif isinstance(node, (ast.If, ast.Try, ast.With)):
+                    pending.append((path, node))
+        return found
+
+    @cached_property
+    def docstrings(self) -> list[str]:
+        """Of itself, its classes and functions."""
+        kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+        nodes = (node for node in ast.walk(self._tree) if isinstance(node, kinds))
+        return [text for node in nodes if (text := ast.get_docstring(node))]
 
     def words_of(self, name: str) -> Words:
         """The names that stand in a function, and those of the classes that it is in."""
