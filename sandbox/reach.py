@@ -104,6 +104,7 @@ class _Change:
             elif path in self._loaded:
                 sources.append(_ChangedModule(path, self._was.module(path), self._now.module(path)))
             else:
+                self._check_alone(path)
                 self._check_data(path)
         places = self._functions_that_mean(sources) | {
             (module.path, name) for module in sources for name in module.functions
@@ -158,7 +159,7 @@ class _Change:
             raise TooFar
 
     def _check_alone(self, path: str) -> None:
-        """Of a test module. Raises TooFar where another file may import it."""
+        """Of a Python file. Raises TooFar where another one may import it."""
         word = re.compile(rf"\b{re.escape(Path(path).stem)}\b")
         callers = {file_of(test) for _, test in self._calls.get(path, ())}
         others = self._now.paths - {path}

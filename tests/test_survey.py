@@ -394,10 +394,17 @@ def test_what_a_changed_module_can_reach(tmp_path, old, new, again):
 
 
 @pytest.mark.parametrize(
-    "path, reaches", [("numbers.txt", True), ("some/more.txt", True), ("other/text", False)]
+    "path, reaches",
+    [
+        ("numbers.txt", True),
+        ("some/more.txt", True),
+        ("other/text", False),
+        ("other/conf.py", False),
+        ("other/numbers.py", True),
+    ],
 )
 def test_what_a_string_names_may_be_read(tmp_path, path, reaches):
-    before, after = (write(tmp_path / n, NAMES | {path: n}) for n in ("before", "after"))
+    before, after = (write(tmp_path / n, NAMES | {path: f"{n} = 1\n"}) for n in ("before", "after"))
     assert (what_is_reached(before, after, RUNS_OF_NAMES) is None) == reaches
 
 
