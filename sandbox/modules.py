@@ -25,8 +25,8 @@ from sandbox.source import FunctionNode, functions, parse, source_of
 
 READING = frozenset(["__doc__", "getdoc", "getsource"])
 """Names by which a docstring is read."""
-LISTING = frozenset(["__dict__", "__subclasses__", "dir", "getmembers", "globals", "vars"])
-"""Names by which all that a module or a class has is listed."""
+LISTING = frozenset(["__dict__", "__subclasses__", "getmembers", "dir()", "globals()", "vars()"])
+"""Names, and calls of builtins, by which all that a module or a class has is listed."""
 OF_PYTEST = frozenset(["pytestmark", "pytest_plugins", "collect_ignore", "collect_ignore_glob"])
 """Names of a module that pytest reads (its documentation: "Global variables")."""
 OF_PYTHON = frozenset(["__path__", "__test__"])
@@ -362,6 +362,8 @@ def words_in(node: ast.AST) -> Words:
             others.add(part.attr)
         elif isinstance(part, ast.ImportFrom):
             others.update(alias.name for alias in part.names)
+        elif isinstance(part, ast.Call) and isinstance(part.func, ast.Name):
+            others.add(f"{part.func.id}()")
         elif isinstance(part, ast.Constant) and isinstance(text := part.value, str):
             if len(text) < LONGEST:
                 parts = text.split("/")

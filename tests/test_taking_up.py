@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from recipes.teachers.teach import cold_for_teacher
 from sandbox.judge.verdict import Limits
-from sandbox.modules import Counted, Module, named_statements
+from sandbox.modules import LISTING, Counted, Module, named_statements
 from sandbox.repo import open_repository
 from sandbox.tasks.earlier import Earlier
 from sandbox.tasks.inventory import Inventory, Seen
@@ -361,6 +361,11 @@ def test_a_local_name_does_not_hide_what_a_base_means():
     assert "class A" not in Module(text).outside
     hidden = text.replace("io = 3", "global io\n    io = 3")
     assert "class A" in Module(hidden).outside
+
+
+def test_lists_are_made_by_calls():
+    listing = Module("def f(x):\n    dir = 'vars'\n    return dir\n\n\ndef g(x):\n    dir(x)\n")
+    assert not listing.words_of("f").meet(LISTING) and listing.words_of("g").meet(LISTING)
 
 
 def test_strings_name_files():
