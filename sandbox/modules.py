@@ -27,12 +27,19 @@ READING = frozenset(["__doc__", "getdoc", "getsource"])
 """Names by which a docstring is read."""
 LISTING = frozenset(["__dict__", "__subclasses__", "getmembers", "dir()", "globals()", "vars()"])
 """Names, and calls of builtins, by which all that a module or a class has is listed."""
+QUIET = frozenset(
+    "staticmethod classmethod property abstractmethod contextmanager asynccontextmanager cache "
+    "cached_property lru_cache override overload".split()
+)
+"""Decorators that read no docstring and tell nobody else of a function."""
 OF_PYTEST = frozenset(["pytestmark", "pytest_plugins", "collect_ignore", "collect_ignore_glob"])
 """Names of a module that pytest reads (its documentation: "Global variables")."""
 OF_PYTHON = frozenset(["__path__", "__test__"])
 """Names of a module that are read when modules are searched and documentation is tested."""
+LOOKING_UP = frozenset(["getattr()", "hasattr()", "setattr()", "delattr()", "attrgetter"])
+"""Where they are called, any string may be a name; elsewhere one that a call is given."""
 DOTTED = re.compile(r"[^\W\d]\w*([.:][^\W\d]\w*)*")
-"""A string that may be looked up: `monkeypatch.setattr("package.module.LIMIT", 3)`."""
+"""A string that may be a name: `monkeypatch.setattr("package.module.LIMIT", 3)`."""
 FILE_NAME = re.compile(r"[\w.-]+")
 LONGEST = 200
 """Of a string that may name something."""
@@ -45,7 +52,8 @@ class Words:
     variables: frozenset[str] = frozenset()
     """Names of the file that the code is in."""
     others: frozenset[str] = frozenset()
-    """Attributes, imported names and strings: by these it may mean names of any file."""
+    """Attributes, imported names and strings: by these it may mean names of any file. With
+    parentheses behind it, what is called."""
     files: frozenset[str] = frozenset()
     """What may be the name of a file, or, with a slash behind it, of a folder: parts of strings."""
 
@@ -253,8 +261,14 @@ def _takes_everything(node: ast.stmt) -> bool:
     return isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names)
 
 
+def is_told_of(node: FunctionNode) -> bool:
+    """Whether a decorator may pass the function on to somebody who looks at it."""
+    names = (getattr(d, "attr", "") or getattr(d, "id", "") for d in node.decorator_list)
+    return any(name not in QUIET for name in names)
+
+
 def _undocumented(node: FunctionNode) -> FunctionNode:
-    if node.decorator_list or ast.get_docstring(node, clean=False) is None:
+    if is_told_of(node) or ast.get_docstring(node, clean=False) is None:
         return node
     bare = copy.copy(node)
     bare.body = node.body[1:] or [ast.Pass()]
@@ -355,6 +369,7 @@ def words_in(node: ast.AST) -> Words:
     variables: set[str] = set()
     others: set[str] = set()
     files: set[str] = set()
+    strings: set[str] = set()
     for part in ast.walk(node):
         if isinstance(part, ast.Name):
             variables.add(part.id)
@@ -362,11 +377,22 @@ def words_in(node: ast.AST) -> Words:
             others.add(part.attr)
         elif isinstance(part, ast.ImportFrom):
             others.update(alias.name for alias in part.names)
-        elif isinstance(part, ast.Call) and isinstance(part.func, ast.Name):
-            others.add(f"{part.func.id}()")
-        elif isinstance(part, ast.Constant) and isinstance(text := part.value, str):
-            if len(text) < LONGEST:
-                parts = text.split("/")
-                files.update(FILE_NAME.findall(text), parts, (f"{part}/" for part in parts))
-                others.update(re.split("[.:]", text) if DOTTED.fullmatch(text) else ())
+        elif isinstance(part, ast.Call):
+            if isinstance(part.func, ast.Name):
+                others.add(f"{part.func.id}()")
+            others.update(map(_text_of, part.args))
+        elif text := _text_of(part):
+            parts = text.split("/")
+            files.update(FILE_NAME.findall(text), parts, (f"{p}/" for p in parts))
+            if DOTTED.fullmatch(text):
+                names = re.split("[.:]", text)
+                (others if len(names) > 1 else strings).update(names)
+    if not LOOKING_UP.isdisjoint(others):
+        others |= strings
     return Words(frozenset(variables), frozenset(others), frozenset(files))
+
+
+def _text_of(node: ast.AST) -> str:
+    """Of a string that may name something; "" for anything else."""
+    text = node.value if isinstance(node, ast.Constant) else ""
+    return text if isinstance(text, str) and len(text) < LONGEST else ""

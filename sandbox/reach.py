@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from sandbox.modules import LISTING, Module, Words
+from sandbox.modules import LISTING, Module, Words, is_told_of
 from sandbox.node_ids import file_of
 from sandbox.python_files import PythonFiles
 from sandbox.snapshot import files_of
@@ -35,11 +35,6 @@ from sandbox.suite_runs import Runs
 
 SETTINGS = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 """Where pytest looks for its settings. Of the first two all is pytest's."""
-QUIET = frozenset(
-    "staticmethod classmethod property abstractmethod contextmanager asynccontextmanager cache "
-    "cached_property lru_cache override overload".split()
-)
-"""Decorators that tell nobody else of a function."""
 BY_NAME = re.compile(r"__|pytest_|test|set_?up|tear_?down", re.IGNORECASE)
 """How names begin by which Python, pytest and unittest call functions that no code names."""
 Place = tuple[str, str]
@@ -110,6 +105,9 @@ class _Change:
             (module.path, name) for module in sources for name in module.functions
         }
         self._check_loading(places)
+        if any(module.names for module in sources):
+            places |= self._listing
+        again |= {file for file, _ in places if file in self._tests}
         again |= self._callers(places, {m.path: m for m in sources})
         if any(module.is_documented_anew for module in sources):
             again |= {f for f, m in self._now.modules(self._tests).items() if m.reads_docs}
@@ -176,8 +174,8 @@ class _Change:
     # ---------------------------------------------------------------------------------- functions
 
     def _functions_that_mean(self, sources: list["_ChangedModule"]) -> set[Place]:
-        """The functions in which a name may stand that means something else now. Raises TooFar
-        where it may be meant while a module is loaded."""
+        """The functions in which a name may stand that means something else now; "" for what acts
+        when a test module is loaded. Raises TooFar where that is another module."""
         names: set[Place] = {(module.path, name) for module in sources for name in module.names}
         modules = [*self._now.modules(self._loaded).items()]
         modules += [(m.path, m.was) for m in sources]
@@ -192,20 +190,33 @@ class _Change:
             for file, module in modules:
                 here: Set[str] = of_file.get(file, frozenset())
                 if module.words.may_mean(here, anywhere):
-                    raise TooFar
+                    if file not in self._tests:
+                        raise TooFar
+                    found.add((file, ""))
                 for binding in module.bindings:
                     if binding.words.may_mean(here, anywhere):
                         names |= {(file, name) for name in binding.names}
-                for function in module.functions:
-                    words = module.words_of(function.qualname)
-                    lists = file in self._tests and words.meet(LISTING)
-                    if lists or words.may_mean(here, anywhere):
-                        found.add((file, function.qualname))
+                found |= {
+                    (file, function.qualname)
+                    for function in module.functions
+                    if module.words_of(function.qualname).may_mean(here, anywhere)
+                }
         return found - {(m.path, name) for m in sources for name in m.added}
+
+    @cached_property
+    def _listing(self) -> set[Place]:
+        """The functions of test files that list what a module has."""
+        return {
+            (file, function.qualname)
+            for file, module in self._now.modules(self._tests).items()
+            for function in module.functions
+            if module.words_of(function.qualname).meet(LISTING)
+        }
 
     def _check_loading(self, places: set[Place]) -> None:
         """Raises TooFar where one of these functions was called while modules were loaded, or, if
-        that was not seen, where no test called one."""
+        that was not seen, where no test called one. What is in a test file is run again with it."""
+        places = {place for place in places if place[0] not in self._tests}
         if self._old.loading is None:
             if not all(self._is_called(*place) for place in places):
                 raise TooFar
@@ -276,9 +287,8 @@ class _ChangedModule:
             if root and not (root in self.was.classes and root in now.classes):
                 continue  # its class is new, or gone
             nodes = [f.node for m in (self.was, now) for f in m.functions if f.qualname == name]
-            decorators = (d for node in nodes for d in node.decorator_list)
             base = around and (around not in now.classes or now.classes[around].bases)
-            if base or BY_NAME.match(own) or any(_name_of(d) not in QUIET for d in decorators):
+            if base or BY_NAME.match(own) or any(map(is_told_of, nodes)):
                 raise TooFar  # whoever wrote the base calls its methods
             self.names.add(own)
 
@@ -290,7 +300,7 @@ def _header(module: Module, name: str) -> list[str]:
     for node in (f.node for f in module.functions if f.qualname == name):
         found += [type(node).__name__, *map(ast.dump, node.decorator_list)]
         found += [ast.dump(part) for part in _defaults(node) if _calls(part)]
-        if module.reads_docs or node.decorator_list:
+        if module.reads_docs or is_told_of(node):
             found.append(ast.get_docstring(node, clean=False) or "")
     return found
 
@@ -302,11 +312,6 @@ def _defaults(node: FunctionNode) -> list[ast.expr]:
 
 def _calls(node: ast.expr) -> bool:
     return any(isinstance(part, ast.Call) for part in ast.walk(node))
-
-
-def _name_of(node: ast.expr) -> str:
-    """`contextmanager` of `contextlib.contextmanager`; "" of what is called."""
-    return getattr(node, "attr", "") or getattr(node, "id", "")
 
 
 def _mapping(before: str, after: str) -> dict[int, int]:

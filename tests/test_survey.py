@@ -320,6 +320,7 @@ SEEN = loading()
     "test_kind.py": "import lib\n\n\ndef test():\n    lib.Plain().kind()\n",
     "test_string.py": "def test(monkeypatch):\n    monkeypatch.setattr('lib.LIMIT', 5)\n",
     "test_lists.py": "import lib\n\n\ndef test():\n    assert vars(lib)\n",
+    "test_acts.py": "import lib\n\nif lib.LIMIT > 2:\n    BIG = 1\n\n\ndef test():\n    pass\n",
     "test_docs.py": "import lib\n\n\ndef test():\n    assert lib.free.__doc__\n",
     "test_dumps.py": "import lib\n\n\ndef test():\n    assert lib.Coder().size()\n",
 }
@@ -338,7 +339,7 @@ OF_NAMES = {
         ],
         *([[*CALLED[name], name]] if name in CALLED else []),
     ]
-    for name in ("limited", "free", "kind", "string", "lists", "docs", "dumps")
+    for name in ("limited", "free", "kind", "string", "lists", "docs", "dumps", "acts")
 }
 RUNS_OF_NAMES = Runs(
     first=dict.fromkeys(OF_NAMES, "passed"),
@@ -353,7 +354,7 @@ RUNS_OF_NAMES = Runs(
 @pytest.mark.parametrize(
     "old, new, again",
     [
-        ("LIMIT = 3\n", "LIMIT = 4\n", {"limited", "string", "lists"}),
+        ("LIMIT = 3\n", "LIMIT = 4\n", {"limited", "string", "lists", "acts"}),
         ("TWICE = LIMIT, LIMIT\n", "TWICE = LIMIT, 4\n", {"limited", "lists"}),
         ("LIMIT = 3\n", "LIMIT = 3\nMORE = 4\n", {"lists"}),
         ("KIND = 'a'", "KIND = 'b'", {"kind", "lists"}),
@@ -553,7 +554,7 @@ def test_only_what_a_change_reaches_is_run_again_and_the_result_is_the_same(benc
     "old, new, ran",
     [
         ("LIMIT = 3\n", "LIMIT = 3\n# more\n", 1),
-        ("LIMIT = 3\n", "import os\n\nLIMIT = 4\n", 3),
+        ("LIMIT = 3\n", "import os\n\nLIMIT = 4\n", 4),
         ("def limited(x):", "def more(x):\n    return x\n\n\ndef limited(x):", 1),
         ("return min(x, TWICE[0])", "return free(min(x, TWICE[0]))", 1),
     ],

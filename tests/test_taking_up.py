@@ -320,6 +320,9 @@ def test_a_constant_counts_where_its_name_stands():
         ("from m import *\n\n\ndef test():\n    ONE\n", {"m.py:ONE", "m.py:__all__"}),
         ("def test(monkeypatch):\n    monkeypatch.setattr('m.ONE', 2)\n", {"m.py:ONE"}),
         ("import m\n\n\ndef test():\n    getattr(m, 'Plain')\n", {"t.py:m", "m.py:Plain"}),
+        ("def test(mocker):\n    mocker.patch('m:ONE')\n", {"m.py:ONE"}),
+        ("def test():\n    assert 'ONE' in {'ONE', 'Plain'}\n", set()),
+        ("def test():\n    for n in ['ONE']:\n        getattr(m, n)\n", {"m.py:ONE"}),
         ("import m\n\n\ndef test():\n    m.Plain().g()\n", {"t.py:m", "m.py:Plain"}),
         ("import m\n\n\ndef test():\n    m.Closed\n", {"t.py:m", "m.py:Closed", "m.py:io"}),
         ("pytestmark = mark.skip\n\n\ndef test():\n    pass\n", {"t.py:pytestmark"}),
@@ -386,6 +389,7 @@ def test_a_docstring_counts_where_something_may_read_it():
     module = Module(text)
     assert module.code_of("f") == "def f(x):\n    return x"
     assert "Two." in module.code_of("g") and "Text." not in module.outside
+    assert "Two." not in Module(text.replace("@command", "@contextlib.contextmanager")).code_of("g")
     for reader in ("print(__doc__)", "getattr(f, '__doc__')", "inspect.getdoc(f)"):
         reading = Module(f"{text}\n{reader}\n")
         assert "One." in reading.code_of("f") and "Text." in reading.outside
