@@ -16,6 +16,8 @@ import numpy as np
 
 BLOCK = 256
 """Tokens of a vocabulary that are summed at once."""
+TINY = np.finfo(np.float32).tiny
+"""Numbers below it have too few digits for their logarithm."""
 TOGETHER = 1 << 18
 """Values handled at a time, at most, unless one row alone has more: what a processor core's own
 cache holds."""
@@ -77,9 +79,13 @@ class Draws:
             tokens_N = BLOCK * block_N + _reached(
                 blocks_RBK[rows_N, block_N].cumsum(axis=1, dtype=np.float64), wanted_N
             )
-        # From the logits: a very small probability has too few digits in float32 for its logarithm.
-        above_N = logits_RV[rows_N, tokens_N].astype(np.float64) - most_R1[rows_N, 0]
-        return tokens_N, above_N / (temperature or 1) - np.log(totals_N)
+        p_N = p_RV[rows_N, tokens_N]
+        logprobs_N = np.log(p_N / totals_N)
+        if (tiny_N := p_N < TINY).any():
+            above_N = logits_RV[rows_N, tokens_N].astype(np.float64) - most_R1[rows_N, 0]
+            exact_N = above_N / (temperature or 1) - np.log(totals_N)
+            logprobs_N = np.where(tiny_N, exact_N, logprobs_N)
+        return tokens_N, logprobs_N
 
 
 def _reached(until_NK: np.ndarray, wanted_N: np.ndarray) -> np.ndarray:
