@@ -780,6 +780,7 @@ def test_the_suite_is_as_large_as_it_says():
     }
 
 
+@pytest.mark.slow
 def test_the_ground_has_hard_and_soft_tasks(place):
     assert (
         sum(task.hard for task in place.tasks.values()) >= 8
@@ -824,10 +825,9 @@ def test_the_ground_sees_what_is_done_to_it():
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "kinds",
-    [(*ATTACKS, *MISTAKES), pytest.param(HONEST, marks=pytest.mark.slow)],
-    ids=["attacks and mistakes", "honest"],
+    "kinds", [(*ATTACKS, *MISTAKES), HONEST], ids=["attacks and mistakes", "honest"]
 )
 def test_one_of_each_class(place, kinds):
     """What must not be rewarded, by the same jails whatever its class; and what must."""

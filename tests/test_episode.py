@@ -66,6 +66,7 @@ def tells_of_hidden_test(text: str) -> bool:
     return any(part in text for part in ("negative", "add(1, -2)", "== -1"))
 
 
+@pytest.mark.slow
 def test_an_episode_of_four_turns(judge, task, repository):
     asked = messages(task, repository.snapshot)
     assert not tells_of_hidden_test(asked[0]["content"])
@@ -153,6 +154,7 @@ def test_what_cannot_be_loaded_is_said(judge, task):
     assert "cannot be loaded:\n  ModuleNotFoundError: No module named 'calc.no'" in feedback.text
 
 
+@pytest.mark.slow
 def test_what_is_said_is_short_and_the_same_every_time(judge, repository, task):
     """Whatever the edit says: addresses, temporary folders, colours, lines without an end."""
     says = (
@@ -343,6 +345,7 @@ def test_no_feedback_changes_when_hidden_tests_change(worlds, task):
     assert all(said[0][k] == NO_FILE for k in (6, 7, 8, 10, 11, 12))
 
 
+@pytest.mark.slow
 def test_a_shown_test_that_inherits_a_hidden_one_is_not_quoted(tmp_path, task):
     """There it cannot run alone: it is told that not all pass, and no more."""
     text = (

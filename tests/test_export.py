@@ -577,6 +577,7 @@ def test_a_folder_that_is_taken_and_one_that_fails(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["taken"]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_asked(tmp_path):
     assert (
         "There is no run"

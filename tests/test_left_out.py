@@ -503,6 +503,7 @@ def test_a_person_and_a_machine_are_told(tmp_path):
     ) in done.stderr
 
 
+@pytest.mark.slow
 def test_where_there_is_no_task_the_names_are_in_the_error(tmp_path):
     make_repo(
         tmp_path / "p",

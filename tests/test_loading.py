@@ -157,6 +157,7 @@ def test_the_loader_is_the_faster_one_and_unsloth_where_they_are_alike():
     assert name == "transformers" and "unsloth cannot (no kernel)" in why
 
 
+@pytest.mark.slow
 def test_a_step_of_a_loader_is_measured_in_a_process_of_its_own(tmp_path):
     recipe = tiny_recipe(student={"max_prompt": 24, "max_new": 4})
     folder = make_tiny(tmp_path / "model")

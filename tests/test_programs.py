@@ -133,6 +133,7 @@ def test_what_is_settled_before_a_program_is_asked(tmp_path):
     assert folder.max_requests is None and fit_key(folder.endpoint, {"K": "k"}) == NO_KEY
 
 
+@pytest.mark.slow
 def test_a_program_teaches_and_is_not_asked_twice(school, tmp_path, monkeypatch):  # noqa: F811
     """It repairs what the visible tests fail, and knows no key of ours."""
     monkeypatch.setenv("COLDSTART_TEACHER_KEY", "sk-secret")

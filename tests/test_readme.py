@@ -146,11 +146,14 @@ OTHERS = {
     "python tests/bench_hard.py --tasks 30 --edits 100": "fetches libraries",
     "python tests/bench_kinds.py --libraries inflection==0.5.1,isodate==0.7.2,webcolors==24.11.1 --kinds "
     "blank,compose,doctest,record": "fetches libraries",
-    "python tests/bench_libraries.py": "fetches libraries",
+    "python tests/bench_kinds.py --repository CLONE --kinds revert,series": "needs its history",
+    "python tests/bench_libraries.py --cycles 3 --set 'tasks.kinds=[\"mutate\"]' --set tasks.limit=30 --set "
+    "tasks.heldout=0.3 --set student.threads=1 --set student.max_prompt=448 --set student.max_new=120": "fetches libraries",
     "python tests/bench_rollout.py": "takes an hour",
     "python tests/bench_rollout.py --episodes": "takes an hour",
     "python tests/bench_rollout.py --recipe smollm2 --model no": "takes an hour",
     "python tests/bench_stages.py": "takes hours",
+    "python tests/bench_startup.py": "trains a student",
     "python tests/bench_stages.py --recipe smollm2 --part easy --cycles 4,4 --set tasks.limit=60 --set "
     "tasks.heldout=0.3 --set student.threads=1 --set selfdistil.steps=15 --set selfdistil.batch=8 --set "
     "forgetting.mastered=12 --other HARDER --set forgetting.tasks=8 --seeds N": "takes hours",
