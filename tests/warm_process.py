@@ -8,11 +8,13 @@ Forked processes share one seed of string hashes: what is to show that a run com
 in another process starts one of its own.
 """
 
+import atexit
 import gc
 import json
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -59,8 +61,12 @@ def _text(file) -> str:
 @cache
 def _listening() -> str:
     """The path at which the process listens that is forked; started where it is not there yet."""
-    path = str(Path(tempfile.mkdtemp()) / "socket")
-    process = subprocess.Popen([sys.executable, __file__, path], stdout=subprocess.PIPE)
+    # Not where a test may have put temporary files for itself.
+    path = str(Path(tempfile.mkdtemp(dir="/tmp")) / "socket")
+    atexit.register(shutil.rmtree, Path(path).parent)
+    environment = {name: value for name, value in os.environ.items() if name != "TMPDIR"}
+    command = [sys.executable, __file__, path]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
     assert process.stdout is not None and process.stdout.read(len(READY)) == READY
     return path
 
@@ -123,6 +129,7 @@ def _become(request: dict, files: list[int]) -> None:
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
+    tempfile.tempdir = None  # as the environment has it
     sys.argv = request["argv"]
     sys.path[0] = str(COLDSTART.parent)
 
