@@ -65,19 +65,20 @@ def _listening() -> str:
     path = str(Path(tempfile.mkdtemp(dir="/tmp")) / "socket")
     atexit.register(shutil.rmtree, Path(path).parent)
     environment = {name: value for name, value in os.environ.items() if name != "TMPDIR"}
-    command = [sys.executable, __file__, path]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
-    assert process.stdout is not None and process.stdout.read(len(READY)) == READY
+    command = [sys.executable, __file__, path, str(os.getpid())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None and process.stdout.read(len(READY)) == READY
     return path
 
 
-def _serve(path: str) -> None:
-    """Fork for every request, and say how each process ended. In a forked one it returns."""
+def _serve(path: str, parent: int) -> None:
+    """Fork for every request, and say how each process ended. In a forked one it returns. It ends
+    with the process `parent`, a handle of one."""
     listening, events = socket.socket(socket.AF_UNIX), select.epoll()
     listening.bind(path)
     listening.listen()
     os.write(1, READY)
-    parent = os.pidfd_open(os.getppid())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # who has read that waits for the end
     running: dict[int, tuple[int, socket.socket]] = {}
     for handle in (listening.fileno(), parent):
         events.register(handle, select.EPOLLIN)
@@ -148,5 +149,8 @@ def _load() -> None:
 if __name__ == "__main__":
     _load()
     gc.freeze()  # or each process would copy it all, looking for garbage in it
-    _serve(sys.argv[1])
+    tests = os.pidfd_open(int(sys.argv[2]))
+    if os.fork():
+        os._exit(0)  # it is no child of the tests, some of which look at theirs
+    _serve(sys.argv[1], tests)
     runpy.run_path(sys.argv[0], run_name="__main__")
