@@ -824,8 +824,8 @@ def teacher(run_folder, as_json) -> None:
 
 def _collect_seldom() -> None:
     """Look for garbage less often, and not at the end: among the many objects of torch and
-    transformers that takes two of the five and a half seconds of processor time that it costs to
-    import them and to end."""
+    transformers that takes a third of the processor time that it costs to import them and to end
+    (`tests/bench_startup.py`)."""
     gc.set_threshold(20_000, 10, 10)
     atexit.register(gc.freeze)
 

@@ -36,8 +36,10 @@ OF_PYTEST = frozenset(["pytestmark", "pytest_plugins", "collect_ignore", "collec
 """Names of a module that pytest reads (its documentation: "Global variables")."""
 OF_PYTHON = frozenset(["__path__", "__test__"])
 """Names of a module that are read when modules are searched and documentation is tested."""
-LOOKING_UP = frozenset(["getattr()", "hasattr()", "setattr()", "delattr()", "attrgetter"])
-"""Where they are called, any string may be a name; elsewhere one that a call is given."""
+LOOKING_UP = frozenset(
+    ["getattr()", "hasattr()", "setattr()", "delattr()", "setattr", "delattr", "attrgetter"]
+)
+"""Where they stand, any string may be a name; elsewhere one that a call is given."""
 DOTTED = re.compile(r"[^\W\d]\w*([.:][^\W\d]\w*)*")
 """A string that may be a name: `monkeypatch.setattr("package.module.LIMIT", 3)`."""
 FILE_NAME = re.compile(r"[\w.-]+")
@@ -59,7 +61,7 @@ class Words:
 
     def meet(self, names: frozenset[str]) -> bool:
         """Whether one of these names stands there."""
-        return not (names.isdisjoint(self.variables) and names.isdisjoint(self.others))
+        return self.may_mean(names, names)
 
     def may_mean(self, here: Set[str], anywhere: Set[str]) -> bool:
         """Whether one of these names of its own file may be meant, or of those of any file."""
@@ -362,6 +364,11 @@ def _own_nodes(tree: ast.AST) -> Iterator[ast.AST]:
             yield node
             if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
                 pending.append(node)
+
+
+def names_of_path(path: str) -> frozenset[str]:
+    """By which a file may be named, as in `Words.files`: its own, and those of its folders."""
+    return frozenset(re.findall("[^/]+/?", path))
 
 
 def words_in(node: ast.AST) -> Words:

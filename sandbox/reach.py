@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from sandbox.modules import LISTING, Module, Words, is_told_of
+from sandbox.modules import LISTING, Module, Words, is_told_of, names_of_path
 from sandbox.node_ids import file_of
 from sandbox.python_files import PythonFiles
 from sandbox.snapshot import files_of
@@ -151,7 +151,7 @@ class _Change:
         """Of a file that nothing imports. Raises TooFar where something may read it."""
         top, below, _ = path.partition("/")
         tops = {file.partition("/")[0] for file in self._loaded if "/" in file}
-        if below and top in tops or not self._named.isdisjoint(re.findall("[^/]+/?", path)):
+        if below and top in tops or not self._named.isdisjoint(names_of_path(path)):
             raise TooFar
         if path in SETTINGS and pytest_settings(self._before) != pytest_settings(self._after):
             raise TooFar
@@ -282,13 +282,15 @@ class _ChangedModule:
         """Of functions that are there on one side alone. Raises TooFar for such a one that may be
         called, or told of, without its name."""
         for name in functions:
+            nodes = [f.node for m in (self.was, now) for f in m.functions if f.qualname == name]
+            if any(map(is_told_of, nodes)):
+                raise TooFar
             around, _, own = name.rpartition(".")
             root = around.partition(".")[0]
             if root and not (root in self.was.classes and root in now.classes):
                 continue  # its class is new, or gone
-            nodes = [f.node for m in (self.was, now) for f in m.functions if f.qualname == name]
             base = around and (around not in now.classes or now.classes[around].bases)
-            if base or BY_NAME.match(own) or any(map(is_told_of, nodes)):
+            if base or BY_NAME.match(own):
                 raise TooFar  # whoever wrote the base calls its methods
             self.names.add(own)
 

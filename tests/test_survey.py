@@ -367,6 +367,11 @@ RUNS_OF_NAMES = Runs(
             {"lists"},
         ),
         ("    def kind", "    @registered\n    def more():\n        pass\n\n    def kind", None),
+        (
+            "class Coder",
+            "class More:\n    @registered\n    def more(self):\n        pass\n\n\nclass Coder",
+            None,
+        ),
         # Whoever wrote the base calls it.
         ("    def size", "    def default(self, x):\n        return 2\n\n    def size", None),
         (

@@ -323,6 +323,7 @@ def test_a_constant_counts_where_its_name_stands():
         ("def test(mocker):\n    mocker.patch('m:ONE')\n", {"m.py:ONE"}),
         ("def test():\n    assert 'ONE' in {'ONE', 'Plain'}\n", set()),
         ("def test():\n    for n in ['ONE']:\n        getattr(m, n)\n", {"m.py:ONE"}),
+        ("def test(p, n=['ONE']):\n    p.setattr(m, n[0], 2)\n", {"m.py:ONE"}),
         ("import m\n\n\ndef test():\n    m.Plain().g()\n", {"t.py:m", "m.py:Plain"}),
         ("import m\n\n\ndef test():\n    m.Closed\n", {"t.py:m", "m.py:Closed", "m.py:io"}),
         ("pytestmark = mark.skip\n\n\ndef test():\n    pass\n", {"t.py:pytestmark"}),

@@ -78,7 +78,7 @@ def _serve(path: str, parent: int) -> None:
     listening.bind(path)
     listening.listen()
     os.write(1, READY)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # who has read that waits for the end
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # its reader waits until nobody can write
     running: dict[int, tuple[int, socket.socket]] = {}
     for handle in (listening.fileno(), parent):
         events.register(handle, select.EPOLLIN)

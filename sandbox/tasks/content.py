@@ -30,7 +30,6 @@ or a file whose name is put together while the code runs.
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -38,7 +37,15 @@ from pathlib import Path
 
 from sandbox.jail.layout import is_below
 from sandbox.judge.settings import Limits
-from sandbox.modules import LISTING, READING, Counted, Module, Words, named_statements
+from sandbox.modules import (
+    LISTING,
+    READING,
+    Counted,
+    Module,
+    Words,
+    named_statements,
+    names_of_path,
+)
 from sandbox.node_ids import file_of
 from sandbox.python_files import PythonFiles
 from sandbox.reach import pytest_settings
@@ -220,7 +227,7 @@ class Contents:
     def _data(self) -> dict[str, frozenset[str]]:
         """{file that is no Python: its name, and those of its folders with a slash}"""
         data = (path for path in self._files if not path.endswith((".py", ".pyc")))
-        return {path: frozenset(re.findall("[^/]+/?", path)) for path in data}
+        return {path: names_of_path(path) for path in data}
 
 
 @dataclass(frozen=True)
