@@ -143,8 +143,13 @@ def _as_another(kind: type) -> Iterator[Relation]:
 
 
 def _same_as(words: str, form: Callable, *changes: Callable) -> Relation:
-    """Values that are the same once both are in this form, and what changes a value so."""
-    return _of_values(words, lambda mine, right: same(form(mine), form(right)), *changes)
+    """Values that are the same, as they are (0 and False have other places in an order) or once both
+    are in this form; and what changes a value so."""
+
+    def agrees(mine: Any, right: Any) -> bool:
+        return same(mine, right) or same(form(mine), form(right))
+
+    return _of_values(words, agrees, *changes)
 
 
 def _of_texts(words: str, form: Callable[[str], str], *changes: Callable[[str], str]) -> Relation:
