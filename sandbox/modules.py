@@ -42,6 +42,8 @@ LOOKING_UP = frozenset(
 """Where they stand, any string may be a name; elsewhere one that a call is given."""
 DOTTED = re.compile(r"[^\W\d]\w*([.:][^\W\d]\w*)*")
 """A string that may be a name: `monkeypatch.setattr("package.module.LIMIT", 3)`."""
+BEGINNING = re.compile(r"[^\W\d]\w*(?=[%{])")
+"""Of a string into which the rest of a name is put: `getattr(self, "do_%s" % word)`."""
 FILE_NAME = re.compile(r"[\w.-]+")
 LONGEST = 200
 """Of a string that may name something."""
@@ -394,6 +396,8 @@ def words_in(node: ast.AST) -> Words:
             if DOTTED.fullmatch(text):
                 names = re.split("[.:]", text)
                 (others if len(names) > 1 else strings).update(names)
+            elif begun := BEGINNING.match(text):
+                strings.add(begun.group())
     if not LOOKING_UP.isdisjoint(others):
         others |= strings
     return Words(frozenset(variables), frozenset(others), frozenset(files))

@@ -21,9 +21,10 @@ import filecmp
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 from sandbox.modules import LISTING, Module, Words, is_told_of, names_of_path
@@ -292,7 +293,14 @@ class _ChangedModule:
             base = around and (around not in now.classes or now.classes[around].bases)
             if base or BY_NAME.match(own):
                 raise TooFar  # whoever wrote the base calls its methods
-            self.names.add(own)
+            self.names |= {own, *_beginnings(own)}
+
+
+def _beginnings(name: str) -> Iterator[str]:
+    """How strings begin from which the name may be put together: `do_` of `do_this`."""
+    for end, (last, next_one) in enumerate(pairwise(name), start=1):
+        if last == "_" != next_one or last.islower() and next_one.isupper():
+            yield name[:end]
 
 
 def _header(module: Module, name: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Shared by all tests: a cache folder of their own, and small repositories made on the spot."""
 
+import gc
 import signal
 import subprocess
 import sys
@@ -7,6 +8,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# As coldstart.py does: among all that torch and the tests are made of, looking for garbage took a
+# third of the time that it takes to collect the tests.
+gc.set_threshold(20_000, 10, 10)
 
 # Machines are noisy: how long an example takes says nothing.
 settings.register_profile("coldstart", deadline=None)

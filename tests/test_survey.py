@@ -319,6 +319,8 @@ SEEN = loading()
     "test_free.py": "from lib import free\n\n\ndef test():\n    free(4)\n",
     "test_kind.py": "import lib\n\n\ndef test():\n    lib.Plain().kind()\n",
     "test_string.py": "def test(monkeypatch):\n    monkeypatch.setattr('lib.LIMIT', 5)\n",
+    "test_looks.py": "import lib\n\n\ndef test():\n    for name in ('do_' + 'it', f'on{1}', 'to_%s' % 1):"
+    "\n        getattr(lib.Plain(), name, None)\n",
     "test_lists.py": "import lib\n\n\ndef test():\n    assert vars(lib)\n",
     "test_acts.py": "import lib\n\nif lib.LIMIT > 2:\n    BIG = 1\n\n\ndef test():\n    pass\n",
     "test_docs.py": "import lib\n\n\ndef test():\n    assert lib.free.__doc__\n",
@@ -339,7 +341,7 @@ OF_NAMES = {
         ],
         *([[*CALLED[name], name]] if name in CALLED else []),
     ]
-    for name in ("limited", "free", "kind", "string", "lists", "docs", "dumps", "acts")
+    for name in ("limited", "free", "kind", "string", "looks", "lists", "docs", "dumps", "acts")
 }
 RUNS_OF_NAMES = Runs(
     first=dict.fromkeys(OF_NAMES, "passed"),
@@ -357,7 +359,7 @@ RUNS_OF_NAMES = Runs(
         ("LIMIT = 3\n", "LIMIT = 4\n", {"limited", "string", "lists", "acts"}),
         ("TWICE = LIMIT, LIMIT\n", "TWICE = LIMIT, 4\n", {"limited", "lists"}),
         ("LIMIT = 3\n", "LIMIT = 3\nMORE = 4\n", {"lists"}),
-        ("KIND = 'a'", "KIND = 'b'", {"kind", "lists"}),
+        ("KIND = 'a'", "KIND = 'b'", {"kind", "lists", "looks"}),
         ("    def kind", "    def more(self):\n        return 2\n\n    def kind", {"lists"}),
         ("    def kind", "    def __len__(self):\n        return 2\n\n    def kind", None),
         ("    def kind", "    def test_kind(self):\n        pass\n\n    def kind", None),
@@ -366,6 +368,19 @@ RUNS_OF_NAMES = Runs(
             "    @staticmethod\n    def more():\n        pass\n\n    def kind",
             {"lists"},
         ),
+        # Names that are put together: of a looked-up name the beginning may stand there.
+        (
+            "    def kind",
+            "    def do_this(self):\n        pass\n\n    def kind",
+            {"looks", "lists"},
+        ),
+        ("    def kind", "    def onThis(self):\n        pass\n\n    def kind", {"looks", "lists"}),
+        (
+            "    def kind",
+            "    def to_this(self):\n        pass\n\n    def kind",
+            {"looks", "lists"},
+        ),
+        ("    def kind", "    def be_this(self):\n        pass\n\n    def kind", {"lists"}),
         ("    def kind", "    @registered\n    def more():\n        pass\n\n    def kind", None),
         (
             "class Coder",

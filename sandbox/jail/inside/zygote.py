@@ -34,6 +34,7 @@ call filter (`zygote_seal.py`). The parts of this process are modules of their o
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -79,7 +80,12 @@ def main() -> None:
     isolation.begin(config)
     if "landlock" in config:
         zygote_seal.refuse_calls(config["landlock"]["zygote_seccomp"])
+    # What pytest and its plugins are made of is no garbage. Each fork would go through it several
+    # times (pytest alone does five times at its end), and write to every page of it.
+    gc.disable()
     preload(config)
+    gc.enable()
+    gc.freeze()
     zygote = Zygote(isolation, config, (requests, replies))
     if config["tier"] == "in-process":
         import in_process
