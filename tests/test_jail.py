@@ -17,7 +17,9 @@ import pytest
 
 from sandbox.errors import HarnessError
 from sandbox.jail.bubblewrap import BubblewrapJail
+from sandbox.jail.inside import landlock
 from sandbox.jail.jail import fixed_addresses
+from sandbox.jail.landlock import LandlockJail
 from sandbox.judge.verdict import Judge, Limits
 from sandbox.repo import open_repository
 from sandbox.snapshot import content_hash
@@ -715,6 +717,40 @@ time.sleep(300)
     deadline = time.monotonic() + 5
     while "bwrap" in command_of(pid):
         assert time.monotonic() < deadline, "the jail outlives its owner"
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kind",
+    [
+        BubblewrapJail,
+        pytest.param(
+            LandlockJail,
+            marks=pytest.mark.skipif(
+                landlock.version() < landlock.MINIMUM, reason="this kernel has no such Landlock"
+            ),
+        ),
+    ],
+)
+def test_nothing_is_left_of_a_jail_that_is_killed_as_it_starts(repository, kind):
+    """At whichever moment: bubblewrap's second process does not end with the first one before it is
+    set up, and would hold our pipes."""
+    stages = []
+    for milliseconds in range(0, 40, 2):
+
+        def kill(jail):
+            stages.append(jail._stage.name)
+            time.sleep(milliseconds / 1000)
+            jail.kill()
+
+        began = time.monotonic()
+        with pytest.raises(HarnessError):
+            kind(repository.layout(), on_start=kill)
+        assert time.monotonic() - began < 20
+    deadline = time.monotonic() + 5
+    while left := [c for c in map(command_of, os.listdir("/proc")) if any(s in c for s in stages)]:
+        assert time.monotonic() < deadline, left
         time.sleep(0.05)
 
 

@@ -16,11 +16,13 @@ A jail is of one of three tiers, which is what the process in it has loaded befo
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -252,12 +254,12 @@ class Jail(ABC):
         """Kill everything in the jail; whoever waits for an answer gets a HarnessError. `close` is
         still to be called."""
         if (process := self._process) is not None:  # another thread may be closing it
-            process.kill()
+            _kill(process)
 
     def close(self) -> None:
         """Kill everything in the jail. Safe to call twice."""
         if self._process is not None:
-            self._process.kill()
+            _kill(self._process)
             self._process.wait()
             if self._connection is not None:
                 self._connection.close()
@@ -275,3 +277,18 @@ class Jail(ABC):
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill it and all that it has started. What bubblewrap starts is told of its end only once it
+    is set up: before, it would live on with the other ends of our pipes. By then it may have left
+    the group, but not its parent, which waits here until it is killed, too."""
+    if process.returncode is not None:  # its number may be another process's by now
+        return
+    with suppress(OSError):
+        os.kill(process.pid, signal.SIGSTOP)
+        listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+        for child in map(int, listed.split()):
+            os.kill(child, signal.SIGKILL)
+    with suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL)
