@@ -53,7 +53,7 @@ class World:
         server,
         cap: float = 1.0,
         tries: int = 6,
-        stall: float = 1.0,
+        stall: float = 10.0,
         deadline: float = 10.0,
         run: str = "run",
         stopped=lambda: False,
@@ -148,7 +148,7 @@ def world(tmp_path):
         def make(
             cap: float = 1.0,
             tries: int = 6,
-            stall: float = 1.0,
+            stall: float = 10.0,
             deadline: float = 10.0,
             endpoint: dict | None = None,
             **server,
