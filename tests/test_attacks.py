@@ -834,13 +834,12 @@ def test_one_of_each_class(place, kinds):
     check(place, kinds[0], [load(kind)[0] for kind in kinds])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind", (*ATTACKS, *HONEST, *MISTAKES))
 def test_another_of_each_class(place, kind):
     check(place, kind, load(kind)[1:PLAIN])
 
 
-@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("kind", (*ATTACKS, *HONEST, *MISTAKES))
 def test_all_of_a_class(place, kind):

@@ -358,10 +358,14 @@ STEPS = {
     "a worker": lambda request: "worker" in request,
     "twins": lambda request: "tests/test_core.py" in request["files"],
 }
+LONG = {"the broken state", "its calls", "its calls again", "a worker"}
+"""Within what is killed whatever it is asked."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    "step", [pytest.param(s, marks=[pytest.mark.long] * (s in LONG)) for s in STEPS]
+)
 def test_mining_goes_on_around_one_candidate(
     mined_calc,
     frail,
