@@ -296,6 +296,7 @@ def test_judge_with_an_overlay(place, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_judge_with_a_patch(place, tmp_path):
     from sandbox import patches
     from sandbox.source import blanked, find

@@ -70,6 +70,7 @@ def files(tmp_path_factory) -> Mined:
     return mined(root, tmp_path_factory.mktemp("run") / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "reason",
     [
@@ -89,6 +90,7 @@ def test_a_file_of_tests_that_cannot_be_collected_is_named(files, reason):
     assert files.excluded[reason] == 1
 
 
+@pytest.mark.slow
 def test_other_files_of_tests_that_give_nothing_are_named(files):
     skipped = [reason for reason in files.excluded if "tests/test_skipped.py" in reason]
     assert len(skipped) == 1 and "is skipped as a whole" in skipped[0] and "not_there" in skipped[0]
@@ -99,6 +101,7 @@ def test_other_files_of_tests_that_give_nothing_are_named(files):
     assert [name.partition(" ")[0] for name in named["file of the tests"]] == ["tests/cases.py"]
 
 
+@pytest.mark.slow
 def test_what_can_be_collected_gives_tasks(files):
     assert functions(files) == ["down", "up"]
     assert all(files.excluded[reason] == len(names) for reason, names in files.left_out.items())

@@ -77,6 +77,7 @@ def test_what_is_no_reply(code, says):
     assert str(faulty(code)) == says
 
 
+@pytest.mark.slow
 def test_what_does_not_end_is_ended_with_all_that_it_started(tmp_path):
     mark = tmp_path / "child"
     code = (

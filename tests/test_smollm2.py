@@ -122,6 +122,7 @@ def test_threads_are_measured_once_and_kept(tmp_path):
     assert threads.threads_of(run) == 1
 
 
+@pytest.mark.slow
 def test_prompts_are_counted_by_the_files_own_tokenizer():
     budget, note = budget_of(load("smollm2"))
     message = [{"role": "user", "content": "def mean(values):\n    return sum(values) / 2\n"}]
