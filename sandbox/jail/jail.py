@@ -280,9 +280,10 @@ class Jail(ABC):
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill it and all that it has started. What bubblewrap starts is told of its end only once it
-    is set up: before, it would live on with the other ends of our pipes. By then it may have left
-    the group, but not its parent, which waits here until it is killed, too."""
+    """Kill it and all that it has started. bubblewrap's second process is told of the end of the
+    first only once it is set up: before, it would live on with the other ends of our pipes. It may
+    have left the group by then, so it is looked up as a child of the first, which is stopped for
+    that: a child of a stopped process keeps its number, even when it ends."""
     if process.returncode is not None:  # its number may be another process's by now
         return
     with suppress(OSError):

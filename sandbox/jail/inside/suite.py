@@ -71,7 +71,7 @@ class Loading:
         self.is_whole = False
         self.hook = self._make_hook(places)
         self.rewrite_asserts = rewrite.rewrite_asserts
-        rewrite.rewrite_asserts = unseen_while(self.rewrite_asserts)
+        rewrite.rewrite_asserts = unprofiled(self.rewrite_asserts)
         sys.setprofile(self.hook)
 
     def _make_hook(self, places: Places) -> Callable[[types.FrameType, str, Any], None]:
@@ -104,11 +104,11 @@ class Loading:
         return {"loading": calls if self.is_whole else None}
 
 
-def unseen_while(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, which the profiling hook does not follow: to rewrite the asserts of a suite
-    makes nine tenths of all calls while it is collected, and none of them is the project's."""
+def unprofiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, not followed by the profiling hook: rewriting the asserts of a suite makes
+    nine tenths of all calls while it is collected, and none of them is the project's."""
 
-    def unseen(*args: Any, **kwargs: Any) -> Any:
+    def called(*args: Any, **kwargs: Any) -> Any:
         hook = sys.getprofile()
         sys.setprofile(None)
         try:
@@ -116,7 +116,7 @@ def unseen_while(function: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             sys.setprofile(hook)
 
-    return unseen
+    return called
 
 
 class Tracer:
